@@ -1,0 +1,1 @@
+"""AudioCLIP, compatible with the public checkpoints (Sec. 3.1)."""

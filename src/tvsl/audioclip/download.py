@@ -1,0 +1,111 @@
+"""Downloads through pooch that are checked, atomic, and go on where they stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+
+from tvsl.errors import WeightsError
+
+Progress = Callable[[int, "int | None"], None]
+
+_BLOCK = 1 << 18
+_TIMEOUT = 30.0
+
+
+class ResumingDownloader:
+    """What pooch calls to get a file: HTTP with a ``.part`` file that survives an interruption.
+
+    Args:
+        partial: Where the bytes gather; kept when the connection breaks.
+        progress: Called with bytes so far and bytes in all.
+    """
+
+    def __init__(self, partial: Path, progress: Progress | None = None) -> None:
+        self.partial = partial
+        self.progress = progress
+
+    def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
+        """Download ``url`` and move the whole of it to ``output_file``."""
+        start = self.partial.stat().st_size if self.partial.exists() else 0
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                # The bytes are all there, or belong to another file: the checksum decides.
+                self.partial.replace(output_file)
+                return
+            response.raise_for_status()
+            if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+                start = 0
+            self._write(response, start)
+        self.partial.replace(output_file)
+
+    def _write(self, response: requests.Response, start: int) -> None:
+        length = response.headers.get("Content-Length")
+        total = None if length is None else start + int(length)
+        done = start
+        with self.partial.open("ab" if start else "wb") as stream:
+            for block in response.iter_content(_BLOCK):
+                stream.write(block)
+                done += len(block)
+                if self.progress is not None:
+                    self.progress(done, total)
+        if total is not None and done != total:
+            raise requests.exceptions.ConnectionError(f"{done} of {total} bytes arrived")
+
+
+def download(url: str, target: Path, sha256: str, progress: Progress | None = None) -> Path:
+    """Give ``target``, downloading it first where it is absent or damaged.
+
+    Args:
+        url: Where it is.
+        target: Where it belongs; appears only when it is whole and right.
+        sha256: What it must hash to.
+        progress: Called with bytes so far and bytes in all.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        WeightsError: No network, a server's refusal, a wrong checksum or an unwritable folder.
+    """
+    by_hand = f"Or download {url} by hand and put it at {target}."
+    partial = target.with_name(target.name + ".part")
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # pooch announces every download; the caller shows progress
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(
+            url,
+            known_hash=f"sha256:{sha256}",
+            fname=target.name,
+            path=target.parent,
+            downloader=ResumingDownloader(partial, progress),
+        )
+    except requests.exceptions.RequestException as error:
+        raise WeightsError(
+            f"The download of {url} failed ({type(error).__name__}).",
+            f"Check the network and run the command again, it goes on where it stopped. {by_hand}",
+            target,
+        ) from error
+    except ValueError as error:  # pooch's word for a wrong checksum
+        raise WeightsError(
+            f"What {url} gave has a wrong checksum and was thrown away.",
+            f"Run the command again. {by_hand}",
+            target,
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"The folder {target.parent} cannot be written ({error.strerror}).",
+            "Set TVSL_HOME to a folder with room for the file.",
+            target,
+        ) from error
+    finally:
+        logger.setLevel(level)
+    return target

@@ -1,0 +1,185 @@
+"""The frozen encoder: pictures and waveforms to ``Tokens``, names to text embeddings, fast."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from typing_extensions import Self
+
+from tvsl.audioclip.config import AudioCLIPConfig, ImageTokenMode
+from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.errors import ShapeError
+from tvsl.tokens import Tokens, Vocabulary, check_names
+
+Precision = Literal["float32", "bfloat16"]
+FlipAverage = Literal["none", "mirror", "turn"]
+
+_TEXT_BATCH = 64
+
+
+class Encoder(Protocol):
+    """What a tri-modal encoder must offer; AudioCLIP is the one there is."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights, by which a head names its encoder."""
+
+    def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
+        """Frames (B, 3, H, W) or (B, panels, 3, H, W) and waveforms (B, S) to tokens."""
+
+    def embed(self, names: Sequence[str]) -> Tensor:
+        """Class names to unit text embeddings, (N, D)."""
+
+
+class AudioCLIPEncoder:
+    """A frozen AudioCLIP on the fast path.
+
+    Args:
+        model: The model; it is frozen here.
+        precision: Arithmetic of the convolutions. ``bfloat16`` pays on GPUs and on CPUs with
+            matrix units; `benchmarks/encoders.py` tells for a machine.
+        image_tokens: Dense image tokens; the config's when None.
+        flip_average: Average visual tokens with those of the mirrored picture (``mirror``) or of
+            the picture turned by 180 degrees (``turn``), each turned back: cancels the
+            displacement that small networks give their maps, at twice the cost.
+    """
+
+    def __init__(
+        self,
+        model: AudioCLIP,
+        precision: Precision = "float32",
+        image_tokens: ImageTokenMode | None = None,
+        flip_average: FlipAverage = "none",
+    ) -> None:
+        self.model = model.freeze()
+        self.image_tokens = model.config.image_tokens if image_tokens is None else image_tokens
+        self.flip_average = flip_average
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        self._image_features = FastImageFeatures(model.visual, dtype)
+        self._audio_features = FastAudioFeatures(model.audio, dtype)
+        self._text_cache: dict[str, Tensor] = {}
+
+    @property
+    def config(self) -> AudioCLIPConfig:
+        """Sizes of the model."""
+        return self.model.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move the encoder to a device."""
+        self.model.to(device)
+        self._image_features.to(device)
+        self._audio_features.to(device)
+        self._text_cache.clear()
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over config, names, shapes and values: the same for every file format."""
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        for name, value in sorted(self.model.state_dict().items()):
+            digest.update(f"{name}{tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
+        """Encode clips.
+
+        Args:
+            frames: Normalised pictures, (B, 3, H, W), or (B, panels, 3, H, W) for frames that
+                stand side by side: each is encoded by itself, so that no seam between them is
+                convolved, and their token grids are joined.
+            waveforms: Mono in [-1, 1] at the config's rate, (B, S).
+
+        Returns:
+            Tokens on the model's device.
+
+        Raises:
+            ShapeError: Other shapes.
+        """
+        if frames.ndim not in (4, 5) or len(frames) != len(waveforms):
+            raise ShapeError(
+                f"Frames {tuple(frames.shape)} and waveforms {tuple(waveforms.shape)} are no batch "
+                "of clips.",
+                "Give (B, 3, H, W) or (B, panels, 3, H, W), and (B, S).",
+            )
+        panels = frames.shape[1] if frames.ndim == 5 else 1
+        flat = frames.flatten(0, 1) if frames.ndim == 5 else frames
+        tokens, image, grid = self._encode_images(flat.to(self.device))
+        tokens = tokens.unflatten(0, (-1, panels)).unflatten(2, grid)
+        joined = tokens.transpose(1, 2).flatten(1, 3)
+        scaled = self.model.scaled(waveforms.to(self.device))
+        features = self._audio_features(scaled)
+        return Tokens(
+            visual=joined,
+            audio=self.model.audio.tokens(features),
+            image=image.unflatten(0, (-1, panels)).mean(dim=1),
+            sound=self.model.audio.pool(features),
+            grid=(grid[0], grid[1] * panels),
+            panels=panels,
+        )
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def embed(self, names: Sequence[str]) -> Tensor:
+        """Embed class names; each is computed once and kept.
+
+        Args:
+            names: Class names.
+
+        Returns:
+            Unit embeddings, (N, D).
+
+        Raises:
+            VocabularyError: No tokenizer, or a name that is empty or too long.
+        """
+        missing = [name for name in dict.fromkeys(names) if name not in self._text_cache]
+        for start in range(0, len(missing), _TEXT_BATCH):
+            batch = missing[start : start + _TEXT_BATCH]
+            embedded = F.normalize(self.model.encode_text(batch), dim=-1)
+            self._text_cache.update(zip(batch, embedded, strict=True))
+        return torch.stack([self._text_cache[name] for name in names])
+
+    def vocabulary(self, names: Sequence[str]) -> Vocabulary:
+        """A vocabulary of class names.
+
+        Args:
+            names: Different class names.
+
+        Returns:
+            The vocabulary, token ids included.
+
+        Raises:
+            VocabularyError: No name, a name twice, or one that is empty or too long.
+        """
+        check_names(names)
+        embeddings = self.embed(names).clone()
+        tokenizer = self.model.tokenizer
+        token_ids = None if tokenizer is None else tokenizer(names).to(self.device)
+        return Vocabulary(tuple(names), embeddings, token_ids)
+
+    def _encode_images(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """Dense tokens (B, n_v, D), pooled embeddings (B, D) and the grid."""
+        self.model.check_images(images)
+        pool = self.model.visual.attnpool
+        features = self._image_features(images)
+        grid = (features.shape[2], features.shape[3])
+        tokens, pooled = pool.tokens(features, self.image_tokens), pool(features)
+        axes = {"none": None, "mirror": (3,), "turn": (2, 3)}[self.flip_average]
+        if axes is None:
+            return tokens, pooled, grid
+        flipped = self._image_features(images.flip(axes))
+        back = pool.tokens(flipped, self.image_tokens).unflatten(1, grid)
+        back = back.flip(tuple(axis - 1 for axis in axes)).flatten(1, 2)
+        return (tokens + back) / 2, (pooled + pool(flipped)) / 2, grid

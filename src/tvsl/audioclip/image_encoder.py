@@ -1,0 +1,184 @@
+"""CLIP's image encoder: a ResNet with a three-layer stem, blur pooling and attention pooling.
+
+Source: Radford et al., 2021 ("Learning Transferable Visual Models From Natural Language
+Supervision", Sec. 2.4). Attribute names are those of the public state dict.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tvsl.audioclip.config import ImageEncoderConfig, ImageTokenMode
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, 3 x 3 and 1 x 1 convolution around a shortcut; average pooling does the striding.
+
+    Args:
+        inputs: Channels that come in.
+        width: Channels of the two inner convolutions.
+        stride: 1, or 2 to halve the map.
+    """
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        outputs = width * self.expansion
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.avgpool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample: nn.Sequential | None = None
+        if stride > 1 or inputs != outputs:
+            # The public state dict counts the pooling as "-1", so that the convolution is "0".
+            self.downsample = nn.Sequential()
+            self.downsample.add_module("-1", nn.AvgPool2d(stride))
+            self.downsample.add_module("0", nn.Conv2d(inputs, outputs, 1, bias=False))
+            self.downsample.add_module("1", nn.BatchNorm2d(outputs))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, inputs, h, w) to (B, 4 * width, h / stride, w / stride)."""
+        shortcut = features if self.downsample is None else self.downsample(features)
+        inner = torch.relu(self.bn1(self.conv1(features)))
+        inner = torch.relu(self.bn2(self.conv2(inner)))
+        inner = self.bn3(self.conv3(self.avgpool(inner)))
+        return torch.relu(inner + shortcut)
+
+
+class AttentionPool(nn.Module):
+    """Multi-head attention that pools a feature map, or reads it out cell by cell.
+
+    Args:
+        side: Cells along one side of the training grid.
+        channels: Channels of the feature map.
+        heads: Attention heads.
+        embedding: D, channels that go out.
+    """
+
+    def __init__(self, side: int, channels: int, heads: int, embedding: int) -> None:
+        super().__init__()
+        self.side = side
+        self.heads = heads
+        self.positional_embedding = nn.Parameter(
+            torch.randn(side * side + 1, channels) / channels**0.5
+        )
+        self.k_proj = nn.Linear(channels, channels)
+        self.q_proj = nn.Linear(channels, channels)
+        self.v_proj = nn.Linear(channels, channels)
+        self.c_proj = nn.Linear(channels, embedding)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool a map (B, C, h, w) to (B, D): the mean of all cells asks, all cells answer."""
+        keys = self._with_mean_token(features)
+        return self._attend(keys[:, :1], keys)[:, 0]
+
+    def tokens(self, features: Tensor, mode: ImageTokenMode) -> Tensor:
+        """Dense tokens of a map.
+
+        Args:
+            features: Map, (B, C, h, w).
+            mode: ``values`` projects each cell by itself, value and output projection only,
+                without position (localizes best: no mixing between cells); ``cells`` lets every
+                cell ask, with the mean token among the keys; ``released`` is the released T-VSL:
+                no mean token, and the position table misread as a one-dimensional sequence.
+
+        Returns:
+            Tokens, (B, h * w, D), row-major.
+        """
+        if mode == "values":
+            cells = features.flatten(2).transpose(1, 2)
+            return cast(Tensor, self.c_proj(self.v_proj(cells)))
+        if mode == "cells":
+            keys = self._with_mean_token(features)
+            return self._attend(keys[:, 1:], keys)
+        cells = features.flatten(2).transpose(1, 2)
+        cells = cells + self._released_positions(cells.shape[1])
+        return self._attend(cells, cells)
+
+    def _with_mean_token(self, features: Tensor) -> Tensor:
+        cells = features.flatten(2).transpose(1, 2)
+        cells = torch.cat([cells.mean(dim=1, keepdim=True), cells], dim=1)
+        return cells + self._positions(features.shape[2], features.shape[3])
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        """Position table for another grid, interpolated in two dimensions, (1 + h * w, C)."""
+        if (height, width) == (self.side, self.side):
+            return self.positional_embedding
+        mean, cells = self.positional_embedding[:1], self.positional_embedding[1:]
+        table = cells.T.reshape(1, -1, self.side, self.side)
+        table = F.interpolate(table, size=(height, width), mode="bicubic", align_corners=False)
+        return torch.cat([mean, table[0].flatten(1).T])
+
+    def _released_positions(self, count: int) -> Tensor:
+        """The first cell gets the mean token's row, the rest a stretched sequence, (n, C)."""
+        mean, cells = self.positional_embedding[:1], self.positional_embedding[1:]
+        stretched = F.interpolate(cells.T[None], size=count - 1, mode="linear", align_corners=True)
+        return torch.cat([mean, stretched[0].T])
+
+    def _attend(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Multi-head attention from (B, q, C) to (B, k, C), projected to (B, q, D)."""
+
+        def split(projected: Tensor) -> Tensor:
+            return cast(Tensor, projected.unflatten(-1, (self.heads, -1)).transpose(1, 2))
+
+        attended = F.scaled_dot_product_attention(
+            split(self.q_proj(queries)), split(self.k_proj(keys)), split(self.v_proj(keys))
+        )
+        return cast(Tensor, self.c_proj(attended.transpose(1, 2).flatten(2)))
+
+
+class ImageEncoder(nn.Module):
+    """Picture to feature map, pooled embedding or dense tokens.
+
+    Args:
+        config: Sizes.
+        embedding: D, the size of the shared space.
+    """
+
+    def __init__(self, config: ImageEncoderConfig, embedding: int) -> None:
+        super().__init__()
+        half = config.width // 2
+        self.conv1 = nn.Conv2d(3, half, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(half)
+        self.conv2 = nn.Conv2d(half, half, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(half)
+        self.conv3 = nn.Conv2d(half, config.width, 3, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(config.width)
+        self.avgpool = nn.AvgPool2d(2)
+        inputs = config.width
+        stages = zip(config.blocks, config.multiples, config.strides, strict=True)
+        for number, (blocks, multiple, stride) in enumerate(stages, start=1):
+            width = config.width * multiple
+            stage = [Bottleneck(inputs, width, stride)]
+            inputs = width * Bottleneck.expansion
+            stage += [Bottleneck(inputs, width, 1) for _ in range(blocks - 1)]
+            self.add_module(f"layer{number}", nn.Sequential(*stage))
+        side = config.resolution // config.cell
+        self.attnpool = AttentionPool(side, config.channels, config.heads, embedding)
+
+    @property
+    def stages(self) -> list[nn.Sequential]:
+        """The four residual stages."""
+        return [cast(nn.Sequential, getattr(self, f"layer{number}")) for number in range(1, 5)]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised pictures (B, 3, H, W) to the last feature map (B, C, h, w)."""
+        features = torch.relu(self.bn1(self.conv1(images)))
+        features = torch.relu(self.bn2(self.conv2(features)))
+        features = torch.relu(self.bn3(self.conv3(features)))
+        features = cast(Tensor, self.avgpool(features))
+        for stage in self.stages:
+            features = cast(Tensor, stage(features))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised pictures (B, 3, H, W) to pooled embeddings (B, D)."""
+        return cast(Tensor, self.attnpool(self.features(images)))

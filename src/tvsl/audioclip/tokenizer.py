@@ -1,0 +1,128 @@
+"""CLIP's byte-pair encoding, on top of Hugging Face ``tokenizers``.
+
+Source: Radford et al., 2021; byte-pair encoding after Sennrich et al., 2016. The merges come
+from the public vocabulary file, which is fetched with the weights.
+"""
+
+from __future__ import annotations
+
+import gzip
+import html
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from torch import Tensor
+
+from tvsl.errors import ShapeError, VocabularyError, WeightsError
+
+_PATTERN = (
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+)
+_END_OF_WORD = "</w>"
+_SPECIAL = ("<|startoftext|>", "<|endoftext|>")
+
+
+class TextTokenizer:
+    """Texts to padded token ids.
+
+    Args:
+        tokenizer: The byte-pair encoder, without padding or special tokens.
+        start: Id that opens a text.
+        end: Id that closes a text; the highest of all, since the encoder looks for it.
+        context: Ids of one text, padding included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, start: int, end: int, context: int) -> None:
+        self._tokenizer = tokenizer
+        self._start = start
+        self._end = end
+        self._context = context
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Encode texts.
+
+        Args:
+            texts: One or more; HTML entities are resolved, case and extra white space ignored.
+
+        Returns:
+            Token ids, (len(texts), context), int64, padded with 0.
+
+        Raises:
+            ShapeError: No text, or a single string in place of a sequence.
+            VocabularyError: A text is empty or too long for the context.
+        """
+        if isinstance(texts, str) or not texts:
+            raise ShapeError("Texts must be a sequence of strings.", "Give a list such as ['dog'].")
+        ids = torch.zeros(len(texts), self._context, dtype=torch.int64)
+        for row, text in enumerate(texts):
+            words = self._tokenizer.encode(html.unescape(html.unescape(text))).ids
+            if not words:
+                raise VocabularyError(f"The text '{text}' is empty.", "Give each class a name.")
+            if len(words) > self._context - 2:
+                raise VocabularyError(
+                    f"The text '{text[:40]}…' has {len(words)} tokens, more than the "
+                    f"{self._context - 2} that fit.",
+                    "Shorten the class name.",
+                )
+            encoded = torch.tensor([self._start, *words, self._end])
+            ids[row, : len(encoded)] = encoded
+        return ids
+
+
+def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
+    """Build CLIP's tokenizer from its vocabulary file.
+
+    Args:
+        path: ``bpe_simple_vocab_16e6.txt.gz``.
+        context: Ids of one text.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        WeightsError: The file cannot be read or is not that vocabulary.
+    """
+    merges = _read_merges(Path(path))
+    alphabet = _byte_alphabet()
+    tokens = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet)]
+    tokens += ["".join(merge) for merge in merges]
+    tokens += _SPECIAL
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(
+        models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_END_OF_WORD)
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PATTERN), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    start, end = (vocabulary[token] for token in _SPECIAL)
+    return TextTokenizer(tokenizer, start, end, context)
+
+
+def _read_merges(path: Path) -> list[tuple[str, str]]:
+    """The merges that CLIP uses: all that leave room in 49,408 ids for bytes and specials."""
+    remedy = "Fetch it again with `tvsl weights fetch clip-vocabulary`."
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise WeightsError("The vocabulary file cannot be read.", remedy, path) from error
+    lines = text.split("\n")[1 : 49_408 - 512 - 2 + 1]
+    merges = [tuple(line.split()) for line in lines]
+    if len(merges) != 49_408 - 512 - 2 or any(len(merge) != 2 for merge in merges):
+        raise WeightsError("This is not CLIP's vocabulary file.", remedy, path)
+    return [(first, second) for first, second in merges]
+
+
+def _byte_alphabet() -> list[str]:
+    """One printable character per byte, in CLIP's order: printable bytes first, then the rest."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = 256 - len(printable)
+    return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(others)]

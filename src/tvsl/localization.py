@@ -1,0 +1,251 @@
+"""What a user gets: the sound sources of one moment, each with its map, box and score.
+
+Maps are kept raw, on the grid of the encoder, and scaled up when somebody asks: a long video
+gives thousands of them, and a raw 7 x 12 map is some hundred bytes where a full-size one is
+megabytes. Min-max normalisation happens here alone, for display and for boxes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvsl.errors import OutputError, ShapeError
+
+LabelSource = Literal["given", "detected"]
+
+BOX_CUT = 0.5
+_NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
+BOX_PROTOCOL = (
+    "bilinear to the picture's size, min-max, cut at 0.5 of the range, "
+    "bounding box of the connected region that holds the peak"
+)
+
+
+def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Scale a map up to a picture's size, bilinearly, cell centres on pixel centres.
+
+    Args:
+        grid: Map, (h, w), any range.
+        size: Height and width of the picture in pixels.
+
+    Returns:
+        The map, ``size``, float32, same range.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    tensor = torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float32))[None, None]
+    scaled: NDArray[np.float32] = interpolate(
+        tensor, size=size, mode="bilinear", align_corners=False
+    )[0, 0].numpy()
+    return scaled
+
+
+def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Stretch a map to [0, 1]; a map without contrast becomes all zero.
+
+    Args:
+        values: Map, any shape and range.
+
+    Returns:
+        The map, same shape, float32, smallest value 0 and largest 1.
+    """
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.zeros_like(values, dtype=np.float32)
+    return ((values - low) / (high - low)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels of the input picture; ``right`` and ``bottom`` are exclusive.
+
+    Attributes:
+        left: First column.
+        top: First row.
+        right: One past the last column.
+        bottom: One past the last row.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def to_list(self) -> list[int]:
+        """The four numbers, x1 y1 x2 y2."""
+        return [self.left, self.top, self.right, self.bottom]
+
+
+@dataclass(frozen=True, eq=False)
+class SoundSource:
+    """One sounding object in one picture.
+
+    Attributes:
+        label: Its class name.
+        score: How sure the detector is that this class sounds in this picture; the scale is the
+            detector's own (cosine sums for ``evidence``, probabilities for a trained detector).
+        grid: Raw map, (h, w), float32, higher = more likely the source.
+        size: Height and width of the input picture in pixels.
+        time_range: Start and end in seconds of the sound that was heard, or None for a picture
+            with a sound of its own.
+    """
+
+    label: str
+    score: float
+    grid: NDArray[np.float32]
+    size: tuple[int, int]
+    time_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.grid.ndim != 2 or self.grid.size == 0:
+            raise ShapeError(
+                f"A source's map must have two axes, got shape {self.grid.shape}.",
+                "Give the map of one source, (h, w).",
+            )
+        if not np.isfinite(self.grid).all():
+            raise ShapeError(
+                f"The map of '{self.label}' holds values that are not finite.",
+                "Check the weights: they may be damaged.",
+            )
+
+    @property
+    def heatmap(self) -> NDArray[np.float32]:
+        """The map at the picture's own size, (H, W), float32 in [0, 1]; made anew at each call."""
+        return min_max(upscale(self.grid, self.size))
+
+    @cached_property
+    def box(self) -> Box | None:
+        """Box around the peak's region by ``BOX_PROTOCOL``; None for a map without contrast."""
+        return box_around_peak(self.heatmap)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the full-size map, as plain JSON types."""
+        box = self.box
+        return {
+            "label": self.label,
+            "score": round(self.score, 6),
+            "box": None if box is None else box.to_list(),
+            "time_range": None
+            if self.time_range is None
+            else [round(t, 3) for t in self.time_range],
+            "map": [[round(float(value), 6) for value in row] for row in self.grid],
+        }
+
+
+def box_around_peak(heatmap: NDArray[np.float32], cut: float = BOX_CUT) -> Box | None:
+    """Box of the connected region that holds the largest value.
+
+    Args:
+        heatmap: Map, (H, W), in [0, 1].
+        cut: Pixels at or over it belong to a region.
+
+    Returns:
+        The box, or None where the map is all zero.
+    """
+    from scipy import ndimage
+
+    if float(heatmap.max()) <= 0.0:
+        return None
+    regions, _ = ndimage.label(heatmap >= cut)
+    peak = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
+    rows, columns = np.nonzero(regions == regions[peak])
+    return Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Localization:
+    """The sound sources of one picture and its sound.
+
+    Attributes:
+        sources: The sources, most certain first where they were detected, in the order given
+            otherwise. Empty where nothing sounds (a silent stretch of a video).
+        label_source: Whether the labels were ``given`` by the user or ``detected``.
+        model: Name of the model and its method.
+        size: Height and width of the picture in pixels.
+        time: Where in the video the picture stands, in seconds; None for a picture of its own.
+    """
+
+    sources: tuple[SoundSource, ...]
+    label_source: LabelSource
+    model: str
+    size: tuple[int, int]
+    time: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON types, with the protocol of the boxes beside them."""
+        return {
+            "time": None if self.time is None else round(self.time, 3),
+            "width": self.size[1],
+            "height": self.size[0],
+            "model": self.model,
+            "label_source": self.label_source,
+            "box_protocol": BOX_PROTOCOL,
+            "sources": [source.to_dict() for source in self.sources],
+        }
+
+    def save(self, path: str | Path, force: bool = False) -> Path:
+        """Write the result as JSON, whole or not at all.
+
+        Args:
+            path: Where to; the folder must exist.
+            force: Whether an existing file may be replaced.
+
+        Returns:
+            The path that was written.
+
+        Raises:
+            OutputError: The file exists and ``force`` is not set, or it cannot be written.
+        """
+        return write_json(self.to_dict(), path, force)
+
+
+def to_json(content: Any) -> str:
+    """JSON with an indent, but lists of numbers on one line: boxes and rows of maps stay readable.
+
+    Args:
+        content: Plain JSON types without infinities.
+
+    Returns:
+        The text.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False)
+    # No string is touched: a line break inside a string is written as an escape.
+    return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
+
+
+def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
+    """Write JSON atomically.
+
+    Args:
+        content: Plain JSON types.
+        path: Where to; the folder must exist.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        OutputError: The file exists and ``force`` is not set, or it cannot be written.
+    """
+    target = Path(path)
+    if target.exists() and not force:
+        raise OutputError("This file exists already.", "Choose another name or force it.", target)
+    partial = target.with_name(target.name + ".part")
+    try:
+        partial.write_text(to_json(content) + "\n", encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"The file cannot be written ({error.strerror}).", "Choose a writable place.", target
+        ) from error
+    return target

@@ -1,0 +1,271 @@
+"""What passes between encoders, methods and metrics; every contract is checked once, when built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tvsl.errors import ShapeError, VocabularyError
+
+
+def _require(condition: bool, problem: str, remedy: str) -> None:
+    if not condition:
+        raise ShapeError(problem, remedy)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A batch of clips as the frozen encoders see it (Sec. 3.2).
+
+    Attributes:
+        visual: Image patch tokens, (B, n_v, D), row-major over ``grid``.
+        audio: Audio patch tokens, (B, n_a, D).
+        image: Pooled image embeddings, (B, D).
+        sound: Pooled audio embeddings, (B, D).
+        grid: Height and width of the token grid, h * w = n_v.
+        panels: How many frames stand side by side in the grid; 1 for a natural frame.
+
+    Raises:
+        ShapeError: The tensors do not agree with this or with each other.
+    """
+
+    visual: Tensor
+    audio: Tensor
+    image: Tensor
+    sound: Tensor
+    grid: tuple[int, int]
+    panels: int = 1
+
+    def __post_init__(self) -> None:
+        shapes = {
+            name: tuple(getattr(self, name).shape) for name in ("visual", "audio", "image", "sound")
+        }
+        remedy = "Build tokens with an encoder's `encode`."
+        _require(
+            self.visual.ndim == self.audio.ndim == 3 and self.image.ndim == self.sound.ndim == 2,
+            f"Tokens must be (B, n, D) and embeddings (B, D), got {shapes}.",
+            remedy,
+        )
+        batches, sizes = ({getattr(self, name).shape[axis] for name in shapes} for axis in (0, -1))
+        _require(
+            len(batches) == 1 and len(sizes) == 1,
+            f"Tokens must share one batch and one embedding size, got {shapes}.",
+            remedy,
+        )
+        _require(
+            self.visual.shape[1] == self.grid[0] * self.grid[1] and self.audio.shape[1] > 0,
+            f"{self.visual.shape[1]} visual tokens do not fill a grid of {self.grid}.",
+            remedy,
+        )
+        _require(
+            self.panels >= 1 and self.grid[1] % self.panels == 0,
+            f"{self.panels} panels do not divide a grid of {self.grid}.",
+            remedy,
+        )
+
+    @property
+    def batch(self) -> int:
+        """B, the number of clips."""
+        return self.visual.shape[0]
+
+    @property
+    def size(self) -> int:
+        """D, the size of the shared space."""
+        return self.visual.shape[2]
+
+    def to(self, device: torch.device | str) -> Tokens:
+        """The same tokens on another device."""
+        return replace(
+            self,
+            visual=self.visual.to(device),
+            audio=self.audio.to(device),
+            image=self.image.to(device),
+            sound=self.sound.to(device),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Class names and their text embeddings; zero-shot transfer is another vocabulary.
+
+    Attributes:
+        names: N different class names.
+        embeddings: (N, D), unit length.
+        token_ids: (N, L), for methods that put learned prompts before the names (Sec. 4.6).
+
+    Raises:
+        VocabularyError: No name, or the same name twice.
+        ShapeError: Embeddings of another shape or not of unit length.
+    """
+
+    names: tuple[str, ...]
+    embeddings: Tensor
+    token_ids: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_names(self.names)
+        _require(
+            self.embeddings.ndim == 2 and len(self.embeddings) == len(self.names),
+            f"{len(self.names)} names need embeddings ({len(self.names)}, D), "
+            f"got {tuple(self.embeddings.shape)}.",
+            "Embed the names with the encoder's `vocabulary`.",
+        )
+        lengths = self.embeddings.detach().float().norm(dim=-1)
+        _require(
+            bool(((lengths - 1).abs() < 1e-2).all()),
+            "Text embeddings must have unit length.",
+            "Embed the names with the encoder's `vocabulary`.",
+        )
+        _require(
+            self.token_ids is None or len(self.token_ids) == len(self.names),
+            "Token ids and names do not agree.",
+            "Embed the names with the encoder's `vocabulary`.",
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def indices(self, names: Sequence[str]) -> list[int]:
+        """Rows of some names.
+
+        Args:
+            names: Class names of this vocabulary.
+
+        Returns:
+            Their rows, in the order given.
+
+        Raises:
+            VocabularyError: A name is not in the vocabulary.
+        """
+        rows = {name: row for row, name in enumerate(self.names)}
+        unknown = [name for name in names if name not in rows]
+        if unknown:
+            raise VocabularyError(
+                f"Not in the vocabulary: {', '.join(repr(name) for name in unknown)}.",
+                "Use its names as they are written, or another vocabulary.",
+            )
+        return [rows[name] for name in names]
+
+    def to(self, device: torch.device | str) -> Vocabulary:
+        """The same vocabulary on another device."""
+        ids = None if self.token_ids is None else self.token_ids.to(device)
+        return replace(self, embeddings=self.embeddings.to(device), token_ids=ids)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that class names can stand for classes.
+
+    Args:
+        names: Class names.
+
+    Raises:
+        VocabularyError: There is none, one is empty, or one stands there twice.
+    """
+    if not names:
+        raise VocabularyError("There is no class name.", "Give at least one.")
+    if any(not name.strip() for name in names):
+        raise VocabularyError("A class name is empty.", "Give each class a name.")
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise VocabularyError(
+            f"Class names stand there twice: {', '.join(twice)}.", "Give each name once."
+        )
+
+
+class Slots(NamedTuple):
+    """Where each pair goes in a table with one row per clip.
+
+    Attributes:
+        clip: Row of each pair, (P,).
+        slot: Column of each pair, (P,): its rank among the pairs of its clip.
+        width: Columns: the largest number of pairs of one clip.
+    """
+
+    clip: Tensor
+    slot: Tensor
+    width: int
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """All (clip, source) pairs of a batch; the number of sources differs from clip to clip.
+
+    Attributes:
+        clip: Index of each pair's clip in the batch, (P,), int64.
+        label: Row of each pair's class in the vocabulary, (P,), int64.
+
+    Raises:
+        ShapeError: The two do not agree.
+    """
+
+    clip: Tensor
+    label: Tensor
+
+    def __post_init__(self) -> None:
+        _require(
+            self.clip.ndim == 1
+            and self.clip.shape == self.label.shape
+            and not self.clip.is_floating_point()
+            and not self.label.is_floating_point(),
+            f"Queries need two integer vectors of one length, got {tuple(self.clip.shape)} "
+            f"and {tuple(self.label.shape)}.",
+            "Use `Queries.from_labels` or `Queries.from_lists`.",
+        )
+
+    @classmethod
+    def from_labels(cls, labels: Tensor) -> Queries:
+        """One pair for each true label, (B, N) bool, clip by clip."""
+        _require(
+            labels.ndim == 2 and labels.dtype == torch.bool,
+            f"Labels must be bool (B, N), got {tuple(labels.shape)} {labels.dtype}.",
+            "Give one row per clip and one column per class.",
+        )
+        clip, label = labels.nonzero(as_tuple=True)
+        return cls(clip, label)
+
+    @classmethod
+    def from_lists(cls, rows: Sequence[Sequence[int]]) -> Queries:
+        """The given vocabulary rows for each clip."""
+        clip = [number for number, row in enumerate(rows) for _ in row]
+        label = [index for row in rows for index in row]
+        return cls(torch.tensor(clip, dtype=torch.int64), torch.tensor(label, dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def to(self, device: torch.device | str) -> Queries:
+        """The same queries on another device."""
+        return Queries(self.clip.to(device), self.label.to(device))
+
+    def check(self, batch: int, classes: int) -> None:
+        """Check that the pairs exist in a batch and a vocabulary.
+
+        Args:
+            batch: B, the number of clips.
+            classes: N, the number of classes.
+
+        Raises:
+            ShapeError: An index lies outside.
+        """
+        for name, index, bound in (("clip", self.clip, batch), ("label", self.label, classes)):
+            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < bound:
+                raise ShapeError(
+                    f"Queries name a {name} outside 0 to {bound - 1}.",
+                    "Build them for this batch and vocabulary.",
+                )
+
+    def slots(self, batch: int) -> Slots:
+        """Lay the pairs out in a table (batch, width), so that batched products can serve them."""
+        if len(self) == 0:
+            return Slots(self.clip, self.clip, 0)
+        order = torch.argsort(self.clip, stable=True)
+        counts = torch.bincount(self.clip, minlength=batch)
+        starts = counts.cumsum(0) - counts
+        ranks = torch.arange(len(self), device=self.clip.device) - starts[self.clip[order]]
+        slot = torch.empty_like(self.clip)
+        slot[order] = ranks
+        return Slots(self.clip, slot, int(counts.max()))

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tests.audioclip.conftest import SMALL
+from tests.shared_files import shared
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.weights import (
+    PUBLIC_FILES,
+    build,
+    convert,
+    fetch_with_vocabulary,
+    find_entry,
+    load_audioclip,
+    read_state,
+    sha256_of,
+    verify,
+)
+from tvsl.errors import OutputError, WeightsError
+
+HEADER = {"tvsl_audioclip_config": SMALL.model_dump_json()}
+
+
+@pytest.fixture
+def small_file(small_model: AudioCLIP, tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_file(
+        {name: value.clone() for name, value in small_model.state_dict().items()}, path, HEADER
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TVSL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+class RunsCode:
+    """A pickle that would leave a mark if it were unpickled carelessly."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def test_safetensors_load_strictly_and_frozen(small_file: Path, small_model: AudioCLIP) -> None:
+    loaded = load_audioclip(small_file)
+    assert loaded.config == SMALL
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(loaded.encode_image(images), small_model.encode_image(images))
+    assert load_audioclip(small_file, waveform_scale=1.0).config.waveform_scale == 1.0
+
+
+def test_vocabulary_is_found_beside_the_checkpoint_then_in_the_cache(
+    small_file: Path, empty_cache: Path
+) -> None:
+    vocabulary = shared("clip", "bpe_simple_vocab_16e6.txt.gz")
+    assert load_audioclip(small_file).tokenizer is None
+    PUBLIC_FILES["clip-vocabulary"].path.parent.mkdir(parents=True)
+    shutil.copy(vocabulary, PUBLIC_FILES["clip-vocabulary"].path)
+    assert empty_cache in PUBLIC_FILES["clip-vocabulary"].path.parents
+    assert load_audioclip(small_file).tokenizer is not None
+    beside = small_file.parent / vocabulary.name
+    beside.write_bytes(b"something else")
+    with pytest.raises(WeightsError, match=str(beside)):
+        load_audioclip(small_file)
+
+
+def test_official_format_at_full_size(full_model: AudioCLIP, tmp_path: Path) -> None:
+    path = tmp_path / "made-up.pt"
+    torch.save(full_model.state_dict(), path)
+    loaded = load_audioclip(path)
+    assert loaded.config.waveform_scale == 32768.0
+    for name, value in loaded.state_dict().items():
+        torch.testing.assert_close(value, full_model.state_dict()[name], rtol=0, atol=0, msg=name)
+
+
+def broken_files(folder: Path) -> dict[str, Path]:
+    """One file of each kind that must be refused."""
+    files = {name: folder / name for name in (
+        "empty.pt", "text.pt", "truncated.pt", "pickle.pt", "list.pt", "numbers.pt", "script.pt",
+        "zip.pt", "truncated.safetensors", "no-config.safetensors", "bad-config.safetensors",
+        "code.pt",
+    )}  # fmt: skip
+    files["empty.pt"].touch()
+    files["text.pt"].write_text("hello")
+    torch.save({"a": torch.zeros(1000)}, files["truncated.pt"])
+    files["truncated.pt"].write_bytes(files["truncated.pt"].read_bytes()[:2000])
+    files["pickle.pt"].write_bytes(pickle.dumps(RunsCode(folder / "mark")))
+    torch.save([torch.zeros(1)], files["list.pt"])
+    torch.save({"epoch": 3}, files["numbers.pt"])
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), files["script.pt"])
+    with zipfile.ZipFile(files["zip.pt"], "w") as archive:
+        archive.writestr("readme.txt", "no checkpoint")
+    save_file({"a": torch.zeros(9)}, files["no-config.safetensors"])
+    save_file(
+        {"a": torch.zeros(9)},
+        files["bad-config.safetensors"],
+        {"tvsl_audioclip_config": json.dumps({"embedding": -1})},
+    )
+    whole = files["no-config.safetensors"].read_bytes()
+    files["truncated.safetensors"].write_bytes(whole[:-8])
+    torch.save({"state": RunsCode(folder / "mark")}, files["code.pt"])
+    return files
+
+
+@pytest.mark.parametrize("name", [
+    "empty.pt", "text.pt", "truncated.pt", "pickle.pt", "list.pt", "numbers.pt", "script.pt",
+    "zip.pt", "truncated.safetensors", "no-config.safetensors", "bad-config.safetensors", "code.pt",
+])  # fmt: skip
+def test_broken_or_malicious_files_are_refused(name: str, tmp_path: Path) -> None:
+    path = broken_files(tmp_path)[name]
+    with pytest.raises(WeightsError) as caught:
+        load_audioclip(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("ln_final.bias"), "1 tensors missing, 0 unknown"),
+        (lambda state: state.update(more=torch.zeros(1)), "0 tensors missing, 1 unknown"),
+        (lambda state: state.update({"ln_final.bias": torch.zeros(3)}), "has shape"),
+        (lambda state: state["ln_final.bias"].fill_(torch.nan), "not finite"),
+    ],
+)
+def test_checkpoints_of_another_model(change, message, small_model: AudioCLIP) -> None:  # type: ignore[no-untyped-def]
+    state = {name: value.clone() for name, value in small_model.state_dict().items()}
+    change(state)
+    with pytest.raises(WeightsError, match=message):
+        build(state, SMALL, Path("some.pt"))
+
+
+def test_half_precision_is_read_as_float32(small_model: AudioCLIP) -> None:
+    state = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in small_model.state_dict().items()
+    }
+    assert build(state, SMALL, Path("some.pt")).visual.conv1.weight.dtype == torch.float32
+
+
+def test_names_that_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such checkpoint"):
+        load_audioclip(tmp_path / "absent.pt")
+
+
+def test_convert_keeps_every_value(small_file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "copy.safetensors"
+    convert(small_file, target)
+    before, config = read_state(small_file)
+    after, same = read_state(target)
+    assert config == same
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0)
+    with pytest.raises(OutputError, match="exists"):
+        convert(small_file, target)
+    convert(small_file, target, force=True)
+    with pytest.raises(OutputError, match=r"\.safetensors"):
+        convert(small_file, tmp_path / "copy.pt")
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_verify_tells_a_changed_file(tmp_path: Path) -> None:
+    vocabulary = shared("clip", "bpe_simple_vocab_16e6.txt.gz")
+    entry = PUBLIC_FILES["clip-vocabulary"]
+    verify(vocabulary, entry)
+    assert sha256_of(vocabulary) == entry.sha256
+    assert vocabulary.stat().st_size == entry.size
+    changed = tmp_path / entry.file
+    changed.write_bytes(vocabulary.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="differs"):
+        verify(changed, entry)
+
+
+def test_find_entry() -> None:
+    entry = PUBLIC_FILES["audioclip"]
+    assert find_entry("audioclip") == (entry, entry.path)
+    assert find_entry("/some/" + entry.file) == (entry, Path("/some") / entry.file)
+    with pytest.raises(WeightsError):
+        find_entry("nothing")
+
+
+def test_offline_fetch_says_what_to_do_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    entry = PUBLIC_FILES["clip-vocabulary"]
+    with pytest.raises(WeightsError) as caught:
+        fetch_with_vocabulary("audioclip")
+    assert entry.url in str(caught.value)
+    assert str(entry.path) in str(caught.value)
+    assert not entry.path.exists()
+
+
+def test_public_files_agree_with_the_release() -> None:
+    for name, entry in PUBLIC_FILES.items():
+        assert entry.name == name
+        assert len(entry.sha256) == 64
+        assert entry.url.endswith("/v0.1/" + entry.file)
