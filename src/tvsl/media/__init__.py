@@ -1,0 +1,41 @@
+"""Pictures, sounds and videos from files: checked, decoded, upright, on one clock."""
+
+from tvsl.media.audio import (
+    DEFAULT_RATE,
+    AudioSource,
+    Waveform,
+    is_silent,
+    load_audio,
+    require_sound,
+    resample,
+    sound_window,
+)
+from tvsl.media.image import ImageSource, load_image
+from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
+from tvsl.media.sorting import Sort, is_video, sort_of
+from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video, read_frame
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "DEFAULT_RATE",
+    "AudioSource",
+    "ImageSource",
+    "MediaLimits",
+    "Sort",
+    "VideoFrame",
+    "VideoInfo",
+    "Waveform",
+    "check_file",
+    "is_silent",
+    "is_video",
+    "iterate_frames",
+    "load_audio",
+    "load_image",
+    "open_container",
+    "probe_video",
+    "read_frame",
+    "require_sound",
+    "resample",
+    "sort_of",
+    "sound_window",
+]
