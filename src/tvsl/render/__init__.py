@@ -1,0 +1,24 @@
+"""Drawing results: heat-maps, boxes and names on pictures and on videos with their sound."""
+
+from tvsl.render.colormap import heat_colors, source_color
+from tvsl.render.overlay import (
+    contact_sheet,
+    draw_labels,
+    heat_overlay,
+    save_png,
+    source_overlay,
+    tinted_overlay,
+)
+from tvsl.render.video import write_overlay_video
+
+__all__ = [
+    "contact_sheet",
+    "draw_labels",
+    "heat_colors",
+    "heat_overlay",
+    "save_png",
+    "source_color",
+    "source_overlay",
+    "tinted_overlay",
+    "write_overlay_video",
+]

@@ -1,0 +1,266 @@
+"""Text and frames on pictures: sizes that fit the picture, names cut to the space there is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+from PIL import Image, ImageDraw, ImageFont
+
+from tvsl.localization import Box
+from tvsl.render.colormap import BLACK, WHITE, Color, text_color
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Corner = Literal["bottom left", "bottom right", "top left", "top right"]
+
+CORNERS: tuple[Corner, ...] = ("bottom left", "bottom right", "top left", "top right")
+ELLIPSIS = "…"
+_SMALLEST_TEXT = 9
+_LARGEST_TEXT = 96
+_LONGEST_NAME = 300
+_LEGEND_HEIGHT = 0.45
+_LEGEND_WIDTH = 0.5
+_LEGEND_SHADE = (0, 0, 0, 145)
+_TINY_PICTURE = 100
+
+
+def text_size(height: int, width: int) -> int:
+    """Size of the letters that suits a picture.
+
+    Args:
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+
+    Returns:
+        Size of the font in pixels.
+    """
+    return round(min(max(min(height, width) / 28, _SMALLEST_TEXT), _LARGEST_TEXT))
+
+
+@lru_cache(maxsize=32)
+def font_of_size(size: int) -> Font:
+    """Pillow's own font, so that pictures look the same on every machine.
+
+    Args:
+        size: Size in pixels.
+
+    Returns:
+        The font.
+    """
+    return ImageFont.load_default(size=size)
+
+
+def line_height(size: int) -> int:
+    """Height of one line with the space around it.
+
+    Args:
+        size: Size of the font in pixels.
+
+    Returns:
+        Height in pixels.
+    """
+    return round(size * 1.45)
+
+
+def shorten(text: str, size: int, width: float) -> str:
+    """Cut a text to a width, with an ellipsis where something is missing.
+
+    Args:
+        text: Any text; line breaks and control characters become spaces.
+        size: Size of the font in pixels.
+        width: Room in pixels.
+
+    Returns:
+        The text or its beginning; empty where not even the ellipsis has room.
+    """
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    # Measuring takes time with the length, and no picture holds more than this.
+    line = " ".join(printable.split())[:_LONGEST_NAME]
+    font = font_of_size(size)
+    if font.getlength(line) <= width:
+        return line
+    fits, too_long = -1, len(line)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if font.getlength(line[:middle].rstrip() + ELLIPSIS) <= width:
+            fits = middle
+        else:
+            too_long = middle
+    return "" if fits < 0 else line[:fits].rstrip(" ,;:-") + ELLIPSIS
+
+
+def draw_text(
+    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, color: Color
+) -> None:
+    """Write one line, its left end and its vertical middle at a place.
+
+    Args:
+        draw: What to write on.
+        place: Column and row in pixels.
+        text: The line, as ``shorten`` returns it.
+        size: Size of the font in pixels.
+        color: Colour of the letters.
+    """
+    if text:
+        draw.text(place, text, fill=color, font=font_of_size(size), anchor="lm")
+
+
+@lru_cache(maxsize=64)
+def caption_bar(width: int, size: int, name: str, value: str, color: Color) -> Image.Image:
+    """A bar in a colour with a name at its left end and a value at its right end.
+
+    The value is kept whole as long as it fits at all, the name is shortened.
+
+    Args:
+        width: Width of the bar in pixels, at least 1.
+        size: Size of the font in pixels.
+        name: Name, shortened to fit.
+        value: Value, e.g. a score; may be empty.
+        color: Colour of the bar.
+
+    Returns:
+        The bar, RGB; do not draw on it, it is used again.
+    """
+    height = line_height(size)
+    bar = Image.new("RGB", (width, height), color)
+    draw = ImageDraw.Draw(bar)
+    letters = text_color(color)
+    margin = max(1, size // 3)
+    shown_value = shorten(value, size, width - 2 * margin)
+    value_width = font_of_size(size).getlength(shown_value)
+    gap = 2 * margin if shown_value else 0
+    shown_name = shorten(name, size, width - 2 * margin - value_width - gap)
+    draw_text(draw, (margin, height / 2), shown_name, size, letters)
+    draw_text(draw, (width - margin - value_width, height / 2), shown_value, size, letters)
+    return bar
+
+
+def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
+    """The same box in a picture of another size.
+
+    Args:
+        box: Box in a picture of ``size``.
+        size: Height and width in pixels.
+        target: Height and width of the other picture in pixels.
+
+    Returns:
+        The box, at least one pixel large.
+    """
+    down, across = target[0] / size[0], target[1] / size[1]
+    left, top = math.floor(box.left * across), math.floor(box.top * down)
+    right, bottom = math.ceil(box.right * across), math.ceil(box.bottom * down)
+    return Box(left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def draw_box(picture: Image.Image, box: Box, color: Color) -> None:
+    """Draw a box with a dark rim, so that it shows on bright and dark ground; cut at the edges.
+
+    Args:
+        picture: What to draw on, RGB.
+        box: The box in pixels of the picture.
+        color: Colour of its lines.
+    """
+    left, top = max(box.left, 0), max(box.top, 0)
+    right, bottom = min(box.right, picture.width) - 1, min(box.bottom, picture.height) - 1
+    if right < left or bottom < top:
+        return
+    draw = ImageDraw.Draw(picture)
+    thickness = max(1, round(min(picture.size) / 160))
+    # In a tiny picture the rim would be thicker than the line itself.
+    rim = 0 if min(picture.size) < _TINY_PICTURE else max(1, thickness // 3)
+    if rim:
+        draw.rectangle((left, top, right, bottom), outline=BLACK, width=thickness + 2 * rim)
+    if right - left > 2 * rim and bottom - top > 2 * rim:
+        inner = (left + rim, top + rim, right - rim, bottom - rim)
+        draw.rectangle(inner, outline=color, width=thickness)
+
+
+@lru_cache(maxsize=64)
+def legend_patch(
+    names: tuple[tuple[str, Color], ...], height: int, width: int
+) -> Image.Image | None:
+    """The legend for a picture: a patch of colour and the name for each source.
+
+    It takes at most about half the width and half the height of the picture; the last row
+    counts the names that found no room.
+
+    Args:
+        names: Name and colour of each source.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+
+    Returns:
+        The legend, RGBA, do not draw on it; None without names or where nothing fits.
+    """
+    size = text_size(height, width)
+    row = line_height(size)
+    margin = max(1, size // 3)
+    room = min(width - 2 * margin, max(_LEGEND_WIDTH * width, 14 * size)) - 3 * margin - size
+    if not names or room < size or row + margin > height:
+        return None
+    rows = max(1, min(len(names), int(_LEGEND_HEIGHT * height) // row))
+    shown = names[: rows if rows == len(names) else max(rows - 1, 1)]
+    lines = [shorten(name, size, room) for name, _ in shown]
+    rest = f"+{len(names) - len(shown)} more" if rows > len(shown) else ""
+    widths = [font_of_size(size).getlength(line) for line in [*lines, rest]]
+    patch = Image.new(
+        "RGBA", (round(max(widths)) + size + 3 * margin, row * rows + margin), _LEGEND_SHADE
+    )
+    draw = ImageDraw.Draw(patch)
+    for number, (line, (_, color)) in enumerate(zip(lines, shown, strict=True)):
+        middle = margin / 2 + row * (number + 0.5)
+        swatch = (margin, middle - size * 0.42, margin + size * 0.84, middle + size * 0.42)
+        draw.rectangle(swatch, fill=color)
+        draw_text(draw, (2 * margin + size, middle), line, size, WHITE)
+    if rest:
+        place = (2 * margin + size, margin / 2 + row * (rows - 0.5))
+        draw_text(draw, place, shorten(rest, size, room), size, WHITE)
+    return patch
+
+
+def legend_corner(
+    picture: tuple[int, int], legend: tuple[int, int], boxes: Sequence[Box]
+) -> Corner:
+    """The corner where a legend hides least of the boxes.
+
+    Args:
+        picture: Height and width of the picture in pixels.
+        legend: Height and width of the legend in pixels.
+        boxes: What should stay visible, in pixels of the picture.
+
+    Returns:
+        The corner; the bottom left one where all are equal.
+    """
+
+    def hidden(corner: Corner) -> float:
+        left, top = corner_place(picture, legend, corner)
+        right, bottom = left + legend[1], top + legend[0]
+        covered = 0.0
+        for box in boxes:
+            across = max(0, min(right, box.right) - max(left, box.left))
+            down = max(0, min(bottom, box.bottom) - max(top, box.top))
+            covered += across * down
+        return covered
+
+    return min(CORNERS, key=hidden)
+
+
+def corner_place(
+    picture: tuple[int, int], legend: tuple[int, int], corner: Corner
+) -> tuple[int, int]:
+    """Column and row of a legend's upper left pixel in a corner of the picture.
+
+    Args:
+        picture: Height and width of the picture in pixels.
+        legend: Height and width of the legend in pixels.
+        corner: Which corner.
+
+    Returns:
+        Column and row, never outside the picture.
+    """
+    margin = max(1, text_size(*picture) // 3)
+    left = margin if "left" in corner else picture[1] - legend[1] - margin
+    top = margin if "top" in corner else picture[0] - legend[0] - margin
+    return max(left, 0), max(top, 0)

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tvsl.errors import OutputError, ShapeError, UsageError
+from tvsl.localization import Box
+from tvsl.render.captions import font_of_size, legend_corner, shorten
+from tvsl.render.colormap import source_color
+from tvsl.render.overlay import (
+    contact_sheet,
+    draw_labels,
+    heat_overlay,
+    save_png,
+    source_overlay,
+    tinted_overlay,
+)
+
+from .inputs import moment, picture, source
+
+LONG = "female speech, woman speaking"
+SIZES = [(64, 64), (48, 64), (200, 37), (360, 640)]
+
+
+def corner_map(height: int, width: int) -> np.ndarray:
+    """Hot in the upper left corner, cold in the lower right one."""
+    return np.outer(np.linspace(1, 0, height), np.linspace(1, 0, width)).astype(np.float32)
+
+
+def count(image: np.ndarray, color: tuple[int, int, int]) -> int:
+    return int((image == np.array(color, dtype=np.uint8)).all(axis=-1).sum())
+
+
+def test_heat_changes_the_hot_corner_only() -> None:
+    image = picture(60, 80)
+    before = image.copy()
+    result = heat_overlay(image, corner_map(60, 80))
+    assert (result[-1] == image[-1]).all()
+    assert np.abs(result[0, 0].astype(int) - image[0, 0]).max() > 80
+    assert (image == before).all()
+
+
+def test_heat_with_strength_one_is_pure_color_at_the_peak() -> None:
+    image = picture(20, 20)
+    result = heat_overlay(image, np.ones((20, 20), np.float32), strength=1.0)
+    assert np.ptp(result.reshape(-1, 3), axis=0).max() == 0
+    assert (heat_overlay(image, np.ones((20, 20), np.float32), strength=0.0) == image).all()
+
+
+def test_tints_do_not_depend_on_the_order() -> None:
+    image, one = picture(30, 40), corner_map(30, 40)
+    two = one[::-1, ::-1]
+    red, blue = (255, 0, 0), (0, 0, 255)
+    result = tinted_overlay(image, [one, two], [red, blue])
+    assert (result == tinted_overlay(image, [two, one], [blue, red])).all()
+    assert result[0, 0, 0] > image[0, 0, 0]
+    assert result[-1, -1, 2] > image[-1, -1, 2]
+
+
+def test_no_tint_leaves_a_copy() -> None:
+    image = picture(8, 8)
+    result = tinted_overlay(image, [], [])
+    assert (result == image).all()
+    assert result is not image
+
+
+@pytest.mark.parametrize(
+    ("image", "heatmap"),
+    [
+        (np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.float32)),
+        (np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.float32)),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.float32)),
+    ],
+)
+def test_wrong_arrays_are_refused(image: np.ndarray, heatmap: np.ndarray) -> None:
+    with pytest.raises(ShapeError):
+        heat_overlay(image, heatmap)
+    with pytest.raises(ShapeError):
+        tinted_overlay(image, [heatmap], [(1, 2, 3)])
+
+
+def test_wrong_options_are_refused() -> None:
+    image, heatmap = picture(4, 4), np.zeros((4, 4), np.float32)
+    with pytest.raises(UsageError):
+        heat_overlay(image, heatmap, strength=1.5)
+    with pytest.raises(UsageError):
+        tinted_overlay(image, [heatmap], [])
+
+
+@pytest.mark.parametrize("size", [*SIZES, (2160, 3840)])
+def test_source_overlay_draws_box_and_bar_at_every_size(size: tuple[int, int]) -> None:
+    color = source_color(1)
+    result = source_overlay(picture(*size), source(LONG, 2, 3, size), color)
+    assert result.shape == (*size, 3)
+    bar = (result == np.array(color, dtype=np.uint8)).all(axis=-1)
+    # The bar's last row has no letters; its letters are dark, above it.
+    assert bar[-1].all()
+    rows = np.flatnonzero(bar[:, 0])
+    first_bar_row = rows[np.flatnonzero(np.diff(rows, prepend=-9) > 1)[-1]]
+    height = size[0] - first_bar_row
+    assert min(size) / 40 < height < max(min(size) / 10, 20)
+    letters = result[first_bar_row:, :, :].max(axis=-1) < 90
+    assert letters.any()
+    assert not letters[:, 0].any()
+    assert not letters[:, -1].any()
+    assert bar[:first_bar_row].sum() > 20
+
+
+def test_bar_moves_away_from_a_box_at_the_bottom() -> None:
+    size, color = (360, 640), source_color(2)
+    result = source_overlay(picture(*size), source("rain", 6, 3, size), color)
+    assert (result[0] == np.array(color, dtype=np.uint8)).all()
+
+
+@pytest.mark.parametrize("size", [*SIZES, (2160, 3840)])
+def test_labels_stay_inside_at_every_size(size: tuple[int, int]) -> None:
+    height, width = size
+    image = np.full((height, width, 3), 128, np.uint8)
+    outside = Box(-5, -5, width + 9, height + 9)
+    boxes = [outside, Box(width // 3, height // 3, width // 2, height // 2), None]
+    entries = [(LONG, source_color(index), box) for index, box in enumerate(boxes)]
+    result = draw_labels(image, entries)
+    assert result.shape == image.shape
+    assert count(result, source_color(0)) > width
+    assert count(result, source_color(1)) > 10
+    assert (image == 128).all()
+
+
+def test_legend_leaves_half_of_a_tiny_picture_free() -> None:
+    image = picture(64, 64)
+    entries = [(f"{LONG} {index}", source_color(index), None) for index in range(50)]
+    result = draw_labels(image, entries)
+    unchanged = (result == image).all(axis=-1).mean()
+    assert 0.5 < unchanged < 0.9
+
+
+def test_legend_avoids_the_boxes() -> None:
+    boxes = [Box(0, 60, 50, 100), Box(0, 0, 30, 20)]
+    assert legend_corner((100, 200), (20, 40), boxes) == "bottom right"
+    assert legend_corner((100, 200), (20, 40), []) == "bottom left"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=80), st.integers(8, 60), st.integers(0, 300))
+def test_any_text_is_shortened_to_fit(text: str, size: int, width: int) -> None:
+    assert font_of_size(size).getlength(shorten(text, size, width)) <= width
+
+
+def test_shortened_text_ends_with_an_ellipsis() -> None:
+    assert shorten("rain", 12, 400) == "rain"
+    cut = shorten(LONG, 12, 90)
+    assert cut.endswith("…")
+    assert LONG.startswith(cut[:-1])
+    assert shorten(LONG, 12, 1) == ""
+    assert shorten("one\n two\x00", 12, 400) == "one two"
+
+
+@pytest.mark.parametrize(
+    "label", ["犬の鳴き声", "собака", "🐕 שלום", "a\nb\tc", "", "\ud800", "é" * 9000]
+)
+def test_names_of_any_script_do_not_crash(label: str) -> None:
+    size = (64, 96)
+    image, one = picture(*size), source(label, 2, 3, size)
+    source_overlay(image, one, source_color(0))
+    draw_labels(image, [(label, source_color(0), one.box)])
+    contact_sheet(image, moment(None, one, size=size))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (2, 300)])
+def test_smallest_pictures_do_not_crash(size: tuple[int, int]) -> None:
+    image, one = picture(*size), source("rain", 2, 3, size)
+    assert source_overlay(image, one, source_color(0)).shape == image.shape
+    entries = [("rain", source_color(0), one.box)]
+    assert draw_labels(image, entries).shape == image.shape
+    contact_sheet(image, moment(1.0, one, size=size))
+
+
+def test_map_without_contrast_draws_no_box() -> None:
+    size = (64, 96)
+    flat = source("rain", 2, 3, size)
+    flat.grid[:] = 1.0
+    result = source_overlay(picture(*size), flat, source_color(0))
+    assert (result[:40] == picture(*size)[:40]).all()
+
+
+def test_sheet_has_one_panel_for_each_source() -> None:
+    size = (120, 320)
+    sources = [source(LONG, index % 7, index, size) for index in range(4)]
+    sheet = contact_sheet(picture(*size), moment(2.5, *sources, size=size))
+    for index in range(4):
+        assert count(sheet, source_color(index)) > 320 * 8
+    assert sheet.dtype == np.uint8
+
+
+def test_sheet_of_a_silent_moment_shows_the_picture() -> None:
+    sheet = contact_sheet(picture(120, 320), moment(2.5, size=(120, 320)))
+    height, width = sheet.shape[:2]
+    assert 320 < width < 400
+    assert 120 < height < 260
+
+
+def test_sheet_stays_sensible_for_large_pictures_and_many_sources() -> None:
+    size = (1080, 1920)
+    few = contact_sheet(picture(*size), moment(None, source("a", 1, 1, size), size=size))
+    assert few.shape[1] < 2 * 480 + 60
+    sources = [source(LONG, index % 7, index % 12, size) for index in range(50)]
+    many = contact_sheet(picture(*size), moment(None, *sources, size=size))
+    assert max(many.shape) < 4000
+
+
+def test_png_is_written_whole_and_not_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    image = picture(30, 40)
+    assert save_png(image, path) == path
+    assert (np.array(Image.open(path)) == image).all()
+    with pytest.raises(OutputError, match="exists"):
+        save_png(image, path)
+    save_png(image[::-1], path, force=True)
+    assert (np.array(Image.open(path)) == image[::-1]).all()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_png_in_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        save_png(picture(3, 3), tmp_path / "none" / "a.png")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError):
+        save_png(picture(3, 3), tmp_path / "folder", force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tvsl.errors import MediaError, OutputError, UsageError
+from tvsl.localization import Localization
+from tvsl.render import video as video_module
+from tvsl.render.painter import OverlayPainter
+from tvsl.render.sound import can_copy
+from tvsl.render.timeline import MapTimeline
+from tvsl.render.video import write_overlay_video
+
+from .inputs import RATE, moment, picture, read_video, shift_and_match, source, write_video
+
+SIZE = (48, 64)
+
+
+def moments(size: tuple[int, int] = SIZE) -> list[Localization]:
+    return [
+        moment(0.2, source("dog", 1, 2, size), size=size),
+        moment(0.6, source("rain", 5, 9, size), source("dog", 5, 2, size), size=size),
+        moment(0.8, size=size),
+    ]
+
+
+def test_frames_times_and_copied_sound_are_those_of_the_source(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    seen: list[tuple[int, int | None]] = []
+    target = write_overlay_video(
+        path, tmp_path / "b.mp4", moments(), progress=lambda *step: seen.append(step)
+    )
+    before, after = read_video(path), read_video(target)
+    assert len(after.times) == len(before.times) == RATE
+    np.testing.assert_allclose(after.times, before.times, atol=1e-3)
+    assert after.duration == pytest.approx(before.duration, abs=1 / RATE)
+    assert after.sound_codec == "aac"
+    shift, likeness = shift_and_match(before, after)
+    assert likeness > 0.9999
+    assert abs(shift) < 1e-3
+    assert seen == [(number, RATE) for number in range(1, RATE + 1)]
+    assert sorted(tmp_path.iterdir()) == [path, target]
+
+
+@pytest.mark.parametrize(
+    ("name", "audio", "copied"),
+    [
+        ("a.mkv", "pcm_s16le", False),
+        ("a.mkv", "flac", False),
+        ("a.mkv", "libopus", True),
+        ("a.mkv", "libmp3lame", True),
+        ("a.ts", "aac", True),
+        ("a.mov", "alac", True),
+    ],
+)
+@pytest.mark.parametrize("audio_start", [0.0, 0.3])
+def test_sound_stays_in_step(
+    tmp_path: Path, name: str, audio: str, copied: bool, audio_start: float
+) -> None:
+    path = write_video(tmp_path / name, audio=audio, audio_start=audio_start, seconds=1.5)
+    target = write_overlay_video(path, tmp_path / "b.mp4", moments())
+    before, after = read_video(path), read_video(target)
+    assert len(after.times) == len(before.times)
+    assert before.sound_codec is not None
+    copied = copied and can_copy(before.sound_codec)
+    assert (after.sound_codec == before.sound_codec) == copied
+    shift, likeness = shift_and_match(before, after)
+    assert likeness > 0.99
+    assert abs(shift) < 0.05
+
+
+def test_video_that_begins_after_its_sound(tmp_path: Path) -> None:
+    times = [0.4 + number / RATE for number in range(10)]
+    path = write_video(tmp_path / "a.mkv", times=times)
+    target = write_overlay_video(path, tmp_path / "b.mp4", moments())
+    before, after = read_video(path), read_video(target)
+    # The whole may begin later: some versions of PyAV report sound before the file's zero.
+    np.testing.assert_allclose(np.diff(after.times), np.diff(before.times), atol=2e-3)
+    assert abs(shift_and_match(before, after)[0]) < 0.05
+
+
+def test_uneven_times_are_kept(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.2, 0.25, 0.7, 0.71, 1.0]
+    path = write_video(tmp_path / "a.mkv", times=times, audio=None)
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", moments()))
+    np.testing.assert_allclose(after.times, times, atol=2e-3)
+
+
+def test_odd_size_and_missing_sound(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", size=(49, 67), audio=None)
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", moments((49, 67))))
+    assert after.images[0].shape == (48, 66, 3)
+    assert len(after.images) == RATE
+    assert after.sound_codec is None
+
+
+@pytest.mark.skipif(
+    not hasattr(av.VideoStream, "set_display_rotation"), reason="PyAV cannot write a rotation"
+)
+def test_turned_video_is_written_upright(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:20, :20] = 255
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.set_display_rotation(-90.0)
+        for _ in range(3):
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        output.mux(stream.encode(None))
+    silent = [moment(0.0, size=(64, 48))]
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", silent))
+    assert after.images[0].shape == (64, 48, 3)
+    assert after.images[0][4:16, 32:44].mean() > 240
+    assert after.images[0][24:, :24].mean() < 15
+
+
+def test_large_video_is_scaled_down(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", size=(120, 200), times=[0.0, 0.04], audio=None)
+    target = write_overlay_video(path, tmp_path / "b.mp4", moments((120, 200)), max_side=100)
+    assert read_video(target).images[0].shape == (60, 100, 3)
+
+
+def test_silent_moments_show_the_pictures_as_they_are(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", audio=None)
+    target = write_overlay_video(path, tmp_path / "b.mp4", [moment(0.0, size=SIZE)])
+    before, after = read_video(path), read_video(target)
+    difference = np.abs(before.images[3].astype(int) - after.images[3])
+    assert difference.mean() < 4
+
+
+def test_one_moment_is_held_throughout(tmp_path: Path) -> None:
+    size = (96, 128)
+    path = write_video(tmp_path / "a.mp4", size=size, audio=None)
+    only = [moment(None, source("dog", 2, 3, size), size=size)]
+    before = read_video(path)
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", only))
+    for number in (0, RATE - 1):
+        change = np.abs(before.images[number].astype(int) - after.images[number]).mean(axis=-1)
+        assert change[30:38, 32:40].mean() > 25
+        assert change[80:, 90:].mean() < 6
+
+
+def test_mpeg4_where_there_is_no_h264_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_module, "_has_encoder", lambda name: False)
+    path = write_video(tmp_path / "a.mp4")
+    target = write_overlay_video(path, tmp_path / "b.mp4", moments())
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    assert len(read_video(target).times) == RATE
+
+
+def test_existing_target_and_the_source_are_not_overwritten(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    target = tmp_path / "b.mp4"
+    target.write_text("kept")
+    with pytest.raises(OutputError, match="exists"):
+        write_overlay_video(path, target, moments())
+    assert target.read_text() == "kept"
+    with pytest.raises(OutputError, match="source itself"):
+        write_overlay_video(path, path, moments(), force=True)
+    with pytest.raises(OutputError, match="folder"):
+        write_overlay_video(path, tmp_path, moments(), force=True)
+    write_overlay_video(path, target, moments(), force=True)
+    assert len(read_video(target).times) == RATE
+
+
+def test_broken_sources_leave_nothing_behind(tmp_path: Path) -> None:
+    broken = tmp_path / "a.mp4"
+    broken.write_bytes(b"no video at all" * 100)
+    whole = write_video(tmp_path / "b.mp4")
+    cut = tmp_path / "c.mp4"
+    cut.write_bytes(whole.read_bytes()[:3000])
+    for path in (broken, cut, tmp_path / "missing.mp4"):
+        with pytest.raises(MediaError):
+            write_overlay_video(path, tmp_path / "out.mp4", moments())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_interruption_leaves_an_older_target_alone(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    target = tmp_path / "b.mp4"
+    target.write_text("older")
+
+    def interrupt(done: int, total: int | None) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_overlay_video(path, target, moments(), force=True, progress=interrupt)
+    assert target.read_text() == "older"
+    assert sorted(tmp_path.iterdir()) == [path, target]
+
+
+def test_full_disk_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = write_video(tmp_path / "a.mp4")
+    monkeypatch.setattr(video_module._FrameEncoder, "finish", fail)
+    with pytest.raises(OutputError, match="No space left") as caught:
+        write_overlay_video(path, tmp_path / "b.mp4", moments())
+    assert caught.value.path == tmp_path / "b.mp4"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_folder_is_an_output_error(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        write_overlay_video(path, tmp_path / "none" / "b.mp4", moments())
+    assert caught.value.path == tmp_path / "none" / "b.mp4"
+
+
+def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4")
+    untimed = [moment(None, size=SIZE), moment(1.0, size=SIZE)]
+    for wrong in ([], untimed):
+        with pytest.raises(UsageError):
+            write_overlay_video(path, tmp_path / "b.mp4", wrong)
+    with pytest.raises(UsageError):
+        write_overlay_video(path, tmp_path / "b.mp4", moments(), max_side=2)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_colors_belong_to_labels_throughout() -> None:
+    size = (96, 128)
+    painter = OverlayPainter(moments(size), size)
+    assert list(painter.colors) == ["dog", "rain"]
+    image = picture(*size)
+    for time, shown in ((0.0, ["dog"]), (0.2, ["dog"]), (0.6, ["dog", "rain"]), (0.9, [])):
+        painted = painter.paint(image, time)
+        for label, color in painter.colors.items():
+            found = (painted == np.array(color, dtype=np.uint8)).all(axis=-1).sum()
+            assert (found > 20) == (label in shown)
+
+
+def test_maps_are_mixed_by_time_and_fade() -> None:
+    timeline = MapTimeline(list(reversed(moments())))
+    dog = {moment.time: moment.sources for moment in moments()}
+    first, second = dog[0.2][0].grid, dog[0.6][1].grid
+    halfway = {timed.label: timed for timed in timeline.maps_at(timeline.position(0.4))}
+    ranges = [(grid - grid.min()) / np.ptp(grid) for grid in (first, second)]
+    np.testing.assert_allclose(halfway["dog"].grid, (ranges[0] + ranges[1]) / 2, atol=1e-5)
+    assert halfway["dog"].presence == 1.0
+    assert halfway["rain"].presence == pytest.approx(0.5)
+    fading = timeline.maps_at(timeline.position(0.75))
+    assert [timed.presence for timed in fading] == pytest.approx([0.25, 0.25])
+    assert timeline.maps_at(timeline.position(0.8)) == []
+    assert timeline.maps_at(timeline.position(99.0)) == []
+    assert timeline.position(-1.0).before == timeline.position(0.2).before == 0
+
+
+def test_moments_at_the_same_time_and_other_grids_do_not_crash() -> None:
+    other = source("dog", 1, 1, SIZE)
+    small = type(other)("dog", 0.5, other.grid[:3, :4].copy(), SIZE)
+    timeline = MapTimeline(
+        [
+            moment(1.0, other, size=SIZE),
+            moment(1.0, small, size=SIZE),
+            moment(2.0, other, size=SIZE),
+        ]
+    )
+    for time in (0.5, 1.0, 1.5, 2.0):
+        assert [timed.label for timed in timeline.maps_at(timeline.position(time))] == ["dog"]
