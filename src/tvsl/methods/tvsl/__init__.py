@@ -1,0 +1,16 @@
+"""T-VSL: text-guided visual sound source localization in mixtures (CVPR 2024)."""
+
+from tvsl.methods.tvsl.build import build
+from tvsl.methods.tvsl.config import PRESETS, ReleasedConfig, TVSLConfig, preset
+from tvsl.methods.tvsl.method import TVSL
+from tvsl.methods.tvsl.released import ReleasedTVSL
+
+__all__ = [
+    "PRESETS",
+    "TVSL",
+    "ReleasedConfig",
+    "ReleasedTVSL",
+    "TVSLConfig",
+    "build",
+    "preset",
+]

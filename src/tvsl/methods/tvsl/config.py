@@ -1,0 +1,123 @@
+"""T-VSL's switches and its presets; nothing else knows the presets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tvsl.audioclip.config import ImageTokenMode
+from tvsl.errors import UsageError
+
+Detector = Literal["evidence", "fusion"]
+Readout = Literal["cosine", "signed", "text", "evidence", "sum"]
+TokenProjectors = Literal["identity", "slow", "trained"]
+
+
+class TVSLConfig(BaseModel):
+    """Switches of the method as the paper describes it.
+
+    Attributes:
+        embedding: D, the size of the encoder's space.
+        token_projectors: P_a and P_v (Sec. 3.2): ``identity`` leaves the encoder's tokens alone,
+            ``slow`` trains them at a tenth of the learning rate, ``trained`` at the full one.
+        identity_start: Whether the linear projectors start as the identity.
+        fusion_layers: P_f as printed (1), or with a hidden layer (2).
+        detector: Which detector ``detect`` asks: training-free ``evidence`` or P_f, ``fusion``.
+        detach_detection: Whether L_mcid leaves P_a and P_v alone.
+        detection_threshold: Classes at or over it sound, calibrated on validation data. None:
+            not calibrated, classes that stand out of the vocabulary sound (``detection.py``).
+        audio_conditioning: phi^a (Sec. 3.3, Table 3).
+        image_conditioning: phi^v (Sec. 3.3, Table 3).
+        correspondence: The correspondence block (Sec. 3.4, Table 3).
+        mask_same_class: Whether other pairs of a pair's class are left out of its negatives.
+        stages: 2, or 1 for the one-stage variant (Table 7).
+        prompt_length: Learned context vectors before the class name (Sec. 4.6, Table 6).
+        prompt_classes: How many classes at most a training step runs through the text encoder.
+        readout: How a map is read out (``readout.py``).
+        readout_exponent: Exponent of the ``evidence`` readout.
+        printed_sums: Whether losses are summed over classes and sources as printed, in place of
+            averaged.
+        polarity: 1, or -1 to turn maps upside down, decided on validation data.
+        image_tokens: Dense image tokens that the head is for; the encoder's own when None.
+        waveform_scale: What waveforms are multiplied by; the encoder's own when None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding: int = Field(1024, gt=0)
+    token_projectors: TokenProjectors = "identity"
+    identity_start: bool = True
+    fusion_layers: Literal[1, 2] = 2
+    detector: Detector = "evidence"
+    detach_detection: bool = True
+    detection_threshold: float | None = None
+    audio_conditioning: bool = True
+    image_conditioning: bool = True
+    correspondence: bool = True
+    mask_same_class: bool = True
+    stages: Literal[1, 2] = 2
+    prompt_length: int = Field(0, ge=0, le=32)
+    prompt_classes: int = Field(64, gt=1)
+    readout: Readout = "evidence"
+    readout_exponent: float = Field(0.5, gt=0)
+    printed_sums: bool = False
+    polarity: Literal[1, -1] = 1
+    image_tokens: ImageTokenMode | None = None
+    waveform_scale: float | None = None
+
+
+class ReleasedConfig(BaseModel):
+    """The released code has no switches; only sizes, so that it can be tested small.
+
+    Attributes:
+        embedding: D, the size of the encoder's space.
+        hidden: Width of the projectors' hidden layer.
+        polarity: The released evaluation turns every map upside down.
+        detection_threshold: The released code never detects; a probability of one half.
+        image_tokens: Its own reading of the position table.
+        waveform_scale: It feeds waveforms in [-1, 1], about 90 dB too quiet.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding: int = Field(1024, gt=0)
+    hidden: int = Field(2048, gt=0)
+    polarity: Literal[1, -1] = -1
+    detection_threshold: float | None = 0.5
+    image_tokens: ImageTokenMode = "released"
+    waveform_scale: float = 1.0
+
+
+PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
+    "tvsl": TVSLConfig(),
+    "paper": TVSLConfig(
+        token_projectors="trained",
+        identity_start=False,
+        fusion_layers=1,
+        detector="fusion",
+        detach_detection=False,
+        mask_same_class=False,
+        readout="cosine",
+        printed_sums=True,
+    ),
+    "released": ReleasedConfig(),
+}
+
+
+def preset(name: str) -> TVSLConfig | ReleasedConfig:
+    """Look a preset up.
+
+    Args:
+        name: ``tvsl``, our best; ``paper``, every equation as printed; ``released``, the public
+            code, bug for bug where it shapes numbers.
+
+    Returns:
+        Its config; ``model_copy(update=...)`` changes single switches.
+
+    Raises:
+        UsageError: There is no such preset.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"There is no preset '{name}'.", f"Presets: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,83 @@
+"""Audio-visual class instance detection (Sec. 3.2): which classes are seen and heard."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tvsl.errors import UsageError
+from tvsl.tokens import Queries
+
+EVIDENCE_FRACTION = 0.03
+STANDING_OUT = 2.5
+MOST_SOURCES = 8
+
+
+def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
+    """Ŷ = sim(T, F_av).
+
+    Args:
+        fused: F_av = P_f([Mean(A') + Mean(V')]), (B, D).
+        classes: Unit text embeddings T, (N, D).
+
+    Returns:
+        Cosines, (B, N).
+    """
+    return F.normalize(fused, dim=-1) @ classes.T
+
+
+def evidence_scores(audio: Tensor, visual: Tensor, classes: Tensor) -> Tensor:
+    """A detector without training: what the whole sound and the best few cells say.
+
+    Args:
+        audio: A', (B, n_a, D).
+        visual: V', (B, n_v, D).
+        classes: Unit text embeddings, (N, D).
+
+    Returns:
+        cos(Mean(A'), e) + mean of the highest 3 % of cos(v_j, e), (B, N).
+    """
+    heard = F.normalize(audio.mean(dim=1), dim=-1) @ classes.T
+    cells = F.normalize(visual, dim=-1) @ classes.T
+    few = math.ceil(EVIDENCE_FRACTION * visual.shape[1])
+    return heard + cells.topk(few, dim=1).values.mean(dim=1)
+
+
+def select(scores: Tensor, sources: int | None = None, threshold: float | None = None) -> Queries:
+    """Decide which classes sound.
+
+    Args:
+        scores: Detection scores, (B, N).
+        sources: K, when the number of sources is known: the top K of each clip.
+        threshold: Else every class at or over it, at least one. Without a calibrated threshold
+            every class that lies 2.5 standard deviations over the vocabulary's mean, at least
+            one and at most 8.
+
+    Returns:
+        The pairs, best first within each clip.
+
+    Raises:
+        UsageError: ``sources`` is not between 1 and N.
+    """
+    classes = scores.shape[1]
+    if sources is not None and not 1 <= sources <= classes:
+        raise UsageError(
+            f"{sources} sources cannot be chosen from {classes} classes.",
+            f"Give a number from 1 to {classes}.",
+        )
+    ranked, order = scores.sort(dim=1, descending=True, stable=True)
+    if sources is not None:
+        chosen = torch.zeros_like(ranked, dtype=torch.bool)
+        chosen[:, :sources] = True
+    elif threshold is not None:
+        chosen = ranked >= threshold
+    else:
+        spread = scores.std(dim=1, keepdim=True, correction=0)
+        chosen = ranked >= scores.mean(dim=1, keepdim=True) + STANDING_OUT * spread
+        chosen[:, MOST_SOURCES:] = False
+    chosen[:, 0] = True
+    clip, rank = chosen.nonzero(as_tuple=True)
+    return Queries(clip, order[clip, rank])

@@ -1,0 +1,85 @@
+"""The three losses of T-VSL: L_mcid (Sec. 3.2), L_cls (Sec. 3.3), L_av (Sec. 3.4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MAX_SCALE = 100.0
+
+
+class LogitScale(nn.Module):
+    """A learned positive factor for cosines, clamped to [1, 100].
+
+    The paper is silent on it; a bare cosine can reach neither 0 nor 1 as a probability.
+
+    Args:
+        start: Its first value.
+        bias: First value of an added bias; no bias when None.
+    """
+
+    def __init__(self, start: float, bias: float | None = None) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(start).log())
+        self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
+
+    def forward(self, cosines: Tensor) -> Tensor:
+        """Cosines of any shape to logits of the same."""
+        logits = self.log_scale.exp().clamp(1.0, MAX_SCALE) * cosines
+        return logits if self.bias is None else logits + self.bias
+
+
+def detection_loss(logits: Tensor, labels: Tensor, printed_sum: bool) -> Tensor:
+    """L_mcid: binary cross-entropy over all classes.
+
+    Args:
+        logits: (B, N).
+        labels: (B, N) bool.
+        printed_sum: Sum over the classes as printed, in place of the mean; always the mean over
+            the clips.
+
+    Returns:
+        The loss, scalar.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    return loss * logits.shape[1] if printed_sum else loss
+
+
+def class_loss(logits: Tensor, label: Tensor, batch: int, printed_sum: bool) -> Tensor:
+    """L_cls of one modality: cross-entropy of the conditioned features over all classes.
+
+    Args:
+        logits: (P, N).
+        label: The class that each pair was conditioned on, (P,).
+        batch: B, the number of clips.
+        printed_sum: Sum over a clip's sources as printed, then the mean over the clips, in place
+            of the mean over all pairs.
+
+    Returns:
+        The loss, scalar.
+    """
+    loss = F.cross_entropy(logits, label)
+    return loss * (len(label) / batch) if printed_sum else loss
+
+
+def contrastive_loss(logits: Tensor, label: Tensor, mask_same_class: bool) -> Tensor:
+    """L_av: symmetric InfoNCE; a pair's positive is itself alone.
+
+    Other pairs of the same class are never positives: that would teach P_av to forget which
+    instance sounds. Whether they are negatives is the switch.
+
+    Args:
+        logits: Scaled cosines of ĝ^v (rows) and ĝ^a (columns), (P, P).
+        label: The class of each pair, (P,).
+        mask_same_class: Whether they are left out of the negatives.
+
+    Returns:
+        The mean of both directions, scalar.
+    """
+    if mask_same_class:
+        same = label[:, None] == label[None, :]
+        same.fill_diagonal_(False)
+        logits = logits.masked_fill(same, -torch.inf)
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

@@ -1,0 +1,323 @@
+"""T-VSL (Secs. 3.2-3.4, 4.6): the equations in their order, each from the file of its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tvsl.errors import UsageError
+from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
+from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
+from tvsl.methods.tvsl.config import TVSLConfig
+from tvsl.methods.tvsl.correspondence import correspondence_weights
+from tvsl.methods.tvsl.detection import evidence_scores, fusion_similarity
+from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
+from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
+from tvsl.methods.tvsl.prompts import (
+    PromptableTextEncoder,
+    PromptLearner,
+    require_token_ids,
+    sample_classes,
+)
+from tvsl.methods.tvsl.readout import READOUTS
+from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
+
+_CHUNK = 256
+_SLOW = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """What the conditioning blocks give for P pairs.
+
+    Attributes:
+        visual_similarity: s_kj = cos(v_j, e_k), (P, n_v); ones without image conditioning.
+        visual_mean: f_k^v = Mean(Ṽ_k), (P, D).
+        audio_mean: f_k^a = g_k^a = Mean(Ã_k), (P, D).
+    """
+
+    visual_similarity: Tensor
+    visual_mean: Tensor
+    audio_mean: Tensor
+
+
+class TVSL(Method):
+    """The T-VSL head.
+
+    Args:
+        config: Its switches.
+        text_encoder: The frozen text encoder; needed only with learned prompts.
+
+    Raises:
+        UsageError: Prompts without a text encoder, or one stage without any conditioning.
+    """
+
+    supervision: ClassVar[Supervision] = "video labels"
+    class_aware: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        config: TVSLConfig = TVSLConfig(),  # noqa: B008  (frozen)
+        text_encoder: PromptableTextEncoder | None = None,
+    ) -> None:
+        super().__init__()
+        if config.stages == 1 and not (config.audio_conditioning or config.image_conditioning):
+            raise UsageError(
+                "The one-stage variant learns its classes in the conditioning blocks.",
+                "Leave at least one of them on.",
+            )
+        self.config = config
+        self.polarity = config.polarity
+        size, start = config.embedding, config.identity_start
+
+        def projector(wanted: bool) -> nn.Module:
+            return linear_projector(size, start) if wanted else nn.Identity()
+
+        trained = config.token_projectors != "identity"
+        self.project_audio = projector(trained)
+        self.project_visual = projector(trained)
+        self.project_audio_class = projector(config.audio_conditioning)
+        self.project_visual_class = projector(config.image_conditioning)
+        self.project_audio_correspondence = projector(config.correspondence)
+        self.project_visual_correspondence = projector(config.correspondence)
+        if config.stages == 2:
+            self.fusion = FusionProjector(size, config.fusion_layers, start)
+            self.detection_scale = LogitScale(10.0, bias=-3.0)
+        if config.audio_conditioning or config.image_conditioning:
+            self.class_scale = LogitScale(20.0, bias=-3.0 if config.stages == 1 else None)
+        if config.correspondence:
+            self.correspondence_scale = LogitScale(1 / 0.07)
+        self.prompts = _prompts(config, text_encoder)
+        # Not a submodule: a head's checkpoint holds the head alone.
+        object.__setattr__(self, "_text_encoder", text_encoder)
+        self._prompted: tuple[Vocabulary, int, Tensor] | None = None
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
+        """L_mcid, L_cls and L_av; see the base class.
+
+        Raises:
+            ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        check_labels(labels, tokens, vocabulary)
+        classes, labels = self._training_classes(vocabulary, labels)
+        visual, audio = self._projected(tokens)
+        queries = Queries.from_labels(labels)
+        slots = queries.slots(tokens.batch)
+        conditioned = self._condition(visual, audio, classes[queries.label], slots)
+        losses = {}
+        if self.config.stages == 2:
+            losses["mcid"] = self._detection_loss(visual, audio, classes, labels)
+            losses["cls"] = self._class_loss(conditioned, classes, queries, tokens.batch)
+        else:
+            losses["cls"] = self._presence_loss(visual, audio, classes, labels)
+        if self.config.correspondence:
+            losses["av"] = self._correspondence_loss(visual, conditioned, queries, slots)
+        return losses
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        """Maps by the configured readout; see the base class.
+
+        Raises:
+            ShapeError: Tokens, queries and vocabulary do not agree.
+        """
+        text, audio = self.similarities(tokens, queries, vocabulary)
+        readout = self.config.readout
+        if readout == "evidence" and not self.config.image_conditioning:
+            readout = "signed"  # without image conditioning the text has no say in the picture
+        flat = READOUTS[readout](text, audio, self.config.readout_exponent)
+        return flat.view(-1, *tokens.grid)
+
+    def similarities(
+        self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
+    ) -> tuple[Tensor, Tensor]:
+        """The two similarities that every readout is made of.
+
+        Args:
+            tokens: B clips.
+            queries: P pairs.
+            vocabulary: N classes.
+
+        Returns:
+            s = cos(v_j, e_k) and c = cos(v_j, ĝ_k^a), each (P, n_v).
+
+        Raises:
+            ShapeError: Tokens, queries and vocabulary do not agree.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        queries.check(tokens.batch, len(vocabulary))
+        classes = self._classes(vocabulary)
+        visual, audio = self._projected(tokens)
+        text_maps, audio_maps = [], []
+        # Whole chunks at once: beside the maps, memory does not grow with the number of queries.
+        for clip, label in zip(
+            queries.clip.split(_CHUNK), queries.label.split(_CHUNK), strict=True
+        ):
+            slots = Queries(clip, label).slots(tokens.batch)
+            query = classes[label]
+            heard = self._audio_mean(audio, query, slots)
+            guide = self.project_audio_correspondence(heard)
+            text_maps.append(similarity(visual, query, slots))
+            audio_maps.append(similarity(visual, guide, slots))
+        return torch.cat(text_maps), torch.cat(audio_maps)
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
+        """Scores (B, N): cosine sums for ``evidence``, probabilities otherwise.
+
+        Raises:
+            ShapeError: Tokens and vocabulary do not agree.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        classes = self._classes(vocabulary)
+        visual, audio = self._projected(tokens)
+        if self.config.detector == "evidence":
+            return evidence_scores(audio, visual, classes)
+        if self.config.stages == 2:
+            return self._detection_logits(visual, audio, classes).sigmoid()
+        presences = self._presences(visual, audio, classes)
+        return torch.stack([logits.sigmoid() for logits in presences]).mean(dim=0)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Parameters for an optimiser; P_a and P_v at a tenth of the rate when ``slow``.
+
+        Args:
+            learning_rate: The full rate.
+
+        Returns:
+            Groups with ``params`` and ``lr``.
+        """
+        slow = {
+            id(parameter)
+            for module in (self.project_audio, self.project_visual)
+            for parameter in module.parameters()
+            if self.config.token_projectors == "slow"
+        }
+        groups = (
+            ([p for p in self.parameters() if id(p) not in slow], learning_rate),
+            ([p for p in self.parameters() if id(p) in slow], learning_rate * _SLOW),
+        )
+        return [{"params": params, "lr": rate} for params, rate in groups if params]
+
+    def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
+        return self.project_visual(tokens.visual), self.project_audio(tokens.audio)
+
+    def _audio_mean(self, audio: Tensor, query: Tensor, slots: Slots) -> Tensor:
+        """Mean(Ã_k), (P, D)."""
+        if not self.config.audio_conditioning:
+            return audio.mean(dim=1)[slots.clip]
+        return weighted_mean(audio, similarity(audio, query, slots), slots)
+
+    def _condition(self, visual: Tensor, audio: Tensor, query: Tensor, slots: Slots) -> Conditioned:
+        """Sec. 3.3 for P pairs, ``query`` (P, D) being e_k."""
+        if self.config.image_conditioning:
+            weights = similarity(visual, query, slots)
+            mean = weighted_mean(visual, weights, slots)
+        else:
+            weights = visual.new_ones(len(query), visual.shape[1])
+            mean = visual.mean(dim=1)[slots.clip]
+        return Conditioned(weights, mean, self._audio_mean(audio, query, slots))
+
+    def _detection_logits(self, visual: Tensor, audio: Tensor, classes: Tensor) -> Tensor:
+        means = torch.cat([audio.mean(dim=1), visual.mean(dim=1)], dim=-1)
+        if self.config.detach_detection:
+            means = means.detach()
+        logits: Tensor = self.detection_scale(fusion_similarity(self.fusion(means), classes))
+        return logits
+
+    def _detection_loss(
+        self, visual: Tensor, audio: Tensor, classes: Tensor, labels: Tensor
+    ) -> Tensor:
+        logits = self._detection_logits(visual, audio, classes)
+        return detection_loss(logits, labels, self.config.printed_sums)
+
+    def _class_loss(
+        self, conditioned: Conditioned, classes: Tensor, queries: Queries, batch: int
+    ) -> Tensor:
+        """L_cls (Sec. 3.3) over the modalities that are conditioned."""
+        features = []
+        if self.config.image_conditioning:
+            features.append(self.project_visual_class(conditioned.visual_mean))
+        if self.config.audio_conditioning:
+            features.append(self.project_audio_class(conditioned.audio_mean))
+        losses = [
+            class_loss(
+                self.class_scale(F.normalize(feature, dim=-1) @ classes.T),
+                queries.label,
+                batch,
+                self.config.printed_sums,
+            )
+            for feature in features
+        ]
+        return sum(losses, start=classes.new_zeros(()))
+
+    def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
+        """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
+        sides = (
+            (self.config.image_conditioning, visual, self.project_visual_class),
+            (self.config.audio_conditioning, audio, self.project_audio_class),
+        )
+        return [
+            self.class_scale(
+                F.cosine_similarity(project(condition_on_all(side, classes)), classes, dim=-1)
+            )
+            for wanted, side, project in sides
+            if wanted
+        ]
+
+    def _presence_loss(
+        self, visual: Tensor, audio: Tensor, classes: Tensor, labels: Tensor
+    ) -> Tensor:
+        losses = [
+            detection_loss(logits, labels, self.config.printed_sums)
+            for logits in self._presences(visual, audio, classes)
+        ]
+        return torch.stack(losses).sum()
+
+    def _correspondence_loss(
+        self, visual: Tensor, conditioned: Conditioned, queries: Queries, slots: Slots
+    ) -> Tensor:
+        """L_av (Sec. 3.4)."""
+        heard = self.project_audio_correspondence(conditioned.audio_mean)
+        weights = correspondence_weights(
+            conditioned.visual_similarity, similarity(visual, heard, slots)
+        )
+        seen = self.project_visual_correspondence(weighted_mean(visual, weights, slots))
+        cosines = F.normalize(seen, dim=-1) @ F.normalize(heard, dim=-1).T
+        return contrastive_loss(
+            self.correspondence_scale(cosines), queries.label, self.config.mask_same_class
+        )
+
+    def _training_classes(self, vocabulary: Vocabulary, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Text embeddings and the labels that go with them; a subset with learned prompts."""
+        if self.prompts is None:
+            return vocabulary.embeddings, labels
+        chosen = sample_classes(labels, self.config.prompt_classes)
+        token_ids = require_token_ids(vocabulary)[chosen]
+        return self.prompts(self._text_encoder, token_ids), labels[:, chosen]
+
+    def _classes(self, vocabulary: Vocabulary) -> Tensor:
+        """Text embeddings for inference, (N, D); with prompts computed once and kept."""
+        if self.prompts is None:
+            return vocabulary.embeddings
+        version = self.prompts.context._version
+        kept = self._prompted
+        if kept is None or kept[0] is not vocabulary or kept[1] != version:
+            with torch.no_grad():
+                embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
+            kept = self._prompted = (vocabulary, version, embedded)
+        return kept[2]
+
+
+def _prompts(
+    config: TVSLConfig, text_encoder: PromptableTextEncoder | None
+) -> PromptLearner | None:
+    if config.prompt_length == 0:
+        return None
+    if text_encoder is None:
+        raise UsageError("Learned prompts need the text encoder.", "Give it to TVSL.")
+    return PromptLearner(config.prompt_length, text_encoder.token_embedding.embedding_dim)

@@ -1,0 +1,154 @@
+"""The released T-VSL, bug for bug where it shapes numbers (preset ``released``).
+
+Written from a description of what the public code computes, and checked against its numbers.
+Parameter names are its own, so that its state dict loads. How it differs from the paper: gated
+two-layer projectors; fusion twice as wide against doubled text rows; tokens normalised before
+conditioning; similarities divided by their length over the tokens; no phi^av; P_va applied to
+every token at test time, where the paper has none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
+from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
+from tvsl.methods.tvsl.config import ReleasedConfig
+from tvsl.methods.tvsl.losses import MAX_SCALE
+from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
+
+# P_va on every token needs a copy of the tokens for each query: as many at once as stay small.
+_CHUNK = 16
+
+
+def _two_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+
+class ReleasedTVSL(Method):
+    """The released head.
+
+    Args:
+        config: Its sizes.
+    """
+
+    supervision: ClassVar[Supervision] = "video labels"
+    class_aware: ClassVar[bool] = True
+
+    def __init__(self, config: ReleasedConfig = ReleasedConfig()) -> None:  # noqa: B008  (frozen)
+        super().__init__()
+        self.config = config
+        self.polarity = config.polarity
+        size, hidden = config.embedding, config.hidden
+        self.logit_scale_ml = nn.Parameter(torch.tensor(math.log(MAX_SCALE)))
+        for gate in ("ap_w", "acp_w", "vp_w", "icp_w", "aip_w", "iap_w"):
+            self.register_parameter(gate, nn.Parameter(torch.tensor(1.0)))
+        self.audio_proj = _two_layers(size, hidden, size)
+        self.aud_cls_proj = _two_layers(size, hidden, size)
+        self.visual_proj = _two_layers(size, hidden, size)
+        self.img_cls_proj = _two_layers(size, hidden, size)
+        self.fusion_proj = _two_layers(2 * size, hidden, 2 * size)
+        self.aud_img_proj = _two_layers(size, hidden, size)
+        self.img_aud_proj = _two_layers(size, hidden, size)
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
+        """The four released losses; see the base class.
+
+        Raises:
+            ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        check_labels(labels, tokens, vocabulary)
+        classes = vocabulary.embeddings
+        queries = Queries.from_labels(labels)
+        slots = queries.slots(tokens.batch)
+        visual, audio = self._projected(tokens)
+        means = torch.cat([visual.mean(dim=1), audio.mean(dim=1)], dim=-1)
+        visual, audio = F.normalize(visual, dim=-1), F.normalize(audio, dim=-1)
+        query = classes[queries.label]
+        seen = weighted_mean(visual, _over_tokens(visual, query, slots), slots)
+        heard = weighted_mean(audio, _over_tokens(audio, query, slots), slots)
+        visual_class = F.normalize(self._gate("icp_w", self.img_cls_proj, seen), dim=-1)
+        audio_class = F.normalize(self._gate("acp_w", self.aud_cls_proj, heard), dim=-1)
+        return {
+            "mcid": self._detection_loss(means, classes, labels),
+            "image_cls": F.cross_entropy(MAX_SCALE * visual_class @ classes.T, queries.label),
+            "audio_cls": F.cross_entropy(MAX_SCALE * audio_class @ classes.T, queries.label),
+            "av": self._contrastive_loss(seen, heard),
+        }
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        """Maps before the released evaluation turns them; see the base class.
+
+        Raises:
+            ShapeError: Tokens, queries and vocabulary do not agree.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        queries.check(tokens.batch, len(vocabulary))
+        visual, audio = (F.normalize(side, dim=-1) for side in self._projected(tokens))
+        flat = [
+            self._chunk_maps(visual, audio, Queries(clip, label), vocabulary.embeddings)
+            for clip, label in zip(
+                queries.clip.split(_CHUNK), queries.label.split(_CHUNK), strict=True
+            )
+        ]
+        return torch.cat(flat).view(-1, *tokens.grid)
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
+        """Probabilities, (B, N).
+
+        Raises:
+            ShapeError: Tokens and vocabulary do not agree.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        visual, audio = self._projected(tokens)
+        means = torch.cat([visual.mean(dim=1), audio.mean(dim=1)], dim=-1)
+        return self._detection_logits(means, vocabulary.embeddings).sigmoid()
+
+    def _chunk_maps(
+        self, visual: Tensor, audio: Tensor, queries: Queries, classes: Tensor
+    ) -> Tensor:
+        slots = queries.slots(len(visual))
+        query = classes[queries.label]
+        heard = weighted_mean(audio, _over_tokens(audio, query, slots), slots)
+        guide = F.normalize(self._gate("aip_w", self.aud_img_proj, heard), dim=-1)
+        conditioned = _over_tokens(visual, query, slots)[..., None] * visual[queries.clip]
+        aligned = F.normalize(self._gate("iap_w", self.img_aud_proj, conditioned), dim=-1)
+        flat = (aligned @ guide[..., None])[..., 0]
+        return F.normalize(flat, dim=-1)
+
+    def _gate(self, name: str, projector: nn.Sequential, values: Tensor) -> Tensor:
+        weight = cast(Tensor, getattr(self, name))
+        return weight * values + (1 - weight) * cast(Tensor, projector(values))
+
+    def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """Visual tokens enter at unit length, audio tokens as they are."""
+        visual = self._gate("vp_w", self.visual_proj, F.normalize(tokens.visual, dim=-1))
+        return visual, self._gate("ap_w", self.audio_proj, tokens.audio)
+
+    def _detection_logits(self, means: Tensor, classes: Tensor) -> Tensor:
+        fused = F.normalize(self.fusion_proj(means), dim=-1)
+        doubled = F.normalize(torch.cat([classes, classes], dim=-1), dim=-1)
+        scale = self.logit_scale_ml.exp().clamp(1.0, MAX_SCALE)
+        return scale * fused @ doubled.T
+
+    def _detection_loss(self, means: Tensor, classes: Tensor, labels: Tensor) -> Tensor:
+        logits = self._detection_logits(means, classes)
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+
+    def _contrastive_loss(self, seen: Tensor, heard: Tensor) -> Tensor:
+        query = F.normalize(self._gate("aip_w", self.aud_img_proj, heard), dim=-1)
+        guided = F.normalize(self._gate("iap_w", self.img_aud_proj, seen), dim=-1)
+        logits = MAX_SCALE * query @ guided.T
+        target = torch.arange(len(logits), device=logits.device)
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def _over_tokens(tokens: Tensor, query: Tensor, slots: Slots) -> Tensor:
+    """Similarities divided by their Euclidean length over the tokens, (P, n)."""
+    return F.normalize(similarity(tokens, query, slots), dim=-1)
