@@ -1,0 +1,167 @@
+"""How much the fast path gains on this machine: plain eager float32 against it, in one run.
+
+    python benchmarks/encoders.py [--checkpoint FILE] [--rounds N] [--device cuda]
+
+All candidates take turns within every round, so that a noisy neighbour slows all of them alike;
+compare ratios, not seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.weights import load_audioclip
+
+SIDE = 2048
+SECONDS = 5
+PLAIN = "plain float32"
+
+
+@dataclass
+class Work:
+    """One encoder: what goes in, and the candidates that do the same with it."""
+
+    name: str
+    candidates: dict[str, Callable[[], Tensor]]
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds_of(run: Callable[[], Tensor], device: torch.device) -> float:
+    synchronise(device)
+    start = time.perf_counter()
+    run()
+    synchronise(device)
+    return time.perf_counter() - start
+
+
+def works(model: AudioCLIP, device: torch.device) -> list[Work]:
+    generator = torch.Generator().manual_seed(1)
+    picture = torch.randn(1, 3, 224, 448, generator=generator).to(device)
+    samples = SECONDS * model.config.audio.sample_rate
+    noise = torch.randn(1, samples, generator=generator).to(device)
+    waveform = 3000.0 * torch.sin(torch.arange(samples, device=device) * 0.06) + 300.0 * noise
+    tokens = model.visual.attnpool.tokens
+    fast_image = {
+        dtype: FastImageFeatures(model.visual, dtype).to(device)
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    fast_audio = {
+        dtype: FastAudioFeatures(model.audio, dtype).to(device)
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    pictures = {PLAIN: lambda: tokens(model.visual.features(picture), "values")}
+    sounds = {PLAIN: lambda: model.audio.tokens(model.audio.features(waveform))}
+    for dtype, label in ((torch.float32, "fast float32"), (torch.bfloat16, "fast bfloat16")):
+        pictures[label] = lambda run=fast_image[dtype]: tokens(run(picture), "values")
+        sounds[label] = lambda run=fast_audio[dtype]: model.audio.tokens(run(waveform))
+    return [Work(f"{SECONDS} s clip", sounds), Work("224 x 448 picture", pictures)]
+
+
+def matrix_rates(device: torch.device) -> dict[torch.dtype, float]:
+    """Multiply-add rate of large matrix products, in FLOP/s, the best of several."""
+    rates = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        first = torch.randn(SIDE, SIDE, device=device).to(dtype)
+        second = torch.randn(SIDE, SIDE, device=device).to(dtype)
+        best = min(seconds_of(lambda a=first, b=second: a @ b, device) for _ in range(12))
+        rates[dtype] = 2 * SIDE**3 / best
+    return rates
+
+
+def measure(work: Work, rounds: int, device: torch.device) -> dict[str, list[float]]:
+    for run in work.candidates.values():  # builds layouts and caches
+        run()
+        run()
+    times: dict[str, list[float]] = {label: [] for label in work.candidates}
+    for _ in range(rounds):
+        for label, run in work.candidates.items():
+            times[label].append(seconds_of(run, device))
+    return times
+
+
+def error(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected.double()).norm() / expected.double().norm())
+
+
+def cosine(found: Tensor, expected: Tensor) -> float:
+    return float(torch.cosine_similarity(found.double(), expected.double(), dim=-1).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoint", help="weights to measure errors with; random otherwise")
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    model = load_audioclip(arguments.checkpoint) if arguments.checkpoint else AudioCLIP().freeze()
+    model = model.to(device)
+    rates = matrix_rates(device)
+    title = (
+        f"{device}, {torch.get_num_threads()} of {os.cpu_count()} cores, torch {torch.__version__}"
+    )
+    table = Table(title=title)
+    for column in (
+        "work",
+        "path",
+        "median ms",
+        "times plain",
+        "share of matmul rate",
+        "error",
+        "cosine",
+    ):
+        table.add_column(column, justify="left" if column in ("work", "path") else "right")
+    totals: dict[str, float] = {}
+    with torch.inference_mode():
+        for work in works(model, device):
+            with FlopCounterMode(display=False) as counter:
+                expected = work.candidates[PLAIN]()
+            times = measure(work, arguments.rounds, device)
+            for label, run in work.candidates.items():
+                median = statistics.median(times[label])
+                totals[label] = totals.get(label, 0.0) + median
+                ratio = statistics.median(times[PLAIN]) / median
+                rate = rates[torch.bfloat16 if label.endswith("bfloat16") else torch.float32]
+                share = counter.get_total_flops() / median / rate
+                found = run()
+                table.add_row(
+                    work.name,
+                    label,
+                    f"{median * 1e3:.1f}",
+                    f"{ratio:.2f}",
+                    f"{share:.0%}",
+                    f"{error(found, expected):.1e}",
+                    f"{cosine(found, expected):.5f}",
+                )
+            table.add_section()
+    for label, seconds in totals.items():
+        table.add_row("both", label, f"{seconds * 1e3:.1f}", f"{totals[PLAIN] / seconds:.2f}")
+    console = Console(width=110)
+    console.print(table)
+    for dtype, rate in rates.items():
+        console.print(f"{SIDE} x {SIDE} matrix product, {dtype}: {rate / 1e9:.0f} GFLOP/s")
+    if rates[torch.bfloat16] < 1.5 * rates[torch.float32]:
+        console.print("This machine has no fast bfloat16 units: keep float32 here.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""``tvsl doctor``: what is installed, which devices there are, and what is cached."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import sys
+
+import typer
+
+_PACKAGES = ("torch", "numpy", "scipy", "pillow", "av", "tokenizers", "safetensors", "pooch")
+
+
+def command() -> None:
+    """Print versions, devices and caches, for oneself or a bug report."""
+    from tvsl import __version__
+    from tvsl.audioclip.weights import PUBLIC_FILES
+    from tvsl.paths import weights_folder
+
+    typer.echo(f"tvsl         {__version__}")
+    typer.echo(f"python       {platform.python_version()} ({sys.executable})")
+    typer.echo(f"system       {platform.platform()}, {os.cpu_count()} cores")
+    for package in _PACKAGES:
+        typer.echo(f"{package:12} {importlib.metadata.version(package)}")
+    for name, value in _devices():
+        typer.echo(f"{name:12} {value}")
+    typer.echo(f"weights      {weights_folder()}")
+    for entry in PUBLIC_FILES.values():
+        state = f"{entry.path.stat().st_size} bytes" if entry.path.is_file() else "not here"
+        typer.echo(f"  {entry.name:18} {state}")
+
+
+def _devices() -> list[tuple[str, str]]:
+    import av
+    import torch
+
+    rows = [
+        (
+            "ffmpeg",
+            ", ".join(f"{n} {'.'.join(map(str, v))}" for n, v in av.library_versions.items()),
+        ),
+        ("cpu", f"{torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"),
+    ]
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    rows += [(f"cuda:{index}", torch.cuda.get_device_name(index)) for index in range(count)]
+    return rows if count else [*rows, ("cuda", "none")]

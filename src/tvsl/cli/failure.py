@@ -1,0 +1,20 @@
+"""How errors reach the user: one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import typer
+
+from tvsl.errors import TvslError, UsageError, VocabularyError
+
+SOME_INPUT_FAILED = 1
+WRONG_USAGE = 2
+
+
+def exit_code(error: TvslError) -> int:
+    """2 for what the user asked wrongly, 1 for what a file could not give."""
+    return WRONG_USAGE if isinstance(error, UsageError | VocabularyError) else SOME_INPUT_FAILED
+
+
+def report(error: TvslError) -> None:
+    """Print an error on stderr."""
+    typer.echo(f"tvsl: {error}", err=True)

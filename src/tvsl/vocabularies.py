@@ -1,0 +1,53 @@
+"""Lists of class names: the default one, and those that people bring in files."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from tvsl.errors import VocabularyError
+from tvsl.tokens import check_names
+
+_MOST_BYTES = 1 << 20
+
+
+def everyday_sounds() -> tuple[str, ...]:
+    """About two hundred everyday sound sources, the vocabulary when none is given."""
+    text = resources.files("tvsl").joinpath("everyday_sounds.txt").read_text(encoding="utf-8")
+    return tuple(_names(text))
+
+
+def read_vocabulary(path: str | Path) -> tuple[str, ...]:
+    """Read class names, one a line; lines that begin with ``#`` are comments.
+
+    Args:
+        path: A text file in UTF-8.
+
+    Returns:
+        The names, in their order.
+
+    Raises:
+        VocabularyError: The file cannot be read, is no text, holds no name or one twice.
+    """
+    path = Path(path)
+    remedy = "Give a text file with one class name a line."
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise VocabularyError("The file is too large for a list of names.", remedy, path)
+        names = _names(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise VocabularyError(
+            f"The file cannot be read ({error.strerror}).", remedy, path
+        ) from error
+    except UnicodeDecodeError as error:
+        raise VocabularyError("The file is no text in UTF-8.", remedy, path) from error
+    try:
+        check_names(names)
+    except VocabularyError as error:
+        raise VocabularyError(error.problem, remedy, path) from error
+    return tuple(names)
+
+
+def _names(text: str) -> list[str]:
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
