@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tvsl.audioclip.encoder import AudioCLIPEncoder, FlipAverage, Precision
 from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.audioclip.weights import load_audioclip
+from tvsl.devices import choose_device
 from tvsl.errors import UsageError
 from tvsl.localization import LabelSource, Localization, SoundSource
 from tvsl.media.audio import (
@@ -125,7 +126,7 @@ class Localizer:
             UsageError: No such preset or device.
         """
         config = preset(preset_name)
-        target = _device(device)
+        target = choose_device(device)
         model = load_audioclip(name_or_path, config.waveform_scale, progress)
         encoder = AudioCLIPEncoder(model, precision, config.image_tokens, flip_average).to(target)
         text_encoder = model if preset_name != "released" else None
@@ -345,14 +346,3 @@ class Localizer:
         if key not in self._vocabularies:
             self._vocabularies[key] = self.encoder.vocabulary(key)
         return self._vocabularies[key]
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"There is no device '{name}' here.", "Use auto or cpu.") from error
-    return device

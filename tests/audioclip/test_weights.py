@@ -12,21 +12,19 @@ from safetensors.torch import save_file
 
 from tests.audioclip.conftest import SMALL
 from tests.shared_files import shared
+from tvsl.audioclip.checkpoint import CONFIG_KEY, build, convert, read_state
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import (
     PUBLIC_FILES,
-    build,
-    convert,
     fetch_with_vocabulary,
     find_entry,
     load_audioclip,
-    read_state,
     sha256_of,
     verify,
 )
 from tvsl.errors import OutputError, WeightsError
 
-HEADER = {"tvsl_audioclip_config": SMALL.model_dump_json()}
+HEADER = {CONFIG_KEY: SMALL.model_dump_json()}
 
 
 @pytest.fixture
@@ -108,7 +106,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
     save_file(
         {"a": torch.zeros(9)},
         files["bad-config.safetensors"],
-        {"tvsl_audioclip_config": json.dumps({"embedding": -1})},
+        {CONFIG_KEY: json.dumps({"embedding": -1})},
     )
     whole = files["no-config.safetensors"].read_bytes()
     files["truncated.safetensors"].write_bytes(whole[:-8])

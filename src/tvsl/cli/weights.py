@@ -72,6 +72,6 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""
-    from tvsl.audioclip.weights import convert
+    from tvsl.audioclip.checkpoint import convert
 
     typer.echo(convert(source, target, force))

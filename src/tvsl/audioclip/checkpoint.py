@@ -1,0 +1,166 @@
+"""Checkpoints of AudioCLIP: read strictly, without running any code from the file, and written."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tvsl.audioclip.config import AudioCLIPConfig
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.errors import OutputError, WeightsError
+
+CONFIG_KEY = "tvsl_audioclip_config"
+"""Where a safetensors header states the model's sizes."""
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
+    """Read the tensors of a checkpoint, and its sizes where the file states them.
+
+    Raises:
+        WeightsError: The file is damaged, unsafe or no state dict.
+    """
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_official(path), AudioCLIPConfig()
+
+
+def build(state: Mapping[str, Tensor], config: AudioCLIPConfig, path: Path) -> AudioCLIP:
+    """Build a frozen model around tensors, without initialising it first.
+
+    Raises:
+        WeightsError: Names or shapes are not this model's.
+    """
+    with torch.device("meta"):
+        model = AudioCLIP(config)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    if expected != found:
+        raise WeightsError(
+            f"This is the checkpoint of another model: {_difference(expected, found)}.",
+            "Give an AudioCLIP checkpoint; `tvsl weights list` names the public ones.",
+            path,
+        )
+    counters = {name for name in state if name.endswith("num_batches_tracked")}
+    tensors = {
+        name: value if name in counters else value.float().contiguous()
+        for name, value in state.items()
+    }
+    broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise WeightsError(
+            f"{len(broken)} tensors hold values that are not finite, among them {broken[0]}.",
+            "The file is damaged: fetch or convert it again.",
+            path,
+        )
+    model.load_state_dict(tensors, strict=True, assign=True)
+    return model.freeze()
+
+
+def convert(source: Path, target: Path, force: bool = False) -> Path:
+    """Write a checkpoint as safetensors, with its sizes in the header.
+
+    Args:
+        source: Official ``.pt`` file or safetensors file.
+        target: Path that ends in ``.safetensors``.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        WeightsError: The source cannot be used.
+        OutputError: The target exists, has another ending or cannot be written.
+    """
+    if target.suffix != ".safetensors":
+        raise OutputError("The name must end in .safetensors.", "Choose another name.", target)
+    if target.exists() and not force:
+        raise OutputError("This file exists already.", "Choose another name or force it.", target)
+    state, config = read_state(existing_file(source))
+    model = build(state, config, source)
+    partial = target.with_name(target.name + ".part")
+    header = {CONFIG_KEY: config.model_dump_json(), "format": "pt"}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial, header)
+        partial.replace(target)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"The file cannot be written ({error}).", "Check the place and the free space.", target
+        ) from error
+    return target
+
+
+def existing_file(path: Path) -> Path:
+    """Let through only a file that is there and not empty.
+
+    Raises:
+        WeightsError: It is not.
+    """
+    remedy = "Give a checkpoint file; `tvsl weights list` names the public ones."
+    if not path.is_file():
+        raise WeightsError("There is no such checkpoint file.", remedy, path)
+    if path.stat().st_size == 0:
+        raise WeightsError("The file is empty.", remedy, path)
+    return path
+
+
+def _difference(
+    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> str:
+    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
+    if missing or surplus:
+        example = sorted(missing or surplus)[0]
+        return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them '{example}'"
+    name = next(name for name in sorted(expected) if expected[name] != found[name])
+    return f"'{name}' has shape {found[name]}, not {expected[name]}"
+
+
+def _read_official(path: Path) -> dict[str, Tensor]:
+    remedy = "Fetch it again with `tvsl weights fetch audioclip`."
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what matters becomes one error below
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            "The file is no plain state dict: loading it could run code, so it was not loaded.",
+            remedy,
+            path,
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            "The file is truncated or damaged, or not written by torch.", remedy, path
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        raise WeightsError("The file holds no state dict.", remedy, path)
+    return dict(state)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
+    remedy = "Convert the official file again with `tvsl weights convert`."
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError("The file is truncated or damaged.", remedy, path) from error
+    if CONFIG_KEY not in metadata:
+        raise WeightsError("The file does not state its sizes.", remedy, path)
+    try:
+        config = AudioCLIPConfig.model_validate(json.loads(metadata[CONFIG_KEY]))
+    except (ValidationError, json.JSONDecodeError) as error:
+        raise WeightsError("The sizes in the file's header are wrong.", remedy, path) from error
+    return state, config
