@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from tests.shared_files import fill, shared
+from tests.shared_files import shared
 from tvsl.audioclip.config import (
     AudioCLIPConfig,
     AudioEncoderConfig,
@@ -15,7 +14,6 @@ from tvsl.audioclip.config import (
     TextEncoderConfig,
 )
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.tokenizer import clip_tokenizer
 
 SMALL = AudioCLIPConfig(
     embedding=16,
@@ -31,26 +29,6 @@ SMALL = AudioCLIPConfig(
     ),
     text=TextEncoderConfig(vocabulary=64, context=12, width=16, layers=2, heads=2),
 )
-
-
-def filled_state(model: AudioCLIP) -> dict[str, Tensor]:
-    """The model's state with the golden values, made from the names alone."""
-    make = fill().weight
-    values = (
-        (name, value, make(name, tuple(value.shape))) for name, value in model.state_dict().items()
-    )
-    return {
-        name: old if new is None else torch.from_numpy(np.asarray(new)) for name, old, new in values
-    }
-
-
-@pytest.fixture(scope="session")
-def full_model() -> AudioCLIP:
-    """Full size, golden weights, fed as the goldens were (waveforms in [-1, 1])."""
-    model = AudioCLIP(AudioCLIPConfig(waveform_scale=1.0))
-    model.load_state_dict(filled_state(model), strict=True)
-    model.tokenizer = clip_tokenizer(shared("clip", "bpe_simple_vocab_16e6.txt.gz"))
-    return model.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -76,11 +76,10 @@ def test_vocabulary_is_found_beside_the_checkpoint_then_in_the_cache(
         load_audioclip(small_file)
 
 
-def test_official_format_at_full_size(full_model: AudioCLIP, tmp_path: Path) -> None:
-    path = tmp_path / "made-up.pt"
-    torch.save(full_model.state_dict(), path)
-    loaded = load_audioclip(path)
+def test_official_format_at_full_size(full_model: AudioCLIP, full_checkpoint: Path) -> None:
+    loaded = load_audioclip(full_checkpoint)
     assert loaded.config.waveform_scale == 32768.0
+    assert loaded.tokenizer is not None
     for name, value in loaded.state_dict().items():
         torch.testing.assert_close(value, full_model.state_dict()[name], rtol=0, atol=0, msg=name)
 

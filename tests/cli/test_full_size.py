@@ -1,0 +1,70 @@
+"""One localization at full size, from a real video and from a photo with a sound.
+
+The weights are made up, in the official format: what the maps say means nothing, the way is tried.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.shared_files import shared
+from tvsl.media import load_audio, probe_video
+
+
+def tvsl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tvsl", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def test_a_real_video_of_two_sources(full_checkpoint: Path, tmp_path: Path) -> None:
+    video = shared("media", "open_video", "pe_train_woman.mp4")
+    labels = "woman speaking,train passing by"
+    done = tvsl(
+        "localize", video, "--labels", labels, "--every", "3", "--model", full_checkpoint,
+        "-o", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)["results"][0]
+    assert content["label_source"] == "given"
+    assert [moment["time"] for moment in content["moments"]] == [0, 3, 6, 9, 12]
+    for moment in content["moments"]:
+        assert [source["label"] for source in moment["sources"]] == labels.split(",")
+        for source in moment["sources"]:
+            left, top, right, bottom = source["box"]
+            assert 0 <= left < right <= 598
+            assert 0 <= top < bottom <= 336
+            assert np.shape(source["map"]) == (7, 12)
+    out = tmp_path / "out"
+    assert json.loads((out / "localization.json").read_text())["moments"] == content["moments"]
+    assert len(list((out / "moments").glob("*.png"))) == 5 * 3
+    assert Image.open(out / "contact_sheet.png").size[1] > 500
+    before, after = probe_video(video), probe_video(out / "overlay.mp4")
+    assert (after.width, after.height) == (before.width, before.height)
+    assert abs(after.duration - before.duration) < 0.1
+    heard, original = load_audio(out / "overlay.mp4"), load_audio(video)
+    count = min(len(heard.samples), len(original.samples))
+    assert abs(len(heard.samples) - len(original.samples)) < 4_410
+    assert np.corrcoef(heard.samples[:count], original.samples[:count])[0, 1] > 0.99
+
+
+def test_a_photo_and_a_sound_with_detected_classes(full_checkpoint: Path, tmp_path: Path) -> None:
+    done = tvsl(
+        "localize", shared("media", "images", "coral", "pets.jpg"),
+        "--audio", shared("media", "audio", "esc10", "dog_bark", "1-30226-A.ogg"),
+        "--sources", "2", "--model", full_checkpoint, "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "out" / "localization.json").read_text())
+    sources = content["moments"][0]["sources"]
+    assert content["label_source"] == "detected"
+    assert len(sources) == 2
+    assert sources[0]["score"] >= sources[1]["score"]
+    pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert len(pictures) == 3
+    assert "contact_sheet.png" in pictures

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.shared_files import fill, shared
+from tvsl.audioclip.config import AudioCLIPConfig
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.tokenizer import clip_tokenizer
+
+
+def filled_state(model: AudioCLIP) -> dict[str, Tensor]:
+    """The model's state with the golden values, made from the names alone."""
+    make = fill().weight
+    values = (
+        (name, value, make(name, tuple(value.shape))) for name, value in model.state_dict().items()
+    )
+    return {
+        name: old if new is None else torch.from_numpy(np.asarray(new)) for name, old, new in values
+    }
+
+
+@pytest.fixture(scope="session")
+def full_model() -> AudioCLIP:
+    """Full size, golden weights, fed as the goldens were (waveforms in [-1, 1])."""
+    model = AudioCLIP(AudioCLIPConfig(waveform_scale=1.0))
+    model.load_state_dict(filled_state(model), strict=True)
+    model.tokenizer = clip_tokenizer(shared("clip", "bpe_simple_vocab_16e6.txt.gz"))
+    return model.freeze()
+
+
+@pytest.fixture(scope="session")
+def full_checkpoint(full_model: AudioCLIP, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights as a file in the official format, with the vocabulary beside it."""
+    path = tmp_path_factory.mktemp("full") / "made-up.pt"
+    torch.save(full_model.state_dict(), path)
+    vocabulary = shared("clip", "bpe_simple_vocab_16e6.txt.gz")
+    shutil.copyfile(vocabulary, path.with_name(vocabulary.name))
+    return path
