@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ from tvsl.errors import OutputError, ShapeError
 LabelSource = Literal["given", "detected"]
 
 BOX_CUT = 0.5
+# Scaling a map without contrast leaves differences of this order, which mean nothing.
+_ROUNDING = 1e-6
 _NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
 BOX_PROTOCOL = (
     "bilinear to the picture's size, min-max, cut at 0.5 of the range, "
@@ -59,7 +62,7 @@ def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
         The map, same shape, float32, smallest value 0 and largest 1.
     """
     low, high = float(values.min()), float(values.max())
-    if high <= low:
+    if high - low <= _ROUNDING * max(abs(low), abs(high)):
         return np.zeros_like(values, dtype=np.float32)
     return ((values - low) / (high - low)).astype(np.float32)
 
@@ -237,14 +240,16 @@ def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
     """
     target = Path(path)
-    if target.exists() and not force:
-        raise OutputError("This file exists already.", "Choose another name or force it.", target)
     partial = target.with_name(target.name + ".part")
+    text = to_json(content) + "\n"
     try:
-        partial.write_text(to_json(content) + "\n", encoding="utf-8")
+        if target.exists() and not force:
+            raise OutputError("This file exists already.", "Choose another or force it.", target)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            partial.unlink(missing_ok=True)
         raise OutputError(
             f"The file cannot be written ({error.strerror}).", "Choose a writable place.", target
         ) from error

@@ -17,27 +17,22 @@ from tvsl.audioclip.weights import load_audioclip
 from tvsl.devices import choose_device
 from tvsl.errors import UsageError
 from tvsl.localization import LabelSource, Localization, SoundSource
-from tvsl.media.audio import (
-    AudioSource,
-    Waveform,
-    is_silent,
-    load_audio,
-    require_sound,
-    resample,
-    sound_window,
-)
+from tvsl.media.audio import AudioSource, Waveform, is_silent, require_sound, sound_window
 from tvsl.media.image import ImageSource, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
+from tvsl.media.middle import sound_middle
 from tvsl.media.video import VideoFrame, iterate_frames, read_frame
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl import build, preset
 from tvsl.methods.tvsl.detection import select
+from tvsl.request import Request
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.vocabularies import everyday_sounds
 
 Fit = Literal["aspect", "square"]
 
 DEFAULT_WINDOW = 5.0
+DEFAULT_STEP = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +151,8 @@ class Localizer:
             ShapeError: An array of another shape or type.
         """
         picture = load_image(image, self.limits)
-        waveform = self._heard(load_audio(audio, self.encoder.config.audio.sample_rate))
+        rate = self.encoder.config.audio.sample_rate
+        waveform = sound_middle(audio, self.window, rate, self.limits)
         path = audio if isinstance(audio, str | Path) else None
         return self._encode(picture, require_sound(waveform, path), None)
 
@@ -186,10 +182,9 @@ class Localizer:
             VocabularyError: A name is empty, stands there twice or is too long.
             UsageError: Labels together with a vocabulary or a number of sources.
         """
-        self.check_request(labels, vocabulary, sources)
-        return self.localize_encoded(self.encode(image, audio), labels, vocabulary, sources)
+        request = Request(labels, vocabulary, sources)
+        return self._answer(self.encode(image, audio), request)
 
-    @torch.inference_mode()
     def localize_encoded(
         self,
         encoded: Encoded,
@@ -209,32 +204,10 @@ class Localizer:
             The sources with their maps.
 
         Raises:
-            VocabularyError: A name is empty, stands there twice or is too long.
-            UsageError: Labels together with a vocabulary or a number of sources, or a method
-                that cannot detect.
+            VocabularyError: As for ``localize``.
+            UsageError: As for ``localize``, or a method that cannot detect.
         """
-        self.check_request(labels, vocabulary, sources)
-        classes = self._vocabulary(labels or vocabulary)
-        scores = self.method.detect(encoded.tokens, classes)
-        if labels is not None:
-            queries = Queries.from_lists([range(len(classes))]).to(self.encoder.device)
-        elif scores is None:
-            raise UsageError("This method cannot detect classes.", "Give labels.")
-        else:
-            queries = select(scores, sources, self.detection_threshold)
-        maps = self.method.maps(encoded.tokens, queries, classes) * self.method.polarity
-        grids = maps.float().cpu().numpy()
-        found = tuple(
-            SoundSource(
-                label=classes.names[label],
-                score=0.0 if scores is None else float(scores[0, label]),
-                grid=grid,
-                size=encoded.size,
-                time_range=encoded.time_range,
-            )
-            for label, grid in zip(queries.label.tolist(), grids, strict=True)
-        )
-        return self._result(found, labels is not None, encoded.size, encoded.time)
+        return self._answer(encoded, Request(labels, vocabulary, sources))
 
     def localize_video(
         self,
@@ -244,7 +217,7 @@ class Localizer:
         sources: int | None = None,
         *,
         at: float | None = None,
-        every: float = 1.0,
+        every: float | None = None,
     ) -> Iterator[Localization]:
         """Localize the sound sources of a video, moment by moment, in bounded memory.
 
@@ -256,76 +229,77 @@ class Localizer:
             vocabulary: As for ``localize``.
             sources: As for ``localize``.
             at: One moment in seconds, in place of a series.
-            every: Seconds from moment to moment.
+            every: Seconds from moment to moment; 1 when None.
 
-        Yields:
-            One result per moment; without sources where the sound is silent.
+        Returns:
+            An iterator over the moments; one without sources where the sound is silent. Broken
+            files raise while it runs.
 
         Raises:
             MediaError: The file cannot be used; with ``at``, also where its sound is silent.
             VocabularyError: A name is empty, stands there twice or is too long.
             UsageError: Arguments that contradict each other.
         """
-        self.check_request(labels, vocabulary, sources)
+        request = Request(labels, vocabulary, sources)
+        if at is not None and every is not None:
+            raise UsageError("`at` and `every` exclude each other.", "Give one of them.")
         if at is not None:
-            frame = read_frame(path, at, self.limits)
-            waveform = require_sound(self._sound_at(path, frame), path)
-            encoded = self._encode(frame.image, waveform, frame.time)
-            yield self.localize_encoded(encoded, labels, vocabulary, sources)
-            return
-        for frame in iterate_frames(path, every, limits=self.limits):
+            return self._moment(path, request, at)
+        step = DEFAULT_STEP if every is None else every
+        return self._moments(path, request, iterate_frames(path, step, limits=self.limits))
+
+    def _moment(self, path: str | Path, request: Request, at: float) -> Iterator[Localization]:
+        frame = read_frame(path, at, self.limits)
+        waveform = require_sound(self._sound_at(path, frame), path)
+        yield self._answer(self._encode(frame.image, waveform, frame.time), request)
+
+    def _moments(
+        self, path: str | Path, request: Request, frames: Iterator[VideoFrame]
+    ) -> Iterator[Localization]:
+        for frame in frames:
             waveform = self._sound_at(path, frame)
             if is_silent(waveform):
                 size = (frame.image.shape[0], frame.image.shape[1])
-                yield self._result((), labels is not None, size, frame.time)
-                continue
-            encoded = self._encode(frame.image, waveform, frame.time)
-            yield self.localize_encoded(encoded, labels, vocabulary, sources)
+                yield self._result((), request, size, frame.time)
+            else:
+                yield self._answer(self._encode(frame.image, waveform, frame.time), request)
 
-    @staticmethod
-    def check_request(
-        labels: Sequence[str] | None,
-        vocabulary: Sequence[str] | None,
-        sources: int | None,
-    ) -> None:
-        """Check that a request does not contradict itself.
-
-        Raises:
-            UsageError: It does.
-        """
-        if isinstance(labels, str) or isinstance(vocabulary, str):
-            raise UsageError("Class names must be a sequence.", "Give a list such as ['dog'].")
-        if labels is not None and (vocabulary is not None or sources is not None):
-            raise UsageError(
-                "With given labels nothing is detected, so neither a vocabulary nor a number of "
-                "sources has a meaning.",
-                "Give labels alone, or a vocabulary with or without a number of sources.",
+    @torch.inference_mode()
+    def _answer(self, encoded: Encoded, request: Request) -> Localization:
+        classes = self._vocabulary(request.names)
+        scores = self.method.detect(encoded.tokens, classes)
+        if request.labels is not None:
+            queries = Queries.from_lists([range(len(classes))]).to(self.encoder.device)
+        elif scores is None:
+            raise UsageError("This method cannot detect classes.", "Give labels.")
+        else:
+            queries = select(scores, request.sources, self.detection_threshold)
+        maps = self.method.maps(encoded.tokens, queries, classes) * self.method.polarity
+        found = tuple(
+            SoundSource(
+                label=classes.names[label],
+                score=0.0 if scores is None else float(scores[0, label]),
+                grid=grid,
+                size=encoded.size,
+                time_range=encoded.time_range,
             )
+            for label, grid in zip(queries.label.tolist(), maps.float().cpu().numpy(), strict=True)
+        )
+        return self._result(found, request, encoded.size, encoded.time)
 
     def _result(
         self,
         sources: tuple[SoundSource, ...],
-        given: bool,
+        request: Request,
         size: tuple[int, int],
         time: float | None,
     ) -> Localization:
-        label_source: LabelSource = "given" if given else "detected"
+        label_source: LabelSource = "detected" if request.labels is None else "given"
         return Localization(sources, label_source, self.name, size, time)
 
     def _sound_at(self, path: str | Path, frame: VideoFrame) -> Waveform:
         rate = self.encoder.config.audio.sample_rate
         return sound_window(path, frame.time, self.window, rate, self.limits)
-
-    def _heard(self, waveform: Waveform) -> Waveform:
-        """The middle of a sound that is longer than the window, at the encoder's rate."""
-        waveform = resample(waveform, self.encoder.config.audio.sample_rate)
-        longest = round(self.window * waveform.rate)
-        first = max(0, (len(waveform.samples) - longest) // 2)
-        return Waveform(
-            waveform.samples[first : first + longest],
-            waveform.rate,
-            waveform.start + first / waveform.rate,
-        )
 
     def _encode(
         self, picture: NDArray[np.uint8], waveform: Waveform, time: float | None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -56,8 +57,9 @@ class Tokens:
             f"Tokens must share one batch and one embedding size, got {shapes}.",
             remedy,
         )
+        _require(self.audio.shape[1] > 0, f"There are no audio tokens, got {shapes}.", remedy)
         _require(
-            self.visual.shape[1] == self.grid[0] * self.grid[1] and self.audio.shape[1] > 0,
+            min(self.grid) > 0 and self.visual.shape[1] == self.grid[0] * self.grid[1],
             f"{self.visual.shape[1]} visual tokens do not fill a grid of {self.grid}.",
             remedy,
         )
@@ -169,10 +171,10 @@ def check_names(names: Sequence[str]) -> None:
         raise VocabularyError("There is no class name.", "Give at least one.")
     if any(not name.strip() for name in names):
         raise VocabularyError("A class name is empty.", "Give each class a name.")
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise VocabularyError(
-            f"Class names stand there twice: {', '.join(twice)}.", "Give each name once."
+            f"Class names occur twice: {', '.join(twice)}.", "Give each name once."
         )
 
 
@@ -188,6 +190,20 @@ class Slots(NamedTuple):
     clip: Tensor
     slot: Tensor
     width: int
+
+
+class Chunk(NamedTuple):
+    """Some of the pairs of a batch, with the clips that they concern.
+
+    Attributes:
+        positions: Where these pairs stand among all, (p,).
+        clips: Their clips in the batch, each once, (b,).
+        queries: The pairs, numbered by their place in ``clips``.
+    """
+
+    positions: Tensor
+    clips: Tensor
+    queries: Queries
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,10 +225,9 @@ class Queries:
         _require(
             self.clip.ndim == 1
             and self.clip.shape == self.label.shape
-            and not self.clip.is_floating_point()
-            and not self.label.is_floating_point(),
-            f"Queries need two integer vectors of one length, got {tuple(self.clip.shape)} "
-            f"and {tuple(self.label.shape)}.",
+            and self.clip.dtype == self.label.dtype == torch.int64,
+            f"Queries need two int64 vectors of one length, got {tuple(self.clip.shape)} "
+            f"{self.clip.dtype} and {tuple(self.label.shape)} {self.label.dtype}.",
             "Use `Queries.from_labels` or `Queries.from_lists`.",
         )
 
@@ -257,6 +272,20 @@ class Queries:
                     f"Queries name a {name} outside 0 to {bound - 1}.",
                     "Build them for this batch and vocabulary.",
                 )
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Cut the pairs into chunks that each concern few clips.
+
+        Args:
+            size: Pairs of a chunk.
+
+        Yields:
+            Chunks, clip by clip, until every pair has been in one.
+        """
+        order = torch.argsort(self.clip, stable=True)
+        for positions in order.split(size):
+            clips, local = torch.unique(self.clip[positions], return_inverse=True)
+            yield Chunk(positions, clips, Queries(local, self.label[positions]))
 
     def slots(self, batch: int) -> Slots:
         """Lay the pairs out in a table (batch, width), so that batched products can serve them."""

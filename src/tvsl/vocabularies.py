@@ -32,6 +32,8 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
     path = Path(path)
     remedy = "Give a text file with one class name a line."
     try:
+        if not path.is_file():
+            raise VocabularyError("There is no such file.", remedy, path)
         if path.stat().st_size > _MOST_BYTES:
             raise VocabularyError("The file is too large for a list of names.", remedy, path)
         names = _names(path.read_text(encoding="utf-8-sig"))
@@ -41,6 +43,8 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
         ) from error
     except UnicodeDecodeError as error:
         raise VocabularyError("The file is no text in UTF-8.", remedy, path) from error
+    if any(not character.isprintable() for name in names for character in name):
+        raise VocabularyError("The file holds control characters: it is no text.", remedy, path)
     try:
         check_names(names)
     except VocabularyError as error:

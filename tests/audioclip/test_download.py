@@ -67,7 +67,7 @@ def target(tmp_path: Path) -> Path:
 def fetch(server: Server, target: Path, sha256: str = SHA256) -> list[tuple[int, int | None]]:
     seen: list[tuple[int, int | None]] = []
     url = f"http://127.0.0.1:{server.server_port}/file.bin"
-    download(url, target, sha256, lambda done, total: seen.append((done, total)))
+    download(url, target, sha256, "by hand", lambda done, total: seen.append((done, total)))
     return seen
 
 
@@ -151,7 +151,7 @@ def test_a_refusal_names_the_way_by_hand(status: int, server: Server, target: Pa
 
 def test_nobody_answers(target: Path) -> None:
     with pytest.raises(WeightsError, match="Check the network"):
-        download("http://127.0.0.1:9/file.bin", target, SHA256)
+        download("http://127.0.0.1:9/file.bin", target, SHA256, "by hand")
 
 
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:

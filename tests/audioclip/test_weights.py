@@ -16,7 +16,7 @@ from tvsl.audioclip.checkpoint import CONFIG_KEY, build, convert, read_state
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import (
     PUBLIC_FILES,
-    fetch_with_vocabulary,
+    fetch,
     find_entry,
     load_audioclip,
     sha256_of,
@@ -89,7 +89,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
     files = {name: folder / name for name in (
         "empty.pt", "text.pt", "truncated.pt", "pickle.pt", "list.pt", "numbers.pt", "script.pt",
         "zip.pt", "truncated.safetensors", "no-config.safetensors", "bad-config.safetensors",
-        "code.pt",
+        "code.pt", "garbage.pt",
     )}  # fmt: skip
     files["empty.pt"].touch()
     files["text.pt"].write_text("hello")
@@ -109,6 +109,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
     )
     whole = files["no-config.safetensors"].read_bytes()
     files["truncated.safetensors"].write_bytes(whole[:-8])
+    files["garbage.pt"].write_text("this is no video at all" * 20)
     torch.save({"state": RunsCode(folder / "mark")}, files["code.pt"])
     return files
 
@@ -116,6 +117,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("name", [
     "empty.pt", "text.pt", "truncated.pt", "pickle.pt", "list.pt", "numbers.pt", "script.pt",
     "zip.pt", "truncated.safetensors", "no-config.safetensors", "bad-config.safetensors", "code.pt",
+    "garbage.pt",
 ])  # fmt: skip
 def test_broken_or_malicious_files_are_refused(name: str, tmp_path: Path) -> None:
     path = broken_files(tmp_path)[name]
@@ -197,10 +199,17 @@ def test_offline_fetch_says_what_to_do_by_hand(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     entry = PUBLIC_FILES["clip-vocabulary"]
     with pytest.raises(WeightsError) as caught:
-        fetch_with_vocabulary("audioclip")
-    assert entry.url in str(caught.value)
-    assert str(entry.path) in str(caught.value)
-    assert not entry.path.exists()
+        fetch("audioclip")
+    for needed in (entry, PUBLIC_FILES["audioclip"]):
+        assert needed.url in str(caught.value)
+        assert str(needed.path) in str(caught.value)
+        assert not needed.path.exists()
+
+
+@pytest.mark.parametrize("name", ["clip", "esresnext", "clip-vocabulary"])
+def test_public_files_that_are_no_model_are_not_fetched_as_one(name: str) -> None:
+    with pytest.raises(WeightsError, match="no AudioCLIP model"):
+        load_audioclip(name)
 
 
 def test_public_files_agree_with_the_release() -> None:

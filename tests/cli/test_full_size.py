@@ -31,6 +31,7 @@ def test_a_real_video_of_two_sources(full_checkpoint: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)["results"][0]
+    assert content["folder"] == str(tmp_path / "out")
     assert content["label_source"] == "given"
     assert [moment["time"] for moment in content["moments"]] == [0, 3, 6, 9, 12]
     for moment in content["moments"]:

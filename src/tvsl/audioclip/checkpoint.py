@@ -107,7 +107,7 @@ def existing_file(path: Path) -> Path:
     Raises:
         WeightsError: It is not.
     """
-    remedy = "Give a checkpoint file; `tvsl weights list` names the public ones."
+    remedy = "Give a checkpoint file, or the name of a model: audioclip, audioclip-partial."
     if not path.is_file():
         raise WeightsError("There is no such checkpoint file.", remedy, path)
     if path.stat().st_size == 0:
@@ -128,6 +128,10 @@ def _difference(
 
 def _read_official(path: Path) -> dict[str, Tensor]:
     remedy = "Fetch it again with `tvsl weights fetch audioclip`."
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(
+            "The file is truncated or damaged, or no checkpoint of torch.", remedy, path
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what matters becomes one error below
@@ -138,10 +142,8 @@ def _read_official(path: Path) -> dict[str, Tensor]:
             remedy,
             path,
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            "The file is truncated or damaged, or not written by torch.", remedy, path
-        ) from error
+    except Exception as error:
+        raise WeightsError("The file is damaged.", remedy, path) from error
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):

@@ -59,13 +59,16 @@ class ResumingDownloader:
             raise requests.exceptions.ConnectionError(f"{done} of {total} bytes arrived")
 
 
-def download(url: str, target: Path, sha256: str, progress: Progress | None = None) -> Path:
+def download(
+    url: str, target: Path, sha256: str, otherwise: str, progress: Progress | None = None
+) -> Path:
     """Give ``target``, downloading it first where it is absent or damaged.
 
     Args:
         url: Where it is.
         target: Where it belongs; appears only when it is whole and right.
         sha256: What it must hash to.
+        otherwise: What to do where there is no network, for the message.
         progress: Called with bytes so far and bytes in all.
 
     Returns:
@@ -74,7 +77,6 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
     Raises:
         WeightsError: No network, a server's refusal, a wrong checksum or an unwritable folder.
     """
-    by_hand = f"Or download {url} by hand and put it at {target}."
     partial = target.with_name(target.name + ".part")
     logger = pooch.get_logger()
     level = logger.level
@@ -91,13 +93,14 @@ def download(url: str, target: Path, sha256: str, progress: Progress | None = No
     except requests.exceptions.RequestException as error:
         raise WeightsError(
             f"The download of {url} failed ({type(error).__name__}).",
-            f"Check the network and run the command again, it goes on where it stopped. {by_hand}",
+            f"Check the network and run the command again, it goes on where it stopped. "
+            f"Or {otherwise}.",
             target,
         ) from error
     except ValueError as error:  # pooch's word for a wrong checksum
         raise WeightsError(
             f"What {url} gave has a wrong checksum and was thrown away.",
-            f"Run the command again. {by_hand}",
+            f"Run the command again. Or {otherwise}.",
             target,
         ) from error
     except OSError as error:

@@ -30,6 +30,7 @@ class WeightFile:
         sha256: What it must hash to.
         size: Bytes.
         holds: What is in it.
+        is_model: Whether it is an AudioCLIP that can be loaded.
     """
 
     name: str
@@ -38,6 +39,7 @@ class WeightFile:
     sha256: str
     size: int
     holds: str
+    is_model: bool
 
     @property
     def path(self) -> Path:
@@ -45,8 +47,10 @@ class WeightFile:
         return weights_folder() / self.file
 
 
-def _file(name: str, file: str, sha256: str, size: int, holds: str) -> WeightFile:
-    return WeightFile(name, file, _RELEASE + file, sha256, size, holds)
+def _file(
+    name: str, file: str, sha256: str, size: int, holds: str, is_model: bool = False
+) -> WeightFile:
+    return WeightFile(name, file, _RELEASE + file, sha256, size, holds, is_model)
 
 
 PUBLIC_FILES: Mapping[str, WeightFile] = {
@@ -58,6 +62,7 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
             "2441d35b353352c8b1bbfb8f7c687f46314c3d2909e940eaf763b8c17f632c44",
             537_302_068,
             "AudioCLIP, all three encoders trained on AudioSet",
+            is_model=True,
         ),
         _file(
             "audioclip-partial",
@@ -65,20 +70,21 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
             "1921885b6c3b5de0619f2ef4a9700ecbade758a398b34eb064230c30baef0c75",
             537_302_068,
             "AudioCLIP, audio encoder trained against CLIP's unchanged image and text encoders",
+            is_model=True,
         ),
         _file(
             "clip",
             "CLIP.pt",
             "124e6d59d54c0837c456c953b3147adf438a21570d5c5b01ad83f6ad3e78d15e",
             408_415_159,
-            "CLIP's RN50 image and text encoders alone (not loadable as an AudioCLIP)",
+            "CLIP's RN50 image and text encoders alone",
         ),
         _file(
             "esresnext",
             "ESRNXFBSP.pt",
             "acfcc6b0a0f07025cc660ed6dcf9b5a05fbd7c8ebf65edaa0a81d88a92ff6834",
             124_795_647,
-            "the audio encoder before AudioCLIP's training (not loadable as an AudioCLIP)",
+            "the audio encoder before AudioCLIP's training",
         ),
         _file(
             VOCABULARY_NAME,
@@ -105,7 +111,7 @@ def public_file(name: str) -> WeightFile:
     """
     if name not in PUBLIC_FILES:
         raise WeightsError(
-            f"'{name}' is neither a file nor a known name.",
+            f"There is no public weight file '{name}'.",
             f"Known names: {', '.join(PUBLIC_FILES)}.",
         )
     return PUBLIC_FILES[name]
@@ -114,8 +120,9 @@ def public_file(name: str) -> WeightFile:
 def fetch(name: str, progress: Progress | None = None) -> Path:
     """Give the path of a public file, downloading it first where it is absent.
 
-    A download that breaks off goes on where it stopped; a file appears under its name only when
-    it is whole and its checksum is right.
+    With a model comes the vocabulary, without which it reads no text. A download that breaks off
+    goes on where it stopped; a file appears under its name only when it is whole and its checksum
+    is right.
 
     Args:
         name: A name of ``PUBLIC_FILES``.
@@ -128,26 +135,13 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
         WeightsError: Unknown name, no network, or a wrong checksum; the message says what to
             download by hand and where to put it.
     """
-    entry = public_file(name)
-    return download(entry.url, entry.path, entry.sha256, progress)
-
-
-def fetch_with_vocabulary(name: str, progress: Progress | None = None) -> Path:
-    """``fetch`` a file, and before it the vocabulary without which a checkpoint reads no text.
-
-    Args:
-        name: A name of ``PUBLIC_FILES``.
-        progress: Called with bytes so far and bytes in all.
-
-    Returns:
-        The file that was asked for.
-
-    Raises:
-        WeightsError: As for ``fetch``.
-    """
-    public_file(name)
-    fetch(VOCABULARY_NAME, progress)
-    return fetch(name, progress)
+    wanted = public_file(name)
+    files = [PUBLIC_FILES[VOCABULARY_NAME], wanted] if wanted.is_model else [wanted]
+    absent = [entry for entry in files if not entry.path.is_file()]
+    places = " and ".join(f"{entry.url} to {entry.path}" for entry in absent)
+    for entry in files:
+        download(entry.url, entry.path, entry.sha256, f"download by hand {places}", progress)
+    return wanted.path
 
 
 def find_entry(name_or_path: str) -> tuple[WeightFile, Path]:
@@ -230,17 +224,37 @@ def load_audioclip(
     Raises:
         WeightsError: The file is missing, damaged, unsafe, or of another model.
     """
-    name = str(path_or_name)
-    if name in PUBLIC_FILES:
-        path = fetch_with_vocabulary(name, progress)
-    else:
-        path = existing_file(Path(path_or_name).expanduser())
+    path = checkpoint_path(path_or_name, progress)
     state, config = read_state(path)
     if waveform_scale is not None:
         config = config.model_copy(update={"waveform_scale": waveform_scale})
     model = build(state, config, path)
     model.tokenizer = find_tokenizer(path, config)
     return model
+
+
+def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) -> Path:
+    """The file of a checkpoint that is given by its path or by the name of a public model.
+
+    Args:
+        path_or_name: As for ``load_audioclip``.
+        progress: Called with bytes so far and bytes in all while fetching.
+
+    Returns:
+        The file; it exists.
+
+    Raises:
+        WeightsError: There is no such file or model, or it cannot be fetched.
+    """
+    models = [entry.name for entry in PUBLIC_FILES.values() if entry.is_model]
+    if str(path_or_name) in models:
+        return fetch(str(path_or_name), progress)
+    path = Path(path_or_name).expanduser()
+    if str(path_or_name) in PUBLIC_FILES:
+        raise WeightsError(
+            f"'{path_or_name}' is no AudioCLIP model.", f"Models: {', '.join(models)}."
+        )
+    return existing_file(path)
 
 
 def find_tokenizer(checkpoint: Path, config: AudioCLIPConfig) -> TextTokenizer | None:

@@ -9,7 +9,10 @@ import sys
 
 import typer
 
-_PACKAGES = ("torch", "numpy", "scipy", "pillow", "av", "tokenizers", "safetensors", "pooch")
+_PACKAGES = (
+    "torch", "numpy", "scipy", "pillow", "av", "tokenizers", "safetensors", "pooch", "requests",
+    "pydantic", "typer", "rich",
+)  # fmt: skip
 
 
 def command() -> None:
@@ -22,13 +25,20 @@ def command() -> None:
     typer.echo(f"python       {platform.python_version()} ({sys.executable})")
     typer.echo(f"system       {platform.platform()}, {os.cpu_count()} cores")
     for package in _PACKAGES:
-        typer.echo(f"{package:12} {importlib.metadata.version(package)}")
+        typer.echo(f"{package:12} {_version(package)}")
     for name, value in _devices():
         typer.echo(f"{name:12} {value}")
     typer.echo(f"weights      {weights_folder()}")
     for entry in PUBLIC_FILES.values():
         state = f"{entry.path.stat().st_size} bytes" if entry.path.is_file() else "not here"
         typer.echo(f"  {entry.name:18} {state}")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
 
 
 def _devices() -> list[tuple[str, str]]:

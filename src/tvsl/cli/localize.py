@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvsl.cli.failure import SOME_INPUT_FAILED, report
+from tvsl.cli.failure import exit_code, report
 from tvsl.cli.progress import progress
-from tvsl.errors import OutputError, TvslError, UsageError
+from tvsl.errors import TvslError, UsageError
 
 if TYPE_CHECKING:
-    from tvsl.cli.results import Request
+    from tvsl.cli.results import Job
     from tvsl.localizer import Localizer
+    from tvsl.media import Sort
 
 
 class Precision(str, Enum):
@@ -35,9 +38,7 @@ class FlipAverage(str, Enum):
 def command(
     inputs: Annotated[list[Path], typer.Argument(help="Videos, or pictures with --audio.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
-    audio: Annotated[
-        Path | None, typer.Option(help="Sound of the pictures, or in place of a video's own.")
-    ] = None,
+    audio: Annotated[Path | None, typer.Option(help="Sound of the pictures.")] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,55 +75,97 @@ def command(
     """
     if at is not None and every is not None:
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
-    from tvsl.cli.results import Request, folders
-    from tvsl.localizer import Localizer
+    from tvsl.cli.folder import result_folders
+    from tvsl.cli.results import Job
+    from tvsl.request import Request
     from tvsl.vocabularies import read_vocabulary
 
-    request = Request(
-        labels=_split(labels),
-        vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
-        sources=sources,
-        audio=audio,
-        at=at,
-        every=1.0 if every is None else every,
-        force=force,
-    )
-    Localizer.check_request(request.labels, request.vocabulary, sources)
-    targets = folders(inputs, output, force)
+    classes = None if vocabulary is None else read_vocabulary(vocabulary)
+    settings = {
+        "preset": preset,
+        "precision": precision.value,
+        "flip_average": flip_average.value,
+        "window": window,
+        "at": at,
+        "every": every,
+    }
+    job = Job(Request(_split(labels), classes, sources), audio, at, every, force, settings)
+    targets = result_folders(inputs, output, force)
+    run = _Run(as_json)
+    checked = run.check(targets, job)
+    if checked:
+        run.localize(checked, job, _load(model, device, window, settings))
+    run.finish()
+
+
+def _load(model: str, device: str, window: float, settings: dict[str, Any]) -> Localizer:
+    from tvsl.localizer import Localizer
+
     with progress("Fetching weights", is_bytes=True) as fetched:
-        localizer = Localizer.from_pretrained(
+        return Localizer.from_pretrained(
             model,
-            preset_name=preset,
+            preset_name=settings["preset"],
             device=device,
-            precision=precision.value,
-            flip_average=flip_average.value,
+            precision=settings["precision"],
+            flip_average=settings["flip_average"],
             window=window,
             progress=fetched,
         )
-    _run(localizer, targets, request, as_json)
 
 
-def _run(
-    localizer: Localizer, targets: list[tuple[Path, Path]], request: Request, as_json: bool
-) -> None:
-    """Localize each input; a broken one is reported and does not stop the others."""
-    from tvsl.cli.results import localize_input
-    from tvsl.localization import to_json
+class _Run:
+    """Inputs one after the other; a broken one is reported and does not stop the others.
 
-    results: list[dict[str, Any]] = []
-    failures: list[dict[str, str]] = []
-    for source, folder in targets:
+    Args:
+        as_json: Whether the results are printed as JSON, in place of a line each.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.code = 0
+        self.results: list[dict[str, Any]] = []
+        self.failures: list[dict[str, str]] = []
+
+    def check(self, targets: list[tuple[Path, Path]], job: Job) -> list[tuple[Path, Sort, Path]]:
+        """Look at every input before the expensive work begins."""
+        from tvsl.cli.results import check_input
+
+        checked = []
+        for source, folder in targets:
+            with self._reporting(source):
+                checked.append((source, check_input(source, job), folder))
+        return checked
+
+    def localize(
+        self, checked: list[tuple[Path, Sort, Path]], job: Job, localizer: Localizer
+    ) -> None:
+        """Localize what can be localized."""
+        from tvsl.cli.results import localize_input, summary
+
+        for source, sort, folder in checked:
+            with self._reporting(source):
+                content = localize_input(localizer, source, sort, folder, job)
+                self.results.append({**content, "folder": str(folder)})
+                if not self.as_json:
+                    typer.echo(summary(content, folder))
+
+    def finish(self) -> None:
+        """Print the JSON and set the exit code."""
+        from tvsl.localization import to_json
+
+        if self.as_json:
+            typer.echo(to_json({"results": self.results, "failures": self.failures}))
+        if self.code:
+            raise typer.Exit(self.code)
+
+    @contextmanager
+    def _reporting(self, source: Path) -> Iterator[None]:
         try:
-            results.append(localize_input(localizer, source, folder, request))
-        except (UsageError, OutputError):
-            raise
+            yield
         except TvslError as error:
             report(error)
-            failures.append({"input": str(source), "error": str(error)})
-    if as_json:
-        typer.echo(to_json({"results": results, "failures": failures}))
-    if failures:
-        raise typer.Exit(SOME_INPUT_FAILED)
+            self.failures.append({"input": str(source), "error": str(error)})
+            self.code = max(self.code, exit_code(error))
 
 
 def _split(labels: list[str] | None) -> list[str] | None:

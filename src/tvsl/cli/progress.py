@@ -51,13 +51,14 @@ def _bar(title: str, is_bytes: bool) -> Iterator[Report]:
 
 
 def _lines(title: str, is_bytes: bool) -> Report:
-    last = time.monotonic()
+    last, ended = time.monotonic(), False
 
     def report(done: int, total: int | None) -> None:
-        nonlocal last
+        nonlocal last, ended
         finished = total is not None and done >= total
-        if not finished and time.monotonic() - last < _SECONDS_BETWEEN_LINES:
+        if ended or (not finished and time.monotonic() - last < _SECONDS_BETWEEN_LINES):
             return
+        ended = finished
         last = time.monotonic()
         amounts = [
             f"{value / 1e6:.1f} MB" if is_bytes else str(value)

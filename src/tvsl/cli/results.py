@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,99 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl import __version__
+from tvsl.cli.folder import JSON_NAME, staging
 from tvsl.cli.progress import progress
-from tvsl.errors import (
-    OutputError,
-    SilentAudioError,
-    UnreadableMediaError,
-    UsageError,
-)
+from tvsl.errors import SilentAudioError, UnreadableMediaError, UsageError
 from tvsl.localization import Localization, write_json
-from tvsl.localizer import Localizer
-from tvsl.media import load_image, probe_video, read_frame, sort_of
+from tvsl.localizer import DEFAULT_STEP, Localizer
+from tvsl.media import Sort, check_file, load_image, probe_video, read_frame, sort_of
 from tvsl.render import contact_sheet, save_png, source_color, source_overlay, write_overlay_video
+from tvsl.request import Request
 
-JSON_NAME = "localization.json"
 SHEET_NAME = "contact_sheet.png"
 VIDEO_NAME = "overlay.mp4"
 MOMENTS_NAME = "moments"
 MOST_DRAWN_MOMENTS = 24
+_INSTANT = 1e-3
 
 
 @dataclass(frozen=True)
-class Request:
+class Job:
     """What to do with each input.
 
     Attributes:
-        labels: Given class names, or None to detect.
-        vocabulary: Classes to detect among, or None for everyday sounds.
-        sources: How many to detect, or None.
+        request: Which classes to localize.
         audio: Sound of the pictures.
         at: One moment of a video, or None for a series.
-        every: Seconds from moment to moment.
+        every: Seconds from moment to moment, or None for the default.
         force: Whether earlier results may be replaced.
+        settings: Options that shape the result, to be recorded with it.
     """
 
-    labels: Sequence[str] | None
-    vocabulary: Sequence[str] | None
-    sources: int | None
+    request: Request
     audio: Path | None
     at: float | None
-    every: float
+    every: float | None
     force: bool
+    settings: dict[str, Any]
 
 
-def folders(inputs: Sequence[Path], output: Path, force: bool) -> list[tuple[Path, Path]]:
-    """Decide where each input's results go, and refuse before any work is done.
-
-    Args:
-        inputs: The inputs.
-        output: The folder that was named: the results' own for one input, else their parent.
-        force: Whether earlier results may be replaced.
-
-    Returns:
-        Each input with its folder.
-
-    Raises:
-        OutputError: A folder holds results already, or cannot be made.
-    """
-    if len(inputs) == 1:
-        chosen = [(inputs[0], output)]
-    else:
-        chosen, taken = [], set()
-        for source in inputs:
-            name = source.stem
-            while name in taken:
-                name += "_"
-            taken.add(name)
-            chosen.append((source, output / name))
-    for _, folder in chosen:
-        if (folder / JSON_NAME).exists() and not force:
-            raise OutputError(
-                "This folder holds results already.", "Choose another or add --force.", folder
-            )
-        if folder.exists() and not folder.is_dir():
-            raise OutputError("This is a file, no folder.", "Choose another place.", folder)
-    return chosen
-
-
-def localize_input(
-    localizer: Localizer, source: Path, folder: Path, request: Request
-) -> dict[str, Any]:
-    """Localize one input and write its results.
+def check_input(source: Path, job: Job) -> Sort:
+    """Look at an input before a model is loaded.
 
     Args:
-        localizer: The localizer.
         source: A video, or a picture.
-        folder: Where the results go; made when the first result is there.
-        request: What to do.
+        job: What to do with it.
 
     Returns:
-        What stands in ``localization.json``, and the paths that were written.
+        What it is.
 
     Raises:
-        MediaError: The input cannot be used.
-        OutputError: The results cannot be written.
+        MediaError: The input or its sound cannot be used.
+        UsageError: The job does not fit it.
     """
     sort = sort_of(source)
     if sort == "sound":
@@ -114,99 +71,161 @@ def localize_input(
             "Give the picture, and the sound as --audio.",
             source,
         )
+    if sort == "video" and job.audio is not None:
+        raise UsageError(
+            "This is a video and has its own sound.",
+            "Leave --audio out, or give a picture.",
+            source,
+        )
     if sort == "picture":
-        return _localize_picture(localizer, source, folder, request)
-    return _localize_video(localizer, source, folder, request)
+        if job.audio is None:
+            raise UsageError(
+                "This is a picture: its sound is missing.", "Give it as --audio FILE.", source
+            )
+        if job.at is not None or job.every is not None:
+            raise UsageError(
+                "This is a picture: it has no moments.", "Leave --at and --every out.", source
+            )
+        check_file(job.audio)
+    return sort
 
 
-def _localize_picture(
-    localizer: Localizer, source: Path, folder: Path, request: Request
+def localize_input(
+    localizer: Localizer, source: Path, sort: Sort, folder: Path, job: Job
 ) -> dict[str, Any]:
-    if request.audio is None:
-        raise UsageError(
-            f"{source} is a picture: its sound is missing.", "Give it as --audio FILE."
-        )
-    if request.at is not None:
-        raise UsageError(f"{source} is a picture: it has no moments.", "Leave --at out.")
-    image = load_image(source)
-    found = localizer.localize(
-        image, request.audio, request.labels, request.vocabulary, request.sources
+    """Localize one input and write its results, all or none.
+
+    Args:
+        localizer: The localizer.
+        source: The input.
+        sort: What it is.
+        folder: Where the results go.
+        job: What to do.
+
+    Returns:
+        What stands in ``localization.json``.
+
+    Raises:
+        MediaError: The input cannot be used.
+        OutputError: The results cannot be written.
+    """
+    moments = (
+        _picture(localizer, source, job) if sort == "picture" else _video(localizer, source, job)
     )
-    _start(folder, request.force)
-    files = _write_pictures(image, found, folder, "", request.force)
-    return _finish(source, folder, [found], files, request)
+    with staging(folder, job.force) as work:
+        if sort == "picture":
+            _write_pictures(load_image(source), moments[0], work, "")
+        else:
+            _write_moments(source, moments, work)
+            _write_video(source, moments, work)
+        content = {
+            "input": str(source),
+            "audio": None if job.audio is None else str(job.audio),
+            "tvsl": __version__,
+            "model": moments[0].model,
+            "encoder_sha256": localizer.encoder.fingerprint,
+            "settings": job.settings,
+            "label_source": moments[0].label_source,
+            "files": sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file()),
+            "moments": [found.to_dict() for found in moments],
+        }
+        write_json(content, work / JSON_NAME)
+    return content
 
 
-def _localize_video(
-    localizer: Localizer, source: Path, folder: Path, request: Request
-) -> dict[str, Any]:
-    if request.audio is not None:
-        raise UsageError(
-            f"{source} is a video and has its own sound.", "Leave --audio out, or give a picture."
+def summary(content: dict[str, Any], folder: Path) -> str:
+    """One line on a result: what was found, and where the files are."""
+    moments = content["moments"]
+    if len(moments) == 1:
+        sources = moments[0]["sources"]
+        found = ", ".join(f"{source['label']} ({source['score']:.2f})" for source in sources)
+    else:
+        counts = Counter(source["label"] for moment in moments for source in moment["sources"])
+        found = f"{len(moments)} moments: " + ", ".join(
+            f"{label} ({count})" for label, count in counts.most_common()
         )
-    info = probe_video(source)
-    expected = 1 if request.at is not None else int(info.duration / request.every) + 1
-    moments = []
+    return f"{content['input']}: {found} -> {folder}"
+
+
+def _picture(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
+    if job.audio is None:
+        raise UsageError("A picture needs a sound.", "Give it as --audio FILE.", source)
+    request = job.request
+    return [
+        localizer.localize(source, job.audio, request.labels, request.vocabulary, request.sources)
+    ]
+
+
+def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
+    request, step = job.request, DEFAULT_STEP if job.every is None else job.every
+    expected = 1 if job.at is not None else max(1, round(probe_video(source).duration / step))
+    moments: list[Localization] = []
     with progress(f"Localizing {source.name}") as report:
         for found in localizer.localize_video(
             source,
             request.labels,
             request.vocabulary,
             request.sources,
-            at=request.at,
-            every=request.every,
+            at=job.at,
+            every=job.every,
         ):
             moments.append(found)
-            report(len(moments), max(expected, len(moments)))
+            report(len(moments), max(expected, len(moments) + 1))
+        report(len(moments), len(moments))
     if not any(found.sources for found in moments):
         raise SilentAudioError(
             "The sound is silent throughout.", "There is nothing to localize.", source
         )
-    _start(folder, request.force)
-    files = _write_moments(source, moments, folder, request.force)
-    with progress(f"Writing {VIDEO_NAME}") as report:
-        files.append(
-            write_overlay_video(source, folder / VIDEO_NAME, moments, request.force, report)
-        )
-    return _finish(source, folder, moments, files, request)
+    return moments
 
 
-def _write_moments(
-    source: Path, moments: Sequence[Localization], folder: Path, force: bool
-) -> list[Path]:
+def _write_moments(source: Path, moments: Sequence[Localization], work: Path) -> None:
     """Pictures of one moment in the folder itself, of a series in one of its own."""
+    if len(moments) == 1:
+        _write_pictures(read_frame(source, moments[0].time).image, moments[0], work, "")
+        return
     sounding = [found for found in moments if found.sources]
-    if len(sounding) == 1 and len(moments) == 1:
-        image = read_frame(source, sounding[0].time).image
-        return _write_pictures(image, sounding[0], folder, "", force)
     # Hundreds of pictures help nobody; the video and the JSON file hold every moment.
-    drawn = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))
-    inner = folder / MOMENTS_NAME
-    _start(inner, force)
-    files: list[Path] = []
+    places = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))
+    inner = work / MOMENTS_NAME
+    inner.mkdir()
     sheets = []
     with progress("Drawing moments") as report:
-        for count, index in enumerate(np.unique(drawn.round().astype(int)), start=1):
-            found = sounding[index]
+        for count, place in enumerate(places.round().astype(int), start=1):
+            found = sounding[place]
             image = read_frame(source, found.time).image
-            files += _write_pictures(image, found, inner, f"{found.time:08.2f}s_", force)
-            sheets.append(contact_sheet(image, found))
-            report(count, len(drawn))
-    files.append(save_png(_stacked(sheets), folder / SHEET_NAME, force))
-    return files
+            sheets.append(_write_pictures(image, found, inner, f"{found.time:08.2f}s_"))
+            report(count, len(places))
+    save_png(_stacked(sheets), work / SHEET_NAME)
 
 
 def _write_pictures(
-    image: NDArray[np.uint8], found: Localization, folder: Path, prefix: str, force: bool
-) -> list[Path]:
-    files = []
+    image: NDArray[np.uint8], found: Localization, folder: Path, prefix: str
+) -> NDArray[np.uint8]:
+    """An overlay per source and a contact sheet, which is returned as well."""
     for number, source in enumerate(found.sources):
         overlay = source_overlay(image, source, source_color(number))
-        name = f"{prefix}{number + 1:02d}_{_file_name(source.label)}.png"
-        files.append(save_png(overlay, folder / name, force))
+        save_png(overlay, folder / f"{prefix}{number + 1:02d}_{_file_name(source.label)}.png")
     sheet = contact_sheet(image, found)
-    files.append(save_png(sheet, folder / f"{prefix}{SHEET_NAME}", force))
-    return files
+    save_png(sheet, folder / f"{prefix}{SHEET_NAME}")
+    return sheet
+
+
+def _write_video(source: Path, moments: Sequence[Localization], work: Path) -> None:
+    shown = list(moments)
+    if len(moments) == 1:
+        # One moment says nothing about the whole video: it is shown while its sound is heard.
+        found = moments[0]
+        start, end = found.sources[0].time_range or (0.0, 0.0)
+        silent = replace(found, sources=())
+        shown = [
+            replace(silent, time=start - _INSTANT),
+            replace(found, time=start),
+            replace(found, time=end),
+            replace(silent, time=end + _INSTANT),
+        ]
+    with progress(f"Writing {VIDEO_NAME}") as report:
+        write_overlay_video(source, work / VIDEO_NAME, shown, progress=report)
 
 
 def _stacked(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -217,37 +236,6 @@ def _stacked(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
         margin = np.broadcast_to(sheet[0, 0], (sheet.shape[0], width - sheet.shape[1], 3))
         rows.append(np.concatenate([sheet, margin], axis=1))
     return np.concatenate(rows)
-
-
-def _finish(
-    source: Path,
-    folder: Path,
-    moments: Sequence[Localization],
-    files: Sequence[Path],
-    request: Request,
-) -> dict[str, Any]:
-    """Write the JSON file last: where it stands, the results are whole."""
-    content: dict[str, Any] = {
-        "input": str(source),
-        "audio": None if request.audio is None else str(request.audio),
-        "tvsl": __version__,
-        "model": moments[0].model,
-        "label_source": moments[0].label_source,
-        "moments": [found.to_dict() for found in moments],
-    }
-    path = write_json(content, folder / JSON_NAME, request.force)
-    return {**content, "files": [str(file) for file in [*files, path]]}
-
-
-def _start(folder: Path, force: bool) -> None:
-    try:
-        if force and folder.name == MOMENTS_NAME and folder.exists():
-            shutil.rmtree(folder)  # an earlier run may have had other moments
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder cannot be made ({error.strerror}).", "Choose a writable place.", folder
-        ) from error
 
 
 def _file_name(label: str) -> str:

@@ -27,15 +27,15 @@ def list_files() -> None:
         typer.echo(f"{'':20}{entry.url}\n{'':20}sha256 {entry.sha256}")
 
 
-@app.command()
-def fetch(
+@app.command("fetch")
+def fetch_file(
     name: Annotated[str, typer.Argument(help="A name of `tvsl weights list`.")] = "audioclip",
 ) -> None:
     """Fetch a public file, and with a checkpoint the vocabulary that it needs."""
-    from tvsl.audioclip.weights import fetch_with_vocabulary
+    from tvsl.audioclip.weights import fetch
 
     with progress(f"Fetching {name}", is_bytes=True) as fetched:
-        path = fetch_with_vocabulary(name, fetched)
+        path = fetch(name, fetched)
     typer.echo(path)
 
 

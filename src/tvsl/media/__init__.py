@@ -12,6 +12,7 @@ from tvsl.media.audio import (
 )
 from tvsl.media.image import ImageSource, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
+from tvsl.media.middle import sound_middle
 from tvsl.media.sorting import Sort, is_video, sort_of
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video, read_frame
 
@@ -37,5 +38,6 @@ __all__ = [
     "require_sound",
     "resample",
     "sort_of",
+    "sound_middle",
     "sound_window",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -243,6 +244,11 @@ def _checked_window(
 
 def _from_array(source: tuple[NDArray[Any], int], limits: MediaLimits) -> Waveform:
     """Check samples given as an array and average their channels."""
+    if not (isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], Integral)):
+        raise ShapeError(
+            f"A sound must be a path, a Waveform or (samples, rate), got {type(source).__name__}.",
+            "Give for example ('bark.wav') or (samples, 44100).",
+        )
     samples, rate = np.asarray(source[0]), int(source[1])
     if samples.ndim not in (1, 2) or samples.size == 0:
         raise ShapeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -55,6 +55,17 @@ class Method(nn.Module, ABC):
         Returns:
             Maps on the token grid, (P, h, w).
         """
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Parameters for an optimiser.
+
+        Args:
+            learning_rate: The full rate.
+
+        Returns:
+            Groups with ``params`` and ``lr``; one of all parameters, unless a method knows better.
+        """
+        return [{"params": list(self.parameters()), "lr": learning_rate}]
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor | None:  # noqa: ARG002
         """Score how likely each class sounds and is seen.

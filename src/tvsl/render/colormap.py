@@ -37,15 +37,16 @@ _ROUNDS: tuple[tuple[Color, float], ...] = (
     (WHITE, 0.82),
 )
 
-# From cold to hot with rising lightness, so that the ramp also reads in greyscale.
+# From cold to hot with rising lightness, so that the ramp also reads in greyscale; not up to white,
+# which would vanish on bright skies.
 _HEAT_STOPS = (0.0, 0.2, 0.42, 0.64, 0.84, 1.0)
 _HEAT_ANCHORS: tuple[Color, ...] = (
     (12, 14, 82),
     (76, 24, 150),
     (186, 42, 122),
-    (242, 108, 50),
-    (254, 206, 64),
-    (255, 255, 232),
+    (240, 100, 50),
+    (255, 176, 32),
+    (255, 240, 40),
 )
 _HEAT_LEVELS = 1024
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, preset
+from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, preset, switched
 from tvsl.methods.tvsl.method import TVSL
 from tvsl.methods.tvsl.prompts import PromptableTextEncoder
 from tvsl.methods.tvsl.released import ReleasedTVSL
@@ -30,7 +30,7 @@ def build(
     if isinstance(config, str):
         config = preset(config)
     if embedding is not None:
-        config = config.model_copy(update={"embedding": embedding})
+        config = switched(config, embedding=embedding)
     if isinstance(config, ReleasedConfig):
         return ReleasedTVSL(config)
     return TVSL(config, text_encoder)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from tvsl.methods.tvsl.direction import inverse_lengths, unit
 from tvsl.tokens import Slots
 
 
@@ -36,11 +36,10 @@ def similarity(tokens: Tensor, queries: Tensor, slots: Slots) -> Tensor:
     Returns:
         s_kj = cos(token j, query k), (P, n).
     """
-    table = to_table(F.normalize(queries, dim=-1), slots, len(tokens))
+    table = to_table(unit(queries), slots, len(tokens))
     products = torch.bmm(table, tokens.transpose(1, 2))
-    # Dividing the products by the lengths spares a normalised copy of the tokens.
-    lengths = tokens.norm(dim=-1).clamp_min(1e-12)
-    return from_table(products / lengths[:, None, :], slots)
+    # Scaling the products spares a normalised copy of the tokens.
+    return from_table(products * inverse_lengths(tokens)[:, None, :], slots)
 
 
 def weighted_mean(tokens: Tensor, weights: Tensor, slots: Slots) -> Tensor:
@@ -68,5 +67,5 @@ def condition_on_all(tokens: Tensor, classes: Tensor) -> Tensor:
     Returns:
         f_k for all N classes, (B, N, D).
     """
-    cosines = F.normalize(tokens, dim=-1) @ classes.T
+    cosines = unit(tokens) @ classes.T
     return cosines.transpose(1, 2) @ tokens / tokens.shape[1]

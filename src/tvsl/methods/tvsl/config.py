@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tvsl.audioclip.config import ImageTokenMode
 from tvsl.errors import UsageError
@@ -89,6 +89,8 @@ class ReleasedConfig(BaseModel):
     waveform_scale: float = 1.0
 
 
+ConfigT = TypeVar("ConfigT", "TVSLConfig", "ReleasedConfig", "TVSLConfig | ReleasedConfig")
+
 PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
     "tvsl": TVSLConfig(),
     "paper": TVSLConfig(
@@ -105,19 +107,39 @@ PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
 }
 
 
-def preset(name: str) -> TVSLConfig | ReleasedConfig:
+def preset(name: str, **switches: Any) -> TVSLConfig | ReleasedConfig:
     """Look a preset up.
 
     Args:
         name: ``tvsl``, our best; ``paper``, every equation as printed; ``released``, the public
             code, bug for bug where it shapes numbers.
+        switches: Switches that are set otherwise.
 
     Returns:
-        Its config; ``model_copy(update=...)`` changes single switches.
+        Its config.
 
     Raises:
-        UsageError: There is no such preset.
+        UsageError: There is no such preset or switch, or a value that it cannot have.
     """
     if name not in PRESETS:
         raise UsageError(f"There is no preset '{name}'.", f"Presets: {', '.join(PRESETS)}.")
-    return PRESETS[name]
+    return switched(PRESETS[name], **switches)
+
+
+def switched(config: ConfigT, **switches: Any) -> ConfigT:
+    """The same config with some switches set otherwise, checked.
+
+    Raises:
+        UsageError: There is no such switch, or a value that it cannot have.
+    """
+    if not switches:
+        return config
+    try:
+        return type(config).model_validate({**config.model_dump(), **switches})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"The switch '{where}' cannot be {first['input']!r}: {first['msg']}.",
+            f"Switches: {', '.join(type(config).model_fields)}.",
+        ) from error

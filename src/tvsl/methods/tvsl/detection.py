@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tvsl.errors import UsageError
+from tvsl.methods.tvsl.direction import unit
 from tvsl.tokens import Queries
 
 EVIDENCE_FRACTION = 0.03
@@ -26,7 +26,7 @@ def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
     Returns:
         Cosines, (B, N).
     """
-    return F.normalize(fused, dim=-1) @ classes.T
+    return unit(fused) @ classes.T
 
 
 def evidence_scores(audio: Tensor, visual: Tensor, classes: Tensor) -> Tensor:
@@ -40,8 +40,8 @@ def evidence_scores(audio: Tensor, visual: Tensor, classes: Tensor) -> Tensor:
     Returns:
         cos(Mean(A'), e) + mean of the highest 3 % of cos(v_j, e), (B, N).
     """
-    heard = F.normalize(audio.mean(dim=1), dim=-1) @ classes.T
-    cells = F.normalize(visual, dim=-1) @ classes.T
+    heard = unit(audio.mean(dim=1)) @ classes.T
+    cells = unit(visual) @ classes.T
     few = math.ceil(EVIDENCE_FRACTION * visual.shape[1])
     return heard + cells.topk(few, dim=1).values.mean(dim=1)
 
@@ -77,6 +77,8 @@ def select(scores: Tensor, sources: int | None = None, threshold: float | None =
     else:
         spread = scores.std(dim=1, keepdim=True, correction=0)
         chosen = ranked >= scores.mean(dim=1, keepdim=True) + STANDING_OUT * spread
+        # Of scores that are all alike, up to rounding, none stands out.
+        chosen &= spread > 1e-6 * scores.abs().amax(dim=1, keepdim=True)
         chosen[:, MOST_SOURCES:] = False
     chosen[:, 0] = True
     clip, rank = chosen.nonzero(as_tuple=True)

@@ -15,6 +15,7 @@ from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighte
 from tvsl.methods.tvsl.config import TVSLConfig
 from tvsl.methods.tvsl.correspondence import correspondence_weights
 from tvsl.methods.tvsl.detection import evidence_scores, fusion_similarity
+from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
 from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import (
@@ -94,7 +95,7 @@ class TVSL(Method):
         self.prompts = _prompts(config, text_encoder)
         # Not a submodule: a head's checkpoint holds the head alone.
         object.__setattr__(self, "_text_encoder", text_encoder)
-        self._prompted: tuple[Vocabulary, int, Tensor] | None = None
+        self._prompted: tuple[Vocabulary, Tensor, Tensor] | None = None
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
         """L_mcid, L_cls and L_av; see the base class.
@@ -112,7 +113,8 @@ class TVSL(Method):
         losses = {}
         if self.config.stages == 2:
             losses["mcid"] = self._detection_loss(visual, audio, classes, labels)
-            losses["cls"] = self._class_loss(conditioned, classes, queries, tokens.batch)
+            if self.config.audio_conditioning or self.config.image_conditioning:
+                losses["cls"] = self._class_loss(conditioned, classes, queries, tokens.batch)
         else:
             losses["cls"] = self._presence_loss(visual, audio, classes, labels)
         if self.config.correspondence:
@@ -152,18 +154,17 @@ class TVSL(Method):
         queries.check(tokens.batch, len(vocabulary))
         classes = self._classes(vocabulary)
         visual, audio = self._projected(tokens)
-        text_maps, audio_maps = [], []
+        shape = (len(queries), visual.shape[1])
+        text_maps, audio_maps = visual.new_empty(shape), visual.new_empty(shape)
         # Whole chunks at once: beside the maps, memory does not grow with the number of queries.
-        for clip, label in zip(
-            queries.clip.split(_CHUNK), queries.label.split(_CHUNK), strict=True
-        ):
-            slots = Queries(clip, label).slots(tokens.batch)
-            query = classes[label]
-            heard = self._audio_mean(audio, query, slots)
-            guide = self.project_audio_correspondence(heard)
-            text_maps.append(similarity(visual, query, slots))
-            audio_maps.append(similarity(visual, guide, slots))
-        return torch.cat(text_maps), torch.cat(audio_maps)
+        for chunk in queries.chunks(_CHUNK):
+            seen, heard = visual[chunk.clips], audio[chunk.clips]
+            slots = chunk.queries.slots(len(chunk.clips))
+            query = classes[chunk.queries.label]
+            guide = self.project_audio_correspondence(self._audio_mean(heard, query, slots))
+            text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
+            audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
+        return text_maps, audio_maps
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Scores (B, N): cosine sums for ``evidence``, probabilities otherwise.
@@ -246,14 +247,14 @@ class TVSL(Method):
             features.append(self.project_audio_class(conditioned.audio_mean))
         losses = [
             class_loss(
-                self.class_scale(F.normalize(feature, dim=-1) @ classes.T),
+                self.class_scale(unit(feature) @ classes.T),
                 queries.label,
                 batch,
                 self.config.printed_sums,
             )
             for feature in features
         ]
-        return sum(losses, start=classes.new_zeros(()))
+        return torch.stack(losses).sum()
 
     def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
         """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
@@ -287,7 +288,7 @@ class TVSL(Method):
             conditioned.visual_similarity, similarity(visual, heard, slots)
         )
         seen = self.project_visual_correspondence(weighted_mean(visual, weights, slots))
-        cosines = F.normalize(seen, dim=-1) @ F.normalize(heard, dim=-1).T
+        cosines = unit(seen) @ unit(heard).T
         return contrastive_loss(
             self.correspondence_scale(cosines), queries.label, self.config.mask_same_class
         )
@@ -304,12 +305,11 @@ class TVSL(Method):
         """Text embeddings for inference, (N, D); with prompts computed once and kept."""
         if self.prompts is None:
             return vocabulary.embeddings
-        version = self.prompts.context._version
-        kept = self._prompted
-        if kept is None or kept[0] is not vocabulary or kept[1] != version:
+        context, kept = self.prompts.context, self._prompted
+        if kept is None or kept[0] is not vocabulary or not torch.equal(kept[1], context):
             with torch.no_grad():
                 embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
-            kept = self._prompted = (vocabulary, version, embedded)
+            kept = self._prompted = (vocabulary, context.detach().clone(), embedded)
         return kept[2]
 
 

@@ -11,9 +11,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tvsl.errors import UsageError, VocabularyError
+from tvsl.methods.tvsl.direction import unit
 from tvsl.tokens import Vocabulary
 
 
@@ -61,7 +61,7 @@ class PromptLearner(nn.Module):
         embedded = encoder.token_embedding(token_ids)
         context = self.context.expand(len(token_ids), -1, -1)
         joined = torch.cat([embedded[:, :1], context, embedded[:, 1 : length - added]], dim=1)
-        return F.normalize(encoder.encode_embedded(joined, end + added), dim=-1)
+        return unit(encoder.encode_embedded(joined, end + added))
 
 
 def sample_classes(labels: Tensor, most: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig
+from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import MAX_SCALE
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
@@ -69,12 +70,12 @@ class ReleasedTVSL(Method):
         slots = queries.slots(tokens.batch)
         visual, audio = self._projected(tokens)
         means = torch.cat([visual.mean(dim=1), audio.mean(dim=1)], dim=-1)
-        visual, audio = F.normalize(visual, dim=-1), F.normalize(audio, dim=-1)
+        visual, audio = unit(visual), unit(audio)
         query = classes[queries.label]
         seen = weighted_mean(visual, _over_tokens(visual, query, slots), slots)
         heard = weighted_mean(audio, _over_tokens(audio, query, slots), slots)
-        visual_class = F.normalize(self._gate("icp_w", self.img_cls_proj, seen), dim=-1)
-        audio_class = F.normalize(self._gate("acp_w", self.aud_cls_proj, heard), dim=-1)
+        visual_class = unit(self._gate("icp_w", self.img_cls_proj, seen))
+        audio_class = unit(self._gate("acp_w", self.aud_cls_proj, heard))
         return {
             "mcid": self._detection_loss(means, classes, labels),
             "image_cls": F.cross_entropy(MAX_SCALE * visual_class @ classes.T, queries.label),
@@ -90,14 +91,14 @@ class ReleasedTVSL(Method):
         """
         check_inputs(self.config.embedding, tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
-        visual, audio = (F.normalize(side, dim=-1) for side in self._projected(tokens))
-        flat = [
-            self._chunk_maps(visual, audio, Queries(clip, label), vocabulary.embeddings)
-            for clip, label in zip(
-                queries.clip.split(_CHUNK), queries.label.split(_CHUNK), strict=True
+        visual, audio = (unit(side) for side in self._projected(tokens))
+        flat = visual.new_empty(len(queries), visual.shape[1])
+        for chunk in queries.chunks(_CHUNK):
+            maps = self._chunk_maps(
+                visual[chunk.clips], audio[chunk.clips], chunk.queries, vocabulary.embeddings
             )
-        ]
-        return torch.cat(flat).view(-1, *tokens.grid)
+            flat[chunk.positions] = maps.to(flat.dtype)
+        return flat.view(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Probabilities, (B, N).
@@ -116,11 +117,11 @@ class ReleasedTVSL(Method):
         slots = queries.slots(len(visual))
         query = classes[queries.label]
         heard = weighted_mean(audio, _over_tokens(audio, query, slots), slots)
-        guide = F.normalize(self._gate("aip_w", self.aud_img_proj, heard), dim=-1)
+        guide = unit(self._gate("aip_w", self.aud_img_proj, heard))
         conditioned = _over_tokens(visual, query, slots)[..., None] * visual[queries.clip]
-        aligned = F.normalize(self._gate("iap_w", self.img_aud_proj, conditioned), dim=-1)
+        aligned = unit(self._gate("iap_w", self.img_aud_proj, conditioned))
         flat = (aligned @ guide[..., None])[..., 0]
-        return F.normalize(flat, dim=-1)
+        return unit(flat)
 
     def _gate(self, name: str, projector: nn.Sequential, values: Tensor) -> Tensor:
         weight = cast(Tensor, getattr(self, name))
@@ -128,12 +129,12 @@ class ReleasedTVSL(Method):
 
     def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Visual tokens enter at unit length, audio tokens as they are."""
-        visual = self._gate("vp_w", self.visual_proj, F.normalize(tokens.visual, dim=-1))
+        visual = self._gate("vp_w", self.visual_proj, unit(tokens.visual))
         return visual, self._gate("ap_w", self.audio_proj, tokens.audio)
 
     def _detection_logits(self, means: Tensor, classes: Tensor) -> Tensor:
-        fused = F.normalize(self.fusion_proj(means), dim=-1)
-        doubled = F.normalize(torch.cat([classes, classes], dim=-1), dim=-1)
+        fused = unit(self.fusion_proj(means))
+        doubled = unit(torch.cat([classes, classes], dim=-1))
         scale = self.logit_scale_ml.exp().clamp(1.0, MAX_SCALE)
         return scale * fused @ doubled.T
 
@@ -142,8 +143,8 @@ class ReleasedTVSL(Method):
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
     def _contrastive_loss(self, seen: Tensor, heard: Tensor) -> Tensor:
-        query = F.normalize(self._gate("aip_w", self.aud_img_proj, heard), dim=-1)
-        guided = F.normalize(self._gate("iap_w", self.img_aud_proj, seen), dim=-1)
+        query = unit(self._gate("aip_w", self.aud_img_proj, heard))
+        guided = unit(self._gate("iap_w", self.img_aud_proj, seen))
         logits = MAX_SCALE * query @ guided.T
         target = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -151,4 +152,4 @@ class ReleasedTVSL(Method):
 
 def _over_tokens(tokens: Tensor, query: Tensor, slots: Slots) -> Tensor:
     """Similarities divided by their Euclidean length over the tokens, (P, n)."""
-    return F.normalize(similarity(tokens, query, slots), dim=-1)
+    return unit(similarity(tokens, query, slots))

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.media.media_makers import make_sound, make_video
+from tests.small_model import RATE, tone, write_picture, write_small_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of good and broken inputs."""
+    folder = tmp_path_factory.mktemp("media")
+    write_picture(folder / "photo.png")
+    make_sound(folder / "bark.wav", tone(), RATE)
+    make_sound(folder / "silent.wav", tone() * 0, RATE)
+    make_video(folder / "clip.mp4", count=30, rate=10, sound=tone(3.0))
+    make_video(folder / "hushed.mp4", count=10, rate=10, sound=tone(1.0) * 0)
+    make_video(folder / "mute.mp4", count=5)
+    whole = (folder / "clip.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "junk.mp4").write_bytes(b"this is no video at all" * 20)
+    (folder / "empty.mp4").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """So small a model is slower on several threads, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and a network that refuses every connection at once."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("TVSL_HOME", str(folder))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    return folder

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tvsl
+from tests.cli.running import run, run_alone
+
+MODULE = (sys.executable, "-m", "tvsl")
+
+
+@pytest.mark.parametrize("program", [(), MODULE], ids=["tvsl", "python -m tvsl"])
+def test_version(program: tuple[str, ...]) -> None:
+    ran = run_alone("--version", program=program)
+    assert (ran.code, ran.out, ran.err) == (0, f"tvsl {tvsl.__version__}\n", "")
+
+
+def test_help_is_quick() -> None:
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        ran = run_alone("--help")
+        took.append(time.perf_counter() - start)
+        assert ran.code == 0
+    assert min(took) < 0.5
+    for command in ("localize", "weights", "doctor"):
+        assert command in ran.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(), ("localize",), ("weights",), ("doctor",), *(("weights", x) for x in ("list", "fetch"))],
+)
+def test_help_goes_to_stdout(command: tuple[str, ...]) -> None:
+    ran = run(*command, "--help")
+    assert ran.code == 0
+    assert "Usage:" in ran.out
+    assert ran.err == ""
+
+
+@pytest.mark.parametrize("option", ["--audio", "--labels", "--at", "--every", "--force", "--json"])
+def test_help_of_localize_names_the_options(option: str) -> None:
+    assert option in run("localize", "--help").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nonsense",),
+        ("--nonsense",),
+        ("localize",),
+        ("localize", "clip.mp4"),
+        ("localize", "-o", "out"),
+        ("weights",),
+        ("weights", "nonsense"),
+        ("weights", "convert", "one"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert "Usage:" in ran.out + ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_wrong_usage_exits_with_2_for_real() -> None:
+    ran = run_alone("localize", "clip.mp4", "-o", "x", "--at", "1", "--every", "2")
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.count("\n") == 1
+    assert "--at" in ran.err
+    assert "--every" in ran.err
+
+
+def test_doctor_names_versions_and_places(home: Path) -> None:
+    ran = run("doctor")
+    assert ran.code == 0
+    assert ran.err == ""
+    for name in ("tvsl", "python", "torch", "av", "ffmpeg", "cpu", "cuda"):
+        assert re.search(rf"^{name}\S*\s+\S", ran.out, re.MULTILINE), name
+    assert tvsl.__version__ in ran.out
+    assert str(home) in ran.out
+    assert not home.exists()  # a look changes nothing
