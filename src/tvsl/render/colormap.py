@@ -99,7 +99,7 @@ _HEAT_TABLE = _heat_table()
 
 
 def heat_colors(values: HeatMap) -> Picture:
-    """Colours of a heat-map: dark blue where it is cold, over red and yellow to white.
+    """Colours of a heat-map: dark blue where it is cold, over red to yellow.
 
     Args:
         values: Map, (H, W), in [0, 1]; values outside are cut to the range.
