@@ -97,8 +97,8 @@ def test_from_pretrained_takes_a_path_or_its_text(checkpoint: Path, localizer: L
 @pytest.mark.parametrize(
     ("options", "error", "says"),
     [
-        ({"preset_name": "best"}, UsageError, "tvsl, paper, released"),
-        ({"preset_name": ""}, UsageError, "tvsl, paper, released"),
+        ({"preset": "best"}, UsageError, "tvsl, paper, released"),
+        ({"preset": ""}, UsageError, "tvsl, paper, released"),
         ({"device": "toaster"}, UsageError, "toaster"),
         ({"device": ""}, UsageError, "device"),
         ({"device": "cuda:99"}, UsageError, "cuda:99"),
@@ -123,7 +123,7 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["tvsl", "paper", "released"])
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["given", "detected"])
 def test_every_preset_runs(checkpoint: Path, preset: str, labels: list[str] | None) -> None:
-    localizer = Localizer.from_pretrained(checkpoint, preset_name=preset, device="cpu")
+    localizer = Localizer.from_pretrained(checkpoint, preset=preset, device="cpu")
     found = localizer.localize(scene(), (tone(), RATE), labels=labels)
     assert found.model == f"small.safetensors/{preset}"
     assert found.sources
@@ -132,7 +132,7 @@ def test_every_preset_runs(checkpoint: Path, preset: str, labels: list[str] | No
 
 def test_presets_differ(checkpoint: Path) -> None:
     maps = [
-        Localizer.from_pretrained(checkpoint, preset_name=name, device="cpu")
+        Localizer.from_pretrained(checkpoint, preset=name, device="cpu")
         .localize(scene(224, 224), (tone(), RATE), labels=LABELS[:1])
         .sources[0]
         .grid
@@ -267,7 +267,7 @@ _LOADED: dict[tuple[Path, str], Localizer] = {}
 def _cached(checkpoint: Path, preset: str) -> Localizer:
     if (checkpoint, preset) not in _LOADED:
         _LOADED[checkpoint, preset] = Localizer.from_pretrained(
-            checkpoint, preset_name=preset, device="cpu"
+            checkpoint, preset=preset, device="cpu"
         )
     return _LOADED[checkpoint, preset]
 

@@ -23,7 +23,8 @@ from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.middle import sound_middle
 from tvsl.media.video import VideoFrame, iterate_frames, read_frame
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl import build, preset
+from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, build
+from tvsl.methods.tvsl import preset as find_preset
 from tvsl.methods.tvsl.detection import select
 from tvsl.request import Request
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -94,7 +95,7 @@ class Localizer:
         cls,
         name_or_path: str | Path = "audioclip",
         *,
-        preset_name: str = "tvsl",
+        preset: str | TVSLConfig | ReleasedConfig = "tvsl",
         device: str = "auto",
         precision: Precision = "float32",
         flip_average: FlipAverage = "none",
@@ -106,7 +107,8 @@ class Localizer:
         Args:
             name_or_path: ``audioclip`` or ``audioclip-partial`` (fetched where absent), or the
                 path of a checkpoint.
-            preset_name: Preset of the untrained T-VSL head: ``tvsl`` localizes zero-shot.
+            preset: Preset of the untrained T-VSL head, ``tvsl`` localizes zero-shot; or a config
+                of one's own.
             device: ``auto``, or a device of torch.
             precision: Arithmetic of the convolutions.
             flip_average: Average with the tokens of the flipped picture.
@@ -120,18 +122,17 @@ class Localizer:
             WeightsError: The checkpoint cannot be had or used.
             UsageError: No such preset or device.
         """
-        config = preset(preset_name)
+        config = find_preset(preset) if isinstance(preset, str) else preset
         target = choose_device(device)
         model = load_audioclip(name_or_path, config.waveform_scale, progress)
         encoder = AudioCLIPEncoder(model, precision, config.image_tokens, flip_average).to(target)
-        text_encoder = model if preset_name != "released" else None
-        method = build(config, model.config.embedding, text_encoder)
-        label = name_or_path if isinstance(name_or_path, str) else name_or_path.name
+        method = build(config, model.config.embedding, text_encoder=model)
+        head = preset if isinstance(preset, str) else "tvsl (own switches)"
         return cls(
             encoder,
             method,
-            name=f"{Path(label).name}/{preset_name}",
-            fit="square" if preset_name == "released" else "aspect",
+            name=f"{Path(name_or_path).name}/{head}",
+            fit="square" if config.square_pictures else "aspect",
             window=window,
             detection_threshold=config.detection_threshold,
         )
@@ -179,7 +180,7 @@ class Localizer:
         Raises:
             MediaError: A file cannot be used, or the sound is silent.
             ShapeError: An array of another shape or type.
-            VocabularyError: A name is empty, stands there twice or is too long.
+            VocabularyError: A name is empty, occurs twice or is too long.
             UsageError: Labels together with a vocabulary or a number of sources.
         """
         request = Request(labels, vocabulary, sources)
@@ -237,7 +238,7 @@ class Localizer:
 
         Raises:
             MediaError: The file cannot be used; with ``at``, also where its sound is silent.
-            VocabularyError: A name is empty, stands there twice or is too long.
+            VocabularyError: A name is empty, occurs twice or is too long.
             UsageError: Arguments that contradict each other.
         """
         request = Request(labels, vocabulary, sources)

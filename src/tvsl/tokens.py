@@ -165,7 +165,7 @@ def check_names(names: Sequence[str]) -> None:
         names: Class names.
 
     Raises:
-        VocabularyError: There is none, one is empty, or one stands there twice.
+        VocabularyError: There is none, one is empty, or one occurs twice.
     """
     if not names:
         raise VocabularyError("There is no class name.", "Give at least one.")

@@ -104,7 +104,7 @@ def _load(model: str, device: str, window: float, settings: dict[str, Any]) -> L
     with progress("Fetching weights", is_bytes=True) as fetched:
         return Localizer.from_pretrained(
             model,
-            preset_name=settings["preset"],
+            preset=settings["preset"],
             device=device,
             precision=settings["precision"],
             flip_average=settings["flip_average"],

@@ -158,7 +158,7 @@ def _picture(localizer: Localizer, source: Path, job: Job) -> list[Localization]
 
 def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
     request, step = job.request, DEFAULT_STEP if job.every is None else job.every
-    expected = 1 if job.at is not None else max(1, round(probe_video(source).duration / step))
+    expected = 1 if job.at is not None else int(probe_video(source).duration / step) + 1
     moments: list[Localization] = []
     with progress(f"Localizing {source.name}") as report:
         for found in localizer.localize_video(
@@ -170,7 +170,7 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
             every=job.every,
         ):
             moments.append(found)
-            report(len(moments), max(expected, len(moments) + 1))
+            report(len(moments), max(expected, len(moments)))
         report(len(moments), len(moments))
     if not any(found.sources for found in moments):
         raise SilentAudioError(

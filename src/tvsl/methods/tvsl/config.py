@@ -41,6 +41,7 @@ class TVSLConfig(BaseModel):
         polarity: 1, or -1 to turn maps upside down, decided on validation data.
         image_tokens: Dense image tokens that the head is for; the encoder's own when None.
         waveform_scale: What waveforms are multiplied by; the encoder's own when None.
+        square_pictures: Whether pictures are squeezed into a square, not kept in their shape.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +66,7 @@ class TVSLConfig(BaseModel):
     polarity: Literal[1, -1] = 1
     image_tokens: ImageTokenMode | None = None
     waveform_scale: float | None = None
+    square_pictures: bool = False
 
 
 class ReleasedConfig(BaseModel):
@@ -77,6 +79,7 @@ class ReleasedConfig(BaseModel):
         detection_threshold: The released code never detects; a probability of one half.
         image_tokens: Its own reading of the position table.
         waveform_scale: It feeds waveforms in [-1, 1], about 90 dB too quiet.
+        square_pictures: It squeezes every picture into 224 x 224.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +90,7 @@ class ReleasedConfig(BaseModel):
     detection_threshold: float | None = 0.5
     image_tokens: ImageTokenMode = "released"
     waveform_scale: float = 1.0
+    square_pictures: bool = True
 
 
 ConfigT = TypeVar("ConfigT", "TVSLConfig", "ReleasedConfig", "TVSLConfig | ReleasedConfig")
