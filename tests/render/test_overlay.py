@@ -16,6 +16,7 @@ from tvsl.render.overlay import (
     contact_sheet,
     draw_labels,
     heat_overlay,
+    label_colors,
     save_png,
     source_overlay,
     tinted_overlay,
@@ -190,7 +191,7 @@ def test_map_without_contrast_draws_no_box() -> None:
 
 def test_sheet_has_one_panel_for_each_source() -> None:
     size = (120, 320)
-    sources = [source(LONG, index % 7, index, size) for index in range(4)]
+    sources = [source(f"{index} {LONG}", index % 7, index, size) for index in range(4)]
     sheet = contact_sheet(picture(*size), moment(2.5, *sources, size=size))
     for index in range(4):
         assert count(sheet, source_color(index)) > 320 * 8
@@ -232,3 +233,15 @@ def test_png_in_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         save_png(picture(3, 3), tmp_path / "folder", force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_label_keeps_its_colour_wherever_it_ranks() -> None:
+    size = (120, 320)
+    rain, dog, car = (source(label, 2, 3, size) for label in ("rain", "dog", "car"))
+    moments = [moment(0.0, rain, dog, size=size), moment(1.0, dog, car, size=size)]
+    colors = label_colors(moments)
+    assert colors == {"rain": source_color(0), "dog": source_color(1), "car": source_color(2)}
+    sheet = contact_sheet(picture(*size), moments[1], colors)
+    assert count(sheet, source_color(0)) < 320
+    assert count(sheet, source_color(1)) > 320 * 8
+    assert count(sheet, source_color(2)) > 320 * 8

@@ -9,6 +9,7 @@ plain modules up to rounding (docs/weights.md states the measured errors).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -22,11 +23,18 @@ from tvsl.audioclip.audio_encoder import AudioEncoder, from_int16_range, power_t
 from tvsl.audioclip.image_encoder import ImageEncoder
 
 
+@cache
 def _fused_kernels_exist() -> bool:
-    """Whether this build of torch has oneDNN's fused convolutions, which only its compiler uses."""
-    operators = getattr(torch.ops, "mkldnn", None)
-    names = ("_convolution_pointwise", "_convolution_pointwise_", "_reorder_convolution_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(operators, name) for name in names)
+    """Whether oneDNN's fused convolutions work here; torch keeps them for its own compiler."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    probe = FusedConvolution(nn.Conv2d(1, 1, 1), relu=True)
+    pixel = torch.ones(1, 1, 1, 1)
+    try:
+        probe._fused(pixel, probe._fused(pixel, None))
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+        return False
+    return True
 
 
 class FusedConvolution(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ from tvsl.errors import SilentAudioError, UnreadableMediaError, UsageError
 from tvsl.localization import Localization, write_json
 from tvsl.localizer import DEFAULT_STEP, Localizer
 from tvsl.media import Sort, check_file, load_image, probe_video, read_frame, sort_of
-from tvsl.render import contact_sheet, save_png, source_color, source_overlay, write_overlay_video
+from tvsl.render import (
+    contact_sheet,
+    label_colors,
+    save_png,
+    source_overlay,
+    write_overlay_video,
+)
+from tvsl.render.colormap import Color
 from tvsl.request import Request
 
 SHEET_NAME = "contact_sheet.png"
@@ -114,7 +121,7 @@ def localize_input(
     )
     with staging(folder, job.force) as work:
         if sort == "picture":
-            _write_pictures(load_image(source), moments[0], work, "")
+            _write_pictures(load_image(source), moments[0], label_colors(moments), work)
         else:
             _write_moments(source, moments, work)
             _write_video(source, moments, work)
@@ -181,8 +188,10 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
 
 def _write_moments(source: Path, moments: Sequence[Localization], work: Path) -> None:
     """Pictures of one moment in the folder itself, of a series in one of its own."""
+    colors = label_colors(moments)
     if len(moments) == 1:
-        _write_pictures(read_frame(source, moments[0].time).image, moments[0], work, "")
+        image = read_frame(source, moments[0].time).image
+        _write_pictures(image, moments[0], colors, work)
         return
     sounding = [found for found in moments if found.sources]
     # Hundreds of pictures help nobody; the video and the JSON file hold every moment.
@@ -194,19 +203,23 @@ def _write_moments(source: Path, moments: Sequence[Localization], work: Path) ->
         for count, place in enumerate(places.round().astype(int), start=1):
             found = sounding[place]
             image = read_frame(source, found.time).image
-            sheets.append(_write_pictures(image, found, inner, f"{found.time:08.2f}s_"))
+            sheets.append(_write_pictures(image, found, colors, inner, f"{found.time:08.2f}s_"))
             report(count, len(places))
     save_png(_stacked(sheets), work / SHEET_NAME)
 
 
 def _write_pictures(
-    image: NDArray[np.uint8], found: Localization, folder: Path, prefix: str
+    image: NDArray[np.uint8],
+    found: Localization,
+    colors: Mapping[str, Color],
+    folder: Path,
+    prefix: str = "",
 ) -> NDArray[np.uint8]:
     """An overlay per source and a contact sheet, which is returned as well."""
-    for number, source in enumerate(found.sources):
-        overlay = source_overlay(image, source, source_color(number))
-        save_png(overlay, folder / f"{prefix}{number + 1:02d}_{_file_name(source.label)}.png")
-    sheet = contact_sheet(image, found)
+    for number, source in enumerate(found.sources, start=1):
+        overlay = source_overlay(image, source, colors[source.label])
+        save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")
+    sheet = contact_sheet(image, found, colors)
     save_png(sheet, folder / f"{prefix}{SHEET_NAME}")
     return sheet
 

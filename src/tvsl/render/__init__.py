@@ -1,6 +1,6 @@
 """Drawing results: heat-maps, boxes and names on pictures and on videos with their sound."""
 
-from tvsl.render.colormap import heat_colors, source_color
+from tvsl.render.colormap import heat_colors, label_colors, source_color
 from tvsl.render.overlay import (
     contact_sheet,
     draw_labels,
@@ -16,6 +16,7 @@ __all__ = [
     "draw_labels",
     "heat_colors",
     "heat_overlay",
+    "label_colors",
     "save_png",
     "source_color",
     "source_overlay",

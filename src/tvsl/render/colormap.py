@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.errors import ShapeError, UsageError
+from tvsl.localization import Localization
 
 Color = tuple[int, int, int]
 Picture = NDArray[np.uint8]
@@ -72,6 +75,19 @@ def source_color(index: int) -> Color:
         round(part + (goal - part) * share) for part, goal in zip(hue, towards, strict=True)
     )
     return red, green, blue
+
+
+def label_colors(localizations: Sequence[Localization]) -> dict[str, Color]:
+    """A colour for every label, the same in all pictures and the video of one input.
+
+    Args:
+        localizations: The moments, in the order of time.
+
+    Returns:
+        The colours, in the order of each label's first appearance.
+    """
+    labels = dict.fromkeys(source.label for found in localizations for source in found.sources)
+    return {label: source_color(index) for index, label in enumerate(labels)}
 
 
 def text_color(background: Color) -> Color:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tvsl.render.captions import (
     scaled_box,
     text_size,
 )
-from tvsl.render.colormap import Color, HeatMap, Picture, heat_colors, source_color
+from tvsl.render.colormap import Color, HeatMap, Picture, heat_colors, label_colors
 from tvsl.render.sheet import SHEET_TEXT, arrange_panels, sheet_picture, sheet_title
 from tvsl.render.tint import (
     TINT_STRENGTH,
@@ -168,7 +168,9 @@ def draw_labels(
     return np.array(picture)
 
 
-def contact_sheet(image: Picture, localization: Localization) -> Picture:
+def contact_sheet(
+    image: Picture, localization: Localization, colors: Mapping[str, Color] | None = None
+) -> Picture:
     """The picture and one panel for each source beside it, under a line on how it was made.
 
     Panels are scaled to 240 to 480 pixels (320 where there are many), so that sheets of very
@@ -177,6 +179,7 @@ def contact_sheet(image: Picture, localization: Localization) -> Picture:
     Args:
         image: Picture, (H, W, 3), uint8.
         localization: Its sources.
+        colors: The colour of each label; ``label_colors`` of this moment when None.
 
     Returns:
         The sheet, (H', W', 3), uint8.
@@ -185,11 +188,12 @@ def contact_sheet(image: Picture, localization: Localization) -> Picture:
         ShapeError: The picture has another shape or type.
     """
     check_picture(image)
+    chosen = label_colors([localization]) if colors is None else colors
     picture = sheet_picture(image, 1 + len(localization.sources))
     pixels = np.array(picture)
     panels = [(picture, caption_bar(picture.width, SHEET_TEXT, "picture", "", _PICTURE_BAR))]
-    for index, source in enumerate(localization.sources):
-        color = source_color(index)
+    for source in localization.sources:
+        color = chosen[source.label]
         score = f"{source.score:.2f}"
         bar = caption_bar(picture.width, SHEET_TEXT, source.label, score, color)
         panels.append((_heat_panel(pixels, source, color)[0], bar))

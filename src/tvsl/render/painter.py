@@ -8,7 +8,7 @@ import numpy as np
 
 from tvsl.localization import Box, Localization, box_around_peak, min_max, upscale
 from tvsl.render.captions import Corner, legend_corner, legend_patch, scaled_box
-from tvsl.render.colormap import Color, HeatMap, Picture, source_color
+from tvsl.render.colormap import Color, HeatMap, Picture, label_colors
 from tvsl.render.overlay import draw_labels
 from tvsl.render.timeline import MapTimeline, Position, TimedMap
 from tvsl.render.tint import blend_layer, mix_tints
@@ -58,9 +58,7 @@ class OverlayPainter:
     def __init__(self, localizations: Sequence[Localization], size: tuple[int, int]) -> None:
         self._timeline = MapTimeline(localizations)
         self.size = size
-        self.colors: dict[str, Color] = {
-            label: source_color(index) for index, label in enumerate(self._timeline.labels)
-        }
+        self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
         self._corner = self._quiet_corner()
         self._painted_position: Position | None = None
         self._layer: HeatMap | None = None
