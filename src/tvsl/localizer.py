@@ -120,11 +120,13 @@ class Localizer:
 
         Raises:
             WeightsError: The checkpoint cannot be had or used.
+            VocabularyError: The vocabulary file is missing.
             UsageError: No such preset or device.
         """
         config = find_preset(preset) if isinstance(preset, str) else preset
         target = choose_device(device)
         model = load_audioclip(name_or_path, config.waveform_scale, progress)
+        model.require_tokenizer()  # else the lack of it would show only after all other work
         encoder = AudioCLIPEncoder(model, precision, config.image_tokens, flip_average).to(target)
         method = build(config, model.config.embedding, text_encoder=model)
         head = preset if isinstance(preset, str) else "tvsl (own switches)"

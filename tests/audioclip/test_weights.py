@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from tests.audioclip.conftest import SMALL
 from tests.shared_files import shared
 from tvsl.audioclip.checkpoint import CONFIG_KEY, build, convert, read_state
+from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.tokenizer import find_clip_tokenizer
 from tvsl.audioclip.weights import (
     PUBLIC_FILES,
     fetch,
@@ -22,7 +24,7 @@ from tvsl.audioclip.weights import (
     sha256_of,
     verify,
 )
-from tvsl.errors import OutputError, WeightsError
+from tvsl.errors import OutputError, VocabularyError, WeightsError
 
 HEADER = {CONFIG_KEY: SMALL.model_dump_json()}
 
@@ -62,18 +64,23 @@ def test_safetensors_load_strictly_and_frozen(small_file: Path, small_model: Aud
 
 
 def test_vocabulary_is_found_beside_the_checkpoint_then_in_the_cache(
-    small_file: Path, empty_cache: Path
+    tmp_path: Path, empty_cache: Path
 ) -> None:
+    checkpoint, clip = tmp_path / "model" / "some.pt", AudioCLIPConfig().text
+    checkpoint.parent.mkdir()
     vocabulary = shared("clip", "bpe_simple_vocab_16e6.txt.gz")
-    assert load_audioclip(small_file).tokenizer is None
-    PUBLIC_FILES["clip-vocabulary"].path.parent.mkdir(parents=True)
-    shutil.copy(vocabulary, PUBLIC_FILES["clip-vocabulary"].path)
-    assert empty_cache in PUBLIC_FILES["clip-vocabulary"].path.parents
-    assert load_audioclip(small_file).tokenizer is not None
-    beside = small_file.parent / vocabulary.name
+    assert find_clip_tokenizer(clip, checkpoint) is None
+    cached = PUBLIC_FILES["clip-vocabulary"].path
+    assert empty_cache in cached.parents
+    cached.parent.mkdir(parents=True)
+    shutil.copy(vocabulary, cached)
+    assert find_clip_tokenizer(clip, checkpoint) is not None
+    assert find_clip_tokenizer(clip) is not None
+    assert find_clip_tokenizer(SMALL.text, checkpoint) is None  # has another vocabulary
+    beside = checkpoint.with_name(vocabulary.name)
     beside.write_bytes(b"something else")
     with pytest.raises(WeightsError, match=str(beside)):
-        load_audioclip(small_file)
+        find_clip_tokenizer(clip, checkpoint)
 
 
 def test_official_format_at_full_size(full_model: AudioCLIP, full_checkpoint: Path) -> None:
@@ -217,3 +224,15 @@ def test_public_files_agree_with_the_release() -> None:
         assert entry.name == name
         assert len(entry.sha256) == 64
         assert entry.url.endswith("/v0.1/" + entry.file)
+
+
+def test_a_model_finds_the_vocabulary_in_the_cache_by_itself() -> None:
+    text = AudioCLIPConfig().text.model_copy(update={"width": 8, "layers": 1, "heads": 1})
+    model = AudioCLIP(SMALL.model_copy(update={"text": text})).freeze()
+    with pytest.raises(VocabularyError, match="weights fetch clip-vocabulary"):
+        model.encode_text(["dog barking"])
+    cached = PUBLIC_FILES["clip-vocabulary"].path
+    cached.parent.mkdir(parents=True)
+    shutil.copy(shared("clip", cached.name), cached)
+    ids = torch.tensor([[49_406, 1929, 32_676, 49_407]])
+    torch.testing.assert_close(model.encode_text(["dog barking"]), model.encode_text(ids))

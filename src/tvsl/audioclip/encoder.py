@@ -165,8 +165,7 @@ class AudioCLIPEncoder:
         """
         check_names(names)
         embeddings = self.embed(names).clone()
-        tokenizer = self.model.tokenizer
-        token_ids = None if tokenizer is None else tokenizer(names).to(self.device)
+        token_ids = self.model.require_tokenizer()(names).to(self.device)
         return Vocabulary(tuple(names), embeddings, token_ids)
 
     def _encode_images(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:

@@ -15,7 +15,7 @@ from tvsl.audioclip.audio_encoder import AudioEncoder
 from tvsl.audioclip.config import AudioCLIPConfig, ImageTokenMode
 from tvsl.audioclip.image_encoder import ImageEncoder
 from tvsl.audioclip.text_encoder import TextEncoder
-from tvsl.audioclip.tokenizer import TextTokenizer
+from tvsl.audioclip.tokenizer import VOCABULARY_FILE, TextTokenizer, find_clip_tokenizer
 from tvsl.errors import ShapeError, VocabularyError
 
 MAX_LOGIT_SCALE = 100.0
@@ -37,7 +37,7 @@ class AudioCLIP(TextEncoder):
 
     Args:
         config: Sizes; the default is the public checkpoint's.
-        tokenizer: Needed to encode strings; token ids do without.
+        tokenizer: For strings; CLIP's is looked for in the weights folder when None.
     """
 
     def __init__(
@@ -156,12 +156,22 @@ class AudioCLIP(TextEncoder):
                     "Use the model's tokenizer.",
                 )
             return self.encode_token_ids(texts.to(self.device))
+        return self.encode_token_ids(self.require_tokenizer()(texts).to(self.device))
+
+    def require_tokenizer(self) -> TextTokenizer:
+        """The tokenizer; CLIP's from the weights folder where none was given.
+
+        Raises:
+            VocabularyError: There is none, so strings cannot be read.
+        """
+        if self.tokenizer is None:
+            self.tokenizer = find_clip_tokenizer(self.config.text)
         if self.tokenizer is None:
             raise VocabularyError(
-                "This model has no tokenizer, so it cannot read strings.",
-                "Load it with `load_audioclip`, or give token ids.",
+                f"Without CLIP's vocabulary file {VOCABULARY_FILE} no text can be read.",
+                "Put it beside the checkpoint, or run `tvsl weights fetch clip-vocabulary`.",
             )
-        return self.encode_token_ids(self.tokenizer(texts).to(self.device))
+        return self.tokenizer
 
     def logits(
         self,

@@ -7,8 +7,8 @@ from the public vocabulary file, which is fetched with the weights.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import html
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +16,14 @@ import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor
 
+from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.errors import ShapeError, VocabularyError, WeightsError
+from tvsl.paths import weights_folder
 
+VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
+VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
+VOCABULARY_IDS = 49_408
+_REMEDY = "Fetch it again with `tvsl weights fetch clip-vocabulary`."
 _PATTERN = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 )
@@ -107,17 +113,40 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
     return TextTokenizer(tokenizer, start, end, context)
 
 
+def find_clip_tokenizer(
+    config: TextEncoderConfig, beside: Path | None = None
+) -> TextTokenizer | None:
+    """Build CLIP's tokenizer from its vocabulary file, wherever that is.
+
+    Args:
+        config: Sizes of the text encoder.
+        beside: A checkpoint; its folder is looked into before the weights folder.
+
+    Returns:
+        The tokenizer, or None where the file is in neither or the encoder is not CLIP's.
+
+    Raises:
+        WeightsError: A file of that name is there but is not the public one.
+    """
+    if config.vocabulary != VOCABULARY_IDS:
+        return None
+    folders = ([] if beside is None else [beside.parent]) + [weights_folder()]
+    for path in (folder / VOCABULARY_FILE for folder in folders):
+        if path.is_file():
+            return clip_tokenizer(path, config.context)
+    return None
+
+
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     """The merges that CLIP uses: all that leave room in 49,408 ids for bytes and specials."""
-    remedy = "Fetch it again with `tvsl weights fetch clip-vocabulary`."
     try:
-        text = gzip.decompress(path.read_bytes()).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise WeightsError("The vocabulary file cannot be read.", remedy, path) from error
-    lines = text.split("\n")[1 : 49_408 - 512 - 2 + 1]
-    merges = [tuple(line.split()) for line in lines]
-    if len(merges) != 49_408 - 512 - 2 or any(len(merge) != 2 for merge in merges):
-        raise WeightsError("This is not CLIP's vocabulary file.", remedy, path)
+        packed = path.read_bytes()
+    except OSError as error:
+        raise WeightsError("The vocabulary file cannot be read.", _REMEDY, path) from error
+    if hashlib.sha256(packed).hexdigest() != VOCABULARY_SHA256:
+        raise WeightsError("This is not CLIP's vocabulary file.", _REMEDY, path)
+    lines = gzip.decompress(packed).decode("utf-8").split("\n")
+    merges = (line.split() for line in lines[1 : VOCABULARY_IDS - 512 - 2 + 1])
     return [(first, second) for first, second in merges]
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvsl.audioclip.checkpoint import build, existing_file, read_state
-from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.download import Progress, download
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.tokenizer import TextTokenizer, clip_tokenizer
+from tvsl.audioclip.tokenizer import VOCABULARY_FILE, VOCABULARY_SHA256, find_clip_tokenizer
 from tvsl.errors import WeightsError
 from tvsl.paths import weights_folder
 
@@ -88,8 +87,8 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
         ),
         _file(
             VOCABULARY_NAME,
-            "bpe_simple_vocab_16e6.txt.gz",
-            "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+            VOCABULARY_FILE,
+            VOCABULARY_SHA256,
             1_356_917,
             "CLIP's text vocabulary, needed with every checkpoint",
         ),
@@ -229,7 +228,7 @@ def load_audioclip(
     if waveform_scale is not None:
         config = config.model_copy(update={"waveform_scale": waveform_scale})
     model = build(state, config, path)
-    model.tokenizer = find_tokenizer(path, config)
+    model.tokenizer = find_clip_tokenizer(config.text, beside=path)
     return model
 
 
@@ -255,17 +254,3 @@ def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) 
             f"'{path_or_name}' is no AudioCLIP model.", f"Models: {', '.join(models)}."
         )
     return existing_file(path)
-
-
-def find_tokenizer(checkpoint: Path, config: AudioCLIPConfig) -> TextTokenizer | None:
-    """CLIP's tokenizer from beside the checkpoint, else from the weights folder, else None.
-
-    Raises:
-        WeightsError: A vocabulary file is there but is not the public one.
-    """
-    entry = PUBLIC_FILES[VOCABULARY_NAME]
-    for path in (checkpoint.parent / entry.file, entry.path):
-        if path.is_file():
-            verify(path, entry)
-            return clip_tokenizer(path, config.text.context)
-    return None
