@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl.audioclip.encoder import AudioCLIPEncoder, FlipAverage, Precision
-from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.devices import choose_device
+from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.localization import LabelSource, Localization, SoundSource
 from tvsl.media.audio import AudioSource, Waveform, is_silent, require_sound, sound_window
@@ -71,7 +71,7 @@ class Localizer:
 
     def __init__(
         self,
-        encoder: AudioCLIPEncoder,
+        encoder: Encoder,
         method: Method,
         name: str,
         fit: Fit = "aspect",
@@ -154,7 +154,7 @@ class Localizer:
             ShapeError: An array of another shape or type.
         """
         picture = load_image(image, self.limits)
-        rate = self.encoder.config.audio.sample_rate
+        rate = self.encoder.sample_rate
         waveform = sound_middle(audio, self.window, rate, self.limits)
         path = audio if isinstance(audio, str | Path) else None
         return self._encode(picture, require_sound(waveform, path), None)
@@ -301,19 +301,14 @@ class Localizer:
         return Localization(sources, label_source, self.name, size, time)
 
     def _sound_at(self, path: str | Path, frame: VideoFrame) -> Waveform:
-        rate = self.encoder.config.audio.sample_rate
+        rate = self.encoder.sample_rate
         return sound_window(path, frame.time, self.window, rate, self.limits)
 
     def _encode(
         self, picture: NDArray[np.uint8], waveform: Waveform, time: float | None
     ) -> Encoded:
         size = (picture.shape[0], picture.shape[1])
-        image = self.encoder.config.image
-        square = (image.resolution, image.resolution)
-        target = (
-            square if self.fit == "square" else fitting_size(size, image.resolution, image.cell)
-        )
-        frames = normalise(resize(picture, target)[None])
+        frames = self.encoder.prepare(picture, square=self.fit == "square")[None]
         tokens = self.encoder.encode(frames, torch.from_numpy(waveform.samples)[None])
         end = waveform.start + waveform.duration
         return Encoded(tokens, size, time, (waveform.start, end))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,3 +112,22 @@ def test_what_is_no_batch_of_clips(
 ) -> None:
     with pytest.raises(ShapeError):
         encoder.encode(torch.zeros(frames), torch.zeros(sounds))
+
+
+@pytest.mark.parametrize(
+    ("size", "square", "expected"),
+    [((50, 100), False, (64, 128)), ((50, 100), True, (64, 64)), ((300, 100), False, (192, 64))],
+)
+def test_pictures_are_prepared_in_whole_cells(
+    size: tuple[int, int],
+    square: bool,
+    expected: tuple[int, int],
+    encoder: AudioCLIPEncoder,
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    frame = encoder.prepare(picture, square)
+    assert frame.shape == (3, *expected)
+    assert encoder.encode(frame[None], torch.randn(1, 500)).grid == (
+        expected[0] // 32,
+        expected[1] // 32,
+    )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
@@ -15,6 +17,7 @@ from typing_extensions import Self
 from tvsl.audioclip.config import AudioCLIPConfig, ImageTokenMode
 from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.errors import ShapeError
 from tvsl.tokens import Tokens, Vocabulary, check_names
 
@@ -22,20 +25,6 @@ Precision = Literal["float32", "bfloat16"]
 FlipAverage = Literal["none", "mirror", "turn"]
 
 _TEXT_BATCH = 64
-
-
-class Encoder(Protocol):
-    """What a tri-modal encoder must offer; AudioCLIP is the one there is."""
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the weights, by which a head names its encoder."""
-
-    def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
-        """Frames (B, 3, H, W) or (B, panels, 3, H, W) and waveforms (B, S) to tokens."""
-
-    def embed(self, names: Sequence[str]) -> Tensor:
-        """Class names to unit text embeddings, (N, D)."""
 
 
 class AudioCLIPEncoder:
@@ -75,6 +64,31 @@ class AudioCLIPEncoder:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second that waveforms must have."""
+        return self.config.audio.sample_rate
+
+    def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
+        """Resize and normalise a picture as CLIP was trained.
+
+        Args:
+            picture: RGB, (H, W, 3), uint8.
+            square: Squeeze it into the training size, as the benchmarks do; otherwise its shape
+                is kept in whole cells.
+
+        Returns:
+            A frame for ``encode``, (3, H', W').
+
+        Raises:
+            ShapeError: Another shape or type.
+        """
+        image = self.config.image
+        target = (image.resolution, image.resolution)
+        if not square:
+            target = fitting_size(picture.shape[:2], image.resolution, image.cell)
+        return normalise(resize(picture, target)[None])[0]
 
     def to(self, device: torch.device | str) -> Self:
         """Move the encoder to a device."""
