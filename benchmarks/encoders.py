@@ -1,6 +1,6 @@
 """How much the fast path gains on this machine: plain eager float32 against it, in one run.
 
-    python benchmarks/encoders.py [--checkpoint FILE] [--rounds N] [--device cuda]
+    python benchmarks/encoders.py [--checkpoint FILE] [--rounds N] [--device cuda] [--keep-memory]
 
 All candidates take turns within every round, so that a noisy neighbour slows all of them alike;
 compare ratios, not seconds.
@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import load_audioclip
+from tvsl.memory import keep_freed_memory
 
 SIDE = 2048
 SECONDS = 5
@@ -109,8 +110,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", help="weights to measure errors with; random otherwise")
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--keep-memory", action="store_true", help="as the command line runs: freed memory is kept"
+    )
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
+    if arguments.keep_memory:
+        keep_freed_memory()
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     model = load_audioclip(arguments.checkpoint) if arguments.checkpoint else AudioCLIP().freeze()

@@ -100,7 +100,9 @@ def command(
 
 def _load(model: str, device: str, window: float, settings: dict[str, Any]) -> Localizer:
     from tvsl.localizer import Localizer
+    from tvsl.memory import keep_freed_memory
 
+    keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
         return Localizer.from_pretrained(
             model,
