@@ -86,8 +86,6 @@ def command(
         "precision": precision.value,
         "flip_average": flip_average.value,
         "window": window,
-        "at": at,
-        "every": every,
     }
     job = Job(Request(_split(labels), classes, sources), audio, at, every, force, settings)
     targets = result_folders(inputs, output, force)

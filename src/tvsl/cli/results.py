@@ -131,7 +131,7 @@ def localize_input(
             "tvsl": __version__,
             "model": moments[0].model,
             "encoder_sha256": localizer.encoder.fingerprint,
-            "settings": job.settings,
+            "settings": {**job.settings, "at": job.at, "every": _step(sort, job)},
             "label_source": moments[0].label_source,
             "files": sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file()),
             "moments": [found.to_dict() for found in moments],
@@ -164,8 +164,8 @@ def _picture(localizer: Localizer, source: Path, job: Job) -> list[Localization]
 
 
 def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
-    request, step = job.request, DEFAULT_STEP if job.every is None else job.every
-    expected = 1 if job.at is not None else int(probe_video(source).duration / step) + 1
+    request, step = job.request, _step("video", job)
+    expected = 1 if step is None else int(probe_video(source).duration / step) + 1
     moments: list[Localization] = []
     with progress(f"Localizing {source.name}") as report:
         for found in localizer.localize_video(
@@ -184,6 +184,13 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
             "The sound is silent throughout.", "There is nothing to localize.", source
         )
     return moments
+
+
+def _step(sort: Sort, job: Job) -> float | None:
+    """Seconds from moment to moment; None where there is one moment."""
+    if sort == "picture" or job.at is not None:
+        return None
+    return DEFAULT_STEP if job.every is None else job.every
 
 
 def _write_moments(source: Path, moments: Sequence[Localization], work: Path) -> None:
