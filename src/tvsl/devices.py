@@ -1,10 +1,36 @@
-"""Where tensors live."""
+"""Where tensors live, and in which arithmetic they are computed."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 
 from tvsl.errors import UsageError
+
+Precision = Literal["float32", "bfloat16"]
+PrecisionChoice = Literal["float32", "bfloat16", "auto"]
+
+
+def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
+    """The arithmetic that a user named.
+
+    Args:
+        name: ``auto`` for bfloat16 where the device has fast units for it: a GPU that knows it, or
+            a CPU with matrix units (AMX). The bfloat16 units of other CPUs are no faster than
+            their float32 units, or slower.
+        device: Where it is to be computed.
+
+    Returns:
+        The arithmetic.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    fast = device.type == "cpu" and has_matrix_units is not None and has_matrix_units()
+    return "bfloat16" if fast else "float32"
 
 
 def choose_device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tvsl.devices import Precision
 from tvsl.tokens import Tokens, Vocabulary
 
 
@@ -26,6 +27,10 @@ class Encoder(Protocol):
     @property
     def device(self) -> torch.device:
         """Where tokens are made."""
+
+    @property
+    def precision(self) -> Precision:
+        """In which arithmetic they are made."""
 
     @property
     def sample_rate(self) -> int:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvsl.audioclip.encoder import AudioCLIPEncoder, FlipAverage, Precision
+from tvsl.audioclip.encoder import AudioCLIPEncoder, FlipAverage
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.devices import choose_device
+from tvsl.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.localization import LabelSource, Localization, SoundSource
@@ -97,7 +97,7 @@ class Localizer:
         *,
         preset: str | TVSLConfig | ReleasedConfig = "tvsl",
         device: str = "auto",
-        precision: Precision = "float32",
+        precision: PrecisionChoice = "float32",
         flip_average: FlipAverage = "none",
         window: float = DEFAULT_WINDOW,
         progress: Callable[[int, int | None], None] | None = None,
@@ -110,7 +110,7 @@ class Localizer:
             preset: Preset of the untrained T-VSL head, ``tvsl`` localizes zero-shot; or a config
                 of one's own.
             device: ``auto``, or a device of torch.
-            precision: Arithmetic of the convolutions.
+            precision: Arithmetic of the convolutions; ``auto`` takes bfloat16 where it pays.
             flip_average: Average with the tokens of the flipped picture.
             window: Longest stretch of sound that is heard at once, in seconds.
             progress: Called with bytes so far and in all while weights are fetched.
@@ -127,11 +127,12 @@ class Localizer:
         target = choose_device(device)
         model = load_audioclip(name_or_path, config.waveform_scale, progress)
         model.require_tokenizer()  # else the lack of it would show only after all other work
-        encoder = AudioCLIPEncoder(model, precision, config.image_tokens, flip_average).to(target)
+        arithmetic = choose_precision(precision, target)
+        encoder = AudioCLIPEncoder(model, arithmetic, config.image_tokens, flip_average)
         method = build(config, model.config.embedding, text_encoder=model)
         head = preset if isinstance(preset, str) else "tvsl (own switches)"
         return cls(
-            encoder,
+            encoder.to(target),
             method,
             name=f"{Path(name_or_path).name}/{head}",
             fit="square" if config.square_pictures else "aspect",

@@ -18,10 +18,10 @@ from tvsl.audioclip.config import AudioCLIPConfig, ImageTokenMode
 from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.transforms import fitting_size, normalise, resize
+from tvsl.devices import Precision
 from tvsl.errors import ShapeError
 from tvsl.tokens import Tokens, Vocabulary, check_names
 
-Precision = Literal["float32", "bfloat16"]
 FlipAverage = Literal["none", "mirror", "turn"]
 
 _TEXT_BATCH = 64
@@ -50,6 +50,7 @@ class AudioCLIPEncoder:
         self.model = model.freeze()
         self.image_tokens = model.config.image_tokens if image_tokens is None else image_tokens
         self.flip_average = flip_average
+        self._precision = precision
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self._image_features = FastImageFeatures(model.visual, dtype)
         self._audio_features = FastAudioFeatures(model.audio, dtype)
@@ -64,6 +65,11 @@ class AudioCLIPEncoder:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device
+
+    @property
+    def precision(self) -> Precision:
+        """Arithmetic of the convolutions."""
+        return self._precision
 
     @property
     def sample_rate(self) -> int:

@@ -25,6 +25,7 @@ class Precision(str, Enum):
 
     float32 = "float32"
     bfloat16 = "bfloat16"
+    auto = "auto"
 
 
 class FlipAverage(str, Enum):
@@ -65,7 +66,9 @@ def command(
         FlipAverage, typer.Option(help="Average with the flipped picture; twice the time.")
     ] = FlipAverage.none,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    precision: Annotated[Precision, typer.Option()] = Precision.float32,
+    precision: Annotated[
+        Precision, typer.Option(help="Arithmetic; auto takes bfloat16 where it pays.")
+    ] = Precision.float32,
     force: Annotated[bool, typer.Option("--force", help="Replace earlier results.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results on stdout.")] = False,
 ) -> None:

@@ -131,7 +131,12 @@ def localize_input(
             "tvsl": __version__,
             "model": moments[0].model,
             "encoder_sha256": localizer.encoder.fingerprint,
-            "settings": {**job.settings, "at": job.at, "every": _step(sort, job)},
+            "settings": {
+                **job.settings,
+                "precision": localizer.encoder.precision,
+                "at": job.at,
+                "every": _step(sort, job),
+            },
             "label_source": moments[0].label_source,
             "files": sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file()),
             "moments": [found.to_dict() for found in moments],
