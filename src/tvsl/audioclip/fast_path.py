@@ -241,6 +241,14 @@ class FastAudioFeatures(nn.Module):
         for stage, depth, point in zip(self.stages, self.depth, self.point, strict=True):
             before = features
             features = stage(before)
-            gate = point(depth(F.adaptive_max_pool2d(before, features.shape[-2:])))
+            gate = point(depth(_max_pooled(before, features.shape[2], features.shape[3])))
             features.mul_(gate.sigmoid_())
         return features.float()
+
+
+def _max_pooled(features: Tensor, height: int, width: int) -> Tensor:
+    """Adaptive maximum pooling; where the sizes divide, by the faster plain one or none."""
+    high, wide = features.shape[2] // height, features.shape[3] // width
+    if features.shape[2:] != (high * height, wide * width):
+        return F.adaptive_max_pool2d(features, (height, width))
+    return features if high == wide == 1 else F.max_pool2d(features, (high, wide))
