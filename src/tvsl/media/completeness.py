@@ -55,7 +55,8 @@ def _riff_size(head: bytes) -> int:
     if len(head) < 8:
         return 0
     size = int(struct.unpack("<I", head[4:8])[0])
-    return 0 if size >= RIFF_UNKNOWN_SIZE else size + 8
+    # Some writers count the byte that pads an odd chunk, and do not write it.
+    return 0 if size >= RIFF_UNKNOWN_SIZE else size + 8 - 1
 
 
 def _boxes_size(file: BinaryIO, size: int) -> int:
