@@ -408,6 +408,27 @@ def test_gradients_reach_every_parameter(name: str, switches: dict[str, Any], ra
     assert {key for key, norm in norms.items() if not norm > 0} == set()
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        values
+        for values in itertools.product(
+            (True, False), (True, False), (True, False), (1, 2), (True, False)
+        )
+        if values[3] == 2 or values[0] or values[1]
+    ],
+)
+def test_gradients_reach_every_parameter_whatever_is_switched_off(
+    values: tuple[bool, bool, bool, int, bool],
+) -> None:
+    names = (
+        "audio_conditioning", "image_conditioning", "correspondence", "stages", "detach_detection",
+    )  # fmt: skip
+    switches = dict(zip(names, values, strict=True))
+    norms = reached(head("tvsl", token_projectors="trained", **switches))
+    assert {key for key, norm in norms.items() if not norm > 0} == set()
+
+
 def test_detection_leaves_token_projectors_alone_when_detached() -> None:
     norms = {}
     for detached in (False, True):

@@ -251,3 +251,8 @@ def test_kept_embeddings_follow_the_type_of_the_head(encoder: AudioCLIP) -> None
         batch.grid,
     )  # fmt: skip
     assert single.detect(batch32, short).dtype == torch.float32
+
+
+def test_a_text_encoder_that_is_not_frozen_is_refused() -> None:
+    with pytest.raises(UsageError, match="not frozen"):
+        head(prompt_length=2, text_encoder=AudioCLIP(TINY))

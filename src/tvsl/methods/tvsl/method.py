@@ -54,7 +54,7 @@ class TVSL(Method):
         text_encoder: The frozen text encoder; needed only with learned prompts.
 
     Raises:
-        UsageError: Prompts without a text encoder, or one stage without any conditioning.
+        UsageError: Prompts without a frozen text encoder, or one stage without any conditioning.
     """
 
     supervision: ClassVar[Supervision] = "video labels"
@@ -79,8 +79,10 @@ class TVSL(Method):
             return linear_projector(size, start) if wanted else nn.Identity()
 
         trained = config.token_projectors != "identity"
-        self.project_audio = projector(trained)
-        self.project_visual = projector(trained)
+        # Only where a loss reaches them: what never gets a gradient would stay random.
+        shared = config.correspondence or (config.stages == 2 and not config.detach_detection)
+        self.project_audio = projector(trained and (shared or config.audio_conditioning))
+        self.project_visual = projector(trained and (shared or config.image_conditioning))
         self.project_audio_class = projector(config.audio_conditioning)
         self.project_visual_class = projector(config.image_conditioning)
         self.project_audio_correspondence = projector(config.correspondence)
@@ -320,4 +322,8 @@ def _prompts(
         return None
     if text_encoder is None:
         raise UsageError("Learned prompts need the text encoder.", "Give it to TVSL.")
+    if isinstance(text_encoder, nn.Module) and any(
+        parameter.requires_grad for parameter in text_encoder.parameters()
+    ):
+        raise UsageError("The text encoder is not frozen.", "Call its `freeze()` first.")
     return PromptLearner(config.prompt_length, text_encoder.token_embedding.embedding_dim)
