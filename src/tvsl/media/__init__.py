@@ -15,6 +15,7 @@ from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_cont
 from tvsl.media.middle import sound_middle
 from tvsl.media.sorting import Sort, is_video, sort_of
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video, read_frame
+from tvsl.media.writing import write_png, write_still_video, write_wav
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -40,4 +41,7 @@ __all__ = [
     "sort_of",
     "sound_middle",
     "sound_window",
+    "write_png",
+    "write_still_video",
+    "write_wav",
 ]

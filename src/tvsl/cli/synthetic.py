@@ -1,0 +1,102 @@
+"""``tvsl synthetic``: look at the made-up world, or write scenes of it as files."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tvsl.cli.progress import progress
+
+if TYPE_CHECKING:
+    from tvsl.synthetic.world import World
+
+app = typer.Typer(
+    help="Look at the synthetic world, or write scenes of it as files.", no_args_is_help=True
+)
+
+
+class Classes(str, Enum):
+    """Which classes occur."""
+
+    seen = "seen"
+    unseen = "unseen"
+    all = "all"
+
+
+class Split(str, Enum):
+    """Which part of the world."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+Sources = Annotated[int, typer.Option(help="Sounding objects of each scene, 1 to 8.")]
+ClassesOption = Annotated[
+    Classes, typer.Option(help="The classes models train on, the held-out ones, or both.")
+]
+SplitOption = Annotated[Split, typer.Option(help="Part of the world; their scenes differ.")]
+Seed = Annotated[int, typer.Option(help="Another seed, another world of the same kind.")]
+Twins = Annotated[
+    float, typer.Option(help="Share of pictures with a silent object of the sounding class.")
+]
+OffScreen = Annotated[
+    float, typer.Option(help="Share of scenes with a sound that no picture shows.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")]
+
+
+@app.command()
+def preview(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for sheet and sounds.")],
+    scenes: Annotated[int, typer.Option(help="How many, 1 to 200.")] = 12,
+    sources: Sources = 1,
+    classes: ClassesOption = Classes.seen,
+    split: SplitOption = Split.test,
+    seed: Seed = 0,
+    twins: Twins = 0.2,
+    off_screen: OffScreen = 0.15,
+    force: Force = False,
+) -> None:
+    """Write a contact sheet of some scenes, and their sounds as WAV files."""
+    from tvsl.render.world_preview import write_preview
+
+    world = _world(split, classes, seed, twins, off_screen)
+    with progress("Making scenes") as made:
+        path = write_preview(world, output, scenes, sources, force=force, progress=made)
+    typer.echo(path)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder for frames, sounds and manifest.")],
+    scenes: Annotated[int, typer.Option(help="How many.")] = 100,
+    sources: Sources = 1,
+    classes: ClassesOption = Classes.seen,
+    split: SplitOption = Split.test,
+    seed: Seed = 0,
+    twins: Twins = 0.2,
+    off_screen: OffScreen = 0.15,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Write mp4 files with sound as well.")
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Write scenes as frames/*.png, audio/*.wav, masks/*.png and manifest.jsonl."""
+    from tvsl.synthetic.export import export_world
+
+    world = _world(split, classes, seed, twins, off_screen)
+    with progress("Writing scenes") as written:
+        path = export_world(
+            world, folder, scenes, sources, videos=videos, force=force, progress=written
+        )
+    typer.echo(path)
+
+
+def _world(split: Split, classes: Classes, seed: int, twins: float, off_screen: float) -> World:
+    from tvsl.synthetic.world import World
+
+    return World(split.value, classes.value, seed, twins, off_screen)
