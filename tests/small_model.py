@@ -18,7 +18,14 @@ from tvsl.audioclip.config import (
     ImageEncoderConfig,
     TextEncoderConfig,
 )
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.folder import save_audioclip
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.word_tokenizer import build_word_tokenizer
+from tvsl.methods.base import Method
+from tvsl.methods.checkpoint import save_head
+from tvsl.methods.tvsl import build
 
 from .shared_files import shared
 
@@ -31,6 +38,45 @@ SMALL = AudioCLIPConfig(
     audio=AudioEncoderConfig(stem_width=8, blocks=(1, 1, 1, 1), groups=2),
     text=TextEncoderConfig(width=32, layers=1, heads=2),
 )
+
+WORDS = ("red", "blue", "star", "ring", "small", "large")
+CLASSES = ("red star", "blue star", "red ring", "blue ring")
+WORLD = SMALL.model_copy(
+    update={
+        "text": TextEncoderConfig(vocabulary=10, context=8, width=32, layers=1, heads=2),
+        "classes": CLASSES,
+    }
+)
+"""A model of a world with few words, as the embedded one."""
+
+
+def world_model(seed: int = 0) -> AudioCLIP:
+    """A model with its own words and made-up weights, neither of them trained."""
+    torch.manual_seed(seed)
+    model = AudioCLIP(WORLD, build_word_tokenizer(WORDS, WORLD.text.context))
+    for name, value in model.named_buffers():  # as after training: not at their start
+        if name.endswith("running_mean"):
+            value.normal_(0, 0.2)
+    return model.freeze()
+
+
+def random_head(embedding: int = 32, seed: int = 1, **decided: object) -> Method:
+    """A T-VSL head whose projectors are not where they start."""
+    torch.manual_seed(seed)
+    head = build("tvsl", embedding=embedding)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    head.decide(**decided)
+    return head
+
+
+def write_bundle(folder: Path, head: Method | None = None, seed: int = 0) -> Path:
+    """Write a model with its own words as a folder, with a head in it if there is one."""
+    save_audioclip(world_model(seed), folder)
+    if head is not None:
+        save_head(head, AudioCLIPEncoder(load_audioclip(folder)), folder / "head")
+    return folder
 
 
 def write_small_checkpoint(folder: Path, seed: int = 0) -> Path:

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor
 
 from tests.methods.tvsl.inputs import ragged_labels, tokens, vocabulary
-from tvsl.errors import ShapeError
+from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
+from tvsl.methods.config import MethodConfig
+from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
 class Flat(Method):
     """The smallest method there can be."""
 
+    name: ClassVar[str] = "flat"
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = False
 
@@ -30,6 +33,43 @@ def test_method_without_detector_says_so() -> None:
     flat = Flat()
     assert flat.detect(tokens(2), vocabulary()) is None
     assert flat.polarity == 1
+
+
+def test_method_is_built_from_its_config() -> None:
+    config = MethodConfig(embedding=16, polarity=-1, detection_threshold=0.25)
+    flat = Flat.from_config(config)
+    assert flat.config is config
+    assert flat.polarity == -1
+
+
+def test_validation_decides() -> None:
+    head = TVSL(TVSLConfig(embedding=8))
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    head.decide(polarity=-1, detection_threshold=0.5, readout="sum", flip_average="turn")
+    assert head.polarity == -1
+    assert head.config == TVSLConfig(
+        embedding=8, polarity=-1, detection_threshold=0.5, readout="sum", flip_average="turn"
+    )
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("switches", "says"),
+    [
+        ({"polarity": 0}, "polarity"),
+        ({"polarity": 2}, "polarity"),
+        ({"detection_threshold": float("nan")}, "detection_threshold"),
+        ({"flip_average": "both"}, "flip_average"),
+        ({"embedding": 9}, "Validation cannot decide embedding"),
+        ({"readout": "sum"}, "cannot decide readout.*detection_threshold"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+def test_validation_decides_nothing_else(switches: dict[str, object], says: str) -> None:
+    flat = Flat()
+    with pytest.raises(UsageError, match=says):
+        flat.decide(**switches)
+    assert flat.config == MethodConfig()
 
 
 def test_method_must_say_how_it_maps() -> None:

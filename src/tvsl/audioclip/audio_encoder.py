@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.audioclip.audio_network import AudioNetwork
 from tvsl.audioclip.config import AudioEncoderConfig
 from tvsl.audioclip.filterbank import FilterBank
 
@@ -112,7 +113,7 @@ class Attention(nn.Module):
         return torch.sigmoid(self.bn(self.conv_point(self.conv_depth(pooled))))
 
 
-class AudioEncoder(nn.Module):
+class AudioEncoder(AudioNetwork):
     """Waveform to feature map, pooled embedding or dense tokens.
 
     Args:
@@ -211,10 +212,6 @@ class AudioEncoder(nn.Module):
         """Last feature map (B, C, f, m) to tokens (B, f * m, D), row-major over the cells."""
         gated = features * self.att5(features, _size(features))
         return cast(Tensor, self.fc(gated.flatten(2).transpose(1, 2)))
-
-    def forward(self, waveforms: Tensor) -> Tensor:
-        """Waveforms (B, S) in the 16-bit range to pooled embeddings (B, D)."""
-        return self.pool(self.features(waveforms))
 
 
 def power_to_bands(power: Tensor) -> Tensor:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.errors import OutputError, WeightsError
+from tvsl.model_folder import check_tensors, read_tensors
 
 CONFIG_KEY = "tvsl_audioclip_config"
 """Where a safetensors header states the model's sizes."""
@@ -38,30 +39,27 @@ def build(state: Mapping[str, Tensor], config: AudioCLIPConfig, path: Path) -> A
     """Build a frozen model around tensors, without initialising it first.
 
     Raises:
-        WeightsError: Names or shapes are not this model's.
+        WeightsError: Names or shapes are not this model's, or no model has such sizes.
     """
-    with torch.device("meta"):
-        model = AudioCLIP(config)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    if expected != found:
+    try:
+        with torch.device("meta"):
+            model = AudioCLIP(config)
+    except Exception as error:
         raise WeightsError(
-            f"This is the checkpoint of another model: {_difference(expected, found)}.",
-            "Give an AudioCLIP checkpoint; `tvsl weights list` names the public ones.",
-            path,
-        )
+            f"The sizes contradict each other ({error}).", "Get the model again.", path
+        ) from error
+    check_tensors(
+        model.state_dict(),
+        state,
+        path,
+        "This is the checkpoint of another model",
+        "Give an AudioCLIP checkpoint; `tvsl weights list` names the public ones.",
+    )
     counters = {name for name in state if name.endswith("num_batches_tracked")}
     tensors = {
         name: value if name in counters else value.float().contiguous()
         for name, value in state.items()
     }
-    broken = [name for name, value in tensors.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise WeightsError(
-            f"{len(broken)} tensors hold values that are not finite, among them {broken[0]}.",
-            "The file is damaged: fetch or convert it again.",
-            path,
-        )
     model.load_state_dict(tensors, strict=True, assign=True)
     return model.freeze()
 
@@ -107,23 +105,12 @@ def existing_file(path: Path) -> Path:
     Raises:
         WeightsError: It is not.
     """
-    remedy = "Give a checkpoint file, or the name of a model: audioclip, audioclip-partial."
+    remedy = "Give a checkpoint's file or folder, or a name: mini, audioclip, audioclip-partial."
     if not path.is_file():
         raise WeightsError("There is no such checkpoint file.", remedy, path)
     if path.stat().st_size == 0:
         raise WeightsError("The file is empty.", remedy, path)
     return path
-
-
-def _difference(
-    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
-) -> str:
-    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
-    if missing or surplus:
-        example = sorted(missing or surplus)[0]
-        return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them '{example}'"
-    name = next(name for name in sorted(expected) if expected[name] != found[name])
-    return f"'{name}' has shape {found[name]}, not {expected[name]}"
 
 
 def _read_official(path: Path) -> dict[str, Tensor]:
@@ -153,12 +140,7 @@ def _read_official(path: Path) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
     remedy = "Convert the official file again with `tvsl weights convert`."
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError("The file is truncated or damaged.", remedy, path) from error
+    state, metadata = read_tensors(path, remedy)
     if CONFIG_KEY not in metadata:
         raise WeightsError("The file does not state its sizes.", remedy, path)
     try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tvsl.errors import VocabularyError
+from tvsl.tokens import check_names
 
 ImageTokenMode = Literal["values", "cells", "released"]
+FlipAverage = Literal["none", "mirror", "turn"]
 
 
 class _Config(BaseModel):
@@ -58,6 +62,7 @@ class AudioEncoderConfig(_Config):
     """ESResNeXt-fbsp (Guzhov et al., 2021).
 
     Attributes:
+        kind: Which audio network this is.
         sample_rate: Samples per second the weights were trained on.
         filter_length: Length over which a filter of the bank is defined, in samples.
         window_length: Length of a frame, in samples; the filters' outer columns see padding only.
@@ -68,6 +73,7 @@ class AudioEncoderConfig(_Config):
         group_width: Channels of a group in the first stage.
     """
 
+    kind: Literal["esresnext"] = "esresnext"
     sample_rate: int = Field(44_100, gt=0)
     filter_length: int = Field(2048, gt=1)
     window_length: int = Field(1654, gt=1)
@@ -96,6 +102,49 @@ class AudioEncoderConfig(_Config):
         return self.stem_width * 32
 
 
+class ModulationAudioEncoderConfig(_Config):
+    """A small network on log-frequency bands that also hears how fast they swell and fade.
+
+    Attributes:
+        kind: Which audio network this is.
+        sample_rate: Samples per second.
+        frames: Frames of a segment; a sound is cut into segments, each encoded by itself.
+        hop_length: Step from frame to frame, in samples.
+        window_length: Length of a frame, in samples: from a step to a segment.
+        bands: Bands, evenly spaced in log frequency; a multiple of 16.
+        lowest: Centre of the lowest band in hertz.
+        highest: Centre of the highest band in hertz.
+        modulations: Bins of the modulation spectrum that are heard, from the first above 0 Hz.
+        widths: Channels after the stem and after each of the three stages.
+    """
+
+    kind: Literal["modulation"] = "modulation"
+    sample_rate: int = Field(16_000, gt=0)
+    frames: int = Field(64, gt=0, multiple_of=16)
+    hop_length: int = Field(320, gt=0)
+    window_length: int = Field(1024, gt=1)
+    bands: int = Field(96, gt=0, multiple_of=16)
+    lowest: float = Field(70.0, gt=0)
+    highest: float = Field(7500.0, gt=0)
+    modulations: int = Field(24, gt=0)
+    widths: tuple[int, int, int, int] = (24, 48, 96, 192)
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> ModulationAudioEncoderConfig:
+        if not self.lowest < self.highest < self.sample_rate / 2:
+            raise ValueError("bands must lie between 0 and half the sample rate, lowest first")
+        if self.modulations > self.frames // 2:
+            raise ValueError("modulations must not exceed half the frames")
+        if not self.hop_length <= self.window_length <= self.segment:
+            raise ValueError("window_length must lie between hop_length and a segment")
+        return self
+
+    @property
+    def segment(self) -> int:
+        """Samples of a segment (20,480 by default: 1.28 s)."""
+        return self.frames * self.hop_length
+
+
 class TextEncoderConfig(_Config):
     """CLIP's text transformer (Radford et al., 2021).
 
@@ -122,14 +171,28 @@ class AudioCLIPConfig(_Config):
         waveform_scale: What a waveform in [-1, 1] is multiplied by. AudioCLIP was trained on
             the 16-bit range, so 32768; the released T-VSL feeds 1, about 90 dB too quiet.
         image_tokens: Which dense tokens ``encode`` gives.
+        classes: Class names among which to detect when none are given; everyday sounds when empty.
         image: Sizes of the image encoder.
-        audio: Sizes of the audio encoder.
+        audio: Sizes of the audio encoder; they choose which network it is.
         text: Sizes of the text encoder.
     """
 
     embedding: int = Field(1024, gt=0)
     waveform_scale: float = Field(32768.0, gt=0)
     image_tokens: ImageTokenMode = "values"
+    classes: tuple[str, ...] = ()
     image: ImageEncoderConfig = ImageEncoderConfig()
-    audio: AudioEncoderConfig = AudioEncoderConfig()
+    audio: Annotated[
+        AudioEncoderConfig | ModulationAudioEncoderConfig, Field(discriminator="kind")
+    ] = AudioEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if names:
+            try:
+                check_names(names)
+            except VocabularyError as error:
+                raise ValueError(error.problem) from error
+        return names

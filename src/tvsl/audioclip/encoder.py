@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,15 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from tvsl.audioclip.config import AudioCLIPConfig, ImageTokenMode
-from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
+from tvsl.audioclip.config import AudioCLIPConfig, FlipAverage, ImageTokenMode
+from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.devices import Precision
+from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import ShapeError
 from tvsl.tokens import Tokens, Vocabulary, check_names
-
-FlipAverage = Literal["none", "mirror", "turn"]
 
 _TEXT_BATCH = 64
 
@@ -53,7 +51,7 @@ class AudioCLIPEncoder:
         self._precision = precision
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self._image_features = FastImageFeatures(model.visual, dtype)
-        self._audio_features = FastAudioFeatures(model.audio, dtype)
+        self._audio_features = fast_audio_features(model.audio, dtype)
         self._text_cache: dict[str, Tensor] = {}
 
     @property
@@ -70,6 +68,16 @@ class AudioCLIPEncoder:
     def precision(self) -> Precision:
         """Arithmetic of the convolutions."""
         return self._precision
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names among which to detect when none are given; none for everyday sounds."""
+        return self.config.classes
+
+    @property
+    def text_encoder(self) -> AudioCLIP:
+        """The frozen text encoder, for learned prompts."""
+        return self.model
 
     @property
     def sample_rate(self) -> int:
@@ -106,8 +114,11 @@ class AudioCLIPEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over config, names, shapes and values: the same for every file format."""
-        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        """SHA-256 over config, names, shapes and values: the same for every file format.
+
+        The names of the classes are left out, since tokens and embeddings do not depend on them.
+        """
+        digest = hashlib.sha256(self.config.model_dump_json(exclude={"classes"}).encode())
         for name, value in sorted(self.model.state_dict().items()):
             digest.update(f"{name}{tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
@@ -137,19 +148,50 @@ class AudioCLIPEncoder:
             )
         panels = frames.shape[1] if frames.ndim == 5 else 1
         flat = frames.flatten(0, 1) if frames.ndim == 5 else frames
-        tokens, image, grid = self._encode_images(flat.to(self.device))
-        tokens = tokens.unflatten(0, (-1, panels)).unflatten(2, grid)
-        joined = tokens.transpose(1, 2).flatten(1, 3)
-        scaled = self.model.scaled(waveforms.to(self.device))
-        features = self._audio_features(scaled)
-        return Tokens(
-            visual=joined,
-            audio=self.model.audio.tokens(features),
-            image=image.unflatten(0, (-1, panels)).mean(dim=1),
-            sound=self.model.audio.pool(features),
-            grid=(grid[0], grid[1] * panels),
-            panels=panels,
-        )
+        return join_panels(self.encode_frames(flat), self.encode_sounds(waveforms), panels)
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode_frames(self, frames: Tensor) -> FrameTokens:
+        """Encode pictures alone.
+
+        Args:
+            frames: Normalised pictures, (B, 3, H, W).
+
+        Returns:
+            Their tokens on the model's device.
+
+        Raises:
+            ShapeError: Another shape.
+        """
+        images = frames.to(self.device)
+        self.model.check_images(images)
+        pool = self.model.visual.attnpool
+        features = self._image_features(images)
+        grid = (features.shape[2], features.shape[3])
+        tokens, pooled = pool.tokens(features, self.image_tokens), pool(features)
+        axes = {"none": None, "mirror": (3,), "turn": (2, 3)}[self.flip_average]
+        if axes is None:
+            return FrameTokens(tokens, pooled, grid)
+        flipped = self._image_features(images.flip(axes))
+        back = pool.tokens(flipped, self.image_tokens).unflatten(1, grid)
+        back = back.flip(tuple(axis - 1 for axis in axes)).flatten(1, 2)
+        return FrameTokens((tokens + back) / 2, (pooled + pool(flipped)) / 2, grid)
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode_sounds(self, waveforms: Tensor) -> SoundTokens:
+        """Encode sounds alone.
+
+        Args:
+            waveforms: Mono in [-1, 1] at the config's rate, (B, S).
+
+        Returns:
+            Their tokens on the model's device.
+
+        Raises:
+            ShapeError: Another shape.
+        """
+        features = self._audio_features(self.model.scaled(waveforms.to(self.device)))
+        return SoundTokens(self.model.audio.tokens(features), self.model.audio.pool(features))
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def embed(self, names: Sequence[str]) -> Tensor:
@@ -187,18 +229,3 @@ class AudioCLIPEncoder:
         embeddings = self.embed(names).clone()
         token_ids = self.model.require_tokenizer()(names).to(self.device)
         return Vocabulary(tuple(names), embeddings, token_ids)
-
-    def _encode_images(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
-        """Dense tokens (B, n_v, D), pooled embeddings (B, D) and the grid."""
-        self.model.check_images(images)
-        pool = self.model.visual.attnpool
-        features = self._image_features(images)
-        grid = (features.shape[2], features.shape[3])
-        tokens, pooled = pool.tokens(features, self.image_tokens), pool(features)
-        axes = {"none": None, "mirror": (3,), "turn": (2, 3)}[self.flip_average]
-        if axes is None:
-            return tokens, pooled, grid
-        flipped = self._image_features(images.flip(axes))
-        back = pool.tokens(flipped, self.image_tokens).unflatten(1, grid)
-        back = back.flip(tuple(axis - 1 for axis in axes)).flatten(1, 2)
-        return (tokens + back) / 2, (pooled + pool(flipped)) / 2, grid

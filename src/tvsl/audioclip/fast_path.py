@@ -20,6 +20,7 @@ from typing_extensions import Self
 
 from tvsl.audioclip import audio_encoder, image_encoder
 from tvsl.audioclip.audio_encoder import AudioEncoder, from_int16_range, power_to_bands
+from tvsl.audioclip.audio_network import AudioNetwork
 from tvsl.audioclip.image_encoder import ImageEncoder
 
 
@@ -244,6 +245,29 @@ class FastAudioFeatures(nn.Module):
             gate = point(depth(_max_pooled(before, features.shape[2], features.shape[3])))
             features.mul_(gate.sigmoid_())
         return features.float()
+
+
+class PlainAudioFeatures(nn.Module):
+    """``features`` of an audio network that has no faster form, on the same footing.
+
+    Args:
+        encoder: The trained encoder; its weights are shared.
+    """
+
+    def __init__(self, encoder: AudioNetwork) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Scaled waveforms (B, S) to the last feature map (B, C, f, m), float32."""
+        return self.encoder.features(waveforms)
+
+
+def fast_audio_features(encoder: AudioNetwork, dtype: torch.dtype) -> nn.Module:
+    """The fastest form of an audio network's ``features``."""
+    if isinstance(encoder, AudioEncoder):
+        return FastAudioFeatures(encoder, dtype)
+    return PlainAudioFeatures(encoder)
 
 
 def _max_pooled(features: Tensor, height: int, width: int) -> Tensor:

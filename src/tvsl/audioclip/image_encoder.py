@@ -76,9 +76,20 @@ class AttentionPool(nn.Module):
         self.c_proj = nn.Linear(channels, embedding)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool a map (B, C, h, w) to (B, D): the mean of all cells asks, all cells answer."""
-        keys = self._with_mean_token(features)
-        return self._attend(keys[:, :1], keys)[:, 0]
+        """Pool a map (B, C, h, w) to (B, D): the mean of all cells asks, all cells answer.
+
+        One query needs no keys or values of all cells: its products with them are those of
+        W_k^T q with the cells, and the weighted mean of the values is W_v times that of the cells.
+        The keys' bias adds the same to all products of a query, so the softmax cancels it.
+        """
+        cells = self._with_mean_token(features)
+        split = (self.heads, -1)
+        query = self.q_proj(cells[:, 0]).unflatten(-1, split)
+        keys, values = (layer.weight.unflatten(0, split) for layer in (self.k_proj, self.v_proj))
+        asked = torch.einsum("bhd,hdc->bhc", query, keys) / query.shape[-1] ** 0.5
+        weights = (asked @ cells.transpose(1, 2)).softmax(dim=-1)
+        pooled = torch.einsum("bhc,hdc->bhd", weights @ cells, values).flatten(1)
+        return cast(Tensor, self.c_proj(pooled + self.v_proj.bias))
 
     def tokens(self, features: Tensor, mode: ImageTokenMode) -> Tensor:
         """Dense tokens of a map.

@@ -12,10 +12,17 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.audioclip.audio_encoder import AudioEncoder
-from tvsl.audioclip.config import AudioCLIPConfig, ImageTokenMode
+from tvsl.audioclip.audio_network import AudioNetwork
+from tvsl.audioclip.config import AudioCLIPConfig, AudioEncoderConfig, ImageTokenMode
 from tvsl.audioclip.image_encoder import ImageEncoder
+from tvsl.audioclip.modulation_audio_encoder import ModulationAudioEncoder
 from tvsl.audioclip.text_encoder import TextEncoder
-from tvsl.audioclip.tokenizer import VOCABULARY_FILE, TextTokenizer, find_clip_tokenizer
+from tvsl.audioclip.tokenizer import (
+    VOCABULARY_FILE,
+    VOCABULARY_IDS,
+    TextTokenizer,
+    find_clip_tokenizer,
+)
 from tvsl.errors import ShapeError, VocabularyError
 
 MAX_LOGIT_SCALE = 100.0
@@ -49,7 +56,7 @@ class AudioCLIP(TextEncoder):
         self.config = config
         self.tokenizer = tokenizer
         self.visual = ImageEncoder(config.image, config.embedding)
-        self.audio = AudioEncoder(config.audio, config.embedding)
+        self.audio = _audio_network(config)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(MAX_LOGIT_SCALE)))
         self.logit_scale_ai = nn.Parameter(torch.tensor(math.log(MAX_LOGIT_SCALE)))
         self.logit_scale_at = nn.Parameter(torch.tensor(math.log(MAX_LOGIT_SCALE)))
@@ -167,6 +174,11 @@ class AudioCLIP(TextEncoder):
         if self.tokenizer is None:
             self.tokenizer = find_clip_tokenizer(self.config.text)
         if self.tokenizer is None:
+            if self.config.text.vocabulary != VOCABULARY_IDS:
+                raise VocabularyError(
+                    "The model has no tokenizer, so no text can be read.",
+                    "Get its tokenizer.json, which belongs beside model.safetensors.",
+                )
             raise VocabularyError(
                 f"Without CLIP's vocabulary file {VOCABULARY_FILE} no text can be read.",
                 "Put it beside the checkpoint, or run `tvsl weights fetch clip-vocabulary`.",
@@ -268,3 +280,9 @@ class AudioCLIP(TextEncoder):
                 "Mix channels to mono and scale to [-1, 1].",
             )
         return waveforms * self.config.waveform_scale
+
+
+def _audio_network(config: AudioCLIPConfig) -> AudioNetwork:
+    if isinstance(config.audio, AudioEncoderConfig):
+        return AudioEncoder(config.audio, config.embedding)
+    return ModulationAudioEncoder(config.audio, config.embedding)

@@ -28,14 +28,15 @@ _PATTERN = (
     r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 )
 _END_OF_WORD = "</w>"
-_SPECIAL = ("<|startoftext|>", "<|endoftext|>")
+SPECIAL = ("<|startoftext|>", "<|endoftext|>")
+"""Start and end of a text, in every tokenizer of this package."""
 
 
 class TextTokenizer:
     """Texts to padded token ids.
 
     Args:
-        tokenizer: The byte-pair encoder, without padding or special tokens.
+        tokenizer: Gives the ids of a text, without padding, start and end.
         start: Id that opens a text.
         end: Id that closes a text; the highest of all, since the encoder looks for it.
         context: Ids of one text, padding included.
@@ -58,13 +59,16 @@ class TextTokenizer:
 
         Raises:
             ShapeError: No text, or a single string in place of a sequence.
-            VocabularyError: A text is empty or too long for the context.
+            VocabularyError: A text is empty, too long for the context, or has words that the
+                model does not know.
         """
         if isinstance(texts, str) or not texts:
             raise ShapeError("Texts must be a sequence of strings.", "Give a list such as ['dog'].")
+        plain = [html.unescape(html.unescape(text)) for text in texts]
+        self.check_words(plain)
         ids = torch.zeros(len(texts), self._context, dtype=torch.int64)
-        for row, text in enumerate(texts):
-            words = self._tokenizer.encode(html.unescape(html.unescape(text))).ids
+        for row, text in enumerate(plain):
+            words = self._tokenizer.encode(text).ids
             if not words:
                 raise VocabularyError(f"The text '{text}' is empty.", "Give each class a name.")
             if len(words) > self._context - 2:
@@ -76,6 +80,30 @@ class TextTokenizer:
             encoded = torch.tensor([self._start, *words, self._end])
             ids[row, : len(encoded)] = encoded
         return ids
+
+    @property
+    def size(self) -> int:
+        """Number of ids: the ``vocabulary`` of the text encoder's config."""
+        count: int = self._tokenizer.get_vocab_size()
+        return count
+
+    def check_words(self, texts: Sequence[str]) -> None:
+        """Let through only texts whose every word has an id, as with byte-pair encoding all do.
+
+        Args:
+            texts: Any number of texts.
+
+        Raises:
+            VocabularyError: Words have none; the message names them.
+        """
+
+    def save(self, path: Path) -> None:
+        """Write it in the format of Hugging Face ``tokenizers``, for ``load_tokenizer``.
+
+        Args:
+            path: The file, ``tokenizer.json``.
+        """
+        path.write_text(self._tokenizer.to_str(), encoding="utf-8")
 
 
 def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
@@ -95,7 +123,7 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
     alphabet = _byte_alphabet()
     tokens = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet)]
     tokens += ["".join(merge) for merge in merges]
-    tokens += _SPECIAL
+    tokens += SPECIAL
     vocabulary = {token: number for number, token in enumerate(tokens)}
     tokenizer = Tokenizer(
         models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_END_OF_WORD)
@@ -109,7 +137,7 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    start, end = (vocabulary[token] for token in _SPECIAL)
+    start, end = (vocabulary[token] for token in SPECIAL)
     return TextTokenizer(tokenizer, start, end, context)
 
 

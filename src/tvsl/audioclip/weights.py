@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tvsl.audioclip.checkpoint import build, existing_file, read_state
 from tvsl.audioclip.download import Progress, download
+from tvsl.audioclip.embedded import EMBEDDED, embedded_folder
+from tvsl.audioclip.folder import load_folder
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import VOCABULARY_FILE, VOCABULARY_SHA256, find_clip_tokenizer
 from tvsl.errors import WeightsError
@@ -211,18 +213,23 @@ def load_audioclip(
     """Load a frozen AudioCLIP, strictly and without running any code from the file.
 
     Args:
-        path_or_name: ``audioclip`` or ``audioclip-partial`` (fetched where absent), the path of
-            an official ``.pt`` file, or of a ``.safetensors`` file written by ``convert``.
+        path_or_name: ``mini``, which comes with the package; ``audioclip`` or
+            ``audioclip-partial``, fetched where absent; or the path of an official ``.pt`` file,
+            of a ``.safetensors`` file written by ``convert``, or of a folder written by
+            ``save_audioclip``.
         waveform_scale: Overrides the config's; 1 for what the released T-VSL computes.
         progress: Called with bytes so far and bytes in all while fetching.
 
     Returns:
-        The model, frozen, on the CPU, with its tokenizer where the vocabulary file is found
-        beside the checkpoint or in the weights folder.
+        The model, frozen, on the CPU, with its tokenizer: the folder's own, or CLIP's where its
+        vocabulary file is found beside the checkpoint or in the weights folder.
 
     Raises:
         WeightsError: The file is missing, damaged, unsafe, or of another model.
     """
+    folder = model_folder(path_or_name)
+    if folder is not None:
+        return load_folder(folder, waveform_scale)
     path = checkpoint_path(path_or_name, progress)
     state, config = read_state(path)
     if waveform_scale is not None:
@@ -230,6 +237,24 @@ def load_audioclip(
     model = build(state, config, path)
     model.tokenizer = find_clip_tokenizer(config.text, beside=path)
     return model
+
+
+def model_folder(path_or_name: str | Path) -> Path | None:
+    """The folder of a model that is kept as one.
+
+    Args:
+        path_or_name: As for ``load_audioclip``.
+
+    Returns:
+        The folder, or None for a single file or a public one.
+
+    Raises:
+        WeightsError: It is the name of an embedded model, which this installation lacks.
+    """
+    if isinstance(path_or_name, str) and path_or_name in EMBEDDED:
+        return embedded_folder(path_or_name)
+    path = Path(path_or_name).expanduser()
+    return path if path.is_dir() and str(path_or_name) not in PUBLIC_FILES else None
 
 
 def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) -> Path:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
-from tvsl.errors import ShapeError
+from tvsl.encoder import PromptableTextEncoder
+from tvsl.errors import ShapeError, UsageError
+from tvsl.methods.config import MethodConfig, switched
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 Supervision = Literal["none", "video labels"]
@@ -16,19 +20,95 @@ Supervision = Literal["none", "video labels"]
 class Method(nn.Module, ABC):
     """A head that localizes; a new method is one file with one subclass of this.
 
+    Args:
+        config: Its sizes and switches.
+
     Class attributes:
+        name: What the registry and a head's file call the method.
+        config_type: The class of its configs.
         supervision: What training needs beside the clips.
         class_aware: Whether maps depend on the queried class; a class-agnostic method returns
             the same map for every query of a clip.
+        decidable: Switches that change no parameter, so that validation may decide them.
 
     Attributes:
-        polarity: 1, or -1 where validation data showed that the raw maps are lower on the
-            source than around it. Whoever shows or scores maps multiplies them by it.
+        config: As given, or as ``decide`` left it.
     """
 
+    name: ClassVar[str]
+    config_type: ClassVar[type[MethodConfig]] = MethodConfig
     supervision: ClassVar[Supervision]
     class_aware: ClassVar[bool]
-    polarity: int = 1
+    decidable: ClassVar[frozenset[str]] = frozenset(
+        {"polarity", "clamp_negative", "exponent", "detection_threshold", "flip_average"}
+    )
+
+    def __init__(self, config: MethodConfig = MethodConfig()) -> None:  # noqa: B008  (frozen)
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def from_config(
+        cls,
+        config: MethodConfig,
+        text_encoder: PromptableTextEncoder | None = None,  # noqa: ARG003
+    ) -> Self:
+        """Build an untrained head.
+
+        Args:
+            config: A ``config_type``.
+            text_encoder: The frozen text encoder, for methods that learn prompts.
+
+        Returns:
+            The head, in training mode.
+
+        Raises:
+            UsageError: Switches that contradict each other.
+        """
+        return cls(config)
+
+    @property
+    def polarity(self) -> int:
+        """1, or -1 where the raw maps are lower on the source than around it."""
+        return self.config.polarity
+
+    def shown(self, maps: Tensor) -> Tensor:
+        """Raw maps as they are shown and scored: polarity, clamp and exponent.
+
+        The three are decided on validation data by the same rule for every method
+        (``training/calibrate.py``), else a comparison would be one of these choices.
+
+        Args:
+            maps: What ``maps`` gave, (P, h, w).
+
+        Returns:
+            Maps of the same shape, higher on the source. One that is nowhere positive is not
+            clamped: nothing would be left of it.
+        """
+        maps = maps * self.config.polarity
+        if self.config.clamp_negative:
+            hopeless = maps.amax(dim=(1, 2), keepdim=True) <= 0
+            maps = torch.where(hopeless, maps, maps.relu())
+        if self.config.exponent != 1:
+            maps = maps.sign() * maps.abs() ** self.config.exponent
+        return maps
+
+    def decide(self, **switches: Any) -> None:
+        """Set switches as validation data decided; they are stored with the head.
+
+        Args:
+            switches: Of those in ``decidable``.
+
+        Raises:
+            UsageError: Another switch, or a value that it cannot have.
+        """
+        others = sorted(switches.keys() - self.decidable)
+        if others:
+            raise UsageError(
+                f"Validation cannot decide {', '.join(others)}.",
+                f"It decides {', '.join(sorted(self.decidable))}.",
+            )
+        self.config = switched(self.config, **switches)
 
     @abstractmethod
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
@@ -66,6 +146,14 @@ class Method(nn.Module, ABC):
             Groups with ``params`` and ``lr``; one of all parameters, unless a method knows better.
         """
         return [{"params": list(self.parameters()), "lr": learning_rate}]
+
+    def readouts(self) -> list[dict[str, Any]]:
+        """Ways to read a map out, each as switches for ``decide``; validation chooses one."""
+        return [{}]
+
+    def detectors(self) -> list[dict[str, Any]]:
+        """Detectors, each as switches for ``decide``; validation chooses one."""
+        return [{}]
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor | None:  # noqa: ARG002
         """Score how likely each class sounds and is seen.

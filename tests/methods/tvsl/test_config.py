@@ -115,7 +115,10 @@ def test_impossible_size_is_refused(embedding: int) -> None:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_registry_builds_methods_by_size(name: str) -> None:
-    head = METHODS[name](embedding=8)
+    method = METHODS[name]
+    head = method.from_config(method.config_type(embedding=8))
     assert isinstance(head, Method)
+    assert head.name == name
+    assert head.config.embedding == 8
     assert head.supervision in ("none", "video labels")
     assert isinstance(head.class_aware, bool)

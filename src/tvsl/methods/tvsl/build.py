@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tvsl.encoder import PromptableTextEncoder
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, preset, switched
+from tvsl.methods.config import switched
+from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, preset
 from tvsl.methods.tvsl.method import TVSL
-from tvsl.methods.tvsl.prompts import PromptableTextEncoder
 from tvsl.methods.tvsl.released import ReleasedTVSL
 
 

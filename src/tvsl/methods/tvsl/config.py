@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from tvsl.audioclip.config import ImageTokenMode
 from tvsl.errors import UsageError
+from tvsl.methods.config import MethodConfig, switched
 
 Detector = Literal["evidence", "fusion"]
 Readout = Literal["cosine", "signed", "text", "evidence", "sum"]
 TokenProjectors = Literal["identity", "slow", "trained"]
 
 
-class TVSLConfig(BaseModel):
-    """Switches of the method as the paper describes it.
+class TVSLConfig(MethodConfig):
+    """Switches of the method as the paper describes it, beside those of every head.
 
     Attributes:
-        embedding: D, the size of the encoder's space.
         token_projectors: P_a and P_v (Sec. 3.2): ``identity`` leaves the encoder's tokens alone,
             ``slow`` trains them at a tenth of the learning rate, ``trained`` at the full one.
         identity_start: Whether the linear projectors start as the identity.
         fusion_layers: P_f as printed (1), or with a hidden layer (2).
         detector: Which detector ``detect`` asks: training-free ``evidence`` or P_f, ``fusion``.
         detach_detection: Whether L_mcid leaves P_a and P_v alone.
-        detection_threshold: Classes at or over it sound, calibrated on validation data. None:
-            not calibrated, classes that stand out of the vocabulary sound (``detection.py``).
         audio_conditioning: phi^a (Sec. 3.3, Table 3).
         image_conditioning: phi^v (Sec. 3.3, Table 3).
         correspondence: The correspondence block (Sec. 3.4, Table 3).
@@ -38,21 +36,13 @@ class TVSLConfig(BaseModel):
         readout_exponent: Exponent of the ``evidence`` readout.
         printed_sums: Whether losses are summed over classes and sources as printed, in place of
             averaged.
-        polarity: 1, or -1 to turn maps upside down, decided on validation data.
-        image_tokens: Dense image tokens that the head is for; the encoder's own when None.
-        waveform_scale: What waveforms are multiplied by; the encoder's own when None.
-        square_pictures: Whether pictures are squeezed into a square, not kept in their shape.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    embedding: int = Field(1024, gt=0)
     token_projectors: TokenProjectors = "identity"
     identity_start: bool = True
     fusion_layers: Literal[1, 2] = 2
     detector: Detector = "evidence"
     detach_detection: bool = True
-    detection_threshold: float | None = None
     audio_conditioning: bool = True
     image_conditioning: bool = True
     correspondence: bool = True
@@ -63,17 +53,12 @@ class TVSLConfig(BaseModel):
     readout: Readout = "evidence"
     readout_exponent: float = Field(0.5, gt=0)
     printed_sums: bool = False
-    polarity: Literal[1, -1] = 1
-    image_tokens: ImageTokenMode | None = None
-    waveform_scale: float | None = None
-    square_pictures: bool = False
 
 
-class ReleasedConfig(BaseModel):
+class ReleasedConfig(MethodConfig):
     """The released code has no switches; only sizes, so that it can be tested small.
 
     Attributes:
-        embedding: D, the size of the encoder's space.
         hidden: Width of the projectors' hidden layer.
         polarity: The released evaluation turns every map upside down.
         detection_threshold: The released code never detects; a probability of one half.
@@ -82,9 +67,6 @@ class ReleasedConfig(BaseModel):
         square_pictures: It squeezes every picture into 224 x 224.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    embedding: int = Field(1024, gt=0)
     hidden: int = Field(2048, gt=0)
     polarity: Literal[1, -1] = -1
     detection_threshold: float | None = 0.5
@@ -92,8 +74,6 @@ class ReleasedConfig(BaseModel):
     waveform_scale: float = 1.0
     square_pictures: bool = True
 
-
-ConfigT = TypeVar("ConfigT", "TVSLConfig", "ReleasedConfig", "TVSLConfig | ReleasedConfig")
 
 PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
     "tvsl": TVSLConfig(),
@@ -128,22 +108,3 @@ def preset(name: str, **switches: Any) -> TVSLConfig | ReleasedConfig:
     if name not in PRESETS:
         raise UsageError(f"There is no preset '{name}'.", f"Presets: {', '.join(PRESETS)}.")
     return switched(PRESETS[name], **switches)
-
-
-def switched(config: ConfigT, **switches: Any) -> ConfigT:
-    """The same config with some switches set otherwise, checked.
-
-    Raises:
-        UsageError: There is no such switch, or a value that it cannot have.
-    """
-    if not switches:
-        return config
-    try:
-        return type(config).model_validate({**config.model_dump(), **switches})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"The switch '{where}' cannot be {first['input']!r}: {first['msg']}.",
-            f"Switches: {', '.join(type(config).model_fields)}.",
-        ) from error

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Self
 
+from tvsl.encoder import PromptableTextEncoder
 from tvsl.errors import UsageError
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
+from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
 from tvsl.methods.tvsl.config import TVSLConfig
 from tvsl.methods.tvsl.correspondence import correspondence_weights
@@ -18,12 +21,7 @@ from tvsl.methods.tvsl.detection import evidence_scores, fusion_similarity
 from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
 from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
-from tvsl.methods.tvsl.prompts import (
-    PromptableTextEncoder,
-    PromptLearner,
-    require_token_ids,
-    sample_classes,
-)
+from tvsl.methods.tvsl.prompts import PromptLearner, require_token_ids, sample_classes
 from tvsl.methods.tvsl.readout import READOUTS
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
@@ -57,22 +55,28 @@ class TVSL(Method):
         UsageError: Prompts without a frozen text encoder, or one stage without any conditioning.
     """
 
+    name: ClassVar[str] = "tvsl"
+    config_type: ClassVar[type[MethodConfig]] = TVSLConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
+    decidable: ClassVar[frozenset[str]] = Method.decidable | {
+        "readout",
+        "readout_exponent",
+        "detector",
+    }
+    config: TVSLConfig
 
     def __init__(
         self,
         config: TVSLConfig = TVSLConfig(),  # noqa: B008  (frozen)
         text_encoder: PromptableTextEncoder | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(config)
         if config.stages == 1 and not (config.audio_conditioning or config.image_conditioning):
             raise UsageError(
                 "The one-stage variant learns its classes in the conditioning blocks.",
                 "Leave at least one of them on.",
             )
-        self.config = config
-        self.polarity = config.polarity
         size, start = config.embedding, config.identity_start
 
         def projector(wanted: bool) -> nn.Module:
@@ -98,6 +102,13 @@ class TVSL(Method):
         # Not a submodule: a head's checkpoint holds the head alone.
         object.__setattr__(self, "_text_encoder", text_encoder)
         self._prompted: tuple[Vocabulary, Tensor, Tensor] | None = None
+
+    @classmethod
+    def from_config(
+        cls, config: MethodConfig, text_encoder: PromptableTextEncoder | None = None
+    ) -> Self:
+        """An untrained head; see the base class."""
+        return cls(cast(TVSLConfig, config), text_encoder)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
         """L_mcid, L_cls and L_av; see the base class.
@@ -204,6 +215,14 @@ class TVSL(Method):
             ([p for p in self.parameters() if id(p) in slow], learning_rate * _SLOW),
         )
         return [{"params": params, "lr": rate} for params, rate in groups if params]
+
+    def readouts(self) -> list[dict[str, Any]]:
+        """All of ``readout.py``."""
+        return [{"readout": name} for name in READOUTS]
+
+    def detectors(self) -> list[dict[str, Any]]:
+        """The training-free evidence, and P_f or its one-stage stand-in."""
+        return [{"detector": "evidence"}, {"detector": "fusion"}]
 
     def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""

@@ -7,23 +7,13 @@ a name outside training meets a context that was fitted to others.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
+from tvsl.encoder import PromptableTextEncoder
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.methods.tvsl.direction import unit
 from tvsl.tokens import Vocabulary
-
-
-class PromptableTextEncoder(Protocol):
-    """What prompts need of a text encoder."""
-
-    token_embedding: nn.Embedding
-
-    def encode_embedded(self, embedded: Tensor, end: Tensor) -> Tensor:
-        """Embedded tokens (N, L, width) and their end indices (N,) to embeddings (N, D)."""
 
 
 class PromptLearner(nn.Module):

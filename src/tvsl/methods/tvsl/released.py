@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
+from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig
 from tvsl.methods.tvsl.direction import unit
@@ -38,13 +39,14 @@ class ReleasedTVSL(Method):
         config: Its sizes.
     """
 
+    name: ClassVar[str] = "tvsl-released"
+    config_type: ClassVar[type[MethodConfig]] = ReleasedConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
+    config: ReleasedConfig
 
     def __init__(self, config: ReleasedConfig = ReleasedConfig()) -> None:  # noqa: B008  (frozen)
-        super().__init__()
-        self.config = config
-        self.polarity = config.polarity
+        super().__init__(config)
         size, hidden = config.embedding, config.hidden
         self.logit_scale_ml = nn.Parameter(torch.tensor(math.log(MAX_SCALE)))
         for gate in ("ap_w", "acp_w", "vp_w", "icp_w", "aip_w", "iap_w"):

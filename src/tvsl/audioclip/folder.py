@@ -1,0 +1,124 @@
+"""Encoders as folders: sizes, weights, tokenizer and model card; read strictly and written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from tvsl.audioclip.checkpoint import build
+from tvsl.audioclip.config import AudioCLIPConfig
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.tokenizer import find_clip_tokenizer
+from tvsl.audioclip.word_tokenizer import load_tokenizer
+from tvsl.errors import WeightsError
+from tvsl.model_folder import (
+    CARD_FILE,
+    CONFIG_FILE,
+    TENSORS_FILE,
+    TOKENIZER_FILE,
+    existing_folder,
+    first_problem,
+    read_json,
+    read_tensors,
+    storable,
+    write_tensors,
+    writing,
+)
+
+_REMEDY = "Get the model again, or update tvsl."
+
+
+def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
+    """Load a frozen AudioCLIP from its folder.
+
+    Args:
+        folder: Holds ``config.json`` and ``model.safetensors``, of any floating-point type, and
+            ``tokenizer.json`` where the tokenizer is not CLIP's.
+        waveform_scale: Overrides the config's.
+
+    Returns:
+        The model in float32, frozen, on the CPU.
+
+    Raises:
+        WeightsError: A file is missing, damaged, or of another model.
+    """
+    existing_folder(folder, "an encoder")
+    path = folder / CONFIG_FILE
+    content = read_json(path, _REMEDY)
+    if "method" in content:
+        raise WeightsError(
+            "This is the folder of a head, not of an encoder.",
+            "Give it as the head (`--head`), and its encoder as the model.",
+            folder,
+        )
+    try:
+        config = AudioCLIPConfig.model_validate(content)
+    except ValidationError as error:
+        raise WeightsError(
+            f"These are no sizes of an encoder ({first_problem(error)}).", _REMEDY, path
+        ) from error
+    if waveform_scale is not None:
+        config = config.model_copy(update={"waveform_scale": waveform_scale})
+    weights, words = folder / TENSORS_FILE, folder / TOKENIZER_FILE
+    model = build(read_tensors(weights, _REMEDY)[0], config, weights)
+    if words.is_file():
+        model.tokenizer = load_tokenizer(words, config.text)
+    else:
+        model.tokenizer = find_clip_tokenizer(config.text, beside=weights)
+    return model
+
+
+def save_audioclip(
+    model: AudioCLIP,
+    folder: str | Path,
+    dtype: torch.dtype = torch.float16,
+    card: str | None = None,
+    force: bool = False,
+) -> Path:
+    """Write a model as a folder that ``load_audioclip`` reads: all of it, or nothing.
+
+    In half precision the values are rounded, so the fingerprint is another than the model's in
+    memory. Saving what was loaded from the folder changes nothing any more: train heads on that.
+
+    Args:
+        model: The model, with its tokenizer if that is not CLIP's.
+        folder: Where to; other files there, such as a head's folder, stay.
+        dtype: float16 or float32, for the file alone.
+        card: What ``README.md`` shall say; the bare facts when None.
+        force: Whether a model that is there may be replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: The folder is not empty and ``force`` is not set, it cannot be written, or a
+            value does not fit into ``dtype``.
+        VocabularyError: The model cannot express its own classes.
+    """
+    folder = Path(folder).expanduser()
+    if model.config.classes:
+        model.require_tokenizer()(model.config.classes)
+    tensors = storable(model.state_dict(), dtype, folder)
+    with writing(folder, force) as work:
+        text = model.config.model_dump_json(indent=2)
+        (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        (work / CARD_FILE).write_text(card or _card(model, dtype), encoding="utf-8")
+        if model.tokenizer is not None:
+            model.tokenizer.save(work / TOKENIZER_FILE)
+        write_tensors(tensors, work / TENSORS_FILE)
+    return folder
+
+
+def _card(model: AudioCLIP, dtype: torch.dtype) -> str:
+    """The bare facts."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    classes = ", ".join(model.config.classes) or "not stated"
+    return (
+        "# An encoder for tvsl\n\n"
+        f"{count:,} parameters, stored as {str(dtype).split('.')[-1]}; embeddings of size "
+        f"{model.config.embedding}. Nothing is stated about its training.\n\n"
+        f"Classes: {classes}.\n\n"
+        "Load it with `tvsl.Localizer.from_pretrained(FOLDER)` or `tvsl localize --model FOLDER`.\n"
+    )

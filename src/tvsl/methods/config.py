@@ -1,0 +1,63 @@
+"""What every head states of itself, whatever its method."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tvsl.audioclip.config import FlipAverage, ImageTokenMode
+from tvsl.errors import UsageError
+
+
+class MethodConfig(BaseModel):
+    """Sizes and switches of a head; a method with more of them has a subclass.
+
+    Attributes:
+        embedding: D, the size of the encoder's space.
+        polarity: 1, or -1 to turn maps upside down, decided on validation data.
+        clamp_negative: Whether negative values are cut to 0 before a map is shown or scored, or
+            they stretch its range; decided on validation data.
+        exponent: Power of the values after that, 2 sharpens a map; decided on validation data.
+        detection_threshold: Classes at or over it sound, calibrated on validation data. None:
+            not calibrated, classes that stand out of the vocabulary sound.
+        flip_average: Averaging with the flipped picture that suits the head, decided on
+            validation data; whoever localizes may choose another.
+        image_tokens: Dense image tokens that the head is for; the encoder's own when None.
+        waveform_scale: What waveforms are multiplied by; the encoder's own when None.
+        square_pictures: Whether pictures are squeezed into a square, not kept in their shape.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    embedding: int = Field(1024, gt=0)
+    polarity: Literal[1, -1] = 1
+    clamp_negative: bool = False
+    exponent: float = Field(1.0, gt=0)
+    detection_threshold: float | None = None
+    flip_average: FlipAverage = "none"
+    image_tokens: ImageTokenMode | None = None
+    waveform_scale: float | None = Field(None, gt=0)
+    square_pictures: bool = False
+
+
+ConfigT = TypeVar("ConfigT", bound=MethodConfig)
+
+
+def switched(config: ConfigT, **switches: Any) -> ConfigT:
+    """The same config with some switches set otherwise, checked.
+
+    Raises:
+        UsageError: There is no such switch, or a value that it cannot have.
+    """
+    if not switches:
+        return config
+    try:
+        return type(config).model_validate({**config.model_dump(), **switches})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"The switch '{where}' cannot be {first['input']!r}: {first['msg']}.",
+            f"Switches: {', '.join(type(config).model_fields)}.",
+        ) from error

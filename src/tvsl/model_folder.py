@@ -1,0 +1,203 @@
+"""Folders that hold a model: ``config.json``, ``model.safetensors``, ``README.md``.
+
+Encoders and heads are kept in this form. Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tvsl.errors import OutputError, UsageError, WeightsError
+from tvsl.staging import check_free, staged
+
+CONFIG_FILE = "config.json"
+TENSORS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+CARD_FILE = "README.md"
+
+_OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)  # the first is removed first
+_MOST_BYTES = 1 << 24
+
+
+@contextmanager
+def writing(folder: Path, force: bool) -> Iterator[Path]:
+    """Write a model's files: all of them appear in ``folder``, or none.
+
+    Args:
+        folder: Where they belong; other files there stay.
+        force: Whether a model that is there may be replaced.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputError: The folder is not empty and ``force`` is not set, or it cannot be written.
+    """
+    check_free(folder, force)  # before the work, not only when it is done
+    with staged(folder, CONFIG_FILE, force, _remove_earlier) as work:
+        try:
+            yield work
+        except (OSError, SafetensorError) as error:
+            raise OutputError(
+                f"The model cannot be written ({error}).",
+                "Check the place and the free space.",
+                folder,
+            ) from error
+
+
+def existing_folder(folder: Path, holds: str) -> Path:
+    """Let through only a folder with the files that no model can do without.
+
+    Args:
+        folder: Where a model should be.
+        holds: What is looked for, for the message.
+
+    Raises:
+        WeightsError: The folder or a file is missing.
+    """
+    remedy = f"Give the folder of {holds}: {CONFIG_FILE} and {TENSORS_FILE}."
+    if folder.exists() and not folder.is_dir():
+        raise WeightsError("This is a file, not a folder.", remedy, folder)
+    if not folder.is_dir():
+        raise WeightsError("There is no such folder.", remedy, folder)
+    for name in (CONFIG_FILE, TENSORS_FILE):
+        if not (folder / name).is_file():
+            raise WeightsError(f"The folder lacks {name}.", remedy, folder)
+    return folder
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        WeightsError: The file cannot be read, or holds something else.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise WeightsError("The file is too large for a config.", remedy, path)
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(f"The file cannot be read ({error.strerror}).", remedy, path) from error
+    except (ValueError, RecursionError) as error:  # no JSON, or no text
+        raise WeightsError("The file is damaged: it holds no JSON.", remedy, path) from error
+    if not isinstance(content, dict):
+        raise WeightsError("The file holds no JSON object.", remedy, path)
+    return content
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong first, in one line: which field, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return f"'{where}': {first['msg']}"
+
+
+def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Returns:
+        Its tensors and what its header states.
+
+    Raises:
+        WeightsError: It is truncated, damaged or cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError("The file is truncated or damaged.", remedy, path) from error
+
+
+def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> dict[str, Tensor]:
+    """Tensors as they are to be stored: on the CPU, all that are no integers in one type.
+
+    Args:
+        tensors: A state dict.
+        dtype: float16 or float32.
+        path: Where they are to be stored, for the message.
+
+    Raises:
+        OutputError: A value is not finite, or not in this type.
+        UsageError: Another type than these two.
+    """
+    if dtype not in (torch.float16, torch.float32):
+        raise UsageError(f"Weights are not stored as {dtype}.", "Give torch.float16 or float32.")
+    stored = {}
+    for name, value in tensors.items():
+        kept = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
+        if not torch.isfinite(kept).all():
+            raise OutputError(
+                f"'{name}' holds values that are not finite as {str(dtype).split('.')[-1]}.",
+                "Store them as float32; where they are not finite either, training diverged.",
+                path,
+            )
+        stored[name] = kept.contiguous().clone()  # safetensors refuses tensors that share memory
+    return stored
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write what ``storable`` gave as safetensors."""
+    save_file(tensors, path, {"format": "pt"})
+
+
+def check_tensors(
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    path: Path,
+    problem: str,
+    remedy: str,
+) -> None:
+    """Check that names and shapes are exactly those expected, and all values finite.
+
+    Args:
+        expected: State dict of the model that is to be filled.
+        found: What a file holds.
+        path: That file.
+        problem: What it means when names or shapes differ, without a full stop.
+        remedy: What to do then.
+
+    Raises:
+        WeightsError: They differ.
+    """
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    given = {name: tuple(value.shape) for name, value in found.items()}
+    if shapes != given:
+        raise WeightsError(f"{problem}: {_difference(shapes, given)}.", remedy, path)
+    broken = [
+        name
+        for name, value in found.items()
+        if value.is_floating_point() and not torch.isfinite(value.float()).all()
+    ]
+    if broken:
+        raise WeightsError(
+            f"{len(broken)} tensors hold values that are not finite, among them {broken[0]}.",
+            "The file is damaged: get it again.",
+            path,
+        )
+
+
+def _difference(
+    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> str:
+    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
+    if missing or surplus:
+        example = sorted(missing or surplus)[0]
+        return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them '{example}'"
+    name = next(name for name in sorted(expected) if expected[name] != found[name])
+    return f"'{name}' has shape {found[name]}, not {expected[name]}"
+
+
+def _remove_earlier(folder: Path) -> None:
+    for name in _OWN_FILES:
+        (folder / name).unlink(missing_ok=True)

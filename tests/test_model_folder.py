@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tvsl.errors import OutputError, WeightsError
+from tvsl.model_folder import (
+    check_tensors,
+    existing_folder,
+    read_json,
+    read_tensors,
+    storable,
+    write_tensors,
+    writing,
+)
+
+
+def write(folder: Path, *names: str, force: bool = False) -> None:
+    with writing(folder, force) as work:
+        for name in names:
+            (work / name).write_text(name)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_files_appear_together_and_the_config_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        moved.append(target.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    folder = tmp_path / "deep" / "m"
+    with writing(folder, force=False) as work:
+        for name in ("config.json", "model.safetensors", "README.md"):
+            (work / name).write_text(name)
+        assert not folder.exists()
+    assert names(folder) == {"config.json", "model.safetensors", "README.md"}
+    assert moved[-1] == "config.json"
+    assert names(tmp_path / "deep") == {"m"}
+
+
+def test_a_move_that_breaks_off_leaves_no_folder_that_seems_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "m"
+    write(folder, "config.json", "model.safetensors")
+
+    def broken(self: Path, target: Path) -> Path:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OutputError, match="Input/output"):
+        write(folder, "config.json", "model.safetensors", force=True)
+    with pytest.raises(WeightsError, match=r"lacks config\.json"):
+        existing_folder(folder, "a model")
+
+
+def test_what_stands_in_the_way_is_found_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"), writing(tmp_path, force=False):
+        pytest.fail("the work began")
+
+
+def test_the_present_folder_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write(Path(), "config.json")
+    assert names(tmp_path) == {"here"}
+    assert names(tmp_path / "here") == {"config.json"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
+def test_a_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def fail() -> None:
+        with writing(tmp_path / "m", force=False) as work:
+            (work / "config.json").write_text("{}")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert names(tmp_path) == set()
+
+
+def test_tensors_are_stored_in_one_type(tmp_path: Path) -> None:
+    whole = torch.arange(6.0).view(2, 3)
+    given = {"a": whole.T, "b": whole[0], "count": torch.tensor(3), "c": whole.double() / 3}
+    write_tensors(storable(given, torch.float16, tmp_path), tmp_path / "t.safetensors")
+    found = load_file(tmp_path / "t.safetensors")
+    assert {name: value.dtype for name, value in found.items()} == {
+        "a": torch.float16,
+        "b": torch.float16,
+        "c": torch.float16,
+        "count": torch.int64,
+    }
+    assert found["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert found["c"][0, 1] == torch.tensor(1 / 3).half()
+    assert read_tensors(tmp_path / "t.safetensors", "Get it.")[0].keys() == given.keys()
+
+
+def test_a_model_without_tensors(tmp_path: Path) -> None:
+    write_tensors({}, tmp_path / "t.safetensors")
+    assert read_tensors(tmp_path / "t.safetensors", "Get it.")[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({}, "2 tensors missing, 0 unknown, among them 'a'"),
+        ({"a": torch.zeros(2)}, "1 tensors missing, 0 unknown, among them 'b'"),
+        (
+            {"a": torch.zeros(2), "b": torch.zeros(1), "c": torch.zeros(1)},
+            "0 tensors missing, 1 unknown, among them 'c'",
+        ),
+        ({"a": torch.zeros(2), "b": torch.zeros(3)}, r"'b' has shape \(3,\), not \(1,\)"),
+        ({"a": torch.tensor([0, torch.nan]), "b": torch.zeros(1)}, "not finite, among them a"),
+    ],
+)
+def test_other_tensors_are_named(found: dict[str, torch.Tensor], says: str) -> None:
+    expected = {"a": torch.zeros(2), "b": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=says):
+        check_tensors(expected, found, Path("x"), "Another model", "Get it.")
+    check_tensors(expected, expected, Path("x"), "Another model", "Get it.")
+
+
+def test_a_config_must_be_readable_and_small(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_json(path, "Get it.")
+    path.write_text("[" + "0," * (1 << 23) + "0]")
+    with pytest.raises(WeightsError, match="too large"):
+        read_json(path, "Get it.")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "no such folder"),
+        (lambda path: path.write_text("x"), "file, not a folder"),
+        (lambda path: path.mkdir(), "lacks config.json"),
+    ],
+)
+def test_folders_that_are_none(make, says: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    make(tmp_path / "m")
+    with pytest.raises(WeightsError, match=says) as caught:
+        existing_folder(tmp_path / "m", "a head")
+    assert caught.value.path == tmp_path / "m"
+    assert "a head" in caught.value.remedy
