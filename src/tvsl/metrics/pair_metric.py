@@ -1,0 +1,177 @@
+"""What all metrics of (clip, source) pairs share: measured once, summed up at the end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+from tvsl.metrics.arithmetic import count, occupied
+from tvsl.metrics.checks import check_maps, require
+from tvsl.metrics.maps import minmax, resize_maps
+
+Columns = dict[str, Tensor]
+"""One value per pair under each name, (P,): measured ones in float64, ``labels`` and ``frames``."""
+
+_NUMBERS = ("labels", "frames", "ids", "sounding")
+_PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
+
+UNKNOWN = -1
+"""The number of a pair, class or frame that was not given."""
+
+
+def each_once(columns: Columns) -> Columns:
+    """Rows in the order of their ``ids``, each once; as they are where an id is unknown."""
+    ids, order = columns["ids"].sort(stable=True)
+    if len(ids) == 0 or int(ids[0]) <= UNKNOWN:
+        return columns
+    new = torch.ones_like(ids, dtype=torch.bool)
+    new[1:] = ids[1:] != ids[:-1]
+    return {name: column[order[new]] for name, column in columns.items()}
+
+
+class PairMetric(Metric):
+    """A metric that measures every pair when it is seen and sums up when asked.
+
+    The measures of all pairs are kept, a few bytes each, and gathered from all processes. So the
+    result does not depend on how pairs are spread over batches and processes, and a pair that is
+    seen twice, as when a distributed sampler fills up its last batch, counts once if ``ids`` are
+    given; then it is also the same bit for bit.
+
+    Args:
+        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    measures: tuple[str, ...]
+    """The columns that `measure` gives."""
+    needs: tuple[str, ...] = ()
+    """Which of ``labels`` and ``frames`` must be given."""
+    keeps_silent: bool = False
+    """Whether pairs with an empty target count; else they are left out."""
+
+    def __init__(self, stretch: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stretch = stretch
+        for name in self._columns():
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.reset()
+
+    def _columns(self) -> tuple[str, ...]:
+        return (*self.measures, *_NUMBERS)
+
+    def reset(self) -> None:
+        """Forget all pairs."""
+        super().reset()
+        for name in self._columns():
+            # A process that sees no pair has to send columns of the right type all the same.
+            dtype = torch.int64 if name in _NUMBERS else torch.float64
+            getattr(self, name).append(torch.empty(0, dtype=dtype, device=self.device))
+
+    def update(
+        self,
+        maps: Tensor,
+        targets: Tensor,
+        labels: Tensor | None = None,
+        frames: Tensor | None = None,
+        ids: Tensor | None = None,
+        detected: Tensor | None = None,
+    ) -> None:
+        """Measure some pairs.
+
+        Args:
+            maps: (P, h, w), floating, of any size: they are brought to the size of the targets.
+            targets: (P, H, W), bool or a consensus in [0, 1].
+            labels: The class of each pair, (P,) int64.
+            frames: The number of each pair's frame in the data set, (P,) int64.
+            ids: The number of each pair in the data set, (P,) int64, not negative.
+            detected: (P,) bool; with detected labels, a source that was not detected scores 0.
+
+        Raises:
+            ShapeError: The shapes do not agree, or labels or frames are needed and not given.
+        """
+        given = {"labels": labels, "frames": frames, "ids": ids}
+        self._check(maps, {**given, "targets": targets, "detected": detected})
+        columns: Columns = {
+            name: maps.new_full((len(maps),), UNKNOWN) if numbers is None else numbers
+            for name, numbers in given.items()
+        }
+        columns["sounding"] = count(occupied(targets).flatten(1)) > 0
+        for name, column in self._measured(maps, targets, frames).items():
+            columns[name] = column if detected is None else column * detected.to(column.device)
+        for name, column in columns.items():  # only now: an update that fails leaves no trace
+            dtype = torch.int64 if name in _NUMBERS else torch.float64
+            getattr(self, name).append(column.detach().to(self.device, dtype))
+
+    def _check(self, maps: Tensor, others: dict[str, Tensor | None]) -> None:
+        check_maps(maps)
+        for name, column in others.items():
+            require(
+                column is not None or name not in self.needs,
+                f"{type(self).__name__} needs {name}.",
+                f"Give the {name} of the pairs.",
+            )
+            require(
+                column is None or len(column) == len(maps),
+                f"There are {len(maps)} maps, but other {name}.",
+                "Give one per (clip, source) pair.",
+            )
+
+    def _measured(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
+        size = (targets.shape[1], targets.shape[2])
+        count = max(1, _PIXELS // (size[0] * size[1]))
+        parts = []
+        for some in self._parts(len(maps), count):
+            full = maps[some].float() if maps.element_size() < 4 else maps[some]
+            full = full if full.shape[1:] == targets.shape[1:] else resize_maps(full, size)
+            full = minmax(full) if self.stretch else full
+            parts.append(
+                self.measure(full, targets[some], None if frames is None else frames[some])
+            )
+        return {name: torch.cat([part[name] for part in parts]) for name in self.measures}
+
+    def _parts(self, pairs: int, count: int) -> list[slice]:
+        return [slice(start, start + count) for start in range(0, max(pairs, 1), count)]
+
+    def pairs(self) -> Columns:
+        """The measures of all pairs seen by this process, or by all where it is synchronised.
+
+        Returns:
+            One (P,) tensor for each measure, and ``labels``, ``frames``, ``ids``, ``sounding``; in
+            the order of the ids, each once, where all are given.
+        """
+        columns = {name: dim_zero_cat(getattr(self, name)) for name in self._columns()}
+        columns["sounding"] = columns["sounding"].bool()
+        return each_once(columns)
+
+    def compute(self) -> Any:
+        """Sum up.
+
+        Returns:
+            A float64 scalar, or one for each of several names.
+
+        Raises:
+            ShapeError: No pair was seen, or none with a target.
+        """
+        columns = self.pairs()
+        if not self.keeps_silent:
+            sounding = columns["sounding"]
+            columns = {name: column[sounding] for name, column in columns.items()}
+        require(len(columns["ids"]) > 0, "No pair was seen.", "Score at least one with a target.")
+        return self.summarise(columns)
+
+    @abstractmethod
+    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
+        """Measure each pair: maps of the size of their targets, in [0, 1] where stretched."""
+
+    @abstractmethod
+    def summarise(self, columns: Columns) -> Any:
+        """Sum up the measures of all pairs that count."""

@@ -1,0 +1,213 @@
+"""Protocols with a name: how maps are cut, and which numbers come of it.
+
+Public evaluators give different numbers for the same maps, because they cut them differently and
+average different things. So a number never appears without the name of its protocol, and the
+protocols are frozen: a changed rule is a new name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from torch import Tensor
+
+from tvsl.errors import UsageError
+from tvsl.metrics.arithmetic import exact, occupied
+from tvsl.metrics.groups import class_average, group_minimum
+from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
+from tvsl.metrics.overlap import Cut, cut_maps, iou, mask_ciou, success_auc, success_rate
+from tvsl.metrics.pair_metric import Columns, PairMetric
+from tvsl.metrics.precision import average_precision
+
+Measure = Literal["ciou", "iou", "ap", "confidence"]
+
+_RELEASED_SMOOTHING = 1e-4
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to score maps, once and for all.
+
+    Attributes:
+        name: What its numbers are called by.
+        source: Whose protocol it is.
+        cut: How maps, resized and stretched to [0, 1], are cut for the cIoU.
+        level: Of the cut ``value``.
+        measures: What is measured of each pair.
+        single: The numbers for one source per clip.
+        multiple: The numbers for several sources per clip.
+        keeps_silent: Whether pairs with an empty target count.
+    """
+
+    name: str
+    source: str
+    cut: Cut
+    level: float
+    measures: tuple[Measure, ...]
+    single: tuple[str, ...]
+    multiple: tuple[str, ...]
+    keeps_silent: bool = False
+
+
+PAPER = Protocol(
+    name="paper",
+    source="T-VSL, Sec. 4.1, where the paper is silent as the design decides",
+    cut="value",
+    level=0.5,
+    measures=("ciou", "ap"),
+    single=("AP", "IoU@0.1", "IoU@0.3", "IoU@0.5", "AUC"),
+    multiple=("CAP", "CIoU@0.1", "CIoU@0.3", "CIoU@0.5", "AUC"),
+)
+MEDIAN = Protocol(
+    name="median",
+    source="EZ-VSL, `test.py`; LVS but for one pixel at the median",
+    cut="median",
+    level=0.5,
+    measures=("ciou",),
+    single=("cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
+    multiple=("cIoU@0.1", "cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
+)
+ADAPTIVE = Protocol(
+    name="adaptive",
+    source="SSLalignment, `cal_CIOU_adap`, `finalize_cIoU`, `finalize_IAUC`",
+    cut="area",
+    level=0.5,
+    measures=("ciou",),
+    single=("cIoU@0.5", "mean cIoU", "AUC"),
+    multiple=("cIoU@0.5", "mean cIoU", "AUC", "IIoU@0.5", "IAUC"),
+)
+FIXED = Protocol(
+    name="fixed",
+    source="the released T-VSL, `EvaluatorNew`: means, no success rates, at a cut of 0.3 (IoU 0.5)",
+    cut="value",
+    level=0.3,
+    measures=("ciou", "iou", "ap"),
+    single=("AP", "mean cIoU", "mean IoU", "AUC"),
+    multiple=("AP", "mean cIoU", "mean IoU", "AUC"),
+)
+NEGATIVES = Protocol(
+    name="negatives",
+    source="SLAVC, `EvaluatorFull`, with silent or off-screen sounds among the pairs",
+    cut="value",
+    level=0.5,
+    measures=("ciou", "confidence"),
+    single=("confident AP", "max-F1", "LocAcc", "AUC"),
+    multiple=("confident AP", "max-F1", "LocAcc", "AUC"),
+    keeps_silent=True,
+)
+
+PROTOCOLS = MappingProxyType(
+    {protocol.name: protocol for protocol in (PAPER, MEDIAN, ADAPTIVE, FIXED, NEGATIVES)}
+)
+"""All protocols by their names."""
+
+PAPER_THRESHOLDS = MappingProxyType(
+    {
+        "music-solo": "IoU@0.5",
+        "music-duet": "CIoU@0.3",
+        "vgg-instruments-single": "IoU@0.3",
+        "vgg-instruments-multi": "CIoU@0.1",
+        "vggsound-single": "IoU@0.5",
+        "vggsound-duet": "CIoU@0.3",
+    }
+)
+"""Which success rate the paper gives for which of its benchmarks (Sec. 4.1)."""
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of a name.
+
+    Args:
+        name: One of `PROTOCOLS`.
+
+    Returns:
+        The protocol.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if name not in PROTOCOLS:
+        raise UsageError(
+            f"There is no protocol '{name}'.", f"Choose one of {', '.join(PROTOCOLS)}."
+        )
+    return PROTOCOLS[name]
+
+
+class ProtocolMetric(PairMetric):
+    """All numbers of a protocol in one go.
+
+    Args:
+        protocol: The protocol.
+        several_sources: Whether clips have several sources: which of its numbers are meant. CAP
+            needs ``labels``, IIoU needs ``frames``.
+        stretch: Whether maps are raw; False for the trivial maps, which are scored as they are.
+        kwargs: Arguments of `torchmetrics.Metric`.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        several_sources: bool = False,
+        stretch: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.measures = protocol.measures
+        self.keeps_silent = protocol.keeps_silent
+        super().__init__(stretch, **kwargs)
+        self.protocol = protocol
+        self.names = protocol.multiple if several_sources else protocol.single
+        self.needs = tuple(sorted({_NEEDS[name] for name in self.names if name in _NEEDS}))
+
+    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
+        """What the protocol measures of each pair."""
+        cut = cut_maps(maps, targets, self.protocol.cut, self.protocol.level)
+        columns = {"ciou": mask_ciou(cut, targets)}
+        if "iou" in self.measures:
+            columns["iou"] = iou(maps, targets, 0.5, _RELEASED_SMOOTHING)
+        if "ap" in self.measures:
+            columns["ap"] = average_precision(maps, occupied(targets))
+        if "confidence" in self.measures:
+            columns["confidence"] = confidence(maps)
+        return columns
+
+    def summarise(self, columns: Columns) -> dict[str, Tensor]:
+        """The numbers of the protocol by their names, each a float64 scalar in [0, 1]."""
+        return {name: _number(name, columns) for name in self.names}
+
+
+def _sounding(columns: Columns) -> Tensor:
+    return columns["ciou"][columns["sounding"]]
+
+
+def _worst(columns: Columns) -> Tensor:
+    return group_minimum(columns["ciou"], columns["frames"])
+
+
+_NEEDS = {"CAP": "labels", "IIoU@0.5": "frames", "IAUC": "frames"}
+
+_NUMBERS: dict[str, Callable[[Columns], Tensor]] = {
+    "AP": lambda columns: columns["ap"].mean(),
+    "CAP": lambda columns: class_average(columns["ap"], columns["labels"]),
+    "AUC": lambda columns: success_auc(_sounding(columns)),
+    "IAUC": lambda columns: success_auc(_worst(columns)),
+    "mean cIoU": lambda columns: columns["ciou"].mean(),
+    "mean IoU": lambda columns: columns["iou"].mean(),
+    "LocAcc": lambda columns: exact(_sounding(columns) > 0.5).mean(),
+    "confident AP": lambda columns: negatives_average_precision(
+        columns["confidence"], columns["ciou"], columns["sounding"]
+    ),
+    "max-F1": lambda columns: negatives_max_f1(
+        columns["confidence"], columns["ciou"], columns["sounding"]
+    ),
+}
+
+
+def _number(name: str, columns: Columns) -> Tensor:
+    if name in _NUMBERS:
+        return _NUMBERS[name](columns)
+    kind, threshold = name.split("@")
+    values = _worst(columns) if kind == "IIoU" else columns["ciou"]
+    return success_rate(values, float(threshold))

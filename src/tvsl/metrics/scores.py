@@ -1,0 +1,78 @@
+"""The numbers of an evaluation with all that is needed to tell what they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from tvsl.errors import UsageError
+from tvsl.metrics.protocols import find_protocol
+
+LabelSource = Literal["given", "detected", "none"]
+"""Whether labels were given to the model, detected by it, or not used (class-agnostic)."""
+
+
+def hash_ids(ids: Iterable[str]) -> str:
+    """The SHA-256 of a set of item names: what was evaluated, in whatever order.
+
+    Args:
+        ids: Names of the items, without line breaks.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return hashlib.sha256("\n".join(sorted(set(ids))).encode("utf-8")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The numbers of one evaluation.
+
+    Attributes:
+        protocol: The name of the protocol.
+        label_source: Whether labels were given, detected or not used.
+        values: The protocol's numbers, each in [0, 1].
+        found: How many of the listed items were there and readable.
+        listed: How many items the benchmark lists.
+        left_out: How many pairs were left out, because their target is empty.
+        ids_hash: `hash_ids` of the items found.
+
+    Raises:
+        UsageError: The protocol or label source is unknown, or more was found than is listed.
+    """
+
+    protocol: str
+    label_source: LabelSource
+    values: Mapping[str, float]
+    found: int
+    listed: int
+    left_out: int
+    ids_hash: str
+
+    def __post_init__(self) -> None:
+        find_protocol(self.protocol)
+        if self.label_source not in get_args(LabelSource):
+            raise UsageError(
+                f"There is no label source '{self.label_source}'.",
+                f"Choose one of {', '.join(get_args(LabelSource))}.",
+            )
+        if not 0 <= self.found <= self.listed or self.left_out < 0:
+            raise UsageError(
+                f"{self.found} of {self.listed} items and {self.left_out} left out cannot be.",
+                "Count each listed item once.",
+            )
+        object.__setattr__(self, "values", dict(self.values))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        return {
+            "protocol": self.protocol,
+            "label_source": self.label_source,
+            "values": dict(self.values),
+            "found": self.found,
+            "listed": self.listed,
+            "left_out": self.left_out,
+            "ids_hash": self.ids_hash,
+        }

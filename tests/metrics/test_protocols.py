@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.metrics.inputs import boxes, coarse_maps
+from tvsl.errors import ShapeError, UsageError
+from tvsl.metrics import (
+    PAPER,
+    PAPER_THRESHOLDS,
+    PROTOCOLS,
+    ProtocolMetric,
+    find_protocol,
+    trivial_maps,
+)
+
+BOTH = [(name, several) for name in PROTOCOLS for several in (False, True)]
+
+
+def scores(
+    name: str, several: bool, maps: torch.Tensor, targets: torch.Tensor, stretch: bool = True
+) -> dict[str, float]:
+    metric = ProtocolMetric(PROTOCOLS[name], several, stretch=stretch)
+    numbers = torch.arange(len(maps))
+    metric.update(maps, targets, labels=numbers % 3, frames=numbers // 2, ids=numbers)
+    return {number: value.item() for number, value in metric.compute().items()}
+
+
+def test_the_protocols_are_those_of_the_design() -> None:
+    assert list(PROTOCOLS) == ["paper", "median", "adaptive", "fixed", "negatives"]
+    assert all(protocol.name == name for name, protocol in PROTOCOLS.items())
+
+
+def test_protocols_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PAPER.level = 0.3  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        PROTOCOLS["paper"] = PAPER  # type: ignore[index]
+
+
+def test_the_paper_s_thresholds_are_among_its_numbers() -> None:
+    assert set(PAPER_THRESHOLDS.values()) <= {*PAPER.single, *PAPER.multiple}
+
+
+def test_an_unknown_protocol_names_the_known_ones() -> None:
+    assert find_protocol("paper") is PAPER
+    with pytest.raises(UsageError, match="paper, median, adaptive, fixed, negatives"):
+        find_protocol("papr")
+
+
+@pytest.mark.parametrize(("name", "several"), BOTH)
+def test_names_are_in_the_order_of_the_protocol(name: str, several: bool) -> None:
+    found = scores(name, several, coarse_maps(8), boxes(8))
+    protocol = PROTOCOLS[name]
+    assert tuple(found) == (protocol.multiple if several else protocol.single)
+
+
+@pytest.mark.parametrize(("name", "several"), BOTH)
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_all_numbers_lie_within_bounds(name: str, several: bool, seed: int) -> None:
+    found = scores(name, several, coarse_maps(6, seed=seed), boxes(6, seed=seed))
+    assert all(-1e-12 <= value <= 1 + 1e-12 for value in found.values()), found
+
+
+@pytest.mark.parametrize(("name", "several"), BOTH)
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), power=st.integers(-3, 3), shift=st.integers(-4, 4))
+def test_offset_and_scale_of_the_maps_mean_nothing(
+    name: str, several: bool, seed: int, power: int, shift: int
+) -> None:
+    maps, targets = coarse_maps(4, seed=seed).round(decimals=2), boxes(4, seed=seed)
+    other = scores(name, several, 2.0**power * maps.double() + shift, targets)
+    assert other == pytest.approx(scores(name, several, maps.double(), targets), abs=1e-9)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("name", ["paper", "fixed"])
+def test_perfect_maps_score_1(name: str, several: bool) -> None:
+    targets = boxes(8)
+    found = scores(name, several, targets.float(), targets)
+    assert found == pytest.approx(dict.fromkeys(found, 1.0))
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("name", ["median", "adaptive"])
+def test_rules_that_fix_the_area_cannot_reach_1_with_a_flat_map(name: str, several: bool) -> None:
+    """The median takes half of the frame; the published area cut loses a pixel, or all ties."""
+    targets = torch.zeros(8, 32, 64, dtype=torch.bool)
+    targets[:, :, :32] = True  # half of the frame
+    ramp = torch.arange(64.0).flip(0).expand(8, 32, 64) + torch.rand(32, 64)
+    found = scores(name, several, ramp, targets)
+    assert found == pytest.approx(dict.fromkeys(found, 1.0), abs=0.051)
+    worst = scores(name, several, -ramp, targets)
+    assert worst == pytest.approx(dict.fromkeys(found, 0.0), abs=0.051)
+
+
+def test_the_whole_frame_is_scored_as_it_is() -> None:
+    targets = boxes(6)
+    share = targets.flatten(1).double().mean(dim=1).numpy()
+    maps = trivial_maps((32, 64), range(6))["whole frame"]
+    for name in ("paper", "median", "fixed"):
+        found = scores(name, False, maps, targets, stretch=False)
+        if "AP" in found:
+            assert found["AP"] == pytest.approx(share.mean())
+        if "mean cIoU" in found:
+            assert found["mean cIoU"] == pytest.approx(share.mean())
+        if name != "fixed":
+            success = "IoU@0.3" if name == "paper" else "cIoU@0.3"
+            assert found[success] == pytest.approx(np.mean(share >= 0.3))
+
+
+def test_empty_targets_are_left_out_but_with_negatives() -> None:
+    maps, targets = coarse_maps(8), boxes(8)
+    targets[2:4] = False
+    for name in PROTOCOLS:
+        metric = ProtocolMetric(PROTOCOLS[name])
+        metric.update(maps, targets, ids=torch.arange(8))
+        columns = metric.pairs()
+        assert (~columns["sounding"]).nonzero()[:, 0].tolist() == [2, 3]
+        kept = torch.arange(8)[columns["sounding"]]
+        if name != "negatives":
+            without = ProtocolMetric(PROTOCOLS[name])
+            without.update(maps[kept], targets[kept])
+            assert metric.compute() == without.compute()
+
+
+def test_labels_and_frames_are_asked_for_where_they_are_needed() -> None:
+    maps, targets = coarse_maps(2), boxes(2)
+    numbers = torch.arange(2)
+    ProtocolMetric(PAPER).update(maps, targets)
+    with pytest.raises(ShapeError, match="needs labels"):
+        ProtocolMetric(PAPER, several_sources=True).update(maps, targets, frames=numbers)
+    metric = ProtocolMetric(PROTOCOLS["adaptive"], several_sources=True)
+    with pytest.raises(ShapeError, match="needs frames"):
+        metric.update(maps, targets, labels=numbers)
+
+
+def test_it_can_be_copied() -> None:
+    metric = ProtocolMetric(PAPER)
+    metric.update(coarse_maps(3), boxes(3))
+    again = pickle.loads(pickle.dumps(metric))  # noqa: S301
+    assert again.compute() == copy.deepcopy(metric).compute() == metric.compute()
