@@ -1,19 +1,26 @@
-# Two commands do all: `make localize VIDEO=clip.mp4 LABELS="dog barking,train"` and `make test`.
+# Three commands do all: `make demo`, `make localize VIDEO=clip.mp4 LABELS="dog barking,train"` and
+# `make test`.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MODEL ?= audioclip
 OUT ?= out
+DEMO ?= tvsl-demo
+SEED ?= 0
+MINI := build/mini/seed-$(SEED)
 
-.PHONY: help install dev localize test test-slow check format benchmark clean
+.PHONY: help demo install dev localize test test-slow check format benchmark mini mini-card clean
 
 help:
+	@echo 'make demo         set up and localize made-up scenes; a page to look at in $(DEMO)/'
 	@echo 'make localize VIDEO=clip.mp4 LABELS="dog barking,train"   set up and localize; results in $(OUT)/'
 	@echo 'make test         set up and run the tests'
 	@echo 'make test-slow    the tests that need minutes'
 	@echo 'make check        ruff and mypy'
-	@echo 'make benchmark    how fast the encoders are on this machine'
+	@echo 'make benchmark    how fast encoders and synthetic world are on this machine'
+	@echo 'make mini         rebuild the mini model from nothing: $(MINI)/bundle (35 to 45 minutes)'
+	@echo 'make mini-card    measure it on the test split and write its model card'
 	@echo 'make clean        remove the environment'
 
 # constraints.txt makes pip take the CPU build of torch where one is at hand.
@@ -30,6 +37,9 @@ $(VENV)/.developing: $(VENV)/.installed
 install: $(VENV)/.installed
 
 dev: $(VENV)/.developing
+
+demo: install
+	$(BIN)/tvsl demo --seed "$(SEED)" --output "$(DEMO)" --force
 
 localize: install
 	@test -n "$(VIDEO)" || { echo 'Which video? make localize VIDEO=clip.mp4 LABELS="dog barking,train"'; exit 2; }
@@ -52,6 +62,32 @@ format: dev
 
 benchmark: dev
 	$(BIN)/python benchmarks/encoders.py
+	$(BIN)/python benchmarks/synthetic.py
+
+# Made in steps, each of which is skipped where it is done; one that was interrupted goes on.
+mini: $(MINI)/bundle/head/config.json
+
+mini-card: $(MINI)/ez-vsl/head/config.json mini
+	$(BIN)/python benchmarks/mini_model.py $(MINI)/bundle --ez-vsl $(MINI)/ez-vsl/head --output $(MINI)/results.json --card $(MINI)/bundle/README.md
+
+$(MINI)/pretraining/model/config.json: | install
+	$(BIN)/tvsl pretrain --output $(MINI)/pretraining --seed $(SEED) \
+		$(if $(wildcard $(MINI)/pretraining/checkpoints/last.ckpt),--resume)
+
+$(MINI)/training/head/config.json: $(MINI)/pretraining/model/config.json
+	$(BIN)/tvsl train --data synthetic --method tvsl --model $(MINI)/pretraining/model \
+		--flip-average turn --seed $(SEED) --output $(MINI)/training --tokens $(MINI)/tokens \
+		$(if $(wildcard $(MINI)/training/checkpoints/last.ckpt),--resume)
+
+$(MINI)/ez-vsl/head/config.json: $(MINI)/pretraining/model/config.json
+	$(BIN)/tvsl train --data synthetic --method ez-vsl --model $(MINI)/pretraining/model \
+		--flip-average turn --seed $(SEED) --output $(MINI)/ez-vsl --tokens $(MINI)/tokens \
+		$(if $(wildcard $(MINI)/ez-vsl/checkpoints/last.ckpt),--resume)
+
+$(MINI)/bundle/head/config.json: $(MINI)/training/head/config.json
+	rm -rf $(MINI)/bundle
+	cp -r $(MINI)/pretraining/model $(MINI)/bundle
+	cp -r $(MINI)/training/head $(MINI)/bundle/head
 
 clean:
 	rm -rf $(VENV)

@@ -609,3 +609,50 @@ def test_results_come_one_by_one(quick: Localizer, video: Path) -> None:
     assert next(series).time == 0
     assert next(series).time == pytest.approx(0.1)
     series.close()  # type: ignore[attr-defined]
+
+
+# Pictures side by side
+
+
+def test_panels_are_encoded_apart(localizer: Localizer) -> None:
+    sound, pictures = (tone(), RATE), [scene(224, 224, seed) for seed in (1, 2)]
+    both = localizer.encode(np.concatenate(pictures, axis=1), sound, panels=2)
+    assert both.size == (224, 448)
+    assert (both.tokens.grid, both.tokens.panels) == ((7, 14), 2)
+    cells = both.tokens.visual.unflatten(1, (7, 14))
+    for place, picture in enumerate(pictures):
+        alone = localizer.encode(picture, sound).tokens.visual.unflatten(1, (7, 7))
+        part = cells[:, :, 7 * place : 7 * (place + 1)]
+        torch.testing.assert_close(part, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_one_wide_picture_is_something_else(localizer: Localizer) -> None:
+    wide, sound = scene(224, 448), (tone(), RATE)
+    one = localizer.localize(wide, sound, LABELS)
+    two = localizer.localize(wide, sound, LABELS, panels=2)
+    assert grids(one).shape == grids(two).shape == (3, 7, 14)
+    across = np.abs(grids(one) - grids(two)).max(axis=(0, 1))
+    assert 6 <= across.argmax() <= 7  # a seam is convolved where one picture is seen
+    assert across.max() > 1e-5
+    assert_well_formed(two, (224, 448))
+
+
+def test_a_video_of_panels(quick: Localizer, video: Path) -> None:
+    moments = list(quick.localize_video(video, LABELS, every=2.0, panels=2))
+    (alone,) = quick.localize_video(video, LABELS, at=0.0, panels=2)
+    assert_same(moments[0], alone)
+    assert {moment.size for moment in moments} == {alone.size}
+
+
+@pytest.mark.parametrize("panels", [0, -1, 3])
+def test_panels_that_do_not_fit_are_refused(
+    panels: int, quick: Localizer, video: Path, tmp_path: Path
+) -> None:
+    sound, path = (tone(), RATE), write_picture(tmp_path / "photo.png")
+    with pytest.raises(UsageError, match=rf"photo\.png.* 80 pixels wide .* {panels} equal panels"):
+        quick.localize(path, sound, panels=panels)
+    with pytest.raises(UsageError, match=f"{panels} equal panels"):
+        quick.encode(scene(), sound, panels)
+    for options in ({}, {"at": 1.0}):
+        with pytest.raises(UsageError, match=rf"{video.name}.* {panels} equal panels"):
+            next(quick.localize_video(video, LABELS, panels=panels, **options))

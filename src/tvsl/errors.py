@@ -43,6 +43,10 @@ class WeightsError(TvslError):
     """A checkpoint that is missing, damaged, unsafe or of another model."""
 
 
+class StoreError(TvslError):
+    """Tokens that were kept for something else, or that are incomplete or damaged."""
+
+
 class MediaError(TvslError):
     """A picture, sound or video that cannot be used."""
 

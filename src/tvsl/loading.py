@@ -68,24 +68,53 @@ def load(
     folder = model_folder(name_or_path)
     source = _stored_head(folder, head, preset) or _untrained(preset)
     config = source.config if isinstance(source, StoredHead) else source
+    encoder = load_encoder(name_or_path, config, device, precision, flip_average, progress)
+    if isinstance(source, StoredHead):
+        method = source.build(encoder)
+        kind = f"{method.name} ({'trained' if head is None else source.folder.resolve().name})"
+    else:
+        method = build(source, encoder.config.embedding, text_encoder=encoder.model)
+        own = f"{method.name} (own switches)"
+        kind = own if isinstance(preset, MethodConfig) else preset or DEFAULT_PRESET
+    place = Path(name_or_path) if folder is None else folder.resolve()
+    return Loaded(encoder, method, f"{place.name}/{kind}")
+
+
+def load_encoder(
+    name_or_path: str | Path,
+    config: MethodConfig,
+    device: str = "auto",
+    precision: PrecisionChoice = "float32",
+    flip_average: FlipAverage | None = None,
+    progress: Progress | None = None,
+) -> AudioCLIPEncoder:
+    """Load an encoder as a head wants it.
+
+    Args:
+        name_or_path: The encoder.
+        config: The head's.
+        device: ``auto``, or a device of torch.
+        precision: Arithmetic of the convolutions.
+        flip_average: As the head's config says when None.
+        progress: Called with bytes so far and in all while weights are fetched.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        WeightsError: It cannot be had or used.
+        VocabularyError: The vocabulary file is missing.
+        UsageError: No such device.
+    """
     target = choose_device(device)
     model = load_audioclip(name_or_path, config.waveform_scale, progress)
     model.require_tokenizer()  # else the lack of it would show only after all other work
-    encoder = AudioCLIPEncoder(
+    return AudioCLIPEncoder(
         model,
         choose_precision(precision, target),
         config.image_tokens,
         config.flip_average if flip_average is None else flip_average,
     ).to(target)
-    if isinstance(source, StoredHead):
-        method = source.build(encoder)
-        kind = f"{method.name} ({'trained' if head is None else source.folder.resolve().name})"
-    else:
-        method = build(source, model.config.embedding, text_encoder=model)
-        own = f"{method.name} (own switches)"
-        kind = own if isinstance(preset, MethodConfig) else preset or DEFAULT_PRESET
-    place = Path(name_or_path) if folder is None else folder.resolve()
-    return Loaded(encoder, method, f"{place.name}/{kind}")
 
 
 def _stored_head(

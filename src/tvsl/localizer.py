@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,46 +10,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvsl.audioclip.encoder import AudioCLIPEncoder, FlipAverage
-from tvsl.audioclip.weights import load_audioclip
-from tvsl.devices import PrecisionChoice, choose_device, choose_precision
+from tvsl.answering import answer, outcome
+from tvsl.audioclip.config import FlipAverage
+from tvsl.devices import PrecisionChoice
+from tvsl.encoded import Encoded
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
-from tvsl.localization import LabelSource, Localization, SoundSource
+from tvsl.loading import load
+from tvsl.localization import Localization
 from tvsl.media.audio import AudioSource, Waveform, is_silent, require_sound, sound_window
 from tvsl.media.image import ImageSource, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.middle import sound_middle
+from tvsl.media.panels import cut_panels
 from tvsl.media.video import VideoFrame, iterate_frames, read_frame
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, build
-from tvsl.methods.tvsl import preset as find_preset
-from tvsl.methods.tvsl.detection import select
+from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
 from tvsl.request import Request
-from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.tokens import Vocabulary
 from tvsl.vocabularies import everyday_sounds
 
 Fit = Literal["aspect", "square"]
 
 DEFAULT_WINDOW = 5.0
 DEFAULT_STEP = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """A picture and its sound, encoded once.
-
-    Attributes:
-        tokens: Their tokens, B = 1.
-        size: Height and width of the picture in pixels.
-        time: Where in its video the picture stands, in seconds, or None.
-        time_range: Start and end in seconds of the sound that was heard.
-    """
-
-    tokens: Tokens
-    size: tuple[int, int]
-    time: float | None
-    time_range: tuple[float, float]
 
 
 class Localizer:
@@ -61,11 +44,9 @@ class Localizer:
         method: A head for it.
         name: What results call the two.
         fit: ``aspect`` keeps a picture's shape in whole cells; ``square`` squeezes it into the
-            encoder's training size, as the benchmarks do.
+            encoder's training size, as the benchmarks do; as the head's config says when None.
         window: Longest stretch of sound that is heard at once, in seconds; of a longer sound the
             middle is taken, and the result's time range says which.
-        detection_threshold: Score from which a class counts as detected; None for classes that
-            stand out of the vocabulary.
         limits: What untrusted files may ask for.
     """
 
@@ -74,9 +55,8 @@ class Localizer:
         encoder: Encoder,
         method: Method,
         name: str,
-        fit: Fit = "aspect",
+        fit: Fit | None = None,
         window: float = DEFAULT_WINDOW,
-        detection_threshold: float | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
     ) -> None:
         if not 0.1 <= window <= 60:
@@ -84,9 +64,8 @@ class Localizer:
         self.encoder = encoder
         self.method = method.to(encoder.device).eval()
         self.name = name
-        self.fit = fit
+        self.fit: Fit = fit or ("square" if method.config.square_pictures else "aspect")
         self.window = window
-        self.detection_threshold = detection_threshold
         self.limits = limits
         self._vocabularies: dict[tuple[str, ...], Vocabulary] = {}
 
@@ -95,23 +74,25 @@ class Localizer:
         cls,
         name_or_path: str | Path = "audioclip",
         *,
-        preset: str | TVSLConfig | ReleasedConfig = "tvsl",
+        head: str | Path | None = None,
+        preset: str | TVSLConfig | ReleasedConfig | None = None,
         device: str = "auto",
         precision: PrecisionChoice = "float32",
-        flip_average: FlipAverage = "none",
+        flip_average: FlipAverage | None = None,
         window: float = DEFAULT_WINDOW,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Localizer:
         """Load a model.
 
         Args:
-            name_or_path: ``audioclip`` or ``audioclip-partial`` (fetched where absent), or the
-                path of a checkpoint.
-            preset: Preset of the untrained T-VSL head, ``tvsl`` localizes zero-shot; or a config
-                of one's own.
+            name_or_path: ``mini``, which comes with the package; ``audioclip`` or
+                ``audioclip-partial`` (fetched where absent); or the path of a checkpoint: a file,
+                or a folder, which may hold a trained head in its folder ``head``.
+            head: Folder of another trained head; the model's own when None, if it has one.
+            preset: Else an untrained T-VSL head; the zero-shot preset ``tvsl`` when None.
             device: ``auto``, or a device of torch.
             precision: Arithmetic of the convolutions; ``auto`` takes bfloat16 where it pays.
-            flip_average: Average with the tokens of the flipped picture.
+            flip_average: Average with the flipped picture's tokens; the head's choice when None.
             window: Longest stretch of sound that is heard at once, in seconds.
             progress: Called with bytes so far and in all while weights are fetched.
 
@@ -119,33 +100,21 @@ class Localizer:
             The localizer.
 
         Raises:
-            WeightsError: The checkpoint cannot be had or used.
+            WeightsError: The checkpoint or the head cannot be had or used.
             VocabularyError: The vocabulary file is missing.
-            UsageError: No such preset or device.
+            UsageError: No such preset or device, or a preset together with a head.
         """
-        config = find_preset(preset) if isinstance(preset, str) else preset
-        target = choose_device(device)
-        model = load_audioclip(name_or_path, config.waveform_scale, progress)
-        model.require_tokenizer()  # else the lack of it would show only after all other work
-        arithmetic = choose_precision(precision, target)
-        encoder = AudioCLIPEncoder(model, arithmetic, config.image_tokens, flip_average)
-        method = build(config, model.config.embedding, text_encoder=model)
-        head = preset if isinstance(preset, str) else "tvsl (own switches)"
-        return cls(
-            encoder.to(target),
-            method,
-            name=f"{Path(name_or_path).name}/{head}",
-            fit="square" if config.square_pictures else "aspect",
-            window=window,
-            detection_threshold=config.detection_threshold,
-        )
+        model = load(name_or_path, head, preset, device, precision, flip_average, progress)
+        return cls(model.encoder, model.method, model.name, window=window)
 
-    def encode(self, image: ImageSource, audio: AudioSource) -> Encoded:
+    def encode(self, image: ImageSource, audio: AudioSource, panels: int = 1) -> Encoded:
         """Encode a picture and its sound.
 
         Args:
             image: Path, PIL picture, or RGB array (H, W, 3) uint8.
             audio: Path, ``Waveform``, or (samples, rate) with samples (S,) or (S, channels).
+            panels: How many frames stand side by side in the picture, as in the benchmarks'
+                mixtures: it is cut into as many equal parts, each encoded by itself.
 
         Returns:
             What ``localize_encoded`` takes.
@@ -153,12 +122,14 @@ class Localizer:
         Raises:
             MediaError: A file cannot be used, or the sound is silent.
             ShapeError: An array of another shape or type.
+            UsageError: The panels do not divide the picture's width.
         """
-        picture = load_image(image, self.limits)
+        where = image if isinstance(image, str | Path) else None
+        pictures = cut_panels(load_image(image, self.limits), panels, where)
         rate = self.encoder.sample_rate
         waveform = sound_middle(audio, self.window, rate, self.limits)
         path = audio if isinstance(audio, str | Path) else None
-        return self._encode(picture, require_sound(waveform, path), None)
+        return self._encode(pictures, require_sound(waveform, path), None)
 
     def localize(
         self,
@@ -167,6 +138,7 @@ class Localizer:
         labels: Sequence[str] | None = None,
         vocabulary: Sequence[str] | None = None,
         sources: int | None = None,
+        panels: int = 1,
     ) -> Localization:
         """Localize the sound sources of a picture.
 
@@ -174,8 +146,9 @@ class Localizer:
             image: Path, PIL picture, or RGB array (H, W, 3) uint8.
             audio: Path, ``Waveform``, or (samples, rate) with samples (S,) or (S, channels).
             labels: The classes that sound, when they are known: one map for each.
-            vocabulary: Else the classes among which to detect; everyday sounds when None.
+            vocabulary: Else the classes among which to detect; the model's own when None.
             sources: Else how many to detect; as many as are found when None.
+            panels: As for ``encode``.
 
         Returns:
             The sources with their maps.
@@ -183,11 +156,12 @@ class Localizer:
         Raises:
             MediaError: A file cannot be used, or the sound is silent.
             ShapeError: An array of another shape or type.
-            VocabularyError: A name is empty, occurs twice or is too long.
-            UsageError: Labels together with a vocabulary or a number of sources.
+            VocabularyError: A name occurs twice, or the model cannot express it.
+            UsageError: Labels together with a vocabulary or a number of sources, or panels that
+                do not divide the picture's width.
         """
-        request = Request(labels, vocabulary, sources)
-        return self._answer(self.encode(image, audio), request)
+        request = self._request(labels, vocabulary, sources)
+        return self._answer(self.encode(image, audio, panels), request)
 
     def localize_encoded(
         self,
@@ -211,7 +185,7 @@ class Localizer:
             VocabularyError: As for ``localize``.
             UsageError: As for ``localize``, or a method that cannot detect.
         """
-        return self._answer(encoded, Request(labels, vocabulary, sources))
+        return self._answer(encoded, self._request(labels, vocabulary, sources))
 
     def localize_video(
         self,
@@ -222,6 +196,7 @@ class Localizer:
         *,
         at: float | None = None,
         every: float | None = None,
+        panels: int = 1,
     ) -> Iterator[Localization]:
         """Localize the sound sources of a video, moment by moment, in bounded memory.
 
@@ -234,6 +209,7 @@ class Localizer:
             sources: As for ``localize``.
             at: One moment in seconds, in place of a series.
             every: Seconds from moment to moment; 1 when None.
+            panels: As for ``encode``.
 
         Returns:
             An iterator over the moments; one without sources where the sound is silent. Broken
@@ -241,81 +217,71 @@ class Localizer:
 
         Raises:
             MediaError: The file cannot be used; with ``at``, also where its sound is silent.
-            VocabularyError: A name is empty, occurs twice or is too long.
+            VocabularyError: As for ``localize``.
             UsageError: Arguments that contradict each other.
         """
-        request = Request(labels, vocabulary, sources)
+        request = self._request(labels, vocabulary, sources)
         if at is not None and every is not None:
             raise UsageError("`at` and `every` exclude each other.", "Give one of them.")
         if at is not None:
-            return self._moment(path, request, at)
-        step = DEFAULT_STEP if every is None else every
-        return self._moments(path, request, iterate_frames(path, step, limits=self.limits))
+            return self._moment(path, request, at, panels)
+        frames = iterate_frames(path, DEFAULT_STEP if every is None else every, limits=self.limits)
+        return self._moments(path, request, frames, panels)
 
-    def _moment(self, path: str | Path, request: Request, at: float) -> Iterator[Localization]:
+    def _request(
+        self,
+        labels: Sequence[str] | None,
+        vocabulary: Sequence[str] | None,
+        sources: int | None,
+    ) -> Request:
+        """A request whose names the model can express, so that no work is done in vain."""
+        request = Request(labels, vocabulary, sources)
+        if request.names is not None:
+            self._vocabulary(request.names)
+        return request
+
+    def _moment(
+        self, path: str | Path, request: Request, at: float, panels: int
+    ) -> Iterator[Localization]:
         frame = read_frame(path, at, self.limits)
+        pictures = cut_panels(frame.image, panels, path)
         waveform = require_sound(self._sound_at(path, frame), path)
-        yield self._answer(self._encode(frame.image, waveform, frame.time), request)
+        yield self._answer(self._encode(pictures, waveform, frame.time), request)
 
     def _moments(
-        self, path: str | Path, request: Request, frames: Iterator[VideoFrame]
+        self, path: str | Path, request: Request, frames: Iterator[VideoFrame], panels: int
     ) -> Iterator[Localization]:
         for frame in frames:
+            pictures = cut_panels(frame.image, panels, path)
             waveform = self._sound_at(path, frame)
             if is_silent(waveform):
                 size = (frame.image.shape[0], frame.image.shape[1])
-                yield self._result((), request, size, frame.time)
+                yield outcome((), request, self.name, size, frame.time)
             else:
-                yield self._answer(self._encode(frame.image, waveform, frame.time), request)
+                yield self._answer(self._encode(pictures, waveform, frame.time), request)
 
-    @torch.inference_mode()
     def _answer(self, encoded: Encoded, request: Request) -> Localization:
         classes = self._vocabulary(request.names)
-        scores = self.method.detect(encoded.tokens, classes)
-        if request.labels is not None:
-            queries = Queries.from_lists([range(len(classes))]).to(self.encoder.device)
-        elif scores is None:
-            raise UsageError("This method cannot detect classes.", "Give labels.")
-        else:
-            queries = select(scores, request.sources, self.detection_threshold)
-        maps = self.method.maps(encoded.tokens, queries, classes) * self.method.polarity
-        found = tuple(
-            SoundSource(
-                label=classes.names[label],
-                score=0.0 if scores is None else float(scores[0, label]),
-                grid=grid,
-                size=encoded.size,
-                time_range=encoded.time_range,
-            )
-            for label, grid in zip(queries.label.tolist(), maps.float().cpu().numpy(), strict=True)
-        )
-        return self._result(found, request, encoded.size, encoded.time)
-
-    def _result(
-        self,
-        sources: tuple[SoundSource, ...],
-        request: Request,
-        size: tuple[int, int],
-        time: float | None,
-    ) -> Localization:
-        label_source: LabelSource = "detected" if request.labels is None else "given"
-        return Localization(sources, label_source, self.name, size, time)
+        return answer(self.method, encoded, request, classes, self.name)
 
     def _sound_at(self, path: str | Path, frame: VideoFrame) -> Waveform:
         rate = self.encoder.sample_rate
         return sound_window(path, frame.time, self.window, rate, self.limits)
 
     def _encode(
-        self, picture: NDArray[np.uint8], waveform: Waveform, time: float | None
+        self, pictures: Sequence[NDArray[np.uint8]], waveform: Waveform, time: float | None
     ) -> Encoded:
-        size = (picture.shape[0], picture.shape[1])
-        frames = self.encoder.prepare(picture, square=self.fit == "square")[None]
-        tokens = self.encoder.encode(frames, torch.from_numpy(waveform.samples)[None])
+        """Encode what ``cut_panels`` gave, and its sound."""
+        height, width = pictures[0].shape[:2]
+        square = self.fit == "square"
+        frames = torch.stack([self.encoder.prepare(picture, square) for picture in pictures])
+        tokens = self.encoder.encode(frames[None], torch.from_numpy(waveform.samples)[None])
         end = waveform.start + waveform.duration
+        size = (height, width * len(pictures))
         return Encoded(tokens, size, time, (waveform.start, end))
 
     def _vocabulary(self, names: Sequence[str] | None) -> Vocabulary:
-        key = everyday_sounds() if names is None else tuple(names)
+        key = tuple(names or self.encoder.classes or everyday_sounds())
         if key not in self._vocabularies:
             self._vocabularies[key] = self.encoder.vocabulary(key)
         return self._vocabularies[key]

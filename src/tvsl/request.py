@@ -15,7 +15,7 @@ class Request:
 
     Attributes:
         labels: The classes that sound, when they are known: one map for each.
-        vocabulary: Else the classes among which to detect; everyday sounds when None.
+        vocabulary: Else the classes among which to detect; the model's own when None.
         sources: Else how many to detect; as many as are found when None.
 
     Raises:
@@ -43,5 +43,5 @@ class Request:
 
     @property
     def names(self) -> Sequence[str] | None:
-        """The classes to ask for; None for everyday sounds."""
+        """The classes to ask for; None for the model's own."""
         return self.vocabulary if self.labels is None else self.labels

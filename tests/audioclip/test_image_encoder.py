@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from tvsl.audioclip.image_encoder import AttentionPool
@@ -39,6 +41,50 @@ def test_pooling_asks_with_the_mean() -> None:
     keys = torch.cat([cells.mean(0, keepdim=True), cells]) + made.positional_embedding
     expected = naive_attention(made, keys[:1], keys)
     torch.testing.assert_close(made(features), expected)
+
+
+@given(
+    batch=st.integers(1, 3),
+    grid=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    heads=st.sampled_from([1, 2, 4, 8]),
+    spread=st.sampled_from([0.1, 1.0, 30.0]),
+    seed=st.integers(0, 1_000),
+)
+@settings(max_examples=40, deadline=None)
+def test_pooling_is_multi_head_attention_of_torch(
+    batch: int, grid: tuple[int, int], heads: int, spread: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    made = AttentionPool(side=3, channels=8, heads=heads, embedding=6).double()
+    features = (spread * torch.randn(batch, 8, *grid, dtype=torch.float64)).requires_grad_()
+    cells = features.flatten(2).permute(2, 0, 1)
+    cells = torch.cat([cells.mean(dim=0, keepdim=True), cells]) + made._positions(*grid)[:, None]
+    expected, _ = F.multi_head_attention_forward(
+        query=cells[:1],
+        key=cells,
+        value=cells,
+        embed_dim_to_check=8,
+        num_heads=heads,
+        in_proj_weight=None,
+        in_proj_bias=torch.cat([made.q_proj.bias, made.k_proj.bias, made.v_proj.bias]),
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0.0,
+        out_proj_weight=made.c_proj.weight,
+        out_proj_bias=made.c_proj.bias,
+        use_separate_proj_weight=True,
+        q_proj_weight=made.q_proj.weight,
+        k_proj_weight=made.k_proj.weight,
+        v_proj_weight=made.v_proj.weight,
+    )
+    found = made(features)
+    torch.testing.assert_close(found, expected[0])
+    weights = torch.randn(batch, 6, dtype=torch.float64)
+    ours = torch.autograd.grad((found * weights).sum(), [features, made.q_proj.weight])
+    torchs = torch.autograd.grad((expected[0] * weights).sum(), [features, made.q_proj.weight])
+    for one, other in zip(ours, torchs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 
 
 def test_cells_ask_for_themselves_and_the_mean_stays_among_the_keys() -> None:

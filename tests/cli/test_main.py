@@ -27,7 +27,7 @@ def test_help_is_quick() -> None:
         took.append(time.perf_counter() - start)
         assert ran.code == 0
     assert min(took) < 0.5
-    for command in ("localize", "weights", "doctor"):
+    for command in ("demo", "localize", "weights", "doctor"):
         assert command in ran.out
 
 
@@ -42,7 +42,9 @@ def test_help_goes_to_stdout(command: tuple[str, ...]) -> None:
     assert ran.err == ""
 
 
-@pytest.mark.parametrize("option", ["--audio", "--labels", "--at", "--every", "--force", "--json"])
+@pytest.mark.parametrize(
+    "option", ["--audio", "--labels", "--at", "--every", "--force", "--json", "--head"]
+)
 def test_help_of_localize_names_the_options(option: str) -> None:
     assert option in run("localize", "--help").out
 

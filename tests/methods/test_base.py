@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.methods.tvsl.inputs import ragged_labels, tokens, vocabulary
@@ -114,3 +120,68 @@ def test_tokens_of_no_clip_need_no_labels() -> None:
 
 
 FIELDS = ("visual", "audio", "image", "sound")
+
+
+def shown(maps: Tensor, **decided: object) -> Tensor:
+    return Flat(MethodConfig(**decided)).shown(maps)
+
+
+VALUES = arrays.arrays(np.float64, (3, 2, 4), elements=st.integers(-96, 96).map(lambda n: n / 32))
+EXPONENTS = st.sampled_from([0.5, 1.0, 1.7, 2.0, 3.0])
+
+
+@given(VALUES, st.sampled_from([1, -1]), st.booleans(), EXPONENTS)
+def test_maps_are_shown_as_decided(
+    values: NDArray[np.float64], polarity: int, clamp: bool, exponent: float
+) -> None:
+    found = shown(
+        torch.from_numpy(values), polarity=polarity, clamp_negative=clamp, exponent=exponent
+    ).numpy()
+    for given_map, found_map in zip(values, found, strict=True):
+        turned = [polarity * value for value in given_map.flat]
+        if clamp and max(turned) > 0:
+            turned = [max(value, 0.0) for value in turned]
+        expected = [math.copysign(abs(value) ** exponent, value) for value in turned]
+        np.testing.assert_allclose(found_map.flat, expected, rtol=1e-12, atol=1e-300)
+
+
+@given(VALUES, st.sampled_from([1, -1]), st.booleans(), EXPONENTS)
+def test_what_is_shown_keeps_the_order(
+    values: NDArray[np.float64], polarity: int, clamp: bool, exponent: float
+) -> None:
+    found = shown(
+        torch.from_numpy(values), polarity=polarity, clamp_negative=clamp, exponent=exponent
+    ).numpy()
+    for given_map, found_map in zip(values, found, strict=True):
+        order = np.argsort(polarity * given_map, axis=None)
+        assert (np.diff(found_map.flat[order]) >= -1e-12).all()
+        if polarity * given_map.flat[order[-1]] <= 0:  # nothing positive: nothing is cut away
+            assert len(np.unique(found_map)) == len(np.unique(abs(given_map) ** exponent))
+
+
+def test_maps_are_shown_each_by_itself() -> None:
+    maps = torch.tensor([[[-1.0, -4.0]], [[-1.0, 4.0]], [[0.0, -4.0]]])
+    found = shown(maps, clamp_negative=True, exponent=0.5)
+    assert found.tolist() == [[[-1.0, -2.0]], [[0.0, 2.0]], [[0.0, -2.0]]]
+
+
+def test_undecided_maps_are_shown_as_they_are() -> None:
+    maps = torch.randn(2, 3, 4)
+    assert torch.equal(shown(maps), maps)
+    assert torch.equal(shown(maps, polarity=-1), -maps)
+    assert shown(maps[:0], clamp_negative=True, exponent=2.0).shape == (0, 3, 4)
+    kept = maps.clone()
+    shown(maps, polarity=-1, clamp_negative=True, exponent=2.0)
+    assert torch.equal(maps, kept)
+
+
+def test_a_method_has_one_readout_and_one_detector_unless_it_says_more() -> None:
+    assert Flat().readouts() == Flat().detectors() == [{}]
+    assert Flat().parameter_groups(0.1) == [{"params": [], "lr": 0.1}]
+    head = TVSL(TVSLConfig(embedding=8))
+    for switches in (head.readouts(), head.detectors()):
+        assert len(switches) > 1
+        assert len({tuple(choice.items()) for choice in switches}) == len(switches)
+        for choice in switches:
+            head.decide(**choice)
+            assert vars(head.config).items() >= choice.items()

@@ -18,6 +18,7 @@ _PACKAGES = (
 def command() -> None:
     """Print versions, devices and caches, for oneself or a bug report."""
     from tvsl import __version__
+    from tvsl.audioclip.embedded import EMBEDDED, embedded_path, is_here
     from tvsl.audioclip.weights import PUBLIC_FILES
     from tvsl.paths import weights_folder
 
@@ -28,6 +29,8 @@ def command() -> None:
         typer.echo(f"{package:12} {_version(package)}")
     for name, value in _devices():
         typer.echo(f"{name:12} {value}")
+    for name in EMBEDDED:
+        typer.echo(f"{name:12} {embedded_path(name) if is_here(name) else 'missing'}")
     typer.echo(f"weights      {weights_folder()}")
     for entry in PUBLIC_FILES.values():
         state = f"{entry.path.stat().st_size} bytes" if entry.path.is_file() else "not here"

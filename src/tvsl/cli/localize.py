@@ -55,16 +55,27 @@ def command(
     every: Annotated[
         float | None, typer.Option(min=0.01, help="Seconds between moments of a video [1].")
     ] = None,
+    panels: Annotated[
+        int,
+        typer.Option(min=1, help="Pictures that stand side by side in each; encoded one by one."),
+    ] = 1,
     window: Annotated[
         float, typer.Option(min=0.1, max=60, help="Seconds of sound heard at once.")
     ] = 5.0,
     model: Annotated[
-        str, typer.Option(help="audioclip, audioclip-partial, or a checkpoint file.")
+        str,
+        typer.Option(help="mini, audioclip, audioclip-partial, or a checkpoint's file or folder."),
     ] = "audioclip",
-    preset: Annotated[str, typer.Option(help="tvsl, paper or released.")] = "tvsl",
+    head: Annotated[
+        Path | None, typer.Option(help="Folder of a trained head [the model's own].")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="An untrained head instead: tvsl, paper or released.")
+    ] = None,
     flip_average: Annotated[
-        FlipAverage, typer.Option(help="Average with the flipped picture; twice the time.")
-    ] = FlipAverage.none,
+        FlipAverage | None,
+        typer.Option(help="Average with the flipped picture; twice the time [as suits the head]."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Arithmetic; auto takes bfloat16 where it pays.")
@@ -85,12 +96,14 @@ def command(
 
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
     settings = {
+        "head": None if head is None else str(head),
         "preset": preset,
         "precision": precision.value,
-        "flip_average": flip_average.value,
+        "flip_average": None if flip_average is None else flip_average.value,
         "window": window,
     }
-    job = Job(Request(_split(labels), classes, sources), audio, at, every, force, settings)
+    request = Request(_split(labels), classes, sources)
+    job = Job(request, audio, at, every, force, settings, panels)
     targets = result_folders(inputs, output, force)
     run = _Run(as_json)
     checked = run.check(targets, job)
@@ -107,6 +120,7 @@ def _load(model: str, device: str, window: float, settings: dict[str, Any]) -> L
     with progress("Fetching weights", is_bytes=True) as fetched:
         return Localizer.from_pretrained(
             model,
+            head=settings["head"],
             preset=settings["preset"],
             device=device,
             precision=settings["precision"],

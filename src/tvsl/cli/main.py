@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tvsl import __version__
-from tvsl.cli import doctor, localize, weights
+from tvsl.cli import demo, doctor, localize, pretrain, synthetic, train, weights
 from tvsl.cli.failure import exit_code, report
 from tvsl.errors import TvslError
 
@@ -20,7 +20,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("demo")(demo.command)
 app.command("localize")(localize.command)
+app.command("pretrain")(pretrain.command)
+app.command("train")(train.command)
+app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.command)
 

@@ -47,6 +47,7 @@ class Job:
         every: Seconds from moment to moment, or None for the default.
         force: Whether earlier results may be replaced.
         settings: Options that shape the result, to be recorded with it.
+        panels: How many pictures stand side by side in each picture.
     """
 
     request: Request
@@ -55,6 +56,7 @@ class Job:
     every: float | None
     force: bool
     settings: dict[str, Any]
+    panels: int = 1
 
 
 def check_input(source: Path, job: Job) -> Sort:
@@ -134,8 +136,10 @@ def localize_input(
             "settings": {
                 **job.settings,
                 "precision": localizer.encoder.precision,
+                "flip_average": localizer.encoder.flip_average,
                 "at": job.at,
                 "every": _step(sort, job),
+                "panels": job.panels,
             },
             "label_source": moments[0].label_source,
             "files": sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file()),
@@ -163,9 +167,10 @@ def _picture(localizer: Localizer, source: Path, job: Job) -> list[Localization]
     if job.audio is None:
         raise UsageError("A picture needs a sound.", "Give it as --audio FILE.", source)
     request = job.request
-    return [
-        localizer.localize(source, job.audio, request.labels, request.vocabulary, request.sources)
-    ]
+    found = localizer.localize(
+        source, job.audio, request.labels, request.vocabulary, request.sources, job.panels
+    )
+    return [found]
 
 
 def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
@@ -180,6 +185,7 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
             request.sources,
             at=job.at,
             every=job.every,
+            panels=job.panels,
         ):
             moments.append(found)
             report(len(moments), max(expected, len(moments)))

@@ -1,4 +1,4 @@
-"""``tvsl weights``: the public weight files."""
+"""``tvsl weights``: the public weight files and the embedded models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ app = typer.Typer(help="List, fetch, verify and convert weight files.", no_args_
 
 @app.command("list")
 def list_files() -> None:
-    """List the public files, and which of them are here."""
+    """List the embedded models and the public files, and which of them are here."""
+    from tvsl.audioclip.embedded import EMBEDDED, embedded_path, is_here
     from tvsl.audioclip.weights import PUBLIC_FILES
     from tvsl.paths import weights_folder
 
@@ -25,6 +26,10 @@ def list_files() -> None:
         state = "here" if entry.path.is_file() else "not here"
         typer.echo(f"{entry.name:20}{entry.size / 1e6:8.1f} MB  {state:9} {entry.holds}")
         typer.echo(f"{'':20}{entry.url}\n{'':20}sha256 {entry.sha256}")
+    typer.echo("\nEmbedded in this package, nothing to fetch:\n")
+    for name, holds in EMBEDDED.items():
+        state = "here" if is_here(name) else "missing"
+        typer.echo(f"{name:32}{state:9} {holds}\n{'':20}{embedded_path(name)}")
 
 
 @app.command("fetch")

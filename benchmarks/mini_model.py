@@ -1,0 +1,163 @@
+"""What the mini model reaches on held-out scenes: every figure of its model card.
+
+    python benchmarks/mini_model.py BUNDLE -o results.json
+
+Scenes are of the test split; every choice (readout, clamp, polarity, detector, threshold) is made
+on validation, for all methods by the same rule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tvsl.audioclip.config import FlipAverage, ImageTokenMode
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.weights import load_audioclip
+from tvsl.cli.progress import progress
+from tvsl.evaluation.card import card_tables, model_card
+from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.evaluation.world_rows import Row, reach, table_rows
+from tvsl.memory import keep_freed_memory
+from tvsl.methods import METHODS
+from tvsl.methods.base import Method
+from tvsl.methods.checkpoint import load_head
+from tvsl.training.calibrate import calibrate
+
+VALIDATION_SCENES = 200
+Scenes = dict[str, EncodedScenes]
+
+
+def encoder_of(
+    bundle: Path, tokens: ImageTokenMode = "values", flip: FlipAverage = "none"
+) -> AudioCLIPEncoder:
+    return AudioCLIPEncoder(load_audioclip(bundle), image_tokens=tokens, flip_average=flip)
+
+
+def encoded(encoder: AudioCLIPEncoder, rows: tuple[Row, ...], count: int, title: str) -> Scenes:
+    scenes = {}
+    with progress(f"Encoding {title}") as report:
+        for done, row in enumerate(rows):
+            scenes[row.title] = encode_scenes(encoder, row.world, row.sources, count)
+            report((done + 1) * count, len(rows) * count)
+    return scenes
+
+
+def calibrated(method: Method, validation: Scenes) -> dict[str, Any]:
+    """Let validation decide; what it decided, and what each readout and detector reached."""
+    mixtures = [validation[title] for title in ("single", "duet", "3 sources", "4 sources")]
+    decided = calibrate(method, mixtures[:2], mixtures)
+    return {
+        "switches": decided.switches,
+        "validation": decided.score,
+        "trials": [(trial.switches, trial.score) for trial in decided.trials],
+        "detection": [(trial.switches, trial.score) for trial in decided.detection],
+    }
+
+
+def measured(method: Method, scenes: Scenes, on: str = "boxes") -> dict[str, Any]:
+    return {title: vars(reach(method, part, on)) for title, part in scenes.items()}
+
+
+def untrained(name: str, embedding: int) -> Method:
+    kind = METHODS[name]
+    return kind.from_config(kind.config_type(embedding=embedding))
+
+
+def compared_methods(encoder: AudioCLIPEncoder, heads: list[Path]) -> dict[str, Method]:
+    size = encoder.config.embedding
+    methods = {"T-VSL": load_head(heads[0], encoder)}
+    if len(heads) > 1:
+        methods["EZ-VSL"] = load_head(heads[1], encoder)
+    names = {
+        "T-VSL, untrained": "tvsl",
+        "text only": "text-only",
+        "AudioCLIP similarity": "audioclip",
+        "whole frame": "whole-frame",
+        "centre": "centre",
+        "random": "random",
+    }
+    return methods | {title: untrained(name, size) for title, name in names.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path, help="folder of the model, with its head in head/")
+    parser.add_argument("--ez-vsl", type=Path, help="a trained EZ-VSL head for the same model")
+    parser.add_argument("--scenes", type=int, default=500, help="scenes of each row")
+    parser.add_argument("--output", "-o", type=Path, required=True, help="results as JSON")
+    parser.add_argument("--card", type=Path, help="model card to write")
+    options = parser.parse_args()
+    keep_freed_memory()
+    started = time.monotonic()
+    heads = [options.bundle / "head"] + ([options.ez_vsl] if options.ez_vsl else [])
+    flip = json.loads((heads[0] / "config.json").read_text())["config"]["flip_average"]
+    results: dict[str, Any] = {"scenes": options.scenes, "flip_average": flip}
+    results |= main_table(options.bundle, heads, flip, options.scenes)
+    results["tokens"], results["token_validation"] = token_table(
+        options.bundle, heads[0], options.scenes
+    )
+    results["seconds"] = round(time.monotonic() - started)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(results, indent=1))
+    if options.card is not None:
+        options.card.write_text(model_card(results, options.bundle), encoding="utf-8")
+    sys.stdout.write(card_tables(results) + "\n")
+
+
+def main_table(bundle: Path, heads: list[Path], flip: FlipAverage, count: int) -> dict[str, Any]:
+    """All methods and all readouts in all rows, on boxes; our head on masks, too."""
+    encoder = encoder_of(bundle, flip=flip)
+    validation = encoded(encoder, table_rows("validation")[:4], VALIDATION_SCENES, "validation")
+    test = encoded(encoder, table_rows("test"), count, "test")
+    methods, readouts, decided = {}, {}, {}
+    for name, method in compared_methods(encoder, heads).items():
+        decided[name] = calibrated(method, validation)
+        methods[name] = measured(method, test)
+        if name == "T-VSL":
+            masks = measured(method, test, "masks")
+            readouts = {
+                switches["readout"]: _with_readout(method, switches, test)
+                for switches, _ in decided[name]["trials"]
+            }
+    return {"decided": decided, "methods": methods, "masks": masks, "readouts": readouts}
+
+
+def _with_readout(method: Method, switches: dict[str, Any], test: Scenes) -> dict[str, Any]:
+    kept = method.config
+    method.decide(**switches)
+    reached = {title: measured(method, {title: test[title]})[title] for title in test}
+    method.config = kept
+    return reached
+
+
+def token_table(bundle: Path, head: Path, count: int) -> tuple[dict[str, Any], dict[str, float]]:
+    """Token modes and flip averages, with an untrained head and with ours."""
+    variants: list[tuple[ImageTokenMode, FlipAverage]] = [
+        ("values", "none"),
+        ("values", "mirror"),
+        ("values", "turn"),
+        ("cells", "none"),
+        ("cells", "turn"),
+    ]
+    results, scores = {}, {}
+    for tokens, flip in variants:
+        encoder = encoder_of(bundle, tokens, flip)
+        validation = encoded(encoder, table_rows("validation")[:4], VALIDATION_SCENES, "validation")
+        test = encoded(encoder, table_rows("test")[:2], count, f"{tokens}, flip {flip}")
+        methods = {"T-VSL, untrained": untrained("tvsl", encoder.config.embedding)}
+        if tokens == "values":
+            methods["T-VSL"] = load_head(head, encoder)
+        for name, method in methods.items():
+            title = f"{name}, {tokens}, flip {flip}"
+            scores[title] = calibrated(method, validation)["validation"]
+            results[title] = measured(method, test)
+    return results, scores
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""From an encoded clip and a request to what a user gets."""
+
+from __future__ import annotations
+
+import torch
+
+from tvsl.encoded import Encoded
+from tvsl.errors import UsageError
+from tvsl.localization import LabelSource, Localization, SoundSource
+from tvsl.methods.base import Method
+from tvsl.methods.tvsl.detection import select
+from tvsl.request import Request
+from tvsl.tokens import Queries, Vocabulary
+
+
+@torch.inference_mode()
+def answer(
+    method: Method, encoded: Encoded, request: Request, classes: Vocabulary, model: str
+) -> Localization:
+    """Localize the given classes, or those that are detected.
+
+    Args:
+        method: The head.
+        encoded: A picture and its sound.
+        request: What is asked.
+        classes: The classes that the request means.
+        model: What the result calls encoder and head.
+
+    Returns:
+        The sources with their maps.
+
+    Raises:
+        UsageError: Nothing is given, and the method cannot detect.
+    """
+    tokens = encoded.tokens
+    scores = method.detect(tokens, classes)
+    if request.labels is not None:
+        queries = Queries.from_lists([range(len(classes))]).to(tokens.visual.device)
+    elif scores is None:
+        raise UsageError("This method cannot detect classes.", "Give labels.")
+    else:
+        queries = select(scores, request.sources, method.config.detection_threshold)
+    maps = method.shown(method.maps(tokens, queries, classes))
+    sources = tuple(
+        SoundSource(
+            label=classes.names[label],
+            score=0.0 if scores is None else float(scores[0, label]),
+            grid=grid,
+            size=encoded.size,
+            time_range=encoded.time_range,
+        )
+        for label, grid in zip(queries.label.tolist(), maps.float().cpu().numpy(), strict=True)
+    )
+    return outcome(sources, request, model, encoded.size, encoded.time)
+
+
+def outcome(
+    sources: tuple[SoundSource, ...],
+    request: Request,
+    model: str,
+    size: tuple[int, int],
+    time: float | None,
+) -> Localization:
+    """Sources as the result of a request; none where nothing sounds."""
+    label_source: LabelSource = "detected" if request.labels is None else "given"
+    return Localization(sources, label_source, model, size, time)

@@ -1,0 +1,122 @@
+"""``tvsl demo``: made-up scenes localized by the embedded model, as a table and as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tvsl.cli.progress import progress
+
+if TYPE_CHECKING:
+    from tvsl.evaluation.demo import Demo, DemoResult
+    from tvsl.evaluation.demo_scores import MapScore
+    from tvsl.localizer import Localizer
+
+PAGE = "index.html"
+RESULTS = "results.json"
+_HEADS = ("scene", "label", "score", "box IoU", "cIoU", "given", "detected")
+_NUMBERS = ("score", "box IoU", "cIoU")
+_NOTHING = "-"
+
+
+def command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the page and the results.")
+    ] = Path("tvsl-demo"),
+    model: Annotated[
+        str, typer.Option(help="mini, or a checkpoint's file or folder that knows the same words.")
+    ] = "mini",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier demo.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results on stdout.")] = False,
+) -> None:
+    """Localize made-up scenes that no model was trained on, and write a page to look at.
+
+    Prints what was found of every source, with given and with detected labels. Writes index.html,
+    which needs no other file and no network, and results.json.
+    """
+    from tvsl.evaluation.demo import run_demo
+    from tvsl.localization import to_json
+    from tvsl.staging import check_free
+
+    check_free(output, force)
+    localizer = _load(model)
+    with progress("Localizing scenes") as localized:
+        demo = run_demo(localizer, seed, localized)
+    content = demo.to_dict()
+    _write(demo, content, model, output, force)
+    if as_json:
+        typer.echo(to_json(content))
+    else:
+        _print(demo, output)
+
+
+def _load(model: str) -> Localizer:
+    from tvsl.localizer import Localizer
+    from tvsl.memory import keep_freed_memory
+
+    keep_freed_memory()
+    with progress("Fetching weights", is_bytes=True) as fetched:
+        # So few scenes are done before a GPU is ready.
+        return Localizer.from_pretrained(model, device="cpu", progress=fetched)
+
+
+def _write(demo: Demo, content: dict[str, Any], model: str, folder: Path, force: bool) -> None:
+    from tvsl.errors import OutputError
+    from tvsl.localization import write_json
+    from tvsl.render.demo_page import demo_page
+    from tvsl.staging import staged
+
+    page = demo_page(demo, model)
+    with staged(folder, PAGE, force, _remove_earlier) as work:
+        try:
+            (work / PAGE).write_text(page, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise OutputError(
+                f"The page cannot be written ({error.strerror}).",
+                "Check the place and the free space.",
+                folder,
+            ) from error
+        write_json(content, work / RESULTS)
+
+
+def _remove_earlier(folder: Path) -> None:
+    for name in (PAGE, RESULTS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _print(demo: Demo, folder: Path) -> None:
+    from tvsl.cli.table import print_table
+    from tvsl.evaluation.demo_scores import PROTOCOL
+
+    rows = [row for result in demo.results for row in _rows(result)]
+    print_table(_HEADS, rows, _NUMBERS)
+    summary = demo.summary
+    typer.echo(f"\nHit by protocol {PROTOCOL}.\nDetected: {demo.detection_rule}.")
+    typer.echo(
+        f"\n{demo.model}, seed {demo.seed}: of {summary.sources} sources {summary.given_hits} hit "
+        f"with given labels, {summary.detected_hits} with detected ones ({summary.detected} "
+        f"detected, {summary.false} falsely).\nOpen {folder / PAGE} in a browser."
+    )
+
+
+def _rows(result: DemoResult) -> list[tuple[str, ...]]:
+    rows = []
+    for source in result.sources:
+        score = source.given_score
+        numbers = [f"{value:.2f}" for value in (source.given.score, score.box_iou, score.ciou)]
+        marks = (_mark(score), _mark(source.detected_score))
+        rows.append((result.shown.kind.title, source.label, *numbers, *marks))
+    for found in result.false:
+        note = "false (off screen)" if found.label == result.shown.scene.off_screen else "false"
+        numbers = [f"{found.score:.2f}", _NOTHING, _NOTHING]
+        rows.append((result.shown.kind.title, found.label, *numbers, _NOTHING, note))
+    return rows
+
+
+def _mark(score: MapScore | None) -> str:
+    if score is None:
+        return "not detected"
+    return "hit" if score.hit else "miss"

@@ -1,0 +1,138 @@
+"""``tvsl train``: a head on the tokens of a frozen encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tvsl.cli.localize import FlipAverage, Precision
+from tvsl.cli.progress import progress
+from tvsl.errors import UsageError
+
+if TYPE_CHECKING:
+    from tvsl.audioclip.encoder import AudioCLIPEncoder
+    from tvsl.methods.config import MethodConfig
+
+
+def command(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    data: Annotated[str | None, typer.Option(help="Data set [synthetic].")] = None,
+    method: Annotated[str | None, typer.Option(help="Method [tvsl].")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Switches of T-VSL: tvsl, paper or released [tvsl].")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="mini, audioclip, or a checkpoint's file or folder: the encoder.")
+    ] = "mini",
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch of the method, NAME=VALUE. May be repeated."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
+    ] = None,
+    clips: Annotated[int | None, typer.Option(min=1, help="How many clips [8000].")] = None,
+    most_sources: Annotated[
+        int | None, typer.Option(min=1, max=8, help="Mixtures have 1 to so many sources [4].")
+    ] = None,
+    mixtures: Annotated[
+        int | None, typer.Option(min=1, help="How often each clip is mixed, for each number [1].")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(help="How often all is seen [2].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps, in place of epochs.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Mixtures of a step [128; paper: 256].")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest rate of Adam [3e-4; paper: 1e-4].")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Decides everything that is drawn [0].")
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="Where tokens are kept; runs may share it [the run's own folder]."),
+    ] = None,
+    flip_average: Annotated[
+        FlipAverage | None, typer.Option(help="Average with the flipped picture [none].")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Arithmetic of the encoder; auto takes what pays.")
+    ] = Precision.float32,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run, as it was started.")
+    ] = False,
+) -> None:
+    """Train a head on mixtures of labelled clips; the encoder stays as it is.
+
+    Tokens are encoded once and kept. Writes checkpoints, metrics.csv and, at the end, the best
+    head in the folder head, for `tvsl localize --head`.
+    """
+    from tvsl.training.fit import train_head
+    from tvsl.training.kept_recipe import kept_recipe
+    from tvsl.training.recipe import find_clips, find_head, recipe
+    from tvsl.training.trainer import last_checkpoint
+
+    given = {
+        "data": data,
+        "data_options": _pairs("--option", option),
+        "clips": clips,
+        "method": method,
+        "preset": preset,
+        "switches": _pairs("--switch", switch),
+        "most_sources": most_sources,
+        "mixtures": mixtures,
+        "epochs": epochs,
+        "steps": steps,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
+    kept, flip = kept_recipe(output) if resume else ({}, None)
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = recipe(**{**kept, **changes})
+    find_clips(config)
+    flip = flip if flip_average is None else flip_average.value
+    encoder = _load(model, find_head(config)[1], device, precision.value, flip)
+    folder = train_head(config, encoder, output, resume, progress, tokens)
+    typer.echo(_summary(folder))
+
+
+def _load(
+    model: str, head: MethodConfig, device: str, precision: Any, flip_average: Any
+) -> AudioCLIPEncoder:
+    from tvsl.loading import load_encoder
+    from tvsl.memory import keep_freed_memory
+
+    keep_freed_memory()
+    with progress("Fetching weights", is_bytes=True) as fetched:
+        return load_encoder(model, head, device, precision, flip_average, fetched)
+
+
+def _pairs(name: str, given: list[str] | None) -> dict[str, Any] | None:
+    """NAME=VALUE arguments; values are JSON where they can be, else words."""
+    pairs: dict[str, Any] = {}
+    for text in given or ():
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{name} '{text}' is no NAME=VALUE.", f"Write {name} name=value.")
+        try:
+            pairs[key] = json.loads(value)
+        except ValueError:
+            pairs[key] = value
+    return pairs or None
+
+
+def _summary(folder: Path) -> str:
+    from tvsl.methods.checkpoint import read_head
+
+    notes = read_head(folder).notes
+    figures = notes["validation"]
+    reached = ", ".join(f"{name} {figures[name]:.1f}" for name in ("AP", "CAP"))
+    return f"The head is in {folder}: validation {reached} at step {notes['step']}."

@@ -1,0 +1,173 @@
+"""The tables of a model card, written from measured results and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells, row by row.
+
+    Returns:
+        The table, first column to the left, the others to the right.
+    """
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def card_tables(results: Figures) -> str:
+    """All tables of the mini model's card.
+
+    Args:
+        results: What ``benchmarks/mini_model.py`` measured.
+
+    Returns:
+        Markdown.
+    """
+    conditions = (
+        f"{results['scenes']} test scenes a row, protocol `paper`, figures in percent. Detected: "
+        "the top K classes of each scene, and an undetected source scores 0."
+    )
+    parts = [
+        conditions,
+        "### The shipped head, on boxes",
+        _own_rows(results["methods"]["T-VSL"]),
+        "### The same on masks",
+        _own_rows(results["masks"]),
+        "### Methods, true labels given",
+        _compared(results["methods"], "given"),
+        "### Methods, detected labels",
+        _compared(results["methods"], "detected"),
+        "### Readouts of the shipped head, true labels given",
+        _compared(results["readouts"], "given"),
+        "### Token modes and flip averages",
+        _compared(results["tokens"], "given"),
+    ]
+    return "\n\n".join(parts)
+
+
+def _own_rows(rows: Figures) -> str:
+    head = ["row", "AP or CAP", "IoU@0.3", "IoU@0.5", "AUC", "right twin"]
+    head += ["detected: AP or CAP", "IoU@0.3", "IoU@0.5", "detection mAP"]
+    cells = []
+    for title, row in rows.items():
+        given, detected = row["given"], row["detected"]
+        average = _average(title)
+        cells.append(
+            [
+                title,
+                *(_figure(given, name) for name in (average, "IoU@0.3", "IoU@0.5", "AUC")),
+                _figure(given, "right twin"),
+                *(_figure(detected, name) for name in (average, "IoU@0.3", "IoU@0.5")),
+                "" if row["detection"] is None else f"{row['detection']:.1f}",
+            ]
+        )
+    return markdown_table(head, cells)
+
+
+def _compared(methods: Figures, labels: str) -> str:
+    """One row per method, each cell AP (CAP) and the paper's success rate."""
+    titles = list(next(iter(methods.values())))
+    rows = []
+    for name, row in methods.items():
+        if any(row[title][labels] for title in titles):
+            rows.append([name, *(_pair(title, row[title][labels]) for title in titles)])
+    return markdown_table(["", *titles], rows)
+
+
+def _pair(title: str, figures: Figures | None) -> str:
+    success = "IoU@0.5" if "single" in title else "IoU@0.3"
+    if figures is None:
+        return ""
+    return f"{_figure(figures, _average(title))} / {_figure(figures, success)}"
+
+
+def _average(title: str) -> str:
+    return "AP" if "single" in title else "CAP"
+
+
+def _figure(figures: Figures | None, name: str) -> str:
+    return "" if figures is None or name not in figures else f"{figures[name]:.1f}"
+
+
+def model_card(results: Figures, bundle: Path) -> str:
+    """The whole model card of the mini model.
+
+    Args:
+        results: What ``benchmarks/mini_model.py`` measured.
+        bundle: Folder of the model.
+
+    Returns:
+        Markdown.
+    """
+    size = sum(path.stat().st_size for path in bundle.rglob("*.safetensors")) / 1e6
+    notes = json.loads((bundle / "head" / "config.json").read_text(encoding="utf-8"))["notes"]
+    decided = results["decided"]["T-VSL"]
+    choices = ", ".join(f"{name} {value}" for name, value in decided["switches"].items())
+    flips = ", ".join(
+        f"{title.split(', flip ')[1]} {score:.1f}"
+        for title, score in results["token_validation"].items()
+        if title.startswith("T-VSL, values")
+    )
+    trials = ", ".join(f"{s['readout']} {score:.1f}" for s, score in decided["trials"])
+    detectors = ", ".join(f"{s['detector']} {score:.1f}" for s, score in decided["detection"])
+    return _CARD.format(
+        size=size,
+        seed=notes["recipe"]["seed"],
+        choices=choices,
+        flips=flips,
+        trials=trials,
+        detectors=detectors,
+        gaps=_gaps(results["methods"]),
+        tables=card_tables(results),
+    )
+
+
+def _gaps(methods: Figures) -> str:
+    """What listening adds to the given name, in AP, row by row."""
+    ours, text = methods["T-VSL"], methods["text only"]
+    parts = []
+    for title, row in ours.items():
+        name = _average(title)
+        gap = row["given"][name] - text[title]["given"][name]
+        parts.append(f"{title} {gap:+.1f}")
+    return ", ".join(parts)
+
+
+_CARD = """# mini: a small AudioCLIP with a T-VSL head, for tvsl's synthetic world
+
+Image, audio and text encoders and a head, {size:.1f} MB, trained from nothing by tvsl's own code on
+tvsl's own made-up world (seed {seed}). It knows 6 shapes, 6 surfaces and 3 sizes, half of their 36
+combinations from training. It knows nothing of the real world: use AudioCLIP for that.
+
+Licence: Apache-2.0, as the package. How it is built: docs/mini-model.md. Rebuild and measure it:
+
+    make mini SEED={seed}
+    make mini-card SEED={seed}
+
+This card is written by the second command; every figure in it is measured.
+
+## What validation decided
+
+- Head: {choices}.
+- Flip average, score of the head on validation: {flips}.
+- Readouts, score on validation: {trials}.
+- Detectors, mean average precision on validation mixtures of 1 to 4 sources: {detectors}.
+
+## What listening adds
+
+T-VSL minus text only, true labels given, AP (CAP with several sources): {gaps}.
+
+## Results
+
+{tables}
+"""

@@ -1,0 +1,132 @@
+"""Scenes of the synthetic world, encoded once and asked often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tvsl.data.clips import resampled
+from tvsl.encoder import Encoder
+from tvsl.synthetic.sounds import SAMPLE_RATE
+from tvsl.synthetic.world import World, WorldScene
+from tvsl.tokens import Queries, Tokens, Vocabulary
+
+Report = Callable[[int, "int | None"], None]
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedScenes:
+    """B scenes of K sources each, with their ground truth.
+
+    Attributes:
+        tokens: B clips of K panels.
+        vocabulary: N classes, of which K sound in each scene.
+        queries: The true (scene, source) pairs, P = B * K, scene by scene, panel by panel.
+        labels: Which classes sound and are seen, (B, N) bool.
+        masks: Where each pair's object is, (P, H, K * W) bool.
+        boxes: The same as filled boxes, (P, H, K * W) bool.
+        twins: Where the silent twin of each pair's object is, (P, H, K * W) bool; nowhere for a
+            pair without one.
+    """
+
+    tokens: Tokens
+    vocabulary: Vocabulary
+    queries: Queries
+    labels: Tensor
+    masks: Tensor
+    boxes: Tensor
+    twins: Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a scene in pixels."""
+        return self.masks.shape[1], self.masks.shape[2]
+
+    @property
+    def sources(self) -> int:
+        """K, the number of sources of each scene."""
+        return self.tokens.panels
+
+
+def encode_scenes(
+    encoder: Encoder, world: World, sources: int, count: int, report: Report | None = None
+) -> EncodedScenes:
+    """Make and encode the first scenes of a split.
+
+    Args:
+        encoder: The frozen encoder.
+        world: The split.
+        sources: K, the number of sources of each scene.
+        count: B, the number of scenes.
+        report: Called with scenes so far and in all.
+
+    Returns:
+        The scenes; their vocabulary is the split's.
+    """
+    vocabulary = encoder.vocabulary(world.names)
+    parts, scenes = [], []
+    for start in range(0, count, _BATCH):
+        numbers = range(start, min(start + _BATCH, count))
+        batch = [world.scene(number, sources) for number in numbers]
+        parts.append(encode_batch(encoder, batch))
+        # Pictures and sounds are not needed again.
+        scenes += [_truth(scene) for scene in batch]
+        if report is not None:
+            report(len(scenes), count)
+    rows = [vocabulary.indices(labels) for labels, *_ in scenes]
+    queries = Queries.from_lists(rows)
+    _, *columns = zip(*scenes, strict=True)
+    truth = [torch.from_numpy(np.concatenate(masks)) for masks in columns]
+    hot = torch.zeros(count, len(vocabulary), dtype=torch.bool)
+    hot[queries.clip, queries.label] = True
+    return EncodedScenes(join_tokens(parts), vocabulary, queries, hot, *truth)
+
+
+def encode_batch(encoder: Encoder, scenes: list[WorldScene]) -> Tokens:
+    """Encode scenes of one number of sources, panel by panel."""
+    frames = torch.stack(
+        [
+            torch.stack([encoder.prepare(panel.picture) for panel in scene.panels])
+            for scene in scenes
+        ]
+    )
+    rate = encoder.sample_rate
+    waveforms = np.stack([resampled(scene.waveform, SAMPLE_RATE, rate) for scene in scenes])
+    return encoder.encode(frames, torch.from_numpy(waveforms))
+
+
+def join_tokens(parts: list[Tokens]) -> Tokens:
+    """Batches of one grid as one batch."""
+
+    def joined(name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in parts])
+
+    return Tokens(
+        visual=joined("visual"),
+        audio=joined("audio"),
+        image=joined("image"),
+        sound=joined("sound"),
+        grid=parts[0].grid,
+        panels=parts[0].panels,
+    )
+
+
+def _truth(scene: WorldScene) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, masks, filled boxes and twins' masks of a scene."""
+    height, width = scene.panels[0].mask.shape
+    shape = (len(scene.panels), height, width * len(scene.panels))
+    masks, boxes, twins = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
+    for number, panel in enumerate(scene.panels):
+        columns = slice(number * width, (number + 1) * width)
+        masks[number][:, columns] = panel.mask
+        left, top, right, bottom = panel.boxes[panel.source]
+        boxes[number, top:bottom, columns.start + left : columns.start + right] = True
+        if panel.twin is not None:
+            twins[number][:, columns] = panel.masks[panel.twin]
+    return scene.labels, masks, boxes, twins

@@ -1,0 +1,118 @@
+"""Maps of scenes against their ground truth, by the protocol ``paper``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.metrics import (
+    average_precision,
+    ciou,
+    class_average,
+    minmax,
+    resize_maps,
+    success_auc,
+    success_rate,
+)
+
+_CHUNK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class PairScores:
+    """Scores of P (scene, source) pairs.
+
+    Attributes:
+        precision: Average precision over the pixels, (P,), in [0, 1].
+        overlap: cIoU, (P,), in [0, 1].
+        right_twin: Whether the map is higher on the object than on its silent twin, (P,), 0 or
+            1; NaN for a pair without a twin.
+        label: Class of each pair, (P,).
+    """
+
+    precision: Tensor
+    overlap: Tensor
+    right_twin: Tensor
+    label: Tensor
+
+    def strict(self, detected: Tensor) -> PairScores:
+        """The same with 0 for every pair whose class was not detected, (P,) bool."""
+        return PairScores(
+            self.precision * detected,
+            self.overlap * detected,
+            self.right_twin * detected,
+            self.label,
+        )
+
+    def summary(self) -> dict[str, float]:
+        """The protocol's figures in percent."""
+        twins = self.right_twin[~self.right_twin.isnan()]
+        figures = {
+            "AP": self.precision.mean(),
+            "CAP": class_average(self.precision, self.label),
+            "IoU@0.3": success_rate(self.overlap, 0.3),
+            "IoU@0.5": success_rate(self.overlap, 0.5),
+            "AUC": success_auc(self.overlap),
+        }
+        if len(twins):
+            figures["right twin"] = twins.mean()
+        return {name: 100 * float(value) for name, value in figures.items()}
+
+
+def score_maps(maps: Tensor, scenes: EncodedScenes, on: str = "boxes") -> PairScores:
+    """Score the maps of all true pairs.
+
+    Args:
+        maps: Maps as a method shows them, (P, h, w), in the order of the scenes' queries.
+        scenes: The scenes.
+        on: Ground truth: ``boxes`` or ``masks``.
+
+    Returns:
+        The scores.
+    """
+    targets = scenes.boxes if on == "boxes" else scenes.masks
+    columns: list[tuple[Tensor, Tensor, Tensor]] = []
+    for part in torch.arange(len(maps)).split(_CHUNK):
+        resized = _stretched(maps[part].float().cpu(), scenes.size)
+        columns.append(
+            (
+                average_precision(resized, targets[part]),
+                ciou(resized, targets[part]),
+                _right_twin(resized, scenes.masks[part], scenes.twins[part]),
+            )
+        )
+    precision, overlap, right = (torch.cat(column) for column in zip(*columns, strict=True))
+    return PairScores(precision, overlap, right, scenes.queries.label.cpu())
+
+
+def _stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps in full size and in [0, 1]; one without a range means all of the frame, or nothing."""
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    return torch.where(low == high, (high > 0).float(), minmax(resize_maps(maps, size)))
+
+
+def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
+    """1 where the highest value lies on the object and not on its twin, NaN without a twin."""
+    own = maps.masked_fill(~masks, -1).amax(dim=(1, 2))
+    other = maps.masked_fill(~twins, -1).amax(dim=(1, 2))
+    right = (own > other).float()
+    return torch.where(twins.any(dim=2).any(dim=1), right, torch.nan)
+
+
+def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
+    """Which true pairs a detector finds when it is told K: the top K of each scene.
+
+    Args:
+        scores: Detection scores, (B, N).
+        scenes: The scenes.
+
+    Returns:
+        (P,) bool.
+    """
+    top = scores.cpu().topk(scenes.sources, dim=1).indices
+    hit = torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, top, True)
+    queries = scenes.queries
+    return hit[queries.clip.cpu(), queries.label.cpu()]

@@ -1,0 +1,69 @@
+"""Pictures, heat-maps and sounds as data URIs, which a page can hold in itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tvsl.localization import BOX_CUT, SoundSource, min_max, upscale
+from tvsl.media.writing import wav_bytes
+from tvsl.render.colormap import Color, Picture
+from tvsl.render.tint import mix_tints
+
+_LAYER_SCALE = 2
+
+
+def picture_uri(picture: Picture) -> str:
+    """A picture (H, W, 3) as a data URI, PNG."""
+    return _png_uri(Image.fromarray(picture))
+
+
+def heat_uri(source: SoundSource, color: Color) -> str:
+    """A source's map as a data URI: a PNG of one colour, more opaque where it is hotter.
+
+    A line runs around what is at least half as hot as the hottest place.
+
+    Args:
+        source: The source.
+        color: Its colour.
+
+    Returns:
+        The URI; the picture has twice the size of the source's.
+    """
+    height, width = source.size
+    heat = min_max(upscale(source.grid, (_LAYER_SCALE * height, _LAYER_SCALE * width)))
+    opacity = np.rint(255 * mix_tints([heat], [color], 1.0)[3]).astype(np.uint8)
+    opacity[_outline(heat >= BOX_CUT)] = 255
+    image = Image.fromarray(opacity)
+    # All entries of the palette are one colour, and each is as opaque as its number says.
+    image.putpalette(bytes(color) * 256)
+    return _png_uri(image, transparency=bytes(range(256)))
+
+
+def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
+    """A mono sound (n,) as a data URI, WAV."""
+    return _uri("audio/wav", wav_bytes(samples, rate))
+
+
+def _outline(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a region that have a neighbour outside of it."""
+    inner = region.copy()
+    inner[1:] &= region[:-1]
+    inner[:-1] &= region[1:]
+    inner[:, 1:] &= region[:, :-1]
+    inner[:, :-1] &= region[:, 1:]
+    return region & ~inner
+
+
+def _png_uri(image: Image.Image, transparency: bytes | None = None) -> str:
+    content = io.BytesIO()
+    image.save(content, format="PNG", optimize=True, transparency=transparency)
+    return _uri("image/png", content.getvalue())
+
+
+def _uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,165 @@
+"""What validation decides about a head: polarity, readout, clamp, exponent, detector, threshold.
+
+The same rule for every method, else a comparison of methods would be one of these choices. Test
+data are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.scoring import score_maps
+from tvsl.methods.base import Method
+from tvsl.metrics import detection_mean_average_precision
+
+EXPONENTS = (0.5, 1.0, 1.5, 2.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A choice that was tried on validation data.
+
+    Attributes:
+        switches: The choice.
+        score: What it reached, in percent.
+    """
+
+    switches: dict[str, Any]
+    score: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was decided, and what it was decided from.
+
+    Attributes:
+        switches: The decision, as ``Method.decide`` takes it.
+        score: Score of the maps on validation data, in percent.
+        trials: Best score of every readout, best first.
+        detection: Mean average precision of every detector, best first.
+    """
+
+    switches: dict[str, Any]
+    score: float
+    trials: tuple[Trial, ...]
+    detection: tuple[Trial, ...]
+
+
+@torch.inference_mode()
+def calibrate(
+    method: Method, scenes: Sequence[EncodedScenes], mixtures: Sequence[EncodedScenes]
+) -> Calibration:
+    """Decide a head's switches, and set them.
+
+    Args:
+        method: The head; it is left as decided.
+        scenes: Validation scenes that maps are chosen on, with the true labels given.
+        mixtures: Validation scenes of one to several sources that detection is chosen on.
+
+    Returns:
+        The decision.
+    """
+    method.eval()
+    trials = [_best_of(method, switches, scenes) for switches in method.readouts()]
+    best = max(trials, key=lambda trial: trial.score)
+    method.decide(**best.switches)
+    detection, threshold = _decide_detection(method, mixtures)
+    switches = {**best.switches, **(detection[0].switches if detection else {})}
+    if threshold is not None:
+        switches["detection_threshold"] = threshold
+        method.decide(detection_threshold=threshold)
+    ranked = tuple(sorted(trials, key=lambda trial: -trial.score))
+    return Calibration(switches, best.score, ranked, tuple(detection))
+
+
+def map_score(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes]) -> float:
+    """One figure for a head's maps: the mean of AP and of the success rate over the scenes.
+
+    Args:
+        method: The head, whose switches say how raw maps are shown.
+        raw: Raw maps of each set of scenes.
+        scenes: The sets.
+
+    Returns:
+        Percent; a single source counts at an IoU of 0.5, several at 0.3, as in the paper.
+    """
+    figures = []
+    for maps, part in zip(raw, scenes, strict=True):
+        summary = score_maps(method.shown(maps), part).summary()
+        single = part.sources == 1
+        figures += [summary["AP" if single else "CAP"], summary["IoU@0.5" if single else "IoU@0.3"]]
+    return sum(figures) / len(figures)
+
+
+def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:
+    """The best polarity, clamp and exponent of one readout; polarity first, as it matters most."""
+    method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
+    raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
+    trials = []
+    for shown in _processing():
+        chosen = {**switches, **shown}
+        method.decide(**chosen)
+        trials.append(Trial(chosen, map_score(method, raw, scenes)))
+    return max(trials, key=lambda trial: trial.score)
+
+
+def _processing() -> Iterator[dict[str, Any]]:
+    yield {"polarity": -1, "clamp_negative": False, "exponent": 1.0}
+    for clamp, exponent in product((False, True), EXPONENTS):
+        yield {"polarity": 1, "clamp_negative": clamp, "exponent": exponent}
+
+
+def _decide_detection(
+    method: Method, mixtures: Sequence[EncodedScenes]
+) -> tuple[list[Trial], float | None]:
+    """Detectors by their mean average precision, and the threshold of the best."""
+    trials = []
+    for switches in method.detectors():
+        method.decide(**switches)
+        scores = _detection_scores(method, mixtures)
+        if scores is None:
+            return [], None
+        precision = [
+            100 * float(detection_mean_average_precision(score, part.labels))
+            for score, part in zip(scores, mixtures, strict=True)
+        ]
+        trials.append(Trial(switches, sum(precision) / len(precision)))
+    trials.sort(key=lambda trial: -trial.score)
+    method.decide(**trials[0].switches)
+    scores = _detection_scores(method, mixtures) or []
+    truth = torch.cat([part.labels.flatten() for part in mixtures])
+    return trials, best_threshold(torch.cat([score.flatten() for score in scores]), truth)
+
+
+def _detection_scores(method: Method, mixtures: Sequence[EncodedScenes]) -> list[Tensor] | None:
+    """Scores of each set of scenes on the CPU, where their labels are; None if it has none."""
+    scores = [method.detect(part.tokens, part.vocabulary) for part in mixtures]
+    given = [score.cpu() for score in scores if score is not None]
+    return given if len(given) == len(scores) else None
+
+
+def best_threshold(scores: Tensor, truth: Tensor) -> float:
+    """The threshold with the highest F1.
+
+    Args:
+        scores: Detection scores, (n,).
+        truth: Which of them should be detected, (n,) bool.
+
+    Returns:
+        Half way between the lowest score that is taken and the highest that is not.
+    """
+    ordered, order = scores.sort(descending=True)
+    hits = truth[order].cumsum(0)
+    taken = torch.arange(1, len(scores) + 1)
+    agreement = 2 * hits / (taken + truth.sum())
+    agreement[:-1][ordered[:-1] == ordered[1:]] = -1  # equal scores are taken together
+    best = int(agreement.argmax())
+    following = ordered[min(best + 1, len(ordered) - 1)]
+    return float((ordered[best] + following) / 2)

@@ -1,0 +1,239 @@
+"""From a recipe and a frozen encoder to a trained head in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from pydantic import JsonValue
+
+from tvsl.data.clips import ClipSet
+from tvsl.data.token_making import make_store, store_key
+from tvsl.data.token_store import TokenStore
+from tvsl.encoder import Encoder
+from tvsl.errors import UsageError
+from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.loading import HEAD_FOLDER
+from tvsl.methods.base import Method
+from tvsl.methods.checkpoint import save_head
+from tvsl.methods.config import switched
+from tvsl.synthetic.world import World
+from tvsl.tokens import Vocabulary
+from tvsl.training.calibrate import calibrate
+from tvsl.training.keeping import WholeCheckpoints
+from tvsl.training.kept_recipe import keep_recipe
+from tvsl.training.modules import (
+    VALIDATION_KEY,
+    VALIDATION_SCORE,
+    HeadTraining,
+    TokenData,
+    require_training,
+)
+from tvsl.training.recipe import TrainConfig, find_clips, find_head
+from tvsl.training.trainer import (
+    CHECKPOINTS,
+    Stages,
+    build_trainer,
+    fit,
+    last_checkpoint,
+    silent,
+)
+
+BEST = "best.ckpt"
+TOKENS_FOLDER = "tokens"
+_MAP_SOURCES = (1, 2)
+_DETECTION_SOURCES = (1, 2, 3, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What training starts from."""
+
+    clips: ClipSet
+    method: Method
+    vocabulary: Vocabulary
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoint with the highest validation score.
+
+    Args:
+        folder: Folder of the run; it may have been moved since the run was interrupted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder / CHECKPOINTS,
+            filename=Path(BEST).stem,
+            monitor=VALIDATION_SCORE,
+            mode="max",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was best, wherever the folder is now."""
+        path = str(Path(str(self.dirpath)) / BEST)
+        score = state_dict["best_model_score"]
+        here = {
+            "dirpath": self.dirpath,
+            "best_model_path": path,
+            "kth_best_model_path": path,
+            "best_k_models": {} if score is None else {path: score},
+        }
+        super().load_state_dict({**state_dict, **here})
+
+
+def train_head(
+    config: TrainConfig,
+    encoder: Encoder,
+    folder: Path,
+    resume: bool = False,
+    stages: Stages = silent,
+    tokens: Path | None = None,
+) -> Path:
+    """Train a head on the tokens of a frozen encoder, and let validation decide its switches.
+
+    Args:
+        config: The recipe.
+        encoder: The encoder, as it is loaded from its own file.
+        folder: Folder of the run: checkpoints, metrics, and the head in ``head``.
+        resume: Whether an interrupted run goes on, to the same bits on a CPU.
+        stages: Shows progress.
+        tokens: Folder of the token store, which several runs may share; in the run's own when
+            None.
+
+    Returns:
+        The folder of the head.
+
+    Raises:
+        UsageError: The recipe cannot be followed, the run to resume has another one, or there is
+            none.
+        StoreError: The token store is for something else, or damaged.
+        OutputError: There is a run in the folder already, it cannot be written, or memory does
+            not suffice.
+        WeightsError: A checkpoint is damaged.
+    """
+    checkpoint = last_checkpoint(folder, resume)
+    ready = _prepare(config, encoder)
+    keep_recipe(config, encoder, folder, resume)
+    with stages("Encoding clips") as report:
+        key = store_key(
+            encoder,
+            ready.clips,
+            stored_as=config.stored_as,
+            most_sources=config.most_sources,
+            rounds=config.mixtures,
+            seed=config.seed,
+        )
+        store = make_store(tokens or folder / TOKENS_FOLDER, key, encoder, ready.clips, report)
+    with stages("Encoding validation scenes") as report:
+        scenes = validation_scenes(encoder, config.validation_scenes, report)
+    _train(config, ready, store, scenes[: len(_MAP_SOURCES)], folder, checkpoint, stages)
+    return _finish(config, ready.method, encoder, folder, scenes)
+
+
+def validation_scenes(
+    encoder: Encoder, count: int, report: Callable[[int, int | None], None]
+) -> list[EncodedScenes]:
+    """Scenes of one to four sources of the world's validation split.
+
+    Maps are validated on those of one and two, as in the paper's tables; detection on all.
+
+    Args:
+        encoder: The frozen encoder.
+        count: How many of each number of sources.
+        report: Called with scenes so far and in all.
+
+    Returns:
+        The scenes, encoded.
+    """
+    scenes = []
+    for number, sources in enumerate(_DETECTION_SOURCES):
+        done, total = number * count, count * len(_DETECTION_SOURCES)
+        scenes.append(
+            encode_scenes(
+                encoder,
+                World("validation"),
+                sources,
+                count,
+                lambda made, _, done=done, total=total: report(done + made, total),  # type: ignore[misc]
+            )
+        )
+    return scenes
+
+
+def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
+    """Everything that can be wrong is looked at here, before the expensive work."""
+    clips = find_clips(config)
+    kind, switches = find_head(config)
+    wanted = switches.image_tokens
+    if wanted is not None and wanted != encoder.image_tokens:
+        raise UsageError(
+            f"The head is for image tokens '{wanted}', the encoder gives '{encoder.image_tokens}'.",
+            f"Build the encoder with image_tokens='{wanted}'.",
+        )
+    vocabulary = encoder.vocabulary(clips.names)
+    switches = switched(
+        switches, embedding=vocabulary.embeddings.shape[1], flip_average=encoder.flip_average
+    )
+    torch.manual_seed(config.seed)
+    method = kind.from_config(switches, encoder.text_encoder)
+    require_training(method)
+    return _Prepared(clips, method, vocabulary)
+
+
+def _train(
+    config: TrainConfig,
+    ready: _Prepared,
+    store: TokenStore,
+    scenes: list[EncodedScenes],
+    folder: Path,
+    checkpoint: Path | None,
+    stages: Stages,
+) -> None:
+    data = TokenData(config, store, scenes)
+    device = ready.vocabulary.embeddings.device
+    module = HeadTraining(ready.method, ready.vocabulary, config, data.steps)
+    with stages("Training") as report:
+        trainer = build_trainer(
+            folder,
+            data.steps,
+            config.clip_norm,
+            report,
+            BestCheckpoint(folder),
+            accelerator="cpu" if device.type == "cpu" else "gpu",
+            devices=1 if device.index is None else [device.index],
+            num_sanity_val_steps=0,
+            inference_mode=False,
+        )
+        fit(trainer, module, data, checkpoint)
+
+
+def _finish(
+    config: TrainConfig,
+    method: Method,
+    encoder: Encoder,
+    folder: Path,
+    scenes: list[EncodedScenes],
+) -> Path:
+    """Write the best head, with what validation decides about it."""
+    state = WholeCheckpoints().load_checkpoint(folder / CHECKPOINTS / BEST)
+    prefix = "method."
+    method.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state["state_dict"].items()}
+    )
+    method.to(encoder.device).eval()
+    decided = calibrate(method, scenes[: len(_MAP_SOURCES)], scenes)
+    notes: dict[str, JsonValue] = {
+        "recipe": config.model_dump(mode="json"),
+        "step": state["global_step"],
+        "validation": state[VALIDATION_KEY],
+        "calibration": asdict(decided),
+    }
+    return save_head(method, encoder, folder / HEAD_FOLDER, notes, force=True)

@@ -1,0 +1,254 @@
+"""Heads on frozen tokens as Lightning sees them: one module and one source of data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from tvsl.data.token_store import TokenBatch, TokenStore
+from tvsl.errors import UsageError
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.scoring import score_maps
+from tvsl.methods.base import Method
+from tvsl.tokens import Tokens, Vocabulary
+from tvsl.training.recipe import TrainConfig
+
+VALIDATION_SCORE = "validation/score"
+VALIDATION_KEY = "validation"
+
+
+class BatchPlan:
+    """Which mixtures make up the batch of a step: a function of the seed and the step alone.
+
+    In an epoch each mixture is seen once, but for a remainder smaller than a batch for each number
+    of sources, which is another one in each epoch.
+
+    Args:
+        sizes: How many mixtures there are of each number of sources.
+        batch: Mixtures of a step; all of a kind where there are fewer.
+        seed: Decides their order.
+    """
+
+    def __init__(self, sizes: Mapping[int, int], batch: int, seed: int) -> None:
+        self.sizes = {number: size for number, size in sizes.items() if size}
+        self.batch = batch
+        self.seed = seed
+        self.steps_of_epoch = sum(max(1, size // batch) for size in self.sizes.values())
+        self._epoch: tuple[int, list[tuple[int, NDArray[np.int64]]]] | None = None
+
+    def at(self, step: int) -> tuple[int, NDArray[np.int64]]:
+        """The batch of a step.
+
+        Args:
+            step: The step, from 0.
+
+        Returns:
+            Number of sources, and rows of the mixtures.
+        """
+        epoch, place = divmod(step, self.steps_of_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, self._draw(epoch))
+        return self._epoch[1][place]
+
+    def _draw(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
+        rng = np.random.default_rng((self.seed, epoch))
+        batches: list[tuple[int, NDArray[np.int64]]] = []
+        for number, size in sorted(self.sizes.items()):
+            order = rng.permutation(size).astype(np.int64)
+            count = max(1, size // self.batch)
+            batches += [
+                (number, order[self.batch * place : self.batch * (place + 1)])
+                for place in range(count)
+            ]
+        return [batches[place] for place in rng.permutation(len(batches))]
+
+
+class TokenBatches(IterableDataset[TokenBatch]):
+    """Batches of some steps.
+
+    Args:
+        store: The tokens.
+        plan: Which mixtures make up which batch.
+        steps: The steps.
+    """
+
+    def __init__(self, store: TokenStore, plan: BatchPlan, steps: range) -> None:
+        self.store, self.plan, self.steps = store, plan, steps
+
+    def __iter__(self) -> Iterator[TokenBatch]:
+        """Read the batches, step by step."""
+        for step in self.steps:
+            sources, rows = self.plan.at(step)
+            yield self.store.batch(sources, torch.from_numpy(rows))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class TokenData(LightningDataModule):
+    """Training batches by epoch, and the same validation scenes each time.
+
+    An epoch of Lightning is the stretch between two validations.
+
+    Args:
+        config: The recipe.
+        store: Tokens to train on.
+        scenes: Validation scenes, of one number of sources each.
+    """
+
+    def __init__(
+        self, config: TrainConfig, store: TokenStore, scenes: Sequence[EncodedScenes]
+    ) -> None:
+        super().__init__()
+        self.config, self.store, self.scenes = config, store, scenes
+        self.plan = BatchPlan(store.mixtures(), config.batch, config.seed)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        if self.config.steps is not None:
+            return self.config.steps
+        return max(1, round(self.config.epochs * self.plan.steps_of_epoch))
+
+    def train_dataloader(self) -> DataLoader[TokenBatch]:
+        """The batches of the current epoch."""
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        start = epoch * self.config.validate_every
+        stop = min(start + self.config.validate_every, self.steps)
+        batches = TokenBatches(self.store, self.plan, range(start, stop))
+        return DataLoader(batches, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[EncodedScenes]:
+        """All scenes of one number of sources at a time."""
+        return DataLoader(cast(Any, self.scenes), batch_size=None, shuffle=False)
+
+    def transfer_batch_to_device(
+        self,
+        batch: Any,
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002
+    ) -> Any:
+        """Move a training batch; validation scenes are where they were encoded."""
+        if isinstance(batch, TokenBatch):
+            return TokenBatch(batch.tokens.to(device), batch.labels.to(device))
+        return batch
+
+
+class HeadTraining(LightningModule):
+    """A head under its own losses.
+
+    Args:
+        method: The head, trained in place.
+        vocabulary: The classes of the training labels.
+        config: The recipe.
+        steps: Optimiser steps in all.
+    """
+
+    def __init__(
+        self, method: Method, vocabulary: Vocabulary, config: TrainConfig, steps: int
+    ) -> None:
+        super().__init__()
+        self.method = method
+        self.vocabulary = vocabulary
+        self.recipe = config
+        self.steps = steps
+        self.figures: dict[str, float] = {}
+        self._validated: list[dict[str, float]] = []
+
+    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """One step: the sum of the losses.
+
+        Raises:
+            UsageError: Training has diverged.
+        """
+        # What a method draws depends on the step alone, so that a resumed run draws the same.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
+        losses = self.method.losses(batch.tokens, batch.labels, self.vocabulary)
+        loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            raise UsageError(
+                f"The loss of step {self.global_step} is not finite.",
+                "Start again with a lower learning rate.",
+            )
+        values = {f"train/{name}": value.detach() for name, value in losses.items()}
+        self.log_dict({**values, "train/loss": loss.detach()}, batch_size=batch.tokens.batch)
+        return loss
+
+    def validation_step(self, scenes: EncodedScenes, batch_idx: int) -> None:  # noqa: ARG002
+        """Losses and localization on scenes of one number of sources."""
+        size = self.recipe.batch
+        parts = [
+            (self.method.losses(*_rows(scenes, start, start + size), scenes.vocabulary), size)
+            for start in range(0, scenes.tokens.batch, size)
+        ]
+        names = parts[0][0]
+        figures = {
+            name: sum(float(losses[name]) for losses, _ in parts) / len(parts) for name in names
+        }
+        figures["loss"] = sum(figures.values())
+        queries = scenes.queries.to(scenes.tokens.visual.device)
+        maps = self.method.maps(scenes.tokens, queries, scenes.vocabulary)
+        summary = score_maps(self.method.shown(maps), scenes).summary()
+        average = "AP" if scenes.sources == 1 else "CAP"
+        self._validated.append({**figures, average: summary[average]})
+
+    def on_validation_epoch_end(self) -> None:
+        """Log losses, averaged over the numbers of sources, AP, CAP, and the mean of the two."""
+        names = dict.fromkeys(name for figures in self._validated for name in figures)
+        self.figures = {}
+        for name in names:
+            values = [figures[name] for figures in self._validated if name in figures]
+            self.figures[name] = sum(values) / len(values)
+        averages = [self.figures[name] for name in ("AP", "CAP") if name in self.figures]
+        self.figures["score"] = sum(averages) / len(averages)
+        self._validated.clear()
+        self.log_dict({f"{VALIDATION_KEY}/{name}": v for name, v in self.figures.items()})
+
+    def configure_optimizers(self) -> Any:
+        """Adam, with a rate that stays or that falls along a cosine."""
+        groups = self.method.parameter_groups(self.recipe.learning_rate)
+        optimizer = torch.optim.Adam(groups, lr=self.recipe.learning_rate)
+        if self.recipe.schedule == "constant":
+            return optimizer
+
+        def rate(step: int) -> float:
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return cast(Any, ([optimizer], [{"scheduler": schedule, "interval": "step"}]))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note with a checkpoint what it reached."""
+        checkpoint[VALIDATION_KEY] = dict(self.figures)
+
+
+def require_training(method: Method) -> None:
+    """Let through only a method with parameters to train.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if not any(parameter.requires_grad for parameter in method.parameters()):
+        raise UsageError(f"The method '{method.name}' needs no training.", "Use it as it is.")
+
+
+def _rows(scenes: EncodedScenes, start: int, stop: int) -> tuple[Tokens, Tensor]:
+    """Tokens and labels of some of the scenes."""
+    tokens = scenes.tokens
+    part = Tokens(
+        visual=tokens.visual[start:stop],
+        audio=tokens.audio[start:stop],
+        image=tokens.image[start:stop],
+        sound=tokens.sound[start:stop],
+        grid=tokens.grid,
+        panels=tokens.panels,
+    )
+    return part, scenes.labels[start:stop].to(tokens.visual.device)

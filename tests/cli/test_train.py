@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.running import run
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.folder import save_audioclip
+from tvsl.audioclip.weights import load_audioclip
+from tvsl.methods.checkpoint import load_head, read_head
+from tvsl.training import fit
+from tvsl.training.pretrain import new_mini_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SHORT = ("--clips", "8", "--batch", "4", "--steps", "2", "--most-sources", "2", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained mini model."""
+    torch.manual_seed(0)
+    return save_audioclip(new_mini_model().freeze(), tmp_path_factory.mktemp("model") / "mini")
+
+
+@pytest.fixture(autouse=True)
+def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validation as short as training."""
+    real = fit.validation_scenes
+    monkeypatch.setattr(fit, "validation_scenes", lambda encoder, _, told: real(encoder, 4, told))
+
+
+def test_a_head_from_the_command_line(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ("--seed", "0", "--switch", "token_projectors=slow", "--option", "twins=0.5")
+    ran = run("train", "--data", "synthetic", "--model", model, "-o", out, *SHORT, *options)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith(f"The head is in {out / 'head'}: validation AP ")
+    assert "at step 2" in ran.out
+    for title in ("Encoding clips: 8 of 8", "Encoding validation scenes: 8 of 8", "Training: 2"):
+        assert title in ran.err
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "recipe.json"):
+        assert (out / name).is_file()
+    head = load_head(out / "head", AudioCLIPEncoder(load_audioclip(model)))
+    assert head.config.token_projectors == "slow"  # type: ignore[attr-defined]
+    recipe = read_head(out / "head").notes["recipe"]
+    assert recipe["data_options"] == {"twins": 0.5}
+
+
+def test_a_run_is_resumed_as_it_was_started(model: Path, tmp_path: Path) -> None:
+    start = ("train", "--model", model, "-o", tmp_path / "run", *SHORT, "--flip-average", "turn")
+    assert run(*start).code == 0
+    again = run(*start)
+    assert again.code == 1
+    assert "run in this folder already" in again.err
+    other = run(*start, "--resume", "--seed", "1")
+    assert other.code == 2
+    assert "seed was 0" in other.err
+    resumed = run("train", "--model", model, "-o", tmp_path / "run", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert read_head(tmp_path / "run" / "head").config.flip_average == "turn"
+
+
+def test_presets_bring_their_recipe(model: Path, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    for number, preset in enumerate(("paper", "tvsl")):
+        out = tmp_path / preset
+        options = ("--clips", 4, "--steps", 1, "--most-sources", 1, "--tokens", tokens)
+        ran = run("train", "--preset", preset, "--model", model, "-o", out, *options)
+        assert ran.code == 0, ran.err
+        record = json.loads((out / "recipe.json").read_text())
+        assert record["batch"] == (256, 128)[number]
+        assert record["learning_rate"] == (1e-4, 3e-4)[number]
+    assert not (tmp_path / "tvsl" / "tokens").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--data", "vgg"), 2, "no data set 'vgg'"),
+        (("--method", "best"), 2, "no method 'best'"),
+        (("--method", "text-only"), 2, "needs no training"),
+        (("--method", "ez-vsl", "--preset", "paper"), 2, "no presets"),
+        (("--preset", "printed"), 2, "no preset 'printed'"),
+        (("--switch", "stages"), 2, "NAME=VALUE"),
+        (("--switch", "stages=3"), 2, "'stages'"),
+        (("--switch", "image_tokens=grids"), 2, "'image_tokens'"),
+        (("--option", "twins=two"), 2, "'twins'"),
+        (("--epochs", "0"), 2, "'epochs'"),
+        (("--learning-rate", "nan"), 2, "'learning_rate'"),
+        (("--resume",), 2, "no run to resume"),
+        (("--device", "tpu9"), 2, "no device 'tpu9'"),
+        (("--most-sources", "9"), 2, "most-sources"),
+        (("--clips", "1"), 2, "as many, and there are 1"),
+    ],
+)
+def test_wrong_usage(
+    options: tuple[str, ...], code: int, says: str, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    ran = run("train", "--model", model, "-o", out, *options)
+    assert ran.code == code
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+    assert not (out / "checkpoints").exists()
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    ran = run("train", "--model", tmp_path / "nothing", "-o", tmp_path / "run")
+    assert ran.code == 1
+    assert str(tmp_path / "nothing") in ran.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_names_the_options() -> None:
+    told = run("train", "--help").out
+    for option in ("--preset", "--tokens", "--most-sources", "--resume", "--switch", "--model"):
+        assert option in told

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+
+from tests.evaluation.made_scenes import made_scenes
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.scoring import detected_pairs, score_maps
+from tvsl.evaluation.world_rows import reach, reach_all, table_rows
+from tvsl.methods.base import Method, Supervision
+from tvsl.methods.config import MethodConfig
+from tvsl.synthetic.vocabulary import CLASSES
+from tvsl.tokens import Queries, Tokens, Vocabulary
+
+
+class Known(Method):
+    """Shows maps and scores that are given to it, the maps upside down."""
+
+    name: ClassVar[str] = "known"
+    supervision: ClassVar[Supervision] = "none"
+    class_aware: ClassVar[bool] = True
+
+    def __init__(self, raw: Tensor, scores: Tensor | None) -> None:
+        super().__init__(MethodConfig(polarity=-1))
+        self.raw, self.scores = raw, scores
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
+        return {}
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        assert not self.training
+        return self.raw
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor | None:
+        return self.scores
+
+
+@pytest.fixture
+def scenes() -> EncodedScenes:
+    return made_scenes(12, 2)
+
+
+@pytest.mark.parametrize("on", ["boxes", "masks"])
+def test_given_labels_ask_for_all_and_detected_ones_are_strict(
+    scenes: EncodedScenes, on: str
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = scenes.boxes if on == "boxes" else scenes.masks
+    scores = scenes.labels + torch.randn(scenes.labels.shape, generator=generator)
+    reached = reach(Known(-truth.float(), scores), scenes, on)
+    assert reached.given["AP"] == reached.given["IoU@0.5"] == 100
+    found = detected_pairs(scores, scenes).double()
+    share = 100 * float(found.mean())
+    assert 0 < share < 100
+    assert reached.detected is not None
+    assert reached.detected["AP"] == pytest.approx(share)
+    assert reached.detected["IoU@0.3"] == pytest.approx(share)
+    assert reached.detected["CAP"] == pytest.approx(
+        100
+        * sum(float(found[scenes.queries.label == n].mean()) for n in scenes.queries.label.unique())
+        / len(scenes.queries.label.unique())
+    )
+    each = [
+        average_precision_score(scenes.labels[:, label], scores[:, label])
+        for label in range(scenes.labels.shape[1])
+        if scenes.labels[:, label].any()
+    ]
+    assert reached.detection == pytest.approx(100 * sum(each) / len(each))
+
+
+def test_a_method_without_detection_reaches_nothing_there(scenes: EncodedScenes) -> None:
+    reached = reach(Known(-scenes.boxes.float(), None), scenes)
+    assert reached.given["CAP"] == 100
+    assert reached.detected is None
+    assert reached.detection is None
+
+
+def test_heads_are_scored_by_their_names(scenes: EncodedScenes) -> None:
+    random = torch.rand(scenes.boxes.shape, generator=torch.Generator().manual_seed(1))
+    heads = {"good": Known(-scenes.boxes.float(), None), "poor": Known(random, None)}
+    reached = reach_all(heads, scenes)
+    assert list(reached) == ["good", "poor"]
+    assert reached["good"].given["AP"] == 100
+    assert reached["poor"].given == score_maps(-random, scenes).summary()
+
+
+def test_the_rows_are_those_of_the_issue() -> None:
+    rows = {row.title: row for row in table_rows()}
+    assert {title: row.sources for title, row in rows.items()} == {
+        "single": 1,
+        "duet": 2,
+        "3 sources": 3,
+        "4 sources": 4,
+        "unseen single": 1,
+        "unseen duet": 2,
+        "twin single": 1,
+        "twin duet": 2,
+        "off-screen single": 1,
+        "off-screen duet": 2,
+    }
+    for title, row in rows.items():
+        world = row.world
+        assert world.split == "test"
+        assert world.names == CLASSES["unseen" if "unseen" in title else "seen"]
+        assert world.twins == (1.0 if "twin" in title else 0.2)
+        assert world.off_screen == (1.0 if "off-screen" in title else 0.15)
+    assert {row.world.split for row in table_rows("validation")} == {"validation"}
+
+
+def test_rows_of_twins_and_of_off_screen_sounds_hold_nothing_else() -> None:
+    rows = {row.title: row.world for row in table_rows()}
+    for number in range(6):
+        assert all(panel.twin is not None for panel in rows["twin duet"].scene(number, 2).panels)
+        assert rows["off-screen duet"].scene(number, 2).off_screen is not None

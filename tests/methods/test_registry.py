@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, total, vocabulary
+from tvsl.errors import UsageError
+from tvsl.methods import METHODS
+from tvsl.methods.base import Method
+
+
+def head(name: str) -> Method:
+    torch.manual_seed(0)
+    kind = METHODS[name]
+    made = kind.from_config(kind.config_type(embedding=SIZE)).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, dtype=torch.float64))
+    return made
+
+
+def test_every_method_has_one_name() -> None:
+    assert {"tvsl", "ez-vsl", "audioclip", "text-only"} <= METHODS.keys()
+    assert {"whole-frame", "centre", "random"} <= METHODS.keys()
+    for name, kind in METHODS.items():
+        assert kind.name == name
+        assert issubclass(kind, Method)
+    assert len(set(METHODS.values())) == len(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_maps_have_one_row_for_each_query(name: str) -> None:
+    made, given = head(name).eval(), tokens(3)
+    assert isinstance(made.config, METHODS[name].config_type)
+    asked = queries((1, 0), (0, 3), (1, 6), (2, 2), (1, 0))
+    maps = made.maps(given, asked, vocabulary())
+    assert maps.shape == (5, *given.grid)
+    assert bool(torch.isfinite(maps).all())
+    assert torch.equal(maps[0], maps[4])
+    if made.class_aware:
+        assert not torch.allclose(maps[0], maps[2])
+    else:
+        assert torch.equal(maps[0], maps[2])
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_detection_scores_every_class_of_every_clip(name: str) -> None:
+    scores = head(name).eval().detect(tokens(3), vocabulary())
+    if scores is not None:
+        assert scores.shape == (3, 7)
+        assert bool(torch.isfinite(scores).all())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_learns_learns_in_every_parameter(name: str) -> None:
+    made = head(name)
+    labels = ragged_labels([1, 2, 1, 3])
+    if not list(made.parameters()):
+        with pytest.raises(UsageError):
+            made.losses(tokens(4), labels, vocabulary())
+        return
+    total(made.losses(tokens(4), labels, vocabulary())).backward()
+    for key, parameter in made.named_parameters():
+        if parameter.requires_grad and not key.startswith("logit_scale"):
+            assert parameter.grad is not None, key
+            assert bool(torch.isfinite(parameter.grad).all()), key
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_validation_can_decide_what_all_methods_have(name: str) -> None:
+    made = head(name)
+    made.decide(polarity=-1, clamp_negative=True, exponent=2.0, flip_average="turn")
+    maps = torch.tensor([[[-2.0, 1.0], [-1.0, 0.5]]])
+    expected = torch.tensor([[[4.0, 0.0], [1.0, 0.0]]])
+    torch.testing.assert_close(made.shown(maps), expected)
+    for switches in (*made.readouts(), *made.detectors()):
+        made.decide(**switches)

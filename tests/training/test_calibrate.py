@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+from tests.evaluation.made_scenes import made_scenes
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.methods.base import Method, Supervision
+from tvsl.methods.config import MethodConfig
+from tvsl.methods.tvsl import TVSLConfig
+from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.training.calibrate import best_threshold, calibrate, map_score
+
+SCENES = (made_scenes(6, 1, seed=1), made_scenes(5, 2, seed=2))
+
+
+class Prompter(Method):
+    """Knows the truth of some scenes, and says it in the way it is told to."""
+
+    name: ClassVar[str] = "prompter"
+    config_type: ClassVar[type[MethodConfig]] = TVSLConfig
+    supervision: ClassVar[Supervision] = "none"
+    class_aware: ClassVar[bool] = True
+    decidable: ClassVar[frozenset[str]] = Method.decidable | {"readout", "detector"}
+
+    def __init__(self, scenes: Sequence[EncodedScenes], blurred: str = "signed") -> None:
+        super().__init__(TVSLConfig())
+        self.truth = {id(part.tokens): part for part in scenes}
+        self.blurred = blurred
+        self.layer = torch.nn.Linear(2, 2)
+        self.asked = 0
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
+        return {}
+
+    def readouts(self) -> list[dict[str, Any]]:
+        return [{"readout": name} for name in ("signed", "text", "sum")]
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        assert not self.training
+        assert (self.polarity, self.config.clamp_negative, self.config.exponent) == (1, False, 1)
+        self.asked += 1
+        noise = torch.rand(len(queries), *self.size(tokens), generator=seeded())
+        if self.config.readout == self.blurred:  # type: ignore[attr-defined]
+            return self.raw(self.truth[id(tokens)].boxes.float(), 0.2 * noise)
+        return noise
+
+    def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
+        return truth + noise
+
+    def size(self, tokens: Tokens) -> tuple[int, int]:
+        return self.truth[id(tokens)].size
+
+
+class Inverted(Prompter):
+    """Lower on the source than around it."""
+
+    def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
+        return 1 - truth - noise
+
+
+class Stretched(Prompter):
+    """A source at 1 among noise around 0, and another source at -5 that stretches the range."""
+
+    def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
+        maps = truth + noise
+        maps[:, :3, :3] = -5.0
+        return maps
+
+
+class Faint(Prompter):
+    """Almost as high beside the source as on it."""
+
+    def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
+        return truth + 0.6 * (1 - truth) * (noise > 0.02) + 0.02 * noise
+
+
+class Peaked(Prompter):
+    """One cell of a source far above its others."""
+
+    def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
+        peak = truth.flatten(1).cumsum(dim=1).view_as(truth) == 1
+        return truth * (1 + 2 * peak) + noise
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (Prompter, {"polarity": 1}),
+        (Inverted, {"polarity": -1}),
+        (Stretched, {"polarity": 1, "clamp_negative": True}),
+        (Faint, {"polarity": 1, "exponent": 2.0}),
+        (Peaked, {"polarity": 1, "exponent": 0.5}),
+    ],
+)
+def test_the_way_that_finds_the_sources_is_chosen(
+    kind: type[Prompter], expected: dict[str, object]
+) -> None:
+    method = kind(SCENES).train()
+    weights = {name: value.clone() for name, value in method.state_dict().items()}
+    decided = calibrate(method, SCENES, SCENES)
+    assert decided.switches.items() >= {**expected, "readout": "signed"}.items()
+    assert vars(method.config).items() >= decided.switches.items()
+    assert decided.score == decided.trials[0].score > 90
+    assert [trial.switches["readout"] for trial in decided.trials][0] == "signed"
+    assert [t.score for t in decided.trials] == sorted((t.score for t in decided.trials))[::-1]
+    assert len(decided.trials) == 3
+    assert method.asked == 3 * len(SCENES)  # once for each readout and set of scenes
+    assert all(torch.equal(value, weights[name]) for name, value in method.state_dict().items())
+
+
+@pytest.mark.parametrize("readout", ["signed", "text", "sum"])
+def test_the_best_readout_is_chosen(readout: str) -> None:
+    method = Prompter(SCENES, readout)
+    assert calibrate(method, SCENES, SCENES).switches["readout"] == readout
+    assert method.config.readout == readout  # type: ignore[attr-defined]
+
+
+def test_a_method_without_detection_has_no_threshold() -> None:
+    method = Prompter(SCENES)
+    decided = calibrate(method, SCENES, SCENES)
+    assert decided.detection == ()
+    assert "detection_threshold" not in decided.switches
+    assert method.config.detection_threshold is None
+
+
+class Detecting(Prompter):
+    """Detects well by one of two detectors: classes that sound score 0.7, others up to 0.5."""
+
+    def __init__(self, scenes: Sequence[EncodedScenes], good: str) -> None:
+        super().__init__(scenes)
+        self.good = good
+
+    def detectors(self) -> list[dict[str, Any]]:
+        return [{"detector": "evidence"}, {"detector": "fusion"}]
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
+        labels = self.truth[id(tokens)].labels
+        noise = 0.5 * torch.rand(labels.shape, generator=seeded())
+        good = self.config.detector == self.good  # type: ignore[attr-defined]
+        return torch.where(labels, 0.7, noise) if good else noise
+
+
+@pytest.mark.parametrize("good", ["evidence", "fusion"])
+def test_the_best_detector_and_its_threshold_are_chosen(good: str) -> None:
+    method = Detecting(SCENES, good)
+    decided = calibrate(method, SCENES, SCENES)
+    assert decided.switches["detector"] == method.config.detector == good  # type: ignore[attr-defined]
+    assert [trial.switches["detector"] for trial in decided.detection][0] == good
+    assert decided.detection[0].score == pytest.approx(100)
+    assert decided.detection[1].score < 90
+    threshold = method.config.detection_threshold
+    assert threshold is not None
+    assert 0.5 < threshold < 0.7
+    assert decided.switches["detection_threshold"] == threshold
+    assert decided.switches["readout"] == "signed"  # what maps are read by stays
+
+
+def test_maps_are_scored_as_the_paper_reports_them() -> None:
+    method = Prompter(SCENES)
+    single, duet = SCENES
+    raw = [part.boxes.float() for part in SCENES]
+    assert map_score(method, raw, SCENES) == pytest.approx(100)
+    half = raw[1].clone()
+    half[::2] = torch.rand(half[::2].shape, generator=seeded())
+    assert map_score(method, [raw[0], half], SCENES) == pytest.approx(
+        (200 + map_score(method, [half], [duet]) * 2) / 4
+    )
+    # A box of 0.4 of the map: enough for one of several sources, not for a single one.
+    for part, succeeds in ((single, False), (duet, True)):
+        wide = part.boxes.float()
+        for number, box in enumerate(part.boxes):
+            rest = (~box).flatten().nonzero()[:, 0][: round(1.5 * int(box.sum()))]
+            wide[number].view(-1)[rest] = 0.9
+        assert map_score(method, [wide], [part]) == pytest.approx(100 if succeeds else 50)
+
+
+SCORES = st.lists(
+    st.tuples(st.integers(-8, 8).map(lambda n: n / 4), st.booleans()), min_size=1, max_size=25
+)
+
+
+@given(SCORES)
+def test_the_threshold_has_the_highest_f1(pairs: list[tuple[float, bool]]) -> None:
+    if not any(true for _, true in pairs):
+        pairs = [*pairs, (0.25, True)]
+    scores, truth = (np.array(column) for column in zip(*pairs, strict=True))
+    threshold = best_threshold(torch.from_numpy(scores), torch.from_numpy(truth))
+    reached = f1_score(truth, scores >= threshold)
+    assert reached == pytest.approx(max(f1_score(truth, scores >= value) for value in set(scores)))
+    lowest, others = scores[scores >= threshold].min(), scores[scores < threshold]
+    if len(others):
+        assert threshold == pytest.approx((lowest + others.max()) / 2)  # half way
+    else:
+        assert threshold == lowest
