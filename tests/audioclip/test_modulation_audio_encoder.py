@@ -193,6 +193,13 @@ def test_segments_cover_a_sound_of_any_length(samples: int) -> None:
         assert int(distances.max() - distances.min()) <= 1
 
 
+def test_minutes_are_cut_into_segments() -> None:
+    sound = torch.arange(3 * 60 * DEFAULT.sample_rate + 17, dtype=torch.int32)[None]
+    parts = encoder(DEFAULT).segments(sound)
+    assert parts.shape == (1, 141, DEFAULT.segment)  # 180 s in pieces of 1.28 s
+    assert len(parts.unique()) == sound.shape[1]
+
+
 @pytest.mark.parametrize("samples", [1, 7, SEGMENT - 1, SEGMENT, SEGMENT + 1, 5 * SEGMENT - 3])
 def test_any_length_gives_tokens_whose_mean_is_the_embedding(samples: int) -> None:
     network = encoder()

@@ -40,7 +40,7 @@ def test_a_head_from_the_command_line(model: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     assert ran.out.startswith(f"The head is in {out / 'head'}: validation AP ")
     assert "at step 2" in ran.out
-    for title in ("Encoding clips: 8 of 8", "Encoding validation scenes: 8 of 8", "Training: 2"):
+    for title in ("Encoding clips: 8 of 8", "Encoding validation scenes: 16 of 16", "Training: 2"):
         assert title in ran.err
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "recipe.json"):
         assert (out / name).is_file()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,7 +82,7 @@ class Faint(Prompter):
     """Almost as high beside the source as on it."""
 
     def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
-        return truth + 0.6 * (1 - truth) * (noise > 0.02) + 0.02 * noise
+        return truth + 0.68 * (1 - truth) * (noise > 0.02) + 0.02 * noise
 
 
 class Peaked(Prompter):
@@ -114,9 +116,11 @@ def test_the_way_that_finds_the_sources_is_chosen(
     assert decided.switches.items() >= {**expected, "readout": "signed"}.items()
     assert vars(method.config).items() >= decided.switches.items()
     assert decided.score == decided.trials[0].score > 90
-    assert [trial.switches["readout"] for trial in decided.trials][0] == "signed"
-    assert [t.score for t in decided.trials] == sorted((t.score for t in decided.trials))[::-1]
+    assert decided.trials[0].switches["readout"] == "signed"
+    scores = [trial.score for trial in decided.trials]
+    assert scores == sorted(scores, reverse=True)
     assert len(decided.trials) == 3
+    assert json.loads(json.dumps(asdict(decided))) == asdict(decided)  # stored with the head
     assert method.asked == 3 * len(SCENES)  # once for each readout and set of scenes
     assert all(torch.equal(value, weights[name]) for name, value in method.state_dict().items())
 
@@ -131,7 +135,7 @@ def test_the_best_readout_is_chosen(readout: str) -> None:
 def test_a_method_without_detection_has_no_threshold() -> None:
     method = Prompter(SCENES)
     decided = calibrate(method, SCENES, SCENES)
-    assert decided.detection == ()
+    assert decided.detection == []
     assert "detection_threshold" not in decided.switches
     assert method.config.detection_threshold is None
 
@@ -158,7 +162,7 @@ def test_the_best_detector_and_its_threshold_are_chosen(good: str) -> None:
     method = Detecting(SCENES, good)
     decided = calibrate(method, SCENES, SCENES)
     assert decided.switches["detector"] == method.config.detector == good  # type: ignore[attr-defined]
-    assert [trial.switches["detector"] for trial in decided.detection][0] == good
+    assert decided.detection[0].switches["detector"] == good
     assert decided.detection[0].score == pytest.approx(100)
     assert decided.detection[1].score < 90
     threshold = method.config.detection_threshold

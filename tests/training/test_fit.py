@@ -16,7 +16,6 @@ from torch import Tensor
 from tests.training.colour_encoder import ColourEncoder
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import OutputError, StoreError, UsageError
-from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import load_head, read_head
 from tvsl.methods.tvsl import TVSL
 from tvsl.training.fit import train_head
@@ -182,7 +181,7 @@ def test_a_self_supervised_method_is_trained_by_the_same_command(
 def test_tokens_are_encoded_once(tokens: Path, whole: Path, tmp_path: Path) -> None:
     encoder = ColourEncoder()
     train_head(short(steps=1), encoder, tmp_path / "run", tokens=tokens)
-    assert encoder.encoded == 4 + 2 * 4  # the validation scenes
+    assert encoder.encoded == 4 * (1 + 2 + 3 + 4)  # the panels of the validation scenes
     assert not (tmp_path / "run" / "tokens").exists()
 
 

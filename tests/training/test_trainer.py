@@ -131,6 +131,19 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     assert torch.equal(*(state["state_dict"]["layer.weight"] for state in best))
 
 
+@pytest.mark.parametrize("cut", [1, 4, 10])
+def test_a_row_that_a_full_disk_cut_off_is_left_out(
+    cut: int, whole: tuple[Path, Line], tmp_path: Path
+) -> None:
+    folder = tmp_path / "torn"
+    with pytest.raises(ValueError, match="the plug"):
+        run(folder, Line(8, ValueError("the plug")))
+    path = folder / "metrics.csv"
+    path.write_bytes(path.read_bytes()[: -cut - 1])
+    run(folder, Line())
+    assert rows(folder) == rows(whole[0])
+
+
 def test_a_finished_run_is_read(whole: tuple[Path, Line]) -> None:
     folder, module = whole
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

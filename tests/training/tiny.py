@@ -38,10 +38,19 @@ def tiny_model() -> AudioCLIP:
     return AudioCLIP(TINY, build_word_tokenizer(WORDS, TINY.text.context))
 
 
+WEIGHTS = {
+    "image_text": 1.0,
+    "audio_text": 0.75,
+    "image_audio": 0.5,
+    "text_cells": 0.25,
+    "audio_cells": 2.0,
+}
+
+
 def recipe(**changes: object) -> PretrainConfig:
-    """Six steps of four clips."""
-    chosen: dict[str, object] = {"steps": 6, "batch": 4, "classes": 3, "clips": 12, "warm_up": 1}
-    return PretrainConfig(**{**chosen, **changes})
+    """Six steps of four clips, each term with another weight."""
+    sizes: dict[str, object] = {"steps": 6, "batch": 4, "classes": 3, "clips": 12, "warm_up": 1}
+    return PretrainConfig(**{**sizes, "terms": WEIGHTS, **changes})
 
 
 def same_state(first: AudioCLIP, second: AudioCLIP) -> bool:

@@ -6,7 +6,7 @@ data are never looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -48,8 +48,8 @@ class Calibration:
 
     switches: dict[str, Any]
     score: float
-    trials: tuple[Trial, ...]
-    detection: tuple[Trial, ...]
+    trials: list[Trial]  # lists, since JSON, which they are stored as, knows no tuples
+    detection: list[Trial]
 
 
 @torch.inference_mode()
@@ -68,15 +68,15 @@ def calibrate(
     """
     method.eval()
     trials = [_best_of(method, switches, scenes) for switches in method.readouts()]
-    best = max(trials, key=lambda trial: trial.score)
+    best = _best(trials)
     method.decide(**best.switches)
     detection, threshold = _decide_detection(method, mixtures)
     switches = {**best.switches, **(detection[0].switches if detection else {})}
     if threshold is not None:
         switches["detection_threshold"] = threshold
         method.decide(detection_threshold=threshold)
-    ranked = tuple(sorted(trials, key=lambda trial: -trial.score))
-    return Calibration(switches, best.score, ranked, tuple(detection))
+    ranked = sorted(trials, key=lambda trial: -trial.score)
+    return Calibration(switches, best.score, ranked, detection)
 
 
 def map_score(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes]) -> float:
@@ -99,21 +99,26 @@ def map_score(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedSce
 
 
 def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:
-    """The best polarity, clamp and exponent of one readout; polarity first, as it matters most."""
+    """The best polarity of one readout, then the best clamp and exponent with it."""
     method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
-    trials = []
-    for shown in _processing():
+
+    def tried(**shown: Any) -> Trial:
         chosen = {**switches, **shown}
         method.decide(**chosen)
-        trials.append(Trial(chosen, map_score(method, raw, scenes)))
+        return Trial(chosen, map_score(method, raw, scenes))
+
+    plain = [tried(polarity=sign, clamp_negative=False, exponent=1.0) for sign in (1, -1)]
+    polarity = _best(plain).switches["polarity"]
+    processed = (
+        tried(polarity=polarity, clamp_negative=clamp, exponent=exponent)
+        for clamp, exponent in product((False, True), EXPONENTS)
+    )
+    return _best([*plain, *processed])
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda trial: trial.score)
-
-
-def _processing() -> Iterator[dict[str, Any]]:
-    yield {"polarity": -1, "clamp_negative": False, "exponent": 1.0}
-    for clamp, exponent in product((False, True), EXPONENTS):
-        yield {"polarity": 1, "clamp_negative": clamp, "exponent": exponent}
 
 
 def _decide_detection(

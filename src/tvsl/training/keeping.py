@@ -81,8 +81,9 @@ class KeptMetrics(Callback):
         path = folder / "metrics.csv"
         self.rows: list[dict[str, Any]] = []
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                self.rows = [_filled(row) for row in csv.DictReader(file)]
+            text = path.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row off
+            self.rows = [_filled(row) for row in csv.DictReader(whole.splitlines())]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Here it is known from where the run goes on, and no row is written yet."""
