@@ -20,7 +20,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.cli.progress import progress
 from tvsl.evaluation.card import card_tables, model_card
-from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.evaluation.scenes import EncodedScenes, encode_scenes, with_names
 from tvsl.evaluation.world_rows import Row, reach, table_rows
 from tvsl.memory import keep_freed_memory
 from tvsl.methods import METHODS
@@ -41,8 +41,13 @@ def encoder_of(
 def encoded(encoder: AudioCLIPEncoder, rows: tuple[Row, ...], count: int, title: str) -> Scenes:
     scenes = {}
     with progress(f"Encoding {title}") as report:
+        made: dict[tuple[Any, int], EncodedScenes] = {}
         for done, row in enumerate(rows):
-            scenes[row.title] = encode_scenes(encoder, row.world, row.sources, count)
+            kind = (row.world, row.sources)
+            if kind not in made:
+                made[kind] = encode_scenes(encoder, *kind, count)
+            names = row.names or row.world.names
+            scenes[row.title] = with_names(made[kind], encoder, names)
             report((done + 1) * count, len(rows) * count)
     return scenes
 

@@ -8,7 +8,14 @@ from tests.training.tiny import tiny_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import VocabularyError
 from tvsl.evaluation import scenes as module
-from tvsl.evaluation.scenes import EncodedScenes, encode_batch, encode_scenes, join_tokens
+from tvsl.evaluation.scenes import (
+    EncodedScenes,
+    encode_batch,
+    encode_scenes,
+    join_tokens,
+    with_names,
+)
+from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World, WorldScene
 
 WORLD = World("validation", seed=3, twins=0.5)
@@ -115,3 +122,21 @@ def test_a_model_must_know_the_world_s_words(encoder: AudioCLIPEncoder) -> None:
 
     with pytest.raises(VocabularyError, match="dog"):
         encode_scenes(encoder, Elsewhere(), 1, 1)
+
+
+def test_other_names_ask_for_the_same_sources(encoder: AudioCLIPEncoder) -> None:
+    scenes = encode_scenes(encoder, World("test", "unseen"), 2, 5)
+    names = CLASSES["all"][::-1]
+    other = with_names(scenes, encoder, names)
+
+    def asked(part: EncodedScenes) -> list[str]:
+        return [part.vocabulary.names[row] for row in part.queries.label]
+
+    assert asked(other) == asked(scenes)
+    assert other.tokens is scenes.tokens
+    assert other.labels.shape == (5, 36)
+    for row, plain in zip(other.labels, scenes.labels, strict=True):
+        found = {names[number] for number in row.nonzero()[:, 0]}
+        assert found == {scenes.vocabulary.names[number] for number in plain.nonzero()[:, 0]}
+    with pytest.raises(VocabularyError):
+        with_names(scenes, encoder, CLASSES["seen"])

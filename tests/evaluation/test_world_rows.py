@@ -97,6 +97,8 @@ def test_the_rows_are_those_of_the_issue() -> None:
         "4 sources": 4,
         "unseen single": 1,
         "unseen duet": 2,
+        "unseen single of 36": 1,
+        "unseen duet of 36": 2,
         "twin single": 1,
         "twin duet": 2,
         "off-screen single": 1,
@@ -106,6 +108,7 @@ def test_the_rows_are_those_of_the_issue() -> None:
         world = row.world
         assert world.split == "test"
         assert world.names == CLASSES["unseen" if "unseen" in title else "seen"]
+        assert row.names == (CLASSES["all"] if "of 36" in title else None)
         assert world.twins == (1.0 if "twin" in title else 0.2)
         assert world.off_screen == (1.0 if "off-screen" in title else 0.15)
     assert {row.world.split for row in table_rows("validation")} == {"validation"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -86,6 +86,28 @@ def encode_scenes(
     hot = torch.zeros(count, len(vocabulary), dtype=torch.bool)
     hot[queries.clip, queries.label] = True
     return EncodedScenes(join_tokens(parts), vocabulary, queries, hot, *truth)
+
+
+def with_names(scenes: EncodedScenes, encoder: Encoder, names: Sequence[str]) -> EncodedScenes:
+    """The same scenes with another vocabulary; nothing is encoded again.
+
+    Args:
+        scenes: The scenes.
+        encoder: Their encoder.
+        names: Class names, all classes of the scenes among them.
+
+    Returns:
+        The scenes, asked by the new names.
+
+    Raises:
+        VocabularyError: A class of the scenes is missing.
+    """
+    vocabulary = encoder.vocabulary(names)
+    rows = torch.tensor(vocabulary.indices(scenes.vocabulary.names))
+    queries = Queries(scenes.queries.clip, rows[scenes.queries.label])
+    labels = torch.zeros(len(scenes.labels), len(names), dtype=torch.bool)
+    labels[:, rows] = scenes.labels
+    return replace(scenes, vocabulary=vocabulary, queries=queries, labels=labels)
 
 
 def encode_batch(encoder: Encoder, scenes: list[WorldScene]) -> Tokens:
