@@ -16,6 +16,7 @@ from tvsl.audioclip.config import (
     AudioCLIPConfig,
     AudioEncoderConfig,
     ImageEncoderConfig,
+    ModulationAudioEncoderConfig,
     TextEncoderConfig,
 )
 from tvsl.audioclip.encoder import AudioCLIPEncoder
@@ -37,6 +38,18 @@ SMALL = AudioCLIPConfig(
     image=ImageEncoderConfig(width=8, blocks=(1, 1, 1, 1), heads=4),
     audio=AudioEncoderConfig(stem_width=8, blocks=(1, 1, 1, 1), groups=2),
     text=TextEncoderConfig(width=32, layers=1, heads=2),
+)
+
+SMALL_MODULATION = ModulationAudioEncoderConfig(
+    sample_rate=800,
+    frames=16,
+    hop_length=20,
+    window_length=64,
+    bands=16,
+    lowest=25.0,
+    highest=390.0,
+    modulations=8,
+    widths=(4, 6, 8, 10),
 )
 
 WORDS = ("red", "blue", "star", "ring", "small", "large")

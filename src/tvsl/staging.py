@@ -33,12 +33,12 @@ def staged(
     place = folder.resolve()  # a folder may be given as "."
     work = place.with_name(place.name + ".part")
     try:
-        with _errors(folder):
+        with writable(folder):
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir(parents=True)
         yield work
         check_free(folder, force)
-        with _errors(folder):
+        with writable(folder):
             remove_earlier(folder)
             _move(work, folder, last)
     finally:
@@ -68,7 +68,12 @@ def _move(work: Path, folder: Path, last: str) -> None:
 
 
 @contextmanager
-def _errors(folder: Path) -> Iterator[None]:
+def writable(folder: Path) -> Iterator[None]:
+    """Turn what the system says while a folder is written into an error of ours.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
     try:
         yield
     except OSError as error:

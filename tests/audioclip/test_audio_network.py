@@ -6,6 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from tests.small_model import SMALL_MODULATION as MODULATION
 from tvsl.audioclip.audio_encoder import AudioEncoder
 from tvsl.audioclip.audio_network import AudioNetwork
 from tvsl.audioclip.config import (
@@ -27,17 +28,6 @@ ESRESNEXT = AudioEncoderConfig(
     stem_width=8,
     blocks=(1, 1, 1, 1),
     groups=2,
-)
-MODULATION = ModulationAudioEncoderConfig(
-    sample_rate=800,
-    frames=16,
-    hop_length=20,
-    window_length=64,
-    bands=16,
-    lowest=25.0,
-    highest=390.0,
-    modulations=8,
-    widths=(4, 6, 8, 10),
 )
 Audio = AudioEncoderConfig | ModulationAudioEncoderConfig
 

@@ -95,3 +95,16 @@ def test_moving_drops_the_layouts(small_model: AudioCLIP) -> None:
     expected = fast(images)
     found = fast.to(torch.float64).to(torch.float32)(images)
     torch.testing.assert_close(found, expected)
+
+
+def test_operators_with_other_arguments_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not fast_path._fused_kernels_exist():
+        pytest.skip("this build of torch has no fused convolutions")
+    decide = fast_path._fused_kernels_exist.__wrapped__
+    assert decide()
+    known = fast_path._FUSED_OPERATORS
+    for name in known:
+        monkeypatch.setattr(fast_path, "_FUSED_OPERATORS", {**known, name: known[name] + " more"})
+        assert not decide()
+    monkeypatch.setattr(fast_path, "_FUSED_OPERATORS", {**known, "gone.default": "self"})
+    assert not decide()

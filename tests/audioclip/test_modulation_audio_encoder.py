@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.small_model import SMALL_MODULATION as TINY
 from tvsl.audioclip.checkpoint import build
 from tvsl.audioclip.config import (
     AudioCLIPConfig,
@@ -23,17 +24,6 @@ from tvsl.audioclip.modulation_audio_encoder import Block, ModulationAudioEncode
 from tvsl.synthetic.world import World
 
 DEFAULT = ModulationAudioEncoderConfig()
-TINY = ModulationAudioEncoderConfig(
-    sample_rate=800,
-    frames=16,
-    hop_length=20,
-    window_length=64,
-    bands=16,
-    lowest=25.0,
-    highest=390.0,
-    modulations=8,
-    widths=(4, 6, 8, 10),
-)
 SEGMENT = 320
 
 

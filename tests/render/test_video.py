@@ -148,7 +148,7 @@ def test_one_moment_is_held_throughout(tmp_path: Path) -> None:
 def test_mpeg4_where_there_is_no_h264_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_module, "_has_encoder", lambda name: False)
+    monkeypatch.setattr(video_module, "has_encoder", lambda name: False)
     path = write_video(tmp_path / "a.mp4")
     target = write_overlay_video(path, tmp_path / "b.mp4", moments())
     with av.open(str(target)) as container:

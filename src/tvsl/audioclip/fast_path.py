@@ -23,18 +23,35 @@ from tvsl.audioclip.audio_encoder import AudioEncoder, from_int16_range, power_t
 from tvsl.audioclip.audio_network import AudioNetwork
 from tvsl.audioclip.image_encoder import ImageEncoder
 
+_FUSED_OPERATORS = {
+    "_reorder_convolution_weight.default": "self padding stride dilation groups input_size",
+    "_convolution_pointwise.default": (
+        "X W B padding stride dilation groups attr scalars algorithm"
+    ),
+    "_convolution_pointwise_.binary": (
+        "other X W B padding stride dilation groups "
+        "binary_attr alpha unary_attr unary_scalars unary_algorithm"
+    ),
+}
+"""Operators of torch that fuse, with the arguments that they are called with here."""
+
 
 @cache
 def _fused_kernels_exist() -> bool:
-    """Whether oneDNN's fused convolutions work here; torch keeps them for its own compiler."""
+    """Whether oneDNN's fused convolutions are here, with the arguments that are known.
+
+    Torch keeps them for its own compiler, so another version may have others or none; plain
+    convolutions do the work then.
+    """
     if not torch.backends.mkldnn.is_available():
         return False
-    probe = FusedConvolution(nn.Conv2d(1, 1, 1), relu=True)
-    pixel = torch.ones(1, 1, 1, 1)
-    try:
-        probe._fused(pixel, probe._fused(pixel, None))
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        return False
+    for path, arguments in _FUSED_OPERATORS.items():
+        name, overload = path.split(".")
+        operator = getattr(getattr(torch.ops.mkldnn, name, None), overload, None)
+        if operator is None:
+            return False
+        if [argument.name for argument in operator._schema.arguments] != arguments.split():
+            return False
     return True
 
 

@@ -30,7 +30,7 @@ from tvsl.data.token_store import (
     shard_path,
 )
 from tvsl.encoder import Encoder
-from tvsl.errors import OutputError
+from tvsl.staging import writable
 
 try:
     import fcntl
@@ -108,7 +108,7 @@ def _claim(folder: Path, manifest: Manifest) -> None:
     if path.is_file():
         check_key(read_manifest(folder), manifest.key, folder)
         return
-    with _errors(folder):
+    with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, -1, wait=True):
             if not path.is_file():
@@ -124,7 +124,7 @@ def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
     if fcntl is None:
         yield True
         return
-    with _errors(folder):
+    with writable(folder):
         stream = (folder / _LOCK_FILE).open("ab")
     with stream:
         try:
@@ -133,16 +133,6 @@ def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
         except OSError as error:  # other errors: the file system knows no locks
             free = error.errno not in (errno.EACCES, errno.EAGAIN)
         yield free
-
-
-@contextmanager
-def _errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"The folder cannot be written ({error.strerror}).", "Choose a writable place.", folder
-        ) from error
 
 
 class _Maker:

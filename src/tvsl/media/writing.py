@@ -10,6 +10,7 @@ import io
 import wave
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 import av
 import numpy as np
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 FRAME_RATE = 25
+X264: Final = "libx264"
 # FFmpeg's number for the matrix of ITU-R BT.601, which PyAV converts with.
-_BT601_MATRIX = 6
+BT601_MATRIX = 6
 _SOUND_BITS = 96_000  # the most that AAC takes at 16 kHz in one channel
 
 
@@ -91,17 +93,20 @@ def write_still_video(
         raise OSError(error.errno, error.strerror) from error
 
 
+def has_encoder(name: str) -> bool:
+    """Whether this build of FFmpeg has an encoder, whose name no decoder shares."""
+    return name in av.codec.codecs_available
+
+
 def _video_stream(output: OutputContainer) -> VideoStream:
-    try:
-        av.Codec("libx264", "w")
-    except (av.FFmpegError, ValueError):
+    if has_encoder(X264):
+        options = {"crf": "1", "preset": "veryfast"}
+        stream = output.add_stream(X264, rate=FRAME_RATE, options=options)
+        stream.pix_fmt = "yuv444p"
+    else:
         stream = output.add_stream("mpeg4", rate=FRAME_RATE, options={"q:v": "1", "qmax": "1"})
         stream.pix_fmt = "yuv420p"
-    else:
-        options = {"crf": "1", "preset": "veryfast"}
-        stream = output.add_stream("libx264", rate=FRAME_RATE, options=options)
-        stream.pix_fmt = "yuv444p"
-    stream.codec_context.colorspace = _BT601_MATRIX
+    stream.codec_context.colorspace = BT601_MATRIX
     return stream
 
 

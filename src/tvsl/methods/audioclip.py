@@ -12,25 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.errors import UsageError
-from tvsl.methods.base import Method, Supervision
+from tvsl.methods.untrained import Untrained
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
-class AudioCLIPSimilarity(Method):
+class AudioCLIPSimilarity(Untrained):
     """cos(v_j, a) with the pooled audio embedding a."""
 
     name: ClassVar[str] = "audioclip"
-    supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = False
-
-    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """There are none.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError("This method has nothing to train.", "Use it as it is.")
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """The same map for every query of a clip; see the base class."""

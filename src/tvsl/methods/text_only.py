@@ -10,27 +10,18 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from tvsl.errors import UsageError
-from tvsl.methods.base import Method, Supervision, check_inputs
+from tvsl.methods.base import check_inputs
 from tvsl.methods.tvsl.conditioning import similarity
 from tvsl.methods.tvsl.detection import evidence_scores
+from tvsl.methods.untrained import Untrained
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
-class TextOnly(Method):
+class TextOnly(Untrained):
     """cos(v_j, e_k); detects by the training-free evidence."""
 
     name: ClassVar[str] = "text-only"
-    supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = True
-
-    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """There are none.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError("This method has nothing to train.", "Use it as it is.")
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """Cosines of the cells with the queried name; see the base class."""

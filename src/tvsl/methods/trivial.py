@@ -8,26 +8,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tvsl.errors import UsageError
-from tvsl.methods.base import Method, Supervision
+from tvsl.methods.untrained import Untrained
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _WIDTH = 0.25
 
 
-class Trivial(Method):
+class Trivial(Untrained):
     """A map that depends on the grid alone."""
 
-    supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = False
-
-    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """There are none.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError("This method has nothing to train.", "Use it as it is.")
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """The same map for every query of a clip; see the base class."""

@@ -18,6 +18,7 @@ from tvsl.localization import Localization
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
 from tvsl.media.streams import clock_zero
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
+from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
 from tvsl.render.colormap import Picture
 from tvsl.render.painter import OverlayPainter
 from tvsl.render.sound import SoundTrack
@@ -29,7 +30,6 @@ _CLOCK = Fraction(1, 60_000)
 _USUAL_FRAME_RATE = 25.0
 _BITS_PER_PIXEL = 0.2
 # FFmpeg's number for the matrix of ITU-R BT.601, which PyAV converts with.
-_BT601_MATRIX = 6
 
 Progress = Callable[[int, int | None], None]
 
@@ -169,25 +169,17 @@ class _FrameEncoder:
 
 def _video_stream(output: OutputContainer, size: tuple[int, int], rate: float) -> VideoStream:
     exact = Fraction(rate).limit_denominator(1001)
-    if _has_encoder("libx264"):
+    if has_encoder(X264):
         options = {"crf": "20", "preset": "veryfast"}
-        stream = output.add_stream("libx264", rate=exact, options=options)
+        stream = output.add_stream(X264, rate=exact, options=options)
     else:
         stream = output.add_stream("mpeg4", rate=exact)
         stream.bit_rate = round(_BITS_PER_PIXEL * size[0] * size[1] * rate)
     stream.height, stream.width = size
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = _CLOCK
-    stream.codec_context.colorspace = _BT601_MATRIX
+    stream.codec_context.colorspace = BT601_MATRIX
     return stream
-
-
-def _has_encoder(name: str) -> bool:
-    try:
-        av.Codec(name, "w")
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
 
 
 def _output_size(info: VideoInfo, max_side: int) -> tuple[int, int]:
