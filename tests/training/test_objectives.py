@@ -17,12 +17,12 @@ from tvsl.audioclip.config import (
     TextEncoderConfig,
 )
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.methods.tvsl.direction import unit
 from tvsl.training.objectives import (
     best_cells,
     caption_matches,
     draw_count,
     matched_contrastive,
-    unit,
 )
 
 from .oracle import info_nce
@@ -134,9 +134,3 @@ def test_counts_are_drawn_evenly() -> None:
     assert shares[:4].sum() == shares[9:].sum() == 0
     assert bool(((shares[4:9] - 0.2).abs() < 0.05).all())
     assert draw_count(generator, 3, 3) == 3
-
-
-def test_unit_vectors_have_length_1() -> None:
-    rows = torch.randn(2, 3, 5)
-    expected = rows / rows.square().sum(dim=-1, keepdim=True).sqrt()
-    torch.testing.assert_close(unit(rows), expected)

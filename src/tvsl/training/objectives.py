@@ -69,11 +69,6 @@ def _one_way(logits: Tensor, matches: Tensor) -> Tensor:
     return F.cross_entropy(logits[kept], target)
 
 
-def unit(vectors: Tensor) -> Tensor:
-    """The same vectors at length 1, any shape (..., D)."""
-    return F.normalize(vectors, dim=-1)
-
-
 def draw_count(generator: torch.Generator, least: int, most: int) -> int:
     """How many cells are pooled this time, uniform from ``least`` to ``most``."""
     return int(torch.randint(least, most + 1, (), generator=generator))

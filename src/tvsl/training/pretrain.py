@@ -18,6 +18,7 @@ from tvsl.audioclip.config import (
 )
 from tvsl.audioclip.model import MAX_LOGIT_SCALE, AudioCLIP
 from tvsl.audioclip.word_tokenizer import build_word_tokenizer
+from tvsl.methods.tvsl.direction import unit
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.training.batches import PretrainingBatch, caption_text
 from tvsl.training.objectives import (
@@ -25,7 +26,6 @@ from tvsl.training.objectives import (
     caption_matches,
     draw_count,
     matched_contrastive,
-    unit,
 )
 
 _WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
