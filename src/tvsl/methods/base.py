@@ -33,6 +33,8 @@ class Method(nn.Module, ABC):
 
     Attributes:
         config: As given, or as ``decide`` left it.
+        progress: How much of the training is done, from 0 to 1: whoever trains says it before
+            each step, for methods that train in stages or warm up.
     """
 
     name: ClassVar[str]
@@ -46,6 +48,7 @@ class Method(nn.Module, ABC):
     def __init__(self, config: MethodConfig = MethodConfig()) -> None:  # noqa: B008  (frozen)
         super().__init__()
         self.config = config
+        self.progress = 0.0
 
     @classmethod
     def from_config(

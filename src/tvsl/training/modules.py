@@ -171,6 +171,7 @@ class HeadTraining(LightningModule):
         """
         # What a method draws depends on the step alone, so that a resumed run draws the same.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
+        self.method.progress = self.global_step / self.steps
         losses = self.method.losses(batch.tokens, batch.labels, self.vocabulary)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
