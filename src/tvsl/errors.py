@@ -43,6 +43,10 @@ class WeightsError(TvslError):
     """A checkpoint that is missing, damaged, unsafe or of another model."""
 
 
+class DataError(TvslError):
+    """A data set's list or annotation that is missing, damaged or contradicts itself."""
+
+
 class StoreError(TvslError):
     """Tokens that were kept for something else, or that are incomplete or damaged."""
 

@@ -1,8 +1,41 @@
-"""Labelled clips to train on, by name; a new data set is one more file and one more entry."""
+"""Data sets by name; a new data set is one more file and one more entry."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from tvsl.data.clips import ClipSet
-from tvsl.data.synthetic import SyntheticClips
+from pydantic import ValidationError
 
-DATA_SETS: Mapping[str, type[ClipSet]] = {data.name: data for data in (SyntheticClips,)}
+from tvsl.data.dataset import DataSet
+from tvsl.data.synthetic import SyntheticData
+from tvsl.errors import UsageError
+
+DATA_SETS: Mapping[str, type[DataSet]] = {data.name: data for data in (SyntheticData,)}
+
+
+def find_data(name: str, **options: Any) -> DataSet:
+    """A data set by its name.
+
+    Args:
+        name: One of ``DATA_SETS``.
+        options: Its fields.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UsageError: There is no such data set or option, or a value that it cannot have.
+    """
+    found = DATA_SETS.get(name)
+    if found is None:
+        raise UsageError(f"There is no data set '{name}'.", f"Data sets: {', '.join(DATA_SETS)}.")
+    try:
+        return found.model_validate(options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"The data set '{name}' cannot have {first['input']!r} as '{where}': {first['msg']}.",
+            f"Options: {', '.join(found.model_fields)}.",
+        ) from error

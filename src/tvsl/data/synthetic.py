@@ -1,22 +1,31 @@
-"""The synthetic world as a data set: clips that are made when they are read."""
+"""The synthetic world as a data set: scenes and clips that are made when they are read."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, JsonValue
 
 from tvsl.data.clips import ClipBatch, ClipSet, resampled
+from tvsl.data.dataset import DataSet, Item, Sample, Source
+from tvsl.data.files import draw_targets
+from tvsl.data.targets import Boxes, Mask, Target
+from tvsl.synthetic.layout import SIDE
+from tvsl.synthetic.manifest import scene_id
 from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
-from tvsl.synthetic.world import World
+from tvsl.synthetic.world import MOST_SOURCES, World, WorldPanel, WorldScene
+
+Truth = Literal["boxes", "masks"]
 
 # Other clips than those that an encoder with a small seed was pre-trained on: what it makes of
 # clips that it has seen is better than what a head will meet.
 _FIRST_SEED = 1_000_000
+_CLIPS = 8000
 
 
 class SyntheticClips(ClipSet):
@@ -60,3 +69,84 @@ class SyntheticClips(ClipSet):
             waveforms=np.stack(sounds),
             labels=np.array([names.index(scene.labels[0]) for scene in scenes], dtype=np.int64),
         )
+
+
+class SyntheticData(DataSet):
+    """Scenes of the world.
+
+    Attributes:
+        count: How many scenes.
+        sources: K, the number of sources of each scene.
+        classes: ``seen``, ``unseen`` or ``all``.
+        twins: Share of the panels with a silent twin of the source.
+        off_screen: Share of the scenes with a sound whose class is not visible.
+        truth: What maps are scored against: ``boxes``, or ``masks``.
+    """
+
+    name: ClassVar[str] = "synthetic"
+    title: ClassVar[str] = "Synthetic world"
+    square: ClassVar[bool] = False
+    count: int = Field(500, gt=0)
+    sources: int = Field(1, ge=1, le=MOST_SOURCES)
+    classes: ClassSplit = "seen"
+    twins: float = Field(0.2, ge=0, le=1)
+    off_screen: float = Field(0.15, ge=0, le=1)
+    truth: Truth = "boxes"
+
+    @property
+    def world(self) -> World:
+        """The split that the scenes are of."""
+        return World(self.split, self.classes, self.seed, self.twins, self.off_screen)
+
+    @property
+    def several(self) -> bool:
+        """Whether scenes have several sources."""
+        return self.sources > 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names of the split."""
+        return CLASSES[self.classes]
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """The first scenes of the split; see the base class."""
+        scenes = (self.world.scene(number, self.sources) for number in range(self.count))
+        return tuple(
+            Item(scene_id(self.world, scene), (), (), self._sources(scene), self.sources)
+            for scene in scenes
+        )
+
+    def read(self, item: Item, sample_rate: int) -> Sample:
+        """Make a scene; see the base class."""
+        scene = self.world.scene(self._numbers[item.id], self.sources)
+        return Sample(
+            tuple(panel.picture for panel in scene.panels),
+            resampled(scene.waveform, SAMPLE_RATE, sample_rate),
+            draw_targets(item.sources, item.panels, SIDE, SIDE),
+        )
+
+    def clips(self, count: int | None, seed: int) -> SyntheticClips:
+        """Clips of the training split; see the base class."""
+        # Clips to train on have other shares of both than scenes, unless these are given.
+        given = self.model_fields_set & {"twins", "off_screen"}
+        shares = {name: getattr(self, name) for name in given}
+        return SyntheticClips(
+            count=count or _CLIPS, seed=self.seed + seed, classes=self.classes, **shares
+        )
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {item.id: number for number, item in enumerate(self.items)}
+
+    def _sources(self, scene: WorldScene) -> tuple[Source, ...]:
+        return tuple(
+            Source(panel.label, self._target(panel), place)
+            for place, panel in enumerate(scene.panels)
+        )
+
+    def _target(self, panel: WorldPanel) -> Target:
+        if self.truth == "masks":
+            return Mask(panel.mask)
+        left, top, right, bottom = (edge / SIDE for edge in panel.boxes[panel.source])
+        return Boxes(((left, top, right, bottom),))

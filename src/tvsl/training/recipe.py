@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from tvsl.data import DATA_SETS
+from tvsl.data import find_data
 from tvsl.data.clips import ClipSet
 from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.token_store import StoredType
@@ -32,7 +32,7 @@ class TrainConfig(BaseModel):
     Attributes:
         data: Name of the data set.
         data_options: Further options of the data set.
-        clips: How many clips of it.
+        clips: How many clips of it; all there are when None, of the world 8000.
         method: Name of the method.
         preset: Preset of its switches, for T-VSL.
         switches: Switches that are set otherwise.
@@ -54,7 +54,7 @@ class TrainConfig(BaseModel):
 
     data: str = "synthetic"
     data_options: dict[str, JsonValue] = {}
-    clips: int = Field(8000, gt=0)
+    clips: int | None = Field(None, gt=0)
     method: str = TVSL.name
     preset: str | None = None
     switches: dict[str, JsonValue] = {}
@@ -93,22 +93,13 @@ def recipe(**fields: Any) -> TrainConfig:
 
 
 def find_clips(config: TrainConfig) -> ClipSet:
-    """The data set of a recipe.
+    """The clips that a recipe trains on.
 
     Raises:
         UsageError: There is no such data set or option, or a value that it cannot have.
     """
-    found = DATA_SETS.get(config.data)
-    if found is None:
-        raise UsageError(
-            f"There is no data set '{config.data}'.", f"Data sets: {', '.join(DATA_SETS)}."
-        )
-    try:
-        return found.model_validate(
-            {**config.data_options, "count": config.clips, "seed": config.seed}
-        )
-    except ValidationError as error:
-        raise _wrong(error, f"The data set '{config.data}'") from error
+    data = find_data(config.data, split="train", **config.data_options)
+    return data.clips(config.clips, config.seed)
 
 
 def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:

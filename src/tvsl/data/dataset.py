@@ -1,0 +1,149 @@
+"""What every data set offers: items with their truth, read one by one, and clips to train on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from tvsl.data.clips import ClipSet
+from tvsl.data.targets import Target
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One sound source of an item.
+
+    Attributes:
+        label: Its class, one of the data set's names; None where the data set has no classes.
+        target: Where it is.
+        panel: The panel that ``target`` is drawn in; the whole of the picture when None.
+    """
+
+    label: str | None
+    target: Target
+    panel: int | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a data set, as its lists tell; no media file has been looked at.
+
+    Attributes:
+        id: Its name, different from all others of the data set.
+        frames: Picture files, from left to right; one that holds several panels, or none where
+            items are made.
+        sounds: Sound files, added up; none where items are made.
+        sources: Its sources; at least one.
+        panels: K, how many frames stand side by side.
+    """
+
+    id: str
+    frames: tuple[Path, ...]
+    sounds: tuple[Path, ...]
+    sources: tuple[Source, ...]
+    panels: int = 1
+
+    @property
+    def labels(self) -> tuple[str | None, ...]:
+        """The classes of its sources."""
+        return tuple(source.label for source in self.sources)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What an item's files hold.
+
+    Attributes:
+        pictures: The K panels, RGB, each (H, W, 3) uint8.
+        waveform: The mixture, mono, (S,) float32.
+        targets: Where each of the P sources is, (P, H', K * W') float32 in [0, 1].
+    """
+
+    pictures: tuple[NDArray[np.uint8], ...]
+    waveform: NDArray[np.float32]
+    targets: NDArray[np.float32]
+
+
+class DataSet(BaseModel, ABC):
+    """A data set: what identifies it are its fields, the options that a user may set.
+
+    Class attributes:
+        name: What the registry calls it.
+        title: What tables call it.
+        square: Whether pictures are squeezed into a square, as the benchmark does.
+
+    Attributes:
+        split: Which part of it.
+        seed: Decides what is drawn, where anything is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    square: ClassVar[bool] = True
+    split: Split = "test"
+    seed: int = Field(0, ge=0)
+
+    @property
+    def several(self) -> bool:
+        """Whether its items have several sources: which numbers of a protocol are meant."""
+        return False
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Class names among which to detect; empty for a data set without classes.
+
+        Raises:
+            DataError: A list cannot be used.
+        """
+
+    @cached_property
+    @abstractmethod
+    def items(self) -> tuple[Item, ...]:
+        """All listed items of the split, whether or not their files are there.
+
+        Raises:
+            DataError: A list cannot be used.
+            UsageError: The data set has no such split.
+        """
+
+    @abstractmethod
+    def read(self, item: Item, sample_rate: int) -> Sample:
+        """Read an item; may be called by several threads and processes.
+
+        Args:
+            item: One of ``items``.
+            sample_rate: Samples per second that the sound shall have.
+
+        Returns:
+            What its files hold.
+
+        Raises:
+            MediaError: A file cannot be used; nothing is ever put in its place.
+        """
+
+    @abstractmethod
+    def clips(self, count: int | None, seed: int) -> ClipSet:
+        """Clips of one labelled source each, to train heads on.
+
+        Args:
+            count: How many; all there are when None.
+            seed: Decides which, and their order.
+
+        Returns:
+            Clips of the training split.
+
+        Raises:
+            UsageError: The data set has no clips to train on, or fewer.
+        """

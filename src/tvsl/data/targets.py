@@ -1,0 +1,112 @@
+"""Where a source is: boxes, masks, or nowhere, drawn at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom as shares of a picture's width and height, each in [0, 1]."""
+
+Drawn = NDArray[np.float32]
+
+
+class Target(Protocol):
+    """What a map is scored against."""
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """Draw it at a size.
+
+        Args:
+            height: H, in pixels.
+            width: W, in pixels.
+
+        Returns:
+            (H, W) in [0, 1]: 1 on the source, 0 elsewhere, between where annotators disagree.
+
+        Raises:
+            MediaError: A file that holds it cannot be used.
+        """
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The union of some boxes; nothing where there is none.
+
+    Attributes:
+        boxes: The boxes.
+    """
+
+    boxes: tuple[Box, ...]
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """Draw the union; see ``Target``."""
+        drawn = np.zeros((height, width), dtype=np.float32)
+        for box in self.boxes:
+            left, top, right, bottom = pixel_box(box, height, width)
+            drawn[top:bottom, left:right] = 1
+        return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """A mask in memory.
+
+    Attributes:
+        drawn: (H, W) bool.
+    """
+
+    drawn: NDArray[np.bool_]
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """The nearest pixels of the mask; see ``Target``."""
+        rows = (np.arange(height) * 2 + 1) * self.drawn.shape[0] // (2 * height)
+        columns = (np.arange(width) * 2 + 1) * self.drawn.shape[1] // (2 * width)
+        drawn: Drawn = self.drawn[rows[:, None], columns].astype(np.float32)
+        return drawn
+
+
+@dataclass(frozen=True)
+class Nowhere:
+    """A sound whose source is not in the picture, or none at all."""
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """Zeros; see ``Target``."""
+        return np.zeros((height, width), dtype=np.float32)
+
+
+def pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
+    """A box in pixels.
+
+    Args:
+        box: Its shares.
+        height: H.
+        width: W.
+
+    Returns:
+        Left, top, right, bottom, rounded to the nearest pixel, ends exclusive.
+    """
+    left, top, right, bottom = box
+    return (
+        round(left * width),
+        round(top * height),
+        round(right * width),
+        round(bottom * height),
+    )
+
+
+def clipped(box: Sequence[float]) -> Box | None:
+    """A box inside the picture.
+
+    Args:
+        box: Left, top, right, bottom; public annotations hold some wild values.
+
+    Returns:
+        The box cut off at the picture's edges, or None where nothing is left of it.
+    """
+    left, top, right, bottom = (min(max(float(value), 0.0), 1.0) for value in box)
+    return (left, top, right, bottom) if left < right and top < bottom else None
