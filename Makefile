@@ -69,7 +69,8 @@ benchmark: dev
 mini: $(MINI)/bundle/head/config.json
 
 mini-card: $(MINI)/ez-vsl/head/config.json mini
-	$(BIN)/python benchmarks/mini_model.py $(MINI)/bundle --ez-vsl $(MINI)/ez-vsl/head --output $(MINI)/results.json --card $(MINI)/bundle/README.md
+	$(BIN)/python benchmarks/mini_model.py $(MINI)/bundle --ez-vsl $(MINI)/ez-vsl/head --output $(MINI)/results.json --card $(MINI)/bundle/README.md \
+		--beside $(wildcard build/mini/seed-*/results.json)
 
 $(MINI)/pretraining/model/config.json: | install
 	$(BIN)/tvsl pretrain --output $(MINI)/pretraining --seed $(SEED) \

@@ -96,6 +96,13 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=500, help="scenes of each row")
     parser.add_argument("--output", "-o", type=Path, required=True, help="results as JSON")
     parser.add_argument("--card", type=Path, help="model card to write")
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="results of other seeds for the card, each in a folder whose name ends in its seed",
+    )
     options = parser.parse_args()
     keep_freed_memory()
     started = time.monotonic()
@@ -110,7 +117,12 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=1))
     if options.card is not None:
-        options.card.write_text(model_card(results, options.bundle), encoding="utf-8")
+        others = {
+            path.parent.name.rpartition("-")[2]: json.loads(path.read_text(encoding="utf-8"))
+            for path in options.beside
+            if path.resolve() != options.output.resolve()
+        }
+        options.card.write_text(model_card(results, options.bundle, others), encoding="utf-8")
     sys.stdout.write(card_tables(results) + "\n")
 
 
@@ -153,7 +165,7 @@ def token_table(bundle: Path, head: Path, count: int) -> tuple[dict[str, Any], d
     for tokens, flip in variants:
         encoder = encoder_of(bundle, tokens, flip)
         validation = encoded(encoder, table_rows("validation")[:4], VALIDATION_SCENES, "validation")
-        test = encoded(encoder, table_rows("test")[:2], count, f"{tokens}, flip {flip}")
+        test = encoded(encoder, table_rows("test"), count, f"{tokens}, flip {flip}")
         methods = {"T-VSL, untrained": untrained("tvsl", encoder.config.embedding)}
         if tokens == "values":
             methods["T-VSL"] = load_head(head, encoder)

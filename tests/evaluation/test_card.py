@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvsl.evaluation.card import card_tables, markdown_table
+from tvsl.evaluation.card import card_tables, markdown_table, seeds_table
 
 
 def figures(start: float) -> dict[str, float]:
@@ -84,9 +84,19 @@ def test_only_what_detects_stands_among_the_detected() -> None:
 def test_every_table_of_the_card_is_there() -> None:
     found = tables()
     assert found["Readouts of the shipped head, true labels given"][2][0] == "sum"
-    assert found["Token modes and flip averages"][2] == [
-        "values, flip none",
-        "13.0 / 16.0",
-        "34.0 / 35.0",
-    ]
+    given = found["Token modes and flip averages, true labels given"][2]
+    assert given == ["values, flip none", "13.0 / 16.0", "34.0 / 35.0"]
+    assert found["Readouts of the shipped head, detected labels"][2][:2] == ["sum", "22.0 / 25.0"]
+    detected = found["Token modes and flip averages, detected labels"][2]
+    assert detected == ["values, flip none", "23.0 / 26.0", "44.0 / 45.0"]
     assert all(len(row) == len(rows[0]) for rows in found.values() for row in rows)
+
+
+def test_seeds_stand_beside_each_other() -> None:
+    def seed(start: float) -> dict[str, Any]:
+        decided = {"T-VSL": {"validation": start}}
+        return {"decided": decided, "methods": {"T-VSL": {"single": row(start)}}}
+
+    head, _, *rows = seeds_table({"0": seed(10), "1": seed(20)}).splitlines()
+    assert head == "| seed | validation | single |"
+    assert rows == ["| 0 | 10.0 | 20.0 / 23.0 |", "| 1 | 20.0 | 30.0 / 33.0 |"]

@@ -49,8 +49,12 @@ def card_tables(results: Figures) -> str:
         _compared(results["methods"], "detected"),
         "### Readouts of the shipped head, true labels given",
         _compared(results["readouts"], "given"),
-        "### Token modes and flip averages",
+        "### Readouts of the shipped head, detected labels",
+        _compared(results["readouts"], "detected"),
+        "### Token modes and flip averages, true labels given",
         _compared(results["tokens"], "given"),
+        "### Token modes and flip averages, detected labels",
+        _compared(results["tokens"], "detected"),
     ]
     return "\n\n".join(parts)
 
@@ -99,19 +103,42 @@ def _figure(figures: Figures | None, name: str) -> str:
     return "" if figures is None or name not in figures else f"{figures[name]:.1f}"
 
 
-def model_card(results: Figures, bundle: Path) -> str:
+def seeds_table(results: Mapping[str, Figures]) -> str:
+    """Several pre-training seeds beside each other.
+
+    Args:
+        results: What ``benchmarks/mini_model.py`` measured of each, by seed.
+
+    Returns:
+        A Markdown table: the score that validation gave the calibrated head, by which the shipped
+        seed is chosen, and the test rows with detected labels.
+    """
+    rows = []
+    titles: list[str] = []
+    for seed, measured in results.items():
+        ours = measured["methods"]["T-VSL"]
+        titles = [title for title in ours if ours[title]["detected"]]
+        validation = f"{measured['decided']['T-VSL']['validation']:.1f}"
+        rows.append(
+            [seed, validation, *(_pair(title, ours[title]["detected"]) for title in titles)]
+        )
+    return markdown_table(["seed", "validation", *titles], rows)
+
+
+def model_card(results: Figures, bundle: Path, others: Mapping[str, Figures] | None = None) -> str:
     """The whole model card of the mini model.
 
     Args:
         results: What ``benchmarks/mini_model.py`` measured.
         bundle: Folder of the model.
+        others: The same of models of other pre-training seeds, by seed.
 
     Returns:
         Markdown.
     """
     size = sum(path.stat().st_size for path in bundle.rglob("*.safetensors")) / 1e6
     notes = json.loads((bundle / "head" / "config.json").read_text(encoding="utf-8"))["notes"]
-    decided = results["decided"]["T-VSL"]
+    seed, decided = notes["recipe"]["seed"], results["decided"]["T-VSL"]
     choices = ", ".join(f"{name} {value}" for name, value in decided["switches"].items())
     flips = ", ".join(
         f"{title.split(', flip ')[1]} {score:.1f}"
@@ -122,13 +149,14 @@ def model_card(results: Figures, bundle: Path) -> str:
     detectors = ", ".join(f"{s['detector']} {score:.1f}" for s, score in decided["detection"])
     return _CARD.format(
         size=size,
-        seed=notes["recipe"]["seed"],
+        seed=seed,
         choices=choices,
         flips=flips,
         trials=trials,
         detectors=detectors,
         gaps=_gaps(results["methods"]),
         tables=card_tables(results),
+        seeds=seeds_table({str(seed): results, **(others or {})}),
     )
 
 
@@ -166,6 +194,12 @@ This card is written by the second command; every figure in it is measured.
 ## What listening adds
 
 T-VSL minus text only, true labels given, AP (CAP with several sources): {gaps}.
+
+## Pre-training seeds
+
+Detected labels; the shipped seed is the one that validation prefers.
+
+{seeds}
 
 ## Results
 
