@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping
 
+from tvsl.methods.alignment import Alignment
 from tvsl.methods.audioclip import AudioCLIPSimilarity
+from tvsl.methods.audioclip_finetuned import AudioCLIPFinetuned
 from tvsl.methods.base import Method
 from tvsl.methods.ez_vsl import EZVSL
+from tvsl.methods.fnac import FNAC
+from tvsl.methods.lvs import LVS
+from tvsl.methods.margin_nce import MarginNCE
 from tvsl.methods.text_only import TextOnly
 from tvsl.methods.trivial import Centre, Noise, WholeFrame
 from tvsl.methods.tvsl import TVSL, ReleasedTVSL
+from tvsl.methods.wav2clip import Wav2CLIP
 
 METHODS: Mapping[str, type[Method]] = {
     method.name: method
     for method in (
         TVSL,
         ReleasedTVSL,
+        LVS,
         EZVSL,
+        MarginNCE,
+        FNAC,
+        Alignment,
+        AudioCLIPFinetuned,
+        Wav2CLIP,
         AudioCLIPSimilarity,
         TextOnly,
         WholeFrame,
