@@ -59,7 +59,7 @@ def test_the_contrastive_term_warms_up_alone(progress: float) -> None:
     total = torch.stack(list(losses.values())).sum()
     assert relative(total, golden("fnac.loss_contrastive")) < 1e-9
     assert_golden_gradients(total, visual, sound, "fnac.warmup")
-    assert all(float(losses[name]) == 0 for name in TERMS)
+    assert all(losses[name].item() == 0 for name in TERMS)
 
 
 def test_the_warm_up_ends() -> None:
@@ -67,9 +67,9 @@ def test_the_warm_up_ends() -> None:
     for progress, warming_up in ((0.0, True), (0.0999, True), (0.1, False), (1.0, False)):
         head.progress = progress
         losses = head.losses(*given)
-        assert all((float(losses[name]) == 0) == warming_up for name in TERMS)
+        assert all((losses[name].item() == 0) == warming_up for name in TERMS)
     head = small(warm_up=0.0).eval()
-    assert float(head.losses(*given)["fns1"]) > 0
+    assert head.losses(*given)["fns1"].item() > 0
 
 
 def test_maps_are_golden() -> None:
@@ -83,7 +83,7 @@ def test_dropout_follows_the_seed_and_training_alone() -> None:
 
     def loss(seed: int) -> float:
         torch.manual_seed(seed)
-        return float(head.losses(*given)["contrastive"])
+        return head.losses(*given)["contrastive"].item()
 
     assert loss(1) == loss(1)
     assert loss(1) != loss(2)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from tests.methods.golden import (
@@ -14,7 +15,7 @@ from tests.methods.golden import (
     uniform,
 )
 from tests.methods.tvsl.inputs import ragged_labels
-from tvsl.methods.lvs import LVS, LVSConfig, log_mask, masked_mean
+from tvsl.methods.lvs import LVS, SHARPEST, LVSConfig, masked_mean, soft_mask
 from tvsl.tokens import Queries
 
 NO_LABELS = ragged_labels([1] * 6, classes=5)
@@ -53,8 +54,8 @@ def test_maps_and_masks_are_golden(name: str) -> None:
     head, given = official(), as_tokens(*INPUTS[name]())
     maps = head.maps(given, EVERY, five_classes())
     assert relative(maps, golden(f"{name}.map")) < 1e-9
-    assert relative(head.confident(maps).exp(), golden(f"{name}.pos_mask")) < 1e-9
-    assert relative(head.background(maps).exp(), golden(f"{name}.neg_mask")) < 1e-9
+    assert relative(head.confident(maps), golden(f"{name}.pos_mask")) < 1e-9
+    assert relative(head.background(maps), golden(f"{name}.neg_mask")) < 1e-9
 
 
 def test_logits_are_golden_where_the_released_code_has_no_fault() -> None:
@@ -70,22 +71,28 @@ def test_logits_are_golden_where_the_released_code_has_no_fault() -> None:
     assert relative(means[others], released[:, 1:7][others]) < 1e-9
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_the_masked_mean_is_finite_wherever_the_cosines_lie(dtype: torch.dtype) -> None:
-    """Where the masks themselves are 0 in this precision, the quotient would be none."""
+@pytest.mark.parametrize("threshold", [-1.0, 0.4, 1.0])
+@pytest.mark.parametrize("temperature", [SHARPEST, -SHARPEST])
+def test_the_masked_mean_is_finite_wherever_the_cosines_lie(
+    threshold: float, temperature: float
+) -> None:
     for cosines in (torch.full((3, 4), -1.0), torch.ones(3, 4), torch.linspace(-1, 1, 12)[None]):
-        for temperature in (0.001, -0.001):
-            given = cosines.to(dtype).requires_grad_()
-            mean = masked_mean(given, log_mask(given, 0.4, temperature))
-            mean.sum().backward()
-            assert given.grad is not None
-            assert bool(torch.isfinite(given.grad).all())
-            low, high = given.min().item() - 1e-6, given.max().item() + 1e-6
-            assert low <= mean.min().item() <= mean.max().item() <= high
+        given = cosines.requires_grad_()
+        mean = masked_mean(given, soft_mask(given, threshold, temperature))
+        mean.sum().backward()
+        assert given.grad is not None
+        assert bool(torch.isfinite(given.grad).all())
+        low, high = given.min().item() - 1e-5, given.max().item() + 1e-5
+        assert low <= mean.min().item() <= mean.max().item() <= high
+
+
+def test_a_mask_that_would_vanish_is_refused() -> None:
+    with pytest.raises(ValidationError, match="mask_temperature"):
+        LVSConfig(mask_temperature=0.01)
 
 
 def test_far_below_the_threshold_the_best_cells_decide() -> None:
     cosines = torch.tensor([0.1, 0.2, 0.25], dtype=torch.float64)
     weights = (cosines / 0.03).softmax(dim=0)
-    mean = masked_mean(cosines, log_mask(cosines, 0.65, 0.03))
+    mean = masked_mean(cosines, soft_mask(cosines, 0.65, 0.03))
     assert float(mean) == pytest.approx(float((weights * cosines).sum()), rel=1e-4)

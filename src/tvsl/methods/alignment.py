@@ -18,12 +18,14 @@ Adapted to frozen shared tokens:
   the paper trains, as for LVS. p_v and p_a are used in training alone, as in the paper.
 - Pictures and sounds are not there to be augmented. Noise on their tokens stands in for it,
   ``noise`` times as long as the token. (A mirrored grid would change no mean over the cells.)
-- The paper draws a neighbour among the 1000 nearest of 144,000 clips, found by frozen encoders. In
-  a batch of 128 that share is one clip: the nearest other clip by the frozen pooled embeddings.
+- The paper draws a neighbour among the 1000 nearest of 144,000 clips (a number that could not be
+  checked), found by frozen encoders. In a batch of 128 that share is one clip: the nearest other
+  clip by the frozen pooled embeddings.
 - Such a neighbour's own picture or sound is in the same batch, where the paper's hardly ever are.
   A pair that is one clip's is left out of the negatives.
 
-Self-supervised: no labels are used. One map for all sources: the cosine without p_v and p_a.
+Self-supervised: no labels are used. The map, one for all sources of a clip, is the cosine of each
+cell with the sound, without p_v and p_a.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from torch import Tensor, nn
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
-from tvsl.methods.lvs import log_mask, masked_mean
+from tvsl.methods.lvs import SHARPEST, masked_mean, soft_mask
 from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.projectors import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
@@ -58,7 +60,7 @@ class AlignmentConfig(MethodConfig):
 
     dimension: int = Field(512, gt=0)
     positive_threshold: float = Field(0.65, ge=-1, le=1)
-    mask_temperature: float = Field(0.03, gt=0)
+    mask_temperature: float = Field(0.03, ge=SHARPEST)
     temperature: float = Field(0.07, gt=0)
     noise: float = Field(0.3, ge=0)
     neighbours: bool = True
@@ -150,7 +152,7 @@ class Alignment(CosineMethod):
 
     def _localisation(self, cells: Tensor, sounds: Tensor) -> Tensor:
         cosines = all_cosines(cells, sounds)
-        mask = log_mask(cosines, self.config.positive_threshold, self.config.mask_temperature)
+        mask = soft_mask(cosines, self.config.positive_threshold, self.config.mask_temperature)
         return masked_mean(cosines, mask)
 
     def _nce(self, similarity: Tensor, look: Tensor, sound: Tensor) -> Tensor:

@@ -10,8 +10,10 @@ sound, picture and text, three pairs, divided by 6.
 Adapted to frozen shared tokens: T-VSL's tables fine-tune the encoders (Sec. 4.1), which would be
 tokens of its own; here a linear head on each of picture and sound, from the identity on, is what is
 tuned. It is trained on the pooled picture and moves the cells with it: both lie in one space.
-Untuned, it is the method ``audioclip``. Self-supervised, unless ``text`` takes the clip's class
-names in (their mean). One map for all sources.
+Untuned, it is the method ``audioclip``.
+
+Self-supervised, unless ``text`` takes the clip's class names in (their mean). The map, one for all
+sources of a clip, is the cosine of each cell with the sound.
 """
 
 from __future__ import annotations

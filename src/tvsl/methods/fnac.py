@@ -16,8 +16,10 @@ first 3 of 30 epochs; picture features pass a dropout of 0.9 before their projec
 
 Adapted to frozen shared tokens: the paper trains ResNet-18 backbones end to end; here its two
 projections stand on the tokens and on the pooled sound, and the 3 epochs are a tenth of the steps.
-Its saliency map of an ImageNet network is left out, as for EZ-VSL. Self-supervised: no labels
-are used. One map for all sources.
+Its saliency map of an ImageNet network is left out, as for EZ-VSL.
+
+Self-supervised: no labels are used. The map, one for all sources of a clip, is the cosine of each
+cell with the sound.
 """
 
 from __future__ import annotations

@@ -16,12 +16,14 @@ end. Linear layers on tokens and pooled sound stand in for that training; they s
 identity, so that the head begins with what the encoder aligned, as the paper begins with its
 backbones. The thresholds were set for the paper's backbones and are kept: where all cosines lie
 below 0.65, Pos is a softmax of temperature 0.03, so the mean still is that of the best cells.
-Self-supervised: no labels are used. One map for all sources.
+
+Self-supervised: no labels are used. The map, one for all sources of a clip, is the cosine of each
+cell with the sound.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import torch
 from pydantic import Field
@@ -33,6 +35,9 @@ from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.methods.tvsl.projectors import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
+
+SHARPEST: Final = 0.025
+"""The lowest temperature of a mask that is over 0 for every cosine and every threshold."""
 
 
 class LVSConfig(MethodConfig):
@@ -47,7 +52,7 @@ class LVSConfig(MethodConfig):
 
     positive_threshold: float = Field(0.65, ge=-1, le=1)
     negative_threshold: float = Field(0.4, ge=-1, le=1)
-    mask_temperature: float = Field(0.03, gt=0)
+    mask_temperature: float = Field(0.03, ge=SHARPEST)
     temperature: float = Field(0.07, gt=0)
 
 
@@ -78,18 +83,16 @@ class LVS(CosineMethod):
         return {"contrastive": F.cross_entropy(logits, target)}
 
     def confident(self, cosines: Tensor) -> Tensor:
-        """Logarithm of Pos, for cosines of any shape."""
-        return log_mask(cosines, self.config.positive_threshold, self.config.mask_temperature)
+        """Pos, for cosines of any shape."""
+        return soft_mask(cosines, self.config.positive_threshold, self.config.mask_temperature)
 
     def background(self, cosines: Tensor) -> Tensor:
-        """Logarithm of Neg, for cosines of any shape."""
-        return log_mask(cosines, self.config.negative_threshold, -self.config.mask_temperature)
+        """Neg, for cosines of any shape."""
+        return soft_mask(cosines, self.config.negative_threshold, -self.config.mask_temperature)
 
 
-def log_mask(cosines: Tensor, threshold: float, temperature: float) -> Tensor:
-    """The logarithm of a soft mask, log sigma((S - threshold) / temperature).
-
-    The mask itself is 0 in single precision where a cosine is far from the threshold.
+def soft_mask(cosines: Tensor, threshold: float, temperature: float) -> Tensor:
+    """Which cells lie over a threshold, softly: sigma((S - threshold) / temperature).
 
     Args:
         cosines: S, any shape.
@@ -97,19 +100,20 @@ def log_mask(cosines: Tensor, threshold: float, temperature: float) -> Tensor:
         temperature: How softly it cuts; below 0 for a mask of what lies under the threshold.
 
     Returns:
-        The same shape.
+        Between 0 and 1, of the same shape; never 0 in single precision while the temperature is
+        ``SHARPEST`` or more.
     """
-    return F.logsigmoid((cosines - threshold) / temperature)
+    return ((cosines - threshold) / temperature).sigmoid()
 
 
-def masked_mean(cosines: Tensor, log_mask: Tensor) -> Tensor:
+def masked_mean(cosines: Tensor, mask: Tensor) -> Tensor:
     """Mean over the cells, weighted by a mask: sum_p M S / sum_p M.
 
     Args:
         cosines: S, (..., n_v).
-        log_mask: log M, of the same shape.
+        mask: M, of the same shape.
 
     Returns:
         (...).
     """
-    return (log_mask.softmax(dim=-1) * cosines).sum(dim=-1)
+    return (mask * cosines).sum(dim=-1) / mask.sum(dim=-1)

@@ -13,9 +13,11 @@ linear, 512 wide.
 Adapted to frozen shared tokens: the paper trains an audio ResNet-18; here a linear layer on the
 pooled sound, from the identity on, stands in for it. The paper's picture is the mean embedding of a
 clip's frames; here it is the pooled picture, the mean over the panels of a mixture. It defines no
-map: that is the cosine of each cell, in place of the pooled picture, with the sound, in the first
-pair of spaces that the variant aligns (MLP_a(a) with v for ``clip_loss_x``). Self-supervised: no
-labels are used. One map for all sources.
+map.
+
+Self-supervised: no labels are used. The map, one for all sources of a clip, is the cosine of each
+cell with the sound, in the first pair of spaces that the variant aligns: v with MLP_a(a) for
+``clip_loss_x``.
 """
 
 from __future__ import annotations
