@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 from tests.methods.golden import as_tokens, five_classes, golden, inputs, relative, uniform, weight
 from tests.methods.tvsl.inputs import ragged_labels, tokens, vocabulary
 from tvsl.methods.alignment import Alignment, AlignmentConfig, View, nearest_others
-from tvsl.tokens import Queries
+from tvsl.tokens import Queries, Tokens
 
 OWN = torch.arange(6)
 VIEWS = [View(0, OWN), View(1, OWN), View(2, OWN)]
@@ -97,13 +99,13 @@ def test_the_nearest_other_clip_is_found() -> None:
     assert nearest_others(pooled[:1]).tolist() == [0]
 
 
-@pytest.mark.parametrize("looked_up", [False, True])
-def test_a_neighbour_s_own_clip_is_no_negative(looked_up: bool) -> None:
+@pytest.mark.parametrize("seen_by_a_neighbour", [False, True])
+def test_a_neighbour_s_own_clip_is_no_negative(seen_by_a_neighbour: bool) -> None:
     """Against loops: row i is the picture of clip look_i, column j the sound of clip sound_j."""
     head = Alignment(AlignmentConfig(embedding=16)).double()
     generator = torch.Generator().manual_seed(1)
     similarity = torch.rand(4, 4, generator=generator, dtype=torch.float64)
-    look = [1, 0, 1, 2] if looked_up else [0, 1, 2, 3]
+    look = [1, 0, 1, 2] if seen_by_a_neighbour else [0, 1, 2, 3]
     sound = [3, 3, 0, 1]
     loss = 0.0
     for i in range(4):
@@ -128,5 +130,32 @@ def test_augmentations_follow_the_seed() -> None:
 
     assert loss(1) == loss(1)
     assert loss(1) != loss(2)
-    head.config = head.config.model_copy(update={"noise": 0.0})
+    head.eval()
     assert loss(1) == loss(2)
+
+
+def test_an_augmentation_is_as_long_as_the_config_says() -> None:
+    """The noise of two views of one token is unlike: their cosine is 1 / (1 + noise²)."""
+    size = 4096
+    head = Alignment(AlignmentConfig(embedding=size, dimension=2, noise=0.5, neighbours=False))
+    row = torch.randn(2, size, generator=torch.Generator().manual_seed(0))
+    seen: list[Tensor] = []
+    real = head.similarities
+
+    def spy(pictures: Sequence[Tensor], sounds: Sequence[Tensor]) -> Any:
+        seen.extend((*pictures, *sounds))
+        return real(pictures, sounds)
+
+    head.similarities = spy  # type: ignore[method-assign]
+    names = vocabulary(size=size)
+    given = Tokens(row[:, None], row[:, None], row, row, (1, 1))
+    torch.manual_seed(0)
+    head.losses(given, ragged_labels([1, 1]), names)
+    visual, noisy, sound, noisier = seen
+    assert torch.equal(visual, given.visual)
+    assert torch.equal(sound, given.sound)
+    for plain, augmented in ((visual, noisy), (sound, noisier)):
+        added = (augmented - plain).norm(dim=-1) / plain.norm(dim=-1)
+        torch.testing.assert_close(added, torch.full_like(added, 0.5), rtol=0.05, atol=0)
+    cosine = torch.cosine_similarity(noisy[:, 0], noisier, dim=-1)
+    torch.testing.assert_close(cosine, torch.full_like(cosine, 0.8), rtol=0.05, atol=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tvsl.errors import UsageError
 from tvsl.methods.alignment import Alignment
 from tvsl.methods.audioclip import AudioCLIPSimilarity
 from tvsl.methods.audioclip_finetuned import AudioCLIPFinetuned
@@ -35,3 +36,14 @@ METHODS: Mapping[str, type[Method]] = {
     )
 }
 """Each of them builds a head with ``from_config``; a new method is one more entry."""
+
+
+def find_method(name: str) -> type[Method]:
+    """A method by its name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in METHODS:
+        raise UsageError(f"There is no method '{name}'.", f"Methods: {', '.join(METHODS)}.")
+    return METHODS[name]

@@ -163,6 +163,9 @@ class Alignment(CosineMethod):
         return cross_entropies(logits.masked_fill(together, -torch.inf))
 
     def _augmented(self, tokens: Tensor) -> Tensor:
+        """Tokens or sounds with noise, which like dropout is for training alone."""
+        if not self.training:
+            return tokens
         lengths = tokens.norm(dim=-1, keepdim=True) / tokens.shape[-1] ** 0.5
         return tokens + self.config.noise * lengths * torch.randn_like(tokens)
 
@@ -186,4 +189,5 @@ def nearest_others(pooled: Tensor) -> Tensor:
     """
     directions = unit(pooled)
     cosines = directions @ directions.T
-    return cosines.fill_diagonal_(-torch.inf).argmax(dim=1)
+    cosines.fill_diagonal_(-torch.inf)
+    return cosines.argmax(dim=1)
