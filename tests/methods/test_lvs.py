@@ -15,7 +15,7 @@ from tests.methods.golden import (
     uniform,
 )
 from tests.methods.tvsl.inputs import ragged_labels
-from tvsl.methods.lvs import LVS, SHARPEST, LVSConfig, masked_mean, soft_mask
+from tvsl.methods.lvs import LVS, MIN_MASK_TEMPERATURE, LVSConfig, masked_mean, soft_mask
 from tvsl.tokens import Queries
 
 NO_LABELS = ragged_labels([1] * 6, classes=5)
@@ -72,7 +72,7 @@ def test_logits_are_golden_where_the_released_code_has_no_fault() -> None:
 
 
 @pytest.mark.parametrize("threshold", [-1.0, 0.4, 1.0])
-@pytest.mark.parametrize("temperature", [SHARPEST, -SHARPEST])
+@pytest.mark.parametrize("temperature", [MIN_MASK_TEMPERATURE, -MIN_MASK_TEMPERATURE])
 def test_the_masked_mean_is_finite_wherever_the_cosines_lie(
     threshold: float, temperature: float
 ) -> None:

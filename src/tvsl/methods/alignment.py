@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
-from tvsl.methods.lvs import SHARPEST, masked_mean, soft_mask
+from tvsl.methods.lvs import MIN_MASK_TEMPERATURE, masked_mean, soft_mask
 from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.projectors import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
@@ -60,7 +60,7 @@ class AlignmentConfig(MethodConfig):
 
     dimension: int = Field(512, gt=0)
     positive_threshold: float = Field(0.65, ge=-1, le=1)
-    mask_temperature: float = Field(0.03, ge=SHARPEST)
+    mask_temperature: float = Field(0.03, ge=MIN_MASK_TEMPERATURE)
     temperature: float = Field(0.07, gt=0)
     noise: float = Field(0.3, ge=0)
     neighbours: bool = True
@@ -91,7 +91,8 @@ class Alignment(CosineMethod):
 
     def __init__(self, config: AlignmentConfig = AlignmentConfig()) -> None:  # noqa: B008  (frozen)
         size = config.embedding
-        super().__init__(config, linear_projector(size, True), linear_projector(size, True))
+        project_image = linear_projector(size, identity_start=True)
+        super().__init__(config, project_image, linear_projector(size, identity_start=True))
         self.align_image = nn.Linear(size, config.dimension)
         self.align_audio = nn.Linear(size, config.dimension)
 
@@ -166,7 +167,7 @@ class Alignment(CosineMethod):
         """Tokens or sounds with noise, which like dropout is for training alone."""
         if not self.training:
             return tokens
-        lengths = tokens.norm(dim=-1, keepdim=True) / tokens.shape[-1] ** 0.5
+        lengths: Tensor = tokens.norm(dim=-1, keepdim=True) / tokens.shape[-1] ** 0.5
         return tokens + self.config.noise * lengths * torch.randn_like(tokens)
 
     def _views(self, pooled: Tensor) -> list[View]:

@@ -60,7 +60,8 @@ class AudioCLIPFinetuned(CosineMethod):
 
     def __init__(self, config: FinetunedConfig = FinetunedConfig()) -> None:  # noqa: B008  (frozen)
         size = config.embedding
-        super().__init__(config, linear_projector(size, True), linear_projector(size, True))
+        project_image = linear_projector(size, identity_start=True)
+        super().__init__(config, project_image, linear_projector(size, identity_start=True))
         modalities = ("audio", "image", "text") if config.text else ("audio", "image")
         self.scales = nn.ModuleDict(
             {"_".join(pair): LogitScale(config.scale) for pair in combinations(modalities, 2)}

@@ -7,9 +7,9 @@ is a hard negative for the picture's own sound. With S_ij(p) = cos(v_ip, a_j) an
     s_ij = sum_p Pos_ij S_ij / sum_p Pos_ij,  hard_i = sum_p Neg_i S_ii / sum_p Neg_i,
     L = CE([s_i1 ... s_iB, hard_i] / 0.07) against column i, from pictures to sounds alone.
 
-The published training code is a part of it; that column i is the target follows from the order of
-its columns. It means to leave the own pair out of the negatives and multiplies it by -99, which
-makes it the largest of all where that cosine is negative. Here it is left out.
+The published code ends at its logits; that they are compared with the own pair's column follows
+from their order. It takes the own pair out of the negatives by multiplying it with -99, which makes
+it the largest of all where that mean is negative; here it is not among them.
 
 Adapted to frozen shared tokens: the paper has no projection, since it trains both backbones end to
 end. Linear layers on tokens and pooled sound stand in for that training; they start at the
@@ -36,7 +36,7 @@ from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.methods.tvsl.projectors import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
-SHARPEST: Final = 0.025
+MIN_MASK_TEMPERATURE: Final = 0.025
 """The lowest temperature of a mask that is over 0 for every cosine and every threshold."""
 
 
@@ -52,7 +52,7 @@ class LVSConfig(MethodConfig):
 
     positive_threshold: float = Field(0.65, ge=-1, le=1)
     negative_threshold: float = Field(0.4, ge=-1, le=1)
-    mask_temperature: float = Field(0.03, ge=SHARPEST)
+    mask_temperature: float = Field(0.03, ge=MIN_MASK_TEMPERATURE)
     temperature: float = Field(0.07, gt=0)
 
 
@@ -69,7 +69,8 @@ class LVS(CosineMethod):
 
     def __init__(self, config: LVSConfig = LVSConfig()) -> None:  # noqa: B008  (frozen)
         size = config.embedding
-        super().__init__(config, linear_projector(size, True), linear_projector(size, True))
+        project_image = linear_projector(size, identity_start=True)
+        super().__init__(config, project_image, linear_projector(size, identity_start=True))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """The contrastive loss with hard negatives; labels are not looked at."""
@@ -101,7 +102,7 @@ def soft_mask(cosines: Tensor, threshold: float, temperature: float) -> Tensor:
 
     Returns:
         Between 0 and 1, of the same shape; never 0 in single precision while the temperature is
-        ``SHARPEST`` or more.
+        ``MIN_MASK_TEMPERATURE`` or more.
     """
     return ((cosines - threshold) / temperature).sigmoid()
 

@@ -80,7 +80,8 @@ class Wav2CLIP(CosineMethod):
     config: Wav2CLIPConfig
 
     def __init__(self, config: Wav2CLIPConfig = Wav2CLIPConfig()) -> None:  # noqa: B008  (frozen)
-        super().__init__(config, nn.Identity(), linear_projector(config.embedding, True))
+        audio = linear_projector(config.embedding, identity_start=True)
+        super().__init__(config, nn.Identity(), audio)
         self._pairs = _PAIRS[config.variant]
         self.image_transform = _transform(config, any(pair.image for pair in self._pairs))
         self.audio_transform = _transform(config, any(pair.audio for pair in self._pairs))
