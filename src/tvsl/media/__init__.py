@@ -10,7 +10,7 @@ from tvsl.media.audio import (
     resample,
     sound_window,
 )
-from tvsl.media.image import ImageSource, load_image
+from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
 from tvsl.media.middle import sound_middle
 from tvsl.media.sorting import Sort, is_video, sort_of
@@ -46,6 +46,7 @@ __all__ = [
     "read_frames",
     "require_sound",
     "resample",
+    "shrink",
     "sort_of",
     "sound_middle",
     "sound_window",

@@ -34,19 +34,6 @@ GUESSED_LENGTH = frozenset({"mpeg"})
 
 
 @dataclass(frozen=True, eq=False)
-class VideoFrame:
-    """One picture of a video.
-
-    Attributes:
-        time: Seconds from the video's start.
-        image: (H, W, 3) uint8 RGB, upright.
-    """
-
-    time: float
-    image: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
 class Shown:
     """A decoded picture and the stretch of time in which it is shown.
 
@@ -117,17 +104,16 @@ def shown_from(path: Path, time: Fraction, limits: MediaLimits) -> Generator[Sho
         yield Shown(*held, slack=headers.slack, closes=closes)
 
 
-def as_frame(time: Fraction, frame: DecodedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
+def upright_pixels(frame: DecodedFrame, path: Path, limits: MediaLimits) -> NDArray[np.uint8]:
     """A decoded picture as upright RGB.
 
     Args:
-        time: The time that it shall carry, in seconds.
         frame: The picture; its size may have changed since the file's header.
         path: Its file, for the message.
         limits: What is allowed.
 
     Returns:
-        The picture.
+        (H, W, 3).
 
     Raises:
         UnreadableMediaError: It cannot be converted.
@@ -142,7 +128,7 @@ def as_frame(time: Fraction, frame: DecodedFrame, path: Path, limits: MediaLimit
             "Convert the video to MP4.",
             path,
         ) from error
-    return VideoFrame(float(time), turn_upright(frame, np.asarray(pixels, dtype=np.uint8)))
+    return turn_upright(frame, np.asarray(pixels, dtype=np.uint8))
 
 
 def as_seconds(value: float) -> Fraction:

@@ -15,6 +15,10 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+from av.video.frame import VideoFrame as DecodedFrame
+from numpy.typing import NDArray
+
 from tvsl.errors import UsageError
 from tvsl.media.decoding import FALLBACK_RATE, decode_pictures
 from tvsl.media.limits import (
@@ -31,13 +35,12 @@ from tvsl.media.showing import (
     LARGEST_SLACK,
     ROUNDING,
     Shown,
-    VideoFrame,
     VideoHeaders,
-    as_frame,
     as_seconds,
     beyond_end,
     check_moment,
     shown_from,
+    upright_pixels,
 )
 from tvsl.media.streams import clock_zero, require_picture
 
@@ -64,6 +67,19 @@ class VideoInfo:
     duration: float
     rotation: int
     has_sound: bool
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One picture of a video.
+
+    Attributes:
+        time: Seconds from the video's start.
+        image: (H, W, 3) uint8 RGB, upright.
+    """
+
+    time: float
+    image: NDArray[np.uint8]
 
 
 def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
@@ -123,10 +139,10 @@ def read_frame(
     with closing(shown_from(target, wanted, limits)) as pictures:
         for last in pictures:
             if last.closes > wanted:
-                return as_frame(last.begin, last.frame, target, limits)
+                return _as_frame(last.begin, last.frame, target, limits)
     # The very end of the video still shows its last picture.
     if last is not None and wanted <= last.closes + LARGEST_SLACK:
-        return as_frame(last.begin, last.frame, target, limits)
+        return _as_frame(last.begin, last.frame, target, limits)
     raise beyond_end(moment, last, target)
 
 
@@ -209,11 +225,15 @@ def _frames_at(path: Path, moments: deque[Fraction], limits: MediaLimits) -> Ite
     last: Shown | None = None
     with closing(shown_from(path, moments[0], limits)) as pictures:
         for last in pictures:
-            while moments[0] < last.closes:
-                yield as_frame(moments.popleft(), last.frame, path, limits)
-                if not moments:
-                    return
-    raise beyond_end(float(moments[0]), last, path)
+            while moments and moments[0] < last.closes:
+                yield _as_frame(moments.popleft(), last.frame, path, limits)
+            if not moments:
+                return
+    # The very end of the video still shows its last picture.
+    while last is not None and moments and moments[0] <= last.closes + LARGEST_SLACK:
+        yield _as_frame(moments.popleft(), last.frame, path, limits)
+    if moments:
+        raise beyond_end(float(moments[0]), last, path)
 
 
 def _frames(
@@ -229,13 +249,17 @@ def _frames(
             if stop is not None and shown.begin + shown.slack >= stop:
                 return
             if step is None:
-                yield as_frame(shown.begin, shown.frame, path, limits)
+                yield _as_frame(shown.begin, shown.frame, path, limits)
                 continue
             while moment < shown.closes and (stop is None or moment < stop):
-                yield as_frame(moment, shown.frame, path, limits)
+                yield _as_frame(moment, shown.frame, path, limits)
                 moment += step
     if shown is None or shown.closes <= start:
         raise beyond_end(float(start), shown, path)
+
+
+def _as_frame(time: Fraction, frame: DecodedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
+    return VideoFrame(float(time), upright_pixels(frame, path, limits))
 
 
 def _length_and_rate(
