@@ -86,5 +86,5 @@ def read_clip(line: str) -> Clip | None:
             window=(float(start), float(end)),
             listed=bool(content["listed"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # its video is prepared again
