@@ -69,9 +69,9 @@ def prepare_all(
                 yield pending.pop(future), future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        team.end()
+        team.kill()
         executor.shutdown()
-        team.end()  # one may have been starting
+        team.close()
 
 
 def _usable_cores() -> int:
@@ -130,10 +130,15 @@ class _Team:
             )
         return process
 
-    def end(self) -> None:
-        """End all processes, wherever they are in their work."""
+    def kill(self) -> None:
+        """End all processes, wherever they are in their work; others may still be asking them."""
         for process in self._started:
-            process.end()
+            process.kill()
+
+    def close(self) -> None:
+        """End all processes, when nobody asks them any more."""
+        for process in self._started:
+            process.close()
 
 
 class _Process:
@@ -168,11 +173,17 @@ class _Process:
         try:
             code = self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
-            self.end()
-            return "it hung"
+            return "it hangs"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def end(self) -> None:
-        """Kill the process where it still runs."""
+    def kill(self) -> None:
+        """Kill the process where it still runs; whoever waits for an answer gets none."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Kill the process where it still runs, and close the pipes."""
+        self.kill()
+        self._answers.close()
+        with suppress(OSError):  # what it was still to be told
+            self._requests.close()
