@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Ran, run
-from tests.data.preparing.videos import contents, make_broken, make_clip
+from tests.preparing.videos import contents, make_broken, make_clip
 from tvsl.cli.prepare import LayoutName
-from tvsl.data.preparing.layouts import LAYOUTS
 from tvsl.media import load_audio, load_image
+from tvsl.preparing.layouts import LAYOUTS
 
 CLIPS = 30
 SECONDS = 2
@@ -113,7 +113,7 @@ def test_a_list_is_told(videos: Path, tmp_path: Path) -> None:
     ran = run(*arguments(videos, tmp_path / "out", "--list", str(tmp_path / "list.csv")))
     assert ran.code == 0
     assert ran.out == (
-        f"1 videos: 1 prepared -> {tmp_path / 'out'}\n2 ids listed: 1 found, 1 missing\n"
+        f"1 video: 1 prepared -> {tmp_path / 'out'}\n2 ids listed: 1 found, 1 missing\n"
     )
     assert [path.stem for path in tmp_path.glob("out/frames/*")] == ["goodvideo03_000003"]
 

@@ -14,7 +14,7 @@ from tvsl.cli.progress import progress
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvsl.data.preparing.run import Prepared
+    from tvsl.preparing.run import Prepared
 
 _MOST_TOLD = 20
 
@@ -70,9 +70,9 @@ def command(
     The same command goes on with an interrupted run and tries again what failed. What became of
     each video stands in prepared.jsonl, a summary in report.json.
     """
-    from tvsl.data.preparing.lists import read_list
-    from tvsl.data.preparing.options import make_options
-    from tvsl.data.preparing.run import prepare
+    from tvsl.preparing.lists import read_list
+    from tvsl.preparing.options import make_options
+    from tvsl.preparing.run import prepare
 
     options = make_options(
         layout.value,
@@ -124,7 +124,8 @@ def _summary(made: Prepared) -> str:
     prepared = made.found - made.kept - len(made.failures)
     parts = [f"{prepared} prepared", f"{made.kept} there already", f"{len(made.failures)} failed"]
     told = [part for part in parts if not part.startswith("0 ")] or parts[:1]
-    lines = [f"{made.found} videos: {', '.join(told)} -> {made.root}"]
+    videos = "1 video" if made.found == 1 else f"{made.found} videos"
+    lines = [f"{videos}: {', '.join(told)} -> {made.root}"]
     if made.listed is not None:
         here = made.listed - len(made.missing)
         lines.append(f"{made.listed} ids listed: {here} found, {len(made.missing)} missing")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared_files import shared
-from tvsl.data.preparing.lists import read_list
-from tvsl.data.preparing.series import every_second, listed_pictures, split_name
 from tvsl.errors import MediaError
+from tvsl.preparing.lists import read_list
+from tvsl.preparing.series import every_second, listed_pictures, split_name
 
 LISTS = ("music_solo_train.txt", "music_duet_train.txt", "music_solo_test.csv")
 RATES = (30, 29.97, 25, 24, 23.976, 20, 15, 12, 10, 8, 60, 50, 13, 21, 28, 29, 6)

@@ -16,19 +16,16 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TextIO, TypeAlias, cast
+from typing import Any, TextIO, cast
 
 import tvsl
-from tvsl.data.preparing.finding import Video
-from tvsl.data.preparing.options import Options
-from tvsl.data.preparing.work import Failed, Taken
-from tvsl.data.preparing.worker import READY
 from tvsl.errors import OutputError, TvslError, UnreadableMediaError
-
-Outcome: TypeAlias = Taken | Failed
+from tvsl.preparing.finding import Video
+from tvsl.preparing.options import Options
+from tvsl.preparing.outcomes import Failed, Outcome, Taken
 
 _SECONDS_TO_END = 10
-_MODULE = "tvsl.data.preparing.worker"
+_MODULE = "tvsl.preparing.worker"
 # Libraries of arithmetic start a thread for each core; here every core has its process already.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -52,7 +49,7 @@ def prepare_all(
         OutputError: A file cannot be written.
         TvslError: A process could not be started.
     """
-    team = _Team({"root": str(root.absolute()), "options": options.model_dump(mode="json")})
+    team = _Team({"root": str(root.absolute()), "options": options.to_dict()})
     count = max(1, min(len(videos), workers or _usable_cores()))
     executor = ThreadPoolExecutor(count)
     coming = iter(videos)
@@ -123,7 +120,7 @@ class _Team:
     def _start(self) -> _Process:
         process = _Process()
         self._started.append(process)
-        if process.ask(self._setup) != READY:
+        if process.ask(self._setup) is None:
             raise TvslError(
                 f"A worker process could not be started ({process.ending()}).",
                 "See its message, if there is one; fewer workers need less memory.",

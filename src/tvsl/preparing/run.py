@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
-from tvsl.data.preparing.entries import Clip, Entry, Failure, as_json
-from tvsl.data.preparing.finding import Unnamed, Video, find_videos
-from tvsl.data.preparing.options import Options
-from tvsl.data.preparing.pool import Outcome, prepare_all
-from tvsl.data.preparing.root import opened, write_report
-from tvsl.data.preparing.work import Failed
+from tvsl.preparing.entries import Clip, Entry, Failure, as_json
+from tvsl.preparing.finding import Unnamed, Video, find_videos
+from tvsl.preparing.options import Options
+from tvsl.preparing.outcomes import Failed, Outcome
+from tvsl.preparing.pool import prepare_all
+from tvsl.preparing.root import opened, write_report
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -46,7 +46,7 @@ class Prepared:
         return {
             "finished": True,
             "tvsl": __version__,
-            "options": options.model_dump(mode="json"),
+            "options": options.to_dict(),
             "found": self.found,
             "ok": self.found - len(self.failures),
             "failed": len(self.failures),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tvsl.data.preparing.finding import find_videos
 from tvsl.errors import MissingFileError, UnreadableMediaError
+from tvsl.preparing.finding import find_videos
 
 
 def place(folder: Path, *names: str) -> Path:

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tvsl.data.preparing.account import ENTRIES, JOURNAL, Account
-from tvsl.data.preparing.clip_files import AUDIO, FRAMES, remove_parts, write_text
-from tvsl.data.preparing.options import Options
 from tvsl.errors import OutputError
+from tvsl.preparing.account import ENTRIES, JOURNAL, Account
+from tvsl.preparing.clip_files import AUDIO, FRAMES, remove_parts, write_text
+from tvsl.preparing.options import Options
 from tvsl.staging import writable
 
 try:
@@ -50,7 +50,7 @@ def opened(root: Path, options: Options, force: bool) -> Iterator[Account]:
         else:
             _check_options(root, options)
         remove_parts(root)
-        write_report(root, {"finished": False, "options": options.model_dump(mode="json")})
+        write_report(root, {"finished": False, "options": options.to_dict()})
         with writable(root):
             for name in (FRAMES, AUDIO):
                 (root / name).mkdir(exist_ok=True)
@@ -88,7 +88,7 @@ def _check_options(root: Path, options: Options) -> None:
                     root,
                 )
         return
-    kept, wanted = _kept_options(path), options.model_dump(mode="json")
+    kept, wanted = _kept_options(path), options.to_dict()
     others = [name for name in sorted(kept | wanted) if kept.get(name) != wanted.get(name)]
     if others:
         was = ", ".join(f"{name} was {kept.get(name)!r}" for name in others)
@@ -111,7 +111,7 @@ def _start_over(root: Path) -> None:
     for clip in account.clips:
         account.drop(clip.id)
     with writable(root):
-        for name in (ENTRIES, JOURNAL, REPORT):
+        for name in (ENTRIES, JOURNAL):
             (root / name).unlink(missing_ok=True)
 
 

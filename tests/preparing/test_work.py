@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.preparing.videos import RATE, make_broken, make_clip, pitch_at
 from tests.media.media_makers import number_in
-from tvsl.data.preparing.options import make_options
-from tvsl.data.preparing.work import Failed, Taken, prepare_video
+from tests.preparing.videos import RATE, make_broken, make_clip, pitch_at
 from tvsl.errors import MediaError, NoSoundError, OutputError
 from tvsl.media import load_audio, load_image
+from tvsl.preparing.options import make_options
+from tvsl.preparing.outcomes import Failed, Taken
+from tvsl.preparing.work import prepare_video
 
 Prepare = Callable[..., Taken]
 

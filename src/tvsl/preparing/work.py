@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.data.preparing.clip_files import audio_path, frame_path, remove, write_whole
-from tvsl.data.preparing.layouts import Moment
-from tvsl.data.preparing.options import Options
-from tvsl.data.preparing.series import every_second, listed_pictures
-from tvsl.errors import MediaError, MediaLimitError, TvslError
+from tvsl.errors import MediaError, MediaLimitError
 from tvsl.media import (
     Waveform,
     load_audio,
@@ -25,39 +20,13 @@ from tvsl.media import (
     write_jpeg,
     write_wav,
 )
+from tvsl.preparing.clip_files import audio_path, frame_path, remove, write_whole
+from tvsl.preparing.layouts import Moment
+from tvsl.preparing.options import Options
+from tvsl.preparing.outcomes import Taken
+from tvsl.preparing.series import every_second, listed_pictures
 
 _LARGEST_JPEG = 65_500
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What was taken of a video.
-
-    Attributes:
-        pictures: The moment of each picture in seconds, by the picture's name.
-        window: Start and end of the sound in seconds.
-    """
-
-    pictures: dict[str, float]
-    window: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Why nothing was taken of a video.
-
-    Attributes:
-        kind: Name of the error's class.
-        error: What is wrong and what can be done, in two sentences.
-    """
-
-    kind: str
-    error: str
-
-    @classmethod
-    def by(cls, error: TvslError) -> Failed:
-        """The account of an error, without its path."""
-        return cls(type(error).__name__, f"{error.problem} {error.remedy}")
 
 
 def prepare_video(

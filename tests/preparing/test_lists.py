@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared_files import shared
-from tvsl.data.preparing.lists import read_list
 from tvsl.errors import MediaError, MissingFileError
+from tvsl.preparing.lists import read_list
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from tvsl.data.preparing.layouts import LAYOUTS, Moment, Window
 from tvsl.errors import UsageError
-from tvsl.media import DEFAULT_LIMITS, DEFAULT_RATE
+from tvsl.preparing.layouts import LAYOUTS, Moment, Window
+
+# As in tvsl.media.limits, which takes a while to import.
+LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000
+
+T = TypeVar("T", bound="float | str")
 
 
-class Options(BaseModel):
-    """What is taken of each video.
+@dataclass(frozen=True)
+class Options:
+    """What is taken of each video; ``make_options`` makes those that fit together.
 
     Attributes:
         layout: A name of ``LAYOUTS``: how the videos are named.
@@ -23,20 +28,22 @@ class Options(BaseModel):
             pictures as they are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     layout: str
-    at: Annotated[float, Field(ge=0)] | Literal["middle"] | None
-    window: Annotated[float, Field(gt=0)] | Literal["whole"]
-    rate: int = Field(ge=DEFAULT_LIMITS.min_sample_rate, le=DEFAULT_LIMITS.max_sample_rate)
-    short_side: int | None = Field(None, gt=0)
+    at: Moment | None
+    window: Window
+    rate: int
+    short_side: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as plain JSON types."""
+        return asdict(self)
 
 
 def make_options(
     layout: str = "folder",
     at: Moment | None = None,
     window: Window | None = None,
-    rate: int = DEFAULT_RATE,
+    rate: int = 44_100,
     short_side: int | None = None,
 ) -> Options:
     """Options that fit together.
@@ -63,17 +70,21 @@ def make_options(
             f"The layout '{layout}' takes pictures of every second and the whole sound.",
             "Leave the moment and the window out.",
         )
-    try:
-        return Options(
-            layout=layout,
-            at=own.at if at is None else at,
-            window=own.window if window is None else window,
-            rate=rate,
-            short_side=short_side,
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise UsageError(
-            f"The option '{first['loc'][0]}' cannot be {first['input']!r}: {first['msg']}.",
-            "Correct this option.",
-        ) from error
+            f"The sample rate is {rate} Hz.", f"Give one from {LOWEST_RATE} to {HIGHEST_RATE} Hz."
+        )
+    at = own.at if at is None else _checked(at, "middle", "moment", 0)
+    window = own.window if window is None else _checked(window, "whole", "window", 1 / rate)
+    if short_side is not None and short_side < 1:
+        raise UsageError(f"The shorter side is {short_side} pixels.", "Give at least 1.")
+    return Options(layout, at, window, rate, short_side)
+
+
+def _checked(value: T, word: str, what: str, least: float) -> T:
+    """A word, or a number of seconds that is large enough."""
+    if value == word or (isinstance(value, int | float) and least <= value < math.inf):
+        return value
+    raise UsageError(
+        f"The {what} cannot be {value!r}.", f"Give '{word}' or a positive number of seconds."
+    )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tvsl.data.preparing.layouts import is_file_name
+from tvsl.preparing.layouts import is_file_name
 from tvsl.staging import writable
 
 FRAMES, AUDIO = "frames", "audio"

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.data.preparing.videos import contents, make_broken, make_clip
+from tests.preparing.videos import contents, make_broken, make_clip
 from tvsl import __version__
-from tvsl.data.preparing import run as run_module
-from tvsl.data.preparing.finding import Video
-from tvsl.data.preparing.options import Options, make_options
-from tvsl.data.preparing.pool import Outcome
-from tvsl.data.preparing.run import Prepared, prepare
-from tvsl.data.preparing.work import Failed, prepare_video
 from tvsl.errors import MediaError, OutputError
+from tvsl.preparing import run as run_module
+from tvsl.preparing.finding import Video
+from tvsl.preparing.options import Options, make_options
+from tvsl.preparing.outcomes import Failed, Outcome
+from tvsl.preparing.run import Prepared, prepare
+from tvsl.preparing.work import prepare_video
 
 OPTIONS = make_options("vggsound", window=0.5)
 IDS = ("zpWuikVorYg_000032", "zpWuikVorYg_000033", "JIemsK_0lXc_000001")
@@ -90,7 +90,7 @@ def test_clips_account_and_report(folder: Path, root: Path) -> None:
     assert report(root) == {
         "finished": True,
         "tvsl": __version__,
-        "options": OPTIONS.model_dump(mode="json"),
+        "options": OPTIONS.to_dict(),
         "found": 3,
         "ok": 3,
         "failed": 0,
@@ -232,7 +232,7 @@ def test_an_interrupted_run_ends_where_another_ends(folder: Path, root: Path) ->
         run(folder, root, progress=interrupt)
     assert not list(root.rglob("*.part"))
     assert len((root / "prepared.jsonl").read_text().splitlines()) == 3
-    assert report(root) == {"finished": False, "options": OPTIONS.model_dump(mode="json")}
+    assert report(root) == {"finished": False, "options": OPTIONS.to_dict()}
     assert run(folder, root).kept == 2
     fresh = root.with_name("fresh")
     run(folder, fresh)

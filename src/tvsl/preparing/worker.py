@@ -14,11 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from tvsl.data.preparing.options import Options
-from tvsl.data.preparing.work import Failed, prepare_video
 from tvsl.errors import MediaError, OutputError
-
-READY = "ready"
+from tvsl.preparing.options import Options
+from tvsl.preparing.outcomes import Failed
+from tvsl.preparing.work import prepare_video
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
@@ -27,13 +26,13 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     Args:
         requests: First a line with ``root`` and ``options``, then one for each video with ``clip``,
             ``source`` and ``pictures``.
-        answers: Takes the line ``ready``, then a line for each video: ``taken`` or ``failed`` with
+        answers: Takes a line with ``ready``, then one for each video: ``taken`` or ``failed`` with
             the fields of ``Taken`` or ``Failed``, or, where nothing can be written, ``stopped``
             with problem and remedy.
     """
     setup = json.loads(requests.readline())
-    root, options = Path(setup["root"]), Options.model_validate(setup["options"])
-    _say(answers, READY)
+    root, options = Path(setup["root"]), Options(**setup["options"])
+    _say(answers, {"ready": True})
     for line in requests:
         _say(answers, _answer(json.loads(line), root, options))
 

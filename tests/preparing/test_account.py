@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvsl.data.preparing.account import ENTRIES, JOURNAL, Account
-from tvsl.data.preparing.clip_files import write_text
-from tvsl.data.preparing.entries import Clip, Failure, as_line, read_clip
-from tvsl.data.preparing.finding import Video
+from tvsl.errors import OutputError
+from tvsl.preparing.account import ENTRIES, JOURNAL, Account
+from tvsl.preparing.clip_files import write_text
+from tvsl.preparing.entries import Clip, Failure, as_line, read_clip
+from tvsl.preparing.finding import Video
 
 CLIP = Clip("a", "x/a.mp4", 10, {"a": 1.5}, (0.0, 3.0))
 FAILURE = Failure(None, "b.mp4", 0, "MissingFileError", "It is empty. Copy it again.")
@@ -87,6 +88,16 @@ def test_the_journal_survives_a_kill(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [ENTRIES]
     assert (tmp_path / ENTRIES).read_text() == as_line(CLIP)
     assert Account(tmp_path).clips == (CLIP,)
+    account.close()
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    (tmp_path / JOURNAL).symlink_to("/dev/full")
+    account = Account(tmp_path)
+    with pytest.raises(OutputError, match="No space left"):
+        account.add(CLIP)
     account.close()
 
 

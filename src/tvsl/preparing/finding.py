@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tvsl.data.preparing.layouts import LAYOUTS, is_file_name
-from tvsl.data.preparing.series import split_name
 from tvsl.errors import MediaError, MissingFileError, UnreadableMediaError
+from tvsl.preparing.layouts import LAYOUTS, is_file_name
+from tvsl.preparing.series import split_name
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts"}
@@ -137,7 +137,10 @@ def _walk(folder: Path) -> Iterator[str]:
 
 def _size(path: Path) -> int:
     """Bytes of a file; 0 where there is none, as reading it will tell."""
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _sorted_out(

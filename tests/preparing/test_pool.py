@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from contextlib import closing
@@ -7,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.preparing.videos import make_broken, make_clip
-from tvsl.data.preparing import pool
-from tvsl.data.preparing.finding import Video
-from tvsl.data.preparing.options import make_options
-from tvsl.data.preparing.pool import Outcome, prepare_all
-from tvsl.data.preparing.work import Failed, Taken
+from tests.preparing.videos import make_broken, make_clip
 from tvsl.errors import OutputError, TvslError
+from tvsl.preparing import pool
+from tvsl.preparing.finding import Video
+from tvsl.preparing.options import make_options
+from tvsl.preparing.outcomes import Failed, Outcome, Taken
+from tvsl.preparing.pool import prepare_all
 
 # A worker that dies in the middle of some clips, as a process does that the system or a broken
 # video kills.
 DYING = """
 import os, signal, sys
-from tvsl.data.preparing import worker
+from tvsl.preparing import worker
 prepare = worker.prepare_video
 def prepare_or_die(clip, *rest):
     if "killed" in clip:
@@ -142,19 +143,26 @@ def test_leaving_early_ends_the_processes(
 def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
     """Its input ends when the parent does, however that ends."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tvsl.data.preparing.worker"],
+        [sys.executable, "-m", "tvsl.preparing.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        options = make_options().model_dump_json()
+        options = json.dumps(make_options().to_dict())
         setup = f'{{"root": "{tmp_path}", "options": {options}}}\n'
         out, err = process.communicate(setup.encode(), timeout=60)
-    assert (process.returncode, out, err) == (0, b'"ready"\n', b"")
+    assert (process.returncode, out, err) == (0, b'{"ready": true}\n', b"")
 
 
-def test_a_worker_does_not_load_torch() -> None:
-    """It would take more time and memory than most videos."""
-    code = "import sys, tvsl.data.preparing.worker; print('torch' in sys.modules)"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("tvsl.preparing.run", ("numpy", "av", "PIL", "torch", "pydantic")),
+        ("tvsl.preparing.worker", ("torch", "scipy", "pydantic")),
+    ],
+)
+def test_starting_loads_little(module: str, heavy: tuple[str, ...]) -> None:
+    """What every process loads takes longer than a short video."""
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "[]\n"

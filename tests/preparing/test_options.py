@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tvsl.data.preparing.layouts import LAYOUTS
-from tvsl.data.preparing.options import Options, make_options
 from tvsl.errors import UsageError
+from tvsl.media import DEFAULT_LIMITS, DEFAULT_RATE
+from tvsl.preparing.layouts import LAYOUTS
+from tvsl.preparing.options import HIGHEST_RATE, LOWEST_RATE, Options, make_options
 
 
 def test_layouts_have_options_of_their_own() -> None:
@@ -17,16 +18,22 @@ def test_layouts_have_options_of_their_own() -> None:
     assert all(options.rate == 44_100 for options in chosen.values())
 
 
+def test_rates_are_those_that_media_allow() -> None:
+    allowed = (DEFAULT_LIMITS.min_sample_rate, DEFAULT_LIMITS.max_sample_rate)
+    assert allowed == (LOWEST_RATE, HIGHEST_RATE)
+    assert make_options().rate == DEFAULT_RATE
+
+
 def test_options_come_back_from_json() -> None:
     chosen = make_options("vggsound", at=2, window=5, rate=16_000, short_side=256)
-    assert chosen.model_dump(mode="json") == {
+    assert chosen.to_dict() == {
         "layout": "vggsound",
         "at": 2.0,
         "window": 5.0,
         "rate": 16_000,
         "short_side": 256,
     }
-    assert Options.model_validate(chosen.model_dump(mode="json")) == chosen
+    assert Options(**chosen.to_dict()) == chosen
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,7 @@ def test_options_come_back_from_json() -> None:
         {"at": "end"},
         {"window": 0.0},
         {"window": -5.0},
+        {"rate": 0, "window": 1.0},
         {"rate": 10},
         {"rate": 10**7},
         {"short_side": 0},

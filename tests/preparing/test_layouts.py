@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.shared_files import shared
-from tvsl.data.preparing.layouts import LAYOUTS, is_file_name
-from tvsl.data.preparing.lists import read_list
+from tvsl.preparing.layouts import LAYOUTS, is_file_name
+from tvsl.preparing.lists import read_list
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ after a kill, the journal is merged into ``prepared.jsonl``, which is replaced a
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 
-from tvsl.data.preparing.clip_files import are_here, remove, write_text
-from tvsl.data.preparing.entries import Clip, Entry, Failure, as_line, read_clip
-from tvsl.data.preparing.finding import Video
+from tvsl.preparing.clip_files import are_here, remove, write_text
+from tvsl.preparing.entries import Clip, Entry, Failure, as_line, read_clip
+from tvsl.preparing.finding import Video
 from tvsl.staging import writable
 
 ENTRIES = "prepared.jsonl"
@@ -31,7 +33,7 @@ class Account:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._journal: TextIO | None = None
+        self._journal: FileIO | None = None
         self._failures: list[Failure] = []
         # Of two lines on a clip the later one counts.
         self._clips = {clip.id: clip for name in (ENTRIES, JOURNAL) for clip in _read(root / name)}
@@ -85,11 +87,13 @@ class Account:
             self._clips[entry.id] = entry
         else:
             self._failures.append(entry)
+        line = as_line(entry).encode()
         with writable(self._root):
             if self._journal is None:
-                self._journal = (self._root / JOURNAL).open("a", encoding="utf-8")
-            self._journal.write(as_line(entry))
-            self._journal.flush()
+                # Without a buffer nothing is left to write, and to fail, when it is closed.
+                self._journal = (self._root / JOURNAL).open("ab", buffering=0)
+            if self._journal.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def merge(self) -> None:
         """Write all lines in the order of their videos, and end the journal.
