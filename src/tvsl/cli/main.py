@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tvsl import __version__
-from tvsl.cli import demo, doctor, localize, pretrain, synthetic, train, weights
+from tvsl.cli import demo, doctor, localize, prepare, pretrain, synthetic, train, weights
 from tvsl.cli.failure import exit_code, report
 from tvsl.errors import TvslError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.command)
 app.command("localize")(localize.command)
+app.command("prepare")(prepare.command)
 app.command("pretrain")(pretrain.command)
 app.command("train")(train.command)
 app.add_typer(synthetic.app, name="synthetic")
