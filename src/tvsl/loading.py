@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvsl.audioclip.config import FlipAverage
-from tvsl.audioclip.download import Progress
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip, model_folder
 from tvsl.devices import PrecisionChoice, choose_device, choose_precision
+from tvsl.download import Progress
 from tvsl.errors import UsageError
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import StoredHead, read_head
