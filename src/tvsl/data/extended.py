@@ -67,7 +67,7 @@ class VGGSSExtended(VGGSoundSingle):
 
     Attributes:
         labelled: Whether sources have their classes, where these are known: those of all clips of
-            VGG-SS, among them 3,092 of the other sounds. SLAVC's protocol asks by sound alone.
+            VGG-SS, among them 4,779 of the other sounds. SLAVC's protocol asks by sound alone.
     """
 
     name: ClassVar[str] = "vggss-extended"
