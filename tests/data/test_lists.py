@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,6 @@ from tvsl.errors import DataError
 BY_HAND = {"vggsound_single_train.txt"}
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TVSL_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 @pytest.mark.parametrize("file", PUBLIC_LISTS)
 def test_checksums_are_those_of_the_real_lists(file: str) -> None:
     content = (real_lists() / file).read_bytes()
@@ -30,10 +25,10 @@ def test_checksums_are_those_of_the_real_lists(file: str) -> None:
 
 def test_addresses_name_a_commit_and_the_file() -> None:
     for file, entry in PUBLIC_LISTS.items():
-        repository, commit, name = entry.url.split("/", 5)[4:5][0], *entry.url.split("/")[5:8:2]
-        assert repository
-        assert len(commit) == 40
-        assert name == file
+        assert re.fullmatch(
+            rf"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/[0-9a-f]{{40}}/metadata/{file}",
+            entry.url,
+        )
 
 
 def test_every_list_of_every_set_is_public_or_known_not_to_be() -> None:

@@ -42,10 +42,7 @@ def test_options_that_there_are_not(options: dict[str, object], problem: str) ->
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_a_root_of_another_kind_is_one_clear_error(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TVSL_HOME", str(tmp_path / "home"))
+def test_a_root_of_another_kind_is_one_clear_error(name: str, tmp_path: Path) -> None:
     data = find_data(name, root=folders(tmp_path, "photos"))
     with pytest.raises(DataError, match=r"fetch-lists|layout"):
         _ = data.items
