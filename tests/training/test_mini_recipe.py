@@ -23,8 +23,7 @@ def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, Re
     """What a model reaches on test scenes of one and of two sources."""
     loaded = load(name_or_path, head)
     scenes: dict[int, EncodedScenes] = {
-        sources: encode_scenes(loaded.encoder, World("test"), sources, SCENES)
-        for sources in (1, 2)
+        sources: encode_scenes(loaded.encoder, World("test"), sources, SCENES) for sources in (1, 2)
     }
     return {sources: reach(loaded.method, part) for sources, part in scenes.items()}
 
