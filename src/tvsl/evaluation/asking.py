@@ -65,8 +65,9 @@ def ask(
     """Ask a method for the maps of a group of items.
 
     With detected labels a method is asked for all classes that it detects in a clip, and a source
-    gets the map of its class. Where there is nothing to be found (a silent pair), or the source has
-    no class, it gets the map of the class that is detected first.
+    gets the map of its class, or none. A source without a class gets the map of the class that is
+    detected first, and so does one that is nowhere in the picture and whose class is not detected:
+    to see nothing there is right, and to be sure of another class is wrong.
 
     Args:
         method: The method.
@@ -82,7 +83,8 @@ def ask(
     if "none" in sources:
         nothing = Queries(group.clip, torch.zeros_like(group.clip))
         return Asked(_shown(method, group.tokens, nothing, vocabulary), every, {"none": every})
-    maps, pairs, rows = [], [], {}
+    maps, pairs = [], []
+    rows: dict[LabelSource, Tensor] = {}
     if "given" in sources:
         queries = Queries(group.clip, group.labels)
         maps.append(_shown(method, group.tokens, queries, vocabulary))
@@ -172,7 +174,9 @@ def _wanted(group: Group, detection: Detection, answered: bool) -> _Wanted:
     again = [not (answered and set(taken) == classes[n]) for n, taken in enumerate(chosen)]
     asked = [(clip, label) for clip, taken in enumerate(chosen) if again[clip] for label in taken]
     place = {pair: number for number, pair in enumerate(asked)}
-    places, pairs, rows = [], [], []
+    places: list[int] = []
+    pairs: list[int] = []
+    rows: list[int] = []
     earlier = len(group.clip) if answered else 0
     truth = zip(group.clip.tolist(), group.labels.tolist(), group.sounding.tolist(), strict=True)
     for number, (clip, label, sounding) in enumerate(truth):

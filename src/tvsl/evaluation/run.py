@@ -60,6 +60,7 @@ class Run:
         encoder = entries.encoder
         names = conditions.vocabulary or data.names or encoder.classes or everyday_sounds()
         self.listing = Listing(data, encoder.vocabulary(names))
+        self.listing.labels  # noqa: B018  (a class that cannot be asked for ends it here)
         self.measurer = Measurer(entries, self.listing, conditions)
         square = data.square or entries.square
         self.reader = Reader(data, encoder, square, conditions.batch, workers, skip)
