@@ -17,8 +17,9 @@ from tvsl.evaluation.conditions import conditions
 from tvsl.evaluation.entries import Entries
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
+from tvsl.evaluation.sample_lines import write_samples
 from tvsl.evaluation.samples import encode_groups
-from tvsl.evaluation.tables import detection_table, notes, result_tables, write_samples
+from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, trivial_maps
 
 ENTRY = "text-only (untrained)"

@@ -82,8 +82,8 @@ class Run:
             "data set": data.name,
             "options of the data set": data.model_dump(mode="json"),
             "items": hash_ids(item.id for item in data.items),
-            "lists": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
-            "vocabulary": hash_ids(self.listing.vocabulary.names),
+            "lists": _hash(listed),
+            "vocabulary": _hash(self.listing.vocabulary.names),
             "square pictures": self.reader.square,
             "conditions": self.conditions.model_dump(mode="json"),
         }
@@ -142,6 +142,10 @@ class Run:
                 self.files.results,
             )
         return summed_up(self.measurer, parts.values())
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _silent(done: int, total: int | None) -> None:
