@@ -28,7 +28,7 @@ CELL = 4
 
 
 class MadeData(DataSet):
-    """Items of noise; some of them without truth, some broken, some of another shape."""
+    """Items of noise; some without truth or class, some broken, some of another shape."""
 
     name: ClassVar[str] = "made"
     title: ClassVar[str] = "Made-up items"
@@ -37,6 +37,7 @@ class MadeData(DataSet):
     sources: int = 2
     labelled: bool = True
     silent: tuple[int, ...] = ()
+    nameless: tuple[int, ...] = ()
     broken: tuple[int, ...] = ()
     wide: tuple[int, ...] = ()
     classes: tuple[str, ...] = NAMES
@@ -56,8 +57,9 @@ class MadeData(DataSet):
     def _item(self, number: int) -> Item:
         rng = np.random.default_rng((self.seed, number))
         classes = rng.permutation(len(self.classes))[: self.sources]
+        named = self.labelled and number not in self.nameless
         sources = tuple(
-            Source(self.classes[label] if self.labelled else None, self._target(rng, number), panel)
+            Source(self.classes[label] if named else None, self._target(rng, number), panel)
             for panel, label in enumerate(classes)
         )
         return Item(f"item-{number:03d}", (), (), sources, self.sources)

@@ -155,6 +155,17 @@ def test_a_source_without_a_class_gets_the_class_that_comes_first() -> None:
     assert told(asked, "detected") == [(0, 3, 1), (1, 4, 1)]
 
 
+def test_a_silent_source_without_a_class_gets_it_with_given_labels_too() -> None:
+    group = group_of(MadeData(count=2, sources=1, silent=(1,), nameless=(1,)))
+    label = int(group.labels[0])
+    scores = scores_of({label: 1}, {4: 1})
+    asked = asked_of(Telling(scores), group, BOTH)
+    assert told(asked, "given") == told(asked, "detected") == [(0, label, 1), (1, 4, 1)]
+    alone = asked_of(Telling(scores), group, ("given",))
+    assert told(alone, "given") == [(0, label, 1), (1, 4, 1)]
+    assert alone.detection is None
+
+
 def test_two_sources_of_one_class_are_one_class() -> None:
     group = group_of(MadeData(count=1, sources=2))
     twice = Group(

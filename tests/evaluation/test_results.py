@@ -121,6 +121,19 @@ def test_detection_is_counted(counting: str, tmp_path: Path) -> None:
     assert ("0.350" in found.rule) == (counting == "threshold")
 
 
+def test_items_whose_classes_are_not_known_do_not_count_in_detection(tmp_path: Path) -> None:
+    plain = MadeData(count=9, sources=1, silent=(7, 8))
+    (whole,) = evaluated(tmp_path / "whole", plain.model_copy(update={"count": 7}))[1].detection
+    data = plain.model_copy(update={"nameless": (7, 8)})
+    _, evaluation = evaluated(tmp_path / "out", data)
+    assert evaluation.detection == (whole,)
+    (given, detected) = evaluation.rows[:2]
+    assert (given.scores.left_out, detected.scores.left_out) == (2, 2)
+    _, given_alone = evaluated(tmp_path / "given", data, labels=["given"])
+    assert given_alone.detection == ()
+    assert given_alone.rows[0].scores.values == pytest.approx(dict(given.scores.values))
+
+
 def test_without_a_threshold_the_rule_says_so(tmp_path: Path) -> None:
     _, evaluation = evaluated(tmp_path / "out", counting="threshold")
     assert "no threshold was calibrated" in evaluation.detection[0].rule

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder
-from tvsl.data.dataset import Item, Sample, Source
-from tvsl.data.targets import Nowhere
+from tvsl.data.dataset import Item, Sample
 from tvsl.errors import DataError, MediaError, VocabularyError
 from tvsl.evaluation.samples import Listing, Reader, encode_groups
 
@@ -52,13 +51,15 @@ def test_a_class_must_be_in_the_vocabulary() -> None:
 
 
 def test_items_with_and_without_classes_do_not_go_together() -> None:
-    class Mixed(MadeData):
-        def _item(self, number: int) -> Item:
-            label = "cat" if number else None
-            return Item(str(number), (), (), (Source(label, Nowhere()),))
-
     with pytest.raises(DataError, match="others have none"):
-        listing(Mixed()).labelled  # noqa: B018
+        listing(MadeData(nameless=(3,))).labelled  # noqa: B018
+
+
+def test_what_is_nowhere_may_have_a_class_or_not() -> None:
+    found = listing(MadeData(count=3, sources=1, silent=(0, 1), nameless=(1,)))
+    assert found.labelled
+    assert [label >= 0 for label in found.labels] == [True, False, True]
+    assert listing(MadeData(silent=tuple(range(10)))).labelled
 
 
 def test_what_is_broken_ends_everything_or_is_noted() -> None:

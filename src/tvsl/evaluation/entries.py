@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from tvsl.audioclip.config import FlipAverage
-from tvsl.audioclip.download import Progress
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import model_folder
 from tvsl.devices import PrecisionChoice
@@ -23,6 +22,8 @@ from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import TVSL
 from tvsl.methods.untrained import Untrained
 from tvsl.model_folder import fingerprint
+
+Progress = Callable[[int, "int | None"], None]
 
 # What these say of the encoder must be one thing for all heads that are evaluated on it.
 _ENCODER_SWITCHES = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")

@@ -90,7 +90,8 @@ def gather(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Pairs:
         },
         found={
             entry: column(lambda group: _found(group, entry, listing), torch.bool)  # noqa: B023
-            for entry in groups[0].detected
+            for entry, sources in measurer.sources.items()
+            if "detected" in sources
         },
     )
 

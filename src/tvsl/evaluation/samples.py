@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.data.dataset import DataSet, Item, Sample
+from tvsl.data.targets import Nowhere
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, TvslError
 from tvsl.tokens import Tokens, Vocabulary
@@ -48,9 +49,13 @@ class Listing:
         """Whether items have classes.
 
         Raises:
-            DataError: Some have and others have not.
+            DataError: Some sources have and others have not. Those that are nowhere in the picture
+                may be without.
         """
-        known = {label is not None for item in self.items for label in item.labels}
+        sources = [source for item in self.items for source in item.sources]
+        seen = [source for source in sources if not isinstance(source.target, Nowhere)]
+        labels = [source.label for source in seen or sources]
+        known = {label is not None for label in labels}
         if len(known) > 1:
             raise DataError(
                 "Some sources of this data set have a class and others have none.",
@@ -67,8 +72,10 @@ class Listing:
         """
         if not self.labelled:
             return (-1,) * self.starts[-1]
-        names = [label for item in self.items for label in item.labels if label is not None]
-        return tuple(self.vocabulary.indices(names))
+        labels = [label for item in self.items for label in item.labels]
+        names = dict.fromkeys(label for label in labels if label is not None)
+        rows = {None: -1, **dict(zip(names, self.vocabulary.indices(tuple(names)), strict=True))}
+        return tuple(rows[label] for label in labels)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
