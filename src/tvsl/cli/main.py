@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from tvsl import __version__
-from tvsl.cli import data, demo, doctor, localize, prepare, pretrain, synthetic, train, weights
+from tvsl.cli import (
+    data,
+    demo,
+    doctor,
+    evaluate,
+    localize,
+    prepare,
+    pretrain,
+    synthetic,
+    train,
+    weights,
+)
 from tvsl.cli.failure import exit_code, report
 from tvsl.errors import TvslError
 
@@ -25,6 +36,7 @@ app.command("localize")(localize.command)
 app.command("prepare")(prepare.command)
 app.command("pretrain")(pretrain.command)
 app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")

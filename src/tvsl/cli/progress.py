@@ -13,85 +13,102 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def progress(title: str, *, is_bytes: bool = False) -> Iterator[Report]:
+def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterator[Report]:
     """Show how far a piece of work is, how fast it goes, and how long it will take.
 
     Args:
         title: What is being done.
         is_bytes: Whether the numbers are bytes.
+        counted: What is counted, to be named with the rate.
 
     Yields:
-        A function that takes what is done and what there is in all (None: unknown).
+        A function that takes what is done and what there is in all (None: unknown). What was done
+        before its first call, by a run that goes on, does not count for the rate.
     """
+    pace = _Pace(is_bytes, counted)
     if sys.stderr.isatty():
-        with _bar(title, is_bytes) as report:
+        with _bar(title, is_bytes, pace) as report:
             yield report
     else:
-        yield _lines(title, is_bytes)
+        yield _lines(title, pace)
 
 
-@contextmanager
-def _bar(title: str, is_bytes: bool) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.text import Text
+class _Pace:
+    """Amounts, rates and lengths of time in words.
 
-    class RateColumn(ProgressColumn):
-        """Pieces per second."""
+    Args:
+        is_bytes: Whether bytes are counted.
+        counted: What is counted otherwise.
+    """
 
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:.1f}/s")
+    def __init__(self, is_bytes: bool, counted: str) -> None:
+        self.is_bytes = is_bytes
+        self.unit = f" {counted}/s" if counted else "/s"
+        self.began: tuple[float, int] | None = None
 
-    amounts = (
-        [DownloadColumn(), TransferSpeedColumn()]
-        if is_bytes
-        else [MofNCompleteColumn(), RateColumn()]
-    )
-    columns = [TextColumn("{task.description}"), BarColumn(), *amounts, TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    def amount(self, value: float) -> str:
+        """A number of pieces, or of bytes."""
+        return f"{value / 1e6:.1f} MB" if self.is_bytes else f"{value:.10g}"
 
-
-def _lines(title: str, is_bytes: bool) -> Report:
-    begin = last = time.monotonic()
-    ended = False
-
-    def amount(value: float) -> str:
-        return f"{value / 1e6:.1f} MB" if is_bytes else f"{value:.10g}"
-
-    def report(done: int, total: int | None) -> None:
-        nonlocal last, ended
+    def told(self, done: int, total: int | None) -> str:
+        """Rate and time left; empty until something is done."""
         now = time.monotonic()
-        finished = total is not None and done >= total
-        if ended or (not finished and now - last < _SECONDS_BETWEEN_LINES):
-            return
-        ended, last = finished, now
-        line = f"{title}: {amount(done)}" + ("" if total is None else f" of {amount(total)}")
-        if not finished and done > 0:
-            rate = done / (now - begin)
-            line += f", {amount(round(rate, 1 if rate >= 1 else 3))}/s"
-            line += "" if total is None else f", {_duration((total - done) / rate)} left"
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
-
-    return report
+        if self.began is None:
+            self.began = now, done
+        start, before = self.began
+        if done <= before or now <= start:
+            return ""
+        speed = (done - before) / (now - start)
+        left = (
+            "" if total is None or done >= total else f", {duration((total - done) / speed)} left"
+        )
+        return f"{self.amount(round(speed, 1 if speed >= 1 else 3))}{self.unit}{left}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A length of time in its two largest units at most."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     minutes, hours = whole // 60, whole // 3600
     return f"{minutes} min" if hours == 0 else f"{hours} h {minutes % 60} min"
+
+
+@contextmanager
+def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+    )
+
+    amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
+    told = TextColumn("{task.fields[pace]}")
+    columns = [TextColumn("{task.description}"), BarColumn(), amount, told]
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None, pace="")
+
+        def report(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, pace=pace.told(done, total))
+
+        yield report
+
+
+def _lines(title: str, pace: _Pace) -> Report:
+    last, ended = time.monotonic(), False
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal last, ended
+        now, told = time.monotonic(), pace.told(done, total)
+        finished = total is not None and done >= total
+        if ended or (not finished and now - last < _SECONDS_BETWEEN_LINES):
+            return
+        ended, last = finished, now
+        amounts = " of ".join(pace.amount(value) for value in (done, total) if value is not None)
+        line = ", ".join(part for part in (f"{title}: {amounts}", told) if part)
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    return report
