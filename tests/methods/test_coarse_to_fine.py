@@ -132,7 +132,7 @@ def test_single_precision_is_near_golden() -> None:
 
 def distances(head: CoarseToFine, heard: Tensor, seen: Tensor) -> tuple[float, float]:
     losses = head._distance_losses(head.read(tokens(4)), heard, seen)
-    return float(losses["near"]), float(losses["far"])
+    return float(losses["near"].detach()), float(losses["far"].detach())
 
 
 def test_the_distance_losses_pair_by_pair() -> None:
