@@ -184,7 +184,7 @@ def test_labels_are_active_whatever_the_heads_say() -> None:
     for labelled, costs in ((True, True), (False, False)):
         head = small(labelled_active=labelled, probability=0.999)
         head.progress = 1.0
-        assert (float(head.losses(given, labels, vocabulary())["near"]) > 0) == costs
+        assert bool(head.losses(given, labels, vocabulary())["near"] > 0) == costs
 
 
 def test_coinciding_vectors_have_finite_gradients() -> None:
