@@ -132,7 +132,7 @@ def test_single_precision_is_near_golden() -> None:
 
 def distances(head: CoarseToFine, heard: Tensor, seen: Tensor) -> tuple[float, float]:
     losses = head._distance_losses(head.read(tokens(4)), heard, seen)
-    return float(losses["near"]), float(losses["far"])
+    return float(losses["near"].detach()), float(losses["far"].detach())
 
 
 def test_the_distance_losses_pair_by_pair() -> None:
@@ -184,7 +184,7 @@ def test_labels_are_active_whatever_the_heads_say() -> None:
     for labelled, costs in ((True, True), (False, False)):
         head = small(labelled_active=labelled, probability=0.999)
         head.progress = 1.0
-        assert (float(head.losses(given, labels, vocabulary())["near"]) > 0) == costs
+        assert bool(head.losses(given, labels, vocabulary())["near"] > 0) == costs
 
 
 def test_coinciding_vectors_have_finite_gradients() -> None:

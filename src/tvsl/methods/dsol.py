@@ -58,7 +58,7 @@ class DSOLConfig(ClassBoundConfig):
     Attributes:
         dimension: Size of the space that both sides are projected to.
         mask_threshold: Cells with m over it are the object.
-        first_stage: Share of training that stage 1 takes.
+        first_stage: Share of training that stage 1 takes, 15 of 20 epochs.
         dictionary_memory: What a step leaves of earlier ones in the dictionary.
         readout: ``class`` gives the map of the class, ``whole`` m, ``original`` the second to a
             class alone and the first to one of several; decided on validation data.
