@@ -57,7 +57,7 @@ def test_what_works_untrained_does_not_depend_on_chance(name: str) -> None:
     kind, maps = METHODS[name], []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        made = kind.from_config(kind.config_type(embedding=SIZE)).double().eval()
+        made = kind.from_config(kind.config_for(kind.config_type(), vocabulary())).double().eval()
         maps.append(made.maps(tokens(2), queries((1, 0), (0, 3)), vocabulary()))
         assert kind.works_untrained or list(made.parameters())
     if kind.works_untrained:
