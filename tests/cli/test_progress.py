@@ -36,7 +36,7 @@ def test_lines_tell_rate_and_time_left(clock: Clock, capsys: pytest.CaptureFixtu
         for done, at in ((0, 0), (1, 1), (10, 5), (11, 6), (30, 12), (100, 13), (100, 30)):
             clock.now = 1000.0 + at
             report(done, 100)
-    expected = ["10 of 100, 2/s, 45 s left", "30 of 100, 2.5/s, 28 s left", "100 of 100, 7.7/s"]
+    expected = ["10 of 100, 2/s, 45 s left", "30 of 100, 2.5/s, 28 s left", "100 of 100"]
     assert lines(capsys) == [f"Reading: {line}" for line in expected]
 
 
@@ -80,7 +80,7 @@ def test_lines_of_bytes(clock: Clock, capsys: pytest.CaptureFixture[str]) -> Non
         report(90_000_000, 90_000_000)
     assert lines(capsys) == [
         "Fetching: 30.0 MB of 90.0 MB, 3.0 MB/s, 20 s left",
-        "Fetching: 90.0 MB of 90.0 MB, 3.0 MB/s",
+        "Fetching: 90.0 MB of 90.0 MB",
     ]
 
 

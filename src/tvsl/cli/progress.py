@@ -43,7 +43,7 @@ class _Pace:
 
     def __init__(self, is_bytes: bool, counted: str) -> None:
         self.is_bytes = is_bytes
-        self.unit = f" {counted}/s" if counted else "/s"
+        self.counted = counted
         self.began: tuple[float, int] | None = None
 
     def amount(self, value: float) -> str:
@@ -51,7 +51,7 @@ class _Pace:
         return f"{value / 1e6:.1f} MB" if self.is_bytes else f"{value:.10g}"
 
     def told(self, done: int, total: int | None) -> str:
-        """Rate and time left; empty until something is done."""
+        """Rate and time left; empty until something is done, and at the end of the nameless."""
         now = time.monotonic()
         if self.began is None:
             self.began = now, done

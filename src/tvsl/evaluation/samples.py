@@ -74,8 +74,8 @@ class Listing:
             return (-1,) * self.starts[-1]
         labels = [label for item in self.items for label in item.labels]
         names = dict.fromkeys(label for label in labels if label is not None)
-        rows = {None: -1, **dict(zip(names, self.vocabulary.indices(tuple(names)), strict=True))}
-        return tuple(rows[label] for label in labels)
+        rows = dict(zip(names, self.vocabulary.indices(tuple(names)), strict=True))
+        return tuple(-1 if label is None else rows[label] for label in labels)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
