@@ -59,10 +59,13 @@ class _Pace:
         if done <= before or now <= start:
             return ""
         speed = (done - before) / (now - start)
-        left = (
-            "" if total is None or done >= total else f", {duration((total - done) / speed)} left"
-        )
-        return f"{self.amount(round(speed, 1 if speed >= 1 else 3))}{self.unit}{left}"
+        name = f" {self.counted}" if self.counted else ""
+        rate = f"{self.amount(round(speed, 1 if speed >= 1 else 3))}{name}/s"
+        if total is None:
+            return rate
+        if done >= total:
+            return rate if self.counted else ""
+        return f"{rate}, {duration((total - done) / speed)} left"
 
 
 def duration(seconds: float) -> str:
