@@ -241,10 +241,10 @@ def beside(method: str, data: DataSet, found: int) -> PaperRow | None:
     whole = found == len(data.items) == _ITEMS.get(data.name, found)
     same = data.name in PAPER_THRESHOLDS and as_it_is and whole
     benchmark = data.name if data.name in PAPER_THRESHOLDS else _TWO[data.several]
-    found = [
+    numbers = [
         number
         for number in PAPER_NUMBERS
         if number.table <= 2 and (number.method, number.benchmark) == (name, benchmark)
     ]
-    values = {number.metric: number.value for number in found}
-    return PaperRow(name, benchmark, found[0].table, same, values)
+    values = {number.metric: number.value for number in numbers}
+    return PaperRow(name, benchmark, numbers[0].table, same, values)

@@ -73,8 +73,9 @@ class Listing:
         if not self.labelled:
             return (-1,) * self.starts[-1]
         labels = [label for item in self.items for label in item.labels]
-        names = dict.fromkeys(label for label in labels if label is not None)
-        rows = {None: -1, **dict(zip(names, self.vocabulary.indices(tuple(names)), strict=True))}
+        names = tuple(dict.fromkeys(label for label in labels if label is not None))
+        rows: dict[str | None, int] = {None: -1}
+        rows.update(zip(names, self.vocabulary.indices(names), strict=True))
         return tuple(rows[label] for label in labels)
 
     @cached_property
