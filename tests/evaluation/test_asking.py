@@ -10,7 +10,8 @@ from tests.evaluation.made_data import NAMES, SIZE, MadeData, MadeEncoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.asking import NOT_DETECTED, Asked, ask
 from tvsl.evaluation.conditions import Counting
-from tvsl.evaluation.samples import Group, Listing, Reader, encode_groups
+from tvsl.evaluation.listing import Listing
+from tvsl.evaluation.samples import Group, Reader, encode_groups
 from tvsl.methods.base import Method, Supervision
 from tvsl.methods.config import MethodConfig
 from tvsl.metrics import LabelSource

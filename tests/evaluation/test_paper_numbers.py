@@ -8,7 +8,7 @@ import pytest
 from tests.evaluation.made_data import MadeData
 from tests.shared_files import shared
 from tvsl.data import find_data
-from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS, PaperNumber, beside
+from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS, PaperNumber, PaperRow, beside
 from tvsl.metrics import PAPER
 
 
@@ -79,23 +79,39 @@ def test_numbers_have_names_that_are_known_here() -> None:
 def test_other_data_get_the_nearest_numbers_and_a_mark(
     sources: int, benchmark: str, values: dict[str, float]
 ) -> None:
-    row = beside("tvsl", find_data("synthetic", sources=sources))
+    row = beside("tvsl", find_data("synthetic", sources=sources, count=3), 3)
     assert row is not None
     assert (row.benchmark, row.values, row.same_data) == (benchmark, values, False)
     assert row.table == sources
 
 
-def test_the_same_benchmark_has_no_mark_unless_an_option_changes_it() -> None:
+def test_the_same_benchmark_has_no_mark_unless_something_makes_it_another() -> None:
     class Duet(MadeData):
-        name = "vggsound-duet"
+        name = "music-duet"
         root: str = ""
 
-    row = beside("ez-vsl", Duet(root="/data"))
-    assert row is not None
-    assert row.same_data
-    assert row.values == {"CIoU@0.3": 32.4, "AUC": 30.6}
-    for options in ({"count": 3}, {"split": "validation"}):
-        changed = beside("ez-vsl", Duet(root="/data", **options))
-        assert changed is not None
-        assert not changed.same_data
-    assert beside("text-only", Duet()) is None
+    def duet(found: int = 10, **options: object) -> PaperRow:
+        row = beside("ez-vsl", Duet(root="/data", **options), found)
+        assert row is not None
+        assert row.values == {"CIoU@0.3": 34.3, "AUC": 26.7}
+        return row
+
+    assert duet().same_data
+    assert not duet(found=9).same_data
+    assert not duet(found=3, count=3).same_data
+    assert not duet(split="validation").same_data
+    assert beside("text-only", Duet(), 10) is None
+
+
+def test_a_part_of_a_benchmark_is_another_one() -> None:
+    class Single(MadeData):
+        name = "vggsound-single"
+
+    class Whole(Single):
+        count: int = 5158
+        sources: int = 1
+
+    for data, same in ((Single(), False), (Whole(), True)):
+        row = beside("fnac", data, len(data.items))
+        assert row is not None
+        assert (row.benchmark, row.same_data) == ("vggsound-single", same)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder, made_entries
+from tvsl.data import find_data
 from tvsl.data.dataset import Item, Sample
 from tvsl.data.synthetic import SyntheticData
 from tvsl.errors import OutputError, UnreadableMediaError, UsageError, VocabularyError
@@ -14,8 +15,10 @@ from tvsl.evaluation.entries import Entries, Entry, load_entries
 from tvsl.evaluation.processes import Processes
 from tvsl.evaluation.results import Evaluation, Row
 from tvsl.evaluation.run import Run
+from tvsl.evaluation.sample_lines import write_samples
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import Reached, reach
+from tvsl.synthetic.export import export_world
 
 ALL = ("paper", "median", "adaptive", "fixed", "negatives")
 
@@ -77,6 +80,23 @@ def _check_card(evaluation: Evaluation, entry: Entry, reached: Reached) -> None:
             assert reached.detection is not None
             precision = detection.mean_average_precision
             assert precision == pytest.approx(reached.detection / 100, abs=1e-6)
+
+
+def test_exported_scenes_give_the_same_to_the_last_bit(bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tvsl.data.folder")
+    export_world(SyntheticData().world, tmp_path / "world", 5, 2)
+    entries = load_entries(bundle, device="cpu", flip_average="none")
+    sets = (
+        find_data("synthetic", sources=2, count=5),
+        find_data("folder", root=tmp_path / "world"),
+    )
+    lines = []
+    for number, data in enumerate(sets):
+        run = Run(entries, data, conditions(batch=2, protocols=ALL), tmp_path / f"{number}")
+        run.measure()
+        write_samples(run.sum_up(), tmp_path / f"{number}.csv")
+        lines.append((tmp_path / f"{number}.csv").read_text())
+    assert lines[0] == lines[1]
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder
 from tvsl.data.dataset import Item, Sample
 from tvsl.errors import DataError, MediaError, VocabularyError
-from tvsl.evaluation.samples import Listing, Reader, encode_groups
+from tvsl.evaluation.listing import Listing
+from tvsl.evaluation.samples import Reader, encode_groups
 
 
 def listing(data: MadeData) -> Listing:

@@ -44,6 +44,13 @@ class OnError(str, Enum):
     skip = "skip"
 
 
+_LABELS = {
+    Labels.given: ("given",),
+    Labels.detected: ("detected",),
+    Labels.both: ("given", "detected"),
+}
+
+
 def command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for results; evaluation goes on there.")
@@ -141,13 +148,6 @@ def command(
             run.measure(team)
     if team.leads:
         _finish(run, cases, output, as_json)
-
-
-_LABELS = {
-    Labels.given: ("given",),
-    Labels.detected: ("detected",),
-    Labels.both: ("given", "detected"),
-}
 
 
 def _protocols(given: list[str] | None) -> list[str]:

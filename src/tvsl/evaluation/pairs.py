@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tvsl.evaluation.listing import Listing
 from tvsl.evaluation.measuring import Key, Measurer
 from tvsl.evaluation.parts import MeasuredGroup
-from tvsl.evaluation.samples import Listing
 from tvsl.metrics.pair_metric import Columns
 
 

@@ -176,7 +176,8 @@ def _row(key: Key, entry: Entry | None, scores: Scores, measurer: Measurer) -> R
     if entry is None:
         return Row(key[0], None, None, scores, None)
     is_paper = scores.protocol == PAPER.name
-    paper = beside(entry.method.name, measurer.listing.data) if is_paper else None
+    data = measurer.listing.data
+    paper = beside(entry.method.name, data, scores.found) if is_paper else None
     return Row(key[0], entry.method.name, entry.sha256, scores, paper)
 
 

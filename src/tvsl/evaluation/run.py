@@ -13,11 +13,12 @@ from tvsl.data.dataset import DataSet
 from tvsl.errors import OutputError, UsageError
 from tvsl.evaluation.conditions import Conditions
 from tvsl.evaluation.entries import Entries
+from tvsl.evaluation.listing import Listing
 from tvsl.evaluation.measuring import Measurer
 from tvsl.evaluation.parts import PartFiles
 from tvsl.evaluation.processes import Processes
 from tvsl.evaluation.results import Evaluation, summed_up
-from tvsl.evaluation.samples import Listing, Reader
+from tvsl.evaluation.samples import Reader
 from tvsl.metrics import hash_ids
 from tvsl.vocabularies import everyday_sounds
 

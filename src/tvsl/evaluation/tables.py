@@ -156,6 +156,5 @@ def _detected(evaluation: Evaluation) -> str:
 
 def _paper(paper: PaperRow) -> str:
     where = f"{BENCHMARKS[paper.benchmark]}, Table {paper.table}"
-    if paper.same_data:
-        return f"the paper's numbers for the same method ({where})."
-    return f"the paper's numbers for the same method; {_MARK} measured on other data ({where})."
+    mark = "" if paper.same_data else f"; {_MARK} measured on other data"
+    return f"what the paper reports for the method that its authors trained ({where}){mark}."
