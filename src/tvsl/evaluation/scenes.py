@@ -50,8 +50,8 @@ class EncodedScenes:
 
     @property
     def sources(self) -> int:
-        """K, the number of sources of each scene."""
-        return self.tokens.panels
+        """K, the number of sources of a scene; the largest where scenes differ."""
+        return int(torch.bincount(self.queries.clip).max())
 
 
 def encode_scenes(

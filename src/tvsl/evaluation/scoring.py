@@ -53,6 +53,7 @@ class PairScores:
         figures = {
             "AP": self.precision.mean(),
             "CAP": class_average(self.precision, self.label),
+            "IoU@0.1": success_rate(self.overlap, 0.1),
             "IoU@0.3": success_rate(self.overlap, 0.3),
             "IoU@0.5": success_rate(self.overlap, 0.5),
             "AUC": success_auc(self.overlap),
@@ -96,14 +97,16 @@ def _stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
     """1 where the highest value lies on the object and not on its twin, NaN without a twin."""
-    own = maps.masked_fill(~masks, -1).amax(dim=(1, 2))
-    other = maps.masked_fill(~twins, -1).amax(dim=(1, 2))
-    right = (own > other).float()
-    return torch.where(twins.any(dim=2).any(dim=1), right, torch.nan)
+    right = torch.full((len(maps),), torch.nan)
+    pairs = twins.flatten(1).any(dim=1).nonzero()[:, 0]
+    own = maps[pairs].masked_fill(~masks[pairs], -1).amax(dim=(1, 2))
+    other = maps[pairs].masked_fill(~twins[pairs], -1).amax(dim=(1, 2))
+    right[pairs] = (own > other).float()
+    return right
 
 
 def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
-    """Which true pairs a detector finds when it is told K: the top K of each scene.
+    """Which true pairs a detector finds when it is told K of each scene: the top K classes.
 
     Args:
         scores: Detection scores, (B, N).
@@ -112,7 +115,9 @@ def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
     Returns:
         (P,) bool.
     """
-    top = scores.cpu().topk(scenes.sources, dim=1).indices
-    hit = torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, top, True)
-    queries = scenes.queries
-    return hit[queries.clip.cpu(), queries.label.cpu()]
+    clip, label = scenes.queries.clip.cpu(), scenes.queries.label.cpu()
+    sources = torch.bincount(clip, minlength=len(scores))
+    order = scores.cpu().sort(dim=1, descending=True, stable=True).indices
+    taken = torch.arange(scores.shape[1]) < sources[:, None]
+    hit = torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, order, taken)
+    return hit[clip, label]

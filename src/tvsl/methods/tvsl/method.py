@@ -22,7 +22,7 @@ from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
 from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import PromptLearner, require_token_ids, sample_classes
-from tvsl.methods.tvsl.readout import READOUTS
+from tvsl.methods.tvsl.readout import READOUTS, WITHOUT_TEXT
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 _CHUNK = 256
@@ -217,8 +217,9 @@ class TVSL(Method):
         return [{"params": params, "lr": rate} for params, rate in groups if params]
 
     def readouts(self) -> list[dict[str, Any]]:
-        """All of ``readout.py``."""
-        return [{"readout": name} for name in READOUTS]
+        """All of ``readout.py``; without image conditioning those in which text has no say."""
+        names = READOUTS if self.config.image_conditioning else WITHOUT_TEXT
+        return [{"readout": name} for name in names]
 
     def detectors(self) -> list[dict[str, Any]]:
         """The training-free evidence, and P_f or its one-stage stand-in."""

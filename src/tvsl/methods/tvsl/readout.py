@@ -55,3 +55,6 @@ READOUTS: dict[str, ReadoutFunction] = {
 }
 """Each takes s = cos(v_j, e_k) (P, n_v), c = cos(v_j, ĝ_k^a) (P, n_v) and an exponent, and gives
 a map (P, n_v)."""
+
+WITHOUT_TEXT = ("cosine", "signed")
+"""Those that look at c alone."""
