@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,21 @@ class PairScores:
     overlap: Tensor
     right_twin: Tensor
     label: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[PairScores]) -> PairScores:
+        """The scores of several sets of pairs."""
+        names = ("precision", "overlap", "right_twin", "label")
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    def only(self, chosen: Tensor) -> PairScores:
+        """The scores of some of the pairs, (P,) bool."""
+        return PairScores(
+            self.precision[chosen],
+            self.overlap[chosen],
+            self.right_twin[chosen],
+            self.label[chosen],
+        )
 
     def strict(self, detected: Tensor) -> PairScores:
         """The same with 0 for every pair whose class was not detected, (P,) bool."""
@@ -77,7 +93,7 @@ def score_maps(maps: Tensor, scenes: EncodedScenes, on: str = "boxes") -> PairSc
     targets = scenes.boxes if on == "boxes" else scenes.masks
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     for part in torch.arange(len(maps)).split(_CHUNK):
-        resized = _stretched(maps[part].float().cpu(), scenes.size)
+        resized = stretched(maps[part].float().cpu(), scenes.size)
         columns.append(
             (
                 average_precision(resized, targets[part]),
@@ -89,8 +105,16 @@ def score_maps(maps: Tensor, scenes: EncodedScenes, on: str = "boxes") -> PairSc
     return PairScores(precision, overlap, right, scenes.queries.label.cpu())
 
 
-def _stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps in full size and in [0, 1]; one without a range means all of the frame, or nothing."""
+def stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps as they are scored.
+
+    Args:
+        maps: As a method shows them, (P, h, w), on the CPU.
+        size: Height and width in pixels.
+
+    Returns:
+        In full size and in [0, 1], (P, H, W); one without a range means all of the frame, or nothing.
+    """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     return torch.where(low == high, (high > 0).float(), minmax(resize_maps(maps, size)))
 
