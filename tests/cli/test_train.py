@@ -73,7 +73,7 @@ def test_presets_bring_their_recipe(model: Path, tmp_path: Path) -> None:
         assert ran.code == 0, ran.err
         record = json.loads((out / "recipe.json").read_text())
         assert record["batch"] == (256, 128)[number]
-        assert record["learning_rate"] == (1e-4, 3e-4)[number]
+        assert record["schedule"] == ("constant", "cosine")[number]
     assert not (tmp_path / "tvsl" / "tokens").exists()
 
 

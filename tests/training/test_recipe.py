@@ -14,7 +14,7 @@ from tvsl.training.recipe import TrainConfig, find_clips, find_head, recipe
 def test_our_preset_is_gentle_and_the_paper_s_as_printed() -> None:
     ours, paper = recipe(), recipe(preset="paper")
     assert ours == recipe(preset=None) == TrainConfig()
-    assert (ours.learning_rate, ours.epochs, ours.most_sources) == (3e-4, 2.0, 4)
+    assert (ours.learning_rate, ours.epochs, ours.most_sources) == (1e-4, 2.0, 4)
     assert 96 <= ours.batch <= 128
     assert (paper.learning_rate, paper.batch) == (1e-4, 256)
 

@@ -36,6 +36,21 @@ _FUSED_OPERATORS = {
 """Operators of torch that fuse, with the arguments that they are called with here."""
 
 
+def _can_fuse(features: Tensor) -> bool:
+    """Whether the fused convolutions serve these features, by their device and type."""
+    if features.device.type != "cpu" or not _fused_kernels_exist():
+        return False
+    half = features.dtype == torch.bfloat16
+    return features.dtype == torch.float32 or (half and _fused_bfloat16_exists())
+
+
+@cache
+def _fused_bfloat16_exists() -> bool:
+    """Whether this processor has what oneDNN's bfloat16 kernels need; plain ones work anywhere."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
+
+
 @cache
 def _fused_kernels_exist() -> bool:
     """Whether oneDNN's fused convolutions are here, with the arguments that are known.
@@ -112,7 +127,7 @@ class FusedConvolution(nn.Module):
         Returns:
             (B, outputs, h', w'), channels-last.
         """
-        if features.device.type == "cpu" and _fused_kernels_exist():
+        if _can_fuse(features):
             return self._fused(features, shortcut)
         result = F.conv2d(
             features, self.weight, self.bias, self.stride, self.padding, groups=self.groups

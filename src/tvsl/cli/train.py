@@ -48,7 +48,7 @@ def command(
         int | None, typer.Option(min=1, help="Mixtures of a step [128; paper: 256].")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Highest rate of Adam [3e-4; paper: 1e-4].")
+        float | None, typer.Option(help="Highest rate of Adam [1e-4].")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Decides everything that is drawn [0].")

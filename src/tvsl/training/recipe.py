@@ -63,7 +63,7 @@ class TrainConfig(BaseModel):
     epochs: float = Field(2.0, gt=0)
     steps: int | None = Field(None, gt=0)
     batch: int = Field(128, gt=0)
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(1e-4, gt=0)
     schedule: Schedule = "cosine"
     clip_norm: float | None = Field(None, gt=0)
     validate_every: int = Field(50, gt=0)

@@ -7,7 +7,13 @@ import torch
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import tokens, vocabulary
 from tvsl.errors import UsageError
-from tvsl.methods.tvsl.detection import evidence_scores, fusion_similarity, select
+from tvsl.methods.tvsl.detection import (
+    EVIDENCE,
+    agreement,
+    evidence,
+    fusion_similarity,
+    select,
+)
 
 SCORES = torch.tensor([[0.1, 0.9, 0.4, 0.4, 0.7], [0.2, 0.1, 0.0, -0.3, 0.15]])
 
@@ -73,13 +79,23 @@ def test_evidence_equals_a_loop(grid_cells: int, few: int) -> None:
     visual = torch.randn(3, grid_cells, 8, generator=generator, dtype=torch.float64)
     audio = torch.randn(3, 5, 8, generator=generator, dtype=torch.float64)
     classes = vocabulary(4, size=8).embeddings
-    scores = evidence_scores(audio, visual, classes)
+    found = evidence(audio, visual, classes)
+    scores, agreed = EVIDENCE["evidence"](*found), EVIDENCE["agreement"](*found)
     for clip in range(3):
         for label in range(4):
             e = classes[label].numpy()
             heard = oracle.cosine(audio[clip].numpy().mean(axis=0), e)
             best = sorted((oracle.cosine(v, e) for v in visual[clip].numpy()), reverse=True)[:few]
-            assert scores[clip, label].item() == pytest.approx(heard + sum(best) / few)
+            seen = sum(best) / few
+            assert scores[clip, label].item() == pytest.approx(heard + seen)
+            # As it can be said as well: 3/2 of the weaker and 1/2 of the stronger.
+            expected = 1.5 * min(heard, seen) + 0.5 * max(heard, seen)
+            assert agreed[clip, label].item() == pytest.approx(expected)
+
+
+def test_agreement_prefers_what_is_both_heard_and_seen() -> None:
+    heard, seen = torch.tensor([[0.9, 0.5]]), torch.tensor([[0.1, 0.5]])
+    assert agreement(heard, seen).argmax() == 1
 
 
 def test_fusion_similarity_is_a_cosine() -> None:

@@ -520,7 +520,7 @@ def test_mixed_precision_agrees(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("projectors", "rates"),
-    [("identity", [0.2]), ("trained", [0.2]), ("slow", [0.2, 0.02])],
+    [("identity", [0.2, 2.0]), ("trained", [0.2, 2.0]), ("slow", [0.2, 0.02, 2.0])],
 )
 def test_parameter_groups(projectors: str, rates: list[float]) -> None:
     built = head(token_projectors=projectors)
@@ -532,7 +532,15 @@ def test_parameter_groups(projectors: str, rates: list[float]) -> None:
         slow = {id(p) for p in groups[1]["params"]}
         names = {name for name, p in built.named_parameters() if id(p) in slow}
         assert names == linear("project_audio", "project_visual")
+    fast = {id(p) for p in groups[-1]["params"]}
+    named = {name for name, p in built.named_parameters() if id(p) in fast}
+    assert {name.split(".")[0] for name in named} == {"fusion", "detection_scale"}
     torch.optim.Adam(groups)
+
+
+def test_the_detector_keeps_the_rate_where_its_loss_reaches_the_projectors() -> None:
+    groups = head(token_projectors="trained", detach_detection=False).parameter_groups(0.2)
+    assert [group["lr"] for group in groups] == [0.2]
 
 
 @pytest.mark.parametrize("polarity", [1, -1])

@@ -10,7 +10,7 @@ from tvsl.audioclip.config import ImageTokenMode
 from tvsl.errors import UsageError
 from tvsl.methods.config import MethodConfig, switched
 
-Detector = Literal["evidence", "fusion"]
+Detector = Literal["evidence", "agreement", "fusion"]
 Readout = Literal["cosine", "signed", "text", "evidence", "sum"]
 TokenProjectors = Literal["identity", "slow", "trained"]
 
@@ -23,7 +23,8 @@ class TVSLConfig(MethodConfig):
             ``slow`` trains them at a tenth of the learning rate, ``trained`` at the full one.
         identity_start: Whether the linear projectors start as the identity.
         fusion_layers: P_f as printed (1), or with a hidden layer (2).
-        detector: Which detector ``detect`` asks: training-free ``evidence`` or P_f, ``fusion``.
+        detector: Which detector ``detect`` asks: training-free ``evidence`` or ``agreement``, or
+            P_f, ``fusion``.
         detach_detection: Whether L_mcid leaves P_a and P_v alone.
         audio_conditioning: phi^a (Sec. 3.3, Table 3).
         image_conditioning: phi^v (Sec. 3.3, Table 3).

@@ -29,8 +29,8 @@ def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
     return unit(fused) @ classes.T
 
 
-def evidence_scores(audio: Tensor, visual: Tensor, classes: Tensor) -> Tensor:
-    """A detector without training: what the whole sound and the best few cells say.
+def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """What the whole sound and the best few cells say of each class, without any training.
 
     Args:
         audio: A', (B, n_a, D).
@@ -38,12 +38,31 @@ def evidence_scores(audio: Tensor, visual: Tensor, classes: Tensor) -> Tensor:
         classes: Unit text embeddings, (N, D).
 
     Returns:
-        cos(Mean(A'), e) + mean of the highest 3 % of cos(v_j, e), (B, N).
+        cos(Mean(A'), e) and the mean of the highest 3 % of cos(v_j, e), each (B, N).
     """
     heard = unit(audio.mean(dim=1)) @ classes.T
     cells = unit(visual) @ classes.T
     few = math.ceil(EVIDENCE_FRACTION * visual.shape[1])
-    return heard + cells.topk(few, dim=1).values.mean(dim=1)
+    return heard, cells.topk(few, dim=1).values.mean(dim=1)
+
+
+def evidence_sum(heard: Tensor, seen: Tensor) -> Tensor:
+    """The sum of both, (B, N): a class that is heard clearly may hardly be seen."""
+    return heard + seen
+
+
+def agreement(heard: Tensor, seen: Tensor) -> Tensor:
+    """The sum less half of the difference, (B, N): what is heard must also be seen.
+
+    Of an unseen class the neighbours that training knew are heard or seen more clearly, but
+    seldom both; among all 36 names of the synthetic world this finds about ten points more of the
+    unseen sources than the sum, at no cost to the others (docs/mini-model.md).
+    """
+    return heard + seen - (heard - seen).abs() / 2
+
+
+EVIDENCE = {"evidence": evidence_sum, "agreement": agreement}
+"""Detectors without training: each takes the two (B, N) of ``evidence`` and gives scores."""
 
 
 def select(scores: Tensor, sources: int | None = None, threshold: float | None = None) -> Queries:

@@ -17,16 +17,18 @@ from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
 from tvsl.methods.tvsl.config import TVSLConfig
 from tvsl.methods.tvsl.correspondence import correspondence_weights
-from tvsl.methods.tvsl.detection import evidence_scores, fusion_similarity
+from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
 from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import PromptLearner, require_token_ids, sample_classes
+from tvsl.methods.tvsl.rates import rated_groups
 from tvsl.methods.tvsl.readout import READOUTS, WITHOUT_TEXT
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 _CHUNK = 256
 _SLOW = 0.1
+_FAST = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,15 +190,19 @@ class TVSL(Method):
         check_inputs(self.config.embedding, tokens, vocabulary)
         classes = self._classes(vocabulary)
         visual, audio = self._projected(tokens)
-        if self.config.detector == "evidence":
-            return evidence_scores(audio, visual, classes)
+        if self.config.detector in EVIDENCE:
+            return EVIDENCE[self.config.detector](*evidence(audio, visual, classes))
         if self.config.stages == 2:
             return self._detection_logits(visual, audio, classes).sigmoid()
         presences = self._presences(visual, audio, classes)
         return torch.stack([logits.sigmoid() for logits in presences]).mean(dim=0)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Parameters for an optimiser; P_a and P_v at a tenth of the rate when ``slow``.
+        """Parameters for an optimiser, some at a rate of their own.
+
+        P_a and P_v learn at a tenth of the rate when ``slow``. P_f learns at ten times the rate
+        where L_mcid reaches nothing but it: what is gentle for projectors that start at the
+        identity is too little for a detector that has to be learned.
 
         Args:
             learning_rate: The full rate.
@@ -204,17 +210,12 @@ class TVSL(Method):
         Returns:
             Groups with ``params`` and ``lr``.
         """
-        slow = {
-            id(parameter)
-            for module in (self.project_audio, self.project_visual)
-            for parameter in module.parameters()
-            if self.config.token_projectors == "slow"
-        }
-        groups = (
-            ([p for p in self.parameters() if id(p) not in slow], learning_rate),
-            ([p for p in self.parameters() if id(p) in slow], learning_rate * _SLOW),
-        )
-        return [{"params": params, "lr": rate} for params, rate in groups if params]
+        config, factors = self.config, dict[nn.Module, float]()
+        if config.token_projectors == "slow":
+            factors |= {self.project_audio: _SLOW, self.project_visual: _SLOW}
+        if config.stages == 2 and config.detach_detection:
+            factors |= {self.fusion: _FAST, self.detection_scale: _FAST}
+        return rated_groups(self, learning_rate, factors)
 
     def readouts(self) -> list[dict[str, Any]]:
         """All of ``readout.py``; without image conditioning those in which text has no say."""
@@ -222,8 +223,8 @@ class TVSL(Method):
         return [{"readout": name} for name in names]
 
     def detectors(self) -> list[dict[str, Any]]:
-        """The training-free evidence, and P_f or its one-stage stand-in."""
-        return [{"detector": "evidence"}, {"detector": "fusion"}]
+        """Those without training, and P_f or its one-stage stand-in."""
+        return [{"detector": name} for name in (*EVIDENCE, "fusion")]
 
     def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
