@@ -5,6 +5,7 @@ Encoders and heads are kept in this form. Nothing in it is ever unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,23 @@ def writing(folder: Path, force: bool) -> Iterator[Path]:
                 "Check the place and the free space.",
                 folder,
             ) from error
+
+
+def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a model, the same for every file format.
+
+    Args:
+        description: Its config, as text.
+        tensors: Its tensors by name; their order does not count.
+
+    Returns:
+        64 hexadecimal digits, over the description, names, shapes and values.
+    """
+    digest = hashlib.sha256(description.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def existing_folder(folder: Path, holds: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -20,6 +19,7 @@ from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.devices import Precision
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import ShapeError
+from tvsl.model_folder import fingerprint
 from tvsl.tokens import Tokens, Vocabulary, check_names
 
 _TEXT_BATCH = 64
@@ -118,11 +118,8 @@ class AudioCLIPEncoder:
 
         The names of the classes are left out, since tokens and embeddings do not depend on them.
         """
-        digest = hashlib.sha256(self.config.model_dump_json(exclude={"classes"}).encode())
-        for name, value in sorted(self.model.state_dict().items()):
-            digest.update(f"{name}{tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        config = self.config.model_dump_json(exclude={"classes"})
+        return fingerprint(config, self.model.state_dict())
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tvsl.cli.localize import FlipAverage, Precision
+from tvsl.cli.name_values import name_values
 from tvsl.cli.progress import progress
-from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
     from tvsl.audioclip.encoder import AudioCLIPEncoder
@@ -80,11 +79,11 @@ def command(
 
     given = {
         "data": data,
-        "data_options": _pairs("--option", option),
+        "data_options": name_values("--option", option),
         "clips": clips,
         "method": method,
         "preset": preset,
-        "switches": _pairs("--switch", switch),
+        "switches": name_values("--switch", switch),
         "most_sources": most_sources,
         "mixtures": mixtures,
         "epochs": epochs,
@@ -113,20 +112,6 @@ def _load(
     keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
         return load_encoder(model, head, device, precision, flip_average, fetched)
-
-
-def _pairs(name: str, given: list[str] | None) -> dict[str, Any] | None:
-    """NAME=VALUE arguments; values are JSON where they can be, else words."""
-    pairs: dict[str, Any] = {}
-    for text in given or ():
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise UsageError(f"{name} '{text}' is no NAME=VALUE.", f"Write {name} name=value.")
-        try:
-            pairs[key] = json.loads(value)
-        except ValueError:
-            pairs[key] = value
-    return pairs or None
 
 
 def _summary(folder: Path) -> str:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.metrics import (
-    average_precision,
-    ciou,
+    PAPER,
+    ProtocolMetric,
     class_average,
     minmax,
     resize_maps,
@@ -91,16 +91,13 @@ def score_maps(maps: Tensor, scenes: EncodedScenes, on: str = "boxes") -> PairSc
         The scores.
     """
     targets = scenes.boxes if on == "boxes" else scenes.masks
+    metric = ProtocolMetric(PAPER, stretch=False)
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     for part in torch.arange(len(maps)).split(_CHUNK):
-        resized = stretched(maps[part].float().cpu(), scenes.size)
-        columns.append(
-            (
-                average_precision(resized, targets[part]),
-                ciou(resized, targets[part]),
-                _right_twin(resized, scenes.masks[part], scenes.twins[part]),
-            )
-        )
+        full = stretched(maps[part].float().cpu(), scenes.size)
+        measured = metric.measured(full, targets[part])
+        right = _right_twin(full, scenes.masks[part], scenes.twins[part])
+        columns.append((measured["ap"], measured["ciou"], right))
     precision, overlap, right = (torch.cat(column) for column in zip(*columns, strict=True))
     return PairScores(precision, overlap, right, scenes.queries.label.cpu())
 

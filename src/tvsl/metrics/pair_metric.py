@@ -105,7 +105,7 @@ class PairMetric(Metric):
             for name, numbers in given.items()
         }
         columns["sounding"] = count(occupied(targets).flatten(1)) > 0
-        for name, column in self._measured(maps, targets, frames).items():
+        for name, column in self.measured(maps, targets, frames).items():
             columns[name] = column if detected is None else column * detected.to(column.device)
         for name, column in columns.items():  # only now: an update that fails leaves no trace
             dtype = torch.int64 if name in _NUMBERS else torch.float64
@@ -125,7 +125,20 @@ class PairMetric(Metric):
                 "Give one per (clip, source) pair.",
             )
 
-    def _measured(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
+    def measured(self, maps: Tensor, targets: Tensor, frames: Tensor | None = None) -> Columns:
+        """Measure pairs without keeping them.
+
+        Args:
+            maps: As for `update`.
+            targets: As for `update`.
+            frames: As for `update`.
+
+        Returns:
+            One (P,) float64 tensor for each of ``measures``.
+
+        Raises:
+            ShapeError: The shapes do not agree.
+        """
         size = (targets.shape[1], targets.shape[2])
         count = max(1, _PIXELS // (size[0] * size[1]))
         parts = []
@@ -161,11 +174,25 @@ class PairMetric(Metric):
         Raises:
             ShapeError: No pair was seen, or none with a target.
         """
-        columns = self.pairs()
+        return self.sum_up(self.pairs())
+
+    def sum_up(self, columns: Columns) -> Any:
+        """Sum up pairs that were measured before, here or in another run.
+
+        Args:
+            columns: As `pairs` gives them; what the metric does not need may be missing.
+
+        Returns:
+            As `compute`.
+
+        Raises:
+            ShapeError: There is no pair, or none with a target.
+        """
         if not self.keeps_silent:
             sounding = columns["sounding"]
             columns = {name: column[sounding] for name, column in columns.items()}
-        require(len(columns["ids"]) > 0, "No pair was seen.", "Score at least one with a target.")
+        seen = len(columns["sounding"])
+        require(seen > 0, "No pair was seen.", "Score at least one with a target.")
         return self.summarise(columns)
 
     @abstractmethod

@@ -54,7 +54,7 @@ class Protocol:
 
 PAPER = Protocol(
     name="paper",
-    source="T-VSL, Sec. 4.1, where the paper is silent as the design decides",
+    source="T-VSL, Sec. 4.1; what the paper leaves open is decided in `metrics/protocols.py`",
     cut="value",
     level=0.5,
     measures=("ciou", "ap"),

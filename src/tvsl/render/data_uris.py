@@ -22,6 +22,30 @@ def picture_uri(picture: Picture) -> str:
     return _png_uri(Image.fromarray(picture))
 
 
+def photo_uri(picture: Picture) -> str:
+    """A picture (H, W, 3) as a data URI, JPEG: a fifth of the size, not without loss."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, format="JPEG", quality=88)
+    return _uri("image/jpeg", content.getvalue())
+
+
+def outline_uri(region: NDArray[np.bool_]) -> str:
+    """The outline of a region (H, W) as a data URI: a white line in a dark casing, else clear.
+
+    Args:
+        region: The region.
+
+    Returns:
+        The URI; the picture has twice the size of the region's.
+    """
+    scaled = region.repeat(_LAYER_SCALE, axis=0).repeat(_LAYER_SCALE, axis=1)
+    line = _outline(scaled)
+    casing = _outline(scaled & ~line) | _outline(~scaled)
+    image = Image.fromarray(line.astype(np.uint8) + 2 * casing.astype(np.uint8))
+    image.putpalette(bytes((0, 0, 0, 255, 255, 255, 0, 0, 0)))
+    return _png_uri(image, transparency=bytes((0, 255, 190)))
+
+
 def heat_uri(source: SoundSource, color: Color) -> str:
     """A source's map as a data URI: a PNG of one colour, more opaque where it is hotter.
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
-from importlib import resources
-from string import Template
 
 from tvsl.evaluation.demo import Demo
 from tvsl.evaluation.demo_scores import PROTOCOL
 from tvsl.localization import BOX_PROTOCOL
-from tvsl.render.colormap import source_color
 from tvsl.render.demo_card import scene_card
 from tvsl.render.markup import Markup, joined, tag
+from tvsl.render.page import color_rules, fill_page, template
 
 
 def demo_page(demo: Demo, model: str) -> str:
@@ -27,12 +23,8 @@ def demo_page(demo: Demo, model: str) -> str:
         The HTML, the same for the same demo. Its content security policy lets no other style,
         script, picture or sound in than those that it holds.
     """
-    style = _template("demo.css") + "\n" + _color_rules(demo)
-    script = _template("demo.js")
-    policy = (
-        "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src {_hash(style)}; script-src {_hash(script)}"
-    )
+    most = max(len(result.sources) + len(result.false) for result in demo.results)
+    style = template("page.css") + "\n" + color_rules(most)
     values = {
         "lead": _lead(demo),
         "figures": _figures(demo),
@@ -45,25 +37,7 @@ def demo_page(demo: Demo, model: str) -> str:
         "model": joined(shlex.quote(model)),
         "sha256": joined(demo.encoder_sha256),
     }
-    page = Template(_template("demo.html"))
-    return page.substitute(values, policy=policy, style=style, script=script)
-
-
-def _template(name: str) -> str:
-    return (resources.files("tvsl.render") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """How a policy names an inline style or script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _color_rules(demo: Demo) -> str:
-    """A class for each colour: the policy forbids style attributes."""
-    most = max(len(result.sources) + len(result.false) for result in demo.results)
-    return "".join(
-        f".c{number} {{ --color: rgb{source_color(number)}; }}\n" for number in range(most)
-    )
+    return fill_page("demo.html", style, template("page.js"), values)
 
 
 def _lead(demo: Demo) -> Markup:

@@ -13,7 +13,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | bool | None) -> Markup:
+def tag(name: str, /, *children: str, **attributes: str | bool | None) -> Markup:
     """An element.
 
     Args:

@@ -1,0 +1,217 @@
+"""``tvsl evaluate``: methods on the items of a data set, by named protocols."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tvsl.cli.localize import FlipAverage, Precision
+from tvsl.cli.name_values import name_values
+from tvsl.cli.progress import progress
+
+if TYPE_CHECKING:
+    from tvsl.evaluation.entries import Entries
+    from tvsl.evaluation.results import Evaluation
+    from tvsl.evaluation.run import Run
+    from tvsl.evaluation.tables import Table
+
+SOME_LEFT_OUT = 1
+_EVERY = "all"
+
+
+class Labels(str, Enum):
+    """Where class names come from."""
+
+    given = "given"
+    detected = "detected"
+    both = "both"
+
+
+class Counting(str, Enum):
+    """How many classes are detected."""
+
+    true = "true"
+    threshold = "threshold"
+
+
+class OnError(str, Enum):
+    """What becomes of items that cannot be read."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+def command(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for results; evaluation goes on there.")
+    ],
+    data: Annotated[str, typer.Option(help="Data set.")] = "synthetic",
+    root: Annotated[Path | None, typer.Option(help="Folder of its media.")] = None,
+    lists: Annotated[Path | None, typer.Option(help="Folder of its lists, if elsewhere.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="mini, audioclip, or a checkpoint's file or folder: the encoder.")
+    ] = "mini",
+    head: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a trained head [the model's own]. May be repeated."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A method that needs no training, beside the heads: tvsl, text-only, audioclip, "
+            "…. May be repeated."
+        ),
+    ] = None,
+    labels: Annotated[
+        Labels | None, typer.Option(help="Where class names come from [both, as far as can be].")
+    ] = None,
+    count: Annotated[
+        Counting,
+        typer.Option(help="Classes to detect: as many as an item has, or by the head's threshold."),
+    ] = Counting.true,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="Text file of classes to detect among, one a line [the data set's]."),
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="paper, median, adaptive, fixed, negatives, or all [paper]. May be repeated."
+        ),
+    ] = None,
+    on_error: Annotated[
+        OnError, typer.Option(help="A missing or broken item ends all, or is left out and listed.")
+    ] = OnError.stop,
+    batch: Annotated[int, typer.Option(min=1, help="Items encoded together.")] = 32,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read media.")] = 4,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the arithmetic on CPUs [all].")
+    ] = None,
+    flip_average: Annotated[
+        FlipAverage | None,
+        typer.Option(help="Average with the flipped picture; twice the time [as suits the head]."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Arithmetic; auto takes bfloat16 where it pays.")
+    ] = Precision.float32,
+    cases: Annotated[
+        int, typer.Option(min=1, max=50, help="Best, median and worst items on the page, of each.")
+    ] = 4,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results on stdout.")] = False,
+) -> None:
+    """Evaluate methods on a data set; the trivial baselines come with every table.
+
+    Writes results.json, samples.csv and page.html. Run again, it goes on where it was interrupted.
+    Several processes share the work: torchrun --nproc-per-node 2 -m tvsl evaluate ...
+    """
+    from tvsl.data import find_data
+    from tvsl.evaluation.conditions import conditions
+    from tvsl.evaluation.processes import processes
+    from tvsl.evaluation.run import Run
+    from tvsl.vocabularies import read_vocabulary
+
+    chosen = conditions(
+        protocols=_protocols(protocol),
+        labels=None if labels is None else _LABELS[labels],
+        counting=count.value,
+        vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
+        batch=batch,
+    )
+    places = {"root": root, "lists": lists}
+    options = {name: str(path.resolve()) for name, path in places.items() if path is not None}
+    source = find_data(data, **{**options, **(name_values("--option", option) or {})})
+    with processes() as team:
+        entries = _load(model, head, method, device, precision.value, flip_average, threads)
+        run = Run(entries, source, chosen, output, workers, on_error is OnError.skip)
+        title = "Evaluating" if team.count == 1 else f"Evaluating, a share of 1 in {team.count}"
+        if team.leads:
+            with progress(title, rate="items") as report:
+                run.measure(team, force, report)
+        else:
+            run.measure(team)
+    if team.leads:
+        _finish(run, cases, output, as_json)
+
+
+_LABELS = {
+    Labels.given: ("given",),
+    Labels.detected: ("detected",),
+    Labels.both: ("given", "detected"),
+}
+
+
+def _protocols(given: list[str] | None) -> list[str]:
+    from tvsl.metrics import PAPER, PROTOCOLS
+
+    names = given or [PAPER.name]
+    return list(PROTOCOLS) if _EVERY in names else names
+
+
+def _load(
+    model: str,
+    heads: list[Path] | None,
+    methods: list[str] | None,
+    device: str,
+    precision: Any,
+    flip_average: FlipAverage | None,
+    threads: int | None,
+) -> Entries:
+    from tvsl.evaluation.entries import load_entries
+    from tvsl.evaluation.processes import own_device, steady_threads
+    from tvsl.memory import keep_freed_memory
+
+    keep_freed_memory()
+    flip = None if flip_average is None else flip_average.value
+    with progress("Fetching weights", is_bytes=True) as fetched:
+        entries = load_entries(
+            model, heads or (), methods or (), own_device(device), precision, flip, fetched
+        )
+    if entries.encoder.device.type == "cpu" or threads is not None:
+        steady_threads(threads)
+    return entries
+
+
+def _finish(run: Run, cases: int, output: Path, as_json: bool) -> None:
+    """Sum up, write and print; exit code 1 if items were left out."""
+    from tvsl.localization import to_json
+    from tvsl.render.evaluation_report import write_report
+
+    evaluation = run.sum_up()
+    write_report(run, evaluation, cases, output)
+    if as_json:
+        typer.echo(to_json(evaluation.to_dict()))
+    else:
+        _print(evaluation, output)
+    if evaluation.failures:
+        raise typer.Exit(SOME_LEFT_OUT)
+
+
+def _print(evaluation: Evaluation, folder: Path) -> None:
+    from tvsl.evaluation.parts import PAGE
+    from tvsl.evaluation.tables import detection_table, notes, result_tables
+
+    detection = detection_table(evaluation)
+    for table in (*result_tables(evaluation), *([] if detection is None else [detection])):
+        _print_table(table)
+    for name, text in notes(evaluation):
+        typer.echo(f"{name}: {text}")
+    for name, reason in evaluation.skipped:
+        typer.echo(f"Left out: {name}: {reason}")
+    typer.echo(f"\nOpen {folder / PAGE} in a browser.")
+
+
+def _print_table(table: Table) -> None:
+    from tvsl.cli.table import print_table
+
+    typer.echo(f"{table.title}, percent\n")
+    print_table(table.heads, table.rows, table.numbers)
+    typer.echo()

@@ -1,0 +1,194 @@
+"""From a method and a batch to one map for each pair, by the source of its label.
+
+This is the one place that knows how a method is asked. A method whose maps have to be assigned to
+sources first would be asked here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tvsl.errors import UsageError
+from tvsl.evaluation.conditions import Counting
+from tvsl.evaluation.samples import Group
+from tvsl.methods.base import Method
+from tvsl.methods.tvsl.detection import select
+from tvsl.metrics import LabelSource
+from tvsl.tokens import Queries, Tokens, Vocabulary
+
+NOT_DETECTED = -1
+"""The row of a source that has no map, because its class was not detected: it scores 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What was detected in B clips.
+
+    Attributes:
+        scores: (B, N), float32.
+        chosen: The classes of each clip that were taken, best first.
+    """
+
+    scores: Tensor
+    chosen: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The maps of P pairs.
+
+    Attributes:
+        maps: As they are shown and scored, (M, h, w).
+        pairs: The pair that each is scored for, from 0 to P - 1, (M,).
+        rows: By the source of labels: which of the maps is each pair's, (P,).
+        detection: What was detected; None where nothing was to be.
+    """
+
+    maps: Tensor
+    pairs: Tensor
+    rows: Mapping[LabelSource, Tensor]
+    detection: Detection | None = None
+
+
+@torch.inference_mode()
+def ask(
+    method: Method,
+    group: Group,
+    vocabulary: Vocabulary,
+    sources: Sequence[LabelSource],
+    counting: Counting,
+) -> Asked:
+    """Ask a method for the maps of a group of items.
+
+    With detected labels a method is asked for all classes that it detects in a clip, and a source
+    gets the map of its class. Where there is nothing to be found (a silent pair), or the source has
+    no class, it gets the map of the class that is detected first.
+
+    Args:
+        method: The method.
+        group: The items.
+        vocabulary: The classes.
+        sources: Where labels come from, ``none`` alone or others.
+        counting: How many classes are detected.
+
+    Returns:
+        The maps.
+    """
+    every = torch.arange(len(group.clip))
+    if "none" in sources:
+        nothing = Queries(group.clip, torch.zeros_like(group.clip))
+        return Asked(_shown(method, group.tokens, nothing, vocabulary), every, {"none": every})
+    maps, pairs, rows = [], [], {}
+    if "given" in sources:
+        queries = Queries(group.clip, group.labels)
+        maps.append(_shown(method, group.tokens, queries, vocabulary))
+        pairs.append(every)
+        rows["given"] = every
+    detection = None
+    if "detected" in sources:
+        detection = detect(method, group, vocabulary, counting)
+        wanted = _wanted(group, detection, answered="given" in sources)
+        if wanted.pairs or not maps:
+            further = _shown(method, group.tokens, wanted.queries, vocabulary)
+            maps.append(further[wanted.places])
+            pairs.append(torch.tensor(wanted.pairs, dtype=torch.int64))
+        rows["detected"] = torch.tensor(wanted.rows)
+    return Asked(torch.cat(maps), torch.cat(pairs), rows, detection)
+
+
+def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Counting) -> Detection:
+    """Detect the classes of each clip.
+
+    Args:
+        method: The method.
+        group: The items.
+        vocabulary: The classes.
+        counting: How many are taken.
+
+    Returns:
+        Scores and classes.
+
+    Raises:
+        UsageError: The method cannot detect.
+    """
+    scores = method.detect(group.tokens, vocabulary)
+    if scores is None:
+        raise UsageError(
+            f"The method '{method.name}' cannot detect classes.", "Evaluate with --labels given."
+        )
+    scores = scores.float().cpu()
+    chosen: list[list[int]] = [[] for _ in group.items]
+    for clip, label in _taken(scores, group, method, counting):
+        chosen[clip].append(label)
+    return Detection(scores, tuple(tuple(labels) for labels in chosen))
+
+
+def _taken(
+    scores: Tensor, group: Group, method: Method, counting: Counting
+) -> list[tuple[int, int]]:
+    """Clip and class of all that is detected, best first within a clip."""
+    if counting == "threshold":
+        queries = select(scores, threshold=method.config.detection_threshold)
+        return list(zip(queries.clip.tolist(), queries.label.tolist(), strict=True))
+    order = scores.sort(dim=1, descending=True, stable=True).indices.tolist()
+    return [
+        (clip, label)
+        for clip, classes in enumerate(_true_classes(group))
+        for label in order[clip][: len(classes)]
+    ]
+
+
+def _true_classes(group: Group) -> list[set[int]]:
+    classes: list[set[int]] = [set() for _ in group.items]
+    for clip, label in zip(group.clip.tolist(), group.labels.tolist(), strict=True):
+        classes[clip].add(label)
+    return classes
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What detected labels ask for beyond what given ones have answered.
+
+    Attributes:
+        queries: What is asked.
+        places: Which of the maps that this gives are scored.
+        pairs: The pair that each of them is scored for.
+        rows: Map of each of the P pairs, those of given labels first.
+    """
+
+    queries: Queries
+    places: list[int]
+    pairs: list[int]
+    rows: list[int]
+
+
+def _wanted(group: Group, detection: Detection, answered: bool) -> _Wanted:
+    classes, chosen = _true_classes(group), detection.chosen
+    # Where exactly the true classes are detected, the question has been answered already.
+    again = [not (answered and set(taken) == classes[n]) for n, taken in enumerate(chosen)]
+    asked = [(clip, label) for clip, taken in enumerate(chosen) if again[clip] for label in taken]
+    place = {pair: number for number, pair in enumerate(asked)}
+    places, pairs, rows = [], [], []
+    earlier = len(group.clip) if answered else 0
+    truth = zip(group.clip.tolist(), group.labels.tolist(), group.sounding.tolist(), strict=True)
+    for number, (clip, label, sounding) in enumerate(truth):
+        if not again[clip]:
+            rows.append(number)
+        elif label not in chosen[clip] and sounding and label >= 0:
+            rows.append(NOT_DETECTED)
+        else:
+            rows.append(earlier + len(pairs))
+            shown = label if label in chosen[clip] else chosen[clip][0]
+            places.append(place[clip, shown])
+            pairs.append(number)
+    clips, labels = torch.tensor(asked, dtype=torch.int64).reshape(-1, 2).unbind(1)
+    return _Wanted(Queries(clips, labels), places, pairs, rows)
+
+
+def _shown(method: Method, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+    asked = queries.to(tokens.visual.device)
+    return method.shown(method.maps(tokens, asked, vocabulary)).float()

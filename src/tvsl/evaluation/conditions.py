@@ -1,0 +1,108 @@
+"""Under which conditions methods are evaluated: everything that decides numbers but the model."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tvsl.errors import UsageError
+from tvsl.methods.base import Method
+from tvsl.metrics import PAPER, LabelSource, Protocol, find_protocol
+
+LabelChoice = Literal["given", "detected"]
+Counting = Literal["true", "threshold"]
+
+LABEL_CHOICES: tuple[LabelChoice, ...] = get_args(LabelChoice)
+
+
+class Conditions(BaseModel):
+    """Conditions of an evaluation.
+
+    Attributes:
+        protocols: Names of the protocols that maps are scored by.
+        labels: Where class names come from; all that method and data set allow when None.
+        counting: How many classes are detected: ``true``, as many as the item has; ``threshold``,
+            those that reach the threshold that was calibrated on validation data, at least one.
+        vocabulary: Class names among which to detect; those of the data set when None.
+        batch: Items that are encoded together. Another number gives other last digits.
+        seed: Of the random maps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocols: tuple[str, ...] = Field((PAPER.name,), min_length=1)
+    labels: tuple[LabelChoice, ...] | None = Field(None, min_length=1)
+    counting: Counting = "true"
+    vocabulary: tuple[str, ...] | None = Field(None, min_length=1)
+    batch: int = Field(32, gt=0)
+    seed: int = Field(0, ge=0)
+
+    @field_validator("protocols", "labels")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(dict.fromkeys(value))
+
+    @property
+    def chosen(self) -> tuple[Protocol, ...]:
+        """The protocols themselves."""
+        return tuple(find_protocol(name) for name in self.protocols)
+
+
+def conditions(**fields: Any) -> Conditions:
+    """Conditions of an evaluation, checked.
+
+    Args:
+        fields: Fields of ``Conditions``.
+
+    Returns:
+        The conditions.
+
+    Raises:
+        UsageError: There is no such protocol, or a value that a field cannot have.
+    """
+    try:
+        checked = Conditions.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"An evaluation cannot have {first['input']!r} as '{where}': {first['msg']}.",
+            "Correct this option.",
+        ) from error
+    if not checked.chosen:
+        raise UsageError("No protocol was named.", "Name at least one.")
+    return checked
+
+
+def label_sources(
+    method: Method, labelled: bool, labels: tuple[LabelChoice, ...] | None
+) -> tuple[LabelSource, ...]:
+    """Which labels a method is evaluated with.
+
+    Args:
+        method: The method.
+        labelled: Whether the items of the data set have classes.
+        labels: As in ``Conditions``.
+
+    Returns:
+        ``given``, ``detected`` or both; ``none`` for a method that asks for no class.
+
+    Raises:
+        UsageError: What was asked for cannot be, or nothing can.
+    """
+    if not method.class_aware:
+        return ("none",)
+    can = {"given": labelled, "detected": type(method).detect is not Method.detect}
+    if labels is not None and "given" in labels and not labelled:
+        raise UsageError(
+            "The items of this data set have no class labels that could be given.",
+            "Evaluate with `--labels detected`.",
+        )
+    sources = tuple(source for source in labels or LABEL_CHOICES if can[source])
+    if not sources:
+        raise UsageError(
+            f"The method '{method.name}' cannot detect classes, and none are given.",
+            "Evaluate it with `--labels given` on a data set with class labels.",
+        )
+    return sources

@@ -1,0 +1,179 @@
+"""What is evaluated side by side: heads on one encoder, trained or without need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tvsl.audioclip.config import FlipAverage
+from tvsl.audioclip.download import Progress
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.weights import model_folder
+from tvsl.devices import PrecisionChoice
+from tvsl.errors import UsageError
+from tvsl.loading import HEAD_FOLDER, load_encoder
+from tvsl.methods import METHODS
+from tvsl.methods.base import Method
+from tvsl.methods.checkpoint import StoredHead, read_head
+from tvsl.methods.config import MethodConfig, switched
+from tvsl.methods.trivial import Trivial
+from tvsl.methods.tvsl import TVSL
+from tvsl.methods.untrained import Untrained
+from tvsl.model_folder import fingerprint
+
+# What these say of the encoder must be one thing for all heads that are evaluated on it.
+_ENCODER_SWITCHES = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A method in the table.
+
+    Attributes:
+        name: What the table calls it.
+        method: The head, in evaluation mode.
+    """
+
+    name: str
+    method: Method
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of the head with all its switches."""
+        described = f"{self.method.name} {self.method.config.model_dump_json()}"
+        return fingerprint(described, self.method.state_dict())
+
+
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """All that is evaluated in one pass over an encoder's tokens.
+
+    Attributes:
+        model: Name of the encoder.
+        encoder: The encoder.
+        methods: The methods, the one first that cases are chosen by.
+    """
+
+    model: str
+    encoder: AudioCLIPEncoder
+    methods: tuple[Entry, ...]
+
+    @property
+    def square(self) -> bool:
+        """Whether the heads want pictures squeezed into a square."""
+        return self.methods[0].method.config.square_pictures
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """A head that is built anew."""
+
+    method: type[Method]
+    config: MethodConfig
+
+    def build(self, encoder: AudioCLIPEncoder) -> Method:
+        """Build it on its encoder; see ``StoredHead``."""
+        config = switched(self.config, embedding=encoder.config.embedding)
+        head = self.method.from_config(config, encoder.text_encoder)
+        return head.to(encoder.device).eval()
+
+
+_Sources = dict[str, "StoredHead | _Fresh"]
+
+
+def load_entries(
+    model: str | Path,
+    heads: Sequence[str | Path] = (),
+    methods: Sequence[str] = (),
+    device: str = "auto",
+    precision: PrecisionChoice = "float32",
+    flip_average: FlipAverage | None = None,
+    progress: Progress | None = None,
+) -> Entries:
+    """Load an encoder with all heads that are to be evaluated on it.
+
+    Args:
+        model: Name or path of the encoder.
+        heads: Folders of trained heads; the model's own when there are none, if it has one.
+        methods: Names of methods that need no training; ``tvsl``, the zero-shot head, where there
+            would be nothing else.
+        device: ``auto``, or a device of torch.
+        precision: Arithmetic of the convolutions.
+        flip_average: Average with the flipped picture's tokens; the heads' choice when None.
+        progress: Called with bytes so far and in all while weights are fetched.
+
+    Returns:
+        The methods, trained ones first.
+
+    Raises:
+        UsageError: There is no such method, it needs training, one comes twice, or the heads want
+            different encoders.
+        WeightsError: The encoder or a head cannot be had or used.
+        VocabularyError: The vocabulary file is missing.
+    """
+    folder = model_folder(model)
+    sources: _Sources = {}
+    own = None if folder is None else folder / HEAD_FOLDER
+    if not heads and own is not None and own.is_dir():
+        head = read_head(own)
+        sources[f"{head.method.name} (trained)"] = head
+    for path in heads:
+        head = read_head(path)
+        _put(sources, f"{head.method.name} ({path})", head)
+    for name in methods or (() if sources else (TVSL.name,)):
+        _put(sources, f"{name} (untrained)", _fresh(name))
+    config = _agreed(sources, flip_average)
+    encoder = load_encoder(model, config, device, precision, flip_average, progress)
+    built = tuple(Entry(name, source.build(encoder)) for name, source in sources.items())
+    place = Path(model) if folder is None else folder.resolve()
+    return Entries(place.name, encoder, built)
+
+
+def _put(sources: _Sources, name: str, source: StoredHead | _Fresh) -> None:
+    if name in sources:
+        raise UsageError(f"'{name}' is to be evaluated twice.", "Name each head once.")
+    sources[name] = source
+
+
+def untrained_methods() -> tuple[str, ...]:
+    """Names of the methods that do something sensible before any training."""
+    return tuple(name for name, method in METHODS.items() if _needs_no_training(method))
+
+
+def _needs_no_training(method: type[Method]) -> bool:
+    # T-VSL's projectors start at the identity: on encoders that agree it is a zero-shot localizer.
+    return method is TVSL or (issubclass(method, Untrained) and not issubclass(method, Trivial))
+
+
+def _fresh(name: str) -> _Fresh:
+    known = ", ".join(untrained_methods())
+    if name not in METHODS:
+        raise UsageError(f"There is no method '{name}'.", f"Without training: {known}.")
+    method = METHODS[name]
+    if issubclass(method, Trivial):
+        raise UsageError(f"The baseline '{name}' is in every table.", "Leave it out.")
+    if not _needs_no_training(method):
+        raise UsageError(
+            f"The method '{name}' has to be trained first.",
+            f"Give the folder of a trained head, or one of {known}.",
+        )
+    return _Fresh(method, method.config_type())
+
+
+def _agreed(sources: _Sources, flip_average: FlipAverage | None) -> MethodConfig:
+    """The config of the first head, if all want the same encoder."""
+    leader, first = next(iter(sources.items()))
+    wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
+    for name, source in sources.items():
+        if isinstance(source, _Fresh):
+            continue  # without training there is nothing that suits only one encoder
+        for switch in sorted(wanted):
+            ours, theirs = getattr(first.config, switch), getattr(source.config, switch)
+            if ours != theirs:
+                raise UsageError(
+                    f"'{leader}' wants the encoder with {switch} {ours!r}, '{name}' {theirs!r}.",
+                    "Evaluate them one by one, or give --flip-average where it is this.",
+                )
+    return first.config

@@ -1,0 +1,221 @@
+"""What an evaluation has measured so far: a line of JSON a batch, from which it goes on.
+
+Each process appends to a file of its own. A line that was torn when a process was killed is not
+counted, and its batch is done again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import BaseModel, ConfigDict
+
+from tvsl.errors import OutputError
+from tvsl.localization import write_json
+from tvsl.staging import check_free, writable
+
+RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
+OUTPUTS = (RESULTS, SAMPLES, PAGE)
+"""What an evaluation writes once all is measured."""
+
+FOLDER = ".parts"
+_RECORD = "record.json"
+_KEPT = "kept.jsonl"
+
+Measured = dict[str, dict[str, list[float]]]
+"""Protocol, then measure: one value for each pair."""
+
+
+class Detected(BaseModel):
+    """What a method detected in the items of a group.
+
+    Attributes:
+        scores: Of all classes, (items, N) float32 in base64; None where items have no classes.
+        chosen: Classes of each item that were taken, by their numbers, best first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scores: str | None
+    chosen: list[list[int]]
+
+
+class MeasuredGroup(BaseModel):
+    """What was measured of some items of a batch.
+
+    Attributes:
+        items: Their places in the data set.
+        sounding: Whether each pair's source is anywhere; pairs stand item by item.
+        measured: The measures of each pair, by entry and source of labels.
+        detected: By entry.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: list[int]
+    sounding: list[bool]
+    measured: dict[str, dict[str, Measured]]
+    detected: dict[str, Detected]
+
+
+class Part(BaseModel):
+    """What was measured of a batch.
+
+    Attributes:
+        batch: Its number.
+        failures: Why items were not found or could not be read, by their places.
+        groups: What was measured of the others.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: int
+    failures: dict[int, str]
+    groups: list[MeasuredGroup]
+
+    def line(self) -> str:
+        """The part as a line of JSON; numbers keep every digit."""
+        return json.dumps(self.model_dump()) + "\n"
+
+
+class PartFiles:
+    """The parts of an evaluation.
+
+    Args:
+        folder: Where the evaluation's results go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.results = folder
+        self.folder = folder / FOLDER
+
+    def begin(self, record: Mapping[str, Any], force: bool) -> None:
+        """Begin an evaluation, or tidy up what an interrupted one left; for one process alone.
+
+        Batches with items that could not be read are done again.
+
+        Args:
+            record: What is evaluated.
+            force: Whether to begin anew, whatever is there.
+
+        Raises:
+            OutputError: The folder holds something else and ``force`` is not set, or it cannot be
+                written.
+        """
+        known = None if force else self._record()
+        if known is None:
+            check_free(self.results, force)
+            with writable(self.results):
+                self._remove()
+                self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(dict(record), self.folder / _RECORD)
+            return
+        self._check(known, record)
+        whole = [part for part in self.all().values() if not part.failures]
+        with writable(self.results):
+            partial = self.folder / f"{_KEPT}.part"
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(part.line() for part in whole)
+            partial.replace(self.folder / _KEPT)
+            for path in self.folder.glob("process-*.jsonl"):
+                path.unlink()
+
+    def done(self) -> set[int]:
+        """The batches that need not be done again, the same for all processes after ``begin``."""
+        return {part.batch for part in _read(self.folder / _KEPT)}
+
+    def all(self) -> dict[int, Part]:
+        """All parts by their batches, in order."""
+        paths = [self.folder / _KEPT, *sorted(self.folder.glob("process-*.jsonl"))]
+        parts = {part.batch: part for path in paths for part in _read(path)}
+        return dict(sorted(parts.items()))
+
+    @contextmanager
+    def writer(self, rank: int) -> Iterator[PartWriter]:
+        """A file for the parts of this process.
+
+        Args:
+            rank: Number of the process.
+
+        Yields:
+            What writes them.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        path = self.folder / f"process-{rank}.jsonl"
+        with writable(self.results):
+            file = path.open("w", encoding="utf-8")
+        with file:
+            yield PartWriter(file, self.results)
+
+    def _record(self) -> dict[str, Any] | None:
+        """What the folder holds parts of; None if it holds none."""
+        path = self.folder / _RECORD
+        if not path.is_file():
+            return None
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                "The record of an earlier evaluation is damaged.",
+                "Choose another folder, or add --force to begin anew.",
+                path,
+            ) from error
+        return known if isinstance(known, dict) else {}
+
+    def _check(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        names = sorted(known.keys() | record.keys())
+        others = [name for name in names if known.get(name) != record.get(name)]
+        if others:
+            raise OutputError(
+                f"This folder holds another evaluation: its {', '.join(others)} differ.",
+                "Choose another folder, or add --force to begin anew.",
+                self.results,
+            )
+
+    def _remove(self) -> None:
+        for name in OUTPUTS:
+            (self.results / name).unlink(missing_ok=True)
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                path.unlink()
+
+
+class PartWriter:
+    """Writes parts, each at once.
+
+    Args:
+        file: Where to.
+        results: Folder of the evaluation.
+    """
+
+    def __init__(self, file: TextIO, results: Path) -> None:
+        self.file = file
+        self.results = results
+
+    def write(self, part: Part) -> None:
+        """Write a part.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        with writable(self.results):
+            self.file.write(part.line())
+            self.file.flush()
+
+
+def _read(path: Path) -> Iterator[Part]:
+    """The parts of a file that are whole."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                yield Part.model_validate(json.loads(line))
+            except ValueError:
+                continue

@@ -1,0 +1,217 @@
+"""The numbers of an evaluation, summed up from what was measured of every pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from tvsl import __version__
+from tvsl.errors import UsageError
+from tvsl.evaluation.entries import Entry
+from tvsl.evaluation.measuring import Key, Measurer, detection_scores
+from tvsl.evaluation.pairs import Pairs, gather
+from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
+from tvsl.evaluation.parts import MeasuredGroup, Part
+from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        entry: Name of the method in the table.
+        method: Its name in the registry; None for a trivial map.
+        sha256: Fingerprint of the head; None for a trivial map.
+        scores: The numbers, with their protocol, source of labels and items.
+        paper: What the paper has to set beside them; None where it has nothing.
+    """
+
+    entry: str
+    method: str | None
+    sha256: str | None
+    scores: Scores
+    paper: PaperRow | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        paper = None
+        if self.paper is not None:
+            title = BENCHMARKS[self.paper.benchmark]
+            paper = {**asdict(self.paper), "benchmark": title, "unit": "percent"}
+        head = {"entry": self.entry, "method": self.method, "sha256": self.sha256}
+        return {**head, **self.scores.to_dict(), "paper": paper}
+
+
+@dataclass(frozen=True)
+class DetectionRow:
+    """How well the classes of the items were detected.
+
+    Attributes:
+        entry: Name of the method in the table.
+        rule: How many classes were taken, in words.
+        mean_average_precision: Of the scores, over the classes that occur.
+        precision: Share of the classes taken that are there.
+        recall: Share of the classes there that were taken.
+        false_per_item: Classes taken of an item that are not there, on average.
+    """
+
+    entry: str
+    rule: str
+    mean_average_precision: float
+    precision: float
+    recall: float
+    false_per_item: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """An evaluation that is done.
+
+    Attributes:
+        measurer: What was evaluated, on what, under which conditions.
+        pairs: What was measured of every pair.
+        rows: The table, by protocol, then by entry.
+        detection: How well classes were detected.
+        failures: Why items were left out, by their places in the data set.
+    """
+
+    measurer: Measurer
+    pairs: Pairs
+    rows: tuple[Row, ...]
+    detection: tuple[DetectionRow, ...]
+    failures: Mapping[int, str]
+
+    @property
+    def found(self) -> int:
+        """How many items were found."""
+        return self.listed - len(self.failures)
+
+    @property
+    def listed(self) -> int:
+        """How many items the data set lists."""
+        return len(self.measurer.listing.items)
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """Name of each item that was left out, and why."""
+        items = self.measurer.listing.items
+        return [(items[place].id, reason) for place, reason in sorted(self.failures.items())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the single pairs, ready for JSON; the same whoever measured."""
+        measurer = self.measurer
+        entries, data = measurer.entries, measurer.listing.data
+        encoder, conditions = entries.encoder, measurer.conditions
+        return {
+            "tvsl": __version__,
+            "model": entries.model,
+            "encoder": {
+                "sha256": encoder.fingerprint,
+                "image_tokens": encoder.image_tokens,
+                "flip_average": encoder.flip_average,
+                "precision": encoder.precision,
+                "device": encoder.device.type,
+            },
+            "data": {"name": data.name, "title": data.title, **data.model_dump(mode="json")},
+            "conditions": conditions.model_dump(mode="json"),
+            "protocols": {one.name: asdict(one) for one in conditions.chosen},
+            "found": self.found,
+            "listed": self.listed,
+            "skipped": [{"id": name, "reason": reason} for name, reason in self.skipped],
+            "results": [row.to_dict() for row in self.rows],
+            "detection": [asdict(row) for row in self.detection],
+        }
+
+
+def summed_up(measurer: Measurer, parts: Iterable[Part]) -> Evaluation:
+    """Sum up everything that was measured.
+
+    Args:
+        measurer: What measured it.
+        parts: All batches.
+
+    Returns:
+        The evaluation.
+
+    Raises:
+        UsageError: No item was found.
+        ShapeError: No source of any item is anywhere.
+    """
+    parts = list(parts)
+    groups = [group for part in parts for group in part.groups]
+    failures = {place: reason for part in parts for place, reason in part.failures.items()}
+    if not groups:
+        first = next(iter(failures.values()))
+        raise UsageError(f"None of {len(failures)} items was found: {first}", "Check the root.")
+    pairs = gather(measurer, groups)
+    rows = tuple(_rows(measurer, pairs, failures))
+    return Evaluation(measurer, pairs, rows, tuple(_detection(measurer, groups)), failures)
+
+
+def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iterator[Row]:
+    items = measurer.listing.items
+    found = [item.id for place, item in enumerate(items) if place not in failures]
+    ids_hash = hash_ids(found)
+    entries = {entry.name: entry for entry in measurer.entries.methods}
+    for protocol, metric in measurer.metrics.items():
+        for key in measurer.keys:
+            values = metric.sum_up(pairs.columns(key, protocol))
+            scores = Scores(
+                protocol=protocol,
+                label_source=key[1],
+                values={name: float(value) for name, value in values.items()},
+                found=len(found),
+                listed=len(items),
+                left_out=0 if metric.keeps_silent else pairs.silent(),
+                ids_hash=ids_hash,
+            )
+            yield _row(key, entries.get(key[0]), scores, measurer)
+
+
+def _row(key: Key, entry: Entry | None, scores: Scores, measurer: Measurer) -> Row:
+    if entry is None:
+        return Row(key[0], None, None, scores, None)
+    is_paper = scores.protocol == PAPER.name
+    paper = beside(entry.method.name, measurer.listing.data) if is_paper else None
+    return Row(key[0], entry.method.name, entry.sha256, scores, paper)
+
+
+def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[DetectionRow]:
+    listing = measurer.listing
+    if not listing.labelled:
+        return
+    items = [item for group in groups for item in group.items]
+    there = [{listing.labels[pair] for pair in listing.pairs(item)} for item in items]
+    truth = torch.zeros(len(items), len(listing.vocabulary), dtype=torch.bool)
+    for row, classes in enumerate(there):
+        truth[row, list(classes)] = True
+    for entry in measurer.entries.methods:
+        if entry.name not in groups[0].detected:
+            continue
+        detected = [group.detected[entry.name] for group in groups]
+        scores = torch.cat([detection_scores(one, truth.shape[1]) for one in detected])
+        taken = [set(chosen) for one in detected for chosen in one.chosen]
+        right = sum(len(some & true) for some, true in zip(taken, there, strict=True))
+        total = sum(len(some) for some in taken)
+        yield DetectionRow(
+            entry=entry.name,
+            rule=detection_rule(entry, measurer),
+            mean_average_precision=float(detection_mean_average_precision(scores, truth)),
+            precision=right / total,
+            recall=right / sum(len(some) for some in there),
+            false_per_item=(total - right) / len(items),
+        )
+
+
+def detection_rule(entry: Entry, measurer: Measurer) -> str:
+    """How many classes of an item are taken, in words."""
+    if measurer.conditions.counting == "true":
+        return "as many classes as the item has"
+    threshold = entry.method.config.detection_threshold
+    if threshold is None:
+        return "classes that stand out of the vocabulary, no threshold was calibrated"
+    return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"

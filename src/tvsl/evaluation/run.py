@@ -1,0 +1,147 @@
+"""Evaluate methods on a data set: measure what is still to be measured, then sum up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tvsl import __version__
+from tvsl.data.dataset import DataSet
+from tvsl.errors import OutputError, UsageError
+from tvsl.evaluation.conditions import Conditions
+from tvsl.evaluation.entries import Entries
+from tvsl.evaluation.measuring import Measurer
+from tvsl.evaluation.parts import PartFiles
+from tvsl.evaluation.processes import Processes
+from tvsl.evaluation.results import Evaluation, summed_up
+from tvsl.evaluation.samples import Listing, Reader
+from tvsl.metrics import hash_ids
+from tvsl.vocabularies import everyday_sounds
+
+Report = Callable[[int, "int | None"], None]
+
+
+class Run:
+    """An evaluation whose progress is kept in a folder.
+
+    Args:
+        entries: The methods and their encoder.
+        data: The data set.
+        conditions: The conditions.
+        folder: Where results go; what is measured is kept in a hidden folder there.
+        workers: Threads that read media.
+        skip: Whether items that cannot be read are left out and listed, or end the evaluation.
+
+    Raises:
+        UsageError: The data set has no item, or a method cannot be evaluated so.
+        DataError: The data set's lists cannot be used.
+        VocabularyError: A class of the data set is not in the vocabulary, or the model has no
+            words for one.
+    """
+
+    def __init__(
+        self,
+        entries: Entries,
+        data: DataSet,
+        conditions: Conditions,
+        folder: Path,
+        workers: int = 4,
+        skip: bool = False,
+    ) -> None:
+        if not data.items:
+            raise UsageError(
+                f"The data set '{data.name}' lists no item.", "Choose another part of it."
+            )
+        self.entries = entries
+        self.conditions = conditions
+        encoder = entries.encoder
+        names = conditions.vocabulary or data.names or encoder.classes or everyday_sounds()
+        self.listing = Listing(data, encoder.vocabulary(names))
+        self.measurer = Measurer(entries, self.listing, conditions)
+        square = data.square or entries.square
+        self.reader = Reader(data, encoder, square, conditions.batch, workers, skip)
+        self.files = PartFiles(folder)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Everything that decides what is measured."""
+        encoder, data = self.entries.encoder, self.listing.data
+        listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
+        return {
+            "tvsl": __version__,
+            "encoder": encoder.fingerprint,
+            "image tokens": encoder.image_tokens,
+            "flip average": encoder.flip_average,
+            "precision": encoder.precision,
+            "device": encoder.device.type,
+            "methods": {entry.name: entry.sha256 for entry in self.entries.methods},
+            "data set": data.name,
+            "options of the data set": data.model_dump(mode="json"),
+            "items": hash_ids(item.id for item in data.items),
+            "lists": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
+            "vocabulary": hash_ids(self.listing.vocabulary.names),
+            "square pictures": self.reader.square,
+            "conditions": self.conditions.model_dump(mode="json"),
+        }
+
+    def measure(
+        self,
+        processes: Processes = Processes(),  # noqa: B008  (frozen)
+        force: bool = False,
+        report: Report | None = None,
+    ) -> None:
+        """Measure this process's share of the batches that are still to be measured.
+
+        Args:
+            processes: This process among others; batch b is done by process b modulo their number.
+            force: Whether to begin anew, whatever the folder holds.
+            report: Called with the items of this share that are done and that there are.
+
+        Raises:
+            OutputError: The folder holds something else and ``force`` is not set, or it cannot be
+                written.
+            TvslError: An item cannot be read, and none may be left out.
+        """
+        if processes.leads:
+            self.files.begin(self.record, force)
+        processes.meet()
+        share = range(processes.rank, self.reader.count, processes.count)
+        done = self.files.done()
+        sizes = {number: len(self.reader.members(number)) for number in share}
+        so_far = sum(size for number, size in sizes.items() if number in done)
+        rest = [number for number in share if number not in done]
+        told = report or _silent
+        told(so_far, sum(sizes.values()))
+        with self.files.writer(processes.rank) as writer:
+            for batch in self.reader.batches(rest):
+                writer.write(self.measurer.measure(batch))
+                so_far += sizes[batch.number]
+                told(so_far, sum(sizes.values()))
+        processes.meet()
+
+    def sum_up(self) -> Evaluation:
+        """Sum up what all processes have measured.
+
+        Returns:
+            The numbers.
+
+        Raises:
+            OutputError: Something is missing.
+            UsageError: No item was found.
+        """
+        parts = self.files.all()
+        missing = self.reader.count - len(parts)
+        if missing:
+            raise OutputError(
+                f"{missing} of {self.reader.count} batches have not been measured.",
+                "All processes must see the same folder; run the command again.",
+                self.files.results,
+            )
+        return summed_up(self.measurer, parts.values())
+
+
+def _silent(done: int, total: int | None) -> None:
+    """Report nothing."""

@@ -1,0 +1,209 @@
+"""An evaluation in words: tables and the notes without which their numbers mean nothing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvsl.data.dataset import DataSet
+from tvsl.errors import OutputError
+from tvsl.evaluation.conditions import Conditions
+from tvsl.evaluation.entries import Entries
+from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow
+from tvsl.evaluation.results import Evaluation, Row
+
+PAPER_HEAD = "paper"
+_NOTHING = ""
+_MARK = "*"
+_UNTRAINED = (
+    "nothing of it was trained, and no validation data decided how its maps are shown: polarity, "
+    "clamp and exponent are the defaults."
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        title: What it shows.
+        heads: Names of the columns.
+        rows: Cells, row by row.
+        words: How many columns from the left hold words; the others hold numbers.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Heads of the columns of numbers."""
+        return self.heads[self.words :]
+
+
+def result_tables(evaluation: Evaluation) -> list[Table]:
+    """A table for each protocol, in percent, with the paper's numbers beside ours."""
+    return [_table(evaluation, name) for name in evaluation.measurer.conditions.protocols]
+
+
+def _table(evaluation: Evaluation, protocol: str) -> Table:
+    rows = [row for row in evaluation.rows if row.scores.protocol == protocol]
+    in_paper = {name for row in rows if row.paper is not None for name in row.paper.values}
+    names = list(rows[0].scores.values)
+    heads = [part for name in names for part in (name, *([PAPER_HEAD] * (name in in_paper)))]
+    cells = tuple(tuple(_cells(row, names, in_paper)) for row in rows)
+    return Table(f"Protocol {protocol}", ("method", "labels", *heads), cells, 2)
+
+
+def _cells(row: Row, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
+    yield row.entry
+    yield row.scores.label_source
+    for name in names:
+        yield f"{100 * row.scores.values[name]:.1f}"
+        if name in in_paper:
+            yield _paper_cell(row.paper, name)
+
+
+def _paper_cell(paper: PaperRow | None, name: str) -> str:
+    if paper is None or name not in paper.values:
+        return _NOTHING
+    return f"{paper.values[name]:.1f}{_NOTHING if paper.same_data else _MARK}"
+
+
+def detection_table(evaluation: Evaluation) -> Table | None:
+    """How well classes were detected, in percent; None where none were."""
+    if not evaluation.detection:
+        return None
+    heads = ("method", "mAP", "precision", "recall", "false per item")
+    rows = tuple(
+        (
+            row.entry,
+            f"{100 * row.mean_average_precision:.1f}",
+            f"{100 * row.precision:.1f}",
+            f"{100 * row.recall:.1f}",
+            f"{row.false_per_item:.2f}",
+        )
+        for row in evaluation.detection
+    )
+    return Table("Detected classes", heads, rows, 1)
+
+
+def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """What must be known of the numbers: a few words and what they stand for, each."""
+    measurer = evaluation.measurer
+    told = [
+        ("Data", _data(measurer.listing.data)),
+        ("Items", _items(evaluation)),
+        ("Encoder", _encoder(measurer.entries)),
+        ("Protocols", _protocols(measurer.conditions)),
+    ]
+    sources = {row.scores.label_source for row in evaluation.rows if row.method is not None}
+    if "given" in sources:
+        told.append(("Labels given", "the method is asked for the true classes of each item."))
+    if "detected" in sources:
+        told.append(("Labels detected", _detected(evaluation)))
+    if "none" in sources:
+        told.append(("Labels none", "the method knows no classes: one map for all sources."))
+    fresh = [one.name for one in measurer.entries.methods if one.name.endswith("(untrained)")]
+    if fresh:
+        told.append((", ".join(fresh), _UNTRAINED))
+    told.append(
+        ("whole frame, centre, random", "what maps reach that look at nothing; scored as they are.")
+    )
+    paper = next((row.paper for row in evaluation.rows if row.paper is not None), None)
+    if paper is not None:
+        told.append((PAPER_HEAD, _paper(paper)))
+    return told
+
+
+def _data(data: DataSet) -> str:
+    options = data.model_dump(mode="json", exclude_none=True)
+    return f"{data.title} ({data.name}): {', '.join(f'{k} {v}' for k, v in options.items())}."
+
+
+def _encoder(entries: Entries) -> str:
+    encoder = entries.encoder
+    return (
+        f"{entries.model}, image tokens {encoder.image_tokens}, flip average "
+        f"{encoder.flip_average}, {encoder.precision} on {encoder.device.type}; SHA-256 "
+        f"{encoder.fingerprint}."
+    )
+
+
+def _items(evaluation: Evaluation) -> str:
+    pairs = evaluation.pairs
+    left_out = max(row.scores.left_out for row in evaluation.rows)
+    return (
+        f"{evaluation.found} of {evaluation.listed} found, with {len(pairs.numbers)} sources, of "
+        f"which {left_out} are nowhere in the picture and left out; SHA-256 of the ids "
+        f"{evaluation.rows[0].scores.ids_hash}."
+    )
+
+
+def _protocols(conditions: Conditions) -> str:
+    return "; ".join(f"{one.name}: {one.source}" for one in conditions.chosen) + "."
+
+
+def _detected(evaluation: Evaluation) -> str:
+    rules = {row.rule for row in evaluation.detection}
+    labelled = evaluation.measurer.listing.labelled
+    taken = "; ".join(sorted(rules)) if labelled else "the class that it detects first"
+    count = len(evaluation.measurer.listing.vocabulary)
+    strict = " A source whose class is not taken scores 0." if labelled else ""
+    return f"the method takes {taken}, of {count}.{strict}"
+
+
+def _paper(paper: PaperRow) -> str:
+    where = f"{BENCHMARKS[paper.benchmark]}, Table {paper.table}"
+    if paper.same_data:
+        return f"the paper's numbers for the same method ({where})."
+    return f"the paper's numbers for the same method; {_MARK} measured on other data ({where})."
+
+
+def write_samples(evaluation: Evaluation, path: Path) -> None:
+    """Write what was measured of every pair, a line for each pair, method and source of labels.
+
+    Args:
+        evaluation: The evaluation.
+        path: Where to.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    metrics, pairs = evaluation.measurer.metrics, evaluation.pairs
+    measures = [(protocol, name) for protocol, one in metrics.items() for name in one.measures]
+    heads = ("id", "source", "label", "sounding", "method", "labels", "detected")
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow((*heads, *(f"{protocol} {name}" for protocol, name in measures)))
+            for row in range(len(pairs.numbers)):
+                writer.writerows(_lines(evaluation, row, measures))
+    except OSError as error:
+        raise OutputError(
+            f"The samples cannot be written ({error.strerror}).",
+            "Check the place and the free space.",
+            path,
+        ) from error
+
+
+def _lines(
+    evaluation: Evaluation, row: int, measures: Sequence[tuple[str, str]]
+) -> Iterator[list[str]]:
+    listing, pairs = evaluation.measurer.listing, evaluation.pairs
+    place = int(pairs.items[row])
+    number = int(pairs.numbers[row]) - listing.starts[place]
+    item = listing.items[place]
+    sounding = "yes" if pairs.sounding[row] else "no"
+    pair = [item.id, str(number), item.labels[number] or _NOTHING, sounding]
+    for (entry, source), measured in pairs.measured.items():
+        found = _NOTHING
+        if source == "detected":
+            found = "yes" if pairs.found[entry][row] else "no"
+        values = [float(measured[protocol][name][row]) for protocol, name in measures]
+        told = [_NOTHING if value != value else repr(value) for value in values]
+        yield [*pair, entry, source, found, *told]

@@ -1,0 +1,47 @@
+"""The files of an evaluation: numbers, single pairs and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tvsl.errors import OutputError
+from tvsl.evaluation.cases import show_cases
+from tvsl.evaluation.parts import OUTPUTS, PAGE, RESULTS, SAMPLES
+from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.run import Run
+from tvsl.evaluation.tables import write_samples
+from tvsl.localization import write_json
+from tvsl.render.evaluation_page import evaluation_page
+from tvsl.staging import staged
+
+
+def write_report(run: Run, evaluation: Evaluation, cases: int, folder: Path) -> None:
+    """Write results.json, samples.csv and page.html: all of them, or none.
+
+    Args:
+        run: The evaluation's run.
+        evaluation: Its numbers.
+        cases: How many best, median and worst items the page shows.
+        folder: Where to; earlier files of these names are replaced.
+
+    Raises:
+        OutputError: The folder cannot be written.
+        TvslError: An item that shall be shown cannot be read any more.
+    """
+    page = evaluation_page(evaluation, show_cases(run, evaluation, cases))
+    with staged(folder, RESULTS, True, _remove_earlier) as work:
+        write_samples(evaluation, work / SAMPLES)
+        try:
+            (work / PAGE).write_text(page, encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise OutputError(
+                f"The page cannot be written ({error.strerror}).",
+                "Check the place and the free space.",
+                folder,
+            ) from error
+        write_json(evaluation.to_dict(), work / RESULTS)
+
+
+def _remove_earlier(folder: Path) -> None:
+    for name in OUTPUTS:
+        (folder / name).unlink(missing_ok=True)
