@@ -23,7 +23,9 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import UsageError, VocabularyError, WeightsError
 from tvsl.loading import load
+from tvsl.methods import METHODS
 from tvsl.methods.checkpoint import save_head
+from tvsl.methods.lvs import LVSConfig
 from tvsl.methods.tvsl import TVSLConfig
 
 DECIDED = {"polarity": -1, "detection_threshold": 1.0, "readout": "sum", "flip_average": "turn"}
@@ -119,6 +121,62 @@ def test_a_head_and_a_preset_exclude_each_other(bundle: Path, apart: Path) -> No
         Localizer.from_pretrained(bundle, head=apart, preset="tvsl")
 
 
+# Which method
+
+
+@pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if kind.works_untrained])
+def test_a_method_of_use_untrained_is_loaded_by_its_name(plain: Path, method: str) -> None:
+    loaded = load(plain, method=method, device="cpu")
+    assert loaded.name == f"world/{method}"
+    assert type(loaded.method) is METHODS[method]
+    assert loaded.method.config.embedding == 32
+
+
+@pytest.mark.parametrize(
+    "method", [name for name, kind in METHODS.items() if not kind.works_untrained]
+)
+@pytest.mark.parametrize("model", ["plain", "bundle", "audioclip"])
+def test_a_method_that_needs_training_says_how_before_anything_is_fetched(
+    model: str, method: str, request: pytest.FixtureRequest
+) -> None:
+    where = model if model == "audioclip" else request.getfixturevalue(model)
+    with pytest.raises(UsageError) as caught:
+        load(where, method=method, device="cpu")
+    assert f"'{method}'" in caught.value.problem
+    assert f"tvsl train --method {method}" in caught.value.remedy
+    assert "--head" in caught.value.remedy
+
+
+def test_the_model_s_own_head_is_taken_where_it_is_of_the_method(bundle: Path) -> None:
+    assert load(bundle, method="tvsl", device="cpu").name == "world/tvsl (trained)"
+    other = load(bundle, method="text-only", device="cpu")
+    assert other.name == "world/text-only"
+    assert other.encoder.flip_average == "none"
+
+
+def test_a_head_must_be_of_the_named_method(plain: Path, apart: Path, tmp_path: Path) -> None:
+    assert load(plain, head=apart, method="tvsl", device="cpu").name == "world/tvsl (best)"
+    torch.manual_seed(0)
+    head = METHODS["lvs"].from_config(LVSConfig(embedding=32, exponent=2.0))
+    folder = save_head(head, AudioCLIPEncoder(load_audioclip(plain)), tmp_path / "mine")
+    loaded = load(plain, head=folder, method="lvs", device="cpu")
+    assert loaded.name == "world/lvs (mine)"
+    assert loaded.method.config == head.config.model_copy(update={"image_tokens": "values"})
+    with pytest.raises(UsageError, match="is of the method 'lvs', not of 'fnac'") as caught:
+        Localizer.from_pretrained(plain, head=folder, method="fnac")
+    assert caught.value.path == folder
+
+
+def test_a_preset_and_a_method_exclude_each_other(plain: Path) -> None:
+    with pytest.raises(UsageError, match="not both"):
+        Localizer.from_pretrained(plain, preset="paper", method="tvsl")
+
+
+def test_an_unknown_method_is_told_the_known_ones(plain: Path) -> None:
+    with pytest.raises(UsageError, match=r"no method 'tsvl'.*tvsl, .*ez-vsl"):
+        load(plain, method="tsvl")
+
+
 @pytest.mark.parametrize("name", ["audioclip", "absent.pt"])
 def test_a_wrong_head_is_said_before_anything_is_fetched(name: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such folder") as caught:
@@ -181,6 +239,30 @@ def test_mini_is_loaded_from_inside_the_package(
         for localizer in (mini, same)
     ]
     np.testing.assert_array_equal(*maps)
+
+
+# What is asked of a method
+
+
+@pytest.mark.parametrize("method", ["audioclip", "whole-frame", "centre", "random"])
+def test_a_class_agnostic_method_gives_every_label_the_same_map(plain: Path, method: str) -> None:
+    localizer = Localizer.from_pretrained(plain, method=method, device="cpu")
+    asked = (scene(), (tone(0.5), RATE))
+    first, second = localizer.localize(*asked, labels=CLASSES[:2]).sources
+    assert (first.label, second.label) == CLASSES[:2]
+    np.testing.assert_array_equal(first.grid, second.grid)
+    with pytest.raises(UsageError, match=f"'{method}' cannot detect") as caught:
+        localizer.localize(*asked)
+    assert "labels" in caught.value.remedy
+
+
+@pytest.mark.parametrize("method", ["text-only", "tvsl"])
+def test_a_class_aware_method_detects_and_tells_labels_apart(plain: Path, method: str) -> None:
+    localizer = Localizer.from_pretrained(plain, method=method, device="cpu")
+    encoded = localizer.encode(scene(), (tone(0.5), RATE))
+    first, second = localizer.localize_encoded(encoded, labels=CLASSES[:2]).sources
+    assert np.any(first.grid != second.grid)
+    assert len(localizer.localize_encoded(encoded, sources=3).sources) == 3
 
 
 # What is detected

@@ -37,7 +37,10 @@ def answer(
     if request.labels is not None:
         queries = Queries.from_lists([range(len(classes))]).to(tokens.visual.device)
     elif scores is None:
-        raise UsageError("This method cannot detect classes.", "Give labels.")
+        raise UsageError(
+            f"The method '{method.name}' cannot detect what sounds.",
+            "Give labels: by `--labels`, or as the argument `labels`.",
+        )
     else:
         queries = select(scores, request.sources, method.config.detection_threshold)
     maps = method.shown(method.maps(tokens, queries, classes))

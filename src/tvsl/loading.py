@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.download import Progress
@@ -11,10 +13,11 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip, model_folder
 from tvsl.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.errors import UsageError
+from tvsl.methods import find_method
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import StoredHead, read_head
-from tvsl.methods.config import MethodConfig
-from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, build
+from tvsl.methods.config import MethodConfig, switched
+from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
 
 HEAD_FOLDER = "head"
@@ -37,6 +40,20 @@ class Loaded:
     name: str
 
 
+class _Head(NamedTuple):
+    """A head that is still to be built on its encoder.
+
+    Attributes:
+        title: What results call it.
+        config: Its sizes and switches.
+        build: Builds it.
+    """
+
+    title: str
+    config: MethodConfig
+    build: Callable[[AudioCLIPEncoder], Method]
+
+
 def load(
     name_or_path: str | Path,
     head: str | Path | None = None,
@@ -45,6 +62,7 @@ def load(
     precision: PrecisionChoice = "float32",
     flip_average: FlipAverage | None = None,
     progress: Progress | None = None,
+    method: str | None = None,
 ) -> Loaded:
     """Load an encoder with a head; see ``Localizer.from_pretrained``.
 
@@ -56,6 +74,7 @@ def load(
         precision: Arithmetic of the convolutions.
         flip_average: As the head's config says when None.
         progress: Called with bytes so far and in all while weights are fetched.
+        method: Name of the head's method; any when None.
 
     Returns:
         The two.
@@ -63,21 +82,14 @@ def load(
     Raises:
         WeightsError: The encoder or the head cannot be had or used.
         VocabularyError: The vocabulary file is missing.
-        UsageError: No such preset or device, or a preset together with a head.
+        UsageError: No such preset, method or device; a preset together with a head or a method;
+            a head of another method; or a method that is of no use without a trained head.
     """
     folder = model_folder(name_or_path)
-    source = _stored_head(folder, head, preset) or _untrained(preset)
-    config = source.config if isinstance(source, StoredHead) else source
-    encoder = load_encoder(name_or_path, config, device, precision, flip_average, progress)
-    if isinstance(source, StoredHead):
-        method = source.build(encoder)
-        kind = f"{method.name} ({'trained' if head is None else source.folder.resolve().name})"
-    else:
-        method = build(source, encoder.config.embedding, text_encoder=encoder.model)
-        own = f"{method.name} (own switches)"
-        kind = own if isinstance(preset, MethodConfig) else preset or DEFAULT_PRESET
+    found = _find_head(folder, head, preset, method)
+    encoder = load_encoder(name_or_path, found.config, device, precision, flip_average, progress)
     place = Path(name_or_path) if folder is None else folder.resolve()
-    return Loaded(encoder, method, f"{place.name}/{kind}")
+    return Loaded(encoder, found.build(encoder), f"{place.name}/{found.title}")
 
 
 def load_encoder(
@@ -117,27 +129,63 @@ def load_encoder(
     ).to(target)
 
 
-def _stored_head(
+def _find_head(
     folder: Path | None,
     head: str | Path | None,
     preset: str | TVSLConfig | ReleasedConfig | None,
-) -> StoredHead | None:
-    """The head that was asked for, or that the bundle has; None for an untrained one."""
-    if head is not None:
-        if preset is not None:
+    method: str | None,
+) -> _Head:
+    """The head that was asked for; all that can be wrong is said before weights are fetched."""
+    if preset is not None:
+        if head is not None or method is not None:
             raise UsageError(
-                "A preset is for an untrained head, and a trained head has its own switches.",
-                "Give a head or a preset, not both.",
+                "A preset is an untrained head of T-VSL, with the preset's switches.",
+                "Give a preset, or a head or a method, not both.",
             )
-        return read_head(head)
-    if preset is None and folder is not None and (folder / HEAD_FOLDER).is_dir():
-        return read_head(folder / HEAD_FOLDER)
-    return None
+        return _preset(preset)
+    kind = None if method is None else find_method(method)
+    if head is not None:
+        stored = read_head(head)
+        if kind not in (None, stored.method):
+            raise UsageError(
+                f"This head is of the method '{stored.method.name}', not of '{method}'.",
+                "Give another head, or no method: the head knows its own.",
+                stored.folder,
+            )
+        return _trained(stored, stored.folder.resolve().name)
+    if folder is not None and (folder / HEAD_FOLDER).is_dir():
+        own = read_head(folder / HEAD_FOLDER)
+        if kind in (None, own.method):
+            return _trained(own, "trained")
+    return _preset(DEFAULT_PRESET) if kind is None else _as_built(kind)
 
 
-def _untrained(
-    preset: str | TVSLConfig | ReleasedConfig | None,
-) -> TVSLConfig | ReleasedConfig:
-    if isinstance(preset, MethodConfig):
-        return preset
-    return find_preset(DEFAULT_PRESET if preset is None else preset)
+def _trained(stored: StoredHead, where: str) -> _Head:
+    return _Head(f"{stored.method.name} ({where})", stored.config, stored.build)
+
+
+def _as_built(method: type[Method]) -> _Head:
+    """An untrained head of a method that is of use so."""
+    if not method.works_untrained:
+        raise UsageError(
+            f"The method '{method.name}' is of no use without a trained head.",
+            f"Train one with `tvsl train --method {method.name}`, and give its folder by `--head`.",
+        )
+    return _untrained(method, method.config_type(), method.name)
+
+
+def _preset(preset: str | TVSLConfig | ReleasedConfig) -> _Head:
+    """An untrained head of T-VSL."""
+    if isinstance(preset, str):
+        config = find_preset(preset)
+        return _untrained(method_of(config), config, preset)
+    method = method_of(preset)
+    return _untrained(method, preset, f"{method.name} (own switches)")
+
+
+def _untrained(method: type[Method], config: MethodConfig, title: str) -> _Head:
+    def build(encoder: AudioCLIPEncoder) -> Method:
+        sized = switched(config, embedding=encoder.config.embedding)
+        return method.from_config(sized, encoder.text_encoder)
+
+    return _Head(title, config, build)

@@ -76,6 +76,7 @@ class Localizer:
         *,
         head: str | Path | None = None,
         preset: str | TVSLConfig | ReleasedConfig | None = None,
+        method: str | None = None,
         device: str = "auto",
         precision: PrecisionChoice = "float32",
         flip_average: FlipAverage | None = None,
@@ -90,6 +91,8 @@ class Localizer:
                 or a folder, which may hold a trained head in its folder ``head``.
             head: Folder of another trained head; the model's own when None, if it has one.
             preset: Else an untrained T-VSL head; the zero-shot preset ``tvsl`` when None.
+            method: Name of a method of ``tvsl.methods.METHODS``, that of the head; without a head
+                of it, an untrained one, where the method is of use so.
             device: ``auto``, or a device of torch.
             precision: Arithmetic of the convolutions; ``auto`` takes bfloat16 where it pays.
             flip_average: Average with the flipped picture's tokens; the head's choice when None.
@@ -102,9 +105,12 @@ class Localizer:
         Raises:
             WeightsError: The checkpoint or the head cannot be had or used.
             VocabularyError: The vocabulary file is missing.
-            UsageError: No such preset or device, or a preset together with a head.
+            UsageError: No such preset, method or device; a preset together with a head or a
+                method; a head of another method; or a method that needs a trained head.
         """
-        model = load(name_or_path, head, preset, device, precision, flip_average, progress)
+        model = load(
+            name_or_path, head, preset, device, precision, flip_average, progress, method=method
+        )
         return cls(model.encoder, model.method, model.name, window=window)
 
     def encode(self, image: ImageSource, audio: AudioSource, panels: int = 1) -> Encoded:

@@ -8,13 +8,19 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.cli.running import Ran, run, run_alone, written
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
 from tvsl import Localizer, __version__
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.weights import load_audioclip
 from tvsl.cli import results
+from tvsl.methods import METHODS
+from tvsl.methods.checkpoint import save_head
+from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
 
 LABELS = "dog barking,train"
 
@@ -207,6 +213,35 @@ def test_every_preset(localize: Localize, preset: str) -> None:
     assert localize.content()["model"].endswith(f"/{preset}")
 
 
+@pytest.mark.parametrize("method", [name for name, kind in METHODS.items() if kind.works_untrained])
+def test_every_method_of_use_untrained(localize: Localize, method: str) -> None:
+    assert localize(*PHOTO, "--labels", LABELS, "--method", method).code == 0
+    content = localize.content()
+    assert content["model"].endswith(f"/{method}")
+    assert content["settings"]["method"] == method
+    (moment,) = content["moments"]
+    assert [source["label"] for source in moment["sources"]] == LABELS.split(",")
+
+
+def test_a_head_of_the_named_method(localize: Localize, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = AudioCLIPEncoder(load_audioclip(localize.checkpoint))
+    head = EZVSL(EZVSLConfig(embedding=32, dimension=8))
+    folder = str(save_head(head, encoder, tmp_path / "mine"))
+    options = ("--labels", LABELS, "--head", folder)
+    assert localize(*PHOTO, *options, "--method", "ez-vsl").code == 0
+    assert localize.content()["model"] == "small.safetensors/ez-vsl (mine)"
+    first, second = localize.content()["moments"][0]["sources"]
+    assert first["map"] == second["map"]
+    other = localize(*PHOTO, *options, "--method", "lvs", "--force")
+    assert other.code == 2
+    assert "'ez-vsl', not of 'lvs'" in other.err
+    undetected = localize("clip.mp4", "--head", folder, "--force")
+    assert undetected.code == 2
+    assert "'ez-vsl' cannot detect" in undetected.err
+    assert "--labels" in undetected.err
+
+
 @pytest.mark.parametrize(
     "options", [["--flip-average", "mirror"], ["--flip-average", "turn"], ["--device", "cpu"]]
 )
@@ -327,6 +362,10 @@ def test_nothing_is_left_after_a_failure(localize: Localize, arguments: tuple[st
         (("clip.mp4", "--panels", "3"), r"clip\.mp4.*3 equal panels"),
         ((*PHOTO, "--panels", "3"), r"photo\.png.*3 equal panels"),
         (("clip.mp4", "--preset", "best"), "tvsl, paper, released"),
+        (("clip.mp4", "--method", "best"), "tvsl, .*text-only"),
+        (("clip.mp4", "--method", "ez-vsl"), "tvsl train --method ez-vsl.*--head"),
+        (("clip.mp4", "--method", "tvsl", "--preset", "paper"), "not both"),
+        (("clip.mp4", "--method", "centre"), "'centre' cannot detect.*--labels"),
         (("clip.mp4", "--flip-average", "best"), "mirror"),
         (("clip.mp4", "--precision", "best"), "bfloat16"),
         (("clip.mp4", "--device", "toaster"), "toaster"),
@@ -360,6 +399,8 @@ def test_wrong_usage_exits_with_2(
         ("clip.mp4", "--labels", " "),
         ("clip.mp4", "--vocabulary", "absent.txt"),
         ("clip.mp4", "--preset", "best"),
+        ("clip.mp4", "--method", "best"),
+        ("clip.mp4", "--method", "lvs"),
         ("absent.mp4",),
         ("photo.png",),
         ("photo.png", "--audio", "absent.wav"),

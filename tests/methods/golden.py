@@ -22,7 +22,8 @@ def golden(name: str) -> Tensor:
         return torch.from_numpy(arrays[name])
 
 
-def _uniform(name: str, *shape: int) -> Tensor:
+def uniform(name: str, *shape: int) -> Tensor:
+    """An input, by its name in BASELINES.md."""
     return torch.from_numpy(fill().uniform(f"baselines.{name}", shape)).double()
 
 
@@ -33,8 +34,8 @@ def weight(name: str, *shape: int) -> Tensor:
 
 def inputs() -> tuple[Tensor, Tensor]:
     """``v`` as visual tokens (6, 49, 512) and ``a`` (6, 512)."""
-    audio = _uniform("base", 1, 512) + 0.35 * _uniform("audio", 6, 512)
-    gate, noise = _uniform("gate", 6, 1, 7, 7), _uniform("visual", 6, 512, 7, 7)
+    audio = uniform("base", 1, 512) + 0.35 * uniform("audio", 6, 512)
+    gate, noise = uniform("gate", 6, 1, 7, 7), uniform("visual", 6, 512, 7, 7)
     visual = gate * audio[:, :, None, None] + 0.5 * noise
     return visual.flatten(2).transpose(1, 2), audio
 
@@ -51,3 +52,13 @@ def five_classes() -> Vocabulary:
 
 def relative(found: Tensor, expected: Tensor) -> float:
     return float((found.detach() - expected).norm() / expected.norm())
+
+
+def assert_golden_gradients(loss: Tensor, visual: Tensor, sound: Tensor, prefix: str) -> None:
+    """Compare the lengths of the gradients with respect to the two inputs, all and per item."""
+    found = torch.autograd.grad(loss, (visual, sound), retain_graph=True)
+    for gradient, name in zip(found, ("visual", "audio"), strict=True):
+        expected = golden(f"{prefix}.grad_{name}_norm")
+        assert relative(gradient.norm(), expected) < 1e-9, name
+        each = golden(f"{prefix}.grad_{name}_norm_per_item")
+        assert relative(gradient.flatten(1).norm(dim=1), each) < 1e-9, name

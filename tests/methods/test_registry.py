@@ -44,6 +44,18 @@ def test_maps_have_one_row_for_each_query(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_what_works_untrained_does_not_depend_on_chance(name: str) -> None:
+    kind, maps = METHODS[name], []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        made = kind.from_config(kind.config_type(embedding=SIZE)).double().eval()
+        maps.append(made.maps(tokens(2), queries((1, 0), (0, 3)), vocabulary()))
+        assert kind.works_untrained or list(made.parameters())
+    if kind.works_untrained:
+        assert torch.equal(*maps)
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_detection_scores_every_class_of_every_clip(name: str) -> None:
     scores = head(name).eval().detect(tokens(3), vocabulary())
     if scores is not None:

@@ -169,13 +169,28 @@ def test_the_same_recipe_gives_the_same_bits(whole: Path, tokens: Path, tmp_path
     assert any(not torch.equal(value, others[name]) for name, value in mine.items())
 
 
-def test_a_self_supervised_method_is_trained_by_the_same_command(
-    tokens: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("method", "switches", "losses"),
+    [
+        ("lvs", {}, ["contrastive"]),
+        ("ez-vsl", {"dimension": 8}, ["contrastive"]),
+        ("margin-nce", {"dimension": 8, "margin": -0.1}, ["contrastive"]),
+        ("fnac", {"dimension": 8}, ["contrastive", "fns1", "fns2", "tns"]),
+        ("alignment", {"dimension": 8}, ["localisation", "alignment"]),
+        ("audioclip-finetuned", {"text": True}, ["audio_image", "audio_text", "image_text"]),
+        ("wav2clip", {"hidden": 8}, ["mlp_audio_image", "audio_mlp_image"]),
+    ],
+)
+def test_every_contrastive_method_is_trained_by_the_same_command(
+    method: str, switches: dict[str, Any], losses: list[str], tokens: Path, tmp_path: Path
 ) -> None:
-    config = short(method="ez-vsl", switches={"dimension": 8}, steps=4)
+    config = short(method=method, switches=switches, steps=4)
     folder = train_head(config, ColourEncoder(), tmp_path / "run", tokens=tokens)
-    assert load_head(folder, ColourEncoder()).name == "ez-vsl"
-    assert column(tmp_path / "run", "validation/contrastive")
+    head = load_head(folder, ColourEncoder())
+    assert head.name == method
+    assert vars(head.config).items() >= switches.items()
+    for name in losses:
+        assert len(column(tmp_path / "run", f"validation/{name}")) == 2
 
 
 def test_tokens_are_encoded_once(tokens: Path, whole: Path, tmp_path: Path) -> None:

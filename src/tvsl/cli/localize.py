@@ -72,6 +72,13 @@ def command(
     preset: Annotated[
         str | None, typer.Option(help="An untrained head instead: tvsl, paper or released.")
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Method of the head, as in `tvsl train`; untrained without one: tvsl, text-only, "
+            "audioclip, centre, … [the head's]."
+        ),
+    ] = None,
     flip_average: Annotated[
         FlipAverage | None,
         typer.Option(help="Average with the flipped picture; twice the time [as suits the head]."),
@@ -98,6 +105,7 @@ def command(
     settings = {
         "head": None if head is None else str(head),
         "preset": preset,
+        "method": method,
         "precision": precision.value,
         "flip_average": None if flip_average is None else flip_average.value,
         "window": window,
@@ -122,6 +130,7 @@ def _load(model: str, device: str, window: float, settings: dict[str, Any]) -> L
             model,
             head=settings["head"],
             preset=settings["preset"],
+            method=settings["method"],
             device=device,
             precision=settings["precision"],
             flip_average=settings["flip_average"],

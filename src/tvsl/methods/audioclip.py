@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from tvsl.methods.cosine import one_map
+from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.untrained import Untrained
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -25,6 +25,4 @@ class AudioCLIPSimilarity(Untrained):
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """The same map for every query of a clip; see the base class."""
         queries.check(tokens.batch, len(vocabulary))
-        cells, sound = F.normalize(tokens.visual, dim=-1), F.normalize(tokens.sound, dim=-1)
-        flat = torch.einsum("bnd,bd->bn", cells, sound)
-        return flat.view(-1, *tokens.grid)[queries.clip]
+        return one_map(unit(tokens.visual), unit(tokens.sound), tokens.grid, queries)

@@ -29,6 +29,7 @@ class Method(nn.Module, ABC):
         supervision: What training needs beside the clips.
         class_aware: Whether maps depend on the queried class; a class-agnostic method returns
             the same map for every query of a clip.
+        works_untrained: Whether a head is of use as it is built.
         decidable: Switches that change no parameter, so that validation may decide them.
 
     Attributes:
@@ -41,6 +42,7 @@ class Method(nn.Module, ABC):
     config_type: ClassVar[type[MethodConfig]] = MethodConfig
     supervision: ClassVar[Supervision]
     class_aware: ClassVar[bool]
+    works_untrained: ClassVar[bool] = False
     decidable: ClassVar[frozenset[str]] = frozenset(
         {"polarity", "clamp_negative", "exponent", "detection_threshold", "flip_average"}
     )

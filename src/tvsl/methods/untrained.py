@@ -15,6 +15,7 @@ class Untrained(Method):
     """A method without parameters and losses."""
 
     supervision: ClassVar[Supervision] = "none"
+    works_untrained: ClassVar[bool] = True
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """There are none.

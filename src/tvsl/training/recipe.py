@@ -11,10 +11,10 @@ from tvsl.data.clips import ClipSet
 from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.token_store import StoredType
 from tvsl.errors import UsageError
-from tvsl.methods import METHODS
+from tvsl.methods import find_method
 from tvsl.methods.base import Method
 from tvsl.methods.config import MethodConfig, switched
-from tvsl.methods.tvsl import TVSL
+from tvsl.methods.tvsl import TVSL, method_of
 from tvsl.methods.tvsl import preset as find_preset
 
 Schedule = Literal["constant", "cosine"]
@@ -108,11 +108,7 @@ def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
     Raises:
         UsageError: There is no such method, preset or switch, or a value that it cannot have.
     """
-    method = METHODS.get(config.method)
-    if method is None:
-        raise UsageError(
-            f"There is no method '{config.method}'.", f"Methods: {', '.join(METHODS)}."
-        )
+    method = find_method(config.method)
     if method is not TVSL:
         if config.preset is not None:
             raise UsageError(
@@ -121,8 +117,7 @@ def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
             )
         return method, switched(method.config_type(), **config.switches)
     chosen = find_preset(config.preset or TVSL.name, **config.switches)
-    by_config = {one.config_type: one for one in METHODS.values()}
-    return by_config[type(chosen)], chosen
+    return method_of(chosen), chosen
 
 
 def _wrong(error: ValidationError, what: str) -> UsageError:

@@ -32,6 +32,9 @@ def build(
         config = preset(config)
     if embedding is not None:
         config = switched(config, embedding=embedding)
-    if isinstance(config, ReleasedConfig):
-        return ReleasedTVSL(config)
-    return TVSL(config, text_encoder)
+    return method_of(config).from_config(config, text_encoder)
+
+
+def method_of(config: TVSLConfig | ReleasedConfig) -> type[Method]:
+    """The method that a config is for."""
+    return ReleasedTVSL if isinstance(config, ReleasedConfig) else TVSL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +28,8 @@ class LogitScale(nn.Module):
 
     def forward(self, cosines: Tensor) -> Tensor:
         """Cosines of any shape to logits of the same."""
-        logits = self.log_scale.exp().clamp(1.0, MAX_SCALE) * cosines
+        # Not the scale itself: at a start of 100, rounded up, it would never get a gradient.
+        logits = self.log_scale.clamp(0.0, math.log(MAX_SCALE)).exp() * cosines
         return logits if self.bias is None else logits + self.bias
 
 

@@ -61,6 +61,7 @@ class TVSL(Method):
     config_type: ClassVar[type[MethodConfig]] = TVSLConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
+    works_untrained: ClassVar[bool] = True
     decidable: ClassVar[frozenset[str]] = Method.decidable | {
         "readout",
         "readout_exponent",

@@ -43,6 +43,7 @@ class ReleasedTVSL(Method):
     config_type: ClassVar[type[MethodConfig]] = ReleasedConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
+    works_untrained: ClassVar[bool] = True
     config: ReleasedConfig
 
     def __init__(self, config: ReleasedConfig = ReleasedConfig()) -> None:  # noqa: B008  (frozen)
