@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 from scipy.stats import kendalltau
 
@@ -24,6 +24,7 @@ class Agreement:
 
     Attributes:
         head: Title of the column.
+        benchmarks: Which of the paper's.
         labels: Which source of labels is meant for methods that have several.
         rows: The rows that both have.
         tau: Kendall's tau-b of the two orders; None where it is not defined.
@@ -34,6 +35,7 @@ class Agreement:
     """
 
     head: str
+    benchmarks: str
     labels: LabelSource
     rows: tuple[str, ...]
     tau: float | None
@@ -50,19 +52,20 @@ def agreements(table: Table) -> list[Agreement]:
         table: The table.
 
     Returns:
-        One for each column and for detected and given labels, where a method has both.
+        One for each column, for each of the paper's benchmarks beside it, and for detected and given
+        labels, where a method has both.
     """
     found = []
-    for column, head in enumerate(table.heads):
-        seen: set[tuple[tuple[str, LabelSource], ...]] = set()
+    for benchmarks, column in product(table.beside, range(len(table.heads))):
+        seen = set()
         for preferred in _PREFERRED:
             lines = _one_each(table.lines, preferred)
-            compared = [line for line in lines if _both(line, column)]
-            key = tuple((line.row, line.labels) for line in compared)
-            if len(compared) > 1 and key not in seen:
-                seen.add(key)
+            compared = [_Compared.of(line, benchmarks, column) for line in lines]
+            both = tuple(one for one in compared if one is not None)
+            if len(both) > 1 and both not in seen:
+                seen.add(both)
                 low = table.columns[column].low_is_good
-                found.append(_compare(head, preferred[0], compared, column, low))
+                found.append(_compare(table.heads[column], benchmarks, preferred[0], both, low))
     return found
 
 
@@ -89,41 +92,49 @@ def _one_each(lines: Sequence[Line], preferred: Sequence[LabelSource]) -> list[L
     return [line for line in lines if chosen[line.row] is line]
 
 
-def _both(line: Line, column: int) -> bool:
-    return line.values[column] is not None and line.paper[column] is not None
+@dataclass(frozen=True)
+class _Compared:
+    """A row of a column that both have."""
+
+    row: str
+    ours: Value
+    theirs: float
+
+    @classmethod
+    def of(cls, line: Line, benchmarks: str, column: int) -> _Compared | None:
+        ours, theirs = line.values[column], line.paper[benchmarks][column]
+        return None if ours is None or theirs is None else cls(line.row, ours, theirs)
 
 
 def _compare(
-    head: str, labels: LabelSource, lines: Sequence[Line], column: int, low_is_good: bool
+    head: str,
+    benchmarks: str,
+    labels: LabelSource,
+    compared: Sequence[_Compared],
+    low_is_good: bool,
 ) -> Agreement:
     sign = -1 if low_is_good else 1
-    ours = [_known(line, column).mean for line in lines]
-    theirs = [sign * sign * (line.paper[column] or 0.0) for line in lines]
-    tau, chance = tau_of(ours, theirs)
+    tau, chance = tau_of([one.ours.mean for one in compared], [one.theirs for one in compared])
     pairs: dict[str, list[tuple[str, str]]] = {"agreed": [], "reversed": [], "unclear": []}
-    for one, other in combinations(lines, 2):
-        first, second = _known(one, column), _known(other, column)
-        better, worse = (one, other) if sign * (first.mean - second.mean) >= 0 else (other, one)
-        gap = sign * ((better.paper[column] or 0.0) - (worse.paper[column] or 0.0))
-        kind = "unclear" if not apart(first, second) else "agreed" if gap >= 0 else "reversed"
+    for first, second in combinations(compared, 2):
+        leads = sign * (first.ours.mean - second.ours.mean) >= 0
+        better, worse = (first, second) if leads else (second, first)
+        if not apart(better.ours, worse.ours):
+            kind = "unclear"
+        else:
+            kind = "agreed" if sign * (better.theirs - worse.theirs) >= 0 else "reversed"
         pairs[kind].append((better.row, worse.row))
-    rows = tuple(line.row for line in lines)
     return Agreement(
         head,
+        benchmarks,
         labels,
-        rows,
+        tuple(one.row for one in compared),
         tau,
         chance,
         tuple(pairs["agreed"]),
         tuple(pairs["reversed"]),
         tuple(pairs["unclear"]),
     )
-
-
-def _known(line: Line, column: int) -> Value:
-    value = line.values[column]
-    assert value is not None
-    return value
 
 
 def sentences(table: Table) -> list[str]:
@@ -175,7 +186,7 @@ def _trivial(table: Table, column: int) -> str | None:
 
 def _agreement(one: Agreement) -> str:
     count = len(one.agreed) + len(one.reversed) + len(one.unclear)
-    where = f"{one.head}, {LABEL_TITLES[one.labels]} where a method can"
+    where = f"{one.head}, {LABEL_TITLES[one.labels]} where a method can, beside {one.benchmarks}"
     tau = "not defined" if one.tau is None else f"{one.tau:.2f}"
     chance = "" if one.chance is None else f" (p = {one.chance:.2g})"
     text = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 from tvsl.evaluation.reproduction.bench import Bench, SceneSet
@@ -21,11 +20,6 @@ class EncodeClips:
 
     helper: int
 
-    @property
-    def like(self) -> Hashable:
-        """All are alike."""
-        return "clips"
-
     def do(self, bench: Bench) -> None:
         """Encode what no other process encodes."""
         bench.make_store()
@@ -42,11 +36,6 @@ class EncodeScenes:
 
     wanted: SceneSet
     numbers: range
-
-    @property
-    def like(self) -> Hashable:
-        """As long as it has sources."""
-        return self.wanted.kind.sources, self.wanted.mode
 
     def do(self, bench: Bench) -> None:
         """Encode them, if they are not there."""
@@ -65,20 +54,12 @@ class Head:
     training: Training
     measurements: tuple[Measurement, ...] = ()
 
-    @property
-    def like(self) -> Hashable:
-        """Heads of a method on the same mixtures."""
-        regime = self.training.regime
-        return self.training.head.method, None if regime is None else regime.name
-
-    def missing(self, runs: Runs) -> tuple[Measurement, ...] | None:
-        """What of it is still to be measured; None where the training is to be done, too."""
+    def done(self, runs: Runs) -> bool:
+        """Whether nothing of it is left to be done."""
         record = runs.record(self.training)
-        if record is None:
-            return None
-        if record.outcome != "done":
-            return ()
-        return tuple(one for one in self.measurements if not runs.has_scores(self.training, *one))
+        if record is None or record.outcome != "done":
+            return record is not None
+        return all(runs.has_scores(self.training, *one) for one in self.measurements)
 
     def do(self, bench: Bench) -> None:
         """Do what of it is not done."""

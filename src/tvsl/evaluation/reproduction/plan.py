@@ -39,6 +39,7 @@ class Plan:
         possible: Callable[[Kind], bool],
         halved: bool,
         decided: bool = True,
+        further: Iterable[Unit] = (),
     ) -> Plan:
         """What some tables need.
 
@@ -48,6 +49,7 @@ class Plan:
             possible: Whether there are scenes of a kind.
             halved: As in ``Plan``.
             decided: As in ``Plan``.
+            further: Units that are wanted, if only to be looked at.
 
         Returns:
             The plan.
@@ -57,6 +59,8 @@ class Plan:
             for unit, kind, readout in table.needs():
                 if possible(kind):
                     needs.setdefault(_known(unit, halved), {})[kind, readout] = None
+        for unit in further:
+            needs.setdefault(_known(unit, halved), {})
         return cls(config, {unit: tuple(wanted) for unit, wanted in needs.items()}, halved, decided)
 
     def unit(self, unit: Unit) -> Unit:

@@ -44,7 +44,8 @@ class Line:
         row: What the table calls the method.
         labels: Where its labels come from.
         values: A value for each column; None where there is none.
-        paper: The paper's number for each column; None where it has none.
+        paper: The paper's number for each column, by the benchmarks that it is from; None where it
+            has none.
         trained: For each column on what the head was trained and how fast; empty where it was not.
         trivial: Whether the method looks at nothing.
         notes: Why values are missing.
@@ -53,7 +54,7 @@ class Line:
     row: str
     labels: LabelSource
     values: tuple[Value | None, ...]
-    paper: tuple[float | None, ...]
+    paper: Mapping[str, tuple[float | None, ...]]
     trained: tuple[str, ...]
     trivial: bool = False
     notes: tuple[str, ...] = ()
@@ -70,6 +71,7 @@ class Table:
         columns: Its columns, of which scenes there are.
         heads: Their titles.
         lines: Its lines.
+        beside: The benchmarks of the paper whose numbers stand beside it, the nearest first.
         number: Number of the paper's table; None for one of our own.
         left_out: Columns that could not be measured, with the reason.
     """
@@ -80,6 +82,7 @@ class Table:
     columns: tuple[Column, ...]
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
+    beside: tuple[str, ...] = ()
     number: int | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from tvsl.evaluation.reproduction.kinds import (
     DUET,
@@ -20,6 +19,7 @@ from tvsl.evaluation.reproduction.kinds import (
     UNSEEN_SINGLE,
     Kind,
 )
+from tvsl.evaluation.reproduction.paper import DROP
 from tvsl.evaluation.reproduction.rows import (
     ALIGNMENT,
     AUDIOCLIP,
@@ -39,7 +39,7 @@ from tvsl.evaluation.reproduction.rows import (
     on_half,
 )
 from tvsl.evaluation.reproduction.specs import Column, Row, TableSpec
-from tvsl.evaluation.reproduction.trainings import HeadSpec, TokenMode, Unit
+from tvsl.evaluation.reproduction.trainings import HeadSpec, Task, TokenMode, Unit
 from tvsl.methods.tvsl.readout import READOUTS
 
 PROMPT_LENGTHS = (0, 2, 4, 8, 16, 32)
@@ -48,16 +48,15 @@ _OTHERS = tuple(row for row in PAPER_METHODS if row is not TVSL)
 
 def _both(single: Kind = SINGLE, several: Kind = DUET, paper: bool = True) -> tuple[Column, ...]:
     """The four figures that most of the paper's tables give."""
-    first, second = ("{single}: ", "{several}: ") if paper else ("", "")
-    return (
-        Column("single: AP", single, "AP", "single", f"{first}AP" if paper else None),
-        Column(
-            "single: {success}", single, "success", "single", f"{first}{{success}}" if paper else None
-        ),
-        Column("duet: CAP", several, "CAP", "several", f"{second}CAP" if paper else None),
-        Column(
-            "duet: {success}", several, "success", "several", f"{second}{{success}}" if paper else None
-        ),
+    wanted: tuple[tuple[str, Kind, str, Task, str], ...] = (
+        ("single: AP", single, "AP", "single", "{single}: AP"),
+        ("single: {success}", single, "success", "single", "{single}: {success}"),
+        ("duet: CAP", several, "CAP", "several", "{several}: CAP"),
+        ("duet: {success}", several, "success", "several", "{several}: {success}"),
+    )
+    return tuple(
+        Column(title, kind, figure, head, known if paper else None)
+        for title, kind, figure, head, known in wanted
     )
 
 
@@ -99,12 +98,22 @@ TABLE_3 = TableSpec(
     "Audio conditioning, image conditioning and audio-visual correspondence (AVC), with labels "
     "given. Without image conditioning the class name has no say in the picture.",
     (
-        replace(AUDIOCLIP, title="none (AudioCLIP similarity)", paper="none"),
-        _ablation("AVC", "AVC", correspondence=True),
-        _ablation("audio, AVC", "audio, AVC", audio_conditioning=True, correspondence=True),
-        _ablation("image, AVC", "image, AVC", image_conditioning=True, correspondence=True),
+        replace(AUDIOCLIP, title="none (AudioCLIP similarity)", paper="T-VSL, AudioCLIP alone"),
+        _ablation("AVC", "T-VSL, correspondence", correspondence=True),
+        _ablation(
+            "audio, AVC",
+            "T-VSL, correspondence, audio conditioning",
+            audio_conditioning=True,
+            correspondence=True,
+        ),
+        _ablation(
+            "image, AVC",
+            "T-VSL, correspondence, image conditioning",
+            image_conditioning=True,
+            correspondence=True,
+        ),
         _ablation("audio, image", None, audio_conditioning=True, image_conditioning=True),
-        replace(TVSL, title="audio, image, AVC", paper="audio, image, AVC"),
+        replace(TVSL, title="audio, image, AVC", paper="T-VSL, all three"),
     ),
     _both(),
     labels=("given", "none"),
@@ -130,9 +139,9 @@ TABLE_4 = TableSpec(
     ),
     (
         Column("single: AP", UNSEEN_SINGLE, "AP", "single"),
-        Column("single: {success}", UNSEEN_SINGLE, "success", "single", "MUSIC-Solo: IoU@0.5"),
+        Column("single: {success}", UNSEEN_SINGLE, "success", "single", "music-solo: IoU@0.5"),
         Column("duet: CAP", UNSEEN_DUET, "CAP", "several"),
-        Column("duet: {success}", UNSEEN_DUET, "success", "several", "MUSIC-Duet: CIoU@0.3"),
+        Column("duet: {success}", UNSEEN_DUET, "success", "several", "music-duet: CIoU@0.3"),
     ),
     paper=4,
 )
@@ -152,10 +161,10 @@ TABLE_5 = TableSpec(
         *TRIVIAL,
     ),
     (
-        Column("2: {success}", DUET, "success", "single", "2"),
-        Column("3: {success}", TRIO, "success", "single", "3"),
-        Column("4: {success}", QUARTET, "success", "single", "4"),
-        Column("drop from 2 to 4", QUARTET, "success", "single", "drop", falls_from=DUET),
+        Column("2: {success}", DUET, "success", "single", "2 sources"),
+        Column("3: {success}", TRIO, "success", "single", "3 sources"),
+        Column("4: {success}", QUARTET, "success", "single", "4 sources"),
+        Column("drop from 2 to 4", QUARTET, "success", "single", DROP, falls_from=DUET),
     ),
     paper=5,
 )
@@ -165,9 +174,11 @@ TABLE_6 = TableSpec(
     "Length of the learned prompt",
     "Learned context vectors before the class name in the text encoder's input, labels given.",
     tuple(
-        replace(TVSL, title="0", paper="0")
+        replace(TVSL, title="0", paper="T-VSL, prompt length 0")
         if length == 0
-        else learned(str(length), "tvsl", str(length), prompt_length=length)
+        else learned(
+            str(length), "tvsl", f"T-VSL, prompt length {length}", prompt_length=length
+        )
         for length in PROMPT_LENGTHS
     ),
     _both(),
@@ -180,7 +191,7 @@ TABLE_7 = TableSpec(
     "One stage or two",
     "Two stages detect classes first; one stage conditions on all classes at once.",
     (
-        replace(AVGN, paper="AVGN"),
+        replace(AVGN, paper="AVGN, one stage"),
         learned("T-VSL, one stage", "tvsl", "T-VSL, one stage", stages=1),
         replace(TVSL, title="T-VSL, two stages", paper="T-VSL, two stages"),
     ),

@@ -14,25 +14,11 @@ from numpy.typing import NDArray
 from tvsl.data.clips import ClipSet
 from tvsl.encoder import Encoder
 from tvsl.evaluation.reproduction.kinds import Kind
-from tvsl.evaluation.reproduction.trainings import Task
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.tokens import Queries, Tokens
 
 Split = Literal["validation", "test"]
 Picture = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class PaperSets:
-    """Which of the paper's benchmarks stand beside ours.
-
-    Attributes:
-        single: For single sources.
-        several: For mixtures.
-    """
-
-    single: str
-    several: str
 
 
 @dataclass(frozen=True)
@@ -54,15 +40,13 @@ class Testbed(ABC):
     Attributes:
         title: What pages call it.
         real: Whether it is made of files, and no made-up world.
-        paper: The paper's benchmarks that stand beside it.
-        success: The success rate that tables give, by task.
+        paper: The paper's benchmarks that stand beside it, by their name in ``PAPER_SETS``.
         halved: Whether only half of the classes are trained on anyway.
     """
 
     title: str
     real: bool
-    paper: PaperSets
-    success: dict[Task, str]
+    paper: str
     halved: bool
 
     @property

@@ -6,9 +6,8 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,16 +25,12 @@ _POLL_SECONDS = 1.0
 class Job(Protocol):
     """A piece of work that any process can do; what it makes is on disk when it is done."""
 
-    @property
-    def like(self) -> Hashable:
-        """Jobs that are alike take about as long."""
-
     def do(self, bench: Bench) -> None:
         """Do it, unless it is done."""
 
 
-Told = Callable[[Job | None, float], None]
-"""Called with a job that was just done and its seconds; with None from time to time."""
+Told = Callable[[int], None]
+"""Called with how many jobs were done since the last time, perhaps none."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +60,17 @@ class Workers:
         """
         if self.pool is None:
             for job in jobs:
-                told(job, _timed(job, self.bench))
+                job.do(self.bench)
+                told(1)
             return
-        futures = {self.pool.submit(_do, job): job for job in jobs}
+        futures = [self.pool.submit(_do, job) for job in jobs]
+        waiting = set(futures)
         try:
-            for future in _as_they_end(futures, told):
-                told(futures[future], future.result())
+            while waiting:
+                done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                told(len(done))
         except BrokenProcessPool as error:
             raise OutputError(
                 "A process of the reproduction was ended, perhaps for lack of memory.",
@@ -130,20 +130,6 @@ def _open(setup: Setup) -> None:
     _bench = Bench(setup)
 
 
-def _do(job: Job) -> float:
+def _do(job: Job) -> None:
     assert _bench is not None
-    return _timed(job, _bench)
-
-
-def _timed(job: Job, bench: Bench) -> float:
-    started = time.monotonic()
-    job.do(bench)
-    return time.monotonic() - started
-
-
-def _as_they_end(futures: dict[Future[float], Job], told: Told) -> Iterator[Future[float]]:
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
-        told(None, 0.0)
-        yield from done
+    job.do(_bench)

@@ -10,8 +10,7 @@ from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.encoder import Encoder
 from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.kinds import Kind
-from tvsl.evaluation.reproduction.testbed import PaperSets, ShownScene, Split, Testbed
-from tvsl.evaluation.reproduction.trainings import Task
+from tvsl.evaluation.reproduction.testbed import ShownScene, Split, Testbed
 from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
 from tvsl.synthetic.world import World
 
@@ -25,8 +24,7 @@ class WorldBed(Testbed):
 
     title = "the synthetic world"
     real = False
-    paper = PaperSets("VGGSound-Single", "VGGSound-Duet")
-    success: dict[Task, str] = {"single": "IoU@0.5", "several": "CIoU@0.3"}
+    paper = "VGGSound"
     halved = True
 
     def __init__(self, config: ReproduceConfig) -> None:
