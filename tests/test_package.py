@@ -22,7 +22,7 @@ PAGE_PARTS = [f"render/templates/demo.{kind}" for kind in ("html", "css", "js")]
 # Design, section 2: a module imports only from its own layer and from those above.
 LAYERS = [
     {"errors", "tokens", "encoded", "encoder", "request", "paths", "memory", "vocabularies"}
-    | {"devices", "staging", "model_folder"},
+    | {"devices", "download", "staging", "model_folder"},
     {"media", "audioclip", "metrics", "synthetic"},
     {"methods", "data"},
     {"localization", "loading", "answering", "localizer"},

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tvsl.audioclip.config import FlipAverage
-from tvsl.audioclip.download import Progress
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip, model_folder
 from tvsl.devices import PrecisionChoice, choose_device, choose_precision
+from tvsl.download import Progress
 from tvsl.errors import UsageError
 from tvsl.methods import find_method
 from tvsl.methods.base import Method

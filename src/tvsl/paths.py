@@ -17,3 +17,8 @@ def home() -> Path:
 def weights_folder() -> Path:
     """Folder of the public weight files."""
     return home() / "weights"
+
+
+def lists_folder() -> Path:
+    """Folder of the benchmarks' lists and annotations."""
+    return home() / "lists"

@@ -8,6 +8,9 @@ from pathlib import Path
 from tvsl.errors import VocabularyError
 from tvsl.tokens import check_names
 
+NAMES_FILE = "names.txt"
+"""What a folder of data calls its list of classes."""
+
 _MOST_BYTES = 1 << 20
 
 

@@ -27,7 +27,7 @@ def test_export_writes_the_layout(tmp_path: Path) -> None:
     kinds = {"frames": "png", "audio": "wav", "masks": "png", "videos": "mp4"}
     ids = [f"validation-unseen-s7-k1-{index:06d}" for index in range(2)]
     files = {f"out/{folder}/{i}.{end}" for folder, end in kinds.items() for i in ids}
-    assert written(tmp_path) == files | {"out/manifest.jsonl"}
+    assert written(tmp_path) == files | {"out/manifest.jsonl", "out/names.txt"}
 
 
 def test_shares_reach_the_world(tmp_path: Path) -> None:

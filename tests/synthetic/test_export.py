@@ -16,6 +16,7 @@ from tvsl.synthetic.layout import SIDE
 from tvsl.synthetic.manifest import MANIFEST, describe, object_map, remove_earlier
 from tvsl.synthetic.picture import box_of
 from tvsl.synthetic.world import World
+from tvsl.vocabularies import read_vocabulary
 
 WORLD = World("test", "all", seed=5, twins=0.5, off_screen=0.5)
 
@@ -38,8 +39,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_holds_what_the_manifest_lists_and_nothing_else(exported: Path) -> None:
     found = lines(exported)
-    listed = {line[key] for line in found for key in ("frame", "audio", "masks", "video")}
-    assert len(listed) == 20
+    listed = {line[key] for line in found for key in ("frame", "audio", "masks", "video", "names")}
+    assert len(listed) == 21
     assert content(exported) == listed | {MANIFEST}
     assert not exported.with_name("out.part").exists()
     for line in found:
@@ -54,6 +55,10 @@ def test_files_are_the_scenes_without_loss(exported: Path) -> None:
         sound = load_audio(exported / line["audio"], line["rate"])
         assert np.array_equal(sound.samples, scene.waveform)
         assert len(sound.samples) / line["rate"] == line["duration"]
+
+
+def test_the_names_are_those_of_the_world(exported: Path) -> None:
+    assert read_vocabulary(exported / "names.txt") == WORLD.names
 
 
 def test_videos_keep_picture_and_sound(exported: Path) -> None:
@@ -139,7 +144,7 @@ def test_force_replaces_the_earlier_export_and_keeps_the_rest(tmp_path: Path) ->
     names = {line["frame"] for line in lines(tmp_path)}
     frames = {name for name in content(tmp_path) if name.startswith("frames/")}
     assert frames == names | {"frames/mine.png"}
-    assert "notes.txt" in content(tmp_path)
+    assert {"notes.txt", "names.txt"} <= content(tmp_path)
     assert not (tmp_path / "videos").exists()
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tvsl.audioclip.checkpoint import build, existing_file, read_state
-from tvsl.audioclip.download import Progress, download
 from tvsl.audioclip.embedded import EMBEDDED, embedded_folder
 from tvsl.audioclip.folder import load_folder
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import VOCABULARY_FILE, VOCABULARY_SHA256, find_clip_tokenizer
+from tvsl.download import Progress, download
 from tvsl.errors import WeightsError
 from tvsl.paths import weights_folder
 

@@ -8,10 +8,39 @@ from typing import Any
 from pydantic import ValidationError
 
 from tvsl.data.dataset import DataSet
+from tvsl.data.extended import FlickrExtended, VGGSSExtended
+from tvsl.data.flickr import FlickrSoundNet
+from tvsl.data.folder import FolderData
+from tvsl.data.music_duet import MusicDuet
+from tvsl.data.music_solo import MusicSolo
 from tvsl.data.synthetic import SyntheticData
+from tvsl.data.vgg_instruments import VGGInstrumentsSingle
+from tvsl.data.vgg_instruments_multi import VGGInstrumentsMulti
+from tvsl.data.vggsound_duet import VGGSoundDuet
+from tvsl.data.vggsound_multi import VGGSoundMulti
+from tvsl.data.vggsound_single import VGGSoundSingle
+from tvsl.data.vggss_open import VGGSSHeard, VGGSSUnheard
 from tvsl.errors import UsageError
 
-DATA_SETS: Mapping[str, type[DataSet]] = {data.name: data for data in (SyntheticData,)}
+DATA_SETS: Mapping[str, type[DataSet]] = {
+    data.name: data
+    for data in (
+        SyntheticData,
+        FolderData,
+        MusicSolo,
+        MusicDuet,
+        VGGInstrumentsSingle,
+        VGGInstrumentsMulti,
+        VGGSoundSingle,
+        VGGSoundDuet,
+        VGGSoundMulti,
+        VGGSSHeard,
+        VGGSSUnheard,
+        VGGSSExtended,
+        FlickrSoundNet,
+        FlickrExtended,
+    )
+}
 
 
 def find_data(name: str, **options: Any) -> DataSet:

@@ -23,7 +23,8 @@ class Source:
     """One sound source of an item.
 
     Attributes:
-        label: Its class, one of the data set's names; None where the data set has no classes.
+        label: Its class, one of the data set's names; None where it is not known or the data set
+            has no classes.
         target: Where it is.
         panel: The panel that ``target`` is drawn in; the whole of the picture when None.
     """
@@ -79,7 +80,6 @@ class DataSet(BaseModel, ABC):
     Class attributes:
         name: What the registry calls it.
         title: What tables call it.
-        square: Whether pictures are squeezed into a square, as the benchmark does.
 
     Attributes:
         split: Which part of it.
@@ -90,9 +90,13 @@ class DataSet(BaseModel, ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    square: ClassVar[bool] = True
     split: Split = "test"
     seed: int = Field(0, ge=0)
+
+    @property
+    def square(self) -> bool:
+        """Whether pictures are squeezed into a square, as the benchmarks do."""
+        return True
 
     @property
     def several(self) -> bool:

@@ -2,43 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tvsl.data.dataset import DataSet, Item, Sample, Source
-from tvsl.errors import DataError
-from tvsl.media import load_image, require_sound, sound_middle
+from tvsl.data.dataset import DataSet, Item, Sample, Source, Split
+from tvsl.data.file_clips import FileClips
+from tvsl.data.layouts import absent
+from tvsl.data.rows import read_text
+from tvsl.data.targets import Nowhere
+from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError
+from tvsl.media import load_audio, load_image, require_sound, sound_middle
 from tvsl.media.panels import cut_panels
 
 
 class FileDataSet(DataSet):
     """A data set in files.
 
+    Class attributes:
+        splits: The parts that it has.
+
     Attributes:
-        root: Folder of the media, in the layout that the data set's module describes.
-        lists: Folder of the benchmark's lists and annotations; where they are not given,
-            ``root/metadata``, then what ``tvsl data fetch-lists`` has fetched.
+        root: Folder of the media, in a layout that the data set knows.
+        leave_out: Text file of ids that are left out, one a line, as `tvsl data check -o` writes.
         window: Seconds of sound that are heard, around the middle; all of it when None.
         side: Height and width of a panel, in pixels, that maps are scored at.
     """
 
+    splits: ClassVar[tuple[Split, ...]] = ("test", "train")
     root: Path
-    lists: Path | None = None
+    leave_out: Path | None = None
     window: float | None = Field(5.0, gt=0)
     side: int = Field(224, gt=0)
+
+    @property
+    @abstractmethod
+    def layout(self) -> str:
+        """What lies under the root, for people.
+
+        Raises:
+            DataError: Nothing that is known.
+        """
+
+    @abstractmethod
+    def listed(self, split: Split) -> Iterable[Item]:
+        """What the lists hold of a split, whether or not the files are there.
+
+        Args:
+            split: One of ``splits``.
+
+        Returns:
+            The items.
+
+        Raises:
+            DataError: A list cannot be used.
+        """
+
+    @cached_property
+    def items(self) -> tuple[Item, ...]:
+        """All items of the split but those to leave out; see the base class."""
+        return self._items(self.split)
 
     def read(self, item: Item, sample_rate: int) -> Sample:
         """Read an item's files; see the base class."""
         pictures = tuple(
             panel
             for path in item.frames
-            for panel in cut_panels(load_image(path), item.panels // len(item.frames), path)
+            for panel in _panels(path, item.panels // len(item.frames))
         )
-        sounds = [self._sound(path, sample_rate) for path in item.sounds]
+        # A pair that is not meant to match may be silent too (the extended sets).
+        audible = any(not isinstance(source.target, Nowhere) for source in item.sources)
+        sounds = [self._sound(path, sample_rate, audible) for path in item.sounds]
         return Sample(pictures, add_up(sounds), self.targets(item, pictures))
 
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:  # noqa: ARG002
@@ -53,9 +93,99 @@ class FileDataSet(DataSet):
         """
         return draw_targets(item.sources, item.panels, self.side, self.side)
 
-    def _sound(self, path: Path, sample_rate: int) -> NDArray[np.float32]:
-        window = 3600.0 if self.window is None else self.window
-        return require_sound(sound_middle(path, window, sample_rate), path).samples
+    def clips(self, count: int | None, seed: int) -> FileClips:
+        """Clips of the training split; see the base class.
+
+        Raises:
+            DataError: A list cannot be used.
+            MissingFileError: Files of listed clips are missing; the message says how many.
+            UsageError: There are no such clips, or fewer, or sounds have no common length.
+        """
+        found = self._single_sources
+        if not found or (count is not None and count > len(found)):
+            raise UsageError(
+                f"The data set '{self.name}' has {len(found)} clips of one labelled source to "
+                f"train on.",
+                "Ask for no more clips than there are, or choose another data set.",
+            )
+        if self.window is None:
+            raise UsageError(
+                "Clips to train on have one length.", "Give the option window, in seconds."
+            )
+        clips = FileClips(
+            data=self, items=found, window=self.window, count=count or len(found), seed=seed
+        )
+        self._require_files(clips.chosen)
+        return clips
+
+    @cached_property
+    def _single_sources(self) -> tuple[Item, ...]:
+        items = self._items("train")
+        return tuple(
+            item
+            for item in items
+            if item.panels == 1 and len(item.sources) == 1 and item.labels[0] is not None
+        )
+
+    def _items(self, split: Split) -> tuple[Item, ...]:
+        if split not in self.splits:
+            raise UsageError(
+                f"The data set '{self.name}' has no split '{split}'.",
+                f"Splits: {', '.join(self.splits)}.",
+            )
+        left_out = set() if self.leave_out is None else read_ids(self.leave_out)
+        items: dict[str, Item] = {}
+        for item in self.listed(split):
+            if item.id in items:
+                raise DataError(
+                    f"A list of the data set '{self.name}' holds '{item.id}' twice.",
+                    "Correct the list, or get it again.",
+                    self.root,
+                )
+            items[item.id] = item
+        unknown = left_out - items.keys()
+        if unknown == left_out and left_out:
+            raise DataError(
+                "No id in the file is one of the data set.",
+                f"Its ids look like '{next(iter(items), '')}'.",
+                self.leave_out,
+            )
+        return tuple(item for item in items.values() if item.id not in left_out)
+
+    def _require_files(self, items: Sequence[Item]) -> None:
+        """Let through only items whose files are there, before hours are spent on them."""
+        missing = absent(path for item in items for path in (*item.frames, *item.sounds))
+        if missing:
+            raise MissingFileError(
+                f"{len(missing)} files of the {len(items)} clips to train on are missing.",
+                f"Run `tvsl data check {self.name} {self.root} --option split=train -o FILE` and "
+                f"give --option leave_out=FILE.",
+                min(missing),
+            )
+
+    def _sound(self, path: Path, sample_rate: int, audible: bool) -> NDArray[np.float32]:
+        if self.window is None:
+            sound = load_audio(path, sample_rate)
+        else:
+            sound = sound_middle(path, self.window, sample_rate)
+        return (require_sound(sound, path) if audible else sound).samples
+
+
+def read_ids(path: Path) -> set[str]:
+    """Read ids, one a line; what follows a tab or a ``#`` is a comment.
+
+    Args:
+        path: A text file.
+
+    Returns:
+        The ids.
+
+    Raises:
+        DataError: It cannot be read or is no text.
+    """
+    lines = read_text(path).splitlines()
+    ids = (line.split("\t")[0].split("#")[0].strip() for line in lines)
+    return {name for name in ids if name}
 
 
 def add_up(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -97,25 +227,8 @@ def draw_targets(
     return drawn
 
 
-def inside(root: Path, name: str, suffix: str = "") -> Path:
-    """A file under a root, by a name that comes from a list.
-
-    Args:
-        root: The folder.
-        name: The name, perhaps with folders.
-        suffix: What is added to it.
-
-    Returns:
-        ``root/name`` with the suffix.
-
-    Raises:
-        DataError: The name leads out of the root.
-    """
-    path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-        raise DataError(
-            f"The name {name!r} in a list leads out of the data set's folder.",
-            "Correct the list; it may be damaged or malicious.",
-            root,
-        )
-    return root / f"{name}{suffix}"
+def _panels(path: Path, count: int) -> list[NDArray[np.uint8]]:
+    try:
+        return cut_panels(load_image(path), count, path)
+    except UsageError as error:
+        raise UnreadableMediaError(error.problem, "Correct the number of panels.", path) from error

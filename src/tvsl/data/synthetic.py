@@ -85,7 +85,6 @@ class SyntheticData(DataSet):
 
     name: ClassVar[str] = "synthetic"
     title: ClassVar[str] = "Synthetic world"
-    square: ClassVar[bool] = False
     count: int = Field(500, gt=0)
     sources: int = Field(1, ge=1, le=MOST_SOURCES)
     classes: ClassSplit = "seen"
@@ -97,6 +96,11 @@ class SyntheticData(DataSet):
     def world(self) -> World:
         """The split that the scenes are of."""
         return World(self.split, self.classes, self.seed, self.twins, self.off_screen)
+
+    @property
+    def square(self) -> bool:
+        """Pictures keep their shape, which is square."""
+        return False
 
     @property
     def several(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +16,9 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of a picture's width and height, each in [0, 1]."""
 
 Drawn = NDArray[np.float32]
+
+# Shares such as 29 / 112 times 112 must not fall just below the whole number.
+_SLACK = 1e-6
 
 
 class Target(Protocol):
@@ -71,6 +77,38 @@ class Mask:
 
 
 @dataclass(frozen=True)
+class FileTarget(ABC):
+    """A target in a file of its own, which is read when it is drawn.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path
+
+    @abstractmethod
+    def draw(self, height: int, width: int) -> Drawn:
+        """Read and draw it; see ``Target``."""
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A source that several panels show.
+
+    Attributes:
+        parts: Where it is in each of the panels, from left to right.
+    """
+
+    parts: tuple[Target, ...]
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """Draw the parts, each in an equal share of the width; see ``Target``."""
+        return np.concatenate(
+            [part.draw(height, width // len(self.parts)) for part in self.parts], axis=1
+        )
+
+
+@dataclass(frozen=True)
 class Nowhere:
     """A sound whose source is not in the picture, or none at all."""
 
@@ -88,15 +126,14 @@ def pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
         width: W.
 
     Returns:
-        Left, top, right, bottom, rounded to the nearest pixel, ends exclusive.
+        Left, top, right, bottom, ends exclusive; parts of a pixel are dropped, as the public
+        evaluators do (EZ-VSL, SLAVC, AVGN, SSLalignment: ``astype(int)``).
     """
-    left, top, right, bottom = box
-    return (
-        round(left * width),
-        round(top * height),
-        round(right * width),
-        round(bottom * height),
+    left, top, right, bottom = (
+        math.floor(share * size + _SLACK)
+        for share, size in zip(box, (width, height) * 2, strict=True)
     )
+    return left, top, right, bottom
 
 
 def clipped(box: Sequence[float]) -> Box | None:
@@ -106,7 +143,15 @@ def clipped(box: Sequence[float]) -> Box | None:
         box: Left, top, right, bottom; public annotations hold some wild values.
 
     Returns:
-        The box cut off at the picture's edges, or None where nothing is left of it.
+        The box cut off at the picture's edges, or None where nothing is left of it or a value is
+        no number.
     """
     left, top, right, bottom = (min(max(float(value), 0.0), 1.0) for value in box)
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def files_of(target: Target) -> tuple[Path, ...]:
+    """The files that must be read to draw a target."""
+    if isinstance(target, SideBySide):
+        return tuple(path for part in target.parts for path in files_of(part))
+    return (target.path,) if isinstance(target, FileTarget) else ()

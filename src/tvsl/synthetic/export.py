@@ -19,6 +19,7 @@ from tvsl.synthetic.manifest import (
 )
 from tvsl.synthetic.sounds import SAMPLE_RATE, to_int16
 from tvsl.synthetic.world import World, WorldScene
+from tvsl.vocabularies import NAMES_FILE
 
 Progress = Callable[[int, int | None], None]
 
@@ -44,8 +45,8 @@ def export_world(
 
     ``frames/ID.png`` and ``audio/ID.wav`` hold a scene's picture and sound, without loss, so that
     what is measured on the folder is what is measured on the world itself; ``masks/ID.png`` tells
-    which object each pixel shows; ``manifest.jsonl`` holds the ground truth, a line a scene. The
-    folder appears whole or not at all.
+    which object each pixel shows; ``manifest.jsonl`` holds the ground truth, a line a scene, and
+    ``names.txt`` the classes of the world. The folder appears whole or not at all.
 
     Args:
         world: Split, classes, seed and shares of twins and off-screen sounds.
@@ -85,6 +86,7 @@ def _write_scenes(
 ) -> None:
     for name in (*_FOLDERS, *(["videos"] if videos else [])):
         (work / name).mkdir()
+    (work / NAMES_FILE).write_text("".join(f"{name}\n" for name in world.names), encoding="utf-8")
     lines = []
     for index in range(scenes):
         lines.append(_write_scene(world, work, world.scene(index, sources), videos))
@@ -99,6 +101,7 @@ def _write_scene(world: World, work: Path, scene: WorldScene, video: bool) -> di
         "frame": f"frames/{name}.png",
         "audio": f"audio/{name}.wav",
         "masks": f"masks/{name}.png",
+        "names": NAMES_FILE,
     }
     samples = to_int16(scene.waveform)
     write_png(work / files["frame"], scene.picture)

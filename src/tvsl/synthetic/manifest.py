@@ -15,7 +15,7 @@ from tvsl.synthetic.sounds import SAMPLE_RATE, SAMPLES
 from tvsl.synthetic.world import World, WorldScene
 
 MANIFEST = "manifest.jsonl"
-FILE_KEYS = ("frame", "audio", "masks", "video", "sheet")
+FILE_KEYS = ("frame", "audio", "masks", "video", "sheet", "names")
 """The entries of a line that name files."""
 
 

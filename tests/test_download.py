@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tvsl.audioclip.download import download
-from tvsl.errors import WeightsError
+from tvsl.download import download
+from tvsl.errors import DataError, WeightsError
 
 CONTENT = bytes(range(256)) * 4_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -152,6 +152,11 @@ def test_a_refusal_names_the_way_by_hand(status: int, server: Server, target: Pa
 def test_nobody_answers(target: Path) -> None:
     with pytest.raises(WeightsError, match="Check the network"):
         download("http://127.0.0.1:9/file.bin", target, SHA256, "by hand")
+
+
+def test_the_error_is_of_the_type_that_was_given(target: Path) -> None:
+    with pytest.raises(DataError, match="by hand"):
+        download("http://127.0.0.1:9/list.csv", target, SHA256, "by hand", error_type=DataError)
 
 
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pooch
 import requests
 
-from tvsl.errors import WeightsError
+from tvsl.errors import TvslError, WeightsError
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -60,7 +60,12 @@ class ResumingDownloader:
 
 
 def download(
-    url: str, target: Path, sha256: str, otherwise: str, progress: Progress | None = None
+    url: str,
+    target: Path,
+    sha256: str,
+    otherwise: str,
+    progress: Progress | None = None,
+    error_type: type[TvslError] = WeightsError,
 ) -> Path:
     """Give ``target``, downloading it first where it is absent or damaged.
 
@@ -70,12 +75,14 @@ def download(
         sha256: What it must hash to.
         otherwise: What to do where there is no network, for the message.
         progress: Called with bytes so far and bytes in all.
+        error_type: What is raised: the kind of file that this is.
 
     Returns:
         ``target``.
 
     Raises:
-        WeightsError: No network, a server's refusal, a wrong checksum or an unwritable folder.
+        TvslError: Of the type given: no network, a server's refusal, a wrong checksum or an
+            unwritable folder.
     """
     partial = target.with_name(target.name + ".part")
     logger = pooch.get_logger()
@@ -91,20 +98,20 @@ def download(
             downloader=ResumingDownloader(partial, progress),
         )
     except requests.exceptions.RequestException as error:
-        raise WeightsError(
+        raise error_type(
             f"The download of {url} failed ({type(error).__name__}).",
             f"Check the network and run the command again, it goes on where it stopped. "
             f"Or {otherwise}.",
             target,
         ) from error
     except ValueError as error:  # pooch's word for a wrong checksum
-        raise WeightsError(
+        raise error_type(
             f"What {url} gave has a wrong checksum and was thrown away.",
             f"Run the command again. Or {otherwise}.",
             target,
         ) from error
     except OSError as error:
-        raise WeightsError(
+        raise error_type(
             f"The folder {target.parent} cannot be written ({error.strerror}).",
             "Set TVSL_HOME to a folder with room for the file.",
             target,

@@ -1,0 +1,107 @@
+"""The extended sets: as many pairs again in which nothing that is heard is seen (SLAVC, 2022).
+
+A line names the clip of the picture, that of the sound, and ``non-sounding``. Some sounds are
+those of another clip, some are silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar, Final
+
+from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.flickr import FLICKR_LIST, FlickrSoundNet
+from tvsl.data.layouts import PLAIN, Layout
+from tvsl.data.listed import Media
+from tvsl.data.rows import read_rows, wrong_line
+from tvsl.data.targets import Nowhere
+from tvsl.data.vggsound_single import VGGSoundSingle
+from tvsl.data.vggss import ALIGNMENT, VGGSS_FILE
+
+_HEAD: Final = ("video", "audio", "label")
+_SILENT: Final = "non-sounding"
+
+
+def _extended(folder: str) -> Layout:
+    """ACL-SSL keeps the extended sets beside the plain ones."""
+    frames = (f"{folder}extend_frames", f"{folder}frames")
+    sounds = (f"{folder}extend_audio", f"{folder}audio")
+    return Layout(
+        f"{frames[0]}/ID.jpg, {sounds[0]}/ID.wav (or {frames[1]}, {sounds[1]})",
+        (frames[0], sounds[0]),
+        lambda name: tuple(f"{place}/{name}" for place in frames),
+        lambda name: tuple(f"{place}/{name}" for place in sounds),
+    )
+
+
+def silent_items(path: Path, media: Media, label_of: Callable[[str], str | None]) -> Iterator[Item]:
+    """Pairs without a source in the picture.
+
+    Args:
+        path: The list.
+        media: Looks up their files.
+        label_of: The class of a clip's sound, or None where it is not known.
+
+    Yields:
+        The pairs; their ids name both clips.
+
+    Raises:
+        DataError: A line says that something sounds.
+    """
+    for row in read_rows(path, {3}, _HEAD):
+        picture, sound, label = row.cells
+        if label != _SILENT:
+            raise wrong_line(path, row.line, f"is not '{_SILENT}' but {label!r}")
+        yield Item(
+            id=f"{picture}+{sound}",
+            frames=(media.frame(picture),),
+            sounds=(media.sound(sound),),
+            sources=(Source(label_of(sound), Nowhere()),),
+        )
+
+
+class VGGSSExtended(VGGSoundSingle):
+    """VGG-SS, and 5,158 pairs in which nothing sounds that is seen.
+
+    Where the clip of such a sound is annotated its class is known, else it is None.
+    """
+
+    name: ClassVar[str] = "vggss-extended"
+    title: ClassVar[str] = "Extended VGG-SS"
+    splits: ClassVar[tuple[Split, ...]] = ("test",)
+    layouts: ClassVar[tuple[Layout, ...]] = (_extended(""), PLAIN, ALIGNMENT)
+    files: ClassVar[tuple[str, ...]] = (
+        "vggss_test.csv",
+        VGGSS_FILE,
+        "vggss_test_plus_silent.csv",
+    )
+    train_files: ClassVar[tuple[str, ...]] = ()
+
+    def listed(self, split: Split) -> Iterator[Item]:  # noqa: ARG002
+        """The sounding pairs, then the others; see the base class."""
+        yield from self.test_items()
+        yield from silent_items(self.find_list(self.files[2]), self.media(), self._label)
+
+    def _label(self, name: str) -> str | None:
+        found = self.annotations.get(name)
+        return None if found is None else found.label
+
+
+class FlickrExtended(FlickrSoundNet):
+    """Flickr-SoundNet, and 250 pairs in which nothing sounds that is seen."""
+
+    name: ClassVar[str] = "flickr-extended"
+    title: ClassVar[str] = "Extended Flickr-SoundNet"
+    layouts: ClassVar[tuple[Layout, ...]] = (
+        _extended(""),
+        _extended("test/"),
+        *FlickrSoundNet.layouts,
+    )
+    files: ClassVar[tuple[str, ...]] = (FLICKR_LIST, "flickr_test_plus_silent.csv")
+
+    def listed(self, split: Split) -> Iterator[Item]:  # noqa: ARG002
+        """The sounding pairs, then the others; see the base class."""
+        yield from self.annotated_items()
+        path = self.find_list(self.files[1])
+        yield from silent_items(path, self.media(), lambda _: None)

@@ -1,0 +1,147 @@
+"""One's own data: a folder with a manifest, such as `tvsl synthetic export` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.files import FileDataSet, draw_targets
+from tvsl.data.layouts import inside
+from tvsl.data.manifest import MANIFEST_FILES, Line, read_manifest
+from tvsl.data.rows import wrong_line
+from tvsl.data.targets import Boxes, Drawn, FileTarget, Mask, Target, clipped
+from tvsl.errors import DataError
+from tvsl.media.object_maps import load_object_map
+from tvsl.vocabularies import NAMES_FILE, read_vocabulary
+
+
+@dataclass(frozen=True)
+class MappedObjects(FileTarget):
+    """Objects of a map of objects.
+
+    Attributes:
+        values: Their values.
+    """
+
+    values: tuple[int, ...]
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """The nearest pixels of the map; see ``Target``."""
+        return Mask(np.isin(load_object_map(self.path), self.values)).draw(height, width)
+
+
+class FolderData(FileDataSet):
+    """A folder with ``manifest.jsonl`` or ``manifest.csv``.
+
+    Pictures are scored at their own size; those whose shorter side is longer than ``side`` are
+    scored as small as that.
+
+    Attributes:
+        manifest: The manifest, where it is not in the folder.
+        vocabulary: Text file of the classes among which to detect, one a line. ``names.txt`` of
+            the folder where it is not given, or all labels of the manifest in their order.
+        truth: What maps are scored against: ``boxes``, or ``masks``.
+        squeeze: Whether pictures are squeezed into a square, as the benchmarks do.
+    """
+
+    name: ClassVar[str] = "folder"
+    title: ClassVar[str] = "Folder"
+    splits: ClassVar[tuple[Split, ...]] = ("test", "train", "validation")
+    manifest: Path | None = None
+    vocabulary: Path | None = None
+    truth: Literal["boxes", "masks"] = "boxes"
+    squeeze: bool = False
+
+    @property
+    def square(self) -> bool:
+        """As ``squeeze`` says."""
+        return self.squeeze
+
+    @property
+    def several(self) -> bool:
+        """Whether any item has several sources."""
+        return any(len(item.sources) > 1 for item in self.items)
+
+    @property
+    def layout(self) -> str:
+        """The manifest; see the base class."""
+        return self._manifest.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Classes among which to detect; empty where nothing is labelled."""
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        own = self.root / NAMES_FILE
+        path = self.vocabulary or (own if own.is_file() else None)
+        if path is not None:
+            return read_vocabulary(path)
+        return tuple(sorted({label for _, line in self._lines for label in line.labels}))
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """The lines of a split, and those of none; see the base class."""
+        lines = [(at, line) for at, line in self._lines if line.split in (None, split)]
+        if not lines:
+            raise DataError(
+                f"No line of the manifest is of the split '{split}'.",
+                "Choose another split, or correct the manifest.",
+                self._manifest,
+            )
+        for at, line in lines:
+            frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
+            yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels)
+
+    def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Where each source is, at the picture's own size; see the base class."""
+        height, width = pictures[0].shape[:2]
+        if self.squeeze:
+            return super().targets(item, pictures)
+        scale = min(1.0, self.side / min(height, width))
+        size = round(height * scale), round(width * scale)
+        return draw_targets(item.sources, item.panels, *size)
+
+    @cached_property
+    def _manifest(self) -> Path:
+        if self.manifest is not None:
+            return self.manifest
+        for file in MANIFEST_FILES:
+            if (self.root / file).is_file():
+                return self.root / file
+        raise DataError(
+            "The folder has no manifest.",
+            f"Write {' or '.join(MANIFEST_FILES)} into it, or give the option manifest.",
+            self.root,
+        )
+
+    @cached_property
+    def _lines(self) -> list[tuple[int, Line]]:
+        return read_manifest(self._manifest)
+
+    def _sources(self, at: int, line: Line) -> tuple[Source, ...]:
+        for label in line.labels:
+            if label not in self.names:
+                raise wrong_line(self._manifest, at, f"has a label that is no class: {label!r}")
+        if self.truth == "masks":
+            return tuple(Source(label, self._objects(at, line, label)) for label in line.labels)
+        boxes = {
+            label: Boxes(tuple(box for box in map(clipped, of) if box is not None))
+            for label, of in line.shares.items()
+        }
+        if not line.labels:
+            return (Source(None, boxes.get("", Boxes(()))),)
+        return tuple(Source(label, boxes.get(label, Boxes(()))) for label in line.labels)
+
+    def _objects(self, at: int, line: Line, label: str) -> Target:
+        if line.masks is None:
+            raise wrong_line(self._manifest, at, "has no masks")
+        found = (thing for thing in line.objects if thing.label == label and thing.sounds)
+        return MappedObjects(inside(self.root, line.masks), tuple(thing.value for thing in found))

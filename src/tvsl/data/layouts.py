@@ -1,0 +1,179 @@
+"""Where a data set keeps the files of an id: the layouts that people have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tvsl.errors import DataError
+
+FRAME_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
+SOUND_SUFFIXES: Final = (
+    ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".mkv", ".webm",
+)  # fmt: skip
+
+# An absolute path begins with an empty part.
+_OUTSIDE: Final = frozenset({"", ".", ".."})
+
+Names = Callable[[str], Sequence[str]]
+"""Where an id's file may be: paths under the root without their suffix, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to lay out pictures and sounds.
+
+    Attributes:
+        title: What it looks like, for people.
+        folders: The folders that must be there.
+        frame: Where an id's picture may be.
+        sound: Where an id's sound may be.
+    """
+
+    title: str
+    folders: tuple[str, ...]
+    frame: Names
+    sound: Names
+
+
+PLAIN: Final = Layout(
+    "frames/ID.jpg, audio/ID.wav",
+    ("frames", "audio"),
+    lambda name: (f"frames/{name}",),
+    lambda name: (f"audio/{name}",),
+)
+"""LVS, EZ-VSL, SLAVC, AVGN, T-VSL."""
+
+
+def find_layout(root: Path, layouts: Sequence[Layout]) -> Layout:
+    """The first layout whose folders are there.
+
+    Args:
+        root: The data set's folder.
+        layouts: What may be there.
+
+    Returns:
+        The layout.
+
+    Raises:
+        DataError: There is no such folder, or none of the layouts in it.
+    """
+    if not root.is_dir():
+        raise DataError("There is no such folder.", "Check the root of the data set.", root)
+    for layout in layouts:
+        if all((root / folder).is_dir() for folder in layout.folders):
+            return layout
+    known = "; or ".join(layout.title for layout in layouts)
+    raise DataError(
+        "The folder holds this data set in no layout that is known.",
+        f"Lay its files out so: {known}.",
+        root,
+    )
+
+
+class Folders:
+    """Finds files by names without suffix; each folder is listed once.
+
+    Args:
+        root: What the names are relative to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._listed: dict[tuple[str, tuple[str, ...]], tuple[Path, dict[str, str]]] = {}
+
+    def find(self, names: Sequence[str], suffixes: tuple[str, ...]) -> Path:
+        """The first of some files that is there.
+
+        Args:
+            names: Paths without suffix.
+            suffixes: What they may end in, in lower case; where several files of a name are
+                there, the earlier suffix is meant. Any suffix when empty.
+
+        Returns:
+            Its path; where none is there, the place in which the first was looked for.
+
+        Raises:
+            DataError: A name leads out of the root.
+        """
+        for name in names:
+            folder, _, stem = name.rpartition("/")
+            place, files = self._list(folder, suffixes)
+            if stem in files:
+                return place / files[stem]
+        return inside(self._root, names[0], suffixes[0] if suffixes else "")
+
+    def _list(self, folder: str, suffixes: tuple[str, ...]) -> tuple[Path, dict[str, str]]:
+        key = (folder, suffixes)
+        if key not in self._listed:
+            place = inside(self._root, folder) if folder else self._root
+            self._listed[key] = place, _files_by_stem(place, suffixes)
+        return self._listed[key]
+
+
+def inside(root: Path, name: str, suffix: str = "") -> Path:
+    """A file under a root, by a name that comes from a list.
+
+    Args:
+        root: The folder.
+        name: The name, perhaps with folders.
+        suffix: What is added to it.
+
+    Returns:
+        ``root/name`` with the suffix.
+
+    Raises:
+        DataError: The name leads out of the root.
+    """
+    drive = name[1:2] == ":"
+    if drive or "\\" in name or "\0" in name or not _OUTSIDE.isdisjoint(name.split("/")):
+        raise DataError(
+            f"The name {name!r} in a list leads out of the data set's folder.",
+            "Correct the list; it may be damaged or malicious.",
+            root,
+        )
+    return root / f"{name}{suffix}"
+
+
+def absent(paths: Iterable[Path]) -> set[Path]:
+    """Which of some files are not there; each folder is listed once.
+
+    Args:
+        paths: Files.
+
+    Returns:
+        Those that are not in their folders.
+    """
+    wanted: dict[Path, set[str]] = {}
+    for path in paths:
+        wanted.setdefault(path.parent, set()).add(path.name)
+    return {
+        folder / name for folder, names in wanted.items() for name in names - _file_names(folder)
+    }
+
+
+def _file_names(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise DataError(
+            f"The folder cannot be listed ({error.strerror}).", "Check who may read it.", folder
+        ) from error
+
+
+def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
+    """Names of files by their stems; of several the one whose suffix comes first."""
+    ranks = {suffix: rank for rank, suffix in enumerate(suffixes)}
+    found: dict[str, tuple[int, str]] = {}
+    for name in _file_names(folder):
+        stem, dot, suffix = name.rpartition(".")
+        rank = ranks.get(dot + suffix.lower()) if suffixes else 0
+        if stem and rank is not None:
+            found[stem] = min((rank, name), found.get(stem, (rank, name)))
+    return {stem: name for stem, (_, name) in found.items()}

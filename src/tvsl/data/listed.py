@@ -1,0 +1,82 @@
+"""Benchmarks: public lists of ids, and media in one of several layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from tvsl.data.dataset import Item, Source
+from tvsl.data.files import FileDataSet
+from tvsl.data.layouts import FRAME_SUFFIXES, PLAIN, SOUND_SUFFIXES, Folders, Layout, find_layout
+from tvsl.data.lists import find_list
+
+
+class ListedData(FileDataSet):
+    """A benchmark.
+
+    Class attributes:
+        layouts: How its media may lie; the first that is there is used for all of them.
+        files: The lists and annotations that its test split needs.
+        train_files: Those that its training split needs as well.
+
+    Attributes:
+        lists: Folder of the lists and annotations. They are looked for there, in
+            ``root/metadata``, in the root, and among what `tvsl data fetch-lists` fetched.
+    """
+
+    layouts: ClassVar[tuple[Layout, ...]] = (PLAIN,)
+    files: ClassVar[tuple[str, ...]]
+    train_files: ClassVar[tuple[str, ...]] = ()
+    lists: Path | None = None
+
+    @property
+    def layout(self) -> str:
+        """The layout that was found; see the base class."""
+        return find_layout(self.root, self.layouts).title
+
+    def find_list(self, *files: str) -> Path:
+        """Find one of the lists.
+
+        Args:
+            files: Its file name, and names of others that would do as well.
+
+        Returns:
+            Its path.
+
+        Raises:
+            DataError: It is nowhere.
+        """
+        given = [] if self.lists is None else [self.lists]
+        return find_list(files, [*given, self.root / "metadata", self.root], self.name)
+
+    def media(self) -> Media:
+        """Looks up the media of ids.
+
+        Raises:
+            DataError: The root is laid out in no way that is known.
+        """
+        return Media(self.root, find_layout(self.root, self.layouts))
+
+
+class Media:
+    """Finds pictures and sounds of ids; each folder is listed once.
+
+    Args:
+        root: The data set's folder.
+        layout: How its files lie.
+    """
+
+    def __init__(self, root: Path, layout: Layout) -> None:
+        self._layout, self._folders = layout, Folders(root)
+
+    def frame(self, name: str) -> Path:
+        """The picture of an id, or where it should be."""
+        return self._folders.find(self._layout.frame(name), FRAME_SUFFIXES)
+
+    def sound(self, name: str) -> Path:
+        """The sound of an id, or where it should be."""
+        return self._folders.find(self._layout.sound(name), SOUND_SUFFIXES)
+
+    def item(self, name: str, *sources: Source) -> Item:
+        """An item of one picture and its own sound."""
+        return Item(name, (self.frame(name),), (self.sound(name),), sources)

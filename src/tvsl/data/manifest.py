@@ -1,0 +1,188 @@
+"""Manifests of one's own data: a line for each picture with its sound, as CSV or JSON Lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tvsl.data.dataset import Split
+from tvsl.data.mixing import MOST_SOURCES
+from tvsl.data.rows import read_rows, read_text, wrong_line
+from tvsl.errors import DataError
+
+MANIFEST_FILES: Final = ("manifest.jsonl", "manifest.csv")
+COLUMNS: Final = (
+    "id", "frame", "audio", "labels", "boxes", "width", "height", "panels", "split",
+)  # fmt: skip
+_NEEDED: Final = ("id", "frame", "audio")
+_NO_LABEL: Final = ""
+# Shares may be rounded up a little.
+_LARGEST_SHARE: Final = 1.01
+
+Corners = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class ObjectEntry(BaseModel):
+    """An object of a map of objects.
+
+    Attributes:
+        value: Its pixels' value.
+        label: Its class.
+        sounds: Whether it is heard.
+    """
+
+    value: int = Field(ge=1)
+    label: str
+    sounds: bool = True
+
+
+class Line(BaseModel):
+    """A picture with its sound.
+
+    Attributes:
+        id: Its name.
+        frame: File of the picture, relative to the folder.
+        audio: File of the sound, relative to the folder.
+        labels: What sounds.
+        boxes: Boxes by label; a list where nothing is labelled. In pixels of the whole picture
+            where its width and height are given, else in shares of them.
+        width: Width of the picture.
+        height: Its height.
+        panels: How many pictures stand side by side in it.
+        split: Which part of the data it belongs to; to all of them when None.
+        masks: File of a map of objects, relative to the folder.
+        objects: What the values of this map mean.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    id: _Name
+    frame: _Name
+    audio: _Name
+    labels: tuple[_Name, ...] = ()
+    boxes: dict[str, tuple[Corners, ...]] | tuple[Corners, ...] = {}
+    width: int | None = Field(None, gt=0)
+    height: int | None = Field(None, gt=0)
+    panels: int = Field(1, ge=1, le=MOST_SOURCES)
+    split: Split | None = None
+    masks: str | None = None
+    objects: tuple[ObjectEntry, ...] = ()
+
+    @property
+    def shares(self) -> dict[str, tuple[Corners, ...]]:
+        """Boxes by label, in shares of the picture's width and height; by "" without labels."""
+        boxes = self.boxes if isinstance(self.boxes, dict) else {_NO_LABEL: self.boxes}
+        width, height = self.width or 1, self.height or 1
+        return {
+            label: tuple(
+                (x1 / width, y1 / height, x2 / width, y2 / height) for x1, y1, x2, y2 in of
+            )
+            for label, of in boxes.items()
+        }
+
+
+def read_manifest(path: Path) -> list[tuple[int, Line]]:
+    """Read a manifest.
+
+    Args:
+        path: JSON Lines, or CSV with a first line that names the columns (``COLUMNS``) where its
+            name ends in ``.csv``.
+
+    Returns:
+        Number and content of each line; at least one.
+
+    Raises:
+        DataError: It cannot be read, or a line is not what it should be.
+    """
+    parse = _csv_lines if path.suffix.lower() == ".csv" else _json_lines
+    lines = list(parse(path))
+    if not lines:
+        raise DataError("The manifest is empty.", "Write a line for each picture.", path)
+    for number, line in lines:
+        _check(path, number, line)
+    return lines
+
+
+def parse_boxes(text: str) -> dict[str, list[list[float]]] | list[list[float]]:
+    """Parse the boxes of a cell: ``dog:0.1 0.2 0.5 0.9;cat:…``, or without labels.
+
+    Args:
+        text: The cell.
+
+    Returns:
+        Boxes by label, or a list where nothing is labelled.
+
+    Raises:
+        ValueError: It is no such text.
+    """
+    labelled: dict[str, list[list[float]]] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        label, _, corners = part.rpartition(":")
+        box = [float(number) for number in corners.split()]
+        if len(box) != 4:
+            raise ValueError(f"{part!r} is no box: label:left top right bottom")
+        labelled.setdefault(label.strip(), []).append(box)
+    return labelled.get(_NO_LABEL, []) if set(labelled) <= {_NO_LABEL} else dict(labelled)
+
+
+def _csv_lines(path: Path) -> Iterator[tuple[int, Line]]:
+    head, *rows = read_rows(path, range(1, len(COLUMNS) + 1))
+    unknown = [column for column in head.cells if column not in COLUMNS]
+    missing = [column for column in _NEEDED if column not in head.cells]
+    if unknown or missing or len(set(head.cells)) < len(head.cells):
+        raise wrong_line(path, head.line, f"must name columns of {', '.join(COLUMNS)}, each once")
+    for row in rows:
+        if len(row.cells) != len(head.cells):
+            raise wrong_line(path, row.line, f"has {len(row.cells)} of {len(head.cells)} columns")
+        cells = {column: cell for column, cell in zip(head.cells, row.cells, strict=True) if cell}
+        yield row.line, _line(path, row.line, cells)
+
+
+def _line(path: Path, number: int, cells: dict[str, str]) -> Line:
+    content: dict[str, object] = dict(cells)
+    if "labels" in cells:
+        content["labels"] = [label.strip() for label in cells["labels"].split(";")]
+    try:
+        if "boxes" in cells:
+            content["boxes"] = parse_boxes(cells["boxes"])
+        return Line.model_validate(content)
+    except ValidationError as error:
+        raise wrong_line(path, number, _problem(error)) from error
+    except ValueError as error:
+        raise wrong_line(path, number, f"cannot be read: {error}") from error
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, Line]]:
+    for number, text in enumerate(read_text(path).split("\n"), start=1):
+        if text.strip():
+            try:
+                yield number, Line.model_validate_json(text)
+            except ValidationError as error:
+                raise wrong_line(path, number, _problem(error)) from error
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"cannot be read: {where + ': ' if where else ''}{first['msg']}"
+
+
+def _check(path: Path, number: int, line: Line) -> None:
+    """Refuse what a line says about itself and cannot be."""
+    boxes = line.shares
+    if len(set(line.labels)) < len(line.labels):
+        raise wrong_line(path, number, "has a label twice; boxes of one label are one source")
+    strange: Sequence[str] = sorted(set(boxes) - set(line.labels or [_NO_LABEL]))
+    if strange:
+        raise wrong_line(path, number, f"has boxes of {strange[0]!r}, which is none of its labels")
+    if (line.width is None) != (line.height is None):
+        raise wrong_line(path, number, "must have both width and height, or none of them")
+    if line.width is None and any(max(box) > _LARGEST_SHARE for of in boxes.values() for box in of):
+        raise wrong_line(
+            path, number, "has boxes in pixels, which need the picture's width and height"
+        )

@@ -1,0 +1,74 @@
+"""VGGSound-Instruments: musical instruments of VGGSound, with masks (Hu et al., CVPR 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from tvsl.data.class_names import ClassNames
+from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.layouts import Folders, Layout
+from tvsl.data.listed import ListedData
+from tvsl.data.pickled_masks import PickledMask
+from tvsl.data.rows import read_by_id
+from tvsl.data.targets import Boxes
+
+_INSTRUMENTS: Final = (
+    "accordion", "acoustic guitar", "banjo", "bass drum", "bass guitar", "bongo", "cello",
+    "clarinet", "congas", "cornet", "cymbal", "djembe", "double bass", "drum kit",
+    "electric guitar", "electronic organ", "erhu", "flute", "glockenspiel", "guiro",
+    "hammond organ", "harp", "harpsichord", "mandolin", "piano", "saxophone", "sitar",
+    "snare drum", "steel guitar", "tabla", "timbales", "trumpet", "ukulele", "vibraphone",
+    "violin", "xylophone", "zither",
+)  # fmt: skip
+_MASKS: Final = "anno"
+_TRAIN_FILE: Final = "vgginstruments_multi_train.txt"
+_LAYOUT: Final = Layout(
+    "frames/ID.jpg, audio/ID.wav, anno/ID.pkl",
+    ("frames", "audio"),
+    lambda name: (f"frames/{name}",),
+    lambda name: (f"audio/{name}",),
+)
+
+
+class VGGInstrumentsSingle(ListedData):
+    """446 test clips of 36 instruments; the training clips have one more, the erhu.
+
+    A clip's mask is a pickled array, ``anno/ID.pkl`` or with any other ending.
+    """
+
+    name: ClassVar[str] = "vgg-instruments-single"
+    title: ClassVar[str] = "VGGSound-Instruments"
+    layouts: ClassVar[tuple[Layout, ...]] = (_LAYOUT,)
+    files: ClassVar[tuple[str, ...]] = ("vgginstruments_test.csv",)
+    train_files: ClassVar[tuple[str, ...]] = (_TRAIN_FILE,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The 37 instruments."""
+        return _INSTRUMENTS
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """Test clips with masks, or clips to train on; see the base class."""
+        if split == "train":
+            for clips in self._clips(_TRAIN_FILE, 1, masks=False):
+                yield clips[0]
+        else:
+            yield from self.test_items()
+
+    def test_items(self) -> Iterator[Item]:
+        """The items of the test list."""
+        for clips in self._clips(self.files[0], 1):
+            yield clips[0]
+
+    def _clips(self, file: str, count: int, masks: bool = True) -> Iterator[list[Item]]:
+        """The clips that each line of a list names, with their classes."""
+        path, media, folders = self.find_list(file), self.media(), Folders(self.root)
+        names = ClassNames(self.names)
+        for row in read_by_id(path, {2 * count}).values():
+            clips = []
+            for name, written in zip(row.cells[::2], row.cells[1::2], strict=True):
+                mask = PickledMask(folders.find([f"{_MASKS}/{name}"], ()))
+                source = Source(names.find(written, path, row.line), mask if masks else Boxes(()))
+                clips.append(media.item(name, source))
+            yield clips
