@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from tvsl import __version__
-from tvsl.cli import demo, doctor, evaluate, localize, pretrain, synthetic, train, weights
+from tvsl.cli import (
+    demo,
+    doctor,
+    evaluate,
+    localize,
+    pretrain,
+    reproduce,
+    synthetic,
+    train,
+    weights,
+)
 from tvsl.cli.failure import exit_code, report
 from tvsl.errors import TvslError
 
@@ -25,6 +35,7 @@ app.command("localize")(localize.command)
 app.command("pretrain")(pretrain.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("reproduce")(reproduce.command)
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.command)

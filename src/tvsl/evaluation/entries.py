@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tvsl.audioclip.config import FlipAverage
-from tvsl.audioclip.download import Progress
+from tvsl.download import Progress
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import model_folder
 from tvsl.devices import PrecisionChoice

@@ -110,7 +110,8 @@ def stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
         size: Height and width in pixels.
 
     Returns:
-        In full size and in [0, 1], (P, H, W); one without a range means all of the frame, or nothing.
+        In full size and in [0, 1], (P, H, W); one without a range means all of the frame, or
+        nothing.
     """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     return torch.where(low == high, (high > 0).float(), minmax(resize_maps(maps, size)))

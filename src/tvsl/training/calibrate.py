@@ -116,8 +116,7 @@ def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedS
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
     polarity = _best(plain).switches["polarity"]
     processed = (
-        tried(polarity, clamp, exponent)
-        for clamp, exponent in product((False, True), EXPONENTS)
+        tried(polarity, clamp, exponent) for clamp, exponent in product((False, True), EXPONENTS)
     )
     return _best([*plain, *processed])
 

@@ -52,8 +52,8 @@ def agreements(table: Table) -> list[Agreement]:
         table: The table.
 
     Returns:
-        One for each column, for each of the paper's benchmarks beside it, and for detected and given
-        labels, where a method has both.
+        One for each column, for each of the paper's benchmarks beside it, and for detected and
+        given labels, where a method has both.
     """
     found = []
     for benchmarks, column in product(table.beside, range(len(table.heads))):
@@ -77,7 +77,8 @@ def tau_of(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None
         theirs: Another one.
 
     Returns:
-        Tau, and how likely one so far from 0 is by chance; None where all numbers of a side are equal.
+        Tau, and how likely one so far from 0 is by chance; None where all numbers of a side are
+        equal.
     """
     result = kendalltau(ours, theirs)
     tau, chance = float(result.statistic), float(result.pvalue)
@@ -190,9 +191,9 @@ def _agreement(one: Agreement) -> str:
     tau = "not defined" if one.tau is None else f"{one.tau:.2f}"
     chance = "" if one.chance is None else f" (p = {one.chance:.2g})"
     text = (
-        f"{where}: Kendall's tau with the paper's order of {len(one.rows)} rows is {tau}{chance}; of "
-        f"{count} pairs {len(one.agreed)} are as in the paper, {len(one.reversed)} the other way "
-        f"round, and {len(one.unclear)} differ by no more than their standard deviations."
+        f"{where}: Kendall's tau with the paper's order of {len(one.rows)} rows is {tau}{chance}; "
+        f"of {count} pairs {len(one.agreed)} are as in the paper, {len(one.reversed)} the other "
+        f"way round, and {len(one.unclear)} differ by no more than their standard deviations."
     )
     if one.reversed:
         text += f" The other way round: {_grouped(one.reversed)}."

@@ -88,14 +88,14 @@ def negative_figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[La
     Returns:
         Figures by the source of labels.
     """
-    sources = [source for source in label_sources(method) if source != "detected"]
+    sources: list[LabelSource] = [one for one in label_sources(method) if one != "detected"]
     columns: dict[LabelSource, list[Tensor]] = {source: [] for source in sources}
     for scenes in blocks:
         for source in sources:
             named = source != "assigned"
             maps = method.shown(_maps(method, scenes)) if named else _assigned(method, scenes)
             columns[source].append(_sure(maps.float().cpu(), scenes))
-    result = {}
+    result: dict[LabelSource, Figures] = {}
     for source, parts in columns.items():
         sure, overlap, there = torch.cat(parts).T
         sounding = there.bool()
@@ -148,4 +148,3 @@ def _best_maps(maps: Tensor, scenes: EncodedScenes, pairs: Tensor) -> Tensor:
     taken, given = linear_sum_assignment(fit.numpy(), maximize=True)
     result[taken] = torch.from_numpy(given)
     return result
-

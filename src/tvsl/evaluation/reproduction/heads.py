@@ -102,9 +102,7 @@ def train(training: Training, bench: Bench) -> Trained:
     head.eval()
     if scenes:
         return _decided(head, scenes)
-    return Trained(
-        head, {"single": -held_out, "several": -held_out}, {"held-out loss": held_out}
-    )
+    return Trained(head, {"single": -held_out, "several": -held_out}, {"held-out loss": held_out})
 
 
 def _untrained(

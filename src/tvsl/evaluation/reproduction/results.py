@@ -102,9 +102,7 @@ class Table:
         return line.values[self.heads.index(head)]
 
 
-def ranked(
-    lines: Sequence[Line], column: int, low_is_good: bool
-) -> list[tuple[Line, Value]]:
+def ranked(lines: Sequence[Line], column: int, low_is_good: bool) -> list[tuple[Line, Value]]:
     """Lines with a value in a column, best first."""
     found = [(line, value) for line in lines if (value := line.values[column]) is not None]
     return sorted(found, key=lambda pair: pair[1].mean if low_is_good else -pair[1].mean)

@@ -50,9 +50,7 @@ def learned(
     )
 
 
-def untrained(
-    title: str, method: str, paper: str | None = None, *, trivial: bool = False
-) -> Row:
+def untrained(title: str, method: str, paper: str | None = None, *, trivial: bool = False) -> Row:
     """A row of a method as it is, without training.
 
     Args:

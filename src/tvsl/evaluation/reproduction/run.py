@@ -14,13 +14,13 @@ from tvsl.evaluation.reproduction.figures import BARS, SHEETS, Sheet, SheetSpec,
 from tvsl.evaluation.reproduction.gather import Gatherer
 from tvsl.evaluation.reproduction.jobs import EncodeClips, EncodeScenes, Head
 from tvsl.evaluation.reproduction.kinds import Kind
-from tvsl.evaluation.reproduction.plan import Choice, Plan, choose
+from tvsl.evaluation.reproduction.plan import Choice, Measurement, Plan, choose
 from tvsl.evaluation.reproduction.record import keep_record
 from tvsl.evaluation.reproduction.results import Table
 from tvsl.evaluation.reproduction.runs import RunRecord, Runs
 from tvsl.evaluation.reproduction.specs import TableSpec
 from tvsl.evaluation.reproduction.tables import TABLES
-from tvsl.evaluation.reproduction.trainings import AS_ALL, Training, Unit
+from tvsl.evaluation.reproduction.trainings import AS_ALL, Training
 from tvsl.evaluation.reproduction.workers import Job, Workers, open_workers
 
 Report = Callable[[int, "int | None"], None]
@@ -144,13 +144,8 @@ def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Repr
 
 def _encode(plan: Plan, asked: Wanted, bench: Bench, hands: Workers, stages: Stages) -> None:
     if any(unit.regimes for unit in plan.needs):
-        with stages("Encoding clips", "files") as report:
-            folder, total = bench.store_folder, bench.store_files
-
-            def told(_: int) -> None:
-                report(len(list(folder.glob("shard-*.safetensors"))), total)
-
-            hands.do([EncodeClips(helper) for helper in range(hands.count)], told)
+        with stages("Encoding clips", "clips") as report:
+            _encode_clips(bench, hands, report)
     blocks = [
         EncodeScenes(one, numbers)
         for one in _scene_sets(plan, asked, bench)
@@ -159,6 +154,19 @@ def _encode(plan: Plan, asked: Wanted, bench: Bench, hands: Workers, stages: Sta
     ]
     with stages("Encoding scenes", "blocks") as report:
         _count(blocks, hands, report, 0)
+
+
+def _encode_clips(bench: Bench, hands: Workers, report: Report) -> None:
+    if hands.count == 1:
+        bench.make_store(report)
+        return
+    total, folder, size = bench.testbed.clips.count, bench.store_folder, bench.key.shard_clips
+
+    def told(_: int) -> None:
+        files = len(list(folder.glob("shard-*.safetensors")))
+        report(min(total, files * size), total)
+
+    hands.do([EncodeClips(helper) for helper in range(hands.count)], told)
 
 
 def _scene_sets(plan: Plan, asked: Wanted, bench: Bench) -> list[SceneSet]:
@@ -198,7 +206,7 @@ def _known(runs: Runs, training: Training) -> RunRecord:
 
 def _finals(plan: Plan, choices: Iterable[Choice]) -> list[Head]:
     """The chosen heads with every seed, each once with all that it is measured on."""
-    measured: dict[Training, dict[Measured, None]] = {}
+    measured: dict[Training, dict[Measurement, None]] = {}
     for choice in choices:
         if choice.chosen is not None:
             for training in plan.repeats(choice.chosen):
@@ -220,9 +228,7 @@ def _jobs(
     _count(left, hands, report, before + len(heads) - len(left), after)
 
 
-def _count(
-    jobs: Sequence[Job], hands: Workers, report: Report, done: int, after: int = 0
-) -> None:
+def _count(jobs: Sequence[Job], hands: Workers, report: Report, done: int, after: int = 0) -> None:
     """Do jobs, and tell how many are done, of these and of those before and after them."""
     total = done + len(jobs) + after
     report(done, total)

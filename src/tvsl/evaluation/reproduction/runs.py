@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
@@ -30,8 +30,8 @@ class RunRecord(BaseModel):
 
     Attributes:
         training: What was to be trained.
-        outcome: ``diverged``: the loss was no longer finite. ``impossible``: the head cannot express
-            the classes.
+        outcome: ``diverged``: the loss was no longer finite. ``impossible``: the head cannot
+            express the classes.
         reason: Why it was not done.
         seconds: What it took.
         validation: What candidates are compared by, by task.
@@ -60,6 +60,9 @@ class ScoreRecord(BaseModel):
 
     figures: dict[LabelSource, Figures] = {}
     reason: str | None = None
+
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 class Runs:
@@ -192,7 +195,7 @@ class Runs:
         return self.folder / "scores" / training.digest / f"{name}.json"
 
 
-def _read(path: Path, kind: type[Any]) -> Any:
+def _read(path: Path, kind: type[Record]) -> Record | None:
     if not path.is_file():
         return None
     try:

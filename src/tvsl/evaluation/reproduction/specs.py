@@ -32,7 +32,7 @@ class Row:
         title: What the table calls it.
         single: The head of columns for single sources.
         several: The head of columns for mixtures.
-        paper: What the paper's table calls it; None for a row of our own.
+        paper: Row of ``paper_numbers``; None for a row of our own.
         readout: How its maps are read out, where it is not as validation decided.
         trivial: Whether it looks at nothing.
     """
@@ -58,8 +58,8 @@ class Column:
         kind: The scenes that it is measured on.
         figure: The figure; ``success`` for the data's success rate.
         head: Which of a row's heads is measured.
-        paper: What the paper's table calls it, with ``{single}``, ``{several}`` and ``{success}`` for
-            the data that stand beside ours; None for a column of our own.
+        paper: Column of ``paper_numbers``, with ``{single}``, ``{several}`` and ``{success}`` for
+            the benchmarks that stand beside ours; None for a column of our own.
         falls_from: The column shows by how much of its value on these scenes the figure is lower.
     """
 

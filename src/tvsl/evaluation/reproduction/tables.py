@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from tvsl.evaluation.reproduction.kinds import (
     DUET,
@@ -89,7 +90,8 @@ TABLE_2 = TableSpec(
 
 def _ablation(title: str, paper: str | None, **blocks: bool) -> Row:
     names = ("audio_conditioning", "image_conditioning", "correspondence")
-    return learned(title, "tvsl", paper, **{name: blocks.get(name, False) for name in names})
+    switches: dict[str, Any] = {name: blocks.get(name, False) for name in names}
+    return learned(title, "tvsl", paper, **switches)
 
 
 TABLE_3 = TableSpec(
@@ -176,9 +178,7 @@ TABLE_6 = TableSpec(
     tuple(
         replace(TVSL, title="0", paper="T-VSL, prompt length 0")
         if length == 0
-        else learned(
-            str(length), "tvsl", f"T-VSL, prompt length {length}", prompt_length=length
-        )
+        else learned(str(length), "tvsl", f"T-VSL, prompt length {length}", prompt_length=length)
         for length in PROMPT_LENGTHS
     ),
     _both(),

@@ -96,6 +96,10 @@ class Testbed(ABC):
     def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
         """Test scenes for people to look at."""
 
+    def warnings(self) -> list[str]:
+        """What keeps numbers from meaning what they seem to mean."""
+        return []
+
     @abstractmethod
     def record(self) -> dict[str, Any]:
         """What identifies it; tokens are kept for this."""

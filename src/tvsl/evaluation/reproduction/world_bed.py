@@ -12,6 +12,7 @@ from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.testbed import ShownScene, Split, Testbed
 from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.synthetic.vocabulary import ClassSplit
 from tvsl.synthetic.world import World
 
 
@@ -38,7 +39,7 @@ class WorldBed(Testbed):
     def world(self, kind: Kind, split: Split) -> World:
         """The world that scenes of a kind are from."""
         shares = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
-        classes = "unseen" if kind.part == "unseen" else "seen"
+        classes: ClassSplit = "unseen" if kind.part == "unseen" else "seen"
         given = shares.get(kind.twist or "", {})
         return World(split, classes, self.config.seed, **given)
 
