@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from tvsl.audioclip.config import FlipAverage
-from tvsl.download import Progress
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import model_folder
 from tvsl.devices import PrecisionChoice
+from tvsl.download import Progress
 from tvsl.errors import UsageError
 from tvsl.loading import HEAD_FOLDER, load_encoder
 from tvsl.methods import METHODS

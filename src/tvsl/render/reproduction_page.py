@@ -11,6 +11,7 @@ from tvsl.evaluation.reproduction.texts import (
     best_cells,
     choice_table,
     how,
+    order_table,
     remarks,
     text_table,
 )
@@ -96,10 +97,13 @@ def _figures(found: Reproduction) -> Markup:
 
 def _table_card(table: Table) -> Markup:
     told = [*sentences(table), *remarks(table)]
+    order = order_table(table)
+    against = [] if order is None else [tag("h3", order.title), _scrolled(order)]
     return tag(
         "section",
         tag("header", tag("h2", _numbered(table)), tag("p", table.says)),
         _scrolled(text_table(table), _best(table)),
+        *against,
         tag("ul", *(tag("li", text) for text in told), class_="told"),
         class_="card",
         id=table.name,

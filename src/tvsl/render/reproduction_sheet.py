@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from tvsl.evaluation.reproduction.figures import HeatMaps, Sheet, ShownCase
 from tvsl.render.colormap import Color, Picture, source_color
@@ -67,7 +68,9 @@ def _tinted(case: ShownCase, maps: HeatMaps) -> Picture:
     colors = [source_color(number) for number in range(len(maps))]
     if len(maps) == 1 and len(case.labels) > 1:
         colors = [_ONE_FOR_ALL]
-    return tinted_overlay(case.picture, list(maps), colors)
+    # Objects have colours of their own, which would pass for maps.
+    grey = np.asarray(Image.fromarray(case.picture).convert("L"))
+    return tinted_overlay(np.repeat(grey[..., None], 3, axis=2), list(maps), colors)
 
 
 def _outlined(case: ShownCase) -> Picture:

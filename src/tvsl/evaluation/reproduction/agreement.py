@@ -145,59 +145,56 @@ def sentences(table: Table) -> list[str]:
         table: The table.
 
     Returns:
-        Who is first in each column, who is not above the trivial baselines, how far the paper's
-        order is found again, and where not.
+        Who is first in each column, who is not above the trivial baselines, and what the paper has
+        the other way round.
     """
-    told = [text for column in range(len(table.heads)) if (text := _first(table, column))]
-    told += [text for column in range(len(table.heads)) if (text := _trivial(table, column))]
-    return told + [_agreement(one) for one in agreements(table)]
+    columns = range(len(table.heads))
+    told = [text for column in columns if (text := _first(table, column))]
+    told += [text for column in columns if (text := _trivial(table, column))]
+    seen = set()
+    for one in agreements(table):
+        if one.benchmarks == table.beside[0] and one.head not in seen:
+            seen.add(one.head)
+            told.append(_against(one))
+    return told
 
 
 def _first(table: Table, column: int) -> str | None:
-    lines = [line for line in table.lines if not line.trivial]
-    order = ranked(lines, column, table.columns[column].low_is_good)
+    """The best and the next row; of a method that may be told labels, the line where it is not."""
+    rows = [line for line in _one_each(table.lines, _PREFERRED[0]) if not line.trivial]
+    order = ranked(rows, column, table.columns[column].low_is_good)
     if len(order) < 2:
         return None
     (best, value), (second, next_value) = order[:2]
     clear = "" if apart(value, next_value) else ", which is within their standard deviations"
     return (
-        f"{table.heads[column]}: first is {_named(best)} with {value.text()}, then "
-        f"{_named(second)} with {next_value.text()}{clear}."
+        f"{table.heads[column]}: first is {named(best)} with {value.text()}, then "
+        f"{named(second)} with {next_value.text()}{clear}."
     )
 
 
 def _trivial(table: Table, column: int) -> str | None:
-    low = table.columns[column].low_is_good
-    trivial = ranked([line for line in table.lines if line.trivial], column, low)
-    others = ranked([line for line in table.lines if not line.trivial], column, low)
-    if not trivial or not others or low:
+    trivial = ranked([line for line in table.lines if line.trivial], column, False)
+    others = ranked([line for line in table.lines if not line.trivial], column, False)
+    if not trivial or not others or table.columns[column].low_is_good:
         return None
-    (bar, bound) = trivial[0]
-    under = [_named(line) for line, value in others if value.mean <= bound.mean]
+    bar, bound = trivial[0]
+    under = [named(line) for line, value in others if value.mean <= bound.mean]
+    what = f"the best trivial baseline, {bar.row} ({bound.text()})"
     if not under:
-        return (
-            f"{table.heads[column]}: every method is above the best trivial baseline, "
-            f"{bar.row} with {bound.text()}."
-        )
+        return f"{table.heads[column]}: every method is above {what}."
+    return f"{table.heads[column]}: not above {what}: {', '.join(under)}."
+
+
+def _against(one: Agreement) -> str:
+    pairs = len(one.agreed) + len(one.reversed) + len(one.unclear)
+    start = f"{one.head}, beside the paper's numbers on {one.benchmarks}"
+    if not one.reversed:
+        return f"{start}: of {pairs} pairs of rows none is the other way round."
     return (
-        f"{table.heads[column]}: not above the trivial baseline {bar.row} ({bound.text()}): "
-        f"{', '.join(under)}."
+        f"{start}: {len(one.reversed)} of {pairs} pairs of rows are the other way round. "
+        f"{_grouped(one.reversed)}."
     )
-
-
-def _agreement(one: Agreement) -> str:
-    count = len(one.agreed) + len(one.reversed) + len(one.unclear)
-    where = f"{one.head}, {LABEL_TITLES[one.labels]} where a method can, beside {one.benchmarks}"
-    tau = "not defined" if one.tau is None else f"{one.tau:.2f}"
-    chance = "" if one.chance is None else f" (p = {one.chance:.2g})"
-    text = (
-        f"{where}: Kendall's tau with the paper's order of {len(one.rows)} rows is {tau}{chance}; "
-        f"of {count} pairs {len(one.agreed)} are as in the paper, {len(one.reversed)} the other "
-        f"way round, and {len(one.unclear)} differ by no more than their standard deviations."
-    )
-    if one.reversed:
-        text += f" The other way round: {_grouped(one.reversed)}."
-    return text
 
 
 def _grouped(pairs: Sequence[tuple[str, str]]) -> str:
@@ -205,9 +202,11 @@ def _grouped(pairs: Sequence[tuple[str, str]]) -> str:
     worse: dict[str, list[str]] = {}
     for better, other in pairs:
         worse.setdefault(better, []).append(other)
-    return "; ".join(f"{row} is better than {', '.join(others)}" for row, others in worse.items())
+    told = [f"{row} is better here than {', '.join(others)}" for row, others in worse.items()]
+    return "; ".join(told)
 
 
-def _named(line: Line) -> str:
+def named(line: Line) -> str:
+    """A row with the source of its labels, where it has any."""
     title = LABEL_TITLES[line.labels]
     return line.row if line.labels == "none" else f"{line.row} ({title})"

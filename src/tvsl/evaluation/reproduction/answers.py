@@ -60,7 +60,7 @@ def figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource
         for source in sources:
             found = named
             if source == "assigned":
-                found = score_maps(_assigned(method, scenes), scenes)
+                found = score_maps(assigned_maps(method, scenes), scenes)
             elif source == "detected":
                 detection = method.detect(scenes.tokens, scenes.vocabulary)
                 assert detection is not None
@@ -93,7 +93,7 @@ def negative_figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[La
     for scenes in blocks:
         for source in sources:
             named = source != "assigned"
-            maps = method.shown(_maps(method, scenes)) if named else _assigned(method, scenes)
+            maps = method.shown(_maps(method, scenes)) if named else assigned_maps(method, scenes)
             columns[source].append(_sure(maps.float().cpu(), scenes))
     result: dict[LabelSource, Figures] = {}
     for source, parts in columns.items():
@@ -122,12 +122,19 @@ def _maps(method: Method, scenes: EncodedScenes) -> Tensor:
     return method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
 
 
-def _assigned(method: Method, scenes: EncodedScenes) -> Tensor:
-    """For each pair the map that is assigned to it, as shown, (P, h, w).
+def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
+    """The maps of a method that finds sources without names, assigned to the true ones.
 
     A clip's maps are assigned to its sources one to one, for the highest sum of average precisions
     (PIAP). Sources that are left without a map get the one that fits them best, as they do where a
     method has one map for all.
+
+    Args:
+        method: The method.
+        scenes: The scenes.
+
+    Returns:
+        A map for each pair, as shown, (P, h, w).
     """
     found = method.candidates(scenes.tokens)
     maps = method.shown(found.flatten(0, 1)).unflatten(0, found.shape[:2])

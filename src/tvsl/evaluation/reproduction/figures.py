@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tvsl.evaluation.reproduction.answers import assigned_maps
 from tvsl.evaluation.reproduction.bench import Bench, SceneSet
 from tvsl.evaluation.reproduction.kinds import DUET, TRIO, Kind
 from tvsl.evaluation.reproduction.plan import Choice, Plan
@@ -21,7 +22,6 @@ from tvsl.evaluation.reproduction.trainings import Unit
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.evaluation.scoring import stretched
 from tvsl.methods.base import Method
-from tvsl.tokens import Queries
 
 HeatMaps = NDArray[np.float32]
 """(n, H, W) in [0, 1]."""
@@ -138,15 +138,11 @@ def _case(
 def _maps(head: Method, scenes: EncodedScenes, numbers: list[int]) -> list[HeatMaps]:
     clip = scenes.queries.clip
     if head.permutation_invariant:
-        found = head.candidates(scenes.tokens)
-        each = [head.shown(found[number]) for number in numbers]
+        shown = assigned_maps(head, scenes)
     else:
-        pairs = torch.isin(clip, torch.tensor(numbers, device=clip.device))
-        asked = Queries(clip[pairs], scenes.queries.label[pairs])
-        shown = head.shown(head.maps(scenes.tokens, asked, scenes.vocabulary))
-        each = [shown[asked.clip == number] for number in numbers]
-        each = each if head.class_aware else [maps[:1] for maps in each]
-    return [_drawn(maps, scenes.size) for maps in each]
+        shown = head.shown(head.maps(scenes.tokens, scenes.queries, scenes.vocabulary))
+    each = (shown[clip == number] for number in numbers)
+    return [_drawn(maps if head.class_aware else maps[:1], scenes.size) for maps in each]
 
 
 def _drawn(maps: Tensor, size: tuple[int, int]) -> HeatMaps:

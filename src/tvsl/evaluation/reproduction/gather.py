@@ -58,7 +58,7 @@ class Gatherer:
         return next((reason for reason in reasons if reason is not None), None)
 
     def _head(self, column: Column) -> str:
-        return column.title.format(success=self.sets.success(column.head))
+        return column.title.format(success=self.sets.success(column.task))
 
     def _beside(self, spec: TableSpec) -> tuple[str, ...]:
         if spec.paper is None:
@@ -126,7 +126,7 @@ class Gatherer:
             return {}, None
         name = column.figure
         if name == "success":
-            name = self.sets.success(column.head).removeprefix("C")
+            name = self.sets.success(column.task).removeprefix("C")
         given = {source: found[name] for source, found in scores.figures.items() if name in found}
         return given, scores.reason
 

@@ -40,7 +40,7 @@ class PaperSets:
         """The column of ``paper_numbers`` that stands beside a column; None if none does."""
         if column.paper is None:
             return None
-        success = self.success(column.head)
+        success = self.success(column.task)
         return column.paper.format(single=self.single, several=self.several, success=success)
 
 

@@ -71,6 +71,11 @@ class Column:
     falls_from: Kind | None = None
 
     @property
+    def task(self) -> Task:
+        """What it measures, which decides the success rate that is meant."""
+        return "single" if self.kind.sources == 1 else "several"
+
+    @property
     def low_is_good(self) -> bool:
         """Whether lower is better."""
         return self.falls_from is not None

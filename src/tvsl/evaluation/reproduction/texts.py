@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tvsl.evaluation.reproduction.agreement import agreements
 from tvsl.evaluation.reproduction.conditions import Conditions
 from tvsl.evaluation.reproduction.plan import Choice
 from tvsl.evaluation.reproduction.results import Line, Table
@@ -14,7 +15,19 @@ from tvsl.evaluation.tables import PAPER_HEAD
 from tvsl.evaluation.tables import Table as TextTable
 
 _NOTHING = ""
-_TITLES = {row.single.head: row.title for row in EVERY}
+_ORDER_HEADS = (
+    "column",
+    "the paper on",
+    "where a choice",
+    "rows",
+    "Kendall's tau",
+    "p",
+    "pairs as in the paper",
+    "the other way round",
+    "within deviations",
+)
+_TITLES = {row.single.head: row.title for row in reversed(EVERY)}
+"""Of rows with one head the first gives it its name."""
 
 
 def text_table(table: Table) -> TextTable:
@@ -64,6 +77,33 @@ def best_cells(table: Table) -> set[tuple[int, int]]:
         if known:
             best.add((max(known)[1], column))
     return best
+
+
+def order_table(table: Table) -> TextTable | None:
+    """How far the paper's order is found again.
+
+    Args:
+        table: The table.
+
+    Returns:
+        A row for each column, for each of the paper's benchmarks beside it, and for each source of
+        labels; None where the paper has no numbers to compare with.
+    """
+    rows = tuple(
+        (
+            one.head,
+            one.benchmarks,
+            LABEL_TITLES[one.labels],
+            str(len(one.rows)),
+            _NOTHING if one.tau is None else f"{one.tau:.2f}",
+            _NOTHING if one.chance is None else f"{one.chance:.2g}",
+            str(len(one.agreed)),
+            str(len(one.reversed)),
+            str(len(one.unclear)),
+        )
+        for one in agreements(table)
+    )
+    return TextTable("Order, ours against the paper's", _ORDER_HEADS, rows, 3) if rows else None
 
 
 def remarks(table: Table) -> list[str]:

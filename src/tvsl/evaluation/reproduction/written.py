@@ -18,6 +18,7 @@ from tvsl.evaluation.reproduction.texts import (
     choice_table,
     head_title,
     how,
+    order_table,
     remarks,
     text_table,
 )
@@ -45,6 +46,9 @@ def markdown(found: Reproduction) -> str:
     for table in found.tables:
         number = "" if table.number is None else f"Table {table.number}: "
         parts += [f"## {number}{table.title}", table.says, _as_markdown(text_table(table))]
+        order = order_table(table)
+        if order is not None:
+            parts += [f"{order.title}:", _as_markdown(order)]
         told = [*sentences(table), *remarks(table)]
         if told:
             parts.append(_listed(told))
