@@ -17,7 +17,7 @@ from tvsl.data.mixed import mix
 from tvsl.data.mixing import draw_mixtures
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError
+from tvsl.errors import DataError, UsageError
 from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.item_scenes import encode_items, shown_item
 from tvsl.evaluation.reproduction.kinds import Kind
@@ -148,16 +148,18 @@ class FilesBed(Testbed):
 
     def _singles(self, split: Split) -> tuple[Item, ...]:
         """Items of one labelled source that is somewhere."""
-        data = self.data
-        if split == "validation":
-            data = find_data(data.name, **{**self.options, "split": split})  # type: ignore[assignment]
-        # Decisions are never made on test data, where a list has its items in several splits.
-        tested = {item.id for item in self.data.items} if split == "validation" else set()
-        return tuple(
-            item
-            for item in data.items
-            if item.id not in tested and item.panels == 1 and _has_one_source(item)
-        )
+        listed = self.data.items if split == "test" else self._validation
+        return tuple(item for item in listed if item.panels == 1 and _has_one_source(item))
+
+    @cached_property
+    def _validation(self) -> list[Item]:
+        """Items of the validation split that are no test items, as where a list has no splits."""
+        tested = {item.id for item in self.data.items}
+        try:
+            listed = find_data(self.data.name, **{**self.options, "split": "validation"}).items
+        except DataError as error:  # the manifest is whole, since the test split was read
+            raise UsageError(error.problem, error.remedy) from error
+        return [item for item in listed if item.id not in tested]
 
     def _of_sources(
         self, sources: int, split: Split, singles: list[Item], names: set[str]
