@@ -24,7 +24,7 @@ LAYERS = [
     {"errors", "tokens", "encoded", "encoder", "request", "paths", "memory", "vocabularies"}
     | {"devices", "download", "staging", "model_folder"},
     {"media", "audioclip", "metrics", "synthetic"},
-    {"methods", "data"},
+    {"methods", "data", "preparing"},
     {"localization", "loading", "answering", "localizer"},
     {"render", "training", "evaluation"},
     {"cli"},

@@ -9,7 +9,7 @@ from media_makers import chirp, make_sound
 from PIL import Image
 
 from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError
-from tvsl.media import MediaLimits, load_image, sort_of
+from tvsl.media import MediaLimits, load_image, shrink, sort_of
 
 
 def gradient(width=40, height=30):
@@ -200,3 +200,21 @@ def test_any_size_comes_out_at_that_size(width, height, channels):
     loaded = load_image(array)
     assert loaded.shape == (height, width, 3)
     assert (loaded == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "short_side", "expected"),
+    [(40, 30, 15, (15, 20, 3)), (30, 40, 15, (20, 15, 3)), (400, 4, 1, (1, 100, 3))],
+)
+def test_pictures_shrink_in_their_shape(width, height, short_side, expected):
+    small = shrink(gradient(width, height), short_side)
+    assert small.shape == expected
+    assert small.dtype == np.uint8
+    # Red rises from left to right and green from top to bottom, as before.
+    assert np.all(np.diff(small[:, :, 0].astype(int), axis=1) >= 0)
+    assert small[..., 0].mean() == pytest.approx(gradient(width, height)[..., 0].mean(), abs=2)
+
+
+@pytest.mark.parametrize("short_side", [30, 31, 1000])
+def test_pictures_are_not_enlarged(short_side):
+    assert shrink(gradient(), short_side).shape == (30, 40, 3)

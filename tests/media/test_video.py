@@ -1,5 +1,6 @@
 import gc
 import weakref
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from tvsl.media import (
     load_image,
     probe_video,
     read_frame,
+    read_frames,
     sort_of,
 )
 
@@ -194,8 +196,44 @@ def test_length_without_a_header(tmp_path):
     assert number_in(read_frame(path).image) in (29, 30)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_pictures_at_moments_are_those_read_one_by_one(tmp_path, codec):
+    path = make_video(tmp_path / "clip.mp4", 100, codec=codec)
+    times = [0.0, 0.0, 0.03, 1.0, 1.0 + 0.5 / 25, 2.6, 3.99]
+    found = list(read_frames(path, times))
+    assert [frame.time for frame in found] == pytest.approx(times)
+    for time, frame in zip(times, found, strict=True):
+        assert np.array_equal(frame.image, read_frame(path, time).image)
+
+
+def test_pictures_by_number_are_met_whatever_the_rate(tmp_path):
+    path = make_video(tmp_path / "ntsc.mkv", 90, rate=Fraction(30_000, 1001))
+    rate = probe_video(path).frame_rate
+    numbers = [0, 7, 14, 21, 30, 37, 89]
+    found = read_frames(path, [number / rate for number in numbers])
+    assert [number_in(frame.image) for frame in found] == numbers
+
+
+def test_no_moments_give_no_pictures(video):
+    assert list(read_frames(video, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("times", "error", "words"),
+    [
+        ([1.0, 0.5], UsageError, "rise"),
+        ([-0.1], MediaError, "outside"),
+        ([float("nan")], MediaError, "outside"),
+        ([1.0, 2.5], MediaError, "behind the end"),
+    ],
+)
+def test_moments_that_cannot_be_meant(video, times, error, words):
+    with pytest.raises(error, match=words):
+        list(read_frames(video, times))
+
+
 def test_iterator_keeps_two_pictures_alive(tmp_path, monkeypatch):
-    from tvsl.media import video as module
+    from tvsl.media import showing as module
 
     path = make_video(tmp_path / "long.mp4", 750, size=(32, 32))
     alive: weakref.WeakSet = weakref.WeakSet()

@@ -12,6 +12,8 @@ from tvsl.media import (
     load_image,
     probe_video,
     read_frame,
+    to_int16,
+    write_jpeg,
     write_png,
     write_still_video,
     write_wav,
@@ -45,6 +47,26 @@ def test_a_palette_colours_the_values_and_keeps_them(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as image:
         assert np.array_equal(np.array(image), values)
     assert load_image(tmp_path / "a.png")[0, 1].tolist() == [103, 104, 105]
+
+
+def test_a_jpeg_looks_like_the_picture(tmp_path: Path) -> None:
+    write_jpeg(tmp_path / "a.jpg", picture())
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "JPEG"
+    difference = load_image(tmp_path / "a.jpg").astype(int) - picture()
+    # Halved colours: the noise differs from channel to channel.
+    assert np.abs(difference).mean() < 7
+    write_jpeg(tmp_path / "b.jpg", picture(), quality=30)
+    assert (tmp_path / "b.jpg").stat().st_size < (tmp_path / "a.jpg").stat().st_size
+
+
+def test_samples_become_integers_and_loud_ones_are_clipped() -> None:
+    samples = np.array([0, 0.5, -1, 1, 3, -3, 1.6 / 32768, -1.6 / 32768], np.float32)
+    expected = [0, 16384, -32768, 32767, 32767, -32768, 2, -2]
+    assert to_int16(samples).tolist() == expected
+    assert to_int16(samples).dtype == np.int16
+    every = np.arange(-32768, 32768)
+    assert np.array_equal(to_int16((every / 32768).astype(np.float32)), every)
 
 
 def test_a_sound_comes_back_bit_for_bit(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "pillow", "av", "tokenizers", "safetensors", "pooch", "requests",
-    "pydantic", "typer", "rich",
+    "defusedxml", "pydantic", "typer", "rich",
 )  # fmt: skip
 
 

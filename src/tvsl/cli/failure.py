@@ -8,6 +8,7 @@ from tvsl.errors import TvslError, UsageError, VocabularyError
 
 SOME_INPUT_FAILED = 1
 WRONG_USAGE = 2
+INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
 
 
 def exit_code(error: TvslError) -> int:

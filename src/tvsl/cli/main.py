@@ -9,10 +9,12 @@ import typer
 
 from tvsl import __version__
 from tvsl.cli import (
+    data,
     demo,
     doctor,
     evaluate,
     localize,
+    prepare,
     pretrain,
     reproduce,
     synthetic,
@@ -32,10 +34,12 @@ app = typer.Typer(
 )
 app.command("demo")(demo.command)
 app.command("localize")(localize.command)
+app.command("prepare")(prepare.command)
 app.command("pretrain")(pretrain.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
 app.command("reproduce")(reproduce.command)
+app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.command)

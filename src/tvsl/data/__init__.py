@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,6 +21,8 @@ from tvsl.data.vggsound_multi import VGGSoundMulti
 from tvsl.data.vggsound_single import VGGSoundSingle
 from tvsl.data.vggss_open import VGGSSHeard, VGGSSUnheard
 from tvsl.errors import UsageError
+
+DataT = TypeVar("DataT", bound=DataSet)
 
 DATA_SETS: Mapping[str, type[DataSet]] = {
     data.name: data
@@ -43,6 +45,24 @@ DATA_SETS: Mapping[str, type[DataSet]] = {
 }
 
 
+def find_kind(name: str) -> type[DataSet]:
+    """A data set's type by its name.
+
+    Args:
+        name: One of ``DATA_SETS``.
+
+    Returns:
+        The type; its fields are the options.
+
+    Raises:
+        UsageError: There is no such data set.
+    """
+    found = DATA_SETS.get(name)
+    if found is None:
+        raise UsageError(f"There is no data set '{name}'.", f"Data sets: {', '.join(DATA_SETS)}.")
+    return found
+
+
 def find_data(name: str, **options: Any) -> DataSet:
     """A data set by its name.
 
@@ -56,15 +76,30 @@ def find_data(name: str, **options: Any) -> DataSet:
     Raises:
         UsageError: There is no such data set or option, or a value that it cannot have.
     """
-    found = DATA_SETS.get(name)
-    if found is None:
-        raise UsageError(f"There is no data set '{name}'.", f"Data sets: {', '.join(DATA_SETS)}.")
+    return make_data(find_kind(name), options)
+
+
+def make_data(kind: type[DataT], options: Mapping[str, Any]) -> DataT:
+    """A data set of a type.
+
+    Args:
+        kind: The type.
+        options: Its fields.
+
+    Returns:
+        The data set.
+
+    Raises:
+        UsageError: There is no such option, one is missing, or has a value that it cannot have.
+    """
     try:
-        return found.model_validate(options)
+        return kind.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"The data set '{name}' cannot have {first['input']!r} as '{where}': {first['msg']}.",
-            f"Options: {', '.join(found.model_fields)}.",
-        ) from error
+        if first["type"] == "missing":
+            problem = f"The data set '{kind.name}' needs the option '{where}'."
+        else:
+            value = f"{first['input']!r} as '{where}': {first['msg']}"
+            problem = f"The data set '{kind.name}' cannot have {value}."
+        raise UsageError(problem, f"Options: {', '.join(kind.model_fields)}.") from error

@@ -143,8 +143,7 @@ class FileDataSet(DataSet):
                     self.root,
                 )
             items[item.id] = item
-        unknown = left_out - items.keys()
-        if unknown == left_out and left_out:
+        if left_out and left_out.isdisjoint(items):
             raise DataError(
                 "No id in the file is one of the data set.",
                 f"Its ids look like '{next(iter(items), '')}'.",
@@ -172,7 +171,7 @@ class FileDataSet(DataSet):
 
 
 def read_ids(path: Path) -> set[str]:
-    """Read ids, one a line; what follows a tab or a ``#`` is a comment.
+    """Read ids, one a line; what follows a tab is a comment, and so is a line after a ``#``.
 
     Args:
         path: A text file.
@@ -183,9 +182,8 @@ def read_ids(path: Path) -> set[str]:
     Raises:
         DataError: It cannot be read or is no text.
     """
-    lines = read_text(path).splitlines()
-    ids = (line.split("\t")[0].split("#")[0].strip() for line in lines)
-    return {name for name in ids if name}
+    ids = (line.split("\t")[0].strip() for line in read_text(path).split("\n"))
+    return {name for name in ids if name and not name.startswith("#")}
 
 
 def add_up(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from tvsl.data.layouts import Layout
 from tvsl.data.listed import ListedData
-from tvsl.data.rows import read_by_id, wrong_line
+from tvsl.data.rows import Row, read_by_id, wrong_line
 from tvsl.data.targets import Boxes, clipped
 
 Rectangle = tuple[float, float, float, float]
@@ -62,7 +62,7 @@ class MusicData(ListedData):
         """The 11 instruments."""
         return _INSTRUMENTS
 
-    def rows(self, file: str, columns: int) -> tuple[Path, list[tuple[int, tuple[str, ...]]]]:
+    def rows(self, file: str, columns: int) -> tuple[Path, list[Row]]:
         """Read a list of frames.
 
         Args:
@@ -70,7 +70,7 @@ class MusicData(ListedData):
             columns: How many cells its lines have.
 
         Returns:
-            Its path, and number and cells of each line.
+            Its path and its lines.
 
         Raises:
             DataError: It cannot be used, or an id is not that of a frame.
@@ -80,7 +80,7 @@ class MusicData(ListedData):
         for row in rows:
             if not _ID.fullmatch(row.cells[0]):
                 raise wrong_line(path, row.line, f"has no video, second and frame: {row.cells[0]}")
-        return path, [(row.line, row.cells) for row in rows]
+        return path, rows
 
 
 def box_of(rectangle: Rectangle) -> Boxes:

@@ -48,7 +48,7 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
     """Read a mask.
 
     Args:
-        path: A pickle of one NumPy array of numbers, (H, W); further axes of length 1 are dropped.
+        path: A pickle of one NumPy array of numbers: (H, W), (1, H, W) or (H, W, 1).
 
     Returns:
         (H, W) bool: where it is not 0.
@@ -73,12 +73,13 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
             "Nothing else is unpickled, since a pickle can run any program. Get the file again.",
             path,
         ) from error
-    mask = None if array is None else np.squeeze(array)
-    if mask is None or mask.ndim != 2 or mask.size == 0:
+    if array is not None and array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
+        array = array[0] if array.shape[0] == 1 else array[:, :, 0]
+    if array is None or array.ndim != 2 or array.size == 0:
         raise UnreadableMediaError(
             "The file holds no mask: one array of rows and columns.", "Get the file again.", path
         )
-    return np.asarray(mask != 0)
+    return np.asarray(array != 0)
 
 
 def _check_length(content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -154,6 +155,6 @@ def wrong_line(path: Path, line: int | str, problem: str) -> DataError:
 
 
 def _rows(text: str) -> list[Row]:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     stripped = ((reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader)
     return [Row(line, cells) for line, cells in stripped if any(cells)]

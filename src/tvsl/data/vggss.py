@@ -30,7 +30,9 @@ _ID = re.compile(r".{11}_\d{6}")
 
 def _clip_folder(name: str) -> str:
     """An id as SSLalignment writes it: from when to when the clip lasts, in milliseconds."""
-    start = int(name[12:]) if _ID.fullmatch(name) else 0
+    if not _ID.fullmatch(name):
+        return name
+    start = int(name[12:])
     return f"{name[:11]}_{1000 * start}_{1000 * (start + 10)}"
 
 
@@ -160,7 +162,7 @@ def _official_labels(path: Path, names: Iterable[str]) -> dict[str, str]:
     found = {}
     for row in read_rows(path, {4}):
         video, start, name, split = row.cells
-        if not start.isdigit():
+        if not start.isdecimal():
             raise wrong_line(path, row.line, f"has no start in seconds: {start!r}")
         label = labels.get(normal_form(name))
         if split == "train" and label is not None:

@@ -46,8 +46,8 @@ class VGGSSHeard(VGGSoundSingle):
         """
         path = self.find_list(_HEARD_FILE)
         wanted = read_by_id(path, {1, 2})
-        labels = super().training_labels()
-        wrong = [name for name in wanted if labels.get(name) not in self._own_names]
+        labels, heard = super().training_labels(), set(self._own_names)
+        wrong = [name for name in wanted if labels.get(name) not in heard]
         if wrong:
             raise DataError(
                 f"Of {len(wrong)} of {len(wanted)} clips no list says that they are of a heard "

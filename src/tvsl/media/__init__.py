@@ -10,12 +10,19 @@ from tvsl.media.audio import (
     resample,
     sound_window,
 )
-from tvsl.media.image import ImageSource, load_image
+from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
 from tvsl.media.middle import sound_middle
 from tvsl.media.sorting import Sort, is_video, sort_of
-from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video, read_frame
-from tvsl.media.writing import write_png, write_still_video, write_wav
+from tvsl.media.video import (
+    VideoFrame,
+    VideoInfo,
+    iterate_frames,
+    probe_video,
+    read_frame,
+    read_frames,
+)
+from tvsl.media.writing import to_int16, write_jpeg, write_png, write_still_video, write_wav
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -36,11 +43,15 @@ __all__ = [
     "open_container",
     "probe_video",
     "read_frame",
+    "read_frames",
     "require_sound",
     "resample",
+    "shrink",
     "sort_of",
     "sound_middle",
     "sound_window",
+    "to_int16",
+    "write_jpeg",
     "write_png",
     "write_still_video",
     "write_wav",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -41,7 +41,7 @@ Chooser: TypeAlias = Callable[[InputContainer, Path, MediaLimits], "AudioStream 
 
 
 def decode_pictures(
-    path: Path, time: Fraction, limits: MediaLimits
+    path: Path, time: Fraction, limits: MediaLimits, choose: Chooser = require_picture
 ) -> Generator[tuple[Fraction, VideoFrame], None, None]:
     """Decode a video, beginning with the picture that is shown at a time or an earlier one.
 
@@ -49,6 +49,7 @@ def decode_pictures(
         path: The file.
         time: Seconds on the file's clock.
         limits: What is allowed.
+        choose: Chooses the stream when the file has been opened, and may look at its headers.
 
     Yields:
         Each picture with its time in seconds, in the order in which they are shown.
@@ -58,7 +59,7 @@ def decode_pictures(
         UnreadableMediaError: The file is broken or no picture in it can be decoded.
         MediaLimitError: The file exceeds a limit.
     """
-    return _decode_from(path, time, limits, require_picture, VideoFrame)
+    return _decode_from(path, time, limits, choose, VideoFrame)
 
 
 def decode_sound(
@@ -120,11 +121,12 @@ def _decode(
     following: Fraction | None = Fraction(0) if seek is None else None
     reliable = zero
     waiting = seek is not None
-    reached = Fraction(0)
+    ends: dict[int, int] = {}
     for packet in container.demux():
-        if packet.pts is not None and packet.time_base is not None:
-            reached = max(reached, (packet.pts + (packet.duration or 0)) * packet.time_base)
-        if packet.stream.index != stream.index:
+        index = packet.stream.index
+        if packet.pts is not None:
+            ends[index] = max(ends.get(index, 0), packet.pts + (packet.duration or 0))
+        if index != stream.index:
             continue
         if waiting and packet.size:
             # A decoder that starts between two key pictures gives grey or torn pictures, and those
@@ -144,7 +146,7 @@ def _decode(
             following = moment + _length(frame, stream)
             if seek is None or moment >= reliable - zero:
                 yield moment, frame
-    _check_end(container, reached)
+    _check_end(container, ends)
 
 
 def _check_hole(container: InputContainer, moment: Fraction, following: Fraction | None) -> None:
@@ -160,10 +162,19 @@ def _check_hole(container: InputContainer, moment: Fraction, following: Fraction
         )
 
 
-def _check_end(container: InputContainer, reached: Fraction) -> None:
-    """Refuse a file that ran out, at ``reached`` seconds, long before its headers said it would."""
+def _check_end(container: InputContainer, ends: Mapping[int, int]) -> None:
+    """Refuse a file that ran out long before its headers said it would.
+
+    Args:
+        container: The file, read to its end.
+        ends: Where each of its streams ended, by its number and on its own clock.
+    """
     if container.format.name not in KNOWN_LENGTH or not container.duration:
         return
+    reached = max(
+        (end * (container.streams[index].time_base or 0) for index, end in ends.items()),
+        default=Fraction(0),
+    )
     promised = Fraction((container.start_time or 0) + container.duration, 1_000_000)
     if promised - reached > LARGEST_SHORTFALL:
         raise UnreadableMediaError(

@@ -97,6 +97,24 @@ def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDA
         return _to_rgb(image, path, limits)
 
 
+def shrink(picture: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """Reduce a picture so that its shorter side has a number of pixels, in its shape.
+
+    Args:
+        picture: (H, W, 3) RGB.
+        short_side: Pixels of the shorter side.
+
+    Returns:
+        (H', W', 3); the given picture where its shorter side is no longer than that.
+    """
+    height, width = picture.shape[:2]
+    factor = short_side / min(height, width)
+    if factor >= 1:
+        return picture
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
     """Open a picture file without decoding it; errors inside the block become our own.

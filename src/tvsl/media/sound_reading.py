@@ -89,6 +89,7 @@ class _Timeline:
         self._cursor = first
         self._last = last
         self._limits = limits
+        self._tolerance = int(GAP_TOLERANCE * rate)
 
     def blocks(
         self, frames: Iterable[tuple[Fraction, AudioFrame]]
@@ -142,7 +143,7 @@ class _Timeline:
                 "Convert it to WAV or MP4.",
                 self._path,
             )
-        return expected if abs(index - expected) <= GAP_TOLERANCE * self._rate else index
+        return expected if abs(index - expected) <= self._tolerance else index
 
     def _silence(self, index: int) -> Iterator[NDArray[np.float32]]:
         """Silence up to an index, in pieces, so that a long gap needs no long block."""

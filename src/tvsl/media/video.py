@@ -7,20 +7,19 @@ same clock. The pixels are taken as square: a sample aspect ratio in the file is
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame as DecodedFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from tvsl.errors import MediaError, UnreadableMediaError, UsageError
+from tvsl.errors import UsageError
 from tvsl.media.decoding import FALLBACK_RATE, decode_pictures
 from tvsl.media.limits import (
     DEFAULT_LIMITS,
@@ -31,14 +30,19 @@ from tvsl.media.limits import (
     check_pixels,
     open_container,
 )
-from tvsl.media.orientation import turn_upright, turned_degrees
-from tvsl.media.streams import clock_zero, frame_rate, require_picture, sound_stream
-
-# Containers round times to their clock (1 ms in MKV); a moment this close to a picture means it.
-LARGEST_SLACK = Fraction(1, 1000)
-ROUNDING = Fraction(1, 1_000_000)
-# FFmpeg guesses the length of these from a few timestamps, and often wrong.
-GUESSED_LENGTH = frozenset({"mpeg"})
+from tvsl.media.orientation import turned_degrees
+from tvsl.media.showing import (
+    LARGEST_SLACK,
+    ROUNDING,
+    Shown,
+    VideoHeaders,
+    as_seconds,
+    beyond_end,
+    check_moment,
+    shown_from,
+    upright_pixels,
+)
+from tvsl.media.streams import clock_zero, require_picture
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,6 @@ class VideoFrame:
     image: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """A decoded picture, its time, how exact that is, and the first moment that shows another."""
-
-    begin: Fraction
-    frame: DecodedFrame
-    slack: Fraction
-    closes: Fraction
-
-
 def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
     """Find out size, rate, length and rotation of a video; decodes its first picture only.
 
@@ -105,18 +99,16 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
         MediaLimitError: The file exceeds a limit.
     """
     target = check_file(path, limits)
-    with closing(decode_pictures(target, Fraction(0), limits)) as frames:
+    headers = VideoHeaders()
+    with closing(decode_pictures(target, Fraction(0), limits, headers.choose)) as frames:
         _, first = next(frames)
     check_pixels(target, first.width, first.height, limits)
     rotation = turned_degrees(first)
     shown = (first.width, first.height) if rotation % 180 == 0 else (first.height, first.width)
-    with open_container(target, limits) as container:
-        stream = require_picture(container, target, limits)
-        length, rate = _length_and_rate(container, stream)
-        has_sound = sound_stream(container) is not None
+    length, rate = _length_and_rate(target, headers, limits)
     check_duration(target, float(length), limits)
     check_frame_rate(target, float(rate), limits)
-    return VideoInfo(target, *shown, float(rate), float(length), rotation, has_sound)
+    return VideoInfo(target, *shown, float(rate), float(length), rotation, headers.has_sound)
 
 
 def read_frame(
@@ -141,17 +133,48 @@ def read_frame(
     """
     target = check_file(path, limits)
     moment = probe_video(target, limits).duration / 2 if time is None else time
-    _check_moment(moment, target)
-    last: _Shown | None = None
-    wanted = _seconds(moment)
-    with closing(_shown_from(target, wanted, limits)) as pictures:
+    check_moment(moment, target)
+    last: Shown | None = None
+    wanted = as_seconds(moment)
+    with closing(shown_from(target, wanted, limits)) as pictures:
         for last in pictures:
             if last.closes > wanted:
                 return _as_frame(last.begin, last.frame, target, limits)
     # The very end of the video still shows its last picture.
     if last is not None and wanted <= last.closes + LARGEST_SLACK:
         return _as_frame(last.begin, last.frame, target, limits)
-    raise _beyond_end(moment, last, target)
+    raise beyond_end(moment, last, target)
+
+
+def read_frames(
+    path: str | Path, times: Iterable[float], limits: MediaLimits = DEFAULT_LIMITS
+) -> Iterator[VideoFrame]:
+    """Read the pictures that are shown at some moments, in one pass.
+
+    Args:
+        path: A video file.
+        times: The moments in seconds from the video's start, none before the one ahead of it.
+        limits: What is allowed.
+
+    Returns:
+        An iterator over the pictures, one for each moment, with that moment as its time. Broken
+        files, and a moment behind the end, raise while it runs.
+
+    Raises:
+        UsageError: A moment lies before the one ahead of it.
+        MediaError: A moment lies outside the video.
+        MissingFileError: No such file.
+        NoPictureError: The file has no video.
+        UnreadableMediaError: The file is broken or cut off.
+        MediaLimitError: The file exceeds a limit.
+    """
+    target = check_file(path, limits)
+    moments = list(times)
+    for moment in moments:
+        check_moment(moment, target)
+    if any(later < earlier for earlier, later in pairwise(moments)):
+        raise UsageError("The moments do not rise.", "Sort them.")
+    return _frames_at(target, deque(as_seconds(moment) for moment in moments), limits)
 
 
 def iterate_frames(
@@ -185,23 +208,41 @@ def iterate_frames(
         MediaLimitError: The file exceeds a limit.
     """
     target = check_file(path, limits)
-    _check_moment(start, target)
+    check_moment(start, target)
     if every is not None and not (math.isfinite(every) and every > 0):
         raise UsageError(f"The step is {every:g} s.", "Give a positive number of seconds.")
     if stop is not None and not stop > start:
         raise UsageError(f"The stop {stop:g} s is not behind the start {start:g} s.", "Swap them.")
-    end = None if stop is None or math.isinf(stop) else _seconds(stop)
-    step = None if every is None else max(ROUNDING, _seconds(every))
-    return _frames(target, step, _seconds(start), end, limits)
+    end = None if stop is None or math.isinf(stop) else as_seconds(stop)
+    step = None if every is None else max(ROUNDING, as_seconds(every))
+    return _frames(target, step, as_seconds(start), end, limits)
+
+
+def _frames_at(path: Path, moments: deque[Fraction], limits: MediaLimits) -> Iterator[VideoFrame]:
+    """The pictures that are shown at moments, which rise and are used up."""
+    if not moments:
+        return
+    last: Shown | None = None
+    with closing(shown_from(path, moments[0], limits)) as pictures:
+        for last in pictures:
+            while moments and moments[0] < last.closes:
+                yield _as_frame(moments.popleft(), last.frame, path, limits)
+            if not moments:
+                return
+    # The very end of the video still shows its last picture.
+    while last is not None and moments and moments[0] <= last.closes + LARGEST_SLACK:
+        yield _as_frame(moments.popleft(), last.frame, path, limits)
+    if moments:
+        raise beyond_end(float(moments[0]), last, path)
 
 
 def _frames(
     path: Path, step: Fraction | None, start: Fraction, stop: Fraction | None, limits: MediaLimits
 ) -> Iterator[VideoFrame]:
     """The pictures from a start to a stop, all of them or those at each step."""
-    shown: _Shown | None = None
+    shown: Shown | None = None
     moment = start
-    with closing(_shown_from(path, start, limits)) as pictures:
+    with closing(shown_from(path, start, limits)) as pictures:
         for shown in pictures:
             if shown.closes <= start:
                 continue
@@ -214,85 +255,26 @@ def _frames(
                 yield _as_frame(moment, shown.frame, path, limits)
                 moment += step
     if shown is None or shown.closes <= start:
-        raise _beyond_end(float(start), shown, path)
-
-
-def _shown_from(path: Path, time: Fraction, limits: MediaLimits) -> Generator[_Shown, None, None]:
-    """Pictures from the one shown at a time, or an earlier one, to the last of the video."""
-    with open_container(path, limits) as container:
-        stream = require_picture(container, path, limits)
-        declared = _declared_length(container, stream) or Fraction(0)
-        step = 1 / (frame_rate(stream) or FALLBACK_RATE)
-        slack = min((stream.time_base or LARGEST_SLACK) / 2, LARGEST_SLACK) + ROUNDING
-    held: tuple[Fraction, DecodedFrame] | None = None
-    with closing(decode_pictures(path, time, limits)) as frames:
-        for moment, frame in frames:
-            if held is not None:
-                yield _Shown(*held, slack=slack, closes=moment - slack)
-            held = moment, frame
-    if held is not None:
-        closes = max(held[0] + step, declared)
-        yield _Shown(*held, slack=slack, closes=closes)
+        raise beyond_end(float(start), shown, path)
 
 
 def _as_frame(time: Fraction, frame: DecodedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
-    """A decoded picture as upright RGB; its size may have changed since the file's header."""
-    check_pixels(path, frame.width, frame.height, limits)
-    try:
-        pixels = frame.to_ndarray(format="rgb24")
-    except (av.FFmpegError, ValueError) as error:
-        raise UnreadableMediaError(
-            f"A picture of the video cannot be converted to RGB ({error}).",
-            "Convert the video to MP4.",
-            path,
-        ) from error
-    return VideoFrame(float(time), turn_upright(frame, np.asarray(pixels, dtype=np.uint8)))
+    return VideoFrame(float(time), upright_pixels(frame, path, limits))
 
 
-def _seconds(value: float) -> Fraction:
-    """A user's time as the simple fraction that is meant: 0.3333333 is a third."""
-    return Fraction(value).limit_denominator(1_000_000)
-
-
-def _check_moment(time: float, path: Path) -> None:
-    """Refuse a moment that can lie in no video."""
-    if not (math.isfinite(time) and time >= 0):
-        raise MediaError(
-            f"The moment {time:g} s lies outside the video.",
-            "Give a time of at least 0 s and less than the video's length.",
-            path,
-        )
-
-
-def _beyond_end(time: float, last: _Shown | None, path: Path) -> MediaError:
-    """The error for a moment behind the end of a video."""
-    end = 0.0 if last is None else float(last.closes)
-    problem = f"The moment {time:g} s lies behind the end of the video."
-    return MediaError(problem, f"Give a time from 0 to {end:.3f} s.", path)
-
-
-def _declared_length(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Length in seconds by the file's headers; None where they do not tell."""
-    if container.format.name in GUESSED_LENGTH:
-        return None
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    if not container.duration:
-        return None
-    end = Fraction((container.start_time or 0) + container.duration, 1_000_000)
-    return end - clock_zero(container)
-
-
-def _length_and_rate(container: InputContainer, stream: VideoStream) -> tuple[Fraction, Fraction]:
+def _length_and_rate(
+    path: Path, headers: VideoHeaders, limits: MediaLimits
+) -> tuple[Fraction, Fraction]:
     """Length in seconds and pictures per second; counts packets where the headers do not tell."""
-    length, rate = _declared_length(container, stream), frame_rate(stream)
-    if length is not None and rate > 0:
-        return length, rate
-    zero, count, end = clock_zero(container), 0, Fraction(0)
-    for packet in container.demux(stream):
-        count += packet.size > 0
-        if packet.pts is not None:
-            stamp = (packet.pts + (packet.duration or 0)) * packet.time_base - zero
-            end = max(end, stamp)
-    length = length or end or count / (rate or FALLBACK_RATE)
-    return length, rate or Fraction(count) / (length or 1)
+    if headers.length is not None and headers.rate > 0:
+        return headers.length, headers.rate
+    count, end = 0, Fraction(0)
+    with open_container(path, limits) as container:
+        zero = clock_zero(container)
+        for packet in container.demux(require_picture(container, path, limits)):
+            count += packet.size > 0
+            if packet.pts is not None:
+                stamp = (packet.pts + (packet.duration or 0)) * packet.time_base - zero
+                end = max(end, stamp)
+    length = headers.length or end or count / (headers.rate or FALLBACK_RATE)
+    return length, headers.rate or Fraction(count) / (length or 1)

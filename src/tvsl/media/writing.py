@@ -42,6 +42,17 @@ def write_png(path: Path, picture: NDArray[np.uint8], palette: bytes | None = No
     image.save(path, format="PNG")
 
 
+def write_jpeg(path: Path, picture: NDArray[np.uint8], quality: int = 95) -> None:
+    """Write a picture as JPEG, with some loss.
+
+    Args:
+        path: Where to; an existing file is replaced.
+        picture: (H, W, 3) RGB or (H, W) grey.
+        quality: From 1 to 95; higher is better.
+    """
+    Image.fromarray(picture).save(path, format="JPEG", quality=quality)
+
+
 def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
     """Write a mono sound as 16-bit PCM, without loss.
 
@@ -51,6 +62,12 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
         rate: Samples per second.
     """
     path.write_bytes(wav_bytes(samples, rate))
+
+
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples in [-1, 1] as 16-bit integers, any shape; louder ones are clipped."""
+    limits = np.iinfo(np.int16)
+    return np.rint(samples * 32768).clip(limits.min, limits.max).astype(np.int16)
 
 
 def wav_bytes(samples: NDArray[np.int16], rate: int) -> bytes:

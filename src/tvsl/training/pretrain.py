@@ -83,7 +83,7 @@ class PretrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(1500, gt=0)
+    steps: int = Field(1400, gt=0)
     batch: int = Field(96, gt=1)
     classes: int = Field(9, gt=1)
     clips: int = Field(24_000, ge=0)

@@ -1,0 +1,174 @@
+"""``tvsl data``: which data sets there are, their public lists, and what is there of one."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tvsl.cli.failure import SOME_INPUT_FAILED
+from tvsl.cli.name_values import name_values
+from tvsl.cli.progress import progress
+from tvsl.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from tvsl.data.checking import Check, Tally
+    from tvsl.data.files import FileDataSet
+
+app = typer.Typer(
+    help="List data sets, fetch their lists, check what is there.", no_args_is_help=True
+)
+
+_HEADS = ("", "listed", "found", "missing", "unreadable", "without boxes")
+_SHOWN_FAULTS = 5
+
+
+@app.command("list")
+def list_sets() -> None:
+    """List the data sets, how their files lie, and the lists that they need."""
+    from tvsl.data import DATA_SETS
+    from tvsl.data.listed import ListedData
+    from tvsl.paths import lists_folder
+
+    typer.echo(f"Fetched lists: {lists_folder()} (set TVSL_HOME to choose another)\n")
+    for name, data in DATA_SETS.items():
+        typer.echo(f"{name:24}{data.title}")
+        if issubclass(data, ListedData):
+            for layout in data.layouts:
+                typer.echo(f"{'':24}files  {layout.title}")
+            for file in (*data.files, *data.train_files):
+                typer.echo(f"{'':24}list   {file} ({_state(file)})")
+
+
+@app.command("fetch-lists")
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="A data set [all of them].")] = None,
+) -> None:
+    """Fetch the public lists and annotations of a data set, or all of them."""
+    from tvsl.data import DATA_SETS, find_kind
+    from tvsl.data.listed import ListedData
+    from tvsl.data.lists import PUBLIC_LISTS, fetch_lists
+
+    chosen = DATA_SETS.values() if name is None else [find_kind(name)]
+    sets = [data for data in chosen if issubclass(data, ListedData)]
+    if not sets:
+        raise UsageError(f"The data set '{name}' needs no lists.", "See `tvsl data list`.")
+    files = dict.fromkeys(file for data in sets for file in (*data.files, *data.train_files))
+    with progress("Fetching lists") as fetched:
+        paths = fetch_lists([file for file in files if file in PUBLIC_LISTS], fetched)
+    for path in paths:
+        typer.echo(path)
+    for file in files:
+        if file not in PUBLIC_LISTS:
+            typer.echo(f"tvsl: {file} is in no public repository, see docs/data-sets.md.", err=True)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A data set in files: a name of `tvsl data list`.")],
+    root: Annotated[Path, typer.Argument(help="Its folder.")],
+    lists: Annotated[Path | None, typer.Option(help="Folder of its lists.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
+    ] = None,
+    read: Annotated[
+        bool, typer.Option("--read/--quick", help="Decode every file, or only look for it.")
+    ] = True,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads [one a core].")] = None,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Show all classes, not only those with gaps.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File for what to leave out (option leave_out)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything on stdout.")] = False,
+) -> None:
+    """Count what is listed, found, missing, unreadable and without boxes, also for each class.
+
+    Exits with 1 if anything is missing or unreadable.
+    """
+    from tvsl.data.checking import check_data
+
+    if output is not None and output.exists() and not force:
+        raise OutputError("This file exists already.", "Choose another, or add --force.", output)
+    places = {"root": root} if lists is None else {"root": root, "lists": lists}
+    data = _in_files(name, {**(name_values("--option", option) or {}), **places})
+    started = time.monotonic()
+    with progress("Reading items" if read else "Looking for items") as done:
+        found = check_data(data, read, workers, done)
+    _tell_pace(found, time.monotonic() - started)
+    if output is not None:
+        _write(output, found.ids_to_leave_out())
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        _print(found, classes)
+    if found.faults:
+        raise typer.Exit(SOME_INPUT_FAILED)
+
+
+def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:
+    from tvsl.data import find_kind, make_data
+    from tvsl.data.files import FileDataSet
+
+    kind = find_kind(name)
+    if not issubclass(kind, FileDataSet):
+        raise UsageError(f"The data set '{name}' has no files.", "There is nothing to check.")
+    return make_data(kind, options)
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"The file cannot be written ({error.strerror}).", "Choose a writable place.", path
+        ) from error
+
+
+def _state(file: str) -> str:
+    from tvsl.data.lists import PUBLIC_LISTS
+    from tvsl.paths import lists_folder
+
+    if (lists_folder() / file).is_file():
+        return "here"
+    return "not here" if file in PUBLIC_LISTS else "not public"
+
+
+def _tell_pace(found: Check, seconds: float) -> None:
+    rate = found.total.listed / max(seconds, 1e-9)
+    typer.echo(f"{found.total.listed} items in {seconds:.1f} s, {rate:.0f} items/s", err=True)
+
+
+def _print(found: Check, all_classes: bool) -> None:
+    from tvsl.cli.table import print_table
+
+    typer.echo(f"{found.data}, split {found.split}: {found.layout}\n")
+    rows = [("all", found.total)]
+    rows += [
+        (name, tally)
+        for name, tally in found.classes.items()
+        if all_classes or tally.missing or tally.unreadable or tally.without_boxes
+    ]
+    print_table(_HEADS, [(name, *_numbers(tally)) for name, tally in rows], _HEADS[1:])
+    if found.classes and not all_classes:
+        whole = len(found.classes) - len(rows) + 1
+        typer.echo(f"\n{whole} of {len(found.classes)} classes are whole.")
+    for fault in found.faults[:_SHOWN_FAULTS]:
+        typer.echo(f"tvsl: {fault.path}: {fault.problem}", err=True)
+    if len(found.faults) > _SHOWN_FAULTS:
+        more = len(found.faults) - _SHOWN_FAULTS
+        typer.echo(f"tvsl: and {more} more; see --json or --output.", err=True)
+
+
+def _numbers(tally: Tally) -> tuple[str, ...]:
+    counts = (tally.listed, tally.found, tally.missing, tally.unreadable, tally.without_boxes)
+    return tuple(str(count) for count in counts)

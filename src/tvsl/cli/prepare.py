@@ -1,0 +1,132 @@
+"""``tvsl prepare``: raw videos to a folder of frames and waveforms."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
+from tvsl.cli.progress import progress
+from tvsl.errors import UsageError
+
+if TYPE_CHECKING:
+    from tvsl.preparing.run import Prepared
+
+_MOST_TOLD = 20
+
+
+class LayoutName(str, Enum):
+    """How the videos are named."""
+
+    vggsound = "vggsound"
+    acav = "acav"
+    music = "music"
+    folder = "folder"
+
+
+def command(
+    videos: Annotated[
+        Path, typer.Argument(help="Folder of the videos, with folders in it or not.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for frames/ID.jpg and audio/ID.wav.")
+    ],
+    layout: Annotated[
+        LayoutName,
+        typer.Option(
+            help="How the videos are named: ID_START, ID_STARTMS_ENDMS, MUSIC's ID, or anyhow."
+        ),
+    ] = LayoutName.folder,
+    at: Annotated[
+        str | None, typer.Option(help="Moment of the picture: middle, or seconds [middle].")
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(help="Sound around it: seconds, or whole [whole; layout folder: 10]."),
+    ] = None,
+    rate: Annotated[int, typer.Option(help="Samples per second of the sound.")] = 44_100,
+    short_side: Annotated[
+        int | None,
+        typer.Option(min=1, help="Reduce larger pictures to so many pixels on the shorter side."),
+    ] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option("--list", help="Only the ids of this CSV, text or JSON file (first column)."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at work [as many as cores].")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start over: remove the clips of earlier runs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report on stdout.")] = False,
+) -> None:
+    """Make a picture and a sound file of each video of a folder.
+
+    The same command goes on with an interrupted run and tries again what failed. What became of
+    each video stands in prepared.jsonl, a summary in report.json.
+    """
+    from tvsl.preparing.lists import read_list
+    from tvsl.preparing.options import make_options
+    from tvsl.preparing.run import prepare
+
+    options = make_options(
+        layout.value,
+        at="middle" if at == "middle" else _seconds("--at", at, "middle"),
+        window="whole" if window == "whole" else _seconds("--window", window, "whole"),
+        rate=rate,
+        short_side=short_side,
+    )
+    listed = None if list_file is None else read_list(list_file)
+    try:
+        with progress("Preparing clips") as report:
+            made = prepare(
+                videos,
+                output,
+                options,
+                listed=listed,
+                workers=workers,
+                force=force,
+                progress=report,
+            )
+    except KeyboardInterrupt:
+        typer.echo("tvsl: interrupted; the same command goes on from here.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _tell_failures(made)
+    typer.echo(json.dumps(made.report(options), indent=2) if as_json else _summary(made))
+    if made.failures:
+        raise typer.Exit(SOME_INPUT_FAILED)
+
+
+def _seconds(option: str, text: str | None, word: str) -> float | None:
+    """The number of an option that may be a word instead."""
+    try:
+        return None if text is None else float(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} '{text}' is neither {word} nor a number.", "Give seconds, as in 2.5."
+        ) from error
+
+
+def _tell_failures(made: Prepared) -> None:
+    for failure in made.failures[:_MOST_TOLD]:
+        typer.echo(f"tvsl: {failure.source}: {failure.error}", err=True)
+    rest = len(made.failures) - _MOST_TOLD
+    if rest > 0:
+        typer.echo(f"tvsl: {rest} more failed; see {made.root / 'report.json'}", err=True)
+
+
+def _summary(made: Prepared) -> str:
+    prepared = made.found - made.kept - len(made.failures)
+    parts = [f"{prepared} prepared", f"{made.kept} there already", f"{len(made.failures)} failed"]
+    told = [part for part in parts if not part.startswith("0 ")] or parts[:1]
+    videos = "1 video" if made.found == 1 else f"{made.found} videos"
+    lines = [f"{videos}: {', '.join(told)} -> {made.root}"]
+    if made.listed is not None:
+        here = made.listed - len(made.missing)
+        lines.append(f"{made.listed} ids listed: {here} found, {len(made.missing)} missing")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Raw videos to a folder of frames and waveforms: found, named, read by several processes."""

@@ -1,0 +1,136 @@
+"""The folder that is prepared: who may write into it, and what it was made with."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tvsl.errors import OutputError
+from tvsl.preparing.account import ENTRIES, JOURNAL, Account
+from tvsl.preparing.clip_files import AUDIO, FRAMES, remove_parts, write_text
+from tvsl.preparing.options import Options
+from tvsl.staging import writable
+
+try:
+    import fcntl
+except ImportError:  # on Windows nothing keeps two runs apart; the clips of both are the same
+    fcntl = None  # type: ignore[assignment]
+
+REPORT = "report.json"
+
+_REMEDY = "Choose another folder, or add --force to start over."
+
+
+@contextmanager
+def opened(root: Path, options: Options, force: bool) -> Iterator[Account]:
+    """Prepare into a folder; nobody else does at the same time.
+
+    Args:
+        root: The folder, made where it is missing.
+        options: What the clips are made with.
+        force: Whether to start over: what an earlier run made is removed, other files stay.
+
+    Yields:
+        The account of what is there.
+
+    Raises:
+        OutputError: The folder cannot be written, another run writes into it, or it holds clips
+            that were made with other options or by others.
+    """
+    with writable(root):
+        root.mkdir(parents=True, exist_ok=True)
+    with _locked(root):
+        if force:
+            _start_over(root)
+        else:
+            _check_options(root, options)
+        remove_parts(root)
+        write_report(root, {"finished": False, "options": options.to_dict()})
+        with writable(root):
+            for name in (FRAMES, AUDIO):
+                (root / name).mkdir(exist_ok=True)
+        account = Account(root)
+        try:
+            if (root / JOURNAL).exists():
+                account.merge()  # its last line may be torn, and must not be written on
+            yield account
+        except KeyboardInterrupt:
+            account.merge()
+            raise
+        finally:
+            account.close()
+            remove_parts(root)
+
+
+def write_report(root: Path, report: dict[str, Any]) -> None:
+    """Write the report of a run.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_text(root / REPORT, json.dumps(report, indent=2) + "\n")
+
+
+def _check_options(root: Path, options: Options) -> None:
+    """Refuse a folder with clips of other options, or of others."""
+    path = root / REPORT
+    if not path.exists():
+        for name in (FRAMES, AUDIO, ENTRIES):
+            if (root / name).exists():
+                raise OutputError(
+                    f"There is '{name}' already, and no {REPORT} tells how it was made.",
+                    _REMEDY,
+                    root,
+                )
+        return
+    kept, wanted = _kept_options(path), options.to_dict()
+    others = [name for name in sorted(kept | wanted) if kept.get(name) != wanted.get(name)]
+    if others:
+        was = ", ".join(f"{name} was {kept.get(name)!r}" for name in others)
+        raise OutputError(f"This folder was prepared with other options: {was}.", _REMEDY, root)
+
+
+def _kept_options(path: Path) -> dict[str, Any]:
+    try:
+        options = json.loads(path.read_text(encoding="utf-8"))["options"]
+        return dict(options)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            "The report of an earlier run is damaged, or not of this command.", _REMEDY, path
+        ) from error
+
+
+def _start_over(root: Path) -> None:
+    """Remove what an earlier run made, by its own account; the account itself goes last."""
+    account = Account(root)
+    for clip in account.clips:
+        account.drop(clip.id)
+    with writable(root):
+        for name in (ENTRIES, JOURNAL):
+            (root / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Hold the folder's lock; the system gives it back when a process ends, however it ends."""
+    if fcntl is None:
+        yield
+        return
+    with writable(root):
+        place = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # other errors: the file system knows no locks
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise OutputError(
+                    "Another run prepares this folder.", "Wait until it ends.", root
+                ) from error
+        yield
+    finally:
+        os.close(place)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tvsl.errors import MediaLimitError, MissingFileError, UnreadableMediaError
+from tvsl.media.limits import MediaLimits
+from tvsl.media.object_maps import load_object_map
+from tvsl.media.writing import write_png
+
+VALUES = np.array([[0, 1, 2], [3, 3, 255]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize("palette", [None, bytes(range(256)) * 3])
+def test_values_are_those_that_are_stored(tmp_path: Path, palette: bytes | None) -> None:
+    write_png(tmp_path / "map.png", VALUES, palette)
+    np.testing.assert_array_equal(load_object_map(tmp_path / "map.png"), VALUES)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.bool_])
+def test_deep_and_flat_maps(tmp_path: Path, kind: type) -> None:
+    values = (VALUES.astype(np.int64) * 200).astype(kind)
+    Image.fromarray(values).save(tmp_path / "map.png")
+    np.testing.assert_array_equal(load_object_map(tmp_path / "map.png"), values)
+
+
+def test_colours_are_no_values(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 2)).save(tmp_path / "map.png")
+    with pytest.raises(UnreadableMediaError, match="several values a pixel"):
+        load_object_map(tmp_path / "map.png")
+
+
+def test_broken_missing_and_large_maps(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError):
+        load_object_map(tmp_path / "none.png")
+    (tmp_path / "map.png").write_bytes(b"no picture")
+    with pytest.raises(UnreadableMediaError):
+        load_object_map(tmp_path / "map.png")
+    write_png(tmp_path / "map.png", VALUES)
+    with pytest.raises(MediaLimitError):
+        load_object_map(tmp_path / "map.png", MediaLimits(max_pixels=5))

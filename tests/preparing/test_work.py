@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.media.media_makers import number_in
+from tests.preparing.videos import RATE, make_broken, make_clip, pitch_at
+from tvsl.errors import MediaError, NoSoundError, OutputError
+from tvsl.media import load_audio, load_image
+from tvsl.preparing.options import make_options
+from tvsl.preparing.outcomes import Failed, Taken
+from tvsl.preparing.work import prepare_video
+
+Prepare = Callable[..., Taken]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3 s at 10 pictures per second, with a tone that rises from 100 to 2000 Hz."""
+    return make_clip(tmp_path_factory.mktemp("videos") / "clip.mp4")
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, video: Path) -> Prepare:
+    for name in ("frames", "audio"):
+        (tmp_path / name).mkdir()
+
+    def call(*pictures: str, source: Path = video, **options: object) -> Taken:
+        return prepare_video("clip", source, pictures, make_options(**options), tmp_path)
+
+    return call
+
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_middle_and_the_sound_around_it(prepare: Prepare, tmp_path: Path) -> None:
+    taken = prepare(window=1.0)
+    assert taken == Taken({"clip": 1.5}, (1.0, 2.0))
+    assert files(tmp_path) == {"frames/clip.jpg", "audio/clip.wav"}
+    assert number_in(load_image(tmp_path / "frames/clip.jpg")) == 15
+    with Image.open(tmp_path / "frames/clip.jpg") as image:
+        assert image.format == "JPEG"
+        assert image.size == (64, 48)
+    with wave.open(str(tmp_path / "audio/clip.wav")) as file:
+        assert file.getparams()[:4] == (1, 2, RATE, RATE)
+    sound = load_audio(tmp_path / "audio/clip.wav", RATE).samples
+    for time in (0.1, 0.5, 0.9):
+        expected = 100 + 1900 * (1.0 + time) / 3
+        assert pitch_at(sound, RATE, time) == pytest.approx(expected, abs=20)
+
+
+def test_another_moment_rate_and_size(prepare: Prepare, tmp_path: Path) -> None:
+    taken = prepare(at=0.4, window=1.0, rate=16_000, short_side=24)
+    assert taken == Taken({"clip": 0.4}, (0.0, 1.0))  # shifted inwards, of full length
+    picture = load_image(tmp_path / "frames/clip.jpg")
+    assert picture.shape == (24, 32, 3)
+    assert number_in(picture) == 4
+    with wave.open(str(tmp_path / "audio/clip.wav")) as file:
+        assert file.getparams()[:4] == (1, 2, 16_000, 16_000)
+
+
+def test_small_pictures_are_not_enlarged(prepare: Prepare, tmp_path: Path) -> None:
+    prepare(short_side=100)
+    assert load_image(tmp_path / "frames/clip.jpg").shape == (48, 64, 3)
+
+
+def test_the_whole_sound(prepare: Prepare, tmp_path: Path) -> None:
+    taken = prepare(layout="vggsound")
+    assert taken.window == pytest.approx((0.0, 3.0), abs=0.1)
+    sound = load_audio(tmp_path / "audio/clip.wav", RATE)
+    assert (0.0, sound.duration) == taken.window
+    assert pitch_at(sound.samples, RATE, 2.5) == pytest.approx(100 + 1900 * 2.5 / 3, abs=20)
+
+
+def test_pictures_of_every_second(prepare: Prepare, tmp_path: Path) -> None:
+    taken = prepare(layout="music")
+    numbers = [0, 2, 4, 6, 10, 12, 14, 16, 20, 22, 24, 26]
+    assert list(taken.pictures) == [f"clip_{n // 10:03d}_{n:05d}" for n in numbers]
+    assert files(tmp_path) == {"audio/clip.wav", *(f"frames/{n}.jpg" for n in taken.pictures)}
+    for number, (name, time) in zip(numbers, taken.pictures.items(), strict=True):
+        assert number_in(load_image(tmp_path / f"frames/{name}.jpg")) == number
+        assert time == pytest.approx(number / 10)
+    assert taken.window == pytest.approx((0.0, 3.0), abs=0.1)
+
+
+def test_pictures_of_a_list(prepare: Prepare, tmp_path: Path) -> None:
+    taken = prepare("clip_002_00029", "clip_000_00003", layout="music")
+    assert list(taken.pictures) == ["clip_000_00003", "clip_002_00029"]
+    for name in taken.pictures:
+        assert number_in(load_image(tmp_path / f"frames/{name}.jpg")) == int(name[-5:])
+
+
+@pytest.mark.parametrize("layout", ["vggsound", "music"])
+def test_a_broken_video_leaves_no_file(prepare: Prepare, tmp_path: Path, layout: str) -> None:
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name, kind in make_broken(folder).items():
+        with pytest.raises(MediaError) as caught:
+            prepare(source=folder / name, layout=layout)
+        assert Failed.by(caught.value).kind == kind
+        assert str(tmp_path) not in Failed.by(caught.value).error
+    assert not files(tmp_path / "frames") | files(tmp_path / "audio")
+
+
+def test_pictures_that_break_off_leave_no_file(prepare: Prepare, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="behind the end"):
+        prepare("clip_000_00003", "clip_009_00099", layout="music")
+    assert files(tmp_path) == set()
+
+
+def test_a_moment_behind_the_end(prepare: Prepare) -> None:
+    with pytest.raises(MediaError, match="behind the end"):
+        prepare(at=5.0)
+
+
+def test_a_video_that_lost_its_sound(prepare: Prepare, tmp_path: Path) -> None:
+    from tests.media.media_makers import make_video
+
+    mute = make_video(tmp_path / "mute.mp4", 20)
+    with pytest.raises(NoSoundError):
+        prepare(source=mute)
+
+
+def test_a_place_that_cannot_be_written(prepare: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "audio").rmdir()
+    with pytest.raises(OutputError, match="cannot be written"):
+        prepare()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_samples_are_those_of_the_video(prepare: Prepare, tmp_path: Path, video: Path) -> None:
+    prepare(layout="vggsound")
+    original = load_audio(video, RATE).samples
+    written = load_audio(tmp_path / "audio/clip.wav", RATE).samples
+    assert np.abs(written - original).max() <= 0.5 / 32768 + 1e-7

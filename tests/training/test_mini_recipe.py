@@ -1,0 +1,44 @@
+"""The mini model's recipe, reduced to minutes: it must learn what the whole recipe learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.evaluation.world_rows import Reached, reach
+from tvsl.loading import load
+from tvsl.synthetic.world import World
+from tvsl.training.fit import train_head
+from tvsl.training.pretrain import PretrainConfig
+from tvsl.training.pretraining_run import pretrain
+from tvsl.training.recipe import recipe
+
+SCENES = 100
+FRACTION = 0.6
+
+
+def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, Reached]:
+    """What a model reaches on test scenes of one and of two sources."""
+    loaded = load(name_or_path, head)
+    scenes: dict[int, EncodedScenes] = {
+        sources: encode_scenes(loaded.encoder, World("test"), sources, SCENES) for sources in (1, 2)
+    }
+    return {sources: reach(loaded.method, part) for sources, part in scenes.items()}
+
+
+@pytest.mark.slow
+def test_a_tenth_of_the_recipe_reaches_most_of_the_shipped_model(tmp_path: Path) -> None:
+    model = pretrain(PretrainConfig(steps=300, batch=48, classes=8, clips=4000), tmp_path / "run")
+    encoder = load(model, flip_average="turn").encoder
+    head = train_head(
+        recipe(clips=1000, validation_scenes=50, most_sources=2), encoder, tmp_path / "head"
+    )
+    small, shipped = measured(model, head), measured("mini")
+    for sources, average in ((1, "AP"), (2, "CAP")):
+        assert small[sources].detected is not None
+        assert shipped[sources].detected is not None
+        reached, best = small[sources].detected[average], shipped[sources].detected[average]
+        print(f"{sources} sources: {average} {reached:.1f} of {best:.1f}")
+        assert reached > FRACTION * best
