@@ -273,6 +273,13 @@ class Queries:
                     "Build them for this batch and vocabulary.",
                 )
 
+    def alone(self) -> Tensor:
+        """Whether a pair's class is the only one that its clip is asked for, (P,) bool."""
+        if len(self) == 0:
+            return torch.zeros_like(self.clip, dtype=torch.bool)
+        different = torch.stack([self.clip, self.label], dim=1).unique(dim=0)
+        return torch.bincount(different[:, 0])[self.clip] == 1
+
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Cut the pairs into chunks that each concern few clips.
 

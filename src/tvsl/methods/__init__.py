@@ -6,11 +6,16 @@ from tvsl.errors import UsageError
 from tvsl.methods.alignment import Alignment
 from tvsl.methods.audioclip import AudioCLIPSimilarity
 from tvsl.methods.audioclip_finetuned import AudioCLIPFinetuned
+from tvsl.methods.avgn import AVGN
 from tvsl.methods.base import Method
+from tvsl.methods.coarse_to_fine import CoarseToFine
+from tvsl.methods.dsol import DSOL
 from tvsl.methods.ez_vsl import EZVSL
 from tvsl.methods.fnac import FNAC
 from tvsl.methods.lvs import LVS
 from tvsl.methods.margin_nce import MarginNCE
+from tvsl.methods.mix_and_localize import MixAndLocalize
+from tvsl.methods.ots import OTS
 from tvsl.methods.text_only import TextOnly
 from tvsl.methods.trivial import Centre, Noise, WholeFrame
 from tvsl.methods.tvsl import TVSL, ReleasedTVSL
@@ -21,10 +26,15 @@ METHODS: Mapping[str, type[Method]] = {
     for method in (
         TVSL,
         ReleasedTVSL,
+        OTS,
+        CoarseToFine,
         LVS,
         EZVSL,
+        MixAndLocalize,
+        DSOL,
         MarginNCE,
         FNAC,
+        AVGN,
         Alignment,
         AudioCLIPFinetuned,
         Wav2CLIP,
@@ -35,7 +45,10 @@ METHODS: Mapping[str, type[Method]] = {
         Noise,
     )
 }
-"""Each of them builds a head with ``from_config``; a new method is one more entry."""
+"""Each of them builds a head with ``from_config``; a new method is one more entry.
+
+In the order of the paper's tables.
+"""
 
 
 def find_method(name: str) -> type[Method]:

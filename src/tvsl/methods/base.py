@@ -30,6 +30,8 @@ class Method(nn.Module, ABC):
         class_aware: Whether maps depend on the queried class; a class-agnostic method returns
             the same map for every query of a clip.
         works_untrained: Whether a head is of use as it is built.
+        permutation_invariant: Whether the method finds sources without knowing which is which, so
+            that evaluation may assign its ``candidates`` to the true sources.
         decidable: Switches that change no parameter, so that validation may decide them.
 
     Attributes:
@@ -43,6 +45,7 @@ class Method(nn.Module, ABC):
     supervision: ClassVar[Supervision]
     class_aware: ClassVar[bool]
     works_untrained: ClassVar[bool] = False
+    permutation_invariant: ClassVar[bool] = False
     decidable: ClassVar[frozenset[str]] = frozenset(
         {"polarity", "clamp_negative", "exponent", "detection_threshold", "flip_average"}
     )
@@ -71,6 +74,20 @@ class Method(nn.Module, ABC):
             UsageError: Switches that contradict each other.
         """
         return cls(config)
+
+    @classmethod
+    def config_for(cls, config: MethodConfig, vocabulary: Vocabulary) -> MethodConfig:
+        """What a head must state of itself before it is trained on some classes.
+
+        Args:
+            config: A ``config_type``.
+            vocabulary: The classes of the training labels.
+
+        Returns:
+            The config with the size of the vocabulary's embeddings, and whatever else of the
+            classes the method keeps for good.
+        """
+        return switched(config, embedding=vocabulary.embeddings.shape[1])
 
     @property
     def polarity(self) -> int:
@@ -141,6 +158,22 @@ class Method(nn.Module, ABC):
             Maps on the token grid, (P, h, w).
         """
 
+    def candidates(self, tokens: Tokens) -> Tensor:  # noqa: ARG002
+        """Raw maps of the sources that a permutation-invariant method finds, without names.
+
+        Args:
+            tokens: B clips.
+
+        Returns:
+            M maps for each clip on the token grid, (B, M, h, w), shown and scored as ``maps`` are.
+
+        Raises:
+            UsageError: The method's maps answer queries.
+        """
+        raise UsageError(
+            f"The maps of the method '{self.name}' are not to be permuted.", "Use `maps`."
+        )
+
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Parameters for an optimiser.
 
@@ -173,16 +206,17 @@ class Method(nn.Module, ABC):
         return None
 
 
-def check_inputs(size: int, tokens: Tokens, vocabulary: Vocabulary) -> None:
-    """Check that tokens and vocabulary come from an encoder of the head's size.
+def check_inputs(size: int, tokens: Tokens, vocabulary: Vocabulary | None) -> None:
+    """Check that tokens, and a vocabulary if there is one, come from an encoder of the head's size.
 
     Raises:
         ShapeError: They do not.
     """
-    if not size == tokens.size == vocabulary.embeddings.shape[1]:
+    words = size if vocabulary is None else vocabulary.embeddings.shape[1]
+    if not size == tokens.size == words:
         raise ShapeError(
             f"The head is for embeddings of size {size}, tokens have {tokens.size} and the "
-            f"vocabulary {vocabulary.embeddings.shape[1]}.",
+            f"vocabulary {words}.",
             "Use one encoder for all three.",
         )
 

@@ -179,9 +179,7 @@ def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
             f"Build the encoder with image_tokens='{wanted}'.",
         )
     vocabulary = encoder.vocabulary(clips.names)
-    switches = switched(
-        switches, embedding=vocabulary.embeddings.shape[1], flip_average=encoder.flip_average
-    )
+    switches = kind.config_for(switched(switches, flip_average=encoder.flip_average), vocabulary)
     torch.manual_seed(config.seed)
     method = kind.from_config(switches, encoder.text_encoder)
     require_training(method)

@@ -1,0 +1,105 @@
+"""Methods that were written for backbones of their own: what they share on frozen tokens."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tvsl.methods.base import Method, check_inputs
+from tvsl.methods.config import MethodConfig
+from tvsl.methods.tvsl.direction import unit
+from tvsl.tokens import Tokens, Vocabulary
+
+
+class AdaptedConfig(MethodConfig):
+    """What every adapted method can be told.
+
+    Attributes:
+        weight_decay: Of Adam (added to the gradient, as the originals have it).
+        scale_tokens: Whether every token and every pooled embedding is first scaled to a root
+            mean square of 1. The originals' layers start at sizes that suit the features of a
+            backbone under batch normalisation; tokens of a frozen encoder have any length.
+    """
+
+    weight_decay: float = Field(0.0, ge=0)
+    scale_tokens: bool = True
+
+
+class Adapted(Method):
+    """A method of which only the head is kept: its backbones are the frozen encoders."""
+
+    config: AdaptedConfig
+
+    def read(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
+        """The tokens as the head sees them.
+
+        Args:
+            tokens: B clips.
+            vocabulary: N classes, where there are any.
+
+        Returns:
+            The tokens, scaled if the config says so.
+
+        Raises:
+            ShapeError: They come from an encoder of another size.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        if not self.config.scale_tokens:
+            return tokens
+        length = math.sqrt(tokens.size)
+        return replace(
+            tokens,
+            visual=length * unit(tokens.visual),
+            audio=length * unit(tokens.audio),
+            image=length * unit(tokens.image),
+            sound=length * unit(tokens.sound),
+        )
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """One group of all parameters, with the original's weight decay; see the base class."""
+        decay = self.config.weight_decay
+        groups = super().parameter_groups(learning_rate)
+        return [{**group, "weight_decay": decay} for group in groups]
+
+
+def two_layers(
+    inputs: int, outputs: int, hidden: int | None = None, bias: bool = True
+) -> nn.Module:
+    """Linear, ReLU, linear.
+
+    Args:
+        inputs: Size of what comes in.
+        outputs: Size of what goes out.
+        hidden: Size between; that of what goes out when None.
+        bias: Whether both have biases.
+
+    Returns:
+        The layers.
+    """
+    hidden = outputs if hidden is None else hidden
+    return nn.Sequential(
+        nn.Linear(inputs, hidden, bias=bias), nn.ReLU(), nn.Linear(hidden, outputs, bias=bias)
+    )
+
+
+def others(batch: int, device: torch.device) -> Tensor:
+    """Another clip for each clip of a batch, each used once: a random cycle.
+
+    Args:
+        batch: B.
+        device: Where to.
+
+    Returns:
+        (B,) int64; empty for a batch of one, which has no other.
+    """
+    if batch == 1:
+        return torch.empty(0, dtype=torch.int64, device=device)
+    order = torch.randperm(batch, device=device)
+    partner = torch.empty_like(order)
+    partner[order] = order.roll(1)
+    return partner

@@ -1,0 +1,126 @@
+"""Methods with parameters of their own for each class: they know the classes of training alone."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from tvsl.errors import UsageError, VocabularyError
+from tvsl.methods.adapted import Adapted, AdaptedConfig
+from tvsl.methods.base import Supervision, check_labels
+from tvsl.methods.config import MethodConfig, switched
+from tvsl.tokens import Queries, Tokens, Vocabulary
+
+ClassReadout = Literal["original", "class", "whole"]
+CLASS_READOUTS: tuple[ClassReadout, ...] = get_args(ClassReadout)
+"""``class``: a map of the class; ``whole``: one of the whole sound; ``original``: as papers with
+both choose, the second for a class alone and the first for one of several of a clip."""
+
+
+class ClassBoundConfig(AdaptedConfig):
+    """Which classes a head has parameters for.
+
+    Attributes:
+        classes: Their names, C of them; filled in where a head is built for training.
+    """
+
+    classes: tuple[str, ...] = ()
+
+
+class ClassBound(Adapted):
+    """A method that cannot be asked for a class that it was not trained on.
+
+    Vocabularies are matched by name: another order, or a part of the classes, is welcome.
+
+    Args:
+        config: Its sizes, with its classes.
+
+    Raises:
+        UsageError: No class, or one twice.
+    """
+
+    supervision: ClassVar[Supervision] = "video labels"
+    class_aware: ClassVar[bool] = True
+    config: ClassBoundConfig
+
+    def __init__(self, config: ClassBoundConfig) -> None:
+        super().__init__(config)
+        if not config.classes or len(set(config.classes)) < len(config.classes):
+            raise UsageError(
+                f"The method '{self.name}' has parameters for each class and needs their names, "
+                "each once.",
+                "Train it: training fills in `classes`.",
+            )
+
+    @classmethod
+    def config_for(cls, config: MethodConfig, vocabulary: Vocabulary) -> MethodConfig:
+        """The config with the vocabulary's size and names; see the base class."""
+        return switched(super().config_for(config, vocabulary), classes=vocabulary.names)
+
+    def class_rows(self, vocabulary: Vocabulary) -> Tensor:
+        """The head's own row of each class of a vocabulary, (N,) int64; -1 for one unknown."""
+        own = {name: row for row, name in enumerate(self.config.classes)}
+        rows = [own.get(name, -1) for name in vocabulary.names]
+        return torch.tensor(rows, device=vocabulary.embeddings.device)
+
+    def queried(self, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        """The head's own row of each query's class, (P,).
+
+        Raises:
+            VocabularyError: It does not know one of the classes.
+        """
+        rows = self.class_rows(vocabulary)[queries.label]
+        self._require(rows >= 0, queries.label, vocabulary)
+        return rows
+
+    def targets(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Training labels by the head's own classes.
+
+        Args:
+            tokens: B clips.
+            labels: (B, N) bool.
+            vocabulary: N classes.
+
+        Returns:
+            (B, C) bool.
+
+        Raises:
+            ShapeError: The labels are not for these clips and classes, or a clip has none.
+            VocabularyError: A class sounds that the head does not know.
+        """
+        check_labels(labels, tokens, vocabulary)
+        rows = self.class_rows(vocabulary)
+        sounding = labels.any(dim=0)
+        self._require((rows >= 0) | ~sounding, torch.arange(len(rows)), vocabulary)
+        result = labels.new_zeros(tokens.batch, len(self.config.classes))
+        result[:, rows[sounding]] = labels[:, sounding]
+        return result
+
+    def by_vocabulary(self, scores: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Scores of the head's own classes, (B, C), in the order of a vocabulary, (B, N).
+
+        Raises:
+            VocabularyError: The head does not know one of the vocabulary's classes.
+        """
+        rows = self.class_rows(vocabulary)
+        self._require(rows >= 0, torch.arange(len(rows)), vocabulary)
+        return scores[:, rows]
+
+    def _require(self, known: Tensor, label: Tensor, vocabulary: Vocabulary) -> None:
+        unknown = {vocabulary.names[number] for number in label[~known.to(label.device)].tolist()}
+        if unknown:
+            raise VocabularyError(
+                f"This '{self.name}' head was trained on {len(self.config.classes)} classes, and "
+                f"{', '.join(repr(name) for name in sorted(unknown))} is not among them.",
+                "It has parameters for each class, so that zero-shot transfer is impossible: "
+                "train a head on these classes, or ask by the names of its own.",
+            )
+
+
+def reads_whole(readout: ClassReadout, queries: Queries) -> Tensor:
+    """Which queries are answered by a map of the whole sound, (P,) bool."""
+    if readout == "original":
+        return queries.alone()
+    return torch.full_like(queries.clip, readout == "whole", dtype=torch.bool)

@@ -1,0 +1,258 @@
+"""DSOL: discriminative sounding objects localization (Hu et al., NeurIPS 2020).
+
+Stage 1 learns from single sources where a sound comes from, and a dictionary of what objects of
+each class look like. Stage 2 learns in mixtures that what is seen to sound is what is heard.
+
+    m(p) = sigmoid(w cos(v_p, a)), w = 5 at the start
+    1:  L = BCE(max_p m, pair) + CE of two class heads, one on the mean cell, one on the sound
+        d_k = mean over the clips of class k of mean_p f_p [m(p) > 0.05, grown by its neighbours]
+    2:  O_k(p) = (u f_p . d_k + b) m(p),    L = KL(p_audio || softmax_k mean_p O_k)
+            + 1/2 * 1/2 [BCE(max_p m, 1) + BCE(max_p m of each quarter of another picture, 0)]
+
+f are features as they are; v and a are projections D -> 128 -> 128 with a ReLU between. p_audio
+is what the class head of the sound says, as it was at the end of stage 1. The original: Adam at
+1e-4, weight decay 1e-4, batches of 32, 15 + 5 epochs.
+
+Adapted to frozen shared tokens: the original finds classes by clustering and matches clusters to
+classes by true labels; here they are the classes of the labels and need no matching. Its stage 1
+alternates between location and classes; on frozen tokens these share no parameters and are learned
+at once. Where several classes sound in a clip, the class heads learn to say all of them in equal
+shares, and the clip counts for each by its share in the dictionary, a mean that slowly forgets.
+Products f . d are as large as tokens are long: u starts at 1 / sqrt(D). The threshold 0.05 is the
+original's, and with w = 5 nearly every cell passes it; ``mask_threshold`` may want tuning.
+
+Video labels. A class alone gets m, the map of the whole sound, as in the original; a class among
+several gets softmax_k(3 O_k(p)). ``readout`` gives one of the two to both. Classes that it was not
+trained on cannot be asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tvsl.methods.adapted import others, two_layers
+from tvsl.methods.base import Method
+from tvsl.methods.class_bound import (
+    CLASS_READOUTS,
+    ClassBound,
+    ClassBoundConfig,
+    ClassReadout,
+    reads_whole,
+)
+from tvsl.methods.config import MethodConfig
+from tvsl.tokens import Queries, Tokens, Vocabulary
+
+_QUARTERS = 2
+_SHARPNESS = 3.0
+
+
+class DSOLConfig(ClassBoundConfig):
+    """Sizes and switches of DSOL.
+
+    Attributes:
+        dimension: Size of the space that both sides are projected to.
+        mask_threshold: Cells with m over it are the object.
+        first_stage: Share of training that stage 1 takes.
+        dictionary_memory: What a step leaves of earlier ones in the dictionary.
+        readout: ``class`` gives the map of the class, ``whole`` m, ``original`` the second to a
+            class alone and the first to one of several; decided on validation data.
+    """
+
+    weight_decay: float = Field(1e-4, ge=0)
+    dimension: int = Field(128, gt=0)
+    mask_threshold: float = Field(0.05, ge=0, lt=1)
+    first_stage: float = Field(0.75, gt=0, le=1)
+    dictionary_memory: float = Field(0.99, ge=0, lt=1)
+    readout: ClassReadout = "original"
+
+
+class DSOL(ClassBound):
+    """The DSOL head; its dictionary and the audio head that stage 2 listens to are buffers.
+
+    Args:
+        config: Its sizes, with its classes.
+
+    Raises:
+        UsageError: No class, or one twice.
+    """
+
+    name: ClassVar[str] = "dsol"
+    config_type: ClassVar[type[MethodConfig]] = DSOLConfig
+    decidable: ClassVar[frozenset[str]] = Method.decidable | {"readout"}
+    config: DSOLConfig
+    object_sums: Tensor
+    object_counts: Tensor
+    heard_weight: Tensor
+    heard_bias: Tensor
+
+    def __init__(self, config: DSOLConfig) -> None:
+        super().__init__(config)
+        size, classes = config.embedding, len(config.classes)
+        self.project_image = two_layers(size, config.dimension)
+        self.project_audio = two_layers(size, config.dimension)
+        self.scale = nn.Parameter(torch.tensor(5.0))
+        self.classify_image = nn.Linear(size, classes)
+        self.classify_audio = nn.Linear(size, classes)
+        self.object_scale = nn.Parameter(torch.tensor(1 / math.sqrt(size)))
+        self.object_bias = nn.Parameter(torch.tensor(0.0))
+        for name in ("object_sums", "heard_weight"):
+            self.register_buffer(name, torch.zeros(classes, size))
+        for name in ("object_counts", "heard_bias"):
+            self.register_buffer(name, torch.zeros(classes))
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
+        """The losses of the stage that training is in; see the base class.
+
+        Stage 1 also keeps the dictionary and a copy of the audio head, in training alone.
+
+        Raises:
+            ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
+            VocabularyError: A class that the head does not know.
+        """
+        read = self.read(tokens, vocabulary)
+        target = self.targets(tokens, labels, vocabulary)
+        partner = others(read.batch, read.visual.device)
+        if self.progress >= self.config.first_stage:
+            return self.second_stage(read, partner)
+        if self.training:
+            self.keep(read, target)
+        return self.first_stage(read, target, partner)
+
+    def first_stage(self, read: Tokens, target: Tensor, partner: Tensor) -> dict[str, Tensor]:
+        """The losses of stage 1.
+
+        Args:
+            read: B clips as ``read`` gives them.
+            target: Which classes sound, (B, C) bool.
+            partner: Whose picture does not belong to each sound, (B,), or none.
+
+        Returns:
+            The terms by name, scalars.
+        """
+        own, other = self._location_logits(read, partner)
+        best = torch.cat([own.amax(dim=1), other.amax(dim=1)])
+        together = torch.zeros_like(best)
+        together[: len(own)] = 1
+        share = _shares(target, read)
+        return {
+            "location": F.binary_cross_entropy_with_logits(best, together),
+            "image_class": F.cross_entropy(self.classify_image(read.visual.mean(dim=1)), share),
+            "audio_class": F.cross_entropy(self.classify_audio(read.sound), share),
+        }
+
+    def second_stage(self, read: Tokens, partner: Tensor) -> dict[str, Tensor]:
+        """The losses of stage 2; see ``first_stage``."""
+        own, other = self._location_logits(read, partner)
+        best = own.amax(dim=1)
+        found = F.binary_cross_entropy_with_logits(best, torch.ones_like(best))
+        if len(other):
+            quarters = (_QUARTERS, _QUARTERS * read.panels)
+            silent = F.adaptive_max_pool2d(other.unflatten(1, read.grid), quarters)
+            found = found + F.binary_cross_entropy_with_logits(silent, torch.zeros_like(silent))
+        seen = self._objects(read, own.sigmoid()).mean(dim=2).log_softmax(dim=1)
+        category = F.kl_div(seen, self.audio_distribution(read), reduction="none")
+        return {"category": category.mean(), "location": found / 4}
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        """M or the map of the class, in [0, 1]; see the head of the file.
+
+        Raises:
+            ShapeError: Tokens, queries and vocabulary do not agree.
+            VocabularyError: A class that the head does not know.
+        """
+        read = self.read(tokens, vocabulary)
+        queries.check(tokens.batch, len(vocabulary))
+        rows = self.queried(queries, vocabulary)
+        each = (_SHARPNESS * self.object_maps(read)).softmax(dim=1)[queries.clip, rows]
+        whole = self.location_maps(read)[queries.clip]
+        flat = torch.where(reads_whole(self.config.readout, queries)[:, None], whole, each)
+        return flat.reshape(-1, *tokens.grid)
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
+        """Shares of the classes in the sound times those in the picture, (B, N).
+
+        Raises:
+            ShapeError: Tokens and vocabulary do not agree.
+            VocabularyError: A class that the head does not know.
+        """
+        read = self.read(tokens, vocabulary)
+        seen = self.classify_image(read.visual.mean(dim=1)).softmax(dim=1)
+        return self.by_vocabulary(self.audio_distribution(read) * seen, vocabulary)
+
+    def readouts(self) -> list[dict[str, Any]]:
+        """Maps of classes, of the whole sound, or as the original chooses."""
+        return [{"readout": name} for name in CLASS_READOUTS]
+
+    def location_maps(self, read: Tokens) -> Tensor:
+        """m, (B, n)."""
+        return self._location_logits(read, torch.arange(0))[0].sigmoid()
+
+    def object_maps(self, read: Tokens) -> Tensor:
+        """O_k of all classes, (B, C, n)."""
+        return self._objects(read, self.location_maps(read))
+
+    def object_features(self, read: Tokens) -> Tensor:
+        """What the object of each clip looks like: mean_p f_p [m(p) > 0.05, grown], (B, D)."""
+        mask = grown(
+            (self.location_maps(read) > self.config.mask_threshold).unflatten(1, read.grid)
+        )
+        return (read.visual * mask.flatten(1)[..., None]).mean(dim=1)
+
+    def dictionary(self) -> Tensor:
+        """d_k, (C, D); zero for a class that was not met."""
+        least = torch.finfo(self.object_counts.dtype).tiny
+        return self.object_sums / self.object_counts.clamp_min(least)[:, None]
+
+    @torch.no_grad()
+    def audio_distribution(self, read: Tokens) -> Tensor:
+        """p_audio, (B, C)."""
+        return F.linear(read.sound, self.heard_weight, self.heard_bias).softmax(dim=1)
+
+    @torch.no_grad()
+    def keep(self, read: Tokens, target: Tensor) -> None:
+        """Take what stage 2 needs of this step of stage 1: objects and the audio head.
+
+        Args:
+            read: B clips as ``read`` gives them.
+            target: Which classes sound, (B, C) bool.
+        """
+        share, memory = _shares(target, read), self.config.dictionary_memory
+        self.object_sums.mul_(memory).add_(share.T @ self.object_features(read))
+        self.object_counts.mul_(memory).add_(share.sum(dim=0))
+        self.heard_weight.copy_(self.classify_audio.weight)
+        self.heard_bias.copy_(self.classify_audio.bias)
+
+    def _location_logits(self, read: Tokens, partner: Tensor) -> tuple[Tensor, Tensor]:
+        """Where sounds come from in their own pictures and in others, before the sigmoid."""
+        cells = F.normalize(self.project_image(read.visual), dim=-1)
+        sound = F.normalize(self.project_audio(read.sound), dim=-1)
+        own = torch.einsum("bnd,bd->bn", cells, sound)
+        other = torch.einsum("bnd,bd->bn", cells[partner], sound[: len(partner)])
+        return self.scale * own, self.scale * other
+
+    def _objects(self, read: Tokens, location: Tensor) -> Tensor:
+        products = torch.einsum("bnd,kd->bkn", read.visual, self.dictionary())
+        return (self.object_scale * products + self.object_bias) * location[:, None]
+
+
+def grown(mask: Tensor) -> Tensor:
+    """Cells of a mask, (B, h, w) bool, with their four neighbours.
+
+    As in the original, cells on the border stay but do not spread.
+    """
+    inner = F.pad(mask[:, 1:-1, 1:-1], (1, 1, 1, 1))
+    result = mask.clone()
+    for axis, step in ((1, 1), (1, -1), (2, 1), (2, -1)):
+        result |= inner.roll(step, dims=axis)
+    return result
+
+
+def _shares(target: Tensor, read: Tokens) -> Tensor:
+    """Equal shares of the classes of each clip, (B, C) bool to (B, C)."""
+    return target.to(read.visual.dtype) / target.sum(dim=1, keepdim=True)
