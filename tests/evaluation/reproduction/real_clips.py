@@ -16,8 +16,11 @@ SOUNDS = {"helicopter": "helicopter", "rooster": "rooster", "dog": "dog_bark"}
 def write_real_clips(folder: Path, splits: tuple[str, ...] = ("train", "train", "test")) -> Path:
     """Write as many items of each class as there are splits, one for each."""
     entries = json.loads(shared("media", "boxes.json").read_text())
-    lines = [_line(folder, entries, label, place, split)
-             for label in SOUNDS for place, split in enumerate(splits)]
+    lines = [
+        _line(folder, entries, label, place, split)
+        for label in SOUNDS
+        for place, split in enumerate(splits)
+    ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "manifest.jsonl").write_text(text)
     return folder

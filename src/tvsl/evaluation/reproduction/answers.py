@@ -137,7 +137,7 @@ def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
         A map for each pair, as shown, (P, h, w).
     """
     found = method.candidates(scenes.tokens)
-    maps = method.shown(found.flatten(0, 1)).unflatten(0, found.shape[:2])
+    maps: Tensor = method.shown(found.flatten(0, 1)).view_as(found)
     clips = scenes.queries.clip.cpu()
     chosen = torch.zeros(len(clips), dtype=torch.int64)
     for clip in range(len(maps)):

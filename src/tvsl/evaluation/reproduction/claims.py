@@ -1,4 +1,4 @@
-"""What was expected of the numbers beforehand, and whether it came out."""
+"""What was expected of the synthetic world beforehand, and whether it came out."""
 
 from __future__ import annotations
 

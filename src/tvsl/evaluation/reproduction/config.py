@@ -67,7 +67,7 @@ _PRESETS: Mapping[tuple[bool, str], dict[str, Any]] = {
         "clips": 4000,
         "validation_scenes": 100,
         "test_scenes": 300,
-        "steps": 200,
+        "steps": 150,
         "batch": 64,
         "learning_rates": (1e-4, 1e-3, 3e-3),
         "switches": _MINI_SIZES,

@@ -23,7 +23,8 @@ class Plan:
         config: The recipe.
         needs: Every unit, with all that its chosen heads are measured on.
         halved: Whether all heads are trained on half of the classes anyway.
-        decided: Whether there are validation scenes; else a unit has its first regime.
+        decided: Whether there are validation scenes; else a unit has its last regime, the one of
+            its task.
     """
 
     config: ReproduceConfig

@@ -77,7 +77,9 @@ def on_half(row: Row) -> Row:
 
 TVSL = learned("T-VSL", "tvsl", "T-VSL")
 TVSL_UNTRAINED = untrained("T-VSL, untrained", "tvsl")
-TVSL_PRINTED = learned("T-VSL, every equation as printed", "tvsl", preset="paper")
+TVSL_PRINTED = replace(
+    learned("T-VSL, every equation as printed", "tvsl", preset="paper"), readout="cosine"
+)
 TVSL_MIXTURES = Row(
     "T-VSL, trained on mixtures of one to four",
     Unit(TVSL.single.head, (MIXTURES,), "several"),
