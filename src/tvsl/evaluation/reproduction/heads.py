@@ -171,7 +171,7 @@ class Fitting:
         phases, start = [], 0
         for phase in self.regime.phases:
             stop = round(phase.until * steps)
-            sizes = {number: part.sizes.get(number, 0) for number in phase.sources}
+            sizes = part.sizes_of(phase.sources)
             plan = BatchPlan(sizes, self.config.batch, self.config.seed)
             phases.append(TokenBatches(part, plan, range(start, stop)))
             start = stop

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from tvsl.data.token_store import TokenBatch, TokenStore
+from tvsl.errors import VocabularyError
 
 Wanted = Callable[[Tensor], Tensor]
 """From the clips of mixtures, (M, K), to which of the mixtures are wanted, (M,) bool."""
@@ -30,6 +31,22 @@ class StorePart:
         self._columns = torch.tensor([store.names.index(name) for name in names])
         self._rows = {number: self._chosen(number, wanted) for number in store.mixtures()}
         self.sizes = {number: len(rows) for number, rows in self._rows.items()}
+
+    def sizes_of(self, sources: Sequence[int]) -> dict[int, int]:
+        """How many mixtures there are of some numbers of sources.
+
+        Raises:
+            VocabularyError: None of any of them.
+        """
+        sizes = {number: self.sizes.get(number, 0) for number in sources}
+        if not any(sizes.values()):
+            told = " or ".join(str(number) for number in sources)
+            raise VocabularyError(
+                f"There are no mixtures of {told} sources among the clips of these "
+                f"{len(self._columns)} classes.",
+                "Give more clips or classes.",
+            )
+        return sizes
 
     def batch(self, sources: int, rows: Tensor) -> TokenBatch:
         """Read mixtures of one number of sources, by their new rows (B,)."""
