@@ -18,7 +18,7 @@ help:
 	@echo 'make test         set up and run the tests'
 	@echo 'make test-slow    the tests that need minutes'
 	@echo 'make check        ruff and mypy'
-	@echo 'make benchmark    how fast encoders, synthetic world and metrics are on this machine'
+	@echo 'make benchmark    how fast encoders, world, metrics and preparing are on this machine'
 	@echo 'make mini         rebuild the mini model from nothing: $(MINI)/bundle (35 to 45 minutes)'
 	@echo 'make mini-card    measure it on the test split and write its model card'
 	@echo 'make clean        remove the environment'
@@ -64,6 +64,7 @@ benchmark: dev
 	$(BIN)/python benchmarks/encoders.py
 	$(BIN)/python benchmarks/synthetic.py
 	$(BIN)/python benchmarks/metrics.py --threads 1
+	$(BIN)/python benchmarks/prepare.py --rounds 1
 
 # Made in steps, each of which is skipped where it is done; one that was interrupted goes on.
 mini: $(MINI)/bundle/head/config.json

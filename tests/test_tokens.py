@@ -181,6 +181,14 @@ def test_queries_from_labels_and_lists() -> None:
     assert Queries.from_lists([[2, 0, 2]]).label.tolist() == [2, 0, 2]
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=12))
+def test_a_class_is_alone_where_its_clip_has_no_other(pairs: list[tuple[int, int]]) -> None:
+    columns = torch.tensor(pairs, dtype=torch.int64).view(-1, 2)
+    alone = Queries(columns[:, 0], columns[:, 1]).alone()
+    expected = [len({label for clip, label in pairs if clip == own}) == 1 for own, _ in pairs]
+    assert alone.tolist() == expected
+
+
 @pytest.mark.parametrize("empty", [[], [[]], [[], []]])
 def test_no_query_is_no_error(empty: list[list[int]]) -> None:
     queries = Queries.from_lists(empty)

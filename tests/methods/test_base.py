@@ -48,6 +48,17 @@ def test_method_is_built_from_its_config() -> None:
     assert flat.polarity == -1
 
 
+def test_a_config_is_made_to_fit_the_classes_of_training() -> None:
+    config = MethodConfig(polarity=-1)
+    assert Flat.config_for(config, vocabulary()) == MethodConfig(embedding=16, polarity=-1)
+
+
+def test_maps_that_answer_queries_are_not_permuted() -> None:
+    assert not Flat.permutation_invariant
+    with pytest.raises(UsageError, match="'flat'"):
+        Flat().candidates(tokens(2))
+
+
 def test_validation_decides() -> None:
     head = TVSL(TVSLConfig(embedding=8))
     before = {name: value.clone() for name, value in head.state_dict().items()}
@@ -90,10 +101,14 @@ def test_method_must_say_how_it_maps() -> None:
 def test_sizes_must_agree(head: int, of_tokens: int, of_words: int) -> None:
     with pytest.raises(ShapeError, match="one encoder"):
         check_inputs(head, tokens(2, size=of_tokens), vocabulary(size=of_words))
+    if head != of_tokens:
+        with pytest.raises(ShapeError, match="one encoder"):
+            check_inputs(head, tokens(2, size=of_tokens), None)
 
 
 def test_sizes_that_agree_pass() -> None:
     check_inputs(16, tokens(2), vocabulary())
+    check_inputs(16, tokens(2), None)
     check_labels(ragged_labels([1, 3]), tokens(2), vocabulary())
 
 

@@ -275,3 +275,17 @@ def test_detection_is_gathered_over_batches() -> None:
         metric.update(scores, labels, numbers[:3])
     with pytest.raises(ShapeError, match=r"\(B, 4\)"):
         metric.update(scores[:, :3], labels[:, :3])
+
+
+def test_pairs_can_be_measured_and_summed_up_apart() -> None:
+    """As when they are kept in a file between the two."""
+    for metric in (MeanAveragePrecision(), SuccessAUC(unit="frame worst"), MeanCIoU("area")):
+        metric.update(MAPS, SOME_SILENT, LABELS, FRAMES, IDS)
+        columns = {"labels": LABELS, "frames": FRAMES, "ids": IDS, "sounding": ~SILENT}
+        parts = [
+            metric.measured(MAPS[some], SOME_SILENT[some]) for some in torch.arange(12).split(5)
+        ]
+        measured = {name: torch.cat([part[name] for part in parts]) for name in metric.measures}
+        assert metric.sum_up({**columns, **measured}) == metric.compute()
+    with pytest.raises(ShapeError, match="No pair was seen"):
+        MeanCIoU().sum_up({"ciou": torch.ones(2), "sounding": torch.zeros(2, dtype=torch.bool)})

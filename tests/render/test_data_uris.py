@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tvsl.localization import SoundSource
-from tvsl.render.data_uris import heat_uri, picture_uri, sound_uri
+from tvsl.render.data_uris import heat_uri, outline_uri, photo_uri, picture_uri, sound_uri
 
 
 def content(uri: str, kind: str) -> io.BytesIO:
@@ -62,3 +62,30 @@ def test_a_line_runs_around_what_is_scored() -> None:
 @pytest.mark.parametrize("value", [0.0, 3.0])
 def test_a_map_without_contrast_shows_nothing(value: float) -> None:
     assert layer(np.full((3, 3), value, dtype=np.float32), (6, 6))[..., 3].max() == 0
+
+
+def test_a_photo_comes_back_nearly() -> None:
+    ramp = np.linspace(0, 255, 64).astype(np.uint8)
+    picture = np.stack([np.tile(ramp, (48, 1))] * 3, axis=2)
+    with Image.open(content(photo_uri(picture), "image/jpeg")) as image:
+        assert np.abs(np.asarray(image).astype(int) - picture).max() < 6
+
+
+def test_an_outline_runs_along_the_edge_and_has_a_casing() -> None:
+    region = np.zeros((10, 20), dtype=np.bool_)
+    region[3:7, 5:15] = True
+    image = Image.open(content(outline_uri(region), "image/png"))
+    pixels = np.asarray(image.convert("RGBA"))
+    assert pixels.shape == (20, 40, 4)
+    line = pixels[..., 0] == 255
+    edge = np.zeros((20, 40), dtype=np.bool_)
+    edge[6:14, 10:30] = True
+    edge[7:13, 11:29] = False
+    np.testing.assert_array_equal(line, edge)
+    dark = (pixels[..., 3] > 0) & ~line
+    around = np.zeros((20, 40), dtype=np.bool_)
+    around[5:15, 9:31] = True
+    around[8:12, 12:28] = False
+    assert np.all(around[dark])
+    assert dark[5, 15]
+    assert dark[7, 15]

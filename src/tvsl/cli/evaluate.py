@@ -44,6 +44,13 @@ class OnError(str, Enum):
     skip = "skip"
 
 
+_LABELS = {
+    Labels.given: ("given",),
+    Labels.detected: ("detected",),
+    Labels.both: ("given", "detected"),
+}
+
+
 def command(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for results; evaluation goes on there.")
@@ -130,23 +137,17 @@ def command(
     options = {name: str(path.resolve()) for name, path in places.items() if path is not None}
     source = find_data(data, **{**options, **(name_values("--option", option) or {})})
     with processes() as team:
-        entries = _load(model, head, method, device, precision.value, flip_average, threads)
+        flip = None if flip_average is None else flip_average.value
+        entries = _load(model, head, method, device, precision.value, flip, threads)
         run = Run(entries, source, chosen, output, workers, on_error is OnError.skip)
-        title = "Evaluating" if team.count == 1 else f"Evaluating, a share of 1 in {team.count}"
+        title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
         if team.leads:
-            with progress(title, rate="items") as report:
+            with progress(title, counted="items") as report:
                 run.measure(team, force, report)
         else:
             run.measure(team)
     if team.leads:
         _finish(run, cases, output, as_json)
-
-
-_LABELS = {
-    Labels.given: ("given",),
-    Labels.detected: ("detected",),
-    Labels.both: ("given", "detected"),
-}
 
 
 def _protocols(given: list[str] | None) -> list[str]:
@@ -162,7 +163,7 @@ def _load(
     methods: list[str] | None,
     device: str,
     precision: Any,
-    flip_average: FlipAverage | None,
+    flip_average: Any,
     threads: int | None,
 ) -> Entries:
     from tvsl.evaluation.entries import load_entries
@@ -170,10 +171,9 @@ def _load(
     from tvsl.memory import keep_freed_memory
 
     keep_freed_memory()
-    flip = None if flip_average is None else flip_average.value
     with progress("Fetching weights", is_bytes=True) as fetched:
         entries = load_entries(
-            model, heads or (), methods or (), own_device(device), precision, flip, fetched
+            model, heads or (), methods or (), own_device(device), precision, flip_average, fetched
         )
     if entries.encoder.device.type == "cpu" or threads is not None:
         steady_threads(threads)

@@ -13,58 +13,72 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def progress(title: str, *, is_bytes: bool = False, rate: str | None = None) -> Iterator[Report]:
-    """Show how far a piece of work is.
+def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterator[Report]:
+    """Show how far a piece of work is, how fast it goes, and how long it will take.
 
     Args:
         title: What is being done.
         is_bytes: Whether the numbers are bytes.
-        rate: What is counted, to say how many are done in a second, and how long the rest will
-            take; what was done before the first report is not counted. None says neither.
+        counted: What is counted, to be named with the rate.
 
     Yields:
-        A function that takes what is done and what there is in all (None: unknown).
+        A function that takes what is done and what there is in all (None: unknown). What was done
+        before its first call, by a run that goes on, does not count for the rate.
     """
-    pace = None if rate is None else _Pace(rate)
+    pace = _Pace(is_bytes, counted)
     if sys.stderr.isatty():
         with _bar(title, is_bytes, pace) as report:
             yield report
     else:
-        yield _lines(title, is_bytes, pace)
+        yield _lines(title, pace)
 
 
 class _Pace:
-    """How fast work is done.
+    """Amounts, rates and lengths of time in words.
 
     Args:
-        what: What is counted.
+        is_bytes: Whether bytes are counted.
+        counted: What is counted otherwise.
     """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, is_bytes: bool, counted: str) -> None:
+        self.is_bytes = is_bytes
+        self.counted = counted
         self.began: tuple[float, int] | None = None
 
+    def amount(self, value: float) -> str:
+        """A number of pieces, or of bytes."""
+        return f"{value / 1e6:.1f} MB" if self.is_bytes else f"{value:.10g}"
+
     def told(self, done: int, total: int | None) -> str:
-        """Rate and time left, in words; empty until something is done."""
+        """Rate and time left; empty until something is done, and at the end of the nameless."""
         now = time.monotonic()
         if self.began is None:
             self.began = now, done
         start, before = self.began
-        if done <= before:
+        if done <= before or now <= start:
             return ""
-        speed = (done - before) / max(now - start, 1e-9)
-        left = "" if total is None or done >= total else f", {_span((total - done) / speed)} left"
-        return f"{speed:.1f} {self.what}/s{left}"
+        speed = (done - before) / (now - start)
+        name = f" {self.counted}" if self.counted else ""
+        rate = f"{self.amount(round(speed, 1 if speed >= 1 else 3))}{name}/s"
+        if total is None:
+            return rate
+        if done >= total:
+            return rate if self.counted else ""
+        return f"{rate}, {duration((total - done) / speed)} left"
 
 
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units at most."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    return f"{minutes} min" if hours == 0 else f"{hours} h {minutes % 60} min"
 
 
 @contextmanager
-def _bar(title: str, is_bytes: bool, pace: _Pace | None) -> Iterator[Report]:
+def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -72,40 +86,32 @@ def _bar(title: str, is_bytes: bool, pace: _Pace | None) -> Iterator[Report]:
         MofNCompleteColumn,
         Progress,
         TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
     )
 
-    amounts = [DownloadColumn(), TransferSpeedColumn()] if is_bytes else [MofNCompleteColumn()]
-    last = TimeRemainingColumn() if pace is None else TextColumn("{task.fields[pace]}")
-    columns = [TextColumn("{task.description}"), BarColumn(), *amounts, last]
+    amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
+    told = TextColumn("{task.fields[pace]}")
+    columns = [TextColumn("{task.description}"), BarColumn(), amount, told]
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None, pace="")
 
         def report(done: int, total: int | None) -> None:
-            told = "" if pace is None else pace.told(done, total)
-            bar.update(task, completed=done, total=total, pace=told)
+            bar.update(task, completed=done, total=total, pace=pace.told(done, total))
 
         yield report
 
 
-def _lines(title: str, is_bytes: bool, pace: _Pace | None) -> Report:
+def _lines(title: str, pace: _Pace) -> Report:
     last, ended = time.monotonic(), False
 
     def report(done: int, total: int | None) -> None:
         nonlocal last, ended
-        told = "" if pace is None else pace.told(done, total)
+        now, told = time.monotonic(), pace.told(done, total)
         finished = total is not None and done >= total
-        if ended or (not finished and time.monotonic() - last < _SECONDS_BETWEEN_LINES):
+        if ended or (not finished and now - last < _SECONDS_BETWEEN_LINES):
             return
-        ended = finished
-        last = time.monotonic()
-        amounts = [
-            f"{value / 1e6:.1f} MB" if is_bytes else str(value)
-            for value in (done, total)
-            if value is not None
-        ]
-        parts = [" of ".join(amounts), *([told] if told else [])]
-        print(f"{title}: {', '.join(parts)}", file=sys.stderr, flush=True)  # noqa: T201
+        ended, last = finished, now
+        amounts = " of ".join(pace.amount(value) for value in (done, total) if value is not None)
+        line = ", ".join(part for part in (f"{title}: {amounts}", told) if part)
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
 
     return report

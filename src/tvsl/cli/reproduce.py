@@ -124,7 +124,7 @@ def _prepare(setup: Setup) -> None:
 
 @contextmanager
 def _stage(title: str, counted: str) -> Iterator[Report]:
-    with progress(title, rate=counted) as report:
+    with progress(title, counted=counted) as report:
         yield report
 
 

@@ -45,7 +45,7 @@ class Asked:
         maps: As they are shown and scored, (M, h, w).
         pairs: The pair that each is scored for, from 0 to P - 1, (M,).
         rows: By the source of labels: which of the maps is each pair's, (P,).
-        detection: What was detected; None where nothing was to be.
+        detection: What was detected; None without detected labels.
     """
 
     maps: Tensor
@@ -65,8 +65,10 @@ def ask(
     """Ask a method for the maps of a group of items.
 
     With detected labels a method is asked for all classes that it detects in a clip, and a source
-    gets the map of its class. Where there is nothing to be found (a silent pair), or the source has
-    no class, it gets the map of the class that is detected first.
+    gets the map of its class, or none. A source that is nowhere in the picture and whose class is
+    not detected gets the map of the class that is detected first: to see nothing there is right,
+    and to be sure of another class is wrong. So does any source without a class, also with given
+    labels.
 
     Args:
         method: The method.
@@ -82,22 +84,30 @@ def ask(
     if "none" in sources:
         nothing = Queries(group.clip, torch.zeros_like(group.clip))
         return Asked(_shown(method, group.tokens, nothing, vocabulary), every, {"none": every})
-    maps, pairs, rows = [], [], {}
+    unknown = group.labels < 0
+    detection = None
+    if "detected" in sources or bool(unknown.any()):
+        detection = detect(method, group, vocabulary, counting)
+    maps, pairs = [], []
+    rows: dict[LabelSource, Tensor] = {}
     if "given" in sources:
-        queries = Queries(group.clip, group.labels)
+        labels = group.labels
+        if detection is not None:
+            first = torch.tensor([chosen[0] for chosen in detection.chosen])
+            labels = torch.where(unknown, first[group.clip], labels)
+        queries = Queries(group.clip, labels)
         maps.append(_shown(method, group.tokens, queries, vocabulary))
         pairs.append(every)
         rows["given"] = every
-    detection = None
-    if "detected" in sources:
-        detection = detect(method, group, vocabulary, counting)
+    if detection is not None and "detected" in sources:
         wanted = _wanted(group, detection, answered="given" in sources)
         if wanted.pairs or not maps:
             further = _shown(method, group.tokens, wanted.queries, vocabulary)
             maps.append(further[wanted.places])
             pairs.append(torch.tensor(wanted.pairs, dtype=torch.int64))
         rows["detected"] = torch.tensor(wanted.rows)
-    return Asked(torch.cat(maps), torch.cat(pairs), rows, detection)
+    found = detection if "detected" in sources else None
+    return Asked(torch.cat(maps), torch.cat(pairs), rows, found)
 
 
 def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Counting) -> Detection:
@@ -118,7 +128,8 @@ def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Count
     scores = method.detect(group.tokens, vocabulary)
     if scores is None:
         raise UsageError(
-            f"The method '{method.name}' cannot detect classes.", "Evaluate with --labels given."
+            f"The method '{method.name}' cannot detect classes.",
+            "Evaluate it with --labels given, on items that all have classes.",
         )
     scores = scores.float().cpu()
     chosen: list[list[int]] = [[] for _ in group.items]
@@ -172,7 +183,9 @@ def _wanted(group: Group, detection: Detection, answered: bool) -> _Wanted:
     again = [not (answered and set(taken) == classes[n]) for n, taken in enumerate(chosen)]
     asked = [(clip, label) for clip, taken in enumerate(chosen) if again[clip] for label in taken]
     place = {pair: number for number, pair in enumerate(asked)}
-    places, pairs, rows = [], [], []
+    places: list[int] = []
+    pairs: list[int] = []
+    rows: list[int] = []
     earlier = len(group.clip) if answered else 0
     truth = zip(group.clip.tolist(), group.labels.tolist(), group.sounding.tolist(), strict=True)
     for number, (clip, label, sounding) in enumerate(truth):

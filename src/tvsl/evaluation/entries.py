@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+
+import torch
 
 from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.encoder import AudioCLIPEncoder
@@ -23,6 +24,8 @@ from tvsl.methods.tvsl import TVSL
 from tvsl.methods.untrained import Untrained
 from tvsl.model_folder import fingerprint
 
+Progress = Callable[[int, "int | None"], None]
+
 # What these say of the encoder must be one thing for all heads that are evaluated on it.
 _ENCODER_SWITCHES = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")
 
@@ -39,9 +42,9 @@ class Entry:
     name: str
     method: Method
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """Fingerprint of the head with all its switches."""
+        """Fingerprint of the head with all its switches, as they are now."""
         described = f"{self.method.name} {self.method.config.model_dump_json()}"
         return fingerprint(described, self.method.state_dict())
 
@@ -76,7 +79,10 @@ class _Fresh:
     def build(self, encoder: AudioCLIPEncoder) -> Method:
         """Build it on its encoder; see ``StoredHead``."""
         config = switched(self.config, embedding=encoder.config.embedding)
-        head = self.method.from_config(config, encoder.text_encoder)
+        # The same one each time, or an interrupted evaluation would not know it again.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            head = self.method.from_config(config, encoder.text_encoder)
         return head.to(encoder.device).eval()
 
 

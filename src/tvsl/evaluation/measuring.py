@@ -12,8 +12,9 @@ from torch import Tensor
 from tvsl.evaluation.asking import NOT_DETECTED, Asked, Detection, ask
 from tvsl.evaluation.conditions import Conditions, label_sources
 from tvsl.evaluation.entries import Entries
+from tvsl.evaluation.listing import Listing
 from tvsl.evaluation.parts import Detected, Measured, MeasuredGroup, Part
-from tvsl.evaluation.samples import Group, Listing, ReadBatch, encode_groups
+from tvsl.evaluation.samples import Group, ReadBatch, encode_groups
 from tvsl.metrics import LabelSource, ProtocolMetric, trivial_maps
 
 TRIVIAL = ("whole frame", "centre", "random")

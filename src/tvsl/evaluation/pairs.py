@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tvsl.evaluation.listing import Listing
 from tvsl.evaluation.measuring import Key, Measurer
 from tvsl.evaluation.parts import MeasuredGroup
-from tvsl.evaluation.samples import Listing
 from tvsl.metrics.pair_metric import Columns
 
 
@@ -90,7 +90,8 @@ def gather(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Pairs:
         },
         found={
             entry: column(lambda group: _found(group, entry, listing), torch.bool)  # noqa: B023
-            for entry in groups[0].detected
+            for entry, sources in measurer.sources.items()
+            if "detected" in sources
         },
     )
 

@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True)
 class DetectionRow:
-    """How well the classes of the items were detected.
+    """How well the classes of the items were detected, of those whose classes are known.
 
     Attributes:
         entry: Name of the method in the table.
@@ -176,7 +176,8 @@ def _row(key: Key, entry: Entry | None, scores: Scores, measurer: Measurer) -> R
     if entry is None:
         return Row(key[0], None, None, scores, None)
     is_paper = scores.protocol == PAPER.name
-    paper = beside(entry.method.name, measurer.listing.data) if is_paper else None
+    data = measurer.listing.data
+    paper = beside(entry.method.name, data, scores.found) if is_paper else None
     return Row(key[0], entry.method.name, entry.sha256, scores, paper)
 
 
@@ -185,33 +186,37 @@ def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[
     if not listing.labelled:
         return
     items = [item for group in groups for item in group.items]
-    there = [{listing.labels[pair] for pair in listing.pairs(item)} for item in items]
-    truth = torch.zeros(len(items), len(listing.vocabulary), dtype=torch.bool)
-    for row, classes in enumerate(there):
-        truth[row, list(classes)] = True
-    for entry in measurer.entries.methods:
-        if entry.name not in groups[0].detected:
+    classes = [{listing.labels[pair] for pair in listing.pairs(item)} for item in items]
+    known = [row for row, there in enumerate(classes) if -1 not in there]
+    there = [classes[row] for row in known]
+    truth = torch.zeros(len(known), len(listing.vocabulary), dtype=torch.bool)
+    for row, labels in enumerate(there):
+        truth[row, list(labels)] = True
+    for entry, sources in measurer.sources.items():
+        if "detected" not in sources:
             continue
-        detected = [group.detected[entry.name] for group in groups]
-        scores = torch.cat([detection_scores(one, truth.shape[1]) for one in detected])
-        taken = [set(chosen) for one in detected for chosen in one.chosen]
+        detected = [group.detected[entry] for group in groups]
+        scores = torch.cat([detection_scores(one, truth.shape[1]) for one in detected])[known]
+        chosen = [taken for one in detected for taken in one.chosen]
+        taken = [set(chosen[row]) for row in known]
         right = sum(len(some & true) for some, true in zip(taken, there, strict=True))
         total = sum(len(some) for some in taken)
         yield DetectionRow(
-            entry=entry.name,
+            entry=entry,
             rule=detection_rule(entry, measurer),
             mean_average_precision=float(detection_mean_average_precision(scores, truth)),
             precision=right / total,
             recall=right / sum(len(some) for some in there),
-            false_per_item=(total - right) / len(items),
+            false_per_item=(total - right) / len(known),
         )
 
 
-def detection_rule(entry: Entry, measurer: Measurer) -> str:
+def detection_rule(entry: str, measurer: Measurer) -> str:
     """How many classes of an item are taken, in words."""
     if measurer.conditions.counting == "true":
         return "as many classes as the item has"
-    threshold = entry.method.config.detection_threshold
+    (method,) = (one.method for one in measurer.entries.methods if one.name == entry)
+    threshold = method.config.detection_threshold
     if threshold is None:
         return "classes that stand out of the vocabulary, no threshold was calibrated"
     return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"

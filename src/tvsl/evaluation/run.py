@@ -13,11 +13,12 @@ from tvsl.data.dataset import DataSet
 from tvsl.errors import OutputError, UsageError
 from tvsl.evaluation.conditions import Conditions
 from tvsl.evaluation.entries import Entries
+from tvsl.evaluation.listing import Listing
 from tvsl.evaluation.measuring import Measurer
 from tvsl.evaluation.parts import PartFiles
 from tvsl.evaluation.processes import Processes
 from tvsl.evaluation.results import Evaluation, summed_up
-from tvsl.evaluation.samples import Listing, Reader
+from tvsl.evaluation.samples import Reader
 from tvsl.metrics import hash_ids
 from tvsl.vocabularies import everyday_sounds
 
@@ -60,6 +61,7 @@ class Run:
         encoder = entries.encoder
         names = conditions.vocabulary or data.names or encoder.classes or everyday_sounds()
         self.listing = Listing(data, encoder.vocabulary(names))
+        self.listing.labels  # noqa: B018  (a class that cannot be asked for ends it here)
         self.measurer = Measurer(entries, self.listing, conditions)
         square = data.square or entries.square
         self.reader = Reader(data, encoder, square, conditions.batch, workers, skip)
@@ -81,8 +83,8 @@ class Run:
             "data set": data.name,
             "options of the data set": data.model_dump(mode="json"),
             "items": hash_ids(item.id for item in data.items),
-            "lists": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
-            "vocabulary": hash_ids(self.listing.vocabulary.names),
+            "lists": _hash(listed),
+            "vocabulary": _hash(self.listing.vocabulary.names),
             "square pictures": self.reader.square,
             "conditions": self.conditions.model_dump(mode="json"),
         }
@@ -141,6 +143,10 @@ class Run:
                 self.files.results,
             )
         return summed_up(self.measurer, parts.values())
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _silent(done: int, total: int | None) -> None:

@@ -11,73 +11,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.dataset import DataSet, Item, Sample
+from tvsl.data.dataset import DataSet, Sample
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, TvslError
-from tvsl.tokens import Tokens, Vocabulary
+from tvsl.evaluation.listing import Listing
+from tvsl.tokens import Tokens
 
 _AHEAD = 2  # batches that are read while one is encoded
-
-
-@dataclass(frozen=True, eq=False)
-class Listing:
-    """The items of a data set with their pairs numbered, and the classes asked for.
-
-    Attributes:
-        data: The data set.
-        vocabulary: The classes.
-    """
-
-    data: DataSet
-    vocabulary: Vocabulary
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """All listed items."""
-        return self.data.items
-
-    @cached_property
-    def labelled(self) -> bool:
-        """Whether items have classes.
-
-        Raises:
-            DataError: Some have and others have not.
-        """
-        known = {label is not None for item in self.items for label in item.labels}
-        if len(known) > 1:
-            raise DataError(
-                "Some sources of this data set have a class and others have none.",
-                "Give all of them a class, or none.",
-            )
-        return known == {True}
-
-    @cached_property
-    def labels(self) -> tuple[int, ...]:
-        """Class of each pair in the vocabulary, -1 without one.
-
-        Raises:
-            VocabularyError: A class is not in the vocabulary.
-        """
-        if not self.labelled:
-            return (-1,) * self.starts[-1]
-        names = [label for item in self.items for label in item.labels if label is not None]
-        return tuple(self.vocabulary.indices(names))
-
-    @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """Number of each item's first pair, and at the end the number of pairs."""
-        return (0, *accumulate(len(item.sources) for item in self.items))
-
-    def pairs(self, item: int) -> range:
-        """Numbers of an item's pairs."""
-        return range(self.starts[item], self.starts[item + 1])
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,6 +87,13 @@ def two_layers(
     )
 
 
+def by_panel(cells: Tensor, tokens: Tokens) -> Tensor:
+    """What the cells of canvases hold, (B, n_v, D), panel by panel, (B, panels, n, D)."""
+    height, width = tokens.grid
+    apart = cells.reshape(len(cells), height, tokens.panels, width // tokens.panels, -1)
+    return apart.transpose(1, 2).flatten(2, 3)
+
+
 def others(batch: int, device: torch.device) -> Tensor:
     """Another clip for each clip of a batch, each used once: a random cycle.
 

@@ -62,7 +62,7 @@ class CoarseToFineConfig(ClassBoundConfig):
         hidden: Size of the hidden layer of their projections.
         probability: From which on a class counts as seen or heard.
         margin: How far vectors of other classes and clips shall lie apart.
-        first_stage: Share of training that stage 1 takes.
+        first_stage: Share of training that stage 1 takes; the half is ours.
         labelled_active: Whether the classes of the labels count in E whatever the heads say.
         most_active: Most active rows of a side in the second mean of L_d.
         readout: ``class`` gives M_c, ``whole`` the map of the whole sound, ``original`` the second

@@ -36,7 +36,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.methods.adapted import others, two_layers
+from tvsl.methods.adapted import by_panel, others, two_layers
 from tvsl.methods.base import Method
 from tvsl.methods.class_bound import (
     CLASS_READOUTS,
@@ -58,7 +58,7 @@ class DSOLConfig(ClassBoundConfig):
     Attributes:
         dimension: Size of the space that both sides are projected to.
         mask_threshold: Cells with m over it are the object.
-        first_stage: Share of training that stage 1 takes.
+        first_stage: Share of training that stage 1 takes, 15 of 20 epochs.
         dictionary_memory: What a step leaves of earlier ones in the dictionary.
         readout: ``class`` gives the map of the class, ``whole`` m, ``original`` the second to a
             class alone and the first to one of several; decided on validation data.
@@ -135,7 +135,7 @@ class DSOL(ClassBound):
         Returns:
             The terms by name, scalars.
         """
-        own, other = self._location_logits(read, partner)
+        own, other = self._pair_logits(read, partner)
         best = torch.cat([own.amax(dim=1), other.amax(dim=1)])
         together = torch.zeros_like(best)
         together[: len(own)] = 1
@@ -148,7 +148,7 @@ class DSOL(ClassBound):
 
     def second_stage(self, read: Tokens, partner: Tensor) -> dict[str, Tensor]:
         """The losses of stage 2; see ``first_stage``."""
-        own, other = self._location_logits(read, partner)
+        own, other = self._pair_logits(read, partner)
         best = own.amax(dim=1)
         found = F.binary_cross_entropy_with_logits(best, torch.ones_like(best))
         if len(other):
@@ -160,7 +160,7 @@ class DSOL(ClassBound):
         return {"category": category.mean(), "location": found / 4}
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """M or the map of the class, in [0, 1]; see the head of the file.
+        """The map m of the whole sound or that of the class, in [0, 1]; see the head of the file.
 
         Raises:
             ShapeError: Tokens, queries and vocabulary do not agree.
@@ -191,7 +191,7 @@ class DSOL(ClassBound):
 
     def location_maps(self, read: Tokens) -> Tensor:
         """m, (B, n)."""
-        return self._location_logits(read, torch.arange(0))[0].sigmoid()
+        return self._logits(*self._projected(read)).sigmoid()
 
     def object_maps(self, read: Tokens) -> Tensor:
         """O_k of all classes, (B, C, n)."""
@@ -199,10 +199,10 @@ class DSOL(ClassBound):
 
     def object_features(self, read: Tokens) -> Tensor:
         """What the object of each clip looks like: mean_p f_p [m(p) > 0.05, grown], (B, D)."""
-        mask = grown(
-            (self.location_maps(read) > self.config.mask_threshold).unflatten(1, read.grid)
-        )
-        return (read.visual * mask.flatten(1)[..., None]).mean(dim=1)
+        mask = by_panel((self.location_maps(read) > self.config.mask_threshold)[..., None], read)
+        size = (read.grid[0], read.grid[1] // read.panels)
+        mask = grown(mask.reshape(-1, *size)).reshape(mask.shape)
+        return (by_panel(read.visual, read) * mask).mean(dim=(1, 2))
 
     def dictionary(self) -> Tensor:
         """d_k, (C, D); zero for a class that was not met."""
@@ -228,15 +228,22 @@ class DSOL(ClassBound):
         self.heard_weight.copy_(self.classify_audio.weight)
         self.heard_bias.copy_(self.classify_audio.bias)
 
-    def _location_logits(self, read: Tokens, partner: Tensor) -> tuple[Tensor, Tensor]:
-        """Where sounds come from in their own pictures and in others, before the sigmoid."""
-        cells = F.normalize(self.project_image(read.visual), dim=-1)
-        sound = F.normalize(self.project_audio(read.sound), dim=-1)
-        own = torch.einsum("bnd,bd->bn", cells, sound)
-        other = torch.einsum("bnd,bd->bn", cells[partner], sound[: len(partner)])
-        return self.scale * own, self.scale * other
+    def _pair_logits(self, read: Tokens, partner: Tensor) -> tuple[Tensor, Tensor]:
+        """Each sound in its own picture, (B, n), and in that of its partner, (len(partner), n)."""
+        cells, sound = self._projected(read)
+        return self._logits(cells, sound), self._logits(cells[partner], sound[: len(partner)])
+
+    def _projected(self, read: Tokens) -> tuple[Tensor, Tensor]:
+        """Unit cells (B, n, d) and sounds (B, d)."""
+        cells, sound = self.project_image(read.visual), self.project_audio(read.sound)
+        return F.normalize(cells, dim=-1), F.normalize(sound, dim=-1)
+
+    def _logits(self, cells: Tensor, sound: Tensor) -> Tensor:
+        """Cells (B, n, d) and sounds (B, d) to m before the sigmoid, (B, n)."""
+        return self.scale * torch.einsum("bnd,bd->bn", cells, sound)
 
     def _objects(self, read: Tokens, location: Tensor) -> Tensor:
+        """O_k of all classes for given m, (B, C, n)."""
         products = torch.einsum("bnd,kd->bkn", read.visual, self.dictionary())
         return (self.object_scale * products + self.object_bias) * location[:, None]
 
@@ -246,8 +253,8 @@ def grown(mask: Tensor) -> Tensor:
 
     As in the original, cells on the border stay but do not spread.
     """
-    inner = F.pad(mask[:, 1:-1, 1:-1], (1, 1, 1, 1))
-    result = mask.clone()
+    inner, result = mask.clone(), mask.clone()
+    inner[:, [0, -1]] = inner[:, :, [0, -1]] = False
     for axis, step in ((1, 1), (1, -1), (2, 1), (2, -1)):
         result |= inner.roll(step, dims=axis)
     return result

@@ -35,7 +35,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.methods.adapted import Adapted, AdaptedConfig, two_layers
+from tvsl.methods.adapted import Adapted, AdaptedConfig, by_panel, two_layers
 from tvsl.methods.base import Supervision, check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl.direction import unit
@@ -82,7 +82,7 @@ class MixAndLocalize(Adapted):
         read = self.read(tokens, vocabulary)
         first, second = random_halves(read.audio)
         if read.panels > 1:
-            pictures = by_panel(read.visual, read.grid, read.panels)
+            pictures = by_panel(read.visual, read)
             return {"cycle": self.walk_loss(pictures, first, second)}
         size = min(self.config.nodes, read.batch)
         pictures, first, second = (_neighbours(side, size) for side in (read.visual, first, second))
@@ -141,18 +141,17 @@ class MixAndLocalize(Adapted):
         """The node of each query, (P,)."""
         flat = candidates.flatten(2)
         pointed = (flat / self.config.temperature).softmax(dim=2) @ unit(tokens.visual)
-        fit = (unit(pointed) @ vocabulary.embeddings.T).cpu()
+        fit = (unit(pointed) @ vocabulary.embeddings.T).detach().cpu()
         strongest = flat.amax(dim=2).argmax(dim=1).tolist()
-        clips, labels = queries.clip.tolist(), queries.label.tolist()
+        pairs = list(zip(queries.clip.tolist(), queries.label.tolist(), strict=True))
         asked: dict[int, set[int]] = {}
-        for clip, label in zip(clips, labels, strict=True):
+        for clip, label in pairs:
             asked.setdefault(clip, set()).add(label)
-        node = {
-            (clip, label): chosen
-            for clip, names in asked.items()
-            for label, chosen in _assign(fit[clip], sorted(names), strongest[clip]).items()
+        nodes = {
+            clip: _assign(fit[clip], sorted(labels), strongest[clip])
+            for clip, labels in asked.items()
         }
-        chosen = [node[pair] for pair in zip(clips, labels, strict=True)]
+        chosen = [nodes[clip][label] for clip, label in pairs]
         return torch.tensor(chosen, dtype=torch.int64, device=candidates.device)
 
 
@@ -177,13 +176,6 @@ def _neighbours(rows: Tensor, size: int) -> Tensor:
     """Rows (B, ...) in groups of a size, (G, size, ...), without those that are left over."""
     whole = len(rows) // size
     return rows[: whole * size].reshape(whole, size, *rows.shape[1:])
-
-
-def by_panel(visual: Tensor, grid: tuple[int, int], panels: int) -> Tensor:
-    """Cells of a canvas, (B, h * w, D), as those of its panels, (B, panels, n, D)."""
-    height, width = grid
-    apart = visual.reshape(len(visual), height, panels, width // panels, -1)
-    return apart.transpose(1, 2).flatten(2, 3)
 
 
 def _assign(fit: Tensor, labels: list[int], strongest: int) -> dict[int, int]:

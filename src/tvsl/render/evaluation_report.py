@@ -9,7 +9,7 @@ from tvsl.evaluation.cases import show_cases
 from tvsl.evaluation.parts import OUTPUTS, PAGE, RESULTS, SAMPLES
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
-from tvsl.evaluation.tables import write_samples
+from tvsl.evaluation.sample_lines import write_samples
 from tvsl.localization import write_json
 from tvsl.render.evaluation_page import evaluation_page
 from tvsl.staging import staged

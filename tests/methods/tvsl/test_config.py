@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from tests.methods.tvsl.inputs import vocabulary
 from tvsl.errors import UsageError
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
@@ -116,7 +117,7 @@ def test_impossible_size_is_refused(embedding: int) -> None:
 @pytest.mark.parametrize("name", list(METHODS))
 def test_registry_builds_methods_by_size(name: str) -> None:
     method = METHODS[name]
-    head = method.from_config(method.config_type(embedding=8))
+    head = method.from_config(method.config_for(method.config_type(), vocabulary(size=8)))
     assert isinstance(head, Method)
     assert head.name == name
     assert head.config.embedding == 8

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+from tests.evaluation.made_data import NAMES, MadeData, made_entries
+from tvsl.errors import OutputError, ShapeError
+from tvsl.evaluation.asking import NOT_DETECTED
+from tvsl.evaluation.conditions import conditions
+from tvsl.evaluation.entries import Entries
+from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.run import Run
+from tvsl.evaluation.sample_lines import write_samples
+from tvsl.evaluation.samples import encode_groups
+from tvsl.evaluation.tables import detection_table, notes, result_tables
+from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, trivial_maps
+
+ENTRY = "text-only (untrained)"
+DATA = MadeData(count=11, sources=2, silent=(3, 8))
+
+
+def evaluated(
+    folder: Path, data: MadeData = DATA, entries: Entries | None = None, **fields: object
+) -> tuple[Run, Evaluation]:
+    fields = {"batch": 4, "protocols": tuple(PROTOCOLS), **fields}
+    run = Run(entries or made_entries(), data, conditions(**fields), folder)
+    run.measure()
+    return run, run.sum_up()
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Evaluation]:
+    return evaluated(tmp_path_factory.mktemp("results") / "out")
+
+
+def test_the_numbers_are_those_of_the_metrics(done: tuple[Run, Evaluation]) -> None:
+    """All maps once more, item by item, fed to metrics as anybody would feed them."""
+    run, evaluation = done
+    keys = run.measurer.keys
+    assert keys == (
+        (ENTRY, "given"),
+        (ENTRY, "detected"),
+        ("audioclip (untrained)", "none"),
+        ("whole frame", "none"),
+        ("centre", "none"),
+        ("random", "none"),
+    )
+    metrics = {
+        (key, name): ProtocolMetric(protocol, True, stretch="(" in key[0])
+        for key in keys
+        for name, protocol in PROTOCOLS.items()
+    }
+    for place, item in enumerate(run.listing.items):
+        (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
+        targets = torch.from_numpy(run.reader.data.read(item, 64).targets)
+        plain = trivial_maps((20, 40), group.pairs.tolist(), panels=2)
+        for key in keys:
+            detected = None
+            if "(" not in key[0]:
+                maps = plain[key[0]]
+            else:
+                asked = run.measurer.ask(key[0], group)
+                rows = asked.rows[key[1]]
+                detected = rows != NOT_DETECTED
+                maps = asked.maps[rows.clamp(min=0)]
+            for name in PROTOCOLS:
+                metrics[key, name].update(
+                    maps,
+                    targets,
+                    labels=group.labels,
+                    frames=torch.full_like(group.labels, place),
+                    ids=group.pairs,
+                    detected=detected,
+                )
+    assert len(evaluation.rows) == len(metrics)
+    for row in evaluation.rows:
+        scores = row.scores
+        expected = metrics[(row.entry, scores.label_source), scores.protocol].compute()
+        assert scores.values == pytest.approx({k: float(v) for k, v in expected.items()}, abs=1e-6)
+
+
+def test_every_row_says_what_was_evaluated(done: tuple[Run, Evaluation]) -> None:
+    _, evaluation = done
+    for row in evaluation.rows:
+        assert (row.scores.found, row.scores.listed) == (11, 11)
+        assert row.scores.left_out == (0 if row.scores.protocol == "negatives" else 4)
+        assert row.scores.ids_hash == hash_ids(item.id for item in DATA.items)
+        assert (row.method is None) == (row.sha256 is None) == ("(" not in row.entry)
+
+
+@pytest.mark.parametrize("counting", ["true", "threshold"])
+def test_detection_is_counted(counting: str, tmp_path: Path) -> None:
+    entries = made_entries("text-only", detection_threshold=0.35)
+    run, evaluation = evaluated(tmp_path / "out", entries=entries, counting=counting)
+    (found,) = evaluation.detection
+    method, vocabulary = run.entries.methods[0].method, run.listing.vocabulary
+    right = taken = there = 0
+    scores, truth = [], []
+    for place, item in enumerate(run.listing.items):
+        (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
+        (values,) = method.detect(group.tokens, vocabulary).numpy()  # type: ignore[union-attr]
+        order = [NAMES[label] for label in np.argsort(-values)]
+        count = 2 if counting == "true" else max(1, int((values >= 0.35).sum()))
+        right += len(set(order[:count]) & set(item.labels))
+        taken += count
+        there += 2
+        scores.append(values)
+        truth.append([name in item.labels for name in NAMES])
+    assert found.precision == right / taken
+    assert found.recall == right / there
+    assert found.false_per_item == pytest.approx((taken - right) / 11)
+    expected = average_precision_score(np.array(truth), np.array(scores), average="macro")
+    assert found.mean_average_precision == pytest.approx(expected, abs=1e-6)
+    assert ("0.350" in found.rule) == (counting == "threshold")
+
+
+def test_items_whose_classes_are_not_known_do_not_count_in_detection(tmp_path: Path) -> None:
+    plain = MadeData(count=9, sources=1, silent=(7, 8))
+    (whole,) = evaluated(tmp_path / "whole", plain.model_copy(update={"count": 7}))[1].detection
+    data = plain.model_copy(update={"nameless": (7, 8)})
+    _, evaluation = evaluated(tmp_path / "out", data)
+    assert evaluation.detection == (whole,)
+    (given, detected) = evaluation.rows[:2]
+    assert (given.scores.left_out, detected.scores.left_out) == (2, 2)
+    _, given_alone = evaluated(tmp_path / "given", data, labels=["given"])
+    assert given_alone.detection == ()
+    assert given_alone.rows[0].scores.values == pytest.approx(dict(given.scores.values))
+
+
+def test_without_a_threshold_the_rule_says_so(tmp_path: Path) -> None:
+    _, evaluation = evaluated(tmp_path / "out", counting="threshold")
+    assert "no threshold was calibrated" in evaluation.detection[0].rule
+
+
+def test_nothing_is_to_be_found_anywhere(tmp_path: Path) -> None:
+    run = Run(made_entries(), MadeData(count=2, silent=(0, 1)), conditions(), tmp_path / "out")
+    run.measure()
+    with pytest.raises(ShapeError, match="No pair was seen"):
+        run.sum_up()
+
+
+def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Run, Evaluation]) -> None:
+    _, evaluation = done
+    tables = result_tables(evaluation)
+    assert [table.title for table in tables] == [f"Protocol {name}" for name in PROTOCOLS]
+    for table, name in zip(tables, PROTOCOLS, strict=True):
+        rows = [row for row in evaluation.rows if row.scores.protocol == name]
+        assert table.heads == (
+            "method",
+            "labels",
+            *PROTOCOLS[name].multiple,
+        )  # none is in the paper
+        for cells, row in zip(table.rows, rows, strict=True):
+            values = [f"{100 * value:.1f}" for value in row.scores.values.values()]
+            assert cells == (row.entry, row.scores.label_source, *values)
+
+
+def test_the_paper_s_numbers_stand_beside_ours(tmp_path: Path) -> None:
+    class Duet(MadeData):
+        name = "music-duet"
+
+    for data, mark in ((Duet(), ""), (MadeData(), "*")):
+        entries = made_entries("tvsl", "text-only")
+        _, evaluation = evaluated(tmp_path / data.name, data, entries, protocols=["paper"])
+        (table,) = result_tables(evaluation)
+        numbers = ("CAP", "paper", "CIoU@0.1", "CIoU@0.3", "paper", "CIoU@0.5", "AUC", "paper")
+        assert table.heads == ("method", "labels", *numbers)
+        beside = [
+            cell for head, cell in zip(table.heads, table.rows[0], strict=True) if head == "paper"
+        ]
+        values = (35.7, 40.1, 37.9) if mark else (62.9, 43.2, 35.9)
+        assert beside == [f"{value}{mark}" for value in values]
+        assert table.rows[2][0] == ENTRY
+        assert table.rows[2][3] == ""
+        told = dict(notes(evaluation))["paper"]
+        assert ("other data" in told) == bool(mark)
+        assert f"{'VGGSound' if mark else 'MUSIC'}-Duet, Table 2" in told
+        paper = evaluation.to_dict()["results"][0]["paper"]
+        assert paper["values"] == dict(zip(("CAP", "CIoU@0.3", "AUC"), values, strict=True))
+        assert paper["same_data"] == (not mark)
+
+
+def test_notes_say_what_the_numbers_are(done: tuple[Run, Evaluation]) -> None:
+    run, evaluation = done
+    told = dict(notes(evaluation))
+    assert "11 of 11 found, with 22 sources, of which 4 are nowhere" in told["Items"]
+    assert hash_ids(item.id for item in DATA.items) in told["Items"]
+    assert "as many classes as the item has, of 5" in told["Labels detected"]
+    assert run.entries.encoder.fingerprint in told["Encoder"]
+    for protocol in PROTOCOLS.values():
+        assert protocol.source in told["Protocols"]
+    detection = detection_table(evaluation)
+    assert detection is not None
+    assert [row[0] for row in detection.rows] == [ENTRY]
+
+
+def test_every_pair_has_its_lines(done: tuple[Run, Evaluation], tmp_path: Path) -> None:
+    run, evaluation = done
+    write_samples(evaluation, tmp_path / "samples.csv")
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "samples.csv").read_text())))
+    assert len(lines) == 22 * len(run.measurer.keys)
+    for number, line in enumerate(lines):
+        pair, key = divmod(number, len(run.measurer.keys))
+        item = DATA.items[pair // 2]
+        assert line["id"] == item.id
+        assert line["source"] == str(pair % 2)
+        assert line["label"] == item.labels[pair % 2]
+        assert line["sounding"] == ("no" if pair // 2 in DATA.silent else "yes")
+        assert (line["method"], line["labels"]) == run.measurer.keys[key]
+        value = evaluation.pairs.measured[run.measurer.keys[key]]["paper"]["ap"][pair]
+        assert line["paper ap"] == ("" if math.isnan(value) else repr(float(value)))
+        found = {True: "yes", False: "no"}[bool(evaluation.pairs.found[ENTRY][pair])]
+        assert line["detected"] == (found if line["labels"] == "detected" else "")
+        if line["detected"] == "no" and line["sounding"] == "yes":
+            assert float(line["paper ciou"]) == float(line["negatives confidence"]) == 0
+
+
+def test_a_place_that_cannot_be_written(done: tuple[Run, Evaluation], tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_samples(done[1], tmp_path / "nowhere" / "samples.csv")

@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder, made_entries
+from tvsl.data import find_data
+from tvsl.data.dataset import Item, Sample
+from tvsl.data.synthetic import SyntheticData
+from tvsl.errors import OutputError, UnreadableMediaError, UsageError, VocabularyError
+from tvsl.evaluation.conditions import conditions
+from tvsl.evaluation.entries import Entries, Entry, load_entries
+from tvsl.evaluation.processes import Processes
+from tvsl.evaluation.results import Evaluation, Row
+from tvsl.evaluation.run import Run
+from tvsl.evaluation.sample_lines import write_samples
+from tvsl.evaluation.scenes import encode_scenes
+from tvsl.evaluation.world_rows import Reached, reach
+from tvsl.synthetic.export import export_world
+
+ALL = ("paper", "median", "adaptive", "fixed", "negatives")
+
+
+def made_run(
+    folder: Path, data: MadeData | None = None, skip: bool = False, **fields: object
+) -> Run:
+    fields = {"batch": 4, "protocols": ALL, **fields}
+    return Run(made_entries(), data or MadeData(), conditions(**fields), folder, skip=skip)
+
+
+def row(evaluation: Evaluation, entry: str, labels: str, protocol: str = "paper") -> Row:
+    (found,) = (
+        one
+        for one in evaluation.rows
+        if (one.entry, one.scores.label_source, one.scores.protocol) == (entry, labels, protocol)
+    )
+    return found
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Evaluation:
+    """Ten items, measured without interruption by one process."""
+    run = made_run(tmp_path / "alone")
+    run.measure()
+    return run.sum_up()
+
+
+@pytest.mark.parametrize(("sources", "count", "truth"), [(1, 36, "boxes"), (2, 33, "masks")])
+def test_the_numbers_of_the_model_card(
+    sources: int, count: int, truth: str, bundle: Path, tmp_path: Path
+) -> None:
+    methods = ["text-only", "audioclip"]
+    entries = load_entries(bundle, methods=methods, device="cpu", flip_average="none")
+    data = SyntheticData.model_validate({"sources": sources, "count": count, "truth": truth})
+    run = Run(entries, data, conditions(), tmp_path / "out")
+    run.measure()
+    evaluation = run.sum_up()
+    scenes = encode_scenes(entries.encoder, data.world, sources, count)
+    for entry in entries.methods:
+        _check_card(evaluation, entry, reach(entry.method, scenes, truth))
+
+
+def _check_card(evaluation: Evaluation, entry: Entry, reached: Reached) -> None:
+    several = evaluation.measurer.listing.data.several
+    names = ("CAP", "CIoU@0.3", "CIoU@0.5", "AUC") if several else ("AP", "IoU@0.3", "AUC")
+    sources = {"given": reached.given, "detected": reached.detected}
+    if not entry.method.class_aware:
+        sources = {"none": sources["given"]}
+    for source, figures in sources.items():
+        values = row(evaluation, entry.name, source).scores.values
+        assert figures is not None
+        for name in names:
+            card = figures[name.removeprefix("C") if "IoU" in name else name]
+            # The card asks for all scenes at once, whose sums are rounded otherwise.
+            assert values[name] == pytest.approx(card / 100, abs=1e-6)
+    for detection in evaluation.detection:
+        if detection.entry == entry.name:
+            assert reached.detection is not None
+            precision = detection.mean_average_precision
+            assert precision == pytest.approx(reached.detection / 100, abs=1e-6)
+
+
+def test_exported_scenes_give_the_same_to_the_last_bit(bundle: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tvsl.data.folder")
+    export_world(SyntheticData().world, tmp_path / "world", 5, 2)
+    entries = load_entries(bundle, device="cpu", flip_average="none")
+    sets = (
+        find_data("synthetic", sources=2, count=5),
+        find_data("folder", root=tmp_path / "world"),
+    )
+    lines = []
+    for number, data in enumerate(sets):
+        run = Run(entries, data, conditions(batch=2, protocols=ALL), tmp_path / f"{number}")
+        run.measure()
+        write_samples(run.sum_up(), tmp_path / f"{number}.csv")
+        lines.append((tmp_path / f"{number}.csv").read_text())
+    assert lines[0] == lines[1]
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_several_processes_give_the_same_to_the_last_bit(
+    count: int, alone: Evaluation, tmp_path: Path
+) -> None:
+    made_run(tmp_path / "shared").measure()  # begins the folder; then everything is done anew
+    for rank in range(count):
+        run = made_run(tmp_path / "shared")
+        team = _Apart(rank, count)
+        run.measure(team, force=rank == 0)
+    evaluation = made_run(tmp_path / "shared").sum_up()
+    assert evaluation.to_dict() == alone.to_dict()
+
+
+class _Apart(Processes):
+    """One of several processes that run one after the other."""
+
+    def meet(self) -> None:
+        pass
+
+
+def test_an_interrupted_evaluation_goes_on(alone: Evaluation, tmp_path: Path) -> None:
+    class Interrupted(MadeData):
+        def read(self, item: Item, sample_rate: int) -> Sample:
+            if item.id == "item-009":
+                raise KeyboardInterrupt
+            return super().read(item, sample_rate)
+
+    run = made_run(tmp_path / "out", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        run.measure()
+    with pytest.raises(OutputError, match="1 of 3 batches"):
+        run.sum_up()
+    again = made_run(tmp_path / "out")
+    told: list[tuple[int, int | None]] = []
+    again.measure(report=lambda done, total: told.append((done, total)))
+    assert told == [(8, 10), (10, 10)]
+    assert again.sum_up().to_dict() == alone.to_dict()
+    finished = made_run(tmp_path / "out")
+    finished.measure()
+    assert isinstance(finished.reader.encoder, MadeEncoder)
+    assert finished.reader.encoder.prepared == 0
+    assert finished.sum_up().to_dict() == alone.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("fields", "data", "differs"),
+    [
+        ({"batch": 5}, MadeData(), "conditions"),
+        ({"counting": "threshold"}, MadeData(), "conditions"),
+        ({}, MadeData(seed=1), "lists, options of the data set"),
+        ({}, MadeData(count=9), "items, lists, options of the data set"),
+        ({"vocabulary": (*NAMES, "owl")}, MadeData(), "conditions, vocabulary"),
+    ],
+)
+def test_another_evaluation_does_not_go_on_there(
+    fields: dict[str, object], data: MadeData, differs: str, tmp_path: Path
+) -> None:
+    made_run(tmp_path / "out").measure()
+    other = made_run(tmp_path / "out", data, **fields)
+    with pytest.raises(OutputError, match=f"its {differs} differ"):
+        other.measure()
+    other.measure(force=True)
+    assert other.sum_up().listed == data.count
+
+
+def test_another_head_does_not_go_on_there(tmp_path: Path) -> None:
+    made_run(tmp_path / "out").measure()
+    entries = made_entries("text-only", "audioclip", exponent=2.0)
+    other = Run(entries, MadeData(), conditions(batch=4, protocols=ALL), tmp_path / "out")
+    with pytest.raises(OutputError, match="methods differ"):
+        other.measure()
+
+
+def test_broken_items_end_it_or_are_listed(tmp_path: Path) -> None:
+    data = MadeData(broken=(3, 7))
+    with pytest.raises(UnreadableMediaError, match="item-003"):
+        made_run(tmp_path / "stopped", data).measure()
+    run = made_run(tmp_path / "out", data, skip=True)
+    run.measure()
+    evaluation = run.sum_up()
+    assert (evaluation.found, evaluation.listed) == (8, 10)
+    assert [name for name, _ in evaluation.skipped] == ["item-003", "item-007"]
+    told = evaluation.to_dict()
+    assert told["skipped"][0]["reason"] == "item-003.jpg: The picture is broken. Mend it."
+    assert {one["found"] for one in told["results"]} == {8}
+    # The others are scored as if the broken ones had never been listed.
+    whole = made_run(tmp_path / "whole")
+    whole.measure()
+    every = whole.sum_up().pairs
+    left = [pair for pair in range(20) if pair // 2 not in (3, 7)]
+    assert evaluation.pairs.numbers.tolist() == left
+    for key, protocols in evaluation.pairs.measured.items():
+        for protocol, columns in protocols.items():
+            for name, column in columns.items():
+                expected = every.measured[key][protocol][name][left]
+                torch.testing.assert_close(column, expected, atol=1e-5, rtol=0)
+
+
+def test_what_has_been_mended_is_measured(alone: Evaluation, tmp_path: Path) -> None:
+    class Mended(MadeData):
+        def read(self, item: Item, sample_rate: int) -> Sample:
+            if item.id in broken:
+                raise UnreadableMediaError("It is broken.", "Mend it.", item.id)
+            return super().read(item, sample_rate)
+
+    broken = ["item-001"]
+    run = made_run(tmp_path / "out", Mended(), skip=True)
+    run.measure()
+    assert run.sum_up().found == 9
+    broken.clear()
+    run = made_run(tmp_path / "out", Mended())
+    told: list[int] = []
+    run.measure(report=lambda done, _: told.append(done))
+    assert told == [6, 10]
+    assert run.sum_up().to_dict() == alone.to_dict()
+
+
+def test_nothing_can_be_found(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "out", MadeData(count=3, broken=(0, 1, 2)), skip=True)
+    run.measure()
+    with pytest.raises(UsageError, match="None of 3 items was found: item-000"):
+        run.sum_up()
+
+
+def test_data_that_cannot_be_evaluated(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="lists no item"):
+        made_run(tmp_path / "out", MadeData(count=0))
+    with pytest.raises(VocabularyError, match="Not in the vocabulary"):
+        made_run(tmp_path / "out", vocabulary=("bell", "cat"))
+    with pytest.raises(UsageError, match="no class labels"):
+        made_run(tmp_path / "out", MadeData(labelled=False), labels=["given"])
+
+
+def test_items_without_classes_are_asked_among_the_encoder_s(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "out", MadeData(sources=1, labelled=False))
+    assert run.listing.vocabulary.names == NAMES
+    run.measure()
+    evaluation = run.sum_up()
+    assert evaluation.detection == ()
+    assert [key for key in evaluation.pairs.measured if key[0].startswith("text")] == [
+        ("text-only (untrained)", "detected")
+    ]
+    assert not bool(evaluation.pairs.found["text-only (untrained)"].any())
+    assert row(evaluation, "text-only (untrained)", "detected").scores.values["AP"] > 0.05
+
+
+def test_squeezing_is_asked_for_by_data_or_head(tmp_path: Path) -> None:
+    class Square(MadeData):
+        square = True
+
+    class Encoder(MadeEncoder):
+        def prepare(self, picture: object, square: bool = False) -> torch.Tensor:
+            squares.append(square)
+            return super().prepare(picture, square)  # type: ignore[arg-type]
+
+    squares: list[bool] = []
+    for data, wanted in ((MadeData(count=1), False), (Square(count=1), False), (MadeData(), True)):
+        methods = made_entries("text-only", square_pictures=wanted).methods
+        entries = Entries("made", Encoder(), methods)  # type: ignore[arg-type]
+        run = Run(entries, data, conditions(batch=4), tmp_path / f"{len(squares)}")
+        run.reader.read(0)
+    assert squares == [False, False, True, True, True, True]
