@@ -12,7 +12,6 @@ from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import model_folder
 from tvsl.devices import PrecisionChoice
-from tvsl.download import Progress
 from tvsl.errors import UsageError
 from tvsl.loading import HEAD_FOLDER, load_encoder
 from tvsl.methods import METHODS
