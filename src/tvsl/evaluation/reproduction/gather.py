@@ -40,7 +40,8 @@ class Gatherer:
         """A measured table; columns without scenes are left out."""
         missing = {column: self._missing(column) for column in spec.columns}
         columns = tuple(column for column in spec.columns if missing[column] is None)
-        lines = [line for row in spec.rows for line in self._lines(spec, row, columns)]
+        rows = spec.rows if columns else ()
+        lines = [line for row in rows for line in self._lines(spec, row, columns)]
         return Table(
             spec.name,
             spec.title,
