@@ -26,9 +26,17 @@ class TvslError(Exception):
         where = "" if path is None else f"{path}: "
         super().__init__(f"{where}{problem} {remedy}")
 
+    def __reduce__(self) -> tuple[type[TvslError], tuple[str, str, Path | None]]:
+        """An error passes from one process to another with all that it says."""
+        return type(self), (self.problem, self.remedy, self.path)
+
 
 class UsageError(TvslError):
     """Options that contradict each other or an argument outside its range."""
+
+
+class DivergedError(UsageError):
+    """A training whose loss is no longer finite."""
 
 
 class ShapeError(TvslError):

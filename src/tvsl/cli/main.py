@@ -16,6 +16,7 @@ from tvsl.cli import (
     localize,
     prepare,
     pretrain,
+    reproduce,
     synthetic,
     train,
     weights,
@@ -37,6 +38,7 @@ app.command("prepare")(prepare.command)
 app.command("pretrain")(pretrain.command)
 app.command("train")(train.command)
 app.command("evaluate")(evaluate.command)
+app.command("reproduce")(reproduce.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")

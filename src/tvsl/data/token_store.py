@@ -163,6 +163,17 @@ class TokenStore:
             result[places] = shard.clips[shard.mixtures[sources].members[local]]
         return result
 
+    def labels(self, sources: int) -> Tensor:
+        """Classes of the members of all mixtures of one number of sources.
+
+        Args:
+            sources: K, the number of sources.
+
+        Returns:
+            Rows of ``names``, mixture by mixture, panel by panel, (M, K).
+        """
+        return torch.cat([shard.labels[shard.mixtures[sources].members] for shard in self._shards])
+
     def batch(self, sources: int, rows: Sequence[int] | Tensor) -> TokenBatch:
         """Read mixtures of one number of sources.
 

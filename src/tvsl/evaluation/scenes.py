@@ -50,14 +50,19 @@ class EncodedScenes:
 
     @property
     def sources(self) -> int:
-        """K, the number of sources of each scene."""
-        return self.tokens.panels
+        """K, the number of sources of a scene; the largest where scenes differ."""
+        return int(torch.bincount(self.queries.clip).max())
 
 
 def encode_scenes(
-    encoder: Encoder, world: World, sources: int, count: int, report: Report | None = None
+    encoder: Encoder,
+    world: World,
+    sources: int,
+    count: int,
+    report: Report | None = None,
+    start: int = 0,
 ) -> EncodedScenes:
-    """Make and encode the first scenes of a split.
+    """Make and encode scenes of a split, the first ones unless told otherwise.
 
     Args:
         encoder: The frozen encoder.
@@ -65,14 +70,15 @@ def encode_scenes(
         sources: K, the number of sources of each scene.
         count: B, the number of scenes.
         report: Called with scenes so far and in all.
+        start: Number of the first scene.
 
     Returns:
         The scenes; their vocabulary is the split's.
     """
     vocabulary = encoder.vocabulary(world.names)
     parts, scenes = [], []
-    for start in range(0, count, _BATCH):
-        numbers = range(start, min(start + _BATCH, count))
+    for first in range(start, start + count, _BATCH):
+        numbers = range(first, min(first + _BATCH, start + count))
         batch = [world.scene(number, sources) for number in numbers]
         parts.append(encode_batch(encoder, batch))
         # Pictures and sounds are not needed again.

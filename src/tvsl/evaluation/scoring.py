@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,21 @@ class PairScores:
     right_twin: Tensor
     label: Tensor
 
+    @classmethod
+    def joined(cls, parts: Sequence[PairScores]) -> PairScores:
+        """The scores of several sets of pairs."""
+        names = ("precision", "overlap", "right_twin", "label")
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+    def only(self, chosen: Tensor) -> PairScores:
+        """The scores of some of the pairs, (P,) bool."""
+        return PairScores(
+            self.precision[chosen],
+            self.overlap[chosen],
+            self.right_twin[chosen],
+            self.label[chosen],
+        )
+
     def strict(self, detected: Tensor) -> PairScores:
         """The same with 0 for every pair whose class was not detected, (P,) bool."""
         return PairScores(
@@ -53,6 +69,7 @@ class PairScores:
         figures = {
             "AP": self.precision.mean(),
             "CAP": class_average(self.precision, self.label),
+            "IoU@0.1": success_rate(self.overlap, 0.1),
             "IoU@0.3": success_rate(self.overlap, 0.3),
             "IoU@0.5": success_rate(self.overlap, 0.5),
             "AUC": success_auc(self.overlap),
@@ -77,30 +94,41 @@ def score_maps(maps: Tensor, scenes: EncodedScenes, on: str = "boxes") -> PairSc
     metric = ProtocolMetric(PAPER, stretch=False)
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     for part in torch.arange(len(maps)).split(_CHUNK):
-        resized = _stretched(maps[part].float().cpu(), scenes.size)
-        measured = metric.measured(resized, targets[part])
-        right = _right_twin(resized, scenes.masks[part], scenes.twins[part])
+        full = stretched(maps[part].float().cpu(), scenes.size)
+        measured = metric.measured(full, targets[part])
+        right = _right_twin(full, scenes.masks[part], scenes.twins[part])
         columns.append((measured["ap"], measured["ciou"], right))
     precision, overlap, right = (torch.cat(column) for column in zip(*columns, strict=True))
     return PairScores(precision, overlap, right, scenes.queries.label.cpu())
 
 
-def _stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps in full size and in [0, 1]; one without a range means all of the frame, or nothing."""
+def stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps as they are scored.
+
+    Args:
+        maps: As a method shows them, (P, h, w), on the CPU.
+        size: Height and width in pixels.
+
+    Returns:
+        In full size and in [0, 1], (P, H, W); one without a range means all of the frame, or
+        nothing.
+    """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     return torch.where(low == high, (high > 0).float(), minmax(resize_maps(maps, size)))
 
 
 def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
     """1 where the highest value lies on the object and not on its twin, NaN without a twin."""
-    own = maps.masked_fill(~masks, -1).amax(dim=(1, 2))
-    other = maps.masked_fill(~twins, -1).amax(dim=(1, 2))
-    right = (own > other).float()
-    return torch.where(twins.any(dim=2).any(dim=1), right, torch.nan)
+    right = torch.full((len(maps),), torch.nan)
+    pairs = twins.flatten(1).any(dim=1).nonzero()[:, 0]
+    own = maps[pairs].masked_fill(~masks[pairs], -1).amax(dim=(1, 2))
+    other = maps[pairs].masked_fill(~twins[pairs], -1).amax(dim=(1, 2))
+    right[pairs] = (own > other).float()
+    return right
 
 
 def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
-    """Which true pairs a detector finds when it is told K: the top K of each scene.
+    """Which true pairs a detector finds when it is told K of each scene: the top K classes.
 
     Args:
         scores: Detection scores, (B, N).
@@ -109,7 +137,9 @@ def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
     Returns:
         (P,) bool.
     """
-    top = scores.cpu().topk(scenes.sources, dim=1).indices
-    hit = torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, top, True)
-    queries = scenes.queries
-    return hit[queries.clip.cpu(), queries.label.cpu()]
+    clip, label = scenes.queries.clip.cpu(), scenes.queries.label.cpu()
+    sources = torch.bincount(clip, minlength=len(scores))
+    order = scores.cpu().sort(dim=1, descending=True, stable=True).indices
+    taken = torch.arange(scores.shape[1]) < sources[:, None]
+    hit = torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, order, taken)
+    return hit[clip, label]

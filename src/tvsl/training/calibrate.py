@@ -102,19 +102,30 @@ def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedS
     """The best polarity of one readout, then the best clamp and exponent with it."""
     method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
+    known: dict[tuple[int, bool, float], float] = {}
 
-    def tried(**shown: Any) -> Trial:
-        chosen = {**switches, **shown}
-        method.decide(**chosen)
-        return Trial(chosen, map_score(method, raw, scenes))
+    def tried(polarity: int, clamp: bool, exponent: float) -> Trial:
+        chosen = {"polarity": polarity, "clamp_negative": clamp, "exponent": exponent}
+        method.decide(**switches, **chosen)
+        # Scoring is all that takes time here: nothing is scored twice.
+        shown = (polarity, clamp and _is_cut(raw, polarity), exponent)
+        if shown not in known:
+            known[shown] = map_score(method, raw, scenes)
+        return Trial({**switches, **chosen}, known[shown])
 
-    plain = [tried(polarity=sign, clamp_negative=False, exponent=1.0) for sign in (1, -1)]
+    plain = [tried(sign, False, 1.0) for sign in (1, -1)]
     polarity = _best(plain).switches["polarity"]
     processed = (
-        tried(polarity=polarity, clamp_negative=clamp, exponent=exponent)
-        for clamp, exponent in product((False, True), EXPONENTS)
+        tried(polarity, clamp, exponent) for clamp, exponent in product((False, True), EXPONENTS)
     )
     return _best([*plain, *processed])
+
+
+def _is_cut(raw: Sequence[Tensor], polarity: int) -> bool:
+    """Whether cutting negative values changes any map: one with values of both signs."""
+    lows = torch.cat([(polarity * maps).amin(dim=(1, 2)) for maps in raw])
+    highs = torch.cat([(polarity * maps).amax(dim=(1, 2)) for maps in raw])
+    return bool(((lows < 0) & (highs > 0)).any())
 
 
 def _best(trials: Sequence[Trial]) -> Trial:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from tvsl.data.token_store import TokenBatch, TokenStore
-from tvsl.errors import UsageError
+from tvsl.errors import DivergedError, UsageError
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.evaluation.scoring import score_maps
 from tvsl.methods.base import Method
@@ -71,6 +71,13 @@ class BatchPlan:
         return [batches[place] for place in rng.permutation(len(batches))]
 
 
+class Batches(Protocol):
+    """What batches are read from: a token store, or a part of one."""
+
+    def batch(self, sources: int, rows: Tensor) -> TokenBatch:
+        """Read mixtures of one number of sources, by their rows (B,)."""
+
+
 class TokenBatches(IterableDataset[TokenBatch]):
     """Batches of some steps.
 
@@ -80,7 +87,7 @@ class TokenBatches(IterableDataset[TokenBatch]):
         steps: The steps.
     """
 
-    def __init__(self, store: TokenStore, plan: BatchPlan, steps: range) -> None:
+    def __init__(self, store: Batches, plan: BatchPlan, steps: range) -> None:
         self.store, self.plan, self.steps = store, plan, steps
 
     def __iter__(self) -> Iterator[TokenBatch]:
@@ -167,7 +174,7 @@ class HeadTraining(LightningModule):
         """One step: the sum of the losses.
 
         Raises:
-            UsageError: Training has diverged.
+            DivergedError: The loss is not finite.
         """
         # What a method draws depends on the step alone, so that a resumed run draws the same.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
@@ -175,7 +182,7 @@ class HeadTraining(LightningModule):
         losses = self.method.losses(batch.tokens, batch.labels, self.vocabulary)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
-            raise UsageError(
+            raise DivergedError(
                 f"The loss of step {self.global_step} is not finite.",
                 "Start again with a lower learning rate.",
             )

@@ -23,7 +23,7 @@ from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, d
 from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import PromptLearner, require_token_ids, sample_classes
 from tvsl.methods.tvsl.rates import rated_groups
-from tvsl.methods.tvsl.readout import READOUTS
+from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 _CHUNK = 256
@@ -219,8 +219,8 @@ class TVSL(Method):
         return rated_groups(self, learning_rate, factors)
 
     def readouts(self) -> list[dict[str, Any]]:
-        """All of ``readout.py``."""
-        return [{"readout": name} for name in READOUTS]
+        """All of ``readout.py``; without image conditioning those in which text has no say."""
+        return [{"readout": name} for name in possible_readouts(self.config.image_conditioning)]
 
     def detectors(self) -> list[dict[str, Any]]:
         """Those without training, and P_f or its one-stage stand-in."""

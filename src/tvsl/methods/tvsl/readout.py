@@ -55,3 +55,14 @@ READOUTS: dict[str, ReadoutFunction] = {
 }
 """Each takes s = cos(v_j, e_k) (P, n_v), c = cos(v_j, ĝ_k^a) (P, n_v) and an exponent, and gives
 a map (P, n_v)."""
+
+_WITHOUT_TEXT = ("cosine", "signed")
+
+
+def possible_readouts(image_conditioning: bool) -> tuple[str, ...]:
+    """Names of the readouts that a head may have.
+
+    Args:
+        image_conditioning: Whether it has phi^v; else the text has no say in the picture.
+    """
+    return tuple(READOUTS) if image_conditioning else _WITHOUT_TEXT

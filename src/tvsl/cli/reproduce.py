@@ -1,0 +1,151 @@
+"""``tvsl reproduce``: the paper's tables and figures, on the synthetic world or on real data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tvsl.cli.localize import Precision
+from tvsl.cli.name_values import name_values
+from tvsl.cli.progress import Report, progress
+from tvsl.errors import UsageError
+
+if TYPE_CHECKING:
+    from tvsl.evaluation.reproduction.bench import Setup
+    from tvsl.evaluation.reproduction.run import Reproduction
+
+PAGE = "page.html"
+MARKDOWN = "tables.md"
+CSV = "tables.csv"
+RESULTS = "results.json"
+_MOST_WORKERS = 4
+
+
+def command(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE...",
+            help="table1 to table7, figure1, figure3, figure4, labels, readouts, tokens, twins, "
+            "off-screen, negatives, or all.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder of the reproduction; it goes on where it was."),
+    ],
+    data: Annotated[
+        str, typer.Option(help="synthetic, or a data set whose items have one source each.")
+    ] = "synthetic",
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="The encoder [mini for synthetic, audioclip otherwise]."),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="full, or quick: only to see that everything runs.")
+    ] = "full",
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Field of the recipe, NAME=VALUE. May be repeated."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes, one thread each [one per core, at most 4; 1 on a GPU]."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Arithmetic of the encoder; auto takes what pays.")
+    ] = Precision.float32,
+) -> None:
+    """Train and measure all rows of the paper's tables, and lay them beside the paper's numbers.
+
+    Everything that is done stays in the folder; interrupted and started again, it goes on where
+    it was. Writes page.html, which needs no other file and no network, tables.md, tables.csv and
+    results.json.
+    """
+    from tvsl.devices import choose_device
+    from tvsl.evaluation.reproduction.beds import is_real
+    from tvsl.evaluation.reproduction.bench import Bench, Setup
+    from tvsl.evaluation.reproduction.config import reproduce_config
+    from tvsl.evaluation.reproduction.run import reproduce, wanted
+
+    asked = wanted(targets)
+    options = dict(name_values("--option", option) or {})
+    if root is not None:
+        options["root"] = str(root)
+    if is_real(data) and "root" not in options:
+        raise UsageError(f"Where is '{data}'?", "Give --root, the folder of its files.")
+    setup = Setup(
+        reproduce_config(is_real(data), preset, **(name_values("--set", change) or {})),
+        model or ("audioclip" if is_real(data) else "mini"),
+        data,
+        options,
+        output,
+        device,
+        precision.value,
+    )
+    on_gpu = choose_device(device).type != "cpu"
+    count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
+    _prepare(setup)
+    found = reproduce(asked, Bench(setup), count, _stage)
+    _write(found, output)
+    typer.echo(_summary(found, output))
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _prepare(setup: Setup) -> None:
+    """Fetch weights once, before several processes want them."""
+    from tvsl.audioclip.weights import PUBLIC_FILES, fetch
+    from tvsl.memory import keep_freed_memory
+
+    keep_freed_memory()
+    if setup.model in PUBLIC_FILES:
+        with progress("Fetching weights", is_bytes=True) as fetched:
+            fetch(setup.model, fetched)
+
+
+@contextmanager
+def _stage(title: str, counted: str) -> Iterator[Report]:
+    with progress(title, counted=counted) as report:
+        yield report
+
+
+def _write(found: Reproduction, folder: Path) -> None:
+    from tvsl.evaluation.reproduction.written import csv_text, json_content, markdown
+    from tvsl.localization import write_json
+    from tvsl.render.reproduction_page import reproduction_page
+    from tvsl.staging import writable
+
+    texts = {MARKDOWN: markdown(found), CSV: csv_text(found), PAGE: reproduction_page(found)}
+    with writable(folder):
+        for name, text in texts.items():
+            part = folder / f"{name}.part"
+            part.write_text(text, encoding="utf-8", newline="\n")
+            part.replace(folder / name)
+    write_json(json_content(found), folder / RESULTS, force=True)
+
+
+def _summary(found: Reproduction, folder: Path) -> str:
+    from tvsl.evaluation.reproduction.written import claim_text
+
+    lines: list[Any] = [f"Warning: {text}" for text in found.conditions.warnings]
+    lines += [claim_text(claim) for claim in found.claims]
+    return "\n".join([*lines, f"Open {folder / PAGE} in a browser."])

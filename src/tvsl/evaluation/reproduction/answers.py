@@ -1,0 +1,157 @@
+"""What a calibrated head reaches on scenes, by the sources of its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from tvsl.evaluation.reproduction.specs import LabelSource
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.scoring import PairScores, detected_pairs, score_maps, stretched
+from tvsl.methods.base import Method
+from tvsl.metrics import (
+    average_precision,
+    ciou,
+    confidence,
+    detection_mean_average_precision,
+    negatives_average_precision,
+    negatives_max_f1,
+    resize_maps,
+)
+
+Figures = dict[str, float]
+"""Figures in percent, by name."""
+
+_CHUNK = 128
+
+
+def label_sources(method: Method) -> tuple[LabelSource, ...]:
+    """Where the labels of a method may come from at test."""
+    if not method.class_aware:
+        return ("none",)
+    if method.permutation_invariant:
+        return ("given", "assigned")
+    detects = type(method).detect is not Method.detect
+    return ("given", "detected") if detects else ("given",)
+
+
+@torch.inference_mode()
+def figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource, Figures]:
+    """Score a head by the protocol ``paper``.
+
+    Args:
+        method: The head, in evaluation mode.
+        blocks: The scenes, some at a time.
+
+    Returns:
+        Figures by the source of labels; with detected ones a source whose class is not among the
+        likeliest, as many as sound, scores 0, and the figures include the detection's mean average
+        precision. Pairs without anything to be found are left out.
+    """
+    sources = label_sources(method)
+    scores: dict[LabelSource, list[PairScores]] = {source: [] for source in sources}
+    detections, labels = [], []
+    for scenes in blocks:
+        there = scenes.boxes.flatten(1).any(dim=1)
+        named = score_maps(method.shown(_maps(method, scenes)), scenes)
+        for source in sources:
+            found = named
+            if source == "assigned":
+                found = score_maps(assigned_maps(method, scenes), scenes)
+            elif source == "detected":
+                detection = method.detect(scenes.tokens, scenes.vocabulary)
+                assert detection is not None
+                found = named.strict(detected_pairs(detection, scenes))
+                detections.append(detection.cpu())
+                labels.append(scenes.labels)
+            scores[source].append(found.only(there))
+    result = {source: PairScores.joined(parts).summary() for source, parts in scores.items()}
+    if detections:
+        precision = detection_mean_average_precision(torch.cat(detections), torch.cat(labels))
+        result["detected"]["detection"] = 100 * float(precision)
+    return result
+
+
+@torch.inference_mode()
+def negative_figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource, Figures]:
+    """Score a head where some of the sounds are of nothing visible, by the protocol ``negatives``.
+
+    Places are scored on stretched maps, as ever; how sure a head is, on maps as they are.
+
+    Args:
+        method: The head, in evaluation mode.
+        blocks: The scenes, some at a time; a silent pair has no target.
+
+    Returns:
+        Figures by the source of labels.
+    """
+    sources: list[LabelSource] = [one for one in label_sources(method) if one != "detected"]
+    columns: dict[LabelSource, list[Tensor]] = {source: [] for source in sources}
+    for scenes in blocks:
+        for source in sources:
+            named = source != "assigned"
+            maps = method.shown(_maps(method, scenes)) if named else assigned_maps(method, scenes)
+            columns[source].append(_sure(maps.float().cpu(), scenes))
+    result: dict[LabelSource, Figures] = {}
+    for source, parts in columns.items():
+        sure, overlap, there = torch.cat(parts).T
+        sounding = there.bool()
+        result[source] = {
+            "confident AP": 100 * float(negatives_average_precision(sure, overlap, sounding)),
+            "max-F1": 100 * float(negatives_max_f1(sure, overlap, sounding)),
+            "LocAcc": 100 * float((overlap[sounding] > 0.5).double().mean()),
+        }
+    return result
+
+
+def _sure(maps: Tensor, scenes: EncodedScenes) -> Tensor:
+    """Confidence, cIoU and whether anything is there, (P, 3)."""
+    parts = []
+    for rows in torch.arange(len(maps)).split(_CHUNK):
+        targets = scenes.boxes[rows]
+        sure = confidence(resize_maps(maps[rows], scenes.size))
+        overlap = ciou(stretched(maps[rows], scenes.size), targets)
+        parts.append(torch.stack([sure, overlap, targets.flatten(1).any(dim=1)], dim=1))
+    return torch.cat(parts)
+
+
+def _maps(method: Method, scenes: EncodedScenes) -> Tensor:
+    return method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
+
+
+def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
+    """The maps of a method that finds sources without names, assigned to the true ones.
+
+    A clip's maps are assigned to its sources one to one, for the highest sum of average precisions
+    (PIAP). Sources that are left without a map get the one that fits them best, as they do where a
+    method has one map for all.
+
+    Args:
+        method: The method.
+        scenes: The scenes.
+
+    Returns:
+        A map for each pair, as shown, (P, h, w).
+    """
+    found = method.candidates(scenes.tokens)
+    maps: Tensor = method.shown(found.flatten(0, 1)).view_as(found)
+    clips = scenes.queries.clip.cpu()
+    chosen = torch.zeros(len(clips), dtype=torch.int64)
+    for clip in range(len(maps)):
+        pairs = (clips == clip).nonzero()[:, 0]
+        chosen[pairs] = _best_maps(stretched(maps[clip].float().cpu(), scenes.size), scenes, pairs)
+    return maps[clips.to(maps.device), chosen.to(maps.device)]
+
+
+def _best_maps(maps: Tensor, scenes: EncodedScenes, pairs: Tensor) -> Tensor:
+    """Which of the maps (M, H, W) of a clip each of its pairs gets, (len(pairs),)."""
+    targets = scenes.boxes[pairs]
+    rows = [average_precision(maps, target.expand(len(maps), -1, -1)) for target in targets]
+    fit = torch.stack(rows).nan_to_num(0)  # a silent pair fits none
+    result = fit.argmax(dim=1)
+    taken, given = linear_sum_assignment(fit.numpy(), maximize=True)
+    result[taken] = torch.from_numpy(given)
+    return result

@@ -1,0 +1,214 @@
+"""What is known of every head: one JSON file each, with the head beside it, and its figures."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from tvsl.errors import DivergedError, OutputError, VocabularyError
+from tvsl.evaluation.reproduction.answers import Figures, figures, negative_figures
+from tvsl.evaluation.reproduction.bench import Bench, SceneSet
+from tvsl.evaluation.reproduction.heads import train
+from tvsl.evaluation.reproduction.kinds import Kind
+from tvsl.evaluation.reproduction.specs import LabelSource
+from tvsl.evaluation.reproduction.trainings import Task, Training
+from tvsl.localization import write_json
+from tvsl.methods.base import Method
+from tvsl.methods.checkpoint import load_head, save_head
+from tvsl.staging import writable
+
+Outcome = Literal["done", "diverged", "impossible"]
+
+
+class RunRecord(BaseModel):
+    """What became of a training.
+
+    Attributes:
+        training: What was to be trained.
+        outcome: ``diverged``: the loss was no longer finite. ``impossible``: the head cannot
+            express the classes.
+        reason: Why it was not done.
+        seconds: What it took.
+        validation: What candidates are compared by, by task.
+        notes: What validation decided, and from what.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: dict[str, JsonValue]
+    outcome: Outcome
+    reason: str | None = None
+    seconds: float
+    validation: dict[Task, float] = {}
+    notes: dict[str, JsonValue] = {}
+
+
+class ScoreRecord(BaseModel):
+    """What a head reaches on a kind of scenes.
+
+    Attributes:
+        figures: By the source of labels, in percent; empty where it cannot answer.
+        reason: Why it cannot.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    figures: dict[LabelSource, Figures] = {}
+    reason: str | None = None
+
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class Runs:
+    """The runs in a folder. What is there is whole: a kill loses only what is in work.
+
+    Args:
+        folder: Folder of the reproduction.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def head(self, training: Training) -> Path:
+        """Where a head is kept."""
+        return self.folder / "runs" / training.digest
+
+    def record(self, training: Training) -> RunRecord | None:
+        """What became of a training; None if it is still to be done.
+
+        Raises:
+            OutputError: The file is damaged.
+        """
+        return _read(self.head(training).with_suffix(".json"), RunRecord)
+
+    def scores(self, training: Training, kind: Kind, readout: str | None) -> ScoreRecord | None:
+        """What a head reaches; None if it is still to be measured.
+
+        Raises:
+            OutputError: The file is damaged.
+        """
+        return _read(self._scores(training, kind, readout), ScoreRecord)
+
+    def has_scores(self, training: Training, kind: Kind, readout: str | None) -> bool:
+        """Whether it is known what a head reaches."""
+        return self._scores(training, kind, readout).is_file()
+
+    def train(self, training: Training, bench: Bench) -> RunRecord:
+        """Have a head trained, unless it is.
+
+        Args:
+            training: What.
+            bench: With what.
+
+        Returns:
+            What became of it.
+        """
+        known = self.record(training)
+        if known is not None:
+            return known
+        started = time.monotonic()
+        described = json.loads(json.dumps(asdict(training)))
+        try:
+            trained = train(training, bench)
+        except (DivergedError, VocabularyError) as error:
+            outcome: Outcome = "diverged" if isinstance(error, DivergedError) else "impossible"
+            made = RunRecord(
+                training=described,
+                outcome=outcome,
+                reason=error.problem,
+                seconds=time.monotonic() - started,
+            )
+        else:
+            notes = {"training": described, **trained.notes}
+            encoder = bench.encoder_of(training.mode)
+            save_head(trained.head, encoder, self.head(training), notes, force=True)
+            made = RunRecord(
+                training=described,
+                outcome="done",
+                seconds=time.monotonic() - started,
+                validation=trained.validation,
+                notes=trained.notes,
+            )
+        _write(made, self.head(training).with_suffix(".json"))
+        return made
+
+    def score(
+        self, training: Training, kind: Kind, readout: str | None, bench: Bench
+    ) -> ScoreRecord:
+        """Measure a head that was trained, unless it is measured.
+
+        Args:
+            training: Which head.
+            kind: On which scenes.
+            readout: How maps are read out, where it is not as validation decided.
+            bench: With what.
+
+        Returns:
+            What it reaches.
+        """
+        known = self.scores(training, kind, readout)
+        if known is not None:
+            return known
+        half = training.regime is not None and training.regime.half
+        blocks = bench.scenes(SceneSet(kind, "test", training.mode, half))
+        measure = negative_figures if kind.twist == "negatives" else figures
+        try:
+            made = ScoreRecord(figures=measure(self.load(training, bench, readout), blocks))
+        except VocabularyError as error:
+            made = ScoreRecord(reason=error.problem)
+        _write(made, self._scores(training, kind, readout))
+        return made
+
+    def load(self, training: Training, bench: Bench, readout: str | None = None) -> Method:
+        """Load a head that was trained.
+
+        Args:
+            training: Which.
+            bench: With what.
+            readout: Another readout, with what validation decided for it.
+
+        Returns:
+            The head, in evaluation mode.
+        """
+        head = load_head(self.head(training), bench.encoder_of(training.mode))
+        if readout is not None:
+            head.decide(**self._decided(training, readout))
+        return head
+
+    def _decided(self, training: Training, readout: str) -> dict[str, Any]:
+        """What validation decided for a readout; the readout alone where nothing was."""
+        record = self.record(training)
+        calibration: Any = {} if record is None else record.notes.get("calibration", {})
+        for trial in calibration.get("trials", []):
+            if trial["switches"].get("readout") == readout:
+                return dict(trial["switches"])
+        return {"readout": readout}
+
+    def _scores(self, training: Training, kind: Kind, readout: str | None) -> Path:
+        name = kind.name if readout is None else f"{kind.name}-{readout}"
+        return self.folder / "scores" / training.digest / f"{name}.json"
+
+
+def _read(path: Path, kind: type[Record]) -> Record | None:
+    if not path.is_file():
+        return None
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise OutputError(
+            "This record of an earlier run is damaged.",
+            "Delete it and start again: the run will be repeated.",
+            path,
+        ) from error
+
+
+def _write(record: BaseModel, path: Path) -> None:
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(record.model_dump(mode="json"), path, force=True)

@@ -1,0 +1,135 @@
+"""Processes that do the work, one thread each: on small tensors that is what a core does best."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from tvsl.errors import OutputError
+from tvsl.evaluation.reproduction.bench import Bench, Setup
+from tvsl.memory import keep_freed_memory
+
+_POLL_SECONDS = 1.0
+
+
+class Job(Protocol):
+    """A piece of work that any process can do; what it makes is on disk when it is done."""
+
+    def do(self, bench: Bench) -> None:
+        """Do it, unless it is done."""
+
+
+Told = Callable[[int], None]
+"""Called with how many jobs were done since the last time, perhaps none."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Does jobs, in this process or in several.
+
+    Attributes:
+        bench: This process's own.
+        count: How many jobs are done at once.
+        pool: The others; None where this one does all.
+    """
+
+    bench: Bench
+    count: int = 1
+    pool: ProcessPoolExecutor | None = None
+
+    def do(self, jobs: Sequence[Job], told: Told) -> None:
+        """Do jobs.
+
+        Args:
+            jobs: The jobs, begun in this order.
+            told: Hears of each that is done.
+
+        Raises:
+            TvslError: A job cannot be done; what was done before stays.
+            OutputError: A process was killed, perhaps for lack of memory.
+        """
+        if self.pool is None:
+            for job in jobs:
+                job.do(self.bench)
+                told(1)
+            return
+        futures = [self.pool.submit(_do, job) for job in jobs]
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                told(len(done))
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "A process of the reproduction was ended, perhaps for lack of memory.",
+                "Start again, it goes on where it was; --workers 1 needs least memory.",
+                self.bench.setup.folder,
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@contextmanager
+def open_workers(bench: Bench, count: int) -> Iterator[Workers]:
+    """Start processes.
+
+    Args:
+        bench: This process's own.
+        count: How many; with 1 this process does all.
+
+    Yields:
+        What does jobs.
+    """
+    if count == 1:
+        yield Workers(bench)
+        return
+    pool = ProcessPoolExecutor(
+        count,
+        # Forked processes would share locks and threads of torch.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_open,
+        initargs=(bench.setup,),
+    )
+    try:
+        yield Workers(bench, count, pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_bench: Bench | None = None
+
+
+def _open(setup: Setup) -> None:
+    """Make this process one that works; it ends with the one that started it."""
+    global _bench
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    # An interrupt is for the process that started this one; what is in work is done to its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    _bench = Bench(setup)
+
+
+def _do(job: Job) -> None:
+    assert _bench is not None
+    job.do(_bench)
