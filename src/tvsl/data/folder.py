@@ -100,6 +100,10 @@ class FolderData(FileDataSet):
             frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
             yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels)
 
+    def has_items(self, split: Split) -> bool:
+        """Whether a line is of the split, or of all; see the base class."""
+        return any(line.split in (None, split) for _, line in self._lines)
+
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Where each source is, at the picture's own size; see the base class."""
         height, width = pictures[0].shape[:2]
