@@ -152,8 +152,7 @@ class DataSet(BaseModel, ABC):
             UsageError: The data set has no clips to train on, or fewer.
         """
 
-    @abstractmethod
-    def decision_items(self, sources: int, count: int) -> DecisionItems:
+    def decision_items(self, sources: int, count: int) -> DecisionItems:  # noqa: ARG002
         """Items that decisions about heads are made on, never of the test split.
 
         Where nothing is kept for validation they are clips, which must then not be trained on
@@ -164,8 +163,9 @@ class DataSet(BaseModel, ABC):
             count: How many at most.
 
         Returns:
-            The items; none where there are too few classes for K sources.
+            The items; none where there are too few classes for K sources, or none to train on.
         """
+        return DecisionItems(self, (), 1, None)
 
 
 class DecisionItems(NamedTuple):
