@@ -118,7 +118,9 @@ class FolderData(FileDataSet):
         if self.manifest is not None:
             return self.manifest
         if not self.root.is_dir():
-            raise DataError("There is no such folder.", "Check the root of the data set.", self.root)
+            raise DataError(
+                "There is no such folder.", "Check the root of the data set.", self.root
+            )
         for file in MANIFEST_FILES:
             if (self.root / file).is_file():
                 return self.root / file
