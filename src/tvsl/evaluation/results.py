@@ -27,6 +27,8 @@ class Row:
         method: Its name in the registry; None for a trivial map.
         sha256: Fingerprint of the head; None for a trivial map.
         scores: The numbers, with their protocol, source of labels and items.
+        assigned: Whether the method's maps carry no names and were assigned to the sources of
+            their item by the best permutation against the truth (PIAP).
         paper: What the paper has to set beside them; None where it has nothing.
     """
 
@@ -34,6 +36,7 @@ class Row:
     method: str | None
     sha256: str | None
     scores: Scores
+    assigned: bool
     paper: PaperRow | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,7 +46,7 @@ class Row:
             title = BENCHMARKS[self.paper.benchmark]
             paper = {**asdict(self.paper), "benchmark": title, "unit": "percent"}
         head = {"entry": self.entry, "method": self.method, "sha256": self.sha256}
-        return {**head, **self.scores.to_dict(), "paper": paper}
+        return {**head, **self.scores.to_dict(), "assigned": self.assigned, "paper": paper}
 
 
 @dataclass(frozen=True)
@@ -174,11 +177,12 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
 
 def _row(key: Key, entry: Entry | None, scores: Scores, measurer: Measurer) -> Row:
     if entry is None:
-        return Row(key[0], None, None, scores, None)
+        return Row(key[0], None, None, scores, False, None)
     is_paper = scores.protocol == PAPER.name
     data = measurer.listing.data
     paper = beside(entry.method.name, data, scores.found) if is_paper else None
-    return Row(key[0], entry.method.name, entry.sha256, scores, paper)
+    assigned = entry.method.permutation_invariant and key[1] == "none"
+    return Row(key[0], entry.method.name, entry.sha256, scores, assigned, paper)
 
 
 def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[DetectionRow]:

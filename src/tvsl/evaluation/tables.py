@@ -14,6 +14,10 @@ from tvsl.evaluation.results import Evaluation, Row
 PAPER_HEAD = "paper"
 _NOTHING = ""
 _MARK = "*"
+_ASSIGNED = (
+    "its maps carry no names: those of an item are assigned to its sources by the permutation that "
+    "fits the truth best (PIAP), as its authors do. No other row is told where the sources are."
+)
 _UNTRAINED = (
     "nothing of it was trained, and no validation data decided how its maps are shown: polarity, "
     "clamp and exponent are the defaults."
@@ -98,13 +102,17 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Encoder", _encoder(measurer.entries)),
         ("Protocols", _protocols(measurer.conditions)),
     ]
-    sources = {row.scores.label_source for row in evaluation.rows if row.method is not None}
+    of_methods = [row for row in evaluation.rows if row.method is not None]
+    sources = {row.scores.label_source for row in of_methods if not row.assigned}
     if "given" in sources:
         told.append(("Labels given", "the method is asked for the true classes of each item."))
     if "detected" in sources:
         told.append(("Labels detected", _detected(evaluation)))
     if "none" in sources:
         told.append(("Labels none", "the method knows no classes: one map for all sources."))
+    assigned = dict.fromkeys(row.entry for row in of_methods if row.assigned)
+    if assigned:
+        told.append((f"{', '.join(assigned)}, labels none", _ASSIGNED))
     fresh = [one.name for one in measurer.entries.methods if one.name.endswith("(untrained)")]
     if fresh:
         told.append((", ".join(fresh), _UNTRAINED))
