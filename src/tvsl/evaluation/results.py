@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from tvsl import __version__
+from tvsl.data.dataset import DataSet
 from tvsl.errors import UsageError
-from tvsl.evaluation.entries import Entry
 from tvsl.evaluation.measuring import Key, Measurer, detection_scores
 from tvsl.evaluation.pairs import Pairs, gather
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
 from tvsl.evaluation.parts import MeasuredGroup, Part
+from tvsl.methods.base import Method
 from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
 
 
@@ -159,7 +160,8 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
     items = measurer.listing.items
     found = [item.id for place, item in enumerate(items) if place not in failures]
     ids_hash = hash_ids(found)
-    entries = {entry.name: entry for entry in measurer.entries.methods}
+    # Hashing a head takes a moment: not once for each row.
+    heads = {entry.name: (entry.method, entry.sha256) for entry in measurer.entries.methods}
     for protocol, metric in measurer.metrics.items():
         for key in measurer.keys:
             values = metric.sum_up(pairs.columns(key, protocol))
@@ -172,17 +174,17 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
                 left_out=0 if metric.keeps_silent else pairs.silent(),
                 ids_hash=ids_hash,
             )
-            yield _row(key, entries.get(key[0]), scores, measurer)
+            yield _row(key, heads.get(key[0]), scores, measurer.listing.data)
 
 
-def _row(key: Key, entry: Entry | None, scores: Scores, measurer: Measurer) -> Row:
-    if entry is None:
+def _row(key: Key, head: tuple[Method, str] | None, scores: Scores, data: DataSet) -> Row:
+    if head is None:
         return Row(key[0], None, None, scores, False, None)
+    method, sha256 = head
     is_paper = scores.protocol == PAPER.name
-    data = measurer.listing.data
-    paper = beside(entry.method.name, data, scores.found) if is_paper else None
-    assigned = entry.method.permutation_invariant and key[1] == "none"
-    return Row(key[0], entry.method.name, entry.sha256, scores, assigned, paper)
+    paper = beside(method.name, data, scores.found) if is_paper else None
+    assigned = method.permutation_invariant and key[1] == "none"
+    return Row(key[0], method.name, sha256, scores, assigned, paper)
 
 
 def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[DetectionRow]:
