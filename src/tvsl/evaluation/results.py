@@ -10,7 +10,7 @@ import torch
 
 from tvsl import __version__
 from tvsl.data.dataset import DataSet
-from tvsl.errors import UsageError
+from tvsl.errors import DataError
 from tvsl.evaluation.measuring import Key, Measurer, detection_scores
 from tvsl.evaluation.pairs import Pairs, gather
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
@@ -142,15 +142,18 @@ def summed_up(measurer: Measurer, parts: Iterable[Part]) -> Evaluation:
         The evaluation.
 
     Raises:
-        UsageError: No item was found.
+        DataError: No item could be read.
         ShapeError: No source of any item is anywhere.
     """
     parts = list(parts)
     groups = [group for part in parts for group in part.groups]
     failures = {place: reason for part in parts for place, reason in part.failures.items()}
     if not groups:
-        first = next(iter(failures.values()))
-        raise UsageError(f"None of {len(failures)} items was found: {first}", "Check the root.")
+        first = min(failures)
+        raise DataError(
+            f"None of the {len(failures)} items could be read.",
+            f"Check the root and the files. What was said of the first: {failures[first]}",
+        )
     pairs = gather(measurer, groups)
     rows = tuple(_rows(measurer, pairs, failures))
     return Evaluation(measurer, pairs, rows, tuple(_detection(measurer, groups)), failures)

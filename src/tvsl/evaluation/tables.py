@@ -140,13 +140,24 @@ def _encoder(entries: Entries) -> str:
 
 
 def _items(evaluation: Evaluation) -> str:
-    pairs = evaluation.pairs
-    left_out = max(row.scores.left_out for row in evaluation.rows)
+    count, silent = len(evaluation.pairs.numbers), evaluation.pairs.silent()
+    sources = "1 source" if count == 1 else f"{count} sources"
+    nowhere = ""
+    if silent:
+        nowhere = f", of which {silent} {'is' if silent == 1 else 'are'} nowhere in the picture"
+        nowhere += _left_out(evaluation.measurer.conditions)
     return (
-        f"{evaluation.found} of {evaluation.listed} found, with {len(pairs.numbers)} sources, of "
-        f"which {left_out} are nowhere in the picture and left out; SHA-256 of the ids "
-        f"{evaluation.rows[0].scores.ids_hash}."
+        f"{evaluation.found} of {evaluation.listed} found, with {sources}{nowhere}; SHA-256 of the "
+        f"ids {evaluation.rows[0].scores.ids_hash}."
     )
+
+
+def _left_out(conditions: Conditions) -> str:
+    """Which protocols leave out sources that are nowhere, in words."""
+    keeping = [one.name for one in conditions.chosen if one.keeps_silent]
+    if len(keeping) == len(conditions.chosen):
+        return ""
+    return " and left out" + (f", but by {', '.join(keeping)}" if keeping else "")
 
 
 def _protocols(conditions: Conditions) -> str:
