@@ -120,7 +120,8 @@ def _nameless(method: Method, group: Group, vocabulary: Vocabulary) -> Tensor:
     raw = method.candidates(group.tokens)
     found = method.shown(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
     chosen = assign(found, group.targets, group.clip)
-    return found[group.clip.to(found.device), chosen.to(found.device)]
+    maps: Tensor = found[group.clip.to(found.device), chosen.to(found.device)]
+    return maps
 
 
 def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Counting) -> Detection:
