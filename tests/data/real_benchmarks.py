@@ -36,7 +36,11 @@ VGGSOUND = {
 WOMAN = ("gEvCUcZ6w88_000030", "female speech, woman speaking")
 """A clip of VGG-SS that the real video stands for."""
 
-INSTRUMENTS = {"accordion": "sample0000", "saxophone": "sample0002", "electric guitar": "sample0030"}
+INSTRUMENTS = {
+    "accordion": "sample0000",
+    "saxophone": "sample0002",
+    "electric guitar": "sample0030",
+}
 MUSIC = {"accordion": "iB17xqmFw3A_000_00000", "saxophone": "lm51ySOO71o_000_00000"}
 DUET = "HnUOaSfTA6c"
 FLICKR = {"rooster": "10000130166", "helicopter": "10007936344"}
@@ -261,9 +265,7 @@ BENCHMARKS = {
         "vgg-instruments-multi", instruments, 2, 4, layout="frames/ID.jpg, audio/ID.wav, anno"
     ),
     "music-solo": Benchmark("music-solo", music_solo, 2, 2, layout=_MUSIC_LAYOUT),
-    "music-solo of DSOL": Benchmark(
-        "music-solo", music_solo_of_dsol, 2, 2, layout="video_frames/"
-    ),
+    "music-solo of DSOL": Benchmark("music-solo", music_solo_of_dsol, 2, 2, layout="video_frames/"),
     "music-duet": Benchmark("music-duet", music_duet, 3, 6, layout=_MUSIC_LAYOUT),
     "flickr-soundnet": Benchmark("flickr-soundnet", flickr, 2, 2),
     "flickr-extended of ACL-SSL": Benchmark(

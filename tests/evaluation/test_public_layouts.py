@@ -53,10 +53,7 @@ def test_every_set_is_evaluated_from_every_layout(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
-        for name in BENCHMARKS
-    ],
+    [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in BENCHMARKS],
 )
 def test_every_set_is_evaluated_at_full_size(
     name: str, full: Entries, real_benchmark: Callable[[str], Path], tmp_path: Path

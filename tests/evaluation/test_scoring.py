@@ -70,7 +70,7 @@ def test_a_perfect_map_scores_1(on: str) -> None:
     assert bool(found.right_twin[~twins].isnan().all())
     summary = found.summary()
     assert summary.pop("right twin") == summary.pop("AUC") == 100
-    assert summary == dict.fromkeys(("AP", "CAP", "IoU@0.3", "IoU@0.5"), 100)
+    assert summary == dict.fromkeys(("AP", "CAP", "IoU@0.1", "IoU@0.3", "IoU@0.5"), 100)
 
 
 def test_a_map_of_the_other_side_scores_nothing() -> None:
