@@ -203,6 +203,14 @@ def test_items_without_a_place_are_left_out(tmp_path: Path) -> None:
     assert names == {line["id"] for line in lines[8:-2]}
 
 
+def test_as_many_clips_are_mixed_as_there_are_classes_to_train_on(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ("train", "test"), 1)
+    assert opened(root).most_sources == 4
+    write_manifest(root, read_manifest(root)[1:])
+    assert len(opened(root).data.names) == 4
+    assert opened(root).most_sources == 3
+
+
 def test_pictures_to_look_at(bed: FilesBed) -> None:
     (found,) = bed.shown(DUET, [1])
     assert found.picture.shape == (56, 112, 3)

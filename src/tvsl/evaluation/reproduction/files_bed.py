@@ -21,7 +21,7 @@ from tvsl.errors import DataError, UsageError
 from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.item_scenes import encode_items, shown_item
 from tvsl.evaluation.reproduction.kinds import Kind
-from tvsl.evaluation.reproduction.testbed import ShownScene, Split, Testbed
+from tvsl.evaluation.reproduction.testbed import MOST_SOURCES, ShownScene, Split, Testbed
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.metrics import hash_ids
 
@@ -69,6 +69,11 @@ class FilesBed(Testbed):
     def clips(self) -> FileClips:
         """Clips of the training split."""
         return self.data.clips(self.config.clips, self.config.seed)
+
+    @property
+    def most_sources(self) -> int:
+        """As many as the clips have classes, but no more than four."""
+        return min(MOST_SOURCES, len({item.labels[0] for item in self.clips.chosen}))
 
     @cached_property
     def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

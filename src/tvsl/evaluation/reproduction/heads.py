@@ -191,8 +191,10 @@ class Fitting:
         head.eval()
         part = StorePart(self.bench.store, self.vocabulary.names, with_any(held_out))
         device, losses = self.bench.encoder.device, []
-        for number in self.regime.phases[-1].sources:
-            for rows in torch.arange(part.sizes.get(number, 0)).split(self.config.batch):
+        sizes = {number: part.sizes.get(number, 0) for number in self.regime.phases[-1].sources}
+        for number, size in sizes.items():
+            for start in range(0, size, self.config.batch):
+                rows = torch.arange(start, min(start + self.config.batch, size))
                 batch = part.batch(number, rows)
                 tokens, labels = batch.tokens.to(device), batch.labels.to(device)
                 terms = head.losses(tokens, labels, self.vocabulary)

@@ -18,6 +18,7 @@ from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.tokens import Queries, Tokens
 
 Split = Literal["validation", "test"]
+MOST_SOURCES = 4
 Picture = NDArray[np.uint8]
 
 
@@ -53,6 +54,11 @@ class Testbed(ABC):
     @abstractmethod
     def clips(self) -> ClipSet:
         """The clips to train on."""
+
+    @property
+    def most_sources(self) -> int:
+        """Up to how many training clips are mixed: of different classes, so that many there are."""
+        return MOST_SOURCES
 
     @abstractmethod
     def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:
