@@ -24,6 +24,7 @@ from rich.table import Table
 from sklearn.metrics import auc, average_precision_score
 from torch import Tensor
 
+from tvsl.memory import keep_freed_memory
 from tvsl.metrics import PAPER, ProtocolMetric, resize_maps
 
 SIZE = (224, 448)
@@ -84,6 +85,7 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as `tvsl evaluate` does; both candidates have it
     maps, targets = made_up(options.pairs)
     moved = maps.to(options.device), targets.to(options.device)
     candidates = {

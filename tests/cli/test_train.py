@@ -30,7 +30,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Validation as short as training."""
     real = fit.validation_scenes
-    monkeypatch.setattr(fit, "validation_scenes", lambda encoder, _, told: real(encoder, 4, told))
+    monkeypatch.setattr(
+        fit, "validation_scenes", lambda encoder, data, _, told: real(encoder, data, 4, told)
+    )
 
 
 def test_a_head_from_the_command_line(model: Path, tmp_path: Path) -> None:

@@ -140,21 +140,22 @@ def test_rates(schedule: str) -> None:
     known = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert known == {id(p) for p in head.parameters()}
     if schedule == "constant":
-        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1, 0.01])
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1, 0.01, 1.0])
         return
     step = made[1][0]
     assert step["interval"] == "step"
     for number in range(12):
         share = 0.5 * (1 + math.cos(math.pi * min(1, number / 10)))
         rates = [group["lr"] for group in optimizer.param_groups]
-        assert rates == pytest.approx([0.1 * share, 0.01 * share], abs=1e-12)
+        assert rates == pytest.approx([0.1 * share, 0.01 * share, share], abs=1e-12)
         optimizer.step()
         step["scheduler"].step()
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_methods_without_parameters_need_no_training(name: str) -> None:
-    method = METHODS[name]()
+    kind = METHODS[name]
+    method = kind.from_config(kind.config_for(kind.config_type(), vocabulary()))
     if list(method.parameters()):
         require_training(method)
     else:

@@ -8,7 +8,7 @@ from tvsl.data.synthetic import SyntheticClips
 from tvsl.errors import UsageError
 from tvsl.methods import METHODS
 from tvsl.methods.tvsl import TVSL, ReleasedTVSL, preset
-from tvsl.training.recipe import TrainConfig, find_clips, find_head, recipe
+from tvsl.training.recipe import TrainConfig, find_head, recipe, training_data
 
 
 def test_our_preset_is_gentle_and_the_paper_s_as_printed() -> None:
@@ -41,7 +41,8 @@ def test_wrong_fields_are_named(fields: dict[str, Any], says: str) -> None:
 
 
 def test_clips_of_the_world() -> None:
-    clips = find_clips(recipe(clips=7, seed=5, data_options={"twins": 0.5, "classes": "all"}))
+    config = recipe(clips=7, seed=5, data_options={"twins": 0.5, "classes": "all"})
+    clips = training_data(config).clips(config.clips, config.seed)
     assert clips == SyntheticClips(count=7, seed=5, twins=0.5, classes="all")
 
 
@@ -55,7 +56,7 @@ def test_clips_of_the_world() -> None:
 )
 def test_data_that_there_is_not(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        find_clips(recipe(**fields))
+        training_data(recipe(**fields))
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def command(
     """
     from tvsl.training.fit import train_head
     from tvsl.training.kept_recipe import kept_recipe
-    from tvsl.training.recipe import find_clips, find_head, recipe
+    from tvsl.training.recipe import find_head, recipe, training_data
     from tvsl.training.trainer import last_checkpoint
 
     given = {
@@ -96,7 +96,7 @@ def command(
     kept, flip = kept_recipe(output) if resume else ({}, None)
     changes = {name: value for name, value in given.items() if value is not None}
     config = recipe(**{**kept, **changes})
-    find_clips(config)
+    training_data(config)
     flip = flip if flip_average is None else flip_average.value
     encoder = _load(model, find_head(config)[1], device, precision.value, flip)
     folder = train_head(config, encoder, output, resume, progress, tokens)
@@ -119,5 +119,6 @@ def _summary(folder: Path) -> str:
 
     notes = read_head(folder).notes
     figures = notes["validation"]
-    reached = ", ".join(f"{name} {figures[name]:.1f}" for name in ("AP", "CAP"))
+    known = [name for name in ("AP", "CAP") if name in figures] or ["loss"]
+    reached = ", ".join(f"{name} {figures[name]:.1f}" for name in known)
     return f"The head is in {folder}: validation {reached} at step {notes['step']}."

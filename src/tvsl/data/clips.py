@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -49,6 +49,14 @@ class ClipSet(BaseModel, ABC):
     @abstractmethod
     def description(self) -> dict[str, JsonValue]:
         """What the clips depend on, content included: what is kept of them is kept for this."""
+
+    def without(self, ids: Collection[str]) -> ClipSet:  # noqa: ARG002
+        """The same clips but some; all of them where clips are made and have no ids.
+
+        Args:
+            ids: Ids of items that must not be among them.
+        """
+        return self
 
     @abstractmethod
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,3 +151,34 @@ class DataSet(BaseModel, ABC):
         Raises:
             UsageError: The data set has no clips to train on, or fewer.
         """
+
+    def decision_items(self, sources: int, count: int) -> DecisionItems:  # noqa: ARG002
+        """Items that decisions about heads are made on, never of the test split.
+
+        Where nothing is kept for validation they are clips, which must then not be trained on
+        (``ClipSet.without``).
+
+        Args:
+            sources: K, the number of sources of each.
+            count: How many at most.
+
+        Returns:
+            The items; none where there are too few classes for K sources, or none to train on.
+        """
+        return DecisionItems(self, (), 1, None)
+
+
+class DecisionItems(NamedTuple):
+    """Items of as many panels each, to be squeezed into squares.
+
+    Attributes:
+        data: The data set, which reads them.
+        items: The items.
+        side: Height and width of a panel, in pixels, that maps are scored at.
+        window: Seconds of sound; None where all are of one length.
+    """
+
+    data: DataSet
+    items: tuple[Item, ...]
+    side: int
+    window: float | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -40,6 +40,17 @@ class FileClips(ClipSet):
         """The items that are clips, in the clips' order."""
         order = np.random.default_rng((self.seed, len(self.items))).permutation(len(self.items))
         return tuple(self.items[number] for number in order[: self.count])
+
+    def without(self, ids: Collection[str]) -> FileClips:
+        """The same clips but some; as many others take their places as there are."""
+        items = tuple(item for item in self.items if item.id not in ids)
+        return FileClips(
+            data=self.data,
+            items=items,
+            window=self.window,
+            count=min(self.count, len(items)),
+            seed=self.seed,
+        )
 
     def description(self) -> dict[str, JsonValue]:
         """Hashes of ids and labels and of the first clip's files, and how sounds are cut.

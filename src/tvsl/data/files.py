@@ -12,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tvsl.data.dataset import DataSet, Item, Sample, Source, Split
+from tvsl.data.dataset import DataSet, DecisionItems, Item, Sample, Source, Split
 from tvsl.data.file_clips import FileClips
 from tvsl.data.layouts import absent
+from tvsl.data.mixed import mix
+from tvsl.data.mixing import draw_mixtures
 from tvsl.data.rows import read_text
 from tvsl.data.targets import Nowhere
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError
 from tvsl.media import load_audio, load_image, require_sound, sound_middle
 from tvsl.media.panels import cut_panels
+
+_HELD_OUT = 20
 
 
 class FileDataSet(DataSet):
@@ -101,7 +105,7 @@ class FileDataSet(DataSet):
             MissingFileError: Files of listed clips are missing; the message says how many.
             UsageError: There are no such clips, or fewer, or sounds have no common length.
         """
-        found = self._single_sources
+        found = self._training_items
         if not found or (count is not None and count > len(found)):
             raise UsageError(
                 f"The data set '{self.name}' has {len(found)} clips of one labelled source to "
@@ -118,14 +122,49 @@ class FileDataSet(DataSet):
         self._require_files(clips.chosen)
         return clips
 
+    def decision_items(self, sources: int, count: int) -> DecisionItems:
+        """Items of the validation split, else some of the training split.
+
+        Their mixtures are drawn as those of training are; see the base class.
+        """
+        found = self._held_out or self._validation_items
+        if sources > 1:
+            rows = {name: row for row, name in enumerate(self.names)}
+            labels = np.array([rows[str(item.labels[0])] for item in found], dtype=np.int64)
+            enough = len(np.unique(labels)) >= sources
+            drawn = draw_mixtures(labels, sources, seed=self.seed) if enough else ()
+            found = tuple(mix([found[number] for number in members]) for members in drawn)
+        return DecisionItems(self, found[:count], self.side, self.window)
+
     @cached_property
-    def _single_sources(self) -> tuple[Item, ...]:
-        items = self._items("train")
-        return tuple(
-            item
-            for item in items
-            if item.panels == 1 and len(item.sources) == 1 and item.labels[0] is not None
-        )
+    def _training_items(self) -> tuple[Item, ...]:
+        return _of_one_source(self._items("train"))
+
+    @cached_property
+    def _validation_items(self) -> tuple[Item, ...]:
+        """Items that the lists keep for validation alone."""
+        if not self.has_items("validation"):
+            return ()
+        others = {item.id for split in ("test", "train") for item in self._listed_or_none(split)}
+        found = (item for item in self._items("validation") if item.id not in others)
+        return _of_one_source(tuple(found))
+
+    @cached_property
+    def _held_out(self) -> tuple[Item, ...]:
+        """A twentieth of the training items, at least two, where nothing is for validation."""
+        if self._validation_items:
+            return ()
+        items = self._training_items
+        order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
+        count = min(max(2, len(items) // _HELD_OUT), len(items) // 2)
+        return tuple(items[number] for number in order[:count])
+
+    def _listed_or_none(self, split: Split) -> Iterable[Item]:
+        return self.listed(split) if self.has_items(split) else ()
+
+    def has_items(self, split: Split) -> bool:
+        """Whether the lists hold anything of a split."""
+        return split in self.splits
 
     def _items(self, split: Split) -> tuple[Item, ...]:
         if split not in self.splits:
@@ -168,6 +207,15 @@ class FileDataSet(DataSet):
         else:
             sound = sound_middle(path, self.window, sample_rate)
         return (require_sound(sound, path) if audible else sound).samples
+
+
+def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
+    """Items of one panel and one labelled source."""
+    return tuple(
+        item
+        for item in items
+        if item.panels == 1 and len(item.sources) == 1 and item.labels[0] is not None
+    )
 
 
 def read_ids(path: Path) -> set[str]:

@@ -100,6 +100,10 @@ class FolderData(FileDataSet):
             frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
             yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels)
 
+    def has_items(self, split: Split) -> bool:
+        """Whether a line is of the split, or of all; see the base class."""
+        return any(line.split in (None, split) for _, line in self._lines)
+
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Where each source is, at the picture's own size; see the base class."""
         height, width = pictures[0].shape[:2]
@@ -113,6 +117,10 @@ class FolderData(FileDataSet):
     def _manifest(self) -> Path:
         if self.manifest is not None:
             return self.manifest
+        if not self.root.is_dir():
+            raise DataError(
+                "There is no such folder.", "Check the root of the data set.", self.root
+            )
         for file in MANIFEST_FILES:
             if (self.root / file).is_file():
                 return self.root / file

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, JsonValue
 
 from tvsl.data.clips import ClipBatch, ClipSet, resampled
-from tvsl.data.dataset import DataSet, Item, Sample, Source
+from tvsl.data.dataset import DataSet, DecisionItems, Item, Sample, Source
 from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Mask, Target
 from tvsl.synthetic.layout import SIDE
@@ -138,6 +138,13 @@ class SyntheticData(DataSet):
         return SyntheticClips(
             count=count or _CLIPS, seed=self.seed + seed, classes=self.classes, **shares
         )
+
+    def decision_items(self, sources: int, count: int) -> DecisionItems:
+        """The first scenes of the validation split, with the usual shares; see the base class."""
+        data = SyntheticData(
+            split="validation", classes=self.classes, seed=self.seed, sources=sources, count=count
+        )
+        return DecisionItems(data, data.items, SIDE, None)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

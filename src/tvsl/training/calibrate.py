@@ -41,13 +41,14 @@ class Calibration:
 
     Attributes:
         switches: The decision, as ``Method.decide`` takes it.
-        score: Score of the maps on validation data, in percent.
+        score: Score of the maps on validation data, in percent; None where there are no maps to
+            decide on.
         trials: Best score of every readout, best first.
         detection: Mean average precision of every detector, best first.
     """
 
     switches: dict[str, Any]
-    score: float
+    score: float | None
     trials: list[Trial]  # lists, since JSON, which they are stored as, knows no tuples
     detection: list[Trial]
 
@@ -60,23 +61,27 @@ def calibrate(
 
     Args:
         method: The head; it is left as decided.
-        scenes: Validation scenes that maps are chosen on, with the true labels given.
+        scenes: Validation scenes that maps are chosen on, with the true labels given; without any
+            they stay as the head's config shows them.
         mixtures: Validation scenes of one to several sources that detection is chosen on.
 
     Returns:
         The decision.
     """
     method.eval()
-    trials = [_best_of(method, switches, scenes) for switches in method.readouts()]
-    best = _best(trials)
-    method.decide(**best.switches)
+    readouts = method.readouts() if scenes else []
+    trials = [_best_of(method, switches, scenes) for switches in readouts]
+    best = _best(trials) if trials else None
+    shown = {} if best is None else best.switches
+    method.decide(**shown)
     detection, threshold = _decide_detection(method, mixtures)
-    switches = {**best.switches, **(detection[0].switches if detection else {})}
+    switches = {**shown, **(detection[0].switches if detection else {})}
     if threshold is not None:
         switches["detection_threshold"] = threshold
         method.decide(detection_threshold=threshold)
     ranked = sorted(trials, key=lambda trial: -trial.score)
-    return Calibration(switches, best.score, ranked, detection)
+    score = None if best is None else best.score
+    return Calibration(switches, score, ranked, detection)
 
 
 def map_score(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes]) -> float:

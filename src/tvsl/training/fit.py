@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,16 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from pydantic import JsonValue
 
 from tvsl.data.clips import ClipSet
+from tvsl.data.dataset import DataSet
 from tvsl.data.token_making import make_store, store_key
 from tvsl.data.token_store import TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
-from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.loading import HEAD_FOLDER
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import save_head
 from tvsl.methods.config import switched
-from tvsl.synthetic.world import World
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import calibrate
 from tvsl.training.keeping import WholeCheckpoints
@@ -33,7 +32,7 @@ from tvsl.training.modules import (
     TokenData,
     require_training,
 )
-from tvsl.training.recipe import TrainConfig, find_clips, find_head
+from tvsl.training.recipe import TrainConfig, find_head, training_data
 from tvsl.training.trainer import (
     CHECKPOINTS,
     Stages,
@@ -42,17 +41,17 @@ from tvsl.training.trainer import (
     last_checkpoint,
     silent,
 )
+from tvsl.training.validation import MAP_SOURCES, located, validation_scenes
 
 BEST = "best.ckpt"
 TOKENS_FOLDER = "tokens"
-_MAP_SOURCES = (1, 2)
-_DETECTION_SOURCES = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
     """What training starts from."""
 
+    data: DataSet
     clips: ClipSet
     method: Method
     vocabulary: Vocabulary
@@ -133,44 +132,17 @@ def train_head(
         )
         store = make_store(tokens or folder / TOKENS_FOLDER, key, encoder, ready.clips, report)
     with stages("Encoding validation scenes") as report:
-        scenes = validation_scenes(encoder, config.validation_scenes, report)
-    _train(config, ready, store, scenes[: len(_MAP_SOURCES)], folder, checkpoint, stages)
+        scenes = validation_scenes(encoder, ready.data, config.validation_scenes, report)
+    watched = [part for part in scenes if part.sources in MAP_SOURCES]
+    _train(config, ready, store, watched, folder, checkpoint, stages)
     return _finish(config, ready.method, encoder, folder, scenes)
-
-
-def validation_scenes(
-    encoder: Encoder, count: int, report: Callable[[int, int | None], None]
-) -> list[EncodedScenes]:
-    """Scenes of one to four sources of the world's validation split.
-
-    Maps are validated on those of one and two, as in the paper's tables; detection on all.
-
-    Args:
-        encoder: The frozen encoder.
-        count: How many of each number of sources.
-        report: Called with scenes so far and in all.
-
-    Returns:
-        The scenes, encoded.
-    """
-    scenes = []
-    for number, sources in enumerate(_DETECTION_SOURCES):
-        done, total = number * count, count * len(_DETECTION_SOURCES)
-        scenes.append(
-            encode_scenes(
-                encoder,
-                World("validation"),
-                sources,
-                count,
-                lambda made, _, done=done, total=total: report(done + made, total),  # type: ignore[misc]
-            )
-        )
-    return scenes
 
 
 def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
     """Everything that can be wrong is looked at here, before the expensive work."""
-    clips = find_clips(config)
+    data = training_data(config)
+    kept = {item.id for item in data.decision_items(1, config.validation_scenes).items}
+    clips = data.clips(config.clips, config.seed).without(kept)
     kind, switches = find_head(config)
     wanted = switches.image_tokens
     if wanted is not None and wanted != encoder.image_tokens:
@@ -183,7 +155,7 @@ def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
     torch.manual_seed(config.seed)
     method = kind.from_config(switches, encoder.text_encoder)
     require_training(method)
-    return _Prepared(clips, method, vocabulary)
+    return _Prepared(data, clips, method, vocabulary)
 
 
 def _train(
@@ -227,7 +199,8 @@ def _finish(
         {name.removeprefix(prefix): value for name, value in state["state_dict"].items()}
     )
     method.to(encoder.device).eval()
-    decided = calibrate(method, scenes[: len(_MAP_SOURCES)], scenes)
+    mapped = [part for part in scenes if part.sources in MAP_SOURCES and located(part)]
+    decided = calibrate(method, mapped, scenes)
     notes: dict[str, JsonValue] = {
         "recipe": config.model_dump(mode="json"),
         "step": state["global_step"],

@@ -20,6 +20,7 @@ from tvsl.evaluation.scoring import score_maps
 from tvsl.methods.base import Method
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.training.recipe import TrainConfig
+from tvsl.training.validation import located
 
 VALIDATION_SCORE = "validation/score"
 VALIDATION_KEY = "validation"
@@ -202,6 +203,9 @@ class HeadTraining(LightningModule):
             name: sum(float(losses[name]) for losses, _ in parts) / len(parts) for name in names
         }
         figures["loss"] = sum(figures.values())
+        if not located(scenes):
+            self._validated.append(figures)
+            return
         queries = scenes.queries.to(scenes.tokens.visual.device)
         maps = self.method.maps(scenes.tokens, queries, scenes.vocabulary)
         summary = score_maps(self.method.shown(maps), scenes).summary()
@@ -209,14 +213,18 @@ class HeadTraining(LightningModule):
         self._validated.append({**figures, average: summary[average]})
 
     def on_validation_epoch_end(self) -> None:
-        """Log losses, averaged over the numbers of sources, AP, CAP, and the mean of the two."""
+        """Log losses, averaged over the numbers of sources, AP, CAP, and the mean of the two.
+
+        The score is that mean, or the loss downwards where nobody knows where sources are.
+        """
         names = dict.fromkeys(name for figures in self._validated for name in figures)
         self.figures = {}
         for name in names:
             values = [figures[name] for figures in self._validated if name in figures]
             self.figures[name] = sum(values) / len(values)
         averages = [self.figures[name] for name in ("AP", "CAP") if name in self.figures]
-        self.figures["score"] = sum(averages) / len(averages)
+        known = sum(averages) / len(averages) if averages else -self.figures["loss"]
+        self.figures["score"] = known
         self._validated.clear()
         self.log_dict({f"{VALIDATION_KEY}/{name}": v for name, v in self.figures.items()})
 

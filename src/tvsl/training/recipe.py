@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.data import find_data
-from tvsl.data.clips import ClipSet
+from tvsl.data.dataset import DataSet
 from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.token_store import StoredType
 from tvsl.errors import UsageError
@@ -92,14 +92,13 @@ def recipe(**fields: Any) -> TrainConfig:
         raise _wrong(error, "The recipe") from error
 
 
-def find_clips(config: TrainConfig) -> ClipSet:
-    """The clips that a recipe trains on.
+def training_data(config: TrainConfig) -> DataSet:
+    """The data set that a recipe trains on.
 
     Raises:
         UsageError: There is no such data set or option, or a value that it cannot have.
     """
-    data = find_data(config.data, split="train", **config.data_options)
-    return data.clips(config.clips, config.seed)
+    return find_data(config.data, **{**config.data_options, "split": "train"})
 
 
 def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:

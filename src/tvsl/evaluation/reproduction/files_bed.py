@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tvsl.data import find_data
-from tvsl.data.dataset import Item
+from tvsl.data.dataset import DecisionItems, Item
 from tvsl.data.file_clips import FileClips
 from tvsl.data.files import FileDataSet
 from tvsl.data.mixed import mix
@@ -18,9 +18,10 @@ from tvsl.data.mixing import draw_mixtures
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, UsageError
+from tvsl.evaluation.item_scenes import encode_items
 from tvsl.evaluation.reproduction.config import ReproduceConfig
-from tvsl.evaluation.reproduction.item_scenes import encode_items, shown_item
 from tvsl.evaluation.reproduction.kinds import Kind
+from tvsl.evaluation.reproduction.shown_items import shown_item
 from tvsl.evaluation.reproduction.testbed import MOST_SOURCES, ShownScene, Split, Testbed
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.metrics import hash_ids
@@ -112,7 +113,8 @@ class FilesBed(Testbed):
         """Read and encode scenes; see the base class."""
         items = self.items(kind, split, half)[numbers.start : numbers.stop]
         vocabulary = encoder.vocabulary(self.names(kind, half))
-        return encode_items(items, self.data, self.clips.window, encoder, vocabulary)
+        wanted = DecisionItems(self.data, items, self.data.side, self.clips.window)
+        return encode_items(wanted, encoder, vocabulary)
 
     def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
         """The classes of the labels: more is not known."""
