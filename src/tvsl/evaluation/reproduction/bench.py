@@ -195,5 +195,5 @@ class Bench:
         return [
             SceneSet(kind, "validation", mode, half)
             for kind in VALIDATION_KINDS
-            if self.testbed.lacks(kind, "validation") is None
+            if self.testbed.lacks(kind, "validation", half) is None
         ]

@@ -70,8 +70,14 @@ class Testbed(ABC):
         """
 
     @abstractmethod
-    def lacks(self, kind: Kind, split: Split) -> str | None:
-        """Why there are no scenes of a kind; None if there are."""
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
+        """Why there are no scenes of a kind; None if there are.
+
+        Args:
+            kind: The kind.
+            split: The split.
+            half: Whether for heads that are trained on half of the classes.
+        """
 
     @abstractmethod
     def count(self, kind: Kind, split: Split, half: bool = False) -> int:
