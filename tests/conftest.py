@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.data.real_benchmarks import BENCHMARKS
 from tests.shared_files import fill, shared
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
@@ -42,3 +45,16 @@ def full_checkpoint(full_model: AudioCLIP, tmp_path_factory: pytest.TempPathFact
     vocabulary = shared("clip", "bpe_simple_vocab_16e6.txt.gz")
     shutil.copyfile(vocabulary, path.with_name(vocabulary.name))
     return path
+
+
+@pytest.fixture(scope="session")
+def real_benchmark(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Writes one of the small benchmarks of real media, once, and gives its folder."""
+
+    @cache
+    def folder(name: str) -> Path:
+        root = tmp_path_factory.mktemp("benchmark")
+        BENCHMARKS[name].write(root)
+        return root
+
+    return folder

@@ -169,10 +169,12 @@ def test_json_holds_everything(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (("vggsound-single", "none"), 1, "fetch-lists"),
+        (("vggsound-single", "none"), 1, "no such folder"),
+        (("vggsound-single", "."), 1, "fetch-lists"),
         (("vggsond", "none"), 2, "vggsound-single"),
         (("synthetic", "none"), 2, "no files"),
-        (("folder", "none"), 1, "manifest.jsonl"),
+        (("folder", "none"), 1, "no such folder"),
+        (("folder", "."), 1, "manifest.jsonl"),
         (("folder", "none", "--option", "roof=1"), 2, "roof"),
         (("folder", "none", "--option", "roof"), 2, "NAME=VALUE"),
         (("folder", "none", "--workers", "0"), 2, "workers"),

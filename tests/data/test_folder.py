@@ -189,7 +189,8 @@ def test_files_outside_the_folder_are_refused(tmp_path: Path, key: str) -> None:
 
 
 def test_a_folder_without_manifest(tmp_path: Path) -> None:
-    for root in (tmp_path, tmp_path / "none"):
-        with pytest.raises(DataError, match=r"manifest\.jsonl or manifest\.csv") as caught:
-            _ = folder(root).items
-        assert caught.value.path == root
+    problems = {"": r"manifest\.jsonl or manifest\.csv", "none": "no such folder"}
+    for place, problem in problems.items():
+        with pytest.raises(DataError, match=problem) as caught:
+            _ = folder(tmp_path / place).items
+        assert caught.value.path == tmp_path / place

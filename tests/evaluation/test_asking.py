@@ -44,6 +44,15 @@ class Telling(Method):
         return self.scores
 
 
+class Nameless(Telling):
+    """Finds something at the right and something at the left, and does not say what."""
+
+    permutation_invariant: ClassVar[bool] = True
+
+    def candidates(self, tokens: Tokens) -> Tensor:
+        return torch.tensor([[[-1.0, -2, -3]], [[-3, -2, -1]]]).expand(tokens.batch, -1, -1, -1)
+
+
 def group_of(data: MadeData) -> Group:
     encoder = MadeEncoder()
     listing = Listing(data, encoder.vocabulary(NAMES))
@@ -192,3 +201,25 @@ def test_a_method_without_classes_is_asked_once(group: Group) -> None:
 def test_a_method_that_does_not_detect_after_all(group: Group) -> None:
     with pytest.raises(UsageError, match="cannot detect"):
         asked_of(Telling(None), group, BOTH)
+
+
+def test_maps_without_names_are_assigned_by_the_truth(group: Group) -> None:
+    head = Nameless(None)
+    head.decide(polarity=-1)
+    asked = asked_of(head, group, ("given", "none"))
+    assert list(asked.rows) == ["given", "none"]
+    assert asked.pairs.tolist() == [0, 1, 2, 3] * 2
+    assert asked.detection is None
+    pairs = zip(group.clip.tolist(), group.labels.tolist(), strict=True)
+    assert told(asked, "given") == [(-clip, -label, -2) for clip, label in pairs]
+    assert told(asked, "none") == [(3, 2, 1), (1, 2, 3)] * 2  # sources stand from left to right
+
+
+def test_maps_without_names_need_no_classes() -> None:
+    group = group_of(MadeData(count=2, sources=1, labelled=False, silent=(1,)))
+    head = Nameless(None)
+    head.decide(polarity=-1)
+    asked = asked_of(head, group, ("none",))
+    on_the_left = bool((group.targets[0] > 0).nonzero()[:, 1].double().mean() < 10)
+    assert told(asked, "none")[0] == ((3, 2, 1) if on_the_left else (1, 2, 3))
+    assert asked.pairs.tolist() == [0, 1]

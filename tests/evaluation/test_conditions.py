@@ -23,6 +23,10 @@ def method(name: str) -> Method:
         ("text-only", False, ("detected",), ("detected",)),
         ("audioclip", True, None, ("none",)),
         ("audioclip", False, ("given",), ("none",)),
+        ("mix-and-localize", True, None, ("given", "none")),
+        ("mix-and-localize", True, ("given",), ("given", "none")),
+        ("mix-and-localize", True, ("detected",), ("none",)),
+        ("mix-and-localize", False, None, ("none",)),
     ],
 )
 def test_labels_come_from_where_they_can(
@@ -44,6 +48,17 @@ def test_a_method_that_cannot_detect(monkeypatch: pytest.MonkeyPatch) -> None:
     for labelled, labels in ((True, ("detected",)), (False, None)):
         with pytest.raises(UsageError, match="cannot detect"):
             label_sources(blind, labelled, labels)  # type: ignore[arg-type]
+
+
+def test_where_a_source_lacks_its_class_it_has_to_be_detected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert label_sources(method("text-only"), True, ("given",), complete=False) == ("given",)
+    assert label_sources(method("mix-and-localize"), True, None, complete=False) == ("none",)
+    blind = method("text-only")
+    monkeypatch.setattr(type(blind), "detect", Method.detect)
+    with pytest.raises(UsageError, match="cannot detect classes, and not all are given"):
+        label_sources(blind, True, ("given",), complete=False)
 
 
 def test_each_protocol_counts_once() -> None:

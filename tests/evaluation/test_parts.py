@@ -94,6 +94,30 @@ def test_another_evaluation_is_not_mixed_in(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".parts"]
 
 
+def test_a_record_under_which_nothing_was_measured_is_replaced(tmp_path: Path) -> None:
+    files = PartFiles(tmp_path)
+    files.begin(RECORD, False)
+    with files.writer(0) as writer:
+        writer.write(Part(batch=0, failures={0: "missing"}, groups=[]))
+    other = {**RECORD, "data": "mended"}
+    files.begin(other, False)
+    assert files.all() == {}
+    write(files, part(0))
+    with pytest.raises(OutputError, match="its data differ"):
+        files.begin(RECORD, False)
+    files.begin(other, False)
+    assert files.done() == {0}
+
+
+def test_results_that_were_written_are_not_removed_for_another_record(tmp_path: Path) -> None:
+    files = PartFiles(tmp_path)
+    files.begin(RECORD, False)
+    (tmp_path / OUTPUTS[0]).write_text("results")
+    with pytest.raises(OutputError, match="differ"):
+        files.begin({**RECORD, "data": "other"}, False)
+    assert (tmp_path / OUTPUTS[0]).read_text() == "results"
+
+
 def test_what_others_wrote_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
+from torch.nn import functional as F
 
 from tests.evaluation.made_data import NAMES, MadeData, made_entries
 from tvsl.errors import OutputError, ShapeError
@@ -20,7 +21,7 @@ from tvsl.evaluation.run import Run
 from tvsl.evaluation.sample_lines import write_samples
 from tvsl.evaluation.samples import encode_groups
 from tvsl.evaluation.tables import detection_table, notes, result_tables
-from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, trivial_maps
+from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax, trivial_maps
 
 ENTRY = "text-only (untrained)"
 DATA = MadeData(count=11, sources=2, silent=(3, 8))
@@ -199,6 +200,37 @@ def test_notes_say_what_the_numbers_are(done: tuple[Run, Evaluation]) -> None:
     detection = detection_table(evaluation)
     assert detection is not None
     assert [row[0] for row in detection.rows] == [ENTRY]
+
+
+def test_maps_without_names_are_scored_by_the_best_permutation(tmp_path: Path) -> None:
+    """PIAP by hand: all permutations of the two nodes of an item are tried."""
+    entries = made_entries("mix-and-localize", "audioclip")
+    run, evaluation = evaluated(tmp_path / "out", MadeData(count=6, sources=2), entries)
+    head = entries.methods[0]
+    named, nameless, other = evaluation.rows[:3]
+    assert [row.scores.label_source for row in (named, nameless, other)] == [
+        "given",
+        "none",
+        "none",
+    ]
+    assert [row.assigned for row in (named, nameless, other)] == [False, True, False]
+    best = []
+    for place in range(6):
+        (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
+        found = head.method.candidates(group.tokens)[0].detach()
+        full = minmax(F.interpolate(found[None], (20, 40), mode="bilinear")[0]).flatten(1).numpy()
+        truth = group.targets.flatten(1).numpy()
+        fit = [[average_precision_score(one, scores) for scores in full] for one in truth]
+        best.append(max(fit[0][0] + fit[1][1], fit[0][1] + fit[1][0]))
+    piap = evaluation.pairs.measured[nameless.entry, "none"]["paper"]["ap"]
+    assert piap.view(6, 2).sum(dim=1).tolist() == pytest.approx(best, abs=1e-6)
+    assert piap.mean() > evaluation.pairs.measured[named.entry, "given"]["paper"]["ap"].mean()
+    written = evaluation.to_dict()["results"]
+    assert [row["assigned"] for row in written[:3]] == [False, True, False]
+    told = dict(notes(evaluation))
+    assert "one map for all sources" in told["Labels none"]  # of the other method
+    assert "fits the truth best (PIAP)" in told[f"{head.name}, labels none"]
+    assert evaluation.detection == ()
 
 
 def test_every_pair_has_its_lines(done: tuple[Run, Evaluation], tmp_path: Path) -> None:

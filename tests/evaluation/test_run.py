@@ -9,7 +9,7 @@ from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder, made_entrie
 from tvsl.data import find_data
 from tvsl.data.dataset import Item, Sample
 from tvsl.data.synthetic import SyntheticData
-from tvsl.errors import OutputError, UnreadableMediaError, UsageError, VocabularyError
+from tvsl.errors import DataError, OutputError, UnreadableMediaError, UsageError, VocabularyError
 from tvsl.evaluation.conditions import conditions
 from tvsl.evaluation.entries import Entries, Entry, load_entries
 from tvsl.evaluation.processes import Processes
@@ -219,7 +219,7 @@ def test_what_has_been_mended_is_measured(alone: Evaluation, tmp_path: Path) -> 
 def test_nothing_can_be_found(tmp_path: Path) -> None:
     run = made_run(tmp_path / "out", MadeData(count=3, broken=(0, 1, 2)), skip=True)
     run.measure()
-    with pytest.raises(UsageError, match="None of 3 items was found: item-000"):
+    with pytest.raises(DataError, match=r"None of the 3 items .*first: item-000\.jpg: The picture"):
         run.sum_up()
 
 

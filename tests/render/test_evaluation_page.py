@@ -136,6 +136,31 @@ def test_without_classes_there_is_nothing_to_switch_between(tmp_path: Path) -> N
     assert not page.all("section", id="skipped")
 
 
+def test_maps_that_were_assigned_can_be_looked_at_too(tmp_path: Path) -> None:
+    evaluation, cases = shown(tmp_path / "out", MadeData(count=3, sources=2), "mix-and-localize")
+    text = evaluation_page(evaluation, cases)
+    page = Page(text)
+    switch = page.all("input", name="labels", type="radio")
+    assert [one["value"] for one in switch] == ["given", "none"]
+    for source in (source for case in cases.all for source in case.sources):
+        assert set(source.maps) == {"given", "none"}
+    layers = [found["class"].split()[1:] for found in page.all("img") if "data-row" in found]
+    assert {kind for kinds in layers for kind in kinds} == {"given", "none"}
+    assert "body[data-labels=none] .layer:not(.none) { display: none; }" in text
+    assert 'data-name="AP, none"' in text
+    assert any("(PIAP)" in told for told in page.texts["dd"])
+
+
+def test_a_method_without_classes_has_nothing_to_switch_between(tmp_path: Path) -> None:
+    evaluation, cases = shown(tmp_path / "out", MadeData(count=3), "audioclip-finetuned")
+    page = Page(evaluation_page(evaluation, cases))
+    (mode,) = page.all("input", name="labels")
+    assert (mode["type"], mode["value"]) == ("hidden", "none")
+    layers = [found["class"].split()[1:] for found in page.all("img") if "data-row" in found]
+    assert layers
+    assert all(kinds == ["none"] for kinds in layers)
+
+
 def test_the_same_evaluation_gives_the_same_page(
     text: str, evaluated: tuple[Evaluation, Cases]
 ) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tvsl.data.dataset import Item, Source, Split
 from tvsl.data.files import FileDataSet, draw_targets
-from tvsl.data.layouts import inside
+from tvsl.data.layouts import inside, require_root
 from tvsl.data.manifest import MANIFEST_FILES, Line, read_manifest
 from tvsl.data.rows import wrong_line
 from tvsl.data.targets import Boxes, Drawn, FileTarget, Mask, Target, clipped
@@ -115,6 +115,7 @@ class FolderData(FileDataSet):
 
     @cached_property
     def _manifest(self) -> Path:
+        require_root(self.root)
         if self.manifest is not None:
             return self.manifest
         if not self.root.is_dir():

@@ -61,8 +61,7 @@ def find_layout(root: Path, layouts: Sequence[Layout]) -> Layout:
     Raises:
         DataError: There is no such folder, or none of the layouts in it.
     """
-    if not root.is_dir():
-        raise DataError("There is no such folder.", "Check the root of the data set.", root)
+    require_root(root)
     for layout in layouts:
         if all((root / folder).is_dir() for folder in layout.folders):
             return layout
@@ -72,6 +71,16 @@ def find_layout(root: Path, layouts: Sequence[Layout]) -> Layout:
         f"Lay its files out so: {known}.",
         root,
     )
+
+
+def require_root(root: Path) -> None:
+    """Let through only a data set's folder that is there, whatever else is missing.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError("There is no such folder.", "Check the root of the data set.", root)
 
 
 class Folders:

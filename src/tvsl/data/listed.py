@@ -7,7 +7,15 @@ from typing import ClassVar
 
 from tvsl.data.dataset import Item, Source
 from tvsl.data.files import FileDataSet
-from tvsl.data.layouts import FRAME_SUFFIXES, PLAIN, SOUND_SUFFIXES, Folders, Layout, find_layout
+from tvsl.data.layouts import (
+    FRAME_SUFFIXES,
+    PLAIN,
+    SOUND_SUFFIXES,
+    Folders,
+    Layout,
+    find_layout,
+    require_root,
+)
 from tvsl.data.lists import find_list
 
 
@@ -44,8 +52,9 @@ class ListedData(FileDataSet):
             Its path.
 
         Raises:
-            DataError: It is nowhere.
+            DataError: It is nowhere, or there is no such root.
         """
+        require_root(self.root)
         given = [] if self.lists is None else [self.lists]
         return find_list(files, [*given, self.root / "metadata", self.root], self.name)
 

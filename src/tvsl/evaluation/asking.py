@@ -1,7 +1,6 @@
 """From a method and a batch to one map for each pair, by the source of its label.
 
-This is the one place that knows how a method is asked. A method whose maps have to be assigned to
-sources first would be asked here as well.
+This is the one place that knows how a method is asked.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import UsageError
+from tvsl.evaluation.assigning import assign
 from tvsl.evaluation.conditions import Counting
 from tvsl.evaluation.samples import Group
 from tvsl.methods.base import Method
@@ -68,25 +68,23 @@ def ask(
     gets the map of its class, or none. A source that is nowhere in the picture and whose class is
     not detected gets the map of the class that is detected first: to see nothing there is right,
     and to be sure of another class is wrong. So does any source without a class, also with given
-    labels.
+    labels. Without labels a method has one map for all sources of a clip, or, where it is
+    permutation-invariant, several that are assigned to them by the truth.
 
     Args:
         method: The method.
         group: The items.
         vocabulary: The classes.
-        sources: Where labels come from, ``none`` alone or others.
+        sources: Where labels come from, as ``label_sources`` says.
         counting: How many classes are detected.
 
     Returns:
         The maps.
     """
     every = torch.arange(len(group.clip))
-    if "none" in sources:
-        nothing = Queries(group.clip, torch.zeros_like(group.clip))
-        return Asked(_shown(method, group.tokens, nothing, vocabulary), every, {"none": every})
     unknown = group.labels < 0
     detection = None
-    if "detected" in sources or bool(unknown.any()):
+    if "detected" in sources or ("given" in sources and bool(unknown.any())):
         detection = detect(method, group, vocabulary, counting)
     maps, pairs = [], []
     rows: dict[LabelSource, Tensor] = {}
@@ -106,8 +104,24 @@ def ask(
             maps.append(further[wanted.places])
             pairs.append(torch.tensor(wanted.pairs, dtype=torch.int64))
         rows["detected"] = torch.tensor(wanted.rows)
+    if "none" in sources:
+        rows["none"] = every + sum(len(some) for some in pairs)
+        maps.append(_nameless(method, group, vocabulary))
+        pairs.append(every)
     found = detection if "detected" in sources else None
     return Asked(torch.cat(maps), torch.cat(pairs), rows, found)
+
+
+def _nameless(method: Method, group: Group, vocabulary: Vocabulary) -> Tensor:
+    """Maps of all pairs that no class was asked for, (P, h, w)."""
+    if not method.permutation_invariant:
+        nothing = Queries(group.clip, torch.zeros_like(group.clip))
+        return _shown(method, group.tokens, nothing, vocabulary)
+    raw = method.candidates(group.tokens)
+    found = method.shown(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
+    chosen = assign(found, group.targets, group.clip)
+    maps: Tensor = found[group.clip.to(found.device), chosen.to(found.device)]
+    return maps
 
 
 def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Counting) -> Detection:

@@ -76,7 +76,10 @@ def conditions(**fields: Any) -> Conditions:
 
 
 def label_sources(
-    method: Method, labelled: bool, labels: tuple[LabelChoice, ...] | None
+    method: Method,
+    labelled: bool,
+    labels: tuple[LabelChoice, ...] | None,
+    complete: bool = True,
 ) -> tuple[LabelSource, ...]:
     """Which labels a method is evaluated with.
 
@@ -84,25 +87,33 @@ def label_sources(
         method: The method.
         labelled: Whether the items of the data set have classes.
         labels: As in ``Conditions``.
+        complete: Whether all sources have one, also those that are nowhere. One without is asked
+            for by what the method detects, so that a method that cannot detect needs them all.
 
     Returns:
-        ``given``, ``detected`` or both; ``none`` for a method that asks for no class.
+        ``given``, ``detected`` or both; ``none`` for a method that asks for no class, and last for
+        one that finds sources without names but can be asked for them too.
 
     Raises:
         UsageError: What was asked for cannot be, or nothing can.
     """
     if not method.class_aware:
         return ("none",)
-    can = {"given": labelled, "detected": type(method).detect is not Method.detect}
+    detects = type(method).detect is not Method.detect
+    can = {"given": labelled and (complete or detects), "detected": detects}
     if labels is not None and "given" in labels and not labelled:
         raise UsageError(
             "The items of this data set have no class labels that could be given.",
             "Evaluate with `--labels detected`.",
         )
-    sources = tuple(source for source in labels or LABEL_CHOICES if can[source])
+    sources: tuple[LabelSource, ...] = tuple(
+        source for source in labels or LABEL_CHOICES if can[source]
+    )
+    if method.permutation_invariant:
+        return (*sources, "none")
     if not sources:
         raise UsageError(
-            f"The method '{method.name}' cannot detect classes, and none are given.",
+            f"The method '{method.name}' cannot detect classes, and not all are given.",
             "Evaluate it with `--labels given` on a data set with class labels.",
         )
     return sources

@@ -40,9 +40,9 @@ class Measurer:
         self.entries = entries
         self.listing = listing
         self.conditions = conditions
-        labelled = listing.labelled
+        labelled, complete = listing.labelled, min(listing.labels) >= 0
         self.sources: Mapping[str, tuple[LabelSource, ...]] = {
-            entry.name: label_sources(entry.method, labelled, conditions.labels)
+            entry.name: label_sources(entry.method, labelled, conditions.labels, complete)
             for entry in entries.methods
         }
         self.metrics, self.trivial_metrics = (

@@ -96,7 +96,8 @@ class PartFiles:
     def begin(self, record: Mapping[str, Any], force: bool) -> None:
         """Begin an evaluation, or tidy up what an interrupted one left; for one process alone.
 
-        Batches with items that could not be read are done again.
+        Batches with items that could not be read are done again. A record under which nothing was
+        measured, as after a wrong root, is replaced.
 
         Args:
             record: What is evaluated.
@@ -107,6 +108,8 @@ class PartFiles:
                 written.
         """
         known = None if force else self._record()
+        if known is not None and known != record and self._is_unused():
+            known, force = None, True  # such as after a wrong root
         if known is None:
             check_free(self.results, force)
             with writable(self.results):
@@ -152,6 +155,11 @@ class PartFiles:
             file = path.open("w", encoding="utf-8")
         with file:
             yield PartWriter(file, self.results)
+
+    def _is_unused(self) -> bool:
+        """Whether nothing was ever measured there."""
+        written = any((self.results / name).exists() for name in OUTPUTS)
+        return not written and not any(part.groups for part in self.all().values())
 
     def _record(self) -> dict[str, Any] | None:
         """What the folder holds parts of; None if it holds none."""

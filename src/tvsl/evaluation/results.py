@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from tvsl import __version__
-from tvsl.errors import UsageError
-from tvsl.evaluation.entries import Entry
+from tvsl.data.dataset import DataSet
+from tvsl.errors import DataError
 from tvsl.evaluation.measuring import Key, Measurer, detection_scores
 from tvsl.evaluation.pairs import Pairs, gather
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
 from tvsl.evaluation.parts import MeasuredGroup, Part
+from tvsl.methods.base import Method
 from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
 
 
@@ -27,6 +28,8 @@ class Row:
         method: Its name in the registry; None for a trivial map.
         sha256: Fingerprint of the head; None for a trivial map.
         scores: The numbers, with their protocol, source of labels and items.
+        assigned: Whether the method's maps carry no names and were assigned to the sources of
+            their item by the best permutation against the truth (PIAP).
         paper: What the paper has to set beside them; None where it has nothing.
     """
 
@@ -34,6 +37,7 @@ class Row:
     method: str | None
     sha256: str | None
     scores: Scores
+    assigned: bool
     paper: PaperRow | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,7 +47,7 @@ class Row:
             title = BENCHMARKS[self.paper.benchmark]
             paper = {**asdict(self.paper), "benchmark": title, "unit": "percent"}
         head = {"entry": self.entry, "method": self.method, "sha256": self.sha256}
-        return {**head, **self.scores.to_dict(), "paper": paper}
+        return {**head, **self.scores.to_dict(), "assigned": self.assigned, "paper": paper}
 
 
 @dataclass(frozen=True)
@@ -138,15 +142,18 @@ def summed_up(measurer: Measurer, parts: Iterable[Part]) -> Evaluation:
         The evaluation.
 
     Raises:
-        UsageError: No item was found.
+        DataError: No item could be read.
         ShapeError: No source of any item is anywhere.
     """
     parts = list(parts)
     groups = [group for part in parts for group in part.groups]
     failures = {place: reason for part in parts for place, reason in part.failures.items()}
     if not groups:
-        first = next(iter(failures.values()))
-        raise UsageError(f"None of {len(failures)} items was found: {first}", "Check the root.")
+        first = min(failures)
+        raise DataError(
+            f"None of the {len(failures)} items could be read.",
+            f"Check the root and the files. What was said of the first: {failures[first]}",
+        )
     pairs = gather(measurer, groups)
     rows = tuple(_rows(measurer, pairs, failures))
     return Evaluation(measurer, pairs, rows, tuple(_detection(measurer, groups)), failures)
@@ -156,7 +163,8 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
     items = measurer.listing.items
     found = [item.id for place, item in enumerate(items) if place not in failures]
     ids_hash = hash_ids(found)
-    entries = {entry.name: entry for entry in measurer.entries.methods}
+    # Hashing a head takes a moment: not once for each row.
+    heads = {entry.name: (entry.method, entry.sha256) for entry in measurer.entries.methods}
     for protocol, metric in measurer.metrics.items():
         for key in measurer.keys:
             values = metric.sum_up(pairs.columns(key, protocol))
@@ -169,16 +177,17 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
                 left_out=0 if metric.keeps_silent else pairs.silent(),
                 ids_hash=ids_hash,
             )
-            yield _row(key, entries.get(key[0]), scores, measurer)
+            yield _row(key, heads.get(key[0]), scores, measurer.listing.data)
 
 
-def _row(key: Key, entry: Entry | None, scores: Scores, measurer: Measurer) -> Row:
-    if entry is None:
-        return Row(key[0], None, None, scores, None)
+def _row(key: Key, head: tuple[Method, str] | None, scores: Scores, data: DataSet) -> Row:
+    if head is None:
+        return Row(key[0], None, None, scores, False, None)
+    method, sha256 = head
     is_paper = scores.protocol == PAPER.name
-    data = measurer.listing.data
-    paper = beside(entry.method.name, data, scores.found) if is_paper else None
-    return Row(key[0], entry.method.name, entry.sha256, scores, paper)
+    paper = beside(method.name, data, scores.found) if is_paper else None
+    assigned = method.permutation_invariant and key[1] == "none"
+    return Row(key[0], method.name, sha256, scores, assigned, paper)
 
 
 def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[DetectionRow]:

@@ -132,7 +132,7 @@ class Run:
 
         Raises:
             OutputError: Something is missing.
-            UsageError: No item was found.
+            DataError: No item could be read.
         """
         parts = self.files.all()
         missing = self.reader.count - len(parts)

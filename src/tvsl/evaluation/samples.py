@@ -24,6 +24,7 @@ from tvsl.evaluation.listing import Listing
 from tvsl.tokens import Tokens
 
 _AHEAD = 2  # batches that are read while one is encoded
+_OR_SKIP = "With `--on-error skip` such items are left out, counted and listed."
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +202,8 @@ class Reader:
                 items.append(future.result())
             except TvslError as error:
                 if not self.skip:
-                    raise
+                    remedy = f"{error.remedy} {_OR_SKIP}"
+                    raise type(error)(error.problem, remedy, error.path) from error
                 failures.append(Failure(place, str(error)))
         return ReadBatch(number, tuple(items), tuple(failures))
 

@@ -14,6 +14,10 @@ from tvsl.evaluation.results import Evaluation, Row
 PAPER_HEAD = "paper"
 _NOTHING = ""
 _MARK = "*"
+_ASSIGNED = (
+    "its maps carry no names: those of an item are assigned to its sources by the permutation that "
+    "fits the truth best (PIAP), as its authors do. No other row is told where the sources are."
+)
 _UNTRAINED = (
     "nothing of it was trained, and no validation data decided how its maps are shown: polarity, "
     "clamp and exponent are the defaults."
@@ -98,13 +102,17 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Encoder", _encoder(measurer.entries)),
         ("Protocols", _protocols(measurer.conditions)),
     ]
-    sources = {row.scores.label_source for row in evaluation.rows if row.method is not None}
+    of_methods = [row for row in evaluation.rows if row.method is not None]
+    sources = {row.scores.label_source for row in of_methods if not row.assigned}
     if "given" in sources:
         told.append(("Labels given", "the method is asked for the true classes of each item."))
     if "detected" in sources:
         told.append(("Labels detected", _detected(evaluation)))
     if "none" in sources:
         told.append(("Labels none", "the method knows no classes: one map for all sources."))
+    assigned = dict.fromkeys(row.entry for row in of_methods if row.assigned)
+    if assigned:
+        told.append((f"{', '.join(assigned)}, labels none", _ASSIGNED))
     fresh = [one.name for one in measurer.entries.methods if one.name.endswith("(untrained)")]
     if fresh:
         told.append((", ".join(fresh), _UNTRAINED))
@@ -132,13 +140,24 @@ def _encoder(entries: Entries) -> str:
 
 
 def _items(evaluation: Evaluation) -> str:
-    pairs = evaluation.pairs
-    left_out = max(row.scores.left_out for row in evaluation.rows)
+    count, silent = len(evaluation.pairs.numbers), evaluation.pairs.silent()
+    sources = "1 source" if count == 1 else f"{count} sources"
+    nowhere = ""
+    if silent:
+        nowhere = f", of which {silent} {'is' if silent == 1 else 'are'} nowhere in the picture"
+        nowhere += _left_out(evaluation.measurer.conditions)
     return (
-        f"{evaluation.found} of {evaluation.listed} found, with {len(pairs.numbers)} sources, of "
-        f"which {left_out} are nowhere in the picture and left out; SHA-256 of the ids "
-        f"{evaluation.rows[0].scores.ids_hash}."
+        f"{evaluation.found} of {evaluation.listed} found, with {sources}{nowhere}; SHA-256 of the "
+        f"ids {evaluation.rows[0].scores.ids_hash}."
     )
+
+
+def _left_out(conditions: Conditions) -> str:
+    """Which protocols leave out sources that are nowhere, in words."""
+    keeping = [one.name for one in conditions.chosen if one.keeps_silent]
+    if len(keeping) == len(conditions.chosen):
+        return ""
+    return " and left out" + (f", but by {', '.join(keeping)}" if keeping else "")
 
 
 def _protocols(conditions: Conditions) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError
 from tvsl.media.limits import DEFAULT_LIMITS, RAISE_LIMIT, MediaLimits, check_file, check_pixels
@@ -148,8 +148,10 @@ def _decode_errors(path: Path | None) -> Iterator[None]:
             f"The picture has more pixels than Pillow reads ({error}).", RAISE_LIMIT, path
         ) from error
     except DECODE_ERRORS as error:
+        # Pillow's reason would be the path once more.
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
         raise UnreadableMediaError(
-            f"The picture is broken, cut off or of no known format ({error}).",
+            f"The picture is broken, cut off or of no known format{why}.",
             "Convert it to JPEG or PNG, or copy it again.",
             path,
         ) from error

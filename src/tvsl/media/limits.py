@@ -183,8 +183,9 @@ def check_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Path:
                 path,
             ) from error
         reason = getattr(error, "strerror", None) or str(error)
+        why = "" if isinstance(error, FileNotFoundError) else f" ({reason})"
         raise MissingFileError(
-            f"There is no such file ({reason}).", "Check the path for a typing error.", path
+            f"There is no such file{why}.", "Check the path for a typing error.", path
         ) from error
     if not S_ISREG(status.st_mode):
         found = "a directory" if S_ISDIR(status.st_mode) else "a device, pipe or socket"

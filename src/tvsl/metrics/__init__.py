@@ -1,6 +1,10 @@
 """Scores of localization maps: pure functions, `torchmetrics` classes and named protocols."""
 
-from tvsl.metrics.assignment import permutation_invariant_average_precision
+from tvsl.metrics.assignment import (
+    UNASSIGNED,
+    best_assignment,
+    permutation_invariant_average_precision,
+)
 from tvsl.metrics.classes import (
     ClassAwareAveragePrecision,
     MeanAveragePrecision,
@@ -62,6 +66,7 @@ __all__ = [
     "PAPER",
     "PAPER_THRESHOLDS",
     "PROTOCOLS",
+    "UNASSIGNED",
     "ClassAwareAveragePrecision",
     "DetectionMeanAveragePrecision",
     "LabelSource",
@@ -79,6 +84,7 @@ __all__ = [
     "SuccessRate",
     "area_cut",
     "average_precision",
+    "best_assignment",
     "centre_prior",
     "ciou",
     "class_average",

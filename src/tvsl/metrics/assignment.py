@@ -9,7 +9,26 @@ from torch import Tensor
 from tvsl.metrics.checks import check_maps, check_masks, require
 from tvsl.metrics.precision import average_precision
 
+UNASSIGNED = -1
+"""What a source is assigned to that was left without a map."""
+
 _MAPS_AT_A_TIME = 64
+
+
+def best_assignment(scores: Tensor) -> Tensor:
+    """Assign maps to the sources of their frame, one to one, for the highest sum of scores.
+
+    Args:
+        scores: How well each map fits each source, (P, M).
+
+    Returns:
+        The map of each source, (P,) int64 on the CPU; `UNASSIGNED` where there are fewer maps than
+        sources and it was left without.
+    """
+    rows, columns = linear_sum_assignment(scores.cpu().numpy(), maximize=True)
+    assigned = torch.full((len(scores),), UNASSIGNED, dtype=torch.int64)
+    assigned[torch.from_numpy(rows)] = torch.from_numpy(columns)
+    return assigned
 
 
 def permutation_invariant_average_precision(
@@ -68,6 +87,7 @@ def _best(table: Tensor, map_frames: Tensor, target_frames: Tensor) -> Tensor:
         rows = (target_frames == frame).nonzero()[:, 0]
         columns = (map_frames == frame).nonzero()[:, 0]
         scores = table[rows][:, columns]
-        chosen, assigned = linear_sum_assignment(scores.numpy(), maximize=True)
-        result[rows[chosen]] = scores[chosen, assigned]
+        assigned = best_assignment(scores)
+        mapped = assigned != UNASSIGNED
+        result[rows[mapped]] = scores[mapped, assigned[mapped]]
     return result

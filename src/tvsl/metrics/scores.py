@@ -11,7 +11,8 @@ from tvsl.errors import UsageError
 from tvsl.metrics.protocols import find_protocol
 
 LabelSource = Literal["given", "detected", "none"]
-"""Whether labels were given to the model, detected by it, or not used (class-agnostic)."""
+"""Whether labels were given to the model, detected by it, or not used: by a class-agnostic model,
+or by one whose maps are assigned to the sources by the truth."""
 
 
 def hash_ids(ids: Iterable[str]) -> str:

@@ -70,13 +70,13 @@ def _layers(case: Case, name: str, number: int) -> list[Markup]:
     source = case.sources[number]
     kinds: list[tuple[list[str], SoundSource]] = []
     for labels, grid in source.maps.items():
-        shown = ["given", "detected"] if labels == "none" else [str(labels)]
         same = next((kind for kind in kinds if np.array_equal(kind[1].grid, grid)), None)
         if same is not None:
-            same[0].extend(shown)
+            same[0].append(labels)
         else:
             height, width = source.target.shape
-            kinds.append((shown, SoundSource(source.label or "", 0.0, grid, (height, width))))
+            found = SoundSource(source.label or "", 0.0, grid, (height, width))
+            kinds.append(([labels], found))
     return [
         tag(
             "img",
@@ -128,7 +128,8 @@ def _sound(case: Case, sample_rate: int) -> Markup:
 def _table(case: Case, name: str) -> Markup:
     kinds = list(case.sources[0].measures)
     measures = list(case.sources[0].measures[kinds[0]])
-    heads = ["Source", *(_head(measure, kind) for kind in kinds for measure in measures)]
+    alone = kinds == ["none"]
+    heads = ["Source", *(_head(measure, kind, alone) for kind in kinds for measure in measures)]
     rows = [
         _row(source, f"{name}-{number}", number, heads[1:])
         for number, source in enumerate(case.sources)
@@ -137,8 +138,8 @@ def _table(case: Case, name: str) -> Markup:
     return tag("table", tag("thead", head), tag("tbody", *rows))
 
 
-def _head(measure: str, labels: LabelSource) -> str:
-    return MEASURES[measure] if labels == "none" else f"{MEASURES[measure]}, {labels}"
+def _head(measure: str, labels: LabelSource, alone: bool) -> str:
+    return MEASURES[measure] if alone else f"{MEASURES[measure]}, {labels}"
 
 
 def _row(source: CaseSource, switches: str, number: int, heads: Sequence[str]) -> Markup:

@@ -31,7 +31,7 @@ def evaluation_page(evaluation: Evaluation, cases: Cases) -> str:
     labels = evaluation.measurer.sources[cases.entry]
     values = {
         "title": joined(listing.data.title),
-        "labels": "detected" if labels[0] == "detected" else "given",
+        "labels": labels[0],
         "lead": _lead(evaluation),
         "tables": joined(*(_table(table) for table in tables)),
         "notes": joined(*(part for note in notes(evaluation) for part in _note(*note))),
@@ -100,10 +100,9 @@ def _skipped(skipped: Sequence[tuple[str, str]]) -> Markup:
 
 
 def _switch(labels: Sequence[str]) -> Markup:
-    """A switch between given and detected labels, where there are both."""
+    """A switch between the sources of labels, where there are several."""
     if len(labels) < 2:
-        value = "detected" if labels[0] == "detected" else "given"
-        return tag("input", type="hidden", name="labels", value=value)
+        return tag("input", type="hidden", name="labels", value=labels[0])
     choices = [
         tag(
             "label",
