@@ -19,7 +19,15 @@ FORBIDDEN = {"torchvision", "torchaudio", "torchcodec"}
 LONGEST_FILE = 350
 PAGE_PARTS = [
     f"render/templates/{name}"
-    for name in ("demo.html", "evaluation.html", "evaluation.css", "page.css", "page.js")
+    for name in (
+        "demo.html",
+        "evaluation.html",
+        "evaluation.css",
+        "page.css",
+        "page.js",
+        "reproduction.html",
+        "reproduction.css",
+    )
 ]
 
 # Design, section 2: a module imports only from its own layer and from those above.

@@ -105,6 +105,13 @@ def test_more_scenes_begin_with_the_same(encoder: AudioCLIPEncoder) -> None:
     assert torch.equal(few.masks, more.masks[:4])
 
 
+def test_scenes_from_the_middle_are_those_of_the_whole(encoder: AudioCLIPEncoder) -> None:
+    whole, part = encode_scenes(encoder, WORLD, 2, 5), encode_scenes(encoder, WORLD, 2, 2, start=3)
+    torch.testing.assert_close(part.tokens.visual, whole.tokens.visual[3:], rtol=1e-4, atol=1e-5)
+    assert torch.equal(part.queries.label, whole.queries.label[6:])
+    assert torch.equal(part.masks, whole.masks[6:])
+
+
 def test_batches_join_in_order(encoder: AudioCLIPEncoder) -> None:
     parts = [encode_batch(encoder, [WORLD.scene(number, 2)]) for number in (4, 1)]
     joined = join_tokens(parts)

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from tests.evaluation.made_scenes import CELLS, CLASSES, SIDE, made_scenes
 from tvsl.evaluation.scoring import PairScores, detected_pairs, score_maps
+from tvsl.tokens import Queries
 
 Array = NDArray[np.float64]
 
@@ -125,6 +126,7 @@ def test_a_summary_is_in_percent_and_by_class() -> None:
     summary = scores.summary()
     assert summary["AP"] == pytest.approx(60)
     assert summary["CAP"] == pytest.approx(100 * (0.75 + 0.3) / 2)
+    assert summary["IoU@0.1"] == pytest.approx(100)
     assert summary["IoU@0.3"] == pytest.approx(200 / 3)
     assert summary["IoU@0.5"] == pytest.approx(100 / 3)
     assert summary["right twin"] == pytest.approx(50)
@@ -155,6 +157,32 @@ def test_detected_are_the_top_k_of_each_scene(sources: int) -> None:
     expected = [label in rows[clip][:sources] for clip, label in pairs]
     assert found == expected
     assert 0 < sum(found) < len(found)
+
+
+def test_of_each_scene_as_many_are_detected_as_it_has_sources() -> None:
+    scenes = made_scenes(3, 2)
+    kept = torch.tensor([True, True, True, False, True, True])
+    queries = Queries(scenes.queries.clip[kept], scenes.queries.label[kept])
+    fewer = replace(scenes, queries=queries)
+    scores = torch.arange(CLASSES).float().expand(3, -1)
+    best = {0: {5, 6}, 1: {6}, 2: {5, 6}}
+    pairs = zip(queries.clip.tolist(), queries.label.tolist(), strict=True)
+    assert detected_pairs(scores, fewer).tolist() == [label in best[clip] for clip, label in pairs]
+    assert fewer.sources == 2
+
+
+def test_scores_are_joined_and_chosen_pair_by_pair() -> None:
+    one, other = (
+        score_maps(torch.randn(2 * count, CELLS, 2 * CELLS), made_scenes(count, 2, seed=count))
+        for count in (3, 4)
+    )
+    joined = PairScores.joined([one, other])
+    assert torch.equal(joined.precision, torch.cat([one.precision, other.precision]))
+    assert torch.equal(joined.label, torch.cat([one.label, other.label]))
+    chosen = torch.arange(14) >= 6
+    part = joined.only(chosen)
+    for name in ("precision", "overlap", "right_twin", "label"):
+        torch.testing.assert_close(getattr(part, name), getattr(other, name), equal_nan=True)
 
 
 def test_a_perfect_detector_finds_all() -> None:

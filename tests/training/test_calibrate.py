@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import combinations, product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from tvsl.methods.base import Method, Supervision
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl import TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.training import calibrate as module
 from tvsl.training.calibrate import best_threshold, calibrate, map_score
 
 SCENES = (made_scenes(6, 1, seed=1), made_scenes(5, 2, seed=2))
@@ -130,6 +132,36 @@ def test_the_best_readout_is_chosen(readout: str) -> None:
     method = Prompter(SCENES, readout)
     assert calibrate(method, SCENES, SCENES).switches["readout"] == readout
     assert method.config.readout == readout  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [Prompter, Inverted, Stretched, Faint, Peaked])
+def test_nothing_is_scored_twice_and_nothing_is_missed(
+    kind: type[Prompter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[list[Tensor]] = []
+    real = module.map_score
+
+    def told(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes]) -> float:
+        shown.append([method.shown(maps) for maps in raw])
+        return real(method, raw, scenes)
+
+    monkeypatch.setattr(module, "map_score", told)
+    method = kind(SCENES)
+    (best,) = [
+        trial
+        for trial in calibrate(method, SCENES, SCENES).trials
+        if trial.switches["readout"] == "signed"
+    ]
+    for one, other in combinations(shown[: len(shown) // 3], 2):
+        assert not all(map(torch.equal, one, other))
+    method.decide(readout="signed", polarity=1, clamp_negative=False, exponent=1.0)
+    raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in SCENES]
+    scores = []
+    for clamp, exponent in product((False, True), module.EXPONENTS):
+        polarity = best.switches["polarity"]
+        method.decide(polarity=polarity, clamp_negative=clamp, exponent=exponent)
+        scores.append(real(method, raw, SCENES))
+    assert best.score == max(scores)
 
 
 def test_a_method_without_detection_has_no_threshold() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.data.inputs import make
-from tvsl.errors import UsageError
+from tvsl.errors import DivergedError, UsageError
 from tvsl.methods import METHODS
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Vocabulary
@@ -126,7 +126,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, logged: object) 
     head, batch = small_head(), make(tmp_path).batch(1, [0, 1])
     with torch.no_grad():
         next(head.parameters()).fill_(torch.nan)
-    with pytest.raises(UsageError, match=r"step 0 is not finite.*lower learning rate"):
+    with pytest.raises(DivergedError, match=r"step 0 is not finite.*lower learning rate"):
         HeadTraining(head, vocabulary(), TrainConfig(), 10).training_step(batch, 0)
 
 

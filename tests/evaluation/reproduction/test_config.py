@@ -36,7 +36,7 @@ def test_sizes_are_switches_of_their_methods(real: bool, preset: str) -> None:
         ("full", {"step": 3}, "'step'"),
         ("full", {"steps": 0}, "'steps'"),
         ("full", {"learning_rates": []}, "'learning_rates'"),
-        ("full", {"held_out": 1.5}, "'held_out'"),
+        ("full", {"schedule": "slow"}, "'schedule'"),
     ],
 )
 def test_wrong_recipes(preset: str, fields: dict[str, object], says: str) -> None:

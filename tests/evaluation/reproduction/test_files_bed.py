@@ -181,16 +181,20 @@ def test_as_many_scenes_as_the_recipe_wants(root: Path) -> None:
     assert chosen != opened(root, test_scenes=5, seed=3).items(SINGLE, "test", False)
 
 
-def test_a_folder_without_validation(tmp_path: Path) -> None:
-    bed = opened(write_folder(tmp_path, ("train", "test"), 1))
-    assert "'validation'" in str(bed.lacks(SINGLE, "validation"))
-    assert bed.lacks(SINGLE, "test") is None
+def test_a_folder_without_validation_keeps_some_clips_for_it(tmp_path: Path) -> None:
+    bed = opened(write_folder(tmp_path, ("train", "test"), 2))
+    kept = {item.id for item in bed.items(SINGLE, "validation", False)}
+    trained = {item.id for item in bed.clips.chosen}
+    assert len(kept) == 2
+    assert len(trained) == 6
+    assert not kept & trained
+    assert all(name.startswith("train-") for name in kept | trained)
 
 
 def test_test_items_never_decide_anything(tmp_path: Path) -> None:
-    bed = opened(write_folder(tmp_path, (None,), 1))  # every line is of all splits
+    bed = opened(write_folder(tmp_path, (None,), 2))  # every line is of all splits
     assert bed.lacks(SINGLE, "validation") == "no scene is left"
-    assert bed.warnings() == ["4 of the test items are training clips, too."]
+    assert bed.warnings() == ["6 of the test items are training clips, too."]
 
 
 def test_items_without_a_place_are_left_out(tmp_path: Path) -> None:
@@ -201,6 +205,14 @@ def test_items_without_a_place_are_left_out(tmp_path: Path) -> None:
     write_manifest(root, lines)
     names = {item.id for item in opened(root).items(SINGLE, "test", False)}
     assert names == {line["id"] for line in lines[8:-2]}
+
+
+def test_as_many_clips_are_mixed_as_there_are_classes_to_train_on(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, SPLITS, 1)
+    assert opened(root).most_sources == 4
+    write_manifest(root, read_manifest(root)[1:])
+    assert len(opened(root).data.names) == 4
+    assert opened(root).most_sources == 3
 
 
 def test_pictures_to_look_at(bed: FilesBed) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from tests.evaluation.reproduction.conftest import MakeBench
 from tvsl.errors import DivergedError, VocabularyError
-from tvsl.evaluation.reproduction import heads
 from tvsl.evaluation.reproduction.bench import Bench
 from tvsl.evaluation.reproduction.heads import train, train_config
 from tvsl.evaluation.reproduction.trainings import (
@@ -137,31 +137,41 @@ def test_a_prompt_that_does_not_fit(bench: Bench) -> None:
         train(Training(head, SINGLES, 1e-3), bench)
 
 
-def test_without_validation_scenes_held_out_clips_compare(
+def test_where_nobody_knows_where_sources_are_the_loss_compares(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = bench.validation()
+    blind = [replace(part, boxes=torch.zeros_like(part.boxes)) for part in known]
+    monkeypatch.setattr(Bench, "validation", lambda *_: blind)
+    training = Training(HeadSpec("tvsl"), SINGLES, 1e-3)
+    found = train(training, bench)
+    again = stepped(training, bench)
+    for task, part in zip(("single", "several"), blind[:2], strict=True):
+        with torch.no_grad():
+            losses = again.losses(part.tokens, part.labels, part.vocabulary)
+        loss = float(sum(losses.values()))
+        assert found.validation[task] == pytest.approx(-loss)  # type: ignore[index]
+    assert (found.head.config.exponent, found.head.config.clamp_negative) == (1, False)
+    assert found.notes["calibration"]["trials"] == []
+    assert found.head.config.detection_threshold is not None
+    untrained = train(Training(HeadSpec("audioclip")), bench)
+    assert untrained.validation == {"single": 0, "several": 0}
+
+
+def test_without_any_scenes_a_head_stays_as_it_is(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Bench, "validation", lambda *_: [])
-    seen: list[Tensor] = []
-    real = heads.StorePart.batch
+    found = train(Training(HeadSpec("tvsl"), SINGLES, 1e-3), bench)
+    assert found.validation == {"single": 0, "several": 0}
+    assert found.head.config.detection_threshold is None
 
-    def told(self: object, sources: int, rows: Tensor) -> object:
-        batch = real(self, sources, rows)  # type: ignore[arg-type]
-        seen.append(batch.tokens.image)
-        return batch
 
-    monkeypatch.setattr(heads.StorePart, "batch", told)
-    found = train(Training(EZ, SINGLES, 1e-3), bench)
-    loss = found.notes["held-out loss"]
-    assert found.validation == {"single": -loss, "several": -loss}
-    assert loss > 0
-    assert found.head.config.exponent == 1
-    clips = bench.store.members(1, range(24))[:, 0]
-    held = bench.store.batch(1, (clips % 10 == 0).nonzero()[:, 0]).tokens.image
-    assert len(held) == 3
-    *trained, last = seen
-    assert torch.equal(last, held)
-    for batch in trained:
-        assert not any(torch.equal(row, other) for row in batch for other in held)
+def test_single_sources_stand_in_for_several(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    singles = bench.validation()[:1]
+    monkeypatch.setattr(Bench, "validation", lambda *_: singles)
+    found = train(Training(EZ, DUETS, 1e-3), bench)
+    assert found.validation["several"] == found.validation["single"]
 
 
 def test_settings_of_lightning_are_left_as_they_were(bench: Bench, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from tvsl.evaluation.reproduction.trainings import DUETS, SINGLES, Training
 CONFIG = reproduce_config(False, "full")
 
 
-def plan(*names: str, halved: bool = True, decided: bool = True) -> Plan:
+def plan(*names: str, halved: bool = True) -> Plan:
     specs = (TABLES[name] for name in names)
-    return Plan.of(specs, CONFIG, lambda kind: True, halved, decided)
+    return Plan.of(specs, CONFIG, lambda kind: True, halved)
 
 
 def small(*rows: object) -> TableSpec:
@@ -44,12 +44,6 @@ def test_candidates_are_all_rates_on_all_mixtures() -> None:
     ]
     assert {one.seed for one in found} == {0}
     assert plan("table2").candidates(AUDIOCLIP.several) == (Training(AUDIOCLIP.single.head),)
-
-
-def test_without_validation_heads_are_trained_on_what_they_are_for() -> None:
-    found = plan("table2", decided=False).candidates(FNAC.several)
-    assert {one.regime for one in found} == {DUETS}
-    assert len(found) == len(CONFIG.learning_rates)
 
 
 def test_where_half_of_the_classes_is_known_anyway_table_4_needs_no_heads_of_its_own() -> None:

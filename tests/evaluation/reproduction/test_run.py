@@ -149,7 +149,7 @@ def test_conditions_say_how_much_there_is(found: Reproduction) -> None:
     assert (conditions.clips, conditions.classes) == (24, 18)
     assert conditions.scenes["duets"] == 3
     assert conditions.warnings == ("Learned rows have 2 seed(s): spreads say little or nothing.",)
-    assert conditions.validated
+    assert conditions.located
 
 
 @pytest.mark.parametrize("name", TARGETS)

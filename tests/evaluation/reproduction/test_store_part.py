@@ -6,7 +6,7 @@ import torch
 from tests.data.inputs import make
 from tvsl.data.token_store import TokenStore
 from tvsl.errors import VocabularyError
-from tvsl.evaluation.reproduction.store_part import StorePart, all_mixtures, with_any, without
+from tvsl.evaluation.reproduction.store_part import StorePart
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_a_store_knows_the_classes_of_its_mixtures(store: TokenStore) -> None:
 
 
 def test_all_of_a_store(store: TokenStore) -> None:
-    part = StorePart(store, store.names, all_mixtures)
+    part = StorePart(store, store.names)
     assert part.sizes == store.mixtures()
     rows = torch.tensor([3, 0, 11])
     one, other = part.batch(2, rows), store.batch(2, rows)
@@ -33,7 +33,7 @@ def test_all_of_a_store(store: TokenStore) -> None:
 
 def test_some_classes_in_another_order(store: TokenStore) -> None:
     names = ("f", "b", "a", "h")
-    part = StorePart(store, names, all_mixtures)
+    part = StorePart(store, names)
     for sources, size in part.sizes.items():
         known = torch.isin(store.labels(sources), torch.tensor([0, 1, 5, 7])).all(dim=1)
         assert size == int(known.sum())
@@ -48,18 +48,8 @@ def test_some_classes_in_another_order(store: TokenStore) -> None:
     assert 0 < part.sizes[2] < store.mixtures()[2]
 
 
-def test_clips_are_held_out_of_all_their_mixtures(store: TokenStore) -> None:
-    seen, held = (StorePart(store, store.names, wanted(0.25)) for wanted in (without, with_any))
-    assert seen.sizes[1] == 30
-    assert held.sizes[1] == 10
-    for sources, count in store.mixtures().items():
-        assert seen.sizes[sources] + held.sizes[sources] == count
-    kept = without(0.25)(torch.tensor([[1, 2], [4, 1], [5, 8], [7, 9]]))
-    assert kept.tolist() == [True, False, False, True]
-
-
 def test_mixtures_that_are_not_there(store: TokenStore) -> None:
-    part = StorePart(store, ("a",), all_mixtures)
+    part = StorePart(store, ("a",))
     assert part.sizes_of((1, 2)) == {1: 5, 2: 0}
     with pytest.raises(VocabularyError, match=r"no mixtures of 2 or 3 sources .* 1 classes"):
         part.sizes_of((2, 3))

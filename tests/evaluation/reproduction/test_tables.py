@@ -4,9 +4,10 @@ import pytest
 
 from tvsl.evaluation.reproduction.kinds import KINDS
 from tvsl.evaluation.reproduction.paper import PAPER_SETS, paper_numbers
+from tvsl.evaluation.reproduction.paper_tables import PROMPT_LENGTHS
 from tvsl.evaluation.reproduction.rows import PAPER_METHODS, TRIVIAL
 from tvsl.evaluation.reproduction.specs import Row, TableSpec
-from tvsl.evaluation.reproduction.tables import PROMPT_LENGTHS, TABLES
+from tvsl.evaluation.reproduction.tables import TABLES
 from tvsl.evaluation.reproduction.trainings import Unit
 from tvsl.methods import METHODS
 from tvsl.training.recipe import find_head, recipe

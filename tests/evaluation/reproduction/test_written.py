@@ -49,7 +49,7 @@ CHOICES = (
 )
 
 
-def conditions(real: bool = False, validated: bool = True) -> Conditions:
+def conditions(real: bool = False, located: bool = True) -> Conditions:
     return Conditions(
         title="a world",
         real=real,
@@ -59,7 +59,7 @@ def conditions(real: bool = False, validated: bool = True) -> Conditions:
         clips=11,
         classes=3,
         scenes={"duets": 7},
-        validated=validated,
+        located=located,
         beside="VGGSound-Single and VGGSound-Duet",
         warnings=("Beware.",),
     )
@@ -133,8 +133,8 @@ def test_how_it_was_measured_follows_the_conditions() -> None:
     assert "Validation chooses" in told["Tuning"]
     assert "values cannot" in told["Beside the paper"]
     assert "avgn: dimension 64" in told["Sizes"]
-    other = dict(how(conditions(real=True, validated=False)))
-    assert "held-out loss" in other["Tuning"]
+    other = dict(how(conditions(real=True, located=False)))
+    assert "by the loss" in other["Tuning"]
     assert "values cannot" not in other["Beside the paper"]
     assert "Sizes" not in other
 

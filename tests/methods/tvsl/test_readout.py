@@ -5,8 +5,9 @@ import typing
 import pytest
 import torch
 
+from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.methods.tvsl.config import Readout
-from tvsl.methods.tvsl.readout import READOUTS
+from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
 
 TEXT = torch.tensor([[0.8, -0.2, 0.5, -0.1], [-0.9, -0.1, 0.3, 0.2]])
 AUDIO = torch.tensor([[0.2, -0.6, -0.4, 0.9], [0.7, 0.4, -0.2, -0.3]])
@@ -34,3 +35,16 @@ def test_evidence_takes_the_exponent(exponent: float, expected: float) -> None:
 
 def test_every_readout_of_the_config_exists() -> None:
     assert set(READOUTS) == set(typing.get_args(Readout))
+
+
+def test_without_image_conditioning_the_text_has_no_say() -> None:
+    generator = torch.Generator().manual_seed(0)
+    text, audio, other = (torch.randn(3, 9, generator=generator) for _ in range(3))
+    for name, readout in READOUTS.items():
+        deaf_to_text = torch.equal(readout(text, audio, 0.5), readout(other, audio, 0.5))
+        assert (name in possible_readouts(image_conditioning=False)) is deaf_to_text
+    assert possible_readouts(image_conditioning=True) == tuple(READOUTS)
+    for conditioned in (True, False):
+        head = TVSL(TVSLConfig(embedding=4, image_conditioning=conditioned))
+        names = possible_readouts(conditioned)
+        assert head.readouts() == [{"readout": name} for name in names]

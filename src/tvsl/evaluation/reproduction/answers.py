@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from tvsl.evaluation.assigning import assign
 from tvsl.evaluation.reproduction.specs import LabelSource
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.evaluation.scoring import PairScores, detected_pairs, score_maps, stretched
 from tvsl.methods.base import Method
 from tvsl.metrics import (
-    average_precision,
     ciou,
     confidence,
     detection_mean_average_precision,
@@ -123,11 +122,7 @@ def _maps(method: Method, scenes: EncodedScenes) -> Tensor:
 
 
 def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
-    """The maps of a method that finds sources without names, assigned to the true ones.
-
-    A clip's maps are assigned to its sources one to one, for the highest sum of average precisions
-    (PIAP). Sources that are left without a map get the one that fits them best, as they do where a
-    method has one map for all.
+    """The maps of a method that finds sources without names, assigned to the true ones (PIAP).
 
     Args:
         method: The method.
@@ -138,20 +133,6 @@ def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
     """
     found = method.candidates(scenes.tokens)
     maps: Tensor = method.shown(found.flatten(0, 1)).view_as(found)
-    clips = scenes.queries.clip.cpu()
-    chosen = torch.zeros(len(clips), dtype=torch.int64)
-    for clip in range(len(maps)):
-        pairs = (clips == clip).nonzero()[:, 0]
-        chosen[pairs] = _best_maps(stretched(maps[clip].float().cpu(), scenes.size), scenes, pairs)
-    return maps[clips.to(maps.device), chosen.to(maps.device)]
-
-
-def _best_maps(maps: Tensor, scenes: EncodedScenes, pairs: Tensor) -> Tensor:
-    """Which of the maps (M, H, W) of a clip each of its pairs gets, (len(pairs),)."""
-    targets = scenes.boxes[pairs]
-    rows = [average_precision(maps, target.expand(len(maps), -1, -1)) for target in targets]
-    fit = torch.stack(rows).nan_to_num(0)  # a silent pair fits none
-    result = fit.argmax(dim=1)
-    taken, given = linear_sum_assignment(fit.numpy(), maximize=True)
-    result[taken] = torch.from_numpy(given)
-    return result
+    clips = scenes.queries.clip
+    chosen = assign(maps.cpu(), scenes.boxes, clips)
+    return maps[clips, chosen.to(clips.device)]

@@ -25,7 +25,6 @@ from tvsl.methods.config import MethodConfig
 from tvsl.tokens import Vocabulary
 
 TOKENS_FOLDER = "tokens"
-MOST_SOURCES = 4
 BLOCK = 128
 """Test scenes that are encoded, kept and scored together."""
 
@@ -131,7 +130,7 @@ class Bench:
             self.encoder,
             self.testbed.clips,
             stored_as=self.config.stored_as,
-            most_sources=min(MOST_SOURCES, len(self.testbed.clips.names)),
+            most_sources=self.testbed.most_sources,
             seed=self.config.seed,
         )
 
@@ -196,5 +195,5 @@ class Bench:
         return [
             SceneSet(kind, "validation", mode, half)
             for kind in VALIDATION_KINDS
-            if self.testbed.lacks(kind, "validation") is None
+            if self.testbed.lacks(kind, "validation", half) is None
         ]

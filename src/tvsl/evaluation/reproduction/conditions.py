@@ -11,6 +11,7 @@ from tvsl.evaluation.reproduction.bench import Bench
 from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.kinds import KINDS
 from tvsl.evaluation.reproduction.paper import PAPER_SETS
+from tvsl.training.validation import located
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Conditions:
         clips: How many clips heads are trained on.
         classes: How many classes they have.
         scenes: How many test scenes there are, by the title of their kind.
-        validated: Whether there are validation scenes with boxes.
+        located: Whether it is known where the sources of validation scenes are.
         beside: The paper's benchmarks beside it.
         warnings: What keeps the numbers from meaning what they seem to mean.
     """
@@ -40,7 +41,7 @@ class Conditions:
     clips: int
     classes: int
     scenes: dict[str, int]
-    validated: bool
+    located: bool
     beside: str
     warnings: tuple[str, ...]
 
@@ -58,7 +59,7 @@ def conditions_of(bench: Bench) -> Conditions:
         testbed.clips.count,
         len(testbed.clips.names),
         {kind.title: testbed.count(kind, "test") for kind in there},
-        bool(bench.validation_sets()),
+        _located(bench),
         PAPER_SETS[testbed.paper].title,
         tuple(_warnings(bench)),
     )
@@ -74,13 +75,16 @@ def _warnings(bench: Bench) -> list[str]:
         )
     if config.seeds < 3:
         found.append(f"Learned rows have {config.seeds} seed(s): spreads say little or nothing.")
-    if not bench.validation_sets():
+    if not _located(bench):
         found.append(
-            "There are no validation scenes with boxes. Every method keeps its default readout, "
-            "and learning rates are chosen by the loss on "
-            f"{config.held_out:.0%} of the training clips, which are held out."
+            "Nobody knows where the sources of the validation scenes are. Every method keeps its "
+            "default readout, and what it is trained on and how fast is chosen by its loss on them."
         )
     return found
+
+
+def _located(bench: Bench) -> bool:
+    return all(located(scenes) for scenes in bench.validation())
 
 
 def has_public_weights(model: str) -> bool:

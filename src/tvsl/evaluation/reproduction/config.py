@@ -28,8 +28,6 @@ class ReproduceConfig(BaseModel):
         switches: Sizes of methods that suit the encoder, by method.
         flip_average: Averaging with the flipped picture, for all methods.
         stored_as: Type of the training tokens on disk.
-        held_out: Share of the training mixtures on which learning rates are compared by their
-            losses, where the data have no validation scenes with boxes.
         pictures: Test scenes that the figures show.
         seed: Decides clips, scenes and pictures; heads have their own.
     """
@@ -47,7 +45,6 @@ class ReproduceConfig(BaseModel):
     switches: dict[str, dict[str, JsonValue]] = {}
     flip_average: FlipAverage = "none"
     stored_as: StoredType = "bfloat16"
-    held_out: float = Field(0.1, gt=0, lt=1)
     pictures: int = Field(4, gt=0)
     seed: int = Field(0, ge=0)
 

@@ -17,12 +17,12 @@ from tvsl.data.mixed import mix
 from tvsl.data.mixing import draw_mixtures
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import Encoder
-from tvsl.errors import DataError, UsageError
+from tvsl.errors import UsageError
 from tvsl.evaluation.item_scenes import encode_items
 from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.shown_items import shown_item
-from tvsl.evaluation.reproduction.testbed import ShownScene, Split, Testbed
+from tvsl.evaluation.reproduction.testbed import MOST_SOURCES, ShownScene, Split, Testbed
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.metrics import hash_ids
 
@@ -68,8 +68,14 @@ class FilesBed(Testbed):
 
     @cached_property
     def clips(self) -> FileClips:
-        """Clips of the training split."""
-        return self.data.clips(self.config.clips, self.config.seed)
+        """Clips of the training split but those that decisions are made on."""
+        clips = self.data.clips(self.config.clips, self.config.seed)
+        return clips.without({item.id for item in self._decision_items})
+
+    @property
+    def most_sources(self) -> int:
+        """As many as the clips have classes, but no more than four."""
+        return min(MOST_SOURCES, len({item.labels[0] for item in self.clips.chosen}))
 
     @cached_property
     def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -88,12 +94,12 @@ class FilesBed(Testbed):
             return self.halves[1]
         return self.halves[0] if half else self.data.names
 
-    def lacks(self, kind: Kind, split: Split) -> str | None:
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
         """Why there are no such scenes; see the base class."""
         if kind.twist == "twins":
             return "nothing tells which pictures show a silent object of the sounding class"
         try:
-            found = self.items(kind, split, False)
+            found = self.items(kind, split, half)
         except UsageError as error:
             return error.problem
         return None if found else "no scene is left"
@@ -148,20 +154,17 @@ class FilesBed(Testbed):
         chosen = np.sort(rng.permutation(len(found))[:most])
         return tuple(found[number] for number in chosen)
 
-    def _singles(self, split: Split) -> tuple[Item, ...]:
-        """Items of one labelled source that is somewhere."""
-        listed = self.data.items if split == "test" else self._validation
-        return tuple(item for item in listed if item.panels == 1 and _has_one_source(item))
+    def _singles(self, split: Split) -> list[Item]:
+        """Items of one labelled source; test items only where it is known where the source is."""
+        if split == "test":
+            return [item for item in self.data.items if item.panels == 1 and _has_one_source(item)]
+        # Where lists have no splits, what could be kept from training is tested, too.
+        tested = {item.id for item in self.data.items}
+        return [item for item in self._decision_items if item.id not in tested]
 
     @cached_property
-    def _validation(self) -> list[Item]:
-        """Items of the validation split that are no test items, as where a list has no splits."""
-        tested = {item.id for item in self.data.items}
-        try:
-            listed = find_data(self.data.name, **{**self.options, "split": "validation"}).items
-        except DataError as error:  # the manifest is whole, since the test split was read
-            raise UsageError(error.problem, error.remedy) from error
-        return [item for item in listed if item.id not in tested]
+    def _decision_items(self) -> tuple[Item, ...]:
+        return self.data.decision_items(1, self.config.validation_scenes).items
 
     def _of_sources(
         self, sources: int, split: Split, singles: list[Item], names: set[str]

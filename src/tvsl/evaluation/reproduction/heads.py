@@ -16,7 +16,7 @@ from torch.utils.data import ChainDataset, DataLoader
 from tvsl.data.token_store import TokenBatch
 from tvsl.evaluation.reproduction.bench import Bench
 from tvsl.evaluation.reproduction.kinds import SINGLE
-from tvsl.evaluation.reproduction.store_part import StorePart, all_mixtures, with_any, without
+from tvsl.evaluation.reproduction.store_part import StorePart
 from tvsl.evaluation.reproduction.trainings import Regime, Task, Training
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.methods.base import Method
@@ -25,6 +25,7 @@ from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import calibrate, map_score
 from tvsl.training.modules import BatchPlan, HeadTraining, TokenBatches
 from tvsl.training.recipe import TrainConfig, find_head, recipe
+from tvsl.training.validation import MAP_SOURCES, located
 
 _NOISE = (
     ".*no `val_dataloader`.*",
@@ -93,16 +94,9 @@ def train(training: Training, bench: Bench) -> Trained:
     half = training.regime is not None and training.regime.half
     vocabulary = bench.vocabulary(bench.testbed.names(SINGLE, half))
     head = _untrained(config, training, bench, vocabulary)
-    scenes = bench.validation(training.mode, half)
-    held_out = 0.0
     if training.regime is not None:
-        fitting = Fitting(training.regime, config, bench, vocabulary)
-        fitting.fit(head, 0.0 if scenes else bench.config.held_out)
-        held_out = 0.0 if scenes else fitting.held_out_loss(head, bench.config.held_out)
-    head.eval()
-    if scenes:
-        return _decided(head, scenes)
-    return Trained(head, {"single": -held_out, "several": -held_out}, {"held-out loss": held_out})
+        _fit(head, training.regime, config, bench, vocabulary)
+    return _decided(head.eval(), bench.validation(training.mode, half), training)
 
 
 def _untrained(
@@ -116,88 +110,61 @@ def _untrained(
     return built.to(encoder.device)
 
 
-def _decided(head: Method, scenes: Sequence[EncodedScenes]) -> Trained:
+def _decided(head: Method, scenes: Sequence[EncodedScenes], training: Training) -> Trained:
     """By the one rule; candidates are then compared on the scenes of each task."""
-    mapped = [part for part in scenes if part.sources <= 2]
-    decided = calibrate(head, mapped, scenes)
-    validation: dict[Task, float] = {}
-    with torch.inference_mode():
-        for part in mapped:
-            raw = head.maps(part.tokens, part.queries, part.vocabulary)
-            task: Task = "single" if part.sources == 1 else "several"
-            validation[task] = map_score(head, [raw], [part])
+    if not scenes:  # of half of the classes there may be none
+        return Trained(head, {"single": 0.0, "several": 0.0}, {})
+    judged = [part for part in scenes if part.sources in MAP_SOURCES]
+    decided = calibrate(head, [part for part in judged if located(part)], scenes)
+    scores = {part.sources: _score(head, part, training) for part in judged}
+    single = scores[1]
+    validation: dict[Task, float] = {"single": single, "several": scores.get(2, single)}
     return Trained(head, validation, {"calibration": asdict(decided)})
 
 
-@dataclass(frozen=True, eq=False)
-class Fitting:
-    """The training of heads on some mixtures.
+@torch.no_grad()
+def _score(head: Method, scenes: EncodedScenes, training: Training) -> float:
+    """AP and success rate; where nobody knows where sources are, the loss downwards."""
+    if located(scenes):
+        raw = head.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
+        return map_score(head, [raw], [scenes])
+    if training.regime is None:
+        return 0.0
+    torch.manual_seed(training.seed)
+    labels = scenes.labels.to(scenes.tokens.visual.device)
+    losses = head.losses(scenes.tokens, labels, scenes.vocabulary)
+    return -sum(float(loss) for loss in losses.values())
 
-    Attributes:
-        regime: On which.
-        config: The recipe.
-        bench: Where tokens are.
-        vocabulary: The classes.
-    """
 
-    regime: Regime
-    config: TrainConfig
-    bench: Bench
-    vocabulary: Vocabulary
+def _fit(
+    head: Method, regime: Regime, config: TrainConfig, bench: Bench, vocabulary: Vocabulary
+) -> None:
+    """Train a head in place."""
+    steps, device = bench.config.steps, bench.encoder.device
+    module = HeadTraining(head, vocabulary, config, steps)
+    with _quiet():
+        trainer = Trainer(
+            max_steps=steps,
+            max_epochs=1,
+            accelerator="cpu" if device.type == "cpu" else "gpu",
+            devices=1 if device.index is None else [device.index],
+            barebones=True,
+        )
+        trainer.fit(module, _loader(regime, config, bench, vocabulary))
+    head.to(device)
 
-    def fit(self, head: Method, held_out: float) -> None:
-        """Train a head in place.
 
-        Args:
-            head: The head.
-            held_out: Share of the clips that it must not see.
-        """
-        steps, device = self.bench.config.steps, self.bench.encoder.device
-        module = HeadTraining(head, self.vocabulary, self.config, steps)
-        with _quiet():
-            trainer = Trainer(
-                max_steps=steps,
-                max_epochs=1,
-                accelerator="cpu" if device.type == "cpu" else "gpu",
-                devices=1 if device.index is None else [device.index],
-                barebones=True,
-            )
-            trainer.fit(module, self._loader(steps, held_out))
-        head.to(device)
-
-    def _loader(self, steps: int, held_out: float) -> DataLoader[TokenBatch]:
-        wanted = without(held_out) if held_out else all_mixtures
-        part = StorePart(self.bench.store, self.vocabulary.names, wanted)
-        phases, start = [], 0
-        for phase in self.regime.phases:
-            stop = round(phase.until * steps)
-            sizes = part.sizes_of(phase.sources)
-            plan = BatchPlan(sizes, self.config.batch, self.config.seed)
-            phases.append(TokenBatches(part, plan, range(start, stop)))
-            start = stop
-        return DataLoader(ChainDataset(phases), batch_size=None)
-
-    @torch.no_grad()
-    def held_out_loss(self, head: Method, held_out: float) -> float:
-        """The mean loss on mixtures with clips that the head has not seen.
-
-        Args:
-            head: The head.
-            held_out: Share of the clips that it has not seen.
-
-        Returns:
-            The mean over batches of the last phase's numbers of sources; 0 where there are none.
-        """
-        head.eval()
-        part = StorePart(self.bench.store, self.vocabulary.names, with_any(held_out))
-        device, losses = self.bench.encoder.device, []
-        for number in self.regime.phases[-1].sources:
-            for rows in torch.arange(part.sizes.get(number, 0)).split(self.config.batch):
-                batch = part.batch(number, rows)
-                tokens, labels = batch.tokens.to(device), batch.labels.to(device)
-                terms = head.losses(tokens, labels, self.vocabulary)
-                losses.append(sum(float(term) for term in terms.values()))
-        return sum(losses) / max(1, len(losses))
+def _loader(
+    regime: Regime, config: TrainConfig, bench: Bench, vocabulary: Vocabulary
+) -> DataLoader[TokenBatch]:
+    part = StorePart(bench.store, vocabulary.names)
+    phases, start = [], 0
+    for phase in regime.phases:
+        stop = round(phase.until * bench.config.steps)
+        plan = BatchPlan(part.sizes_of(phase.sources), config.batch, config.seed)
+        phases.append(TokenBatches(part, plan, range(start, stop)))
+        start = stop
+    return DataLoader(ChainDataset(phases), batch_size=None)
 
 
 @contextmanager

@@ -23,14 +23,11 @@ class Plan:
         config: The recipe.
         needs: Every unit, with all that its chosen heads are measured on.
         halved: Whether all heads are trained on half of the classes anyway.
-        decided: Whether there are validation scenes; else a unit has its last regime, the one of
-            its task.
     """
 
     config: ReproduceConfig
     needs: Mapping[Unit, tuple[Measurement, ...]]
     halved: bool
-    decided: bool
 
     @classmethod
     def of(
@@ -39,7 +36,6 @@ class Plan:
         config: ReproduceConfig,
         possible: Callable[[Kind], bool],
         halved: bool,
-        decided: bool = True,
         further: Iterable[Unit] = (),
     ) -> Plan:
         """What some tables need.
@@ -49,7 +45,6 @@ class Plan:
             config: The recipe.
             possible: Whether there are scenes of a kind.
             halved: As in ``Plan``.
-            decided: As in ``Plan``.
             further: Units that are wanted, if only to be looked at.
 
         Returns:
@@ -62,7 +57,7 @@ class Plan:
                     needs.setdefault(_known(unit, halved), {})[kind, readout] = None
         for unit in further:
             needs.setdefault(_known(unit, halved), {})
-        return cls(config, {unit: tuple(wanted) for unit, wanted in needs.items()}, halved, decided)
+        return cls(config, {unit: tuple(wanted) for unit, wanted in needs.items()}, halved)
 
     def unit(self, unit: Unit) -> Unit:
         """A unit of a table as the plan knows it."""
@@ -72,10 +67,9 @@ class Plan:
         """The trainings of which validation chooses one, the recipe's first seed each."""
         if not unit.regimes:
             return (Training(unit.head, mode=unit.mode),)
-        regimes = unit.regimes if self.decided else unit.regimes[-1:]
         return tuple(
             Training(unit.head, regime, rate, 0, unit.mode)
-            for regime in regimes
+            for regime in unit.regimes
             for rate in self.config.learning_rates
         )
 

@@ -111,8 +111,13 @@ def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Repr
     Raises:
         TvslError: Something cannot be read, trained or written; what was done before stays.
     """
-    keep_record(bench)
     testbed = bench.testbed
+    if not bench.validation_sets():
+        raise UsageError(
+            "Nothing is left to decide on but test items.",
+            "Give more training clips, or keep some in a split 'validation'.",
+        )
+    keep_record(bench)
 
     def possible(kind: Kind) -> bool:
         return testbed.lacks(kind, "test") is None
@@ -122,7 +127,6 @@ def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Repr
         bench.config,
         possible,
         testbed.halved,
-        bool(bench.validation_sets()),
         (row.several for one in asked.sheets for row in one.rows),
     )
     with open_workers(bench, workers) as hands:

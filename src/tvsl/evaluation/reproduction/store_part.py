@@ -1,17 +1,14 @@
-"""A part of a token store: the mixtures of some classes, with or without some of the clips."""
+"""A part of a token store: the mixtures of some classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from tvsl.data.token_store import TokenBatch, TokenStore
 from tvsl.errors import VocabularyError
-
-Wanted = Callable[[Tensor], Tensor]
-"""From the clips of mixtures, (M, K), to which of the mixtures are wanted, (M,) bool."""
 
 
 class StorePart:
@@ -20,16 +17,15 @@ class StorePart:
     Args:
         store: The store.
         names: The classes that members may be of; labels count in their order.
-        wanted: Which mixtures are wanted.
 
     Attributes:
         sizes: How many mixtures there are of each number of sources.
     """
 
-    def __init__(self, store: TokenStore, names: tuple[str, ...], wanted: Wanted) -> None:
+    def __init__(self, store: TokenStore, names: tuple[str, ...]) -> None:
         self._store = store
         self._columns = torch.tensor([store.names.index(name) for name in names])
-        self._rows = {number: self._chosen(number, wanted) for number in store.mixtures()}
+        self._rows = {number: self._known(number) for number in store.mixtures()}
         self.sizes = {number: len(rows) for number, rows in self._rows.items()}
 
     def sizes_of(self, sources: Sequence[int]) -> dict[int, int]:
@@ -53,32 +49,7 @@ class StorePart:
         tokens, labels = self._store.batch(sources, self._rows[sources][rows])
         return TokenBatch(tokens, labels[:, self._columns])
 
-    def _chosen(self, sources: int, wanted: Wanted) -> Tensor:
+    def _known(self, sources: int) -> Tensor:
+        """Rows of the mixtures all of whose members are of these classes."""
         labels = self._store.labels(sources)
-        members = self._store.members(sources, range(len(labels)))
-        known = torch.isin(labels, self._columns).all(dim=1)
-        return (known & wanted(members)).nonzero()[:, 0]
-
-
-def all_mixtures(members: Tensor) -> Tensor:
-    """Every mixture is wanted."""
-    return torch.ones(len(members), dtype=torch.bool)
-
-
-def with_any(share: float) -> Wanted:
-    """Mixtures with any of the clips that are held out.
-
-    Args:
-        share: Which share of the clips; about every (1 / share)-th is.
-
-    Returns:
-        What is wanted.
-    """
-    step = max(2, round(1 / share))
-    return lambda members: (members % step == 0).any(dim=1)
-
-
-def without(share: float) -> Wanted:
-    """Mixtures of none of the clips that are held out; see ``with_any``."""
-    held = with_any(share)
-    return lambda members: ~held(members)
+        return torch.isin(labels, self._columns).all(dim=1).nonzero()[:, 0]

@@ -18,6 +18,7 @@ from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.tokens import Queries, Tokens
 
 Split = Literal["validation", "test"]
+MOST_SOURCES = 4
 Picture = NDArray[np.uint8]
 
 
@@ -54,6 +55,11 @@ class Testbed(ABC):
     def clips(self) -> ClipSet:
         """The clips to train on."""
 
+    @property
+    def most_sources(self) -> int:
+        """Up to how many training clips are mixed: of different classes, so that many there are."""
+        return MOST_SOURCES
+
     @abstractmethod
     def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:
         """The classes that sources of a kind of scene are of, and are detected among.
@@ -64,8 +70,14 @@ class Testbed(ABC):
         """
 
     @abstractmethod
-    def lacks(self, kind: Kind, split: Split) -> str | None:
-        """Why there are no scenes of a kind; None if there are."""
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
+        """Why there are no scenes of a kind; None if there are.
+
+        Args:
+            kind: The kind.
+            split: The split.
+            half: Whether for heads that are trained on half of the classes.
+        """
 
     @abstractmethod
     def count(self, kind: Kind, split: Split, half: bool = False) -> int:

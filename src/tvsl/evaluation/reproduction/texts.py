@@ -203,12 +203,15 @@ def _beside(conditions: Conditions) -> str:
 
 
 def _tuning(conditions: Conditions, rates: str) -> str:
-    start = f"Every learned row has the same short list of learning rates, {rates}"
-    if not conditions.validated:
-        return f"{start}; the one with the lowest held-out loss is taken."
+    start = (
+        f"Every learned row has the same short list of learning rates, {rates}; for several "
+        "sources heads are trained on single sources and on mixtures, too. Validation chooses with "
+        "the first seed, "
+    )
+    end = "by the one rule of `tvsl train` for every head. Test scenes decide nothing."
+    if not conditions.located:
+        return f"{start}by the loss. The detector is decided {end}"
     return (
-        f"{start}; for several sources heads are trained on single sources and on mixtures, too. "
-        "Validation chooses with the first seed: by AP and IoU@0.5 for single sources, by CAP and "
-        "CIoU@0.3 for several. Readout, polarity, clamp, exponent and detector are decided by the "
-        "one rule of `tvsl train` for every head. Test scenes decide nothing."
+        f"{start}by AP and IoU@0.5 for single sources, by CAP and CIoU@0.3 for several. Readout, "
+        f"polarity, clamp, exponent and detector are decided {end}"
     )

@@ -47,7 +47,7 @@ class WorldBed(Testbed):
         """The seen or the unseen classes."""
         return self.world(kind, "test").names
 
-    def lacks(self, kind: Kind, split: Split) -> str | None:  # noqa: ARG002
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:  # noqa: ARG002
         """It has scenes of every kind."""
         return None
 
