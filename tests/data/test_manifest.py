@@ -73,6 +73,12 @@ def test_csv_and_json_say_the_same(
     )  # fmt: skip
 
 
+def test_what_others_note_in_a_line_is_passed_over(tmp_path: Path) -> None:
+    content = {**LINE, "film": "x.mp4", "labels_by": "me", "": 1}
+    path = write(tmp_path / "manifest.jsonl", json.dumps(content))
+    assert read_manifest(path) == [(1, Line(**LINE))]
+
+
 def test_pixels_become_shares() -> None:
     line = Line(**LINE, labels=("dog",), boxes={"dog": ((10, 5, 30, 20),)}, width=40, height=20)
     assert line.shares == {"dog": ((0.25, 0.25, 0.75, 1.0),)}
@@ -84,7 +90,7 @@ def test_pixels_become_shares() -> None:
         ({"labels": ["dog", "dog"]}, "a label twice"),
         ({"labels": ["dog"], "boxes": {"cat": [[0, 0, 1, 1]]}}, "boxes of 'cat'"),
         ({"boxes": {"cat": [[0, 0, 1, 1]]}}, "boxes of 'cat'"),
-        ({"labels": ["dog"], "boxes": [[0, 0, 1, 1]]}, "boxes of ''"),
+        ({"labels": ["dog"], "boxes": [[0, 0, 1, 1]]}, "boxes of no label"),
         ({"width": 30}, "both width and height"),
         ({"labels": ["dog"], "boxes": {"dog": [[0, 0, 30, 1]]}}, "boxes in pixels"),
         ({"labels": ["dog"], "boxes": {"dog": [[0, 0, 1]]}}, "boxes"),
@@ -95,6 +101,8 @@ def test_pixels_become_shares() -> None:
         ({"frame": None}, "frame"),
         ({"labels": [""]}, "labels"),
         ({"objects": [{"value": 0, "label": "dog"}]}, "objects"),
+        ({"label": ["dog"]}, "cannot be read: 'label' is called 'labels'"),
+        ({"Box": [[0, 0, 1, 1]]}, "cannot be read: 'Box' is called 'boxes'"),
     ],
 )
 def test_lines_that_cannot_be_meant(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tvsl.data.dataset import Split
 from tvsl.data.mixing import MOST_SOURCES
@@ -73,6 +73,17 @@ class Line(BaseModel):
     masks: str | None = None
     objects: tuple[ObjectEntry, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_other_spelling(cls, content: Any) -> Any:
+        """Refuse ``label`` for ``labels``: other keys are passed over, and so would be the label."""
+        known = {_stem(name): name for name in cls.model_fields}
+        for key in content if isinstance(content, dict) else ():
+            meant = known.get(_stem(str(key)), key)
+            if key != meant:
+                raise ValueError(f"{key!r} is called {meant!r}")
+        return content
+
     @property
     def shares(self) -> dict[str, tuple[Corners, ...]]:
         """Boxes by label, in shares of the picture's width and height; by "" without labels."""
@@ -84,6 +95,11 @@ class Line(BaseModel):
             )
             for label, of in boxes.items()
         }
+
+
+def _stem(name: str) -> str:
+    """A name in lower case without the ending of a plural."""
+    return name.casefold().rstrip("es")
 
 
 def read_manifest(path: Path) -> list[tuple[int, Line]]:
@@ -169,7 +185,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Line]]:
 def _problem(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"cannot be read: {where + ': ' if where else ''}{first['msg']}"
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"cannot be read: {where + ': ' if where else ''}{problem}"
 
 
 def _check(path: Path, number: int, line: Line) -> None:
@@ -179,7 +196,8 @@ def _check(path: Path, number: int, line: Line) -> None:
         raise wrong_line(path, number, "has a label twice; boxes of one label are one source")
     strange: Sequence[str] = sorted(set(boxes) - set(line.labels or [_NO_LABEL]))
     if strange:
-        raise wrong_line(path, number, f"has boxes of {strange[0]!r}, which is none of its labels")
+        which = f"{strange[0]!r}, which is none of its labels" if strange[0] else "no label"
+        raise wrong_line(path, number, f"has boxes of {which}")
     if (line.width is None) != (line.height is None):
         raise wrong_line(path, number, "must have both width and height, or none of them")
     if line.width is None and any(max(box) > _LARGEST_SHARE for of in boxes.values() for box in of):
