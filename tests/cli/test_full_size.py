@@ -1,4 +1,4 @@
-"""One localization at full size, from a real video and from a photo with a sound.
+"""At full size: localizations from a real video and a photo, and a video made a benchmark.
 
 The weights are made up, in the official format: what the maps say means nothing, the way is tried.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.data.real_media import copy_video, video_boxes
 from tests.shared_files import shared
 from tvsl.media import load_audio, probe_video
 
@@ -69,3 +70,37 @@ def test_a_photo_and_a_sound_with_detected_classes(full_checkpoint: Path, tmp_pa
     pictures = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
     assert len(pictures) == 3
     assert "contact_sheet.png" in pictures
+
+
+def test_a_video_that_is_prepared_listed_checked_and_evaluated(
+    full_checkpoint: Path, tmp_path: Path
+) -> None:
+    copy_video(tmp_path / "videos" / "platform.mp4")
+    (tmp_path / "videos" / "broken.mp4").write_text("no video")
+    root, out = tmp_path / "root", tmp_path / "out"
+    prepared = tvsl("prepare", tmp_path / "videos", "-o", root, "--at", "7", "--window", "5")
+    assert prepared.returncode == 1
+    assert "broken.mp4: The file is broken" in prepared.stderr
+    assert "2 videos: 1 prepared, 1 failed" in prepared.stdout
+    labels = ("woman speaking", "train passing by")
+    boxes = dict(zip(labels, ([box] for box in video_boxes(7)), strict=True))
+    line = {"id": "platform", "frame": "frames/platform.jpg", "audio": "audio/platform.wav"}
+    (root / "manifest.jsonl").write_text(json.dumps({**line, "labels": labels, "boxes": boxes}))
+    checked = tvsl("data", "check", "folder", root)
+    assert checked.returncode == 0, checked.stderr
+    done = tvsl(
+        "evaluate", "--model", full_checkpoint, "--data", "folder", "--root", root, "-o", out,
+        "--method", "tvsl", "--method", "text-only", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content == json.loads((out / "results.json").read_text())
+    assert (content["found"], content["listed"]) == (1, 1)
+    keys = [(row["entry"], row["label_source"]) for row in content["results"][:4]]
+    names = ("tvsl (untrained)", "text-only (untrained)")
+    assert keys == [(name, labels) for name in names for labels in ("given", "detected")]
+    for row in content["results"]:
+        assert all(0 <= value <= 1 for value in row["values"].values())
+    page = (out / "page.html").read_text(encoding="utf-8")
+    assert "platform" in page
+    assert page.count("<audio") == 1

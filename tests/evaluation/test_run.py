@@ -83,7 +83,6 @@ def _check_card(evaluation: Evaluation, entry: Entry, reached: Reached) -> None:
 
 
 def test_exported_scenes_give_the_same_to_the_last_bit(bundle: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tvsl.data.folder")
     export_world(SyntheticData().world, tmp_path / "world", 5, 2)
     entries = load_entries(bundle, device="cpu", flip_average="none")
     sets = (
