@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from tvsl.evaluation.reproduction.results import Line, Table, Value
+from tvsl.evaluation.reproduction.results import Line, Table, Value, one_each
 from tvsl.render.markup import Markup, joined, tag
 
 _NAMES = ("table1", "table2")
-_PREFERRED = ("detected", "assigned", "none", "given")
 _ROW, _BAR, _TEXT, _WIDTH, _RIGHT = 24, 14, 230, 420, 110
 _GRID = (0, 25, 50, 75, 100)
 
@@ -45,7 +44,7 @@ def _chart(table: Table) -> Markup:
     column = next((n for n, spec in enumerate(table.columns) if spec.figure == "success"), None)
     if column is None:
         return Markup()
-    rows = [(line, value) for line in _one_each(table.lines) if (value := line.values[column])]
+    rows = [(line, value) for line in one_each(table.lines) if (value := line.values[column])]
     height = _ROW * len(rows) + 22
     lines = [_gridline(percent, height) for percent in _GRID]
     drawn = [_bar(place, line, value) for place, (line, value) in enumerate(rows)]
@@ -65,13 +64,6 @@ def _chart(table: Table) -> Markup:
         ),
         class_="chart",
     )
-
-
-def _one_each(lines: Sequence[Line]) -> list[Line]:
-    chosen: dict[str, Line] = {}
-    for line in sorted(lines, key=lambda line: _PREFERRED.index(line.labels)):
-        chosen.setdefault(line.row, line)
-    return [line for line in lines if chosen[line.row] is line]
 
 
 def _place(percent: float) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluation.reproduction.made_tables import line, table
-from tvsl.evaluation.reproduction.results import Value, apart, ranked
+from tvsl.evaluation.reproduction.results import TOLD_FIRST, Value, apart, one_each, ranked
 
 NUMBERS = st.lists(st.floats(0, 100), min_size=2, max_size=6)
 
@@ -39,6 +39,18 @@ def test_ranked_is_best_first_without_what_is_missing() -> None:
     made = table("table1", ("AP",), [line("a", 1.0), line("b", None), line("c", (2.0, 4.0))])
     assert [one.row for one, _ in ranked(made.lines, 0, False)] == ["c", "a"]
     assert [one.row for one, _ in ranked(made.lines, 0, True)] == ["a", "c"]
+
+
+def test_a_row_has_one_line_by_what_is_preferred() -> None:
+    lines = [
+        line("a", 1.0, labels="given"),
+        line("a", 2.0, labels="detected"),
+        line("b", 3.0),
+        line("c", 4.0, labels="given"),
+        line("c", 5.0, labels="assigned"),
+    ]
+    assert [one.labels for one in one_each(lines)] == ["detected", "none", "assigned"]
+    assert [one.labels for one in one_each(lines, TOLD_FIRST)] == ["given", "none", "given"]
 
 
 def test_cells_are_found_by_their_titles() -> None:

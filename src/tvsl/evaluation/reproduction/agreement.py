@@ -9,13 +9,19 @@ from itertools import combinations, product
 
 from scipy.stats import kendalltau
 
-from tvsl.evaluation.reproduction.results import Line, Table, Value, apart, ranked
+from tvsl.evaluation.reproduction.results import (
+    TOLD_FIRST,
+    UNTOLD_FIRST,
+    Line,
+    Table,
+    Value,
+    apart,
+    one_each,
+    ranked,
+)
 from tvsl.evaluation.reproduction.specs import LABEL_TITLES, LabelSource
 
-_PREFERRED: tuple[tuple[LabelSource, ...], ...] = (
-    ("detected", "assigned", "none", "given"),
-    ("given", "assigned", "none", "detected"),
-)
+_PREFERRED = (UNTOLD_FIRST, TOLD_FIRST)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def agreements(table: Table) -> list[Agreement]:
     for benchmarks, column in product(table.beside, range(len(table.heads))):
         seen = set()
         for preferred in _PREFERRED:
-            lines = _one_each(table.lines, preferred)
+            lines = one_each(table.lines, preferred)
             compared = [_Compared.of(line, benchmarks, column) for line in lines]
             both = tuple(one for one in compared if one is not None)
             if len(both) > 1 and both not in seen:
@@ -83,14 +89,6 @@ def tau_of(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None
     result = kendalltau(ours, theirs)
     tau, chance = float(result.statistic), float(result.pvalue)
     return (None, None) if math.isnan(tau) else (tau, chance)
-
-
-def _one_each(lines: Sequence[Line], preferred: Sequence[LabelSource]) -> list[Line]:
-    """One line for each row, with the source of labels that is preferred."""
-    chosen: dict[str, Line] = {}
-    for line in sorted(lines, key=lambda line: preferred.index(line.labels)):
-        chosen.setdefault(line.row, line)
-    return [line for line in lines if chosen[line.row] is line]
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ def sentences(table: Table) -> list[str]:
 
 def _first(table: Table, column: int) -> str | None:
     """The best and the next row; of a method that may be told labels, the line where it is not."""
-    rows = [line for line in _one_each(table.lines, _PREFERRED[0]) if not line.trivial]
+    rows = [line for line in one_each(table.lines) if not line.trivial]
     order = ranked(rows, column, table.columns[column].low_is_good)
     if len(order) < 2:
         return None

@@ -51,7 +51,7 @@ def _above_trivial(tables: Tables) -> Claim | None:
         return None
     column = table.heads.index("AP")
     bars = [value.mean for line in table.lines if line.trivial and (value := line.values[column])]
-    learned = (table.line(row, "given", "assigned", "none") for row in (*_OTHERS, _OURS))
+    learned = (table.line(row, "assigned", "given", "none") for row in (*_OTHERS, _OURS))
     lines = [line for line in learned if line is not None]
     measured = [(line, value) for line in lines if (value := line.values[column]) is not None]
     if not bars or not measured:

@@ -23,7 +23,6 @@ class Conditions:
         real: Whether it is made of files.
         model: Name or path of the encoder.
         encoder: Its fingerprint.
-        grid: Height and width of its token grid, and its embedding's size.
         config: The recipe.
         clips: How many clips heads are trained on.
         classes: How many classes they have.

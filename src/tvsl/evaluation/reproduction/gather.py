@@ -85,7 +85,7 @@ class Gatherer:
                 row.trivial,
                 notes,
             )
-            for source in wanted or spec.labels[-1:]
+            for source in wanted or spec.labels[:1]
         ]
 
     def _cell(self, row: Row, column: Column) -> tuple[dict[LabelSource, Value], str | None]:

@@ -91,12 +91,11 @@ def train(training: Training, bench: Bench) -> Trained:
         UsageError: There is no such method or switch.
     """
     config = train_config(training, bench)
-    half = training.regime is not None and training.regime.half
-    vocabulary = bench.vocabulary(bench.testbed.names(SINGLE, half))
+    vocabulary = bench.vocabulary(bench.testbed.names(SINGLE, training.half))
     head = _untrained(config, training, bench, vocabulary)
     if training.regime is not None:
         _fit(head, training.regime, config, bench, vocabulary)
-    return _decided(head.eval(), bench.validation(training.mode, half), training)
+    return _decided(head.eval(), bench.validation(training.mode, training.half), training)
 
 
 def _untrained(
@@ -173,8 +172,10 @@ def _quiet() -> Iterator[None]:
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for noise in _NOISE:
-            warnings.filterwarnings("ignore", noise)
-        yield
-    logger.setLevel(level)
+    try:
+        with warnings.catch_warnings():
+            for noise in _NOISE:
+                warnings.filterwarnings("ignore", noise)
+            yield
+    finally:
+        logger.setLevel(level)

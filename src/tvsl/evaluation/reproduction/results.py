@@ -10,6 +10,9 @@ import numpy as np
 
 from tvsl.evaluation.reproduction.specs import Column, LabelSource
 
+UNTOLD_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
+TOLD_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")
+
 
 @dataclass(frozen=True)
 class Value:
@@ -100,6 +103,22 @@ class Table:
         if line is None or head not in self.heads:
             return None
         return line.values[self.heads.index(head)]
+
+
+def one_each(lines: Sequence[Line], preferred: Sequence[LabelSource] = UNTOLD_FIRST) -> list[Line]:
+    """One line for each row.
+
+    Args:
+        lines: Lines of a table.
+        preferred: All sources of labels, the one first that is preferred.
+
+    Returns:
+        The lines, in their order.
+    """
+    chosen: dict[str, Line] = {}
+    for line in sorted(lines, key=lambda line: preferred.index(line.labels)):
+        chosen.setdefault(line.row, line)
+    return [line for line in lines if chosen[line.row] is line]
 
 
 def ranked(lines: Sequence[Line], column: int, low_is_good: bool) -> list[tuple[Line, Value]]:

@@ -177,9 +177,8 @@ def _scene_sets(plan: Plan, asked: Wanted, bench: Bench) -> list[SceneSet]:
     """All scenes that are needed, those of many sources first: they take longest."""
     found: dict[SceneSet, None] = {}
     for unit, measurements in plan.needs.items():
-        half = any(regime.half for regime in unit.regimes)
-        found |= dict.fromkeys(bench.validation_sets(unit.mode, half))
-        found |= {SceneSet(kind, "test", unit.mode, half): None for kind, _ in measurements}
+        found |= dict.fromkeys(bench.validation_sets(unit.mode, unit.half))
+        found |= {SceneSet(kind, "test", unit.mode, unit.half): None for kind, _ in measurements}
     for one in asked.sheets:
         if bench.testbed.lacks(one.kind, "test") is None:
             found[SceneSet(one.kind, "test", AS_ALL)] = None
@@ -240,6 +239,7 @@ def _count(jobs: Sequence[Job], hands: Workers, report: Report, done: int, after
     def told(count: int) -> None:
         nonlocal done
         done += count
-        report(done, total)
+        if count:
+            report(done, total)
 
     hands.do(jobs, told)

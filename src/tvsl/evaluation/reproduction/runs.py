@@ -155,8 +155,7 @@ class Runs:
         known = self.scores(training, kind, readout)
         if known is not None:
             return known
-        half = training.regime is not None and training.regime.half
-        blocks = bench.scenes(SceneSet(kind, "test", training.mode, half))
+        blocks = bench.scenes(SceneSet(kind, "test", training.mode, training.half))
         measure = negative_figures if kind.twist == "negatives" else figures
         try:
             made = ScoreRecord(figures=measure(self.load(training, bench, readout), blocks))

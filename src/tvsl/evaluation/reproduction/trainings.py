@@ -104,6 +104,11 @@ class Training:
     mode: TokenMode = AS_ALL
 
     @property
+    def half(self) -> bool:
+        """Whether it knows half of the classes only."""
+        return self.regime is not None and self.regime.half
+
+    @property
     def digest(self) -> str:
         """A name for its files, which changes with everything that it states."""
         text = json.dumps(asdict(self), sort_keys=True)
@@ -125,3 +130,8 @@ class Unit:
     regimes: tuple[Regime, ...] = ()
     task: Task = "single"
     mode: TokenMode = AS_ALL
+
+    @property
+    def half(self) -> bool:
+        """Whether its heads know half of the classes only."""
+        return any(regime.half for regime in self.regimes)
