@@ -51,6 +51,19 @@ def test_a_map_is_one_colour_and_more_opaque_where_it_is_hotter() -> None:
     assert (row // 8, column // 8) == (1, 2)
 
 
+def test_lines_of_a_large_layer_are_wider() -> None:
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (4, 1))
+    opacity = layer(ramp, (240, 32))[..., 3]
+    assert np.flatnonzero(opacity[240] == 255)[:3].tolist() == [32, 33, 34]
+    region = np.zeros((240, 400), dtype=np.bool_)
+    region[100:200, 100:300] = True
+    image = Image.open(content(outline_uri(region), "image/png"))
+    row = np.asarray(image.convert("RGBA"))[300]
+    assert np.flatnonzero(row[:, 0] == 255).tolist() == [200, 201, 202, 597, 598, 599]
+    dark = np.flatnonzero((row[:, 3] > 0) & (row[:, 0] == 0)).tolist()
+    assert dark == [198, 199, 203, 204, 595, 596, 600, 601]
+
+
 def test_a_line_runs_around_what_is_scored() -> None:
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (4, 1))
     opacity = layer(ramp, (2, 32))[..., 3]

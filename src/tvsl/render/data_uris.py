@@ -15,6 +15,7 @@ from tvsl.render.colormap import Color, Picture
 from tvsl.render.tint import mix_tints
 
 _LAYER_SCALE = 2
+_LINE_SHARE = 160
 
 
 def picture_uri(picture: Picture) -> str:
@@ -39,8 +40,9 @@ def outline_uri(region: NDArray[np.bool_]) -> str:
         The URI; the picture has twice the size of the region's.
     """
     scaled = region.repeat(_LAYER_SCALE, axis=0).repeat(_LAYER_SCALE, axis=1)
-    line = _outline(scaled)
-    casing = _outline(scaled & ~line) | _outline(~scaled)
+    width = _line_width(len(scaled))
+    line = _outline(scaled, width)
+    casing = _outline(scaled & ~line, -(-width // 2)) | _outline(~scaled, -(-width // 2))
     image = Image.fromarray(line.astype(np.uint8) + 2 * casing.astype(np.uint8))
     image.putpalette(bytes((0, 0, 0, 255, 255, 255, 0, 0, 0)))
     return _png_uri(image, transparency=bytes((0, 255, 190)))
@@ -61,7 +63,7 @@ def heat_uri(source: SoundSource, color: Color) -> str:
     height, width = source.size
     heat = min_max(upscale(source.grid, (_LAYER_SCALE * height, _LAYER_SCALE * width)))
     opacity = np.rint(255 * mix_tints([heat], [color], 1.0)[3]).astype(np.uint8)
-    opacity[_outline(heat >= BOX_CUT)] = 255
+    opacity[_outline(heat >= BOX_CUT, _line_width(len(heat)))] = 255
     image = Image.fromarray(opacity)
     # All entries of the palette are one colour, and each is as opaque as its number says.
     image.putpalette(bytes(color) * 256)
@@ -73,13 +75,20 @@ def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
     return _uri("audio/wav", wav_bytes(samples, rate))
 
 
-def _outline(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a region that have a neighbour outside of it."""
-    inner = region.copy()
-    inner[1:] &= region[:-1]
-    inner[:-1] &= region[1:]
-    inner[:, 1:] &= region[:, :-1]
-    inner[:, :-1] &= region[:, 1:]
+def _line_width(height: int) -> int:
+    """Pixels of a line that is still seen where a high layer is shown small."""
+    return max(1, round(height / _LINE_SHARE))
+
+
+def _outline(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """The pixels of a region that are no further than a width from what is outside of it."""
+    inner = region
+    for _ in range(width):
+        outer, inner = inner, inner.copy()
+        inner[1:] &= outer[:-1]
+        inner[:-1] &= outer[1:]
+        inner[:, 1:] &= outer[:, :-1]
+        inner[:, :-1] &= outer[:, 1:]
     return region & ~inner
 
 
