@@ -39,16 +39,18 @@ class Thing:
         copy(self.sound, sound.with_name(sound.name + self.sound.suffix))
 
 
+_ORCHESTRA = "Hungarian_Dance_number_5_-_Allegro_in_F_sharp_minor_string_orchestra.ogg"
+_GUITAR = "instruments/guitarset__03_BN3-119-G_solo_mic.wav"
 _FILES = {
-    "accordion": ("caltech101/accordion/image_0014", "librosa/Hungarian_Dance_number_5_-_Allegro_in_F_sharp_minor_string_orchestra.ogg"),
+    "accordion": ("caltech101/accordion/image_0014", f"librosa/{_ORCHESTRA}"),
     "dog": ("coral/pets", "esc10/dog_bark/1-30226-A.ogg"),
     "electric guitar": ("caltech101/electric_guitar/image_0030", "instruments/egfxset__6-22.wav"),
     "helicopter": ("caltech101/helicopter/image_0001", "esc10/helicopter/1-172649-A.ogg"),
-    "mandolin": ("caltech101/mandolin/image_0004", "instruments/guitarset__03_BN3-119-G_solo_mic.wav"),
+    "mandolin": ("caltech101/mandolin/image_0004", _GUITAR),
     "owl": ("coral/owl", "librosa/456440__inspectorj__bird-whistling-robin-single-13.ogg"),
     "rooster": ("caltech101/rooster/image_0015", "esc10/rooster/1-27724-A.ogg"),
     "saxophone": ("caltech101/saxophone/image_0003", "librosa/sorohanro_-_solo-trumpet-06.ogg"),
-}  # fmt: skip
+}
 
 
 def thing(name: str) -> Thing:

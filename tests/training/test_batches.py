@@ -13,6 +13,7 @@ from tvsl.synthetic.vocabulary import SHAPES, SIZE_WORDS, SURFACES
 from tvsl.synthetic.world import World
 from tvsl.training.batches import (
     MIXTURE_SHARES,
+    MOST_LEAD,
     PretrainingBatch,
     PretrainingBatches,
     _augmented,
@@ -60,6 +61,17 @@ def class_of(thing: torch.Tensor) -> tuple[int, int]:
 def test_captions_are_words_of_the_world(caption: tuple[int, int, int], text: str) -> None:
     assert caption_text(caption) == text
     assert set(text.split()) <= {*SURFACES, *SHAPES, *SIZE_WORDS}
+    assert caption_text(caption, 5) == f"a an the and a {text}"
+
+
+def test_some_steps_have_captions_behind_many_words() -> None:
+    made = PretrainingBatches(fake_clips(200), 8, batch=16, classes=4)
+    for step in range(8):
+        leads = made.make(step).leads
+        assert leads.shape == (32,)
+        assert int(leads.min()) >= 0
+        assert int(leads.max()) > 16 if step in (0, 4) else int(leads.max()) == 1
+        assert int(leads.max()) <= MOST_LEAD
 
 
 @pytest.mark.parametrize("clips", [WORLD, KEPT], ids=["new", "kept"])

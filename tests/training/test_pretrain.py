@@ -55,7 +55,8 @@ def expected_terms(made: Pretraining, given: PretrainingBatch, count: int) -> di
     captions = [*given.picture_captions.tolist(), *given.mixture_captions.tolist()]
     image = unit(model.encode_image(given.frames))
     audio = unit(model.encode_audio(given.waveforms))
-    text = unit(model.encode_text([caption_text(caption) for caption in captions]))
+    leads = given.leads.tolist()
+    text = unit(model.encode_text(list(map(caption_text, captions, leads))))
     cells = unit(model.image_tokens(given.frames, "values"))
     members = given.members.numpy()
 

@@ -12,10 +12,10 @@ from tvsl.audioclip.config import (
 )
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.word_tokenizer import build_word_tokenizer
-from tvsl.synthetic.vocabulary import CLASSES, SHAPES, SIZE_WORDS, SURFACES
+from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.training.pretrain import PretrainConfig
 
-WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS)
+WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
 TINY = AudioCLIPConfig(
     embedding=16,
     waveform_scale=1.0,
@@ -29,7 +29,7 @@ TINY = AudioCLIPConfig(
         heads=2,
     ),
     audio=ModulationAudioEncoderConfig(bands=32, widths=(4, 6, 8, 8)),
-    text=TextEncoderConfig(vocabulary=len(WORDS) + 4, context=8, width=16, layers=1, heads=2),
+    text=TextEncoderConfig(vocabulary=len(WORDS) + 4, context=40, width=16, layers=1, heads=2),
 )
 
 

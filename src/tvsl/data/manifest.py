@@ -76,7 +76,7 @@ class Line(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_other_spelling(cls, content: Any) -> Any:
-        """Refuse ``label`` for ``labels``: other keys are passed over, and so would be the label."""
+        """Refuse ``label`` for ``labels``: other keys are passed over, and so would it be."""
         known = {_stem(name): name for name in cls.model_fields}
         for key in content if isinstance(content, dict) else ():
             meant = known.get(_stem(str(key)), key)

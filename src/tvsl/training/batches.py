@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 import torch
@@ -16,14 +17,17 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from tvsl.audioclip.transforms import normalise
-from tvsl.synthetic.vocabulary import SHAPES, SIZE_WORDS, SURFACES
+from tvsl.synthetic.vocabulary import FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.synthetic.world import World
 from tvsl.training.clips import ClipArrays, make_clips
 
 MIXTURE_SHARES = (0.5, 0.25, 0.15, 0.1)
+MOST_LEAD = 32
+"""Most words before a caption: as many as the longest learned prompts of Table 6."""
 _SHIFT = 6
 _PART_ONLY = 0.25
 _WITH_SIZE = 0.4
+_LONG_EVERY = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,8 @@ class PretrainingBatch:
         heard: The same of every source of each mixture, (B, 4, 3).
         picture_captions: What the captions of the pictures name, (B, 3), -1 where silent.
         mixture_captions: What the captions of the mixtures name, (B, 3).
+        leads: How many words that mean nothing stand before each caption, those of the pictures
+            first, (2 B,).
     """
 
     frames: Tensor
@@ -47,12 +53,19 @@ class PretrainingBatch:
     heard: Tensor
     picture_captions: Tensor
     mixture_captions: Tensor
+    leads: Tensor
 
 
-def caption_text(caption: Sequence[int]) -> str:
-    """Words of a caption (surface, shape, size), such as "small red ring", "striped", "disc"."""
+def caption_text(caption: Sequence[int], lead: int = 0) -> str:
+    """Words of a caption (surface, shape, size), such as "small red ring", "striped", "disc".
+
+    Args:
+        caption: What it names, -1 where it is silent.
+        lead: How many words that mean nothing stand before them.
+    """
     surface, shape, size = caption
     words = (
+        *islice(cycle(FILLER_WORDS), lead),
         SIZE_WORDS[size] if size >= 0 else "",
         SURFACES[surface] if surface >= 0 else "",
         SHAPES[shape] if shape >= 0 else "",
@@ -117,6 +130,7 @@ class PretrainingBatches(IterableDataset[PretrainingBatch]):
             heard=torch.from_numpy(heard),
             picture_captions=torch.from_numpy(captions[0]),
             mixture_captions=torch.from_numpy(captions[1]),
+            leads=torch.from_numpy(_leads(rng, step, 2 * len(clips))),
         )
 
     def _draw(self, rng: np.random.Generator, step: int) -> ClipArrays:
@@ -172,6 +186,16 @@ def _caption(rng: np.random.Generator, things: NDArray[np.int8]) -> NDArray[np.i
     if rng.random() >= _WITH_SIZE:
         caption[2] = -1
     return caption
+
+
+def _leads(rng: np.random.Generator, step: int, count: int) -> NDArray[np.int64]:
+    """Words before each caption, (count,): none or one, and in some steps up to as many as fit.
+
+    A name then means the same wherever it stands in a text, so that learned prompts (Sec. 4.6) of
+    any length can be put before it. Long texts cost time, so few steps have them.
+    """
+    most = MOST_LEAD if step % _LONG_EVERY == 0 else 1
+    return rng.integers(0, most, count, endpoint=True)
 
 
 def _augmented(rng: np.random.Generator, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:

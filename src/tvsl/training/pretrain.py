@@ -20,7 +20,7 @@ from tvsl.audioclip.model import MAX_LOGIT_SCALE, AudioCLIP
 from tvsl.audioclip.word_tokenizer import build_word_tokenizer
 from tvsl.methods.tvsl.direction import unit
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
-from tvsl.training.batches import PretrainingBatch, caption_text
+from tvsl.training.batches import MOST_LEAD, PretrainingBatch, caption_text
 from tvsl.training.objectives import (
     best_cells,
     caption_matches,
@@ -30,7 +30,7 @@ from tvsl.training.objectives import (
 
 _WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
 _SPECIAL_IDS = 4
-_CONTEXT = 12
+_CONTEXT = MOST_LEAD + 8  # words that mean nothing or learned prompts, a caption, start and end
 _CELL_SCALE = 14.0
 
 
@@ -166,7 +166,8 @@ class Pretraining(LightningModule):
         cells = unit(model.visual.attnpool.tokens(features, "values"))
         audio = unit(model.encode_audio(batch.waveforms))
         captions = torch.cat([batch.picture_captions, batch.mixture_captions])
-        text = unit(model.encode_text([caption_text(row) for row in captions.tolist()]))
+        texts = map(caption_text, captions.tolist(), batch.leads.tolist())
+        text = unit(model.encode_text(list(texts)))
         shown = caption_matches(captions, batch.seen)
         told = caption_matches(captions, batch.heard)
 
