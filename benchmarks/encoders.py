@@ -12,7 +12,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,10 @@ from tvsl.memory import keep_freed_memory
 
 SIDE = 2048
 SECONDS = 5
+HOPELESS = 0.3
+"""A type with a smaller share of float32's rate than this is not tried on the encoders."""
 PLAIN = "plain float32"
+DTYPES = (torch.float32, torch.bfloat16)
 
 
 @dataclass
@@ -52,38 +55,37 @@ def seconds_of(run: Callable[[], Tensor], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def works(model: AudioCLIP, device: torch.device) -> list[Work]:
+def works(model: AudioCLIP, device: torch.device, dtypes: Collection[torch.dtype]) -> list[Work]:
     generator = torch.Generator().manual_seed(1)
     picture = torch.randn(1, 3, 224, 448, generator=generator).to(device)
     samples = SECONDS * model.config.audio.sample_rate
     noise = torch.randn(1, samples, generator=generator).to(device)
     waveform = 3000.0 * torch.sin(torch.arange(samples, device=device) * 0.06) + 300.0 * noise
     tokens = model.visual.attnpool.tokens
-    fast_image = {
-        dtype: FastImageFeatures(model.visual, dtype).to(device)
-        for dtype in (torch.float32, torch.bfloat16)
-    }
-    fast_audio = {
-        dtype: FastAudioFeatures(model.audio, dtype).to(device)
-        for dtype in (torch.float32, torch.bfloat16)
-    }
+    fast_image = {dtype: FastImageFeatures(model.visual, dtype).to(device) for dtype in dtypes}
+    fast_audio = {dtype: FastAudioFeatures(model.audio, dtype).to(device) for dtype in dtypes}
     pictures = {PLAIN: lambda: tokens(model.visual.features(picture), "values")}
     sounds = {PLAIN: lambda: model.audio.tokens(model.audio.features(waveform))}
-    for dtype, label in ((torch.float32, "fast float32"), (torch.bfloat16, "fast bfloat16")):
+    for dtype in dtypes:
+        label = f"fast {str(dtype).removeprefix('torch.')}"
         pictures[label] = lambda run=fast_image[dtype]: tokens(run(picture), "values")
         sounds[label] = lambda run=fast_audio[dtype]: model.audio.tokens(run(waveform))
     return [Work(f"{SECONDS} s clip", sounds), Work("224 x 448 picture", pictures)]
 
 
+def matrix_rate(side: int, dtype: torch.dtype, device: torch.device) -> float:
+    """Multiply-add rate of matrix products, in FLOP/s, the best of several."""
+    first, second = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / min(seconds_of(lambda: first @ second, device) for _ in range(12))
+
+
 def matrix_rates(device: torch.device) -> dict[torch.dtype, float]:
-    """Multiply-add rate of large matrix products, in FLOP/s, the best of several."""
-    rates = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        first = torch.randn(SIDE, SIDE, device=device).to(dtype)
-        second = torch.randn(SIDE, SIDE, device=device).to(dtype)
-        best = min(seconds_of(lambda a=first, b=second: a @ b, device) for _ in range(12))
-        rates[dtype] = 2 * SIDE**3 / best
-    return rates
+    """The rate of each type, of large matrices where it is not hopeless on small ones."""
+    small = {dtype: matrix_rate(SIDE // 8, dtype, device) for dtype in DTYPES}
+    return {
+        dtype: rate if rate < HOPELESS * small[torch.float32] else matrix_rate(SIDE, dtype, device)
+        for dtype, rate in small.items()
+    }
 
 
 def measure(work: Work, rounds: int, device: torch.device) -> dict[str, list[float]]:
@@ -138,7 +140,8 @@ def main() -> None:
         table.add_column(column, justify="left" if column in ("work", "path") else "right")
     totals: dict[str, float] = {}
     with torch.inference_mode():
-        for work in works(model, device):
+        paying = [dtype for dtype in rates if rates[dtype] >= HOPELESS * rates[torch.float32]]
+        for work in works(model, device, paying):
             with FlopCounterMode(display=False) as counter:
                 expected = work.candidates[PLAIN]()
             times = measure(work, arguments.rounds, device)
@@ -164,7 +167,7 @@ def main() -> None:
     console = Console(width=110)
     console.print(table)
     for dtype, rate in rates.items():
-        console.print(f"{SIDE} x {SIDE} matrix product, {dtype}: {rate / 1e9:.0f} GFLOP/s")
+        console.print(f"Matrix product, {dtype}: {rate / 1e9:.1f} GFLOP/s")
     if rates[torch.bfloat16] < 1.5 * rates[torch.float32]:
         console.print("This machine has no fast bfloat16 units: keep float32 here.")
 

@@ -47,10 +47,10 @@ class Bottleneck(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, h, w) to (B, 4 * width, h / stride, w / stride)."""
         shortcut = features if self.downsample is None else self.downsample(features)
-        inner = torch.relu(self.bn1(self.conv1(features)))
-        inner = torch.relu(self.bn2(self.conv2(inner)))
+        inner = torch.relu_(self.bn1(self.conv1(features)))
+        inner = torch.relu_(self.bn2(self.conv2(inner)))
         inner = self.bn3(self.conv3(self.avgpool(inner)))
-        return torch.relu(inner + shortcut)
+        return torch.relu_(inner + shortcut)
 
 
 class AttentionPool(nn.Module):
@@ -190,9 +190,9 @@ class ImageEncoder(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised pictures (B, 3, H, W) to the last feature map (B, C, h, w)."""
-        features = torch.relu(self.bn1(self.conv1(images)))
-        features = torch.relu(self.bn2(self.conv2(features)))
-        features = torch.relu(self.bn3(self.conv3(features)))
+        features = torch.relu_(self.bn1(self.conv1(images)))
+        features = torch.relu_(self.bn2(self.conv2(features)))
+        features = torch.relu_(self.bn3(self.conv3(features)))
         features = cast(Tensor, self.avgpool(features))
         for stage in self.stages:
             features = cast(Tensor, stage(features))

@@ -63,9 +63,9 @@ class Block(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, inputs, h, w) to (B, outputs, h / stride, w / stride)."""
-        inner = torch.relu(self.bn1(self.conv1(features)))
+        inner = torch.relu_(self.bn1(self.conv1(features)))
         shortcut = self.bn3(self.shortcut(F.avg_pool2d(features, self.stride)))
-        return torch.relu(self.bn2(self.conv2(inner)) + shortcut)
+        return torch.relu_(self.bn2(self.conv2(inner)) + shortcut)
 
 
 class ModulationAudioEncoder(AudioNetwork):
@@ -149,7 +149,7 @@ class ModulationAudioEncoder(AudioNetwork):
         bands = self.bands(segments)
         place = torch.linspace(-1, 1, bands.shape[1], device=bands.device)
         channels = torch.stack([bands, place[:, None].expand_as(bands)], dim=1)
-        features = torch.relu(self.norm(self.stem(channels)))
+        features = torch.relu_(self.norm(self.stem(channels)))
         features = self.stages[0](features)
         swelling = F.avg_pool1d(self.modulation(self.modulations(bands)), _JOIN)
         features = features + swelling[..., None]

@@ -12,7 +12,7 @@ from tvsl.cli.progress import progress
 
 def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1400,
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1200,
     batch: Annotated[int, typer.Option(min=2, help="Clips of a step.")] = 96,
     clips: Annotated[
         int, typer.Option(min=0, help="Clips made once and kept in memory; 0: always new ones.")

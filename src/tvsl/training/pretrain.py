@@ -83,7 +83,7 @@ class PretrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(1400, gt=0)
+    steps: int = Field(1200, gt=0)
     batch: int = Field(96, gt=1)
     classes: int = Field(9, gt=1)
     clips: int = Field(24_000, ge=0)
@@ -142,7 +142,7 @@ class Pretraining(LightningModule):
         super().__init__()
         self.model = model
         # Faster on CPUs; values and shapes stay the same.
-        model.visual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.recipe = config
         with torch.no_grad():
             for scale in (model.logit_scale, model.logit_scale_ai, model.logit_scale_at):
