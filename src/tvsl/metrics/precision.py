@@ -74,13 +74,15 @@ def _one_by_one(scores: Tensor, truth: Tensor) -> Tensor:
 
 def _of_row(scores: NDArray[Any], truth: NDArray[np.bool_]) -> float:
     """AP of one row, (N,)."""
-    line = _keys(scores)  # integers, so that the truth can be their last bit
-    line |= truth
-    line.sort()
-    place = np.flatnonzero((line.astype(np.uint8) & 1).view(np.bool_))
-    positives = len(place)
+    positives = np.count_nonzero(truth)
+    keys = _keys(scores)  # integers, so that the truth can be their last bit
     if positives == 0:
         return np.nan
+    keys |= truth
+    # Negatives below every positive are never predicted: in a good map, most of it.
+    line = keys[keys >= keys[truth].min() - 1]
+    line.sort()
+    place = np.flatnonzero((line.astype(np.uint8) & 1).view(np.bool_))
     key = line[place]
     # Equal positives stand together; the first of them speaks for all.
     begins = np.ones(positives + 1, dtype=np.bool_)
