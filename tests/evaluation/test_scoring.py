@@ -71,7 +71,8 @@ def test_a_perfect_map_scores_1(on: str) -> None:
     assert bool(found.right_twin[~twins].isnan().all())
     summary = found.summary()
     assert summary.pop("right twin") == summary.pop("AUC") == 100
-    assert summary == dict.fromkeys(("AP", "CAP", "IoU@0.1", "IoU@0.3", "IoU@0.5"), 100)
+    names = ("AP", "CAP", "IoU@0.1", "IoU@0.3", "IoU@0.5", "small IoU", "large IoU")
+    assert summary == dict.fromkeys(names, 100)
 
 
 def test_a_map_of_the_other_side_scores_nothing() -> None:
@@ -122,8 +123,12 @@ def test_a_summary_is_in_percent_and_by_class() -> None:
         overlap=torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64),
         right_twin=torch.tensor([1.0, torch.nan, 0.0]),
         label=torch.tensor([4, 4, 2]),
+        area=torch.tensor([300.0, 10.0, 20.0]),
     )
     summary = scores.summary()
+    assert summary["small IoU"] == pytest.approx(30)
+    assert summary["large IoU"] == pytest.approx(60)
+    assert "small IoU" not in scores.only(torch.tensor([True, False, True])).summary()
     assert summary["AP"] == pytest.approx(60)
     assert summary["CAP"] == pytest.approx(100 * (0.75 + 0.3) / 2)
     assert summary["IoU@0.1"] == pytest.approx(100)
@@ -137,7 +142,7 @@ def test_a_summary_is_in_percent_and_by_class() -> None:
 
 
 def test_what_is_not_detected_scores_0() -> None:
-    scores = PairScores(*(torch.tensor([0.9, 0.8, 0.7, 0.6]) for _ in range(4)))
+    scores = PairScores(*(torch.tensor([0.9, 0.8, 0.7, 0.6]) for _ in range(5)))
     scores = replace(scores, right_twin=torch.tensor([1.0, 1.0, torch.nan, torch.nan]))
     strict = scores.strict(torch.tensor([True, False, True, False]))
     assert strict.precision.tolist() == pytest.approx([0.9, 0, 0.7, 0])
@@ -145,6 +150,7 @@ def test_what_is_not_detected_scores_0() -> None:
     assert strict.right_twin[:2].tolist() == [1, 0]
     assert bool(strict.right_twin[2:].isnan().all())
     assert torch.equal(strict.label, scores.label)
+    assert torch.equal(strict.area, scores.area)
 
 
 @pytest.mark.parametrize("sources", [1, 2, 4])

@@ -122,7 +122,12 @@ def test_a_head_learns(tmp_path: Path) -> None:
         validation_scenes=24,
         most_sources=1,
         learning_rate=1e-2,
-        switches={"token_projectors": "trained", "identity_start": False, "readout": "text"},
+        switches={
+            "token_projectors": "trained",
+            "identity_start": False,
+            "query_anchor": 0.0,
+            "readout": "text",
+        },
     )
     encoder = ColourEncoder()
     told: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from tvsl.metrics import (
     success_auc,
     success_rate,
 )
+from tvsl.metrics.arithmetic import count
 
 _CHUNK = 128
 
@@ -32,39 +33,41 @@ class PairScores:
         right_twin: Whether the map is higher on the object than on its silent twin, (P,), 0 or
             1; NaN for a pair without a twin.
         label: Class of each pair, (P,).
+        area: Pixels of its truth, (P,).
     """
 
     precision: Tensor
     overlap: Tensor
     right_twin: Tensor
     label: Tensor
+    area: Tensor
 
     @classmethod
     def joined(cls, parts: Sequence[PairScores]) -> PairScores:
         """The scores of several sets of pairs."""
-        names = ("precision", "overlap", "right_twin", "label")
+        names = [field.name for field in fields(cls)]
         return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
     def only(self, chosen: Tensor) -> PairScores:
         """The scores of some of the pairs, (P,) bool."""
-        return PairScores(
-            self.precision[chosen],
-            self.overlap[chosen],
-            self.right_twin[chosen],
-            self.label[chosen],
-        )
+        names = [field.name for field in fields(self)]
+        return PairScores(*(getattr(self, name)[chosen] for name in names))
 
     def strict(self, detected: Tensor) -> PairScores:
         """The same with 0 for every pair whose class was not detected, (P,) bool."""
-        return PairScores(
-            self.precision * detected,
-            self.overlap * detected,
-            self.right_twin * detected,
-            self.label,
+        return replace(
+            self,
+            precision=self.precision * detected,
+            overlap=self.overlap * detected,
+            right_twin=self.right_twin * detected,
         )
 
     def summary(self) -> dict[str, float]:
-        """The protocol's figures in percent."""
+        """The protocol's figures in percent, and the mean cIoU of small and of large sources.
+
+        Small and large: the third of the pairs with the smallest truth, and with the largest.
+        """
+        by_size = self.overlap[self.area.argsort(stable=True)].tensor_split(3)
         twins = self.right_twin[~self.right_twin.isnan()]
         figures = {
             "AP": self.precision.mean(),
@@ -74,6 +77,8 @@ class PairScores:
             "IoU@0.5": success_rate(self.overlap, 0.5),
             "AUC": success_auc(self.overlap),
         }
+        if len(by_size[2]):  # three pairs at least
+            figures |= {"small IoU": by_size[0].mean(), "large IoU": by_size[2].mean()}
         if len(twins):
             figures["right twin"] = twins.mean()
         return {name: 100 * float(value) for name, value in figures.items()}
@@ -99,7 +104,8 @@ def score_maps(maps: Tensor, scenes: EncodedScenes, on: str = "boxes") -> PairSc
         right = _right_twin(full, scenes.masks[part], scenes.twins[part])
         columns.append((measured["ap"], measured["ciou"], right))
     precision, overlap, right = (torch.cat(column) for column in zip(*columns, strict=True))
-    return PairScores(precision, overlap, right, scenes.queries.label.cpu())
+    area = count(targets.flatten(1))
+    return PairScores(precision, overlap, right, scenes.queries.label.cpu(), area)
 
 
 def stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:

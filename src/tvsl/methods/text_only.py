@@ -8,37 +8,42 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from tvsl.methods.base import Method, check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl.conditioning import similarity
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence
+from tvsl.methods.tvsl.spreading import AFFINITY, spread
 from tvsl.methods.untrained import Untrained
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
 class TextOnlyConfig(MethodConfig):
-    """Its one switch.
+    """Its switches; those of T-VSL that mean something here.
 
     Attributes:
         detector: How the heard and the seen evidence are put together.
+        affinity: Exponent of the likeness by which maps are spread (``tvsl/spreading.py``); 0
+            leaves them as they are.
     """
 
     detector: Literal["evidence", "agreement"] = "evidence"
+    affinity: float = Field(0.0, ge=0)
 
 
 class TextOnly(Untrained):
     """cos(v_j, e_k); detects as T-VSL does without training.
 
     Args:
-        config: Its switch.
+        config: Its switches.
     """
 
     name: ClassVar[str] = "text-only"
     config_type: ClassVar[type[MethodConfig]] = TextOnlyConfig
     class_aware: ClassVar[bool] = True
-    decidable: ClassVar[frozenset[str]] = Method.decidable | {"detector"}
+    decidable: ClassVar[frozenset[str]] = Method.decidable | {"detector", "affinity"}
     config: TextOnlyConfig
 
     def __init__(self, config: TextOnlyConfig = TextOnlyConfig()) -> None:  # noqa: B008  (frozen)
@@ -50,13 +55,17 @@ class TextOnly(Untrained):
         queries.check(tokens.batch, len(vocabulary))
         names = vocabulary.embeddings[queries.label]
         flat = similarity(tokens.visual, names, queries.slots(tokens.batch))
-        return flat.view(-1, *tokens.grid)
+        return spread(flat.view(-1, *tokens.grid), tokens, queries, self.config.affinity)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Evidence scores, (B, N)."""
         check_inputs(tokens.size, tokens, vocabulary)
         found = evidence(tokens.audio, tokens.visual, vocabulary.embeddings)
         return EVIDENCE[self.config.detector](*found)
+
+    def readouts(self) -> list[dict[str, Any]]:
+        """Spread and not, as T-VSL."""
+        return [{"affinity": exponent} for exponent in (0.0, AFFINITY)]
 
     def detectors(self) -> list[dict[str, Any]]:
         """Those of T-VSL that need no training."""

@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from tvsl.audioclip.folder import save_audioclip
+from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.word_tokenizer import build_word_tokenizer
 from tvsl.evaluation.reproduction.bench import Bench, Setup
 from tvsl.evaluation.reproduction.config import reproduce_config
-from tvsl.training.pretrain import new_mini_model
+from tvsl.synthetic.vocabulary import FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
+from tvsl.training.pretrain import mini_config
 
 MakeBench = Callable[..., Bench]
 
@@ -26,9 +29,13 @@ FEW = {
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained mini model."""
+    """An untrained mini model, whose texts are too short for long prompts."""
     torch.manual_seed(0)
-    return save_audioclip(new_mini_model().freeze(), tmp_path_factory.mktemp("model") / "mini")
+    config, context = mini_config(), 16
+    text = config.text.model_copy(update={"context": context})
+    words = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
+    made = AudioCLIP(config.model_copy(update={"text": text}), build_word_tokenizer(words, context))
+    return save_audioclip(made.freeze(), tmp_path_factory.mktemp("model") / "mini")
 
 
 @pytest.fixture(scope="session")

@@ -49,33 +49,37 @@ def test_scores_are_measured_once(
 ) -> None:
     runs.train(TRAINING, bench)
     wanted = scenes_of(bench, SINGLE)
-    assert not runs.has_scores(TRAINING, SINGLE, None)
-    made = runs.score(TRAINING, SINGLE, None, bench)
+    assert not runs.has_scores(TRAINING, SINGLE, ())
+    made = runs.score(TRAINING, SINGLE, (), bench)
     assert made.figures == figures(runs.load(TRAINING, bench), bench.scenes(wanted))
     monkeypatch.setattr(module, "figures", None)
-    assert runs.score(TRAINING, SINGLE, None, bench) == made
-    assert runs.has_scores(TRAINING, SINGLE, None)
+    assert runs.score(TRAINING, SINGLE, (), bench) == made
+    assert runs.has_scores(TRAINING, SINGLE, ())
 
 
-def test_another_readout_comes_with_what_was_decided_for_it(runs: Runs, bench: Bench) -> None:
+def test_other_switches_come_with_what_was_decided_for_them(runs: Runs, bench: Bench) -> None:
     record = runs.train(TRAINING, bench)
     scenes_of(bench, SINGLE)
     trials = record.notes["calibration"]["trials"]  # type: ignore[index, call-overload]
     for trial in trials:  # type: ignore[union-attr]
         switches = trial["switches"]  # type: ignore[index, call-overload]
-        readout = switches["readout"]  # type: ignore[index, call-overload]
-        head = runs.load(TRAINING, bench, str(readout))
+        chosen = {name: switches[name] for name in ("readout", "affinity")}  # type: ignore[index, call-overload]
+        head = runs.load(TRAINING, bench, tuple(chosen.items()))
         assert head.config.model_dump().items() >= switches.items()  # type: ignore[union-attr]
-    cosine = runs.score(TRAINING, SINGLE, "cosine", bench)
-    text = runs.score(TRAINING, SINGLE, "text", bench)
-    assert cosine != text
-    assert runs.scores(TRAINING, SINGLE, "cosine") == cosine
+    best = trials[0]["switches"]  # type: ignore[index, call-overload]
+    head = runs.load(TRAINING, bench, (("query_anchor", 0.25),))
+    expected = {**best, "query_anchor": 0.25}  # type: ignore[dict-item]
+    assert head.config.model_dump().items() >= expected.items()
+    by_sound, by_text = (("readout", "cosine"),), (("readout", "text"),)
+    cosine = runs.score(TRAINING, SINGLE, by_sound, bench)
+    assert cosine != runs.score(TRAINING, SINGLE, by_text, bench)
+    assert runs.scores(TRAINING, SINGLE, by_sound) == cosine
 
 
 def test_negatives_have_figures_of_their_own(runs: Runs, bench: Bench) -> None:
     runs.train(TRAINING, bench)
     scenes_of(bench, NEGATIVES)
-    found = runs.score(TRAINING, NEGATIVES, None, bench).figures
+    found = runs.score(TRAINING, NEGATIVES, (), bench).figures
     assert found.keys() == {"given"}
     assert found["given"].keys() == {"confident AP", "max-F1", "LocAcc"}
 
@@ -107,7 +111,7 @@ def test_a_class_bound_head_cannot_answer_for_unseen_classes(runs: Runs, bench: 
     training = Training(HeadSpec("avgn", None, (("dimension", 8), ("depth", 1))), SINGLES, 1e-3)
     assert runs.train(training, bench).outcome == "done"
     scenes_of(bench, UNSEEN_SINGLE)
-    found = runs.score(training, UNSEEN_SINGLE, None, bench)
+    found = runs.score(training, UNSEEN_SINGLE, (), bench)
     assert found.figures == {}
     assert "trained on 18 classes" in str(found.reason)
 

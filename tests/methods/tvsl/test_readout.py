@@ -8,6 +8,7 @@ import torch
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.methods.tvsl.config import Readout
 from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
+from tvsl.methods.tvsl.spreading import AFFINITY
 
 TEXT = torch.tensor([[0.8, -0.2, 0.5, -0.1], [-0.9, -0.1, 0.3, 0.2]])
 AUDIO = torch.tensor([[0.2, -0.6, -0.4, 0.9], [0.7, 0.4, -0.2, -0.3]])
@@ -47,4 +48,5 @@ def test_without_image_conditioning_the_text_has_no_say() -> None:
     for conditioned in (True, False):
         head = TVSL(TVSLConfig(embedding=4, image_conditioning=conditioned))
         names = possible_readouts(conditioned)
-        assert head.readouts() == [{"readout": name} for name in names]
+        choices = [(choice["readout"], choice["affinity"]) for choice in head.readouts()]
+        assert choices == [(name, affinity) for name in names for affinity in (0.0, AFFINITY)]

@@ -12,7 +12,7 @@ from tvsl.evaluation.reproduction.results import Line, Table, Value
 from tvsl.evaluation.reproduction.runs import Runs
 from tvsl.evaluation.reproduction.specs import Column, LabelSource, Row, TableSpec
 from tvsl.evaluation.reproduction.testbed import Testbed
-from tvsl.evaluation.reproduction.trainings import Training, Unit
+from tvsl.evaluation.reproduction.trainings import Switches, Training, Unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +108,10 @@ class Gatherer:
         record = self.runs.record(training)
         if record is None or record.outcome != "done":
             return {}, None if record is None else record.reason
-        first, reason = self._figure(training, column.kind, column, row.readout)
+        first, reason = self._figure(training, column.kind, column, row.otherwise)
         if column.falls_from is None or reason is not None:
             return first, reason
-        whole, reason = self._figure(training, column.falls_from, column, row.readout)
+        whole, reason = self._figure(training, column.falls_from, column, row.otherwise)
         fallen = {
             source: 100 * (1 - first[source] / value)
             for source, value in whole.items()
@@ -120,9 +120,9 @@ class Gatherer:
         return fallen, reason
 
     def _figure(
-        self, training: Training, kind: Kind, column: Column, readout: str | None
+        self, training: Training, kind: Kind, column: Column, otherwise: Switches
     ) -> tuple[dict[LabelSource, float], str | None]:
-        scores = self.runs.scores(training, kind, readout)
+        scores = self.runs.scores(training, kind, otherwise)
         if scores is None:
             return {}, None
         name = column.figure

@@ -65,5 +65,5 @@ class Head:
         """Do what of it is not done."""
         runs = Runs(bench.setup.folder)
         if runs.train(self.training, bench).outcome == "done":
-            for kind, readout in self.measurements:
-                runs.score(self.training, kind, readout, bench)
+            for kind, otherwise in self.measurements:
+                runs.score(self.training, kind, otherwise, bench)

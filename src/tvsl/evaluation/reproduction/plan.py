@@ -9,10 +9,10 @@ from tvsl.evaluation.reproduction.config import ReproduceConfig
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.runs import RunRecord
 from tvsl.evaluation.reproduction.specs import TableSpec
-from tvsl.evaluation.reproduction.trainings import Regime, Training, Unit
+from tvsl.evaluation.reproduction.trainings import Regime, Switches, Training, Unit
 
-Measurement = tuple[Kind, str | None]
-"""Scenes, and the readout where it is not as validation decided."""
+Measurement = tuple[Kind, Switches]
+"""Scenes, and the switches that are set otherwise than validation decided."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +52,9 @@ class Plan:
         """
         needs: dict[Unit, dict[Measurement, None]] = {}
         for table in tables:
-            for unit, kind, readout in table.needs():
+            for unit, kind, otherwise in table.needs():
                 if possible(kind):
-                    needs.setdefault(_known(unit, halved), {})[kind, readout] = None
+                    needs.setdefault(_known(unit, halved), {})[kind, otherwise] = None
         for unit in further:
             needs.setdefault(_known(unit, halved), {})
         return cls(config, {unit: tuple(wanted) for unit, wanted in needs.items()}, halved)

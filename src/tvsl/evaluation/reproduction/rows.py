@@ -78,7 +78,8 @@ def on_half(row: Row) -> Row:
 TVSL = learned("T-VSL", "tvsl", "T-VSL")
 TVSL_UNTRAINED = untrained("T-VSL, untrained", "tvsl")
 TVSL_PRINTED = replace(
-    learned("T-VSL, every equation as printed", "tvsl", preset="paper"), readout="cosine"
+    learned("T-VSL, every equation as printed", "tvsl", preset="paper"),
+    otherwise=(("readout", "cosine"), ("affinity", 0.0)),
 )
 TVSL_MIXTURES = Row(
     "T-VSL, trained on mixtures of one to four",

@@ -16,7 +16,7 @@ from tvsl.evaluation.reproduction.bench import Bench, SceneSet
 from tvsl.evaluation.reproduction.heads import train
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.specs import LabelSource
-from tvsl.evaluation.reproduction.trainings import Task, Training
+from tvsl.evaluation.reproduction.trainings import Switches, Task, Training
 from tvsl.localization import write_json
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import load_head, save_head
@@ -87,17 +87,17 @@ class Runs:
         """
         return _read(self.head(training).with_suffix(".json"), RunRecord)
 
-    def scores(self, training: Training, kind: Kind, readout: str | None) -> ScoreRecord | None:
+    def scores(self, training: Training, kind: Kind, otherwise: Switches) -> ScoreRecord | None:
         """What a head reaches; None if it is still to be measured.
 
         Raises:
             OutputError: The file is damaged.
         """
-        return _read(self._scores(training, kind, readout), ScoreRecord)
+        return _read(self._scores(training, kind, otherwise), ScoreRecord)
 
-    def has_scores(self, training: Training, kind: Kind, readout: str | None) -> bool:
+    def has_scores(self, training: Training, kind: Kind, otherwise: Switches) -> bool:
         """Whether it is known what a head reaches."""
-        return self._scores(training, kind, readout).is_file()
+        return self._scores(training, kind, otherwise).is_file()
 
     def train(self, training: Training, bench: Bench) -> RunRecord:
         """Have a head trained, unless it is.
@@ -139,59 +139,60 @@ class Runs:
         return made
 
     def score(
-        self, training: Training, kind: Kind, readout: str | None, bench: Bench
+        self, training: Training, kind: Kind, otherwise: Switches, bench: Bench
     ) -> ScoreRecord:
         """Measure a head that was trained, unless it is measured.
 
         Args:
             training: Which head.
             kind: On which scenes.
-            readout: How maps are read out, where it is not as validation decided.
+            otherwise: Switches that are set otherwise than validation decided.
             bench: With what.
 
         Returns:
             What it reaches.
         """
-        known = self.scores(training, kind, readout)
+        known = self.scores(training, kind, otherwise)
         if known is not None:
             return known
         blocks = bench.scenes(SceneSet(kind, "test", training.mode, training.half))
         measure = negative_figures if kind.twist == "negatives" else figures
         try:
-            made = ScoreRecord(figures=measure(self.load(training, bench, readout), blocks))
+            made = ScoreRecord(figures=measure(self.load(training, bench, otherwise), blocks))
         except VocabularyError as error:
             made = ScoreRecord(reason=error.problem)
-        _write(made, self._scores(training, kind, readout))
+        _write(made, self._scores(training, kind, otherwise))
         return made
 
-    def load(self, training: Training, bench: Bench, readout: str | None = None) -> Method:
+    def load(self, training: Training, bench: Bench, otherwise: Switches = ()) -> Method:
         """Load a head that was trained.
 
         Args:
             training: Which.
             bench: With what.
-            readout: Another readout, with what validation decided for it.
+            otherwise: Switches that are set otherwise than validation decided.
 
         Returns:
             The head, in evaluation mode.
         """
         head = load_head(self.head(training), bench.encoder_of(training.mode))
-        if readout is not None:
-            head.decide(**self._decided(training, readout))
+        if otherwise:
+            head.decide(**self._decided(training, dict(otherwise)))
         return head
 
-    def _decided(self, training: Training, readout: str) -> dict[str, Any]:
-        """What validation decided for a readout; the readout alone where nothing was."""
+    def _decided(self, training: Training, switches: dict[str, Any]) -> dict[str, Any]:
+        """Some switches, with what validation decided beside them: its best trial that has them."""
         record = self.record(training)
         calibration: Any = {} if record is None else record.notes.get("calibration", {})
         for trial in calibration.get("trials", []):
-            if trial["switches"].get("readout") == readout:
-                return dict(trial["switches"])
-        return {"readout": readout}
+            tried: dict[str, Any] = trial["switches"]
+            if all(tried[name] == value for name, value in switches.items() if name in tried):
+                return {**tried, **switches}
+        return switches
 
-    def _scores(self, training: Training, kind: Kind, readout: str | None) -> Path:
-        name = kind.name if readout is None else f"{kind.name}-{readout}"
-        return self.folder / "scores" / training.digest / f"{name}.json"
+    def _scores(self, training: Training, kind: Kind, otherwise: Switches) -> Path:
+        parts = [kind.name, *(f"{name}={value}" for name, value in otherwise)]
+        return self.folder / "scores" / training.digest / f"{'-'.join(parts)}.json"
 
 
 def _read(path: Path, kind: type[Record]) -> Record | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tvsl.evaluation.reproduction.kinds import Kind
-from tvsl.evaluation.reproduction.trainings import Task, Unit
+from tvsl.evaluation.reproduction.trainings import Switches, Task, Unit
 
 LabelSource = Literal["given", "detected", "none", "assigned"]
 """Where the class names that maps are asked by come from. ``none``: the method asks for none.
@@ -33,7 +33,8 @@ class Row:
         single: The head of columns for single sources.
         several: The head of columns for mixtures.
         paper: Row of ``paper_numbers``; None for a row of our own.
-        readout: How its maps are read out, where it is not as validation decided.
+        otherwise: Switches that are set otherwise than validation decided, with what it decided
+            beside them.
         trivial: Whether it looks at nothing.
     """
 
@@ -41,7 +42,7 @@ class Row:
     single: Unit
     several: Unit
     paper: str | None = None
-    readout: str | None = None
+    otherwise: Switches = ()
     trivial: bool = False
 
     def unit(self, task: Task) -> Unit:
@@ -108,9 +109,9 @@ class TableSpec:
     labels: tuple[LabelSource, ...] = ("detected", "given", "assigned", "none")
     paper: int | None = None
 
-    def needs(self) -> Iterator[tuple[Unit, Kind, str | None]]:
-        """Every head with the scenes that it is measured on, and the readout."""
+    def needs(self) -> Iterator[tuple[Unit, Kind, Switches]]:
+        """Every head with the scenes that it is measured on, and the switches set otherwise."""
         for row in self.rows:
             for column in self.columns:
                 for kind in column.kinds:
-                    yield row.unit(column.head), kind, row.readout
+                    yield row.unit(column.head), kind, row.otherwise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tvsl.evaluation.reproduction.further_tables import (
+    IMPROVEMENTS,
     LABELS,
     NEGATIVES_TABLE,
     OFF_SCREEN,
@@ -35,6 +36,7 @@ TABLES: Mapping[str, TableSpec] = {
         TABLE_7,
         LABELS,
         READOUT_TABLE,
+        IMPROVEMENTS,
         TOKENS,
         TWINS,
         OFF_SCREEN,

@@ -213,5 +213,6 @@ def _tuning(conditions: Conditions, rates: str) -> str:
         return f"{start}by the loss. The detector is decided {end}"
     return (
         f"{start}by AP and IoU@0.5 for single sources, by CAP and CIoU@0.3 for several. Readout, "
-        f"polarity, clamp, exponent and detector are decided {end}"
+        "polarity, clamp, exponent, detector, and for T-VSL and text only whether maps are spread "
+        f"over alike cells, are decided {end}"
     )

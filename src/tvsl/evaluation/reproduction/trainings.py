@@ -11,6 +11,9 @@ from pydantic import JsonValue
 
 from tvsl.audioclip.config import FlipAverage, ImageTokenMode
 
+Switches = tuple[tuple[str, JsonValue], ...]
+"""Switches of a method with their values, as part of something that is compared."""
+
 Task = Literal["single", "several"]
 """What a head is chosen for: single sources, or mixtures."""
 
@@ -82,7 +85,7 @@ class HeadSpec:
 
     method: str
     preset: str | None = None
-    switches: tuple[tuple[str, JsonValue], ...] = ()
+    switches: Switches = ()
 
 
 @dataclass(frozen=True)

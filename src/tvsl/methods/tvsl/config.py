@@ -35,6 +35,11 @@ class TVSLConfig(MethodConfig):
         prompt_classes: How many classes at most a training step runs through the text encoder.
         readout: How a map is read out (``readout.py``).
         readout_exponent: Exponent of the ``evidence`` readout.
+        query_anchor: Share that the untrained audio query has in a trained one at inference. What
+            is trained on some classes drifts away from the others; half way back keeps most of what
+            was learned (Wortsman et al., CVPR 2022, average weights to the same end).
+        affinity: Exponent of the likeness by which maps are spread (``spreading.py``); 0 leaves
+            them as they are.
         printed_sums: Whether losses are summed over classes and sources as printed, in place of
             averaged.
     """
@@ -53,6 +58,8 @@ class TVSLConfig(MethodConfig):
     prompt_classes: int = Field(64, gt=1)
     readout: Readout = "evidence"
     readout_exponent: float = Field(0.5, gt=0)
+    query_anchor: float = Field(0.5, ge=0, le=1)
+    affinity: float = Field(0.0, ge=0)
     printed_sums: bool = False
 
 
@@ -86,6 +93,7 @@ PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
         detach_detection=False,
         mask_same_class=False,
         readout="cosine",
+        query_anchor=0.0,
         printed_sums=True,
     ),
     "released": ReleasedConfig(),

@@ -24,6 +24,7 @@ from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import PromptLearner, require_token_ids, sample_classes
 from tvsl.methods.tvsl.rates import rated_groups
 from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
+from tvsl.methods.tvsl.spreading import AFFINITY, spread
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 _CHUNK = 256
@@ -54,7 +55,8 @@ class TVSL(Method):
         text_encoder: The frozen text encoder; needed only with learned prompts.
 
     Raises:
-        UsageError: Prompts without a frozen text encoder, or one stage without any conditioning.
+        UsageError: Prompts without a frozen text encoder, one stage without any conditioning, or
+            an anchor without the identity.
     """
 
     name: ClassVar[str] = "tvsl"
@@ -65,6 +67,8 @@ class TVSL(Method):
     decidable: ClassVar[frozenset[str]] = Method.decidable | {
         "readout",
         "readout_exponent",
+        "query_anchor",
+        "affinity",
         "detector",
     }
     config: TVSLConfig
@@ -79,6 +83,11 @@ class TVSL(Method):
             raise UsageError(
                 "The one-stage variant learns its classes in the conditioning blocks.",
                 "Leave at least one of them on.",
+            )
+        if config.query_anchor > 0 and not config.identity_start:
+            raise UsageError(
+                "An audio query can be anchored only where its projector starts as the identity.",
+                "Set query_anchor to 0.",
             )
         size, start = config.embedding, config.identity_start
 
@@ -148,7 +157,7 @@ class TVSL(Method):
         if readout == "evidence" and not self.config.image_conditioning:
             readout = "signed"  # without image conditioning the text has no say in the picture
         flat = READOUTS[readout](text, audio, self.config.readout_exponent)
-        return flat.view(-1, *tokens.grid)
+        return spread(flat.view(-1, *tokens.grid), tokens, queries, self.config.affinity)
 
     def similarities(
         self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
@@ -177,7 +186,7 @@ class TVSL(Method):
             seen, heard = visual[chunk.clips], audio[chunk.clips]
             slots = chunk.queries.slots(len(chunk.clips))
             query = classes[chunk.queries.label]
-            guide = self.project_audio_correspondence(self._audio_mean(heard, query, slots))
+            guide = self._audio_query(self._audio_mean(heard, query, slots))
             text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
             audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
         return text_maps, audio_maps
@@ -219,8 +228,12 @@ class TVSL(Method):
         return rated_groups(self, learning_rate, factors)
 
     def readouts(self) -> list[dict[str, Any]]:
-        """All of ``readout.py``; without image conditioning those in which text has no say."""
-        return [{"readout": name} for name in possible_readouts(self.config.image_conditioning)]
+        """All of ``readout.py``, spread and not.
+
+        Without image conditioning only those in which text has no say.
+        """
+        names = possible_readouts(self.config.image_conditioning)
+        return [{"readout": n, "affinity": exponent} for n in names for exponent in (0.0, AFFINITY)]
 
     def detectors(self) -> list[dict[str, Any]]:
         """Those without training, and P_f or its one-stage stand-in."""
@@ -235,6 +248,11 @@ class TVSL(Method):
         if not self.config.audio_conditioning:
             return audio.mean(dim=1)[slots.clip]
         return weighted_mean(audio, similarity(audio, query, slots), slots)
+
+    def _audio_query(self, mean: Tensor) -> Tensor:
+        """ĝ_k^a of g_k^a (P, D), drawn back to where it started from."""
+        trained: Tensor = self.project_audio_correspondence(mean)
+        return torch.lerp(trained, mean, self.config.query_anchor)
 
     def _condition(self, visual: Tensor, audio: Tensor, query: Tensor, slots: Slots) -> Conditioned:
         """Sec. 3.3 for P pairs, ``query`` (P, D) being e_k."""
