@@ -118,10 +118,6 @@ class FolderData(FileDataSet):
         require_root(self.root)
         if self.manifest is not None:
             return self.manifest
-        if not self.root.is_dir():
-            raise DataError(
-                "There is no such folder.", "Check the root of the data set.", self.root
-            )
         for file in MANIFEST_FILES:
             if (self.root / file).is_file():
                 return self.root / file
