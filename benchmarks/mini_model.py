@@ -137,14 +137,16 @@ def main_table(bundle: Path, heads: list[Path], flip: FlipAverage, count: int) -
         methods[name] = measured(method, test)
         if name == "T-VSL":
             masks = measured(method, test, "masks")
-            readouts = {
-                switches["readout"]: _with_readout(method, switches, test)
-                for switches, _ in decided[name]["trials"]
-            }
+            trials = [switches for switches, _ in decided[name]["trials"]]  # best first
+            for switches in trials:
+                if switches["readout"] not in readouts:
+                    readouts[switches["readout"]] = _with_switches(method, switches, test)
+            bare = next(switches for switches in trials if not switches["affinity"])
+            methods["T-VSL, maps not spread"] = _with_switches(method, bare, test)
     return {"decided": decided, "methods": methods, "masks": masks, "readouts": readouts}
 
 
-def _with_readout(method: Method, switches: dict[str, Any], test: Scenes) -> dict[str, Any]:
+def _with_switches(method: Method, switches: dict[str, Any], test: Scenes) -> dict[str, Any]:
     kept = method.config
     method.decide(**switches)
     reached = {title: measured(method, {title: test[title]})[title] for title in test}

@@ -145,7 +145,7 @@ def model_card(results: Figures, bundle: Path, others: Mapping[str, Figures] | N
         for title, score in results["token_validation"].items()
         if title.startswith("T-VSL, values")
     )
-    trials = ", ".join(f"{s['readout']} {score:.1f}" for s, score in decided["trials"])
+    trials = ", ".join(f"{_readout(s)} {score:.1f}" for s, score in decided["trials"])
     detectors = ", ".join(f"{s['detector']} {score:.1f}" for s, score in decided["detection"])
     return _CARD.format(
         size=size,
@@ -158,6 +158,10 @@ def model_card(results: Figures, bundle: Path, others: Mapping[str, Figures] | N
         tables=card_tables(results),
         seeds=seeds_table({str(seed): results, **(others or {})}),
     )
+
+
+def _readout(switches: Mapping[str, Any]) -> str:
+    return f"{switches['readout']}, spread" if switches.get("affinity") else switches["readout"]
 
 
 def _gaps(methods: Figures) -> str:
@@ -188,7 +192,7 @@ This card is written by the second command; every figure in it is measured.
 
 - Head: {choices}.
 - Flip average, score of the head on validation: {flips}.
-- Readouts, score on validation: {trials}.
+- Readouts, score on validation, maps spread over alike cells or not: {trials}.
 - Detectors, mean average precision on validation mixtures of 1 to 4 sources: {detectors}.
 
 ## What listening adds

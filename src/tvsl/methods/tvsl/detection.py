@@ -55,8 +55,7 @@ def agreement(heard: Tensor, seen: Tensor) -> Tensor:
     """The sum less half of the difference, (B, N): what is heard must also be seen.
 
     Of an unseen class the neighbours that training knew are heard or seen more clearly, but
-    seldom both; among all 36 names of the synthetic world this finds about ten points more of the
-    unseen sources than the sum, at no cost to the others (docs/mini-model.md).
+    seldom both. `tvsl reproduce improvements` compares the detectors.
     """
     return heard + seen - (heard - seen).abs() / 2
 
