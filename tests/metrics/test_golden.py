@@ -63,7 +63,8 @@ def test_fixed(made: tuple[torch.Tensor, torch.Tensor], numbers: Numbers) -> Non
     found = ciou(maps, targets, 0.3)
     close(found, expected["ciou@0.3"])
     close(iou(maps, targets, 0.5, smooth=1e-4), expected["iou@0.5"])
-    close(average_precision(maps, targets), expected["pixel_ap"])
+    # Processors differ in the last bit of the maps, and with it in which pixels are equal.
+    close(average_precision(maps, targets), expected["pixel_ap"], 1e-7)
     close(found.mean(), expected["mean_ciou@0.3"])
     close(success_auc(found), expected["auc_of_ciou@0.3"])
 

@@ -83,15 +83,12 @@ def test_what_was_not_detected_has_no_map_with_detected_labels(page: Page, demo:
 
 
 def test_maps_that_differ_are_both_there(demo: Demo) -> None:
-    result = next(r for r in demo.results if any(s.detected is not None for s in r.sources))
-    place = next(n for n, s in enumerate(result.sources) if s.detected is not None)
-    source = result.sources[place]
-    assert source.detected is not None
-    other = replace(source.detected, grid=source.detected.grid[::-1].copy())
-    sources = list(result.sources)
-    sources[place] = replace(source, detected=other)
-    changed = replace(demo, results=(replace(result, sources=tuple(sources)),))
-    row = f"{result.shown.kind.name}-{place}"
+    result = demo.results[0]
+    first, *rest = result.sources
+    other = replace(first.given, grid=first.given.grid[::-1].copy())
+    changed_source = replace(first, detected=other, detected_score=first.given_score)
+    changed = replace(demo, results=(replace(result, sources=(changed_source, *rest)),))
+    row = f"{result.shown.kind.name}-0"
     classes = [f["class"] for f in Page(demo_page(changed, "mini")).all("img", **{"data-row": row})]
     assert classes == ["layer given", "layer detected"]
 

@@ -7,11 +7,28 @@ the means come from one product: f_k = (1/n) sum_j s_kj v_j.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from tvsl.methods.tvsl.direction import inverse_lengths, unit
 from tvsl.tokens import Slots
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """What the conditioning blocks give for P pairs.
+
+    Attributes:
+        visual_similarity: s_kj = cos(v_j, e_k), (P, n_v); ones without image conditioning.
+        visual_mean: f_k^v = Mean(Ṽ_k), (P, D).
+        audio_mean: f_k^a = g_k^a = Mean(Ã_k), (P, D).
+    """
+
+    visual_similarity: Tensor
+    visual_mean: Tensor
+    audio_mean: Tensor
 
 
 def to_table(rows: Tensor, slots: Slots, batch: int) -> Tensor:

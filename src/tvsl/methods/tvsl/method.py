@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
@@ -14,14 +13,19 @@ from tvsl.encoder import PromptableTextEncoder
 from tvsl.errors import UsageError
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
 from tvsl.methods.config import MethodConfig
-from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
+from tvsl.methods.tvsl.conditioning import (
+    Conditioned,
+    condition_on_all,
+    similarity,
+    weighted_mean,
+)
 from tvsl.methods.tvsl.config import TVSLConfig
 from tvsl.methods.tvsl.correspondence import correspondence_weights
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
 from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
-from tvsl.methods.tvsl.prompts import PromptLearner, require_token_ids, sample_classes
+from tvsl.methods.tvsl.prompts import build_prompts, require_token_ids, sample_classes
 from tvsl.methods.tvsl.rates import rated_groups
 from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
 from tvsl.methods.tvsl.spreading import AFFINITY, spread
@@ -30,21 +34,6 @@ from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 _CHUNK = 256
 _SLOW = 0.1
 _FAST = 10.0
-
-
-@dataclass(frozen=True, eq=False)
-class Conditioned:
-    """What the conditioning blocks give for P pairs.
-
-    Attributes:
-        visual_similarity: s_kj = cos(v_j, e_k), (P, n_v); ones without image conditioning.
-        visual_mean: f_k^v = Mean(Ṽ_k), (P, D).
-        audio_mean: f_k^a = g_k^a = Mean(Ã_k), (P, D).
-    """
-
-    visual_similarity: Tensor
-    visual_mean: Tensor
-    audio_mean: Tensor
 
 
 class TVSL(Method):
@@ -110,7 +99,7 @@ class TVSL(Method):
             self.class_scale = LogitScale(20.0, bias=-3.0 if config.stages == 1 else None)
         if config.correspondence:
             self.correspondence_scale = LogitScale(1 / 0.07)
-        self.prompts = _prompts(config, text_encoder)
+        self.prompts = build_prompts(config.prompt_length, text_encoder)
         # Not a submodule: a head's checkpoint holds the head alone.
         object.__setattr__(self, "_text_encoder", text_encoder)
         self._prompted: tuple[Vocabulary, Tensor, Tensor] | None = None
@@ -352,17 +341,3 @@ class TVSL(Method):
                 embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
             kept = self._prompted = (vocabulary, context.detach().clone(), embedded)
         return kept[2]
-
-
-def _prompts(
-    config: TVSLConfig, text_encoder: PromptableTextEncoder | None
-) -> PromptLearner | None:
-    if config.prompt_length == 0:
-        return None
-    if text_encoder is None:
-        raise UsageError("Learned prompts need the text encoder.", "Give it to TVSL.")
-    if isinstance(text_encoder, nn.Module) and any(
-        parameter.requires_grad for parameter in text_encoder.parameters()
-    ):
-        raise UsageError("The text encoder is not frozen.", "Call its `freeze()` first.")
-    return PromptLearner(config.prompt_length, text_encoder.token_embedding.embedding_dim)

@@ -83,3 +83,27 @@ def require_token_ids(vocabulary: Vocabulary) -> Tensor:
             "Build it with the encoder's `vocabulary`.",
         )
     return vocabulary.token_ids
+
+
+def build_prompts(length: int, text_encoder: PromptableTextEncoder | None) -> PromptLearner | None:
+    """Untrained prompts for a head.
+
+    Args:
+        length: How many context vectors.
+        text_encoder: The text encoder; needed for one vector or more.
+
+    Returns:
+        The prompts, or None for a length of 0.
+
+    Raises:
+        UsageError: The text encoder is missing, or not frozen.
+    """
+    if length == 0:
+        return None
+    if text_encoder is None:
+        raise UsageError("Learned prompts need the text encoder.", "Give it to TVSL.")
+    if isinstance(text_encoder, nn.Module) and any(
+        parameter.requires_grad for parameter in text_encoder.parameters()
+    ):
+        raise UsageError("The text encoder is not frozen.", "Call its `freeze()` first.")
+    return PromptLearner(length, text_encoder.token_embedding.embedding_dim)
