@@ -25,7 +25,7 @@ from tests.methods.tvsl.inputs import (
     with_tokens,
 )
 from tests.methods.tvsl.oracle import Oracle
-from tvsl.errors import ShapeError
+from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -752,6 +752,31 @@ def test_training_localizes(name: str, switches: dict[str, Any], reached: float 
     if reached is not None:
         after = precision(built, held_out, labels, truth)
         assert after > max(reached, before + 0.15)
+
+
+def test_an_anchored_audio_query_lies_between_the_trained_and_the_untrained_one() -> None:
+    batch, words, pairs = tokens(2), vocabulary(), Queries.from_lists([[0, 1], [2]])
+    built = head("tvsl", random=True)
+    given: list[Tensor] = []
+    built.project_audio_correspondence.register_forward_hook(
+        lambda module, inputs, output: given.extend((inputs[0], output))
+    )
+    maps = {}
+    for anchor in (0.0, 0.25, 1.0):
+        built.decide(query_anchor=anchor)
+        maps[anchor] = built.similarities(batch, pairs, words)[1]
+    mean, trained = given[:2]
+    cells = unit(batch.visual[pairs.clip])
+    for anchor, found in maps.items():
+        query = unit((1 - anchor) * trained + anchor * mean)
+        torch.testing.assert_close(found, torch.einsum("pnd,pd->pn", cells, query))
+    assert not torch.allclose(maps[0.0], maps[1.0], atol=1e-2)
+
+
+def test_an_anchor_needs_a_projector_that_starts_as_the_identity() -> None:
+    with pytest.raises(UsageError, match="anchored"):
+        TVSL(TVSLConfig(embedding=8, identity_start=False))
+    TVSL(TVSLConfig(embedding=8, identity_start=False, query_anchor=0.0))
 
 
 def test_default_config_is_the_preset() -> None:

@@ -43,7 +43,7 @@ def spread(maps: Tensor, tokens: Tokens, queries: Queries, exponent: float) -> T
     result = torch.empty_like(cells)
     for chunk in queries.chunks(_CHUNK):
         slots = chunk.queries.slots(len(chunk.clips))
-        likeness = _likeness(frames[chunk.clips], exponent)
+        likeness = _likeness(frames[chunk.clips], exponent).to(cells.dtype)
         # One product for all queries of a clip.
         table = cells.new_zeros(*likeness.shape[:-1], slots.width)
         table[slots.clip, :, :, slots.slot] = cells[chunk.positions]
