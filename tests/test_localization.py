@@ -94,7 +94,7 @@ def test_min_max_keeps_its_argument() -> None:
     np.testing.assert_array_equal(values, before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.sampled_from([0.2, 0.5, 0.8]))
 def test_box_equals_flood_fill(seed: int, cut: float) -> None:
     heatmap = min_max(noise(9, 11, seed))

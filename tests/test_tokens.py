@@ -225,7 +225,7 @@ def test_queries_move_whole() -> None:
     assert moved.clip.device.type == moved.label.device.type == "meta"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 9))
 def test_chunks_hold_every_pair_once(clips: list[int], size: int) -> None:
     queries = Queries(torch.tensor(clips, dtype=torch.int64), 10 * torch.arange(len(clips)))
@@ -241,7 +241,7 @@ def test_chunks_hold_every_pair_once(clips: list[int], size: int) -> None:
     assert sorted(met) == list(range(len(clips)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 6), max_size=40), st.integers(0, 4))
 def test_slots_give_every_pair_a_place_of_its_own(clips: list[int], spare: int) -> None:
     batch = 7 + spare

@@ -50,7 +50,7 @@ def test_pooling_asks_with_the_mean() -> None:
     spread=st.sampled_from([0.1, 1.0, 30.0]),
     seed=st.integers(0, 1_000),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_pooling_is_multi_head_attention_of_torch(
     batch: int, grid: tuple[int, int], heads: int, spread: float, seed: int
 ) -> None:

@@ -152,7 +152,7 @@ def change(network: ModulationAudioEncoder, sound: torch.Tensor, gain: float) ->
 
 
 @given(octaves=st.floats(-6, 6))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_loudness_means_nothing(octaves: float) -> None:
     assert change(encoder(), noise(SEGMENT), 2.0**octaves) < 2e-3
 
@@ -165,7 +165,6 @@ def test_loudness_of_the_world_means_nothing(gain: float) -> None:
 
 
 @given(samples=st.one_of(st.integers(1, 5 * SEGMENT), st.integers(1, 300_000)))
-@settings(deadline=None)
 def test_segments_cover_a_sound_of_any_length(samples: int) -> None:
     sound = torch.arange(1, samples + 1, dtype=torch.float64)[None]
     parts = encoder().segments(sound)[0]

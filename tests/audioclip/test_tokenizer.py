@@ -37,7 +37,7 @@ def test_start_and_end_frame_the_text(tokenizer: TextTokenizer) -> None:
     assert row[3:] == [0] * 74
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(text=st.text(min_size=1, max_size=30))
 def test_any_text_is_encoded_or_refused(text: str) -> None:
     tokenizer = clip_tokenizer_once()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tvsl.data.mixing import draw_mixtures, split_clips
@@ -18,10 +18,10 @@ seeds = st.integers(0, 2**32)
 
 @given(some_labels, st.integers(1, 8), st.integers(1, 3), seeds)
 def test_mixtures_are_of_different_classes_and_take_turns(
-    labels: np.ndarray, sources: int, rounds: int, seed: int
+    labels: np.ndarray, most: int, rounds: int, seed: int
 ) -> None:
     counts = np.bincount(labels)
-    assume((counts > 0).sum() >= sources)
+    sources = min(most, int((counts > 0).sum()))
     mixtures = draw_mixtures(labels, sources, rounds, seed)
     assert mixtures.dtype == np.int64
     assert mixtures.shape[1] == sources

@@ -21,7 +21,7 @@ def reader(data: MadeData, batch: int = 4, skip: bool = False) -> Reader:
     return Reader(data, MadeEncoder(), False, batch, workers=3, skip=skip)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(count=st.integers(1, 30), batch=st.integers(1, 12))
 def test_each_item_is_in_one_batch_that_never_changes(count: int, batch: int) -> None:
     made = reader(MadeData(count=count, sources=1), batch)

@@ -110,9 +110,7 @@ def test_sound_and_picture_share_one_clock(tmp_path, ending, offset):
         assert is_silent(Waveform(early.samples[: int(0.35 * 44_100)], 44_100))
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.floats(0, 2.9), duration=st.floats(0.001, 5), rate=st.sampled_from([8000, 44_100]))
 def test_any_window_has_the_expected_number_of_samples(tmp_path, start, duration, rate):
     path = tmp_path / "three.wav"
@@ -226,7 +224,7 @@ def test_array_and_file_go_through_the_same_resampler(tmp_path):
     assert np.array_equal(load_audio(path).samples, load_audio((chirp(1, 16_000), 16_000)).samples)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 5000),
     st.sampled_from([1000, 8000, 44_100, 48_000]),

@@ -193,7 +193,7 @@ def test_other_arrays_are_refused(array):
         load_image(array)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([(), (3,), (4,)]))
 def test_any_size_comes_out_at_that_size(width, height, channels):
     array = np.full((height, width, *channels), 255, np.uint8)

@@ -89,7 +89,7 @@ def thirds(tmp_path_factory):
     return make_video(path, 180, rate=30, options={"g": "45", "bf": "2"})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(number=st.integers(0, 179))
 def test_a_pictures_own_time_gives_that_picture(thirds, number):
     assert number_in(read_frame(thirds, number / 30).image) == number

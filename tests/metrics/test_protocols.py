@@ -63,7 +63,7 @@ def test_names_are_in_the_order_of_the_protocol(name: str, several: bool) -> Non
 
 
 @pytest.mark.parametrize(("name", "several"), BOTH)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_all_numbers_lie_within_bounds(name: str, several: bool, seed: int) -> None:
     found = scores(name, several, coarse_maps(6, seed=seed), boxes(6, seed=seed))
@@ -71,7 +71,7 @@ def test_all_numbers_lie_within_bounds(name: str, several: bool, seed: int) -> N
 
 
 @pytest.mark.parametrize(("name", "several"), BOTH)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), power=st.integers(-3, 3), shift=st.integers(-4, 4))
 def test_offset_and_scale_of_the_maps_mean_nothing(
     name: str, several: bool, seed: int, power: int, shift: int

@@ -145,7 +145,7 @@ def test_legend_avoids_the_boxes() -> None:
     assert legend_corner((100, 200), (20, 40), []) == "bottom left"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=80), st.integers(8, 60), st.integers(0, 300))
 def test_any_text_is_shortened_to_fit(text: str, size: int, width: int) -> None:
     assert font_of_size(size).getlength(shorten(text, size, width)) <= width

@@ -26,7 +26,7 @@ UNLIKELY = 1e-3
 LAYOUTS = 2000
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**40), count=st.integers(1, 3), twin=st.booleans())
 def test_places_are_apart_in_frame_and_in_range(seed: int, count: int, twin: bool) -> None:
     twin = twin and count > 1

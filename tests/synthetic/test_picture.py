@@ -102,7 +102,7 @@ def draw(label: str, radius: float, turn: float, x: float, y: float) -> NDArray[
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(radius=radii, turn=turns, x=st.floats(30, 82), y=st.floats(30, 82))
 def test_masks_are_the_shapes(shape: str, radius: float, turn: float, x: float, y: float) -> None:
     thing = WorldObject(f"red {shape}", x, y, radius, turn, sounds=True, twin=False)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -31,7 +31,6 @@ SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6))
 
 
 @given(data=st.data(), size=SIZES, scale=st.floats(0.1, 100))
-@settings(deadline=None)
 def test_several_matches_share_the_target(
     data: st.DataObject, size: tuple[int, int], scale: float
 ) -> None:
@@ -84,7 +83,6 @@ def test_gradients_are_finite_where_rows_have_no_match() -> None:
 
 
 @given(cells=st.integers(1, 7), clips=st.integers(1, 3), queries=st.integers(1, 4), data=st.data())
-@settings(deadline=None)
 def test_the_best_cells_are_counted(
     cells: int, clips: int, queries: int, data: st.DataObject
 ) -> None:

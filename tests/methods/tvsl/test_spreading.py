@@ -84,7 +84,7 @@ def test_a_dim_part_of_an_object_is_lit_by_the_rest_and_the_ground_is_not() -> N
     torch.testing.assert_close(found, torch.tensor([[[0.6, 0.6, 0.2, 0.2]]]))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     sources=st.lists(st.integers(0, 3), min_size=1, max_size=4),
     panels=st.integers(1, 3),
