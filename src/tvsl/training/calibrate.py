@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
@@ -104,7 +103,7 @@ def map_score(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedSce
 
 
 def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:
-    """The best polarity of one readout, then the best clamp and exponent with it."""
+    """The best polarity of one readout, then the best exponent with it, then the better clamp."""
     method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
     known: dict[tuple[int, bool, float], float] = {}
@@ -120,10 +119,8 @@ def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedS
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
     polarity = _best(plain).switches["polarity"]
-    processed = (
-        tried(polarity, clamp, exponent) for clamp, exponent in product((False, True), EXPONENTS)
-    )
-    return _best([*plain, *processed])
+    best = _best([*plain, *(tried(polarity, False, exponent) for exponent in EXPONENTS)])
+    return _best([best, tried(polarity, True, best.switches["exponent"])])
 
 
 def _is_cut(raw: Sequence[Tensor], polarity: int) -> bool:

@@ -31,7 +31,7 @@ class Agreement:
     Attributes:
         head: Title of the column.
         benchmarks: Which of the paper's.
-        labels: Which source of labels is meant for methods that have several.
+        labels: Which source of labels is meant for methods that have several; None where none has.
         rows: The rows that both have.
         tau: Kendall's tau-b of the two orders; None where it is not defined.
         chance: How likely a tau so far from 0 is among random orders.
@@ -42,7 +42,7 @@ class Agreement:
 
     head: str
     benchmarks: str
-    labels: LabelSource
+    labels: LabelSource | None
     rows: tuple[str, ...]
     tau: float | None
     chance: float | None
@@ -63,15 +63,17 @@ def agreements(table: Table) -> list[Agreement]:
     """
     found = []
     for benchmarks, column in product(table.beside, range(len(table.heads))):
-        seen = set()
+        orders: dict[tuple[_Compared, ...], LabelSource] = {}
         for preferred in _PREFERRED:
             lines = one_each(table.lines, preferred)
             compared = [_Compared.of(line, benchmarks, column) for line in lines]
-            both = tuple(one for one in compared if one is not None)
-            if len(both) > 1 and both not in seen:
-                seen.add(both)
-                low = table.columns[column].low_is_good
-                found.append(_compare(table.heads[column], benchmarks, preferred[0], both, low))
+            orders.setdefault(tuple(one for one in compared if one is not None), preferred[0])
+        head, low = table.heads[column], table.columns[column].low_is_good
+        found += [
+            _compare(head, benchmarks, labels if len(orders) > 1 else None, both, low)
+            for both, labels in orders.items()
+            if len(both) > 1
+        ]
     return found
 
 
@@ -108,7 +110,7 @@ class _Compared:
 def _compare(
     head: str,
     benchmarks: str,
-    labels: LabelSource,
+    labels: LabelSource | None,
     compared: Sequence[_Compared],
     low_is_good: bool,
 ) -> Agreement:

@@ -56,13 +56,13 @@ _MINI_SIZES: dict[str, dict[str, JsonValue]] = {
     "fnac": {"dimension": 128},
     "alignment": {"dimension": 128},
     "wav2clip": {"hidden": 128},
-    "avgn": {"dimension": 64},
+    "avgn": {"dimension": 64, "depth": 1},
 }
 
 _PRESETS: Mapping[tuple[bool, str], dict[str, Any]] = {
     (False, "full"): {
         "clips": 4000,
-        "validation_scenes": 100,
+        "validation_scenes": 200,
         "test_scenes": 300,
         "steps": 150,
         "batch": 64,

@@ -93,7 +93,7 @@ def order_table(table: Table) -> TextTable | None:
         (
             one.head,
             one.benchmarks,
-            LABEL_TITLES[one.labels],
+            _NOTHING if one.labels is None else LABEL_TITLES[one.labels],
             str(len(one.rows)),
             _NOTHING if one.tau is None else f"{one.tau:.2f}",
             _NOTHING if one.chance is None else f"{one.chance:.2g}",
