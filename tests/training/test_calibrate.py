@@ -141,9 +141,11 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
     shown: list[list[Tensor]] = []
     real = module.map_score
 
-    def told(method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes]) -> float:
+    def told(
+        method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes], every: int
+    ) -> float:
         shown.append([method.shown(maps) for maps in raw])
-        return real(method, raw, scenes)
+        return real(method, raw, scenes, every)
 
     monkeypatch.setattr(module, "map_score", told)
     method = kind(SCENES)
@@ -159,7 +161,7 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
 
     def score(polarity: int, clamp: bool, exponent: float) -> float:
         method.decide(polarity=polarity, clamp_negative=clamp, exponent=exponent)
-        return real(method, raw, SCENES)
+        return real(method, raw, SCENES, module.EVERY)
 
     polarity = best.switches["polarity"]
     assert score(polarity, False, 1.0) >= score(-polarity, False, 1.0)

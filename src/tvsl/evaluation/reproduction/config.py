@@ -62,7 +62,7 @@ _MINI_SIZES: dict[str, dict[str, JsonValue]] = {
 _PRESETS: Mapping[tuple[bool, str], dict[str, Any]] = {
     (False, "full"): {
         "clips": 4000,
-        "validation_scenes": 200,
+        "validation_scenes": 150,
         "test_scenes": 300,
         "steps": 150,
         "batch": 64,
