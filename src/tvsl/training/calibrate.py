@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import score_maps
+from tvsl.evaluation.scoring import PairScores, score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 
@@ -97,14 +97,28 @@ def map_score(
         every: Which rows and columns of pixels are looked at, as in ``score_maps``.
 
     Returns:
-        Percent; a single source counts at an IoU of 0.5, several at 0.3, as in the paper.
+        The mean of ``one_figure`` over the sets.
     """
-    figures = []
-    for maps, part in zip(raw, scenes, strict=True):
-        summary = score_maps(method.shown(maps), part, every=every).summary()
-        single = part.sources == 1
-        figures += [summary["AP" if single else "CAP"], summary["IoU@0.5" if single else "IoU@0.3"]]
+    figures = [
+        one_figure(score_maps(method.shown(maps), part, every=every), part.sources)
+        for maps, part in zip(raw, scenes, strict=True)
+    ]
     return sum(figures) / len(figures)
+
+
+def one_figure(scores: PairScores, sources: int) -> float:
+    """The mean of AP and of the success rate.
+
+    Args:
+        scores: The scores of scenes.
+        sources: How many sources these have.
+
+    Returns:
+        Percent: AP and IoU@0.5 of single sources, CAP and CIoU@0.3 of several, as in the paper.
+    """
+    summary = scores.summary()
+    names = ("AP", "IoU@0.5") if sources == 1 else ("CAP", "IoU@0.3")
+    return sum(summary[name] for name in names) / 2
 
 
 def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.evaluation.reproduction.conftest import MakeBench
 from tvsl.errors import DivergedError, VocabularyError
+from tvsl.evaluation.reproduction.answers import figures
 from tvsl.evaluation.reproduction.bench import Bench
 from tvsl.evaluation.reproduction.heads import train, train_config
 from tvsl.evaluation.reproduction.trainings import (
@@ -82,10 +83,20 @@ def test_validation_decides_and_compares(bench: Bench) -> None:
     assert found.notes["calibration"]["switches"] == decided.switches
     assert found.head.config.model_dump().items() >= decided.switches.items()
     assert not found.head.training
-    for task, part in zip(("single", "several"), scenes[:2], strict=True):
-        maps = again.maps(part.tokens, part.queries, part.vocabulary)
-        assert found.validation[task] == map_score(again, [maps], [part])  # type: ignore[index]
-    assert decided.score == pytest.approx(sum(found.validation.values()) / 2)
+    names = {"single": ("AP", "IoU@0.5"), "several": ("CAP", "IoU@0.3")}
+    for (task, (average, success)), part in zip(names.items(), scenes[:2], strict=True):
+        reached = figures(again, [part])["detected"]
+        expected = (reached[average] + reached[success]) / 2
+        assert found.validation[task] == pytest.approx(expected)  # type: ignore[index]
+
+
+def test_a_method_that_detects_nothing_is_compared_by_its_maps(bench: Bench) -> None:
+    training = Training(EZ, SINGLES, 1e-3)
+    found = train(training, bench)
+    for task, part in zip(("single", "several"), bench.validation()[:2], strict=True):
+        maps = found.head.maps(part.tokens, part.queries, part.vocabulary)
+        expected = map_score(found.head, [maps], [part])
+        assert found.validation[task] == pytest.approx(expected)  # type: ignore[index]
 
 
 def test_phases_follow_each_other(

@@ -19,10 +19,11 @@ from tvsl.evaluation.reproduction.kinds import SINGLE
 from tvsl.evaluation.reproduction.store_part import StorePart
 from tvsl.evaluation.reproduction.trainings import Regime, Task, Training
 from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.scoring import detected_pairs, score_maps
 from tvsl.methods.base import Method
 from tvsl.methods.config import switched
 from tvsl.tokens import Vocabulary
-from tvsl.training.calibrate import calibrate, map_score
+from tvsl.training.calibrate import calibrate, one_figure
 from tvsl.training.modules import BatchPlan, HeadTraining, TokenBatches
 from tvsl.training.recipe import TrainConfig, find_head, recipe
 from tvsl.training.validation import MAP_SOURCES, located
@@ -123,10 +124,18 @@ def _decided(head: Method, scenes: Sequence[EncodedScenes], training: Training) 
 
 @torch.no_grad()
 def _score(head: Method, scenes: EncodedScenes, training: Training) -> float:
-    """AP and success rate; where nobody knows where sources are, the loss downwards."""
+    """AP and success rate; where nobody knows where sources are, the loss downwards.
+
+    What a method detects is part of what it reaches: who finds the place and not the class is no
+    better for it.
+    """
     if located(scenes):
         raw = head.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-        return map_score(head, [raw], [scenes])
+        scores = score_maps(head.shown(raw), scenes)
+        detection = head.detect(scenes.tokens, scenes.vocabulary)
+        if detection is not None:
+            scores = scores.strict(detected_pairs(detection, scenes))
+        return one_figure(scores, scenes.sources)
     if training.regime is None:
         return 0.0
     torch.manual_seed(training.seed)
