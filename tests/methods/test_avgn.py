@@ -181,6 +181,23 @@ def test_a_class_of_each_clip_is_located() -> None:
     assert len(expected) == 2
 
 
+def test_presences_may_be_summed_over_the_classes() -> None:
+    labels, given = ragged_labels([1, 2, 1, 1]), tokens(4)
+    mean, total = (small(sum_presences=summed).eval() for summed in (False, True))
+    total.load_state_dict(mean.state_dict())
+    read, located = mean.read(given), labels.int().argmax(dim=1)
+    by_mean, by_sum = (head.grouped_losses(read, located, labels, labels) for head in (mean, total))
+    seen, heard = (side.detach() for side in mean.presences(read))
+    truth, rows = labels.double(), len(labels)
+    expected = sum(
+        float(-(side.log() * truth).sum() - ((1 - side).log() * (1 - truth)).sum())
+        for side in (seen, heard)
+    )
+    assert float(by_sum["pred"].detach()) == pytest.approx(expected / rows)
+    assert float(by_mean["pred"].detach()) == pytest.approx(expected / labels.numel())
+    assert torch.equal(by_sum["loc"], by_mean["loc"])
+
+
 def test_fine_grids_are_grouped_coarsely_panel_by_panel() -> None:
     single, grid = tokens(4), (3, 4)
     frames = FrameTokens(single.visual, single.image, grid)

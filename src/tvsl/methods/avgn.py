@@ -18,8 +18,10 @@ picture shows the first source of a mixture alone; here it is the whole canvas, 
 that both sides have the same targets, and y in L_loc is drawn among the clip's classes. Its tokens
 start at zero and g^a keeps its length, and it needs its 100 epochs to part the classes and to get
 over logits in the hundreds; here tokens start apart and s is a cosine (``token_start``,
-``normalise_groups``). Attention costs the square of the number of cells: cells of a grid finer
-than the original's 7 x 7 are averaged before they are grouped, though not for s and the maps.
+``normalise_groups``). The mean in L_pred leaves a class 1/C of it, so that few steps teach hardly
+any detection; the tables of the synthetic world sum (``sum_presences``). Attention costs the square
+of the number of cells: cells of a grid finer than the original's 7 x 7 are averaged before they are
+grouped, though not for s and the maps.
 
 Video labels. One map for each class that is asked for, v_p . g^a_y (the original's but for the
 positive factor 1 / tau), of a single source as of several. Classes that it was not trained on
@@ -52,6 +54,7 @@ class AVGNConfig(ClassBoundConfig):
         normalise_groups: Whether s is a cosine.
         group_grid: Most cells along each side of a panel that are grouped.
         drop_path: Rate of residual branches that these leave out in training.
+        sum_presences: Whether L_pred sums over the classes; the original takes their mean.
     """
 
     dimension: int = Field(512, gt=0, multiple_of=HEADS)
@@ -61,6 +64,7 @@ class AVGNConfig(ClassBoundConfig):
     normalise_groups: bool = True
     group_grid: int = Field(7, gt=0)
     drop_path: float = Field(0.1, ge=0, lt=1)
+    sum_presences: bool = False
 
 
 class AVGN(ClassBound):
@@ -121,11 +125,12 @@ class AVGN(ClassBound):
         logits = best / self.config.temperature
         own = torch.arange(len(logits), device=logits.device)
         named = self.classify_token(self.class_tokens)
+        presence = _presence_loss(self.presence_image(image), seen)
+        presence = presence + _presence_loss(self.presence_audio(audio), heard)
         return {
             "loc": F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own),
             "tok": F.cross_entropy(named, torch.arange(len(named), device=named.device)),
-            "pred": _presence_loss(self.presence_image(image), seen)
-            + _presence_loss(self.presence_audio(audio), heard),
+            "pred": presence * seen.shape[1] if self.config.sum_presences else presence,
         }
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
