@@ -19,7 +19,10 @@ from tvsl.methods.tvsl.direction import unit
 from tvsl.tokens import Queries, Tokens
 
 AFFINITY = 40.0
-"""The exponent that validation may choose, beside none: of 10 to 100 the best one there."""
+"""The exponent that validation may choose, beside none.
+
+Of 10, 20, 30, 40, 60 and 100 the best on validation scenes of the made-up world, taken by hand.
+"""
 
 _CHUNK = 64
 
