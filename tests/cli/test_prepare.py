@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from tvsl.cli.prepare import LayoutName
 from tvsl.media import load_audio, load_image
 from tvsl.preparing.layouts import LAYOUTS
 
-CLIPS = 30
+CLIPS = 60
 SECONDS = 2
 SECONDS_TO_WAIT = 60
 
@@ -48,6 +49,7 @@ def started(videos: Path, root: Path, most_bytes: int | None = None) -> subproce
     """The command in a process of its own, which may write no file larger than some."""
 
     def limit() -> None:
+        os.nice(19)  # whoever waits for its first files must see them before the last is written
         if most_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
