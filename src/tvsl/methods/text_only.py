@@ -29,7 +29,7 @@ class TextOnlyConfig(MethodConfig):
             leaves them as they are.
     """
 
-    detector: Literal["evidence", "agreement"] = "evidence"
+    detector: Literal["evidence", "agreement", "decomposition"] = "evidence"
     affinity: float = Field(0.0, ge=0)
 
 
@@ -60,8 +60,9 @@ class TextOnly(Untrained):
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Evidence scores, (B, N)."""
         check_inputs(tokens.size, tokens, vocabulary)
-        found = evidence(tokens.audio, tokens.visual, vocabulary.embeddings)
-        return EVIDENCE[self.config.detector](*found)
+        classes = vocabulary.embeddings
+        found = evidence(tokens.audio, tokens.visual, classes)
+        return EVIDENCE[self.config.detector](*found, classes)
 
     def readouts(self) -> list[dict[str, Any]]:
         """Spread and not, as T-VSL."""

@@ -18,7 +18,7 @@ from tvsl.evaluation.scoring import PairScores, score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 
-EXPONENTS = (0.5, 1.0, 1.5, 2.0, 3.0)
+EXPONENTS = (0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0)
 EVERY = 2
 """Trials look at every other row and column: which scenes there are decides more than the rest."""
 

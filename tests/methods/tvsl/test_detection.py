@@ -7,6 +7,7 @@ import torch
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import tokens, vocabulary
 from tvsl.errors import UsageError
+from tvsl.methods.tvsl.decomposition import decompose
 from tvsl.methods.tvsl.detection import (
     EVIDENCE,
     agreement,
@@ -14,6 +15,7 @@ from tvsl.methods.tvsl.detection import (
     fusion_similarity,
     select,
 )
+from tvsl.methods.tvsl.direction import unit
 
 SCORES = torch.tensor([[0.1, 0.9, 0.4, 0.4, 0.7], [0.2, 0.1, 0.0, -0.3, 0.15]])
 
@@ -80,7 +82,7 @@ def test_evidence_equals_a_loop(grid_cells: int, few: int) -> None:
     audio = torch.randn(3, 5, 8, generator=generator, dtype=torch.float64)
     classes = vocabulary(4, size=8).embeddings
     found = evidence(audio, visual, classes)
-    scores, agreed = EVIDENCE["evidence"](*found), EVIDENCE["agreement"](*found)
+    scores, agreed = (EVIDENCE[name](*found, classes) for name in ("evidence", "agreement"))
     for clip in range(3):
         for label in range(4):
             e = classes[label].numpy()
@@ -95,7 +97,21 @@ def test_evidence_equals_a_loop(grid_cells: int, few: int) -> None:
 
 def test_agreement_prefers_what_is_both_heard_and_seen() -> None:
     heard, seen = torch.tensor([[0.9, 0.5]]), torch.tensor([[0.1, 0.5]])
-    assert agreement(heard, seen).argmax() == 1
+    assert agreement(heard, seen, torch.eye(2)).argmax() == 1
+
+
+def test_decomposition_sets_aside_what_only_resembles_the_sources() -> None:
+    parts = torch.eye(4)
+    classes = unit(torch.stack([parts[0] + parts[1], parts[2] + parts[3], parts[0] + parts[2]]))
+    heard = unit(1.6 * classes[:1] + classes[1:2]) @ classes.T
+    seen = torch.full_like(heard, 0.5)
+    by_cosine, decomposed = (
+        EVIDENCE[name](heard, seen, classes) for name in ("agreement", "decomposition")
+    )
+    assert set(by_cosine[0].topk(2).indices.tolist()) == {0, 2}
+    assert set(decomposed[0].topk(2).indices.tolist()) == {0, 1}
+    added = decomposed - by_cosine
+    torch.testing.assert_close(added, 1.5 * decompose(heard, seen, classes))
 
 
 def test_fusion_similarity_is_a_cosine() -> None:

@@ -245,7 +245,7 @@ def test_length_of_tokens_does_not_change_cosine_maps(name: str, seen: float, he
 
 
 def test_untrained_map_compares_what_the_encoder_aligned() -> None:
-    built = head(random=False)
+    built = head(random=False, responsibility=0.0)
     batch, words = tokens(4), vocabulary()
     text, audio = built.similarities(batch, queries(*PAIRS), words)
     for row, (which, label) in enumerate(PAIRS):
@@ -356,7 +356,7 @@ def test_correspondence_loss_weighs_cells_by_text_only_with_image_conditioning(
 
 
 def test_map_without_correspondence_compares_cells_with_the_audio_mean() -> None:
-    built, batch, words = head(correspondence=False), tokens(2), vocabulary()
+    built, batch, words = head(correspondence=False, responsibility=0.0), tokens(2), vocabulary()
     _, audio = built.similarities(batch, queries((1, 4)), words)
     a, e = batch.audio[1], words.embeddings[4]
     heard = ((unit(a) @ e)[:, None] * a).mean(dim=0)
@@ -734,8 +734,9 @@ def precision(built: TVSL, batch: Tokens, labels: Tensor, truth: Tensor) -> floa
 )
 def test_training_localizes(name: str, switches: dict[str, Any], reached: float | None) -> None:
     torch.manual_seed(0)
-    # Not anchored: what training alone reaches.
-    fixed = {"embedding": 32, "token_projectors": "trained", "query_anchor": 0.0}
+    # Not anchored nor shared out: what training alone reaches.
+    fixed = {"embedding": 32, "token_projectors": "trained"}
+    fixed |= {"query_anchor": 0.0, "responsibility": 0.0}
     built = TVSL(config(name, **{**fixed, **switches}))
     words, (held_out, labels, truth) = world_vocabulary(), scenes(24, seed=1)
     before = precision(built, held_out, labels, truth)

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import UsageError
+from tvsl.methods.tvsl.decomposition import decompose
 from tvsl.methods.tvsl.direction import unit
 from tvsl.tokens import Queries
 
 EVIDENCE_FRACTION = 0.03
+DECOMPOSITION_SHARE = 1.5
 STANDING_OUT = 2.5
 MOST_SOURCES = 8
 
@@ -46,12 +48,12 @@ def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Te
     return heard, cells.topk(few, dim=1).values.mean(dim=1)
 
 
-def evidence_sum(heard: Tensor, seen: Tensor) -> Tensor:
+def evidence_sum(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
     """The sum of both, (B, N): a class that is heard clearly may hardly be seen."""
     return heard + seen
 
 
-def agreement(heard: Tensor, seen: Tensor) -> Tensor:
+def agreement(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
     """The sum less half of the difference, (B, N): what is heard must also be seen.
 
     Of an unseen class the neighbours that training knew are heard or seen more clearly, but
@@ -60,8 +62,22 @@ def agreement(heard: Tensor, seen: Tensor) -> Tensor:
     return heard + seen - (heard - seen).abs() / 2
 
 
-EVIDENCE = {"evidence": evidence_sum, "agreement": agreement}
-"""Detectors without training: each takes the two (B, N) of ``evidence`` and gives scores."""
+def decomposition(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
+    """The agreement and 3/2 of the class's weight in the sound (``decomposition.py``), (B, N).
+
+    A class that only resembles two others which sound has no weight.
+    """
+    agreed = agreement(heard, seen, classes)
+    return agreed + DECOMPOSITION_SHARE * decompose(heard, seen, classes)
+
+
+EVIDENCE = {
+    "evidence": evidence_sum,
+    "agreement": agreement,
+    "decomposition": decomposition,
+}
+"""Detectors without training: each takes the two (B, N) of ``evidence`` and the unit text
+embeddings (N, D), and gives scores (B, N)."""
 
 
 def select(scores: Tensor, sources: int | None = None, threshold: float | None = None) -> Queries:

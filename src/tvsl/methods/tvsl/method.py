@@ -28,6 +28,7 @@ from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import build_prompts, require_token_ids, sample_classes
 from tvsl.methods.tvsl.rates import rated_groups
 from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
+from tvsl.methods.tvsl.sharing import crowd, shares
 from tvsl.methods.tvsl.spreading import AFFINITY, spread
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
@@ -57,6 +58,7 @@ class TVSL(Method):
         "readout",
         "readout_exponent",
         "query_anchor",
+        "responsibility",
         "affinity",
         "detector",
     }
@@ -170,18 +172,20 @@ class TVSL(Method):
         visual, audio = self._projected(tokens)
         shape = (len(queries), visual.shape[1])
         text_maps, audio_maps = visual.new_empty(shape), visual.new_empty(shape)
+        all_classes = self._crowd(visual, audio, classes)
         # Whole chunks at once: beside the maps, memory does not grow with the number of queries.
         for chunk in queries.chunks(_CHUNK):
             seen, heard = visual[chunk.clips], audio[chunk.clips]
             slots = chunk.queries.slots(len(chunk.clips))
             query = classes[chunk.queries.label]
-            guide = self._audio_query(self._audio_mean(heard, query, slots))
+            others = None if all_classes is None else all_classes[chunk.clips]
+            guide = self._audio_query(self._audio_mean(heard, query, slots, others))
             text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
             audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
         return text_maps, audio_maps
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Scores (B, N): cosine sums for ``evidence``, probabilities otherwise.
+        """Scores (B, N): probabilities for ``fusion``, sums of cosines and weights otherwise.
 
         Raises:
             ShapeError: Tokens and vocabulary do not agree.
@@ -190,7 +194,8 @@ class TVSL(Method):
         classes = self._classes(vocabulary)
         visual, audio = self._projected(tokens)
         if self.config.detector in EVIDENCE:
-            return EVIDENCE[self.config.detector](*evidence(audio, visual, classes))
+            found = evidence(audio, visual, classes)
+            return EVIDENCE[self.config.detector](*found, classes)
         if self.config.stages == 2:
             return self._detection_logits(visual, audio, classes).sigmoid()
         presences = self._presences(visual, audio, classes)
@@ -232,11 +237,23 @@ class TVSL(Method):
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
         return self.project_visual(tokens.visual), self.project_audio(tokens.audio)
 
-    def _audio_mean(self, audio: Tensor, query: Tensor, slots: Slots) -> Tensor:
-        """Mean(Ã_k), (P, D)."""
+    def _crowd(self, visual: Tensor, audio: Tensor, classes: Tensor) -> Tensor | None:
+        """What tokens of the sound are shared out by, (B, n_a), if they are."""
+        sharpness = self.config.responsibility
+        if sharpness == 0 or not self.config.audio_conditioning:
+            return None
+        return crowd(audio, visual, classes, sharpness)
+
+    def _audio_mean(
+        self, audio: Tensor, query: Tensor, slots: Slots, others: Tensor | None = None
+    ) -> Tensor:
+        """Mean(Ã_k), (P, D); with ``others``, of ``_crowd``, of tokens that are shared out."""
         if not self.config.audio_conditioning:
             return audio.mean(dim=1)[slots.clip]
-        return weighted_mean(audio, similarity(audio, query, slots), slots)
+        weights = similarity(audio, query, slots)
+        if others is not None:
+            weights = weights * shares(weights, others, slots, self.config.responsibility)
+        return weighted_mean(audio, weights, slots)
 
     def _audio_query(self, mean: Tensor) -> Tensor:
         """ĝ_k^a of g_k^a (P, D), drawn back to where it started from."""
