@@ -37,6 +37,18 @@ def test_weights_equal_scipys(classes: int, likeness: float) -> None:
         np.testing.assert_allclose(weights[row].numpy(), expected, atol=3e-3)
 
 
+def test_many_classes_in_a_small_space() -> None:
+    generator = torch.Generator().manual_seed(3)
+    names = unit(torch.randn(50, 8, generator=generator, dtype=torch.float64))
+    sound = unit(torch.randn(4, 8, generator=generator, dtype=torch.float64))
+    level = torch.zeros(4, 50, dtype=torch.float64)
+    weights = decompose(sound @ names.T, level, names)
+    for row in range(4):
+        stacked = np.vstack([names.T.numpy(), math.sqrt(RIDGE) * np.eye(50)])
+        expected = nnls(stacked, np.concatenate([sound[row].numpy(), np.zeros(50)]))[0]
+        np.testing.assert_allclose(weights[row].numpy(), expected, atol=3e-3)
+
+
 def test_what_two_names_explain_needs_no_third() -> None:
     parts = torch.eye(4)
     names = unit(torch.stack([parts[0] + parts[1], parts[2] + parts[3], parts[0] + parts[2]]))

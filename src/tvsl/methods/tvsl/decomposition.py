@@ -15,6 +15,7 @@ explain them; here it decides which classes sound. It is no part of the paper.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -43,13 +44,27 @@ def decompose(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
     names = classes.to(heard.dtype)
     prior = seen - seen.mean(dim=1, keepdim=True)
     target = heard + SEEN_SHARE * prior
-    steepest = float(torch.linalg.matrix_norm(names.float(), ord=2)) ** 2 + RIDGE
+    product, steepest = _likeness(names)
+    steepest += RIDGE
     condition = math.sqrt(steepest / RIDGE)
     momentum = (condition - 1) / (condition + 1)
     weights = ahead = torch.zeros_like(target)
     for _ in range(math.ceil(condition * _DIGITS * math.log(10))):
-        slope = (ahead @ names) @ names.T + RIDGE * ahead - target
+        slope = product(ahead) + RIDGE * ahead - target
         following = (ahead - slope / steepest).clamp_min(0)
         ahead = following + momentum * (following - weights)
         weights = following
     return weights
+
+
+def _likeness(names: Tensor) -> tuple[Callable[[Tensor], Tensor], float]:
+    """The product of rows (B, N) with the names' cosines, and the largest eigenvalue of these.
+
+    Whichever of N and D is the smaller decides how: neither time nor memory grows with N squared.
+    """
+    few = len(names) <= names.shape[1]
+    gram = names @ names.T if few else names.T @ names
+    largest = float(torch.linalg.eigvalsh(gram.float())[-1])
+    if few:
+        return lambda rows: rows @ gram, largest
+    return lambda rows: (rows @ names) @ names.T, largest
