@@ -45,6 +45,12 @@ def test_first_on_several_sources_by_20_points(ours: float, holds: bool) -> None
     assert "FNAC 50.0" in claim.numbers
 
 
+def test_nothing_has_no_sign() -> None:
+    rows = (line("T-VSL", 0.0, 49.98, labels="detected"), line("FNAC", 0.0, 50.0))
+    (claim,) = judged("table2", ("CAP", "CIoU@0.3"), *rows)
+    assert claim.numbers.endswith("difference +0.0")
+
+
 @pytest.mark.parametrize(
     ("ours", "best", "level"),
     [

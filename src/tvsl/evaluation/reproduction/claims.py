@@ -81,8 +81,13 @@ def _ahead(
     return Claim(
         says,
         margin(ours, value),
-        f"T-VSL {ours.text()}, {line.row} {value.text()}, difference {ours.mean - value.mean:+.1f}",
+        f"T-VSL {ours.text()}, {line.row} {value.text()}, difference {_difference(ours, value)}",
     )
+
+
+def _difference(ours: Value, other: Value) -> str:
+    # Adding zero takes the sign off a zero that rounding left.
+    return f"{round(ours.mean - other.mean, 1) + 0.0:+.1f}"
 
 
 def _best(table: Table, head: str) -> tuple[Line, Value] | None:
@@ -182,7 +187,7 @@ def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Claim 
         f"On {scenes} with twins T-VSL beats text only with the same labels by at least {points:g} "
         "points of AP.",
         ours.mean - text.mean >= points,
-        f"T-VSL {ours.text()}, text only {text.text()}, difference {ours.mean - text.mean:+.1f}",
+        f"T-VSL {ours.text()}, text only {text.text()}, difference {_difference(ours, text)}",
     )
 
 
