@@ -352,7 +352,11 @@ def test_given_labels_keep_their_order(
     assert_well_formed(found, (60, 80))
 
 
-def test_a_label_s_map_does_not_depend_on_the_others(localizer: Localizer) -> None:
+def test_unless_sounds_are_shared_a_label_s_map_does_not_depend_on_the_others(
+    localizer: Localizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = localizer.method.config.model_copy(update={"responsibility": 0.0})
+    monkeypatch.setattr(localizer.method, "config", alone)
     encoded = localizer.encode(scene(), (tone(), RATE))
     together = localizer.localize_encoded(encoded, labels=LABELS)
     for source in together.sources:
@@ -386,7 +390,11 @@ def test_detection_finds_between_one_and_eight(localizer: Localizer) -> None:
         assert 1 <= len(found.sources) <= 8
 
 
-def test_detected_and_given_agree(localizer: Localizer) -> None:
+def test_unless_sounds_are_shared_detected_and_given_agree(
+    localizer: Localizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = localizer.method.config.model_copy(update={"responsibility": 0.0})
+    monkeypatch.setattr(localizer.method, "config", alone)
     encoded = localizer.encode(scene(), (tone(), RATE))
     for source in localizer.localize_encoded(encoded, vocabulary=LABELS, sources=3).sources:
         given = localizer.localize_encoded(encoded, labels=[source.label]).sources[0]

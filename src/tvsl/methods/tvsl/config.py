@@ -67,6 +67,27 @@ class TVSLConfig(MethodConfig):
     printed_sums: bool = False
 
 
+def check_switches(config: TVSLConfig) -> None:
+    """Refuse switches that do not go together.
+
+    Args:
+        config: The switches.
+
+    Raises:
+        UsageError: One stage without any conditioning, or an anchor without the identity.
+    """
+    if config.stages == 1 and not (config.audio_conditioning or config.image_conditioning):
+        raise UsageError(
+            "The one-stage variant learns its classes in the conditioning blocks.",
+            "Leave at least one of them on.",
+        )
+    if config.query_anchor > 0 and not config.identity_start:
+        raise UsageError(
+            "An audio query can be anchored only where its projector starts as the identity.",
+            "Set query_anchor to 0.",
+        )
+
+
 class ReleasedConfig(MethodConfig):
     """The released code has no switches; only sizes, so that it can be tested small.
 

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.encoder import PromptableTextEncoder
-from tvsl.errors import UsageError
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.tvsl.conditioning import (
@@ -19,7 +18,7 @@ from tvsl.methods.tvsl.conditioning import (
     similarity,
     weighted_mean,
 )
-from tvsl.methods.tvsl.config import TVSLConfig
+from tvsl.methods.tvsl.config import TVSLConfig, check_switches
 from tvsl.methods.tvsl.correspondence import correspondence_weights
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.direction import unit
@@ -70,16 +69,7 @@ class TVSL(Method):
         text_encoder: PromptableTextEncoder | None = None,
     ) -> None:
         super().__init__(config)
-        if config.stages == 1 and not (config.audio_conditioning or config.image_conditioning):
-            raise UsageError(
-                "The one-stage variant learns its classes in the conditioning blocks.",
-                "Leave at least one of them on.",
-            )
-        if config.query_anchor > 0 and not config.identity_start:
-            raise UsageError(
-                "An audio query can be anchored only where its projector starts as the identity.",
-                "Set query_anchor to 0.",
-            )
+        check_switches(config)
         size, start = config.embedding, config.identity_start
 
         def projector(wanted: bool) -> nn.Module:
@@ -172,7 +162,8 @@ class TVSL(Method):
         visual, audio = self._projected(tokens)
         shape = (len(queries), visual.shape[1])
         text_maps, audio_maps = visual.new_empty(shape), visual.new_empty(shape)
-        all_classes = self._crowd(visual, audio, classes)
+        shared = self.config.responsibility > 0 and self.config.audio_conditioning
+        all_classes = crowd(audio, visual, classes, self.config.responsibility) if shared else None
         # Whole chunks at once: beside the maps, memory does not grow with the number of queries.
         for chunk in queries.chunks(_CHUNK):
             seen, heard = visual[chunk.clips], audio[chunk.clips]
@@ -237,17 +228,10 @@ class TVSL(Method):
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
         return self.project_visual(tokens.visual), self.project_audio(tokens.audio)
 
-    def _crowd(self, visual: Tensor, audio: Tensor, classes: Tensor) -> Tensor | None:
-        """What tokens of the sound are shared out by, (B, n_a), if they are."""
-        sharpness = self.config.responsibility
-        if sharpness == 0 or not self.config.audio_conditioning:
-            return None
-        return crowd(audio, visual, classes, sharpness)
-
     def _audio_mean(
         self, audio: Tensor, query: Tensor, slots: Slots, others: Tensor | None = None
     ) -> Tensor:
-        """Mean(Ã_k), (P, D); with ``others``, of ``_crowd``, of tokens that are shared out."""
+        """Mean(Ã_k), (P, D); with ``others``, of ``crowd``, of tokens that are shared out."""
         if not self.config.audio_conditioning:
             return audio.mean(dim=1)[slots.clip]
         weights = similarity(audio, query, slots)
