@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.media.media_makers import make_sound, make_video
+from tests.mini_bundle import write_mini_bundle
 from tests.small_model import RATE, scene, tone, write_picture, write_small_checkpoint
 from tvsl import Localization, Localizer
 from tvsl.errors import (
@@ -363,6 +364,23 @@ def test_unless_sounds_are_shared_a_label_s_map_does_not_depend_on_the_others(
         alone = localizer.localize_encoded(encoded, labels=[source.label]).sources[0]
         np.testing.assert_allclose(source.grid, alone.grid, atol=1e-6)
         assert source.score == pytest.approx(alone.score, abs=1e-6)
+
+
+def test_where_the_model_has_classes_no_label_depends_on_the_others(tmp_path: Path) -> None:
+    bundle = write_mini_bundle(tmp_path / "bundle", detector="decomposition")
+    localizer = Localizer.from_pretrained(bundle, device="cpu")
+    assert localizer.method.config.compares_classes
+    encoded = localizer.encode(scene(), (tone(), RATE))
+    labels = ["red disc", "dotted cross", "blue ring"]
+    together = localizer.localize_encoded(encoded, labels=labels)
+    assert [source.label for source in together.sources] == labels
+    detected = localizer.localize_encoded(encoded, sources=36)
+    by_label = {source.label: source for source in detected.sources}
+    for source in together.sources:
+        alone = localizer.localize_encoded(encoded, labels=[source.label]).sources[0]
+        for other in (alone, by_label[source.label]):
+            np.testing.assert_allclose(source.grid, other.grid, atol=1e-6)
+            assert source.score == pytest.approx(other.score, abs=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -23,7 +23,7 @@ def answer(
         method: The head.
         encoded: A picture and its sound.
         request: What is asked.
-        classes: The classes that the request means.
+        classes: The classes that the request means, among others where labels are given.
         model: What the result calls encoder and head.
 
     Returns:
@@ -35,7 +35,8 @@ def answer(
     tokens = encoded.tokens
     scores = method.detect(tokens, classes)
     if request.labels is not None:
-        queries = Queries.from_lists([range(len(classes))]).to(tokens.visual.device)
+        asked = classes.indices(request.labels)
+        queries = Queries.from_lists([asked]).to(tokens.visual.device)
     elif scores is None:
         raise UsageError(
             f"The method '{method.name}' cannot detect what sounds.",

@@ -151,7 +151,9 @@ class Localizer:
         Args:
             image: Path, PIL picture, or RGB array (H, W, 3) uint8.
             audio: Path, ``Waveform``, or (samples, rate) with samples (S,) or (S, channels).
-            labels: The classes that sound, when they are known: one map for each.
+            labels: The classes that sound, when they are known: one map for each. A method that
+                shares a sound out among classes does so among the model's own; among the labels
+                themselves, where the model does not know all of them.
             vocabulary: Else the classes among which to detect; the model's own when None.
             sources: Else how many to detect; as many as are found when None.
             panels: As for ``encode``.
@@ -243,7 +245,7 @@ class Localizer:
         """A request whose names the model can express, so that no work is done in vain."""
         request = Request(labels, vocabulary, sources)
         if request.names is not None:
-            self._vocabulary(request.names)
+            self._classes(request)
         return request
 
     def _moment(
@@ -267,8 +269,7 @@ class Localizer:
                 yield self._answer(self._encode(pictures, waveform, frame.time), request)
 
     def _answer(self, encoded: Encoded, request: Request) -> Localization:
-        classes = self._vocabulary(request.names)
-        return answer(self.method, encoded, request, classes, self.name)
+        return answer(self.method, encoded, request, self._classes(request), self.name)
 
     def _sound_at(self, path: str | Path, frame: VideoFrame) -> Waveform:
         rate = self.encoder.sample_rate
@@ -286,8 +287,16 @@ class Localizer:
         size = (height, width * len(pictures))
         return Encoded(tokens, size, time, (waveform.start, end))
 
-    def _vocabulary(self, names: Sequence[str] | None) -> Vocabulary:
-        key = tuple(names or self.encoder.classes or everyday_sounds())
+    def _classes(self, request: Request) -> Vocabulary:
+        """The classes that a request is answered among.
+
+        Where a method compares classes, given labels are looked for among all that the model
+        knows, as in the tables: else a label would mean something else beside other labels.
+        """
+        known = self.encoder.classes
+        key = tuple(request.names or known or everyday_sounds())
+        if request.labels is not None and self.method.config.compares_classes:
+            key = known if set(key) <= set(known) else key
         if key not in self._vocabularies:
             self._vocabularies[key] = self.encoder.vocabulary(key)
         return self._vocabularies[key]

@@ -34,12 +34,7 @@ def exported(
 
 
 @pytest.mark.parametrize("sources", [1, 2, 3, 4])
-def test_the_tables_score_the_same_maps(
-    sources: int, localizer: Localizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Shared out, a sound depends on which classes there are: here all, there the given ones.
-    alone = localizer.method.config.model_copy(update={"responsibility": 0.0})
-    monkeypatch.setattr(localizer.method, "config", alone)
+def test_the_tables_score_the_same_maps(sources: int, localizer: Localizer) -> None:
     scenes = encode_scenes(localizer.encoder, WORLD, sources, COUNT)
     method = localizer.method
     raw = method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)

@@ -40,6 +40,11 @@ class MethodConfig(BaseModel):
     waveform_scale: float | None = Field(None, gt=0)
     square_pictures: bool = False
 
+    @property
+    def compares_classes(self) -> bool:
+        """Whether what is said of a class depends on the vocabulary's other classes."""
+        return False
+
 
 ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 

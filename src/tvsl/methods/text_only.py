@@ -32,6 +32,11 @@ class TextOnlyConfig(MethodConfig):
     detector: Literal["evidence", "agreement", "decomposition"] = "evidence"
     affinity: float = Field(0.0, ge=0)
 
+    @property
+    def compares_classes(self) -> bool:
+        """Whether sounds are decomposed over the classes; see the base class."""
+        return self.detector == "decomposition"
+
 
 class TextOnly(Untrained):
     """cos(v_j, e_k); detects as T-VSL does without training.

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.methods.tvsl import oracle
-from tests.methods.tvsl.inputs import head, queries, tokens, unit, vocabulary
+from tests.methods.tvsl.inputs import config, head, queries, tokens, unit, vocabulary
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.decomposition import decompose
 from tvsl.methods.tvsl.detection import evidence
-from tvsl.methods.tvsl.sharing import crowd, shares
+from tvsl.methods.tvsl.sharing import log_normaliser, shares
 from tvsl.tokens import Queries, Vocabulary
 
 SHARPNESS = 10.0
@@ -24,7 +25,9 @@ def test_shares_equal_a_loop() -> None:
     slots = asked.slots(3)
     classes = words.embeddings
     cosines = similarity(batch.audio, classes[asked.label], slots)
-    found = shares(cosines, crowd(batch.audio, batch.visual, classes, SHARPNESS), slots, SHARPNESS)
+    found = shares(
+        cosines, log_normaliser(batch.audio, batch.visual, classes, SHARPNESS), slots, SHARPNESS
+    )
     weights = decompose(*evidence(batch.audio, batch.visual, classes), classes)
     for row, (clip, label) in enumerate(PAIRS):
         belonging = []
@@ -52,7 +55,7 @@ def test_each_class_is_given_its_own_part_of_a_mixture() -> None:
     asked = Queries(torch.tensor([0, 0]), torch.tensor([0, 1]))
     slots = asked.slots(1)
     cosines = similarity(sound, classes, slots)
-    weights = shares(cosines, crowd(sound, picture, classes, SHARPNESS), slots, SHARPNESS)
+    weights = shares(cosines, log_normaliser(sound, picture, classes, SHARPNESS), slots, SHARPNESS)
     torch.testing.assert_close(weights.mean(dim=1), torch.ones(2))
     shared = unit(weighted_mean(sound, cosines * weights, slots)) @ classes.T
     alone = unit(weighted_mean(sound, cosines, slots)) @ classes.T
@@ -95,3 +98,25 @@ def test_order_of_the_vocabulary_does_not_matter() -> None:
         atol=1e-5,
         rtol=1e-5,
     )
+
+
+@pytest.mark.parametrize(
+    ("switches", "compares"),
+    [
+        ({}, True),
+        ({"responsibility": 0.0}, False),
+        ({"audio_conditioning": False}, False),
+        ({"responsibility": 0.0, "detector": "decomposition"}, True),
+    ],
+    ids=str,
+)
+def test_config_says_whether_classes_are_compared(switches: dict[str, Any], compares: bool) -> None:
+    assert config("tvsl", **switches).compares_classes is compares
+    batch = tokens(3)
+    built = head(random=False, **switches)
+    few, many = vocabulary(2), vocabulary(7)
+    asked = queries((0, 0), (2, 1))
+    one, other = (built.maps(batch, asked, words) for words in (few, many))
+    first, second = (built.detect(batch, words)[:, :2] for words in (few, many))
+    same = torch.allclose(one, other, atol=1e-6) and torch.allclose(first, second, atol=1e-6)
+    assert same is not compares

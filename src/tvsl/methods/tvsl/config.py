@@ -39,8 +39,9 @@ class TVSLConfig(MethodConfig):
             is trained on some classes drifts away from the others; half way back keeps most of what
             was learned (Wortsman et al., CVPR 2022, average weights to the same end).
         responsibility: How sharply tokens of the sound are shared out among the classes at
-            inference (``sharing.py``); with 0 each class takes of all. 10 is the best of 2 to 40 on
-            validation duets of the made-up world; from 5 on it hardly matters.
+            inference (``sharing.py``); with 0 each class takes of all. 10 was chosen on validation
+            duets of the made-up world, where 5 to 20 are much the same
+            (`benchmarks/constants.py`).
         affinity: Exponent of the likeness by which maps are spread (``spreading.py``); 0 leaves
             them as they are.
         printed_sums: Whether losses are summed over classes and sources as printed, in place of
@@ -65,6 +66,16 @@ class TVSLConfig(MethodConfig):
     responsibility: float = Field(10.0, ge=0)
     affinity: float = Field(0.0, ge=0)
     printed_sums: bool = False
+
+    @property
+    def shares_audio(self) -> bool:
+        """Whether tokens of the sound are shared out among the classes."""
+        return self.responsibility > 0 and self.audio_conditioning
+
+    @property
+    def compares_classes(self) -> bool:
+        """Whether sounds are shared out or decomposed over the classes; see the base class."""
+        return self.shares_audio or self.detector == "decomposition"
 
 
 def check_switches(config: TVSLConfig) -> None:

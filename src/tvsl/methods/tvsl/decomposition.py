@@ -24,8 +24,8 @@ RIDGE = 0.1
 """rho: names that are almost alike share the weight between them."""
 
 SEEN_SHARE = 0.5
-"""lambda. Both were taken on validation scenes of the made-up world, by hand, and hardly matter:
-half or double of either moves detection on duets by less than half a point."""
+"""lambda. Both were chosen on validation scenes of the made-up world; half or double of either
+moves the detection of duets by less than half a point (`benchmarks/constants.py`)."""
 
 _DIGITS = 3
 

@@ -27,7 +27,7 @@ from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
 from tvsl.methods.tvsl.prompts import build_prompts, require_token_ids, sample_classes
 from tvsl.methods.tvsl.rates import rated_groups
 from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
-from tvsl.methods.tvsl.sharing import crowd, shares
+from tvsl.methods.tvsl.sharing import log_normaliser, shares
 from tvsl.methods.tvsl.spreading import AFFINITY, spread
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
@@ -162,15 +162,16 @@ class TVSL(Method):
         visual, audio = self._projected(tokens)
         shape = (len(queries), visual.shape[1])
         text_maps, audio_maps = visual.new_empty(shape), visual.new_empty(shape)
-        shared = self.config.responsibility > 0 and self.config.audio_conditioning
-        all_classes = crowd(audio, visual, classes, self.config.responsibility) if shared else None
+        normaliser = None
+        if self.config.shares_audio:
+            normaliser = log_normaliser(audio, visual, classes, self.config.responsibility)
         # Whole chunks at once: beside the maps, memory does not grow with the number of queries.
         for chunk in queries.chunks(_CHUNK):
             seen, heard = visual[chunk.clips], audio[chunk.clips]
             slots = chunk.queries.slots(len(chunk.clips))
             query = classes[chunk.queries.label]
-            others = None if all_classes is None else all_classes[chunk.clips]
-            guide = self._audio_query(self._audio_mean(heard, query, slots, others))
+            mine = None if normaliser is None else normaliser[chunk.clips]
+            guide = self._audio_query(self._audio_mean(heard, query, slots, mine))
             text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
             audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
         return text_maps, audio_maps
@@ -229,14 +230,14 @@ class TVSL(Method):
         return self.project_visual(tokens.visual), self.project_audio(tokens.audio)
 
     def _audio_mean(
-        self, audio: Tensor, query: Tensor, slots: Slots, others: Tensor | None = None
+        self, audio: Tensor, query: Tensor, slots: Slots, normaliser: Tensor | None = None
     ) -> Tensor:
-        """Mean(Ã_k), (P, D); with ``others``, of ``crowd``, of tokens that are shared out."""
+        """Mean(Ã_k), (P, D); with a normaliser, of tokens that are shared out."""
         if not self.config.audio_conditioning:
             return audio.mean(dim=1)[slots.clip]
         weights = similarity(audio, query, slots)
-        if others is not None:
-            weights = weights * shares(weights, others, slots, self.config.responsibility)
+        if normaliser is not None:
+            weights = weights * shares(weights, normaliser, slots, self.config.responsibility)
         return weighted_mean(audio, weights, slots)
 
     def _audio_query(self, mean: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ from tvsl.tokens import Slots
 _FLOOR = 1e-3
 
 
-def crowd(audio: Tensor, visual: Tensor, classes: Tensor, sharpness: float) -> Tensor:
-    """How well all classes together explain each token of the sound.
+def log_normaliser(audio: Tensor, visual: Tensor, classes: Tensor, sharpness: float) -> Tensor:
+    """How well all classes together explain each token: what responsibilities are divided by.
 
     Args:
         audio: A', (B, n_a, D).
@@ -41,12 +41,12 @@ def crowd(audio: Tensor, visual: Tensor, classes: Tensor, sharpness: float) -> T
     return torch.logsumexp(sharpness * cosines + prior.log()[:, None], dim=-1)
 
 
-def shares(similarity: Tensor, crowd: Tensor, slots: Slots, sharpness: float) -> Tensor:
+def shares(similarity: Tensor, normaliser: Tensor, slots: Slots, sharpness: float) -> Tensor:
     """Responsibility of a pair's class for each token of its sound.
 
     Args:
         similarity: s_kj = cos(a_j, e_k), (P, n_a).
-        crowd: What ``crowd`` gave, (B, n_a).
+        normaliser: What ``log_normaliser`` gave, (B, n_a).
         slots: Which clip each pair belongs to.
         sharpness: beta.
 
@@ -54,5 +54,5 @@ def shares(similarity: Tensor, crowd: Tensor, slots: Slots, sharpness: float) ->
         The responsibilities over their mean, (P, n_a): how loud a class is does not count, only
         where it sounds.
     """
-    belonging = sharpness * similarity - crowd[slots.clip]
+    belonging = sharpness * similarity - normaliser[slots.clip]
     return belonging.softmax(dim=-1) * similarity.shape[1]

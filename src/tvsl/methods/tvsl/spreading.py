@@ -21,7 +21,8 @@ from tvsl.tokens import Queries, Tokens
 AFFINITY = 40.0
 """The exponent that validation may choose, beside none.
 
-Of 10, 20, 30, 40, 60 and 100 the best on validation scenes of the made-up world, taken by hand.
+Chosen on validation scenes of the made-up world, where 20 to 60 are much the same
+(`benchmarks/constants.py`).
 """
 
 _CHUNK = 64
