@@ -17,6 +17,7 @@ from tvsl.training.recipe import recipe
 
 SCENES = 100
 FRACTION = 0.6
+"""What must be reached of the shipped model's figures; measured: 0.84 of AP, 0.66 of CAP."""
 
 
 def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, Reached]:
@@ -29,8 +30,8 @@ def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, Re
 
 
 @pytest.mark.slow
-def test_a_tenth_of_the_recipe_reaches_most_of_the_shipped_model(tmp_path: Path) -> None:
-    model = pretrain(PretrainConfig(steps=300, batch=48, classes=8, clips=4000), tmp_path / "run")
+def test_a_fifth_of_the_recipe_reaches_most_of_the_shipped_model(tmp_path: Path) -> None:
+    model = pretrain(PretrainConfig(steps=450, batch=48, classes=8, clips=4000), tmp_path / "run")
     encoder = load(model, flip_average="turn").encoder
     head = train_head(
         recipe(clips=1000, validation_scenes=50, most_sources=2), encoder, tmp_path / "head"
