@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.methods.base import Method
 from tvsl.metrics import (
     PAPER,
     ProtocolMetric,
@@ -82,6 +83,42 @@ class PairScores:
         if len(twins):
             figures["right twin"] = twins.mean()
         return {name: 100 * float(value) for name, value in figures.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class NamedScores:
+    """What a method reaches in scenes, by where the names of the sources come from.
+
+    Attributes:
+        given: With the true names.
+        detected: With as many detected ones as the scene has, strict: an undetected source scores
+            0; None for a method that cannot detect or does not ask for names.
+        detection: Its detection scores, (B, N) on the CPU; None where it has none.
+    """
+
+    given: PairScores
+    detected: PairScores | None
+    detection: Tensor | None
+
+
+def score_named(method: Method, scenes: EncodedScenes, on: str = "boxes") -> NamedScores:
+    """Score a calibrated head with given and with detected names.
+
+    Args:
+        method: The head, in evaluation mode.
+        scenes: The scenes.
+        on: Ground truth: ``boxes`` or ``masks``.
+
+    Returns:
+        Its scores.
+    """
+    raw = method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
+    given = score_maps(method.shown(raw), scenes, on)
+    detection = method.detect(scenes.tokens, scenes.vocabulary)
+    if detection is None:
+        return NamedScores(given, None, None)
+    detection = detection.cpu()
+    return NamedScores(given, given.strict(detected_pairs(detection, scenes)), detection)
 
 
 def score_maps(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import PairScores, detected_pairs, score_maps
+from tvsl.evaluation.scoring import score_named
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.vocabulary import CLASSES
@@ -85,14 +85,12 @@ def reach(method: Method, scenes: EncodedScenes, on: str = "boxes") -> Reached:
         Its figures.
     """
     method.eval()
-    maps = method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-    given = score_maps(method.shown(maps), scenes, on)
-    detection = method.detect(scenes.tokens, scenes.vocabulary)
-    if detection is None:
-        return Reached(given.summary(), None, None)
-    strict: PairScores = given.strict(detected_pairs(detection, scenes))
-    precision = 100 * float(detection_mean_average_precision(detection.cpu(), scenes.labels))
-    return Reached(given.summary(), strict.summary(), precision)
+    found = score_named(method, scenes, on)
+    given = found.given.summary()
+    if found.detection is None or found.detected is None:
+        return Reached(given, None, None)
+    precision = detection_mean_average_precision(found.detection, scenes.labels)
+    return Reached(given, found.detected.summary(), 100 * float(precision))
 
 
 def reach_all(

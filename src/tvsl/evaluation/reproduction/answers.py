@@ -10,7 +10,7 @@ from torch import Tensor
 from tvsl.evaluation.assigning import assign
 from tvsl.evaluation.reproduction.specs import LabelSource
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import PairScores, detected_pairs, score_maps, stretched
+from tvsl.evaluation.scoring import PairScores, score_maps, score_named, stretched
 from tvsl.methods.base import Method
 from tvsl.metrics import (
     ciou,
@@ -55,16 +55,16 @@ def figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource
     detections, labels = [], []
     for scenes in blocks:
         there = scenes.boxes.flatten(1).any(dim=1)
-        named = score_maps(method.shown(_maps(method, scenes)), scenes)
+        named = score_named(method, scenes)
         for source in sources:
-            found = named
+            found = named.given
             if source == "assigned":
                 found = score_maps(assigned_maps(method, scenes), scenes)
             elif source == "detected":
-                detection = method.detect(scenes.tokens, scenes.vocabulary)
-                assert detection is not None
-                found = named.strict(detected_pairs(detection, scenes))
-                detections.append(detection.cpu())
+                assert named.detected is not None
+                assert named.detection is not None
+                found = named.detected
+                detections.append(named.detection)
                 labels.append(scenes.labels)
             scores[source].append(found.only(there))
     result = {source: PairScores.joined(parts).summary() for source, parts in scores.items()}

@@ -19,7 +19,7 @@ from tvsl.evaluation.reproduction.kinds import SINGLE
 from tvsl.evaluation.reproduction.store_part import StorePart
 from tvsl.evaluation.reproduction.trainings import Regime, Task, Training
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import detected_pairs, score_maps
+from tvsl.evaluation.scoring import score_named
 from tvsl.methods.base import Method
 from tvsl.methods.config import switched
 from tvsl.tokens import Vocabulary
@@ -130,12 +130,8 @@ def _score(head: Method, scenes: EncodedScenes, training: Training) -> float:
     better for it.
     """
     if located(scenes):
-        raw = head.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-        scores = score_maps(head.shown(raw), scenes)
-        detection = head.detect(scenes.tokens, scenes.vocabulary)
-        if detection is not None:
-            scores = scores.strict(detected_pairs(detection, scenes))
-        return one_figure(scores, scenes.sources)
+        found = score_named(head, scenes)
+        return one_figure(found.detected or found.given, scenes.sources)
     if training.regime is None:
         return 0.0
     torch.manual_seed(training.seed)
