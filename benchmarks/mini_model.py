@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,24 @@ def encoded(encoder: AudioCLIPEncoder, rows: tuple[Row, ...], count: int, title:
             scenes[row.title] = with_names(made[kind], encoder, names)
             report((done + 1) * count, len(rows) * count)
     return scenes
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Scenes as one encoder, with its image tokens and flip average, makes them."""
+
+    encoder: AudioCLIPEncoder
+    validation: Scenes
+    test: Scenes
+
+
+def prepared(bundle: Path, tokens: ImageTokenMode, flip: FlipAverage, count: int) -> Prepared:
+    encoder = encoder_of(bundle, tokens, flip)
+    title = f"{tokens}, flip {flip}"
+    validation = encoded(
+        encoder, table_rows("validation")[:4], VALIDATION_SCENES, f"validation, {title}"
+    )
+    return Prepared(encoder, validation, encoded(encoder, table_rows("test"), count, title))
 
 
 def calibrated(method: Method, validation: Scenes) -> dict[str, Any]:
@@ -109,9 +128,10 @@ def main() -> None:
     heads = [options.bundle / "head"] + ([options.ez_vsl] if options.ez_vsl else [])
     flip = json.loads((heads[0] / "config.json").read_text())["config"]["flip_average"]
     results: dict[str, Any] = {"scenes": options.scenes, "flip_average": flip}
-    results |= main_table(options.bundle, heads, flip, options.scenes)
+    shipped = prepared(options.bundle, "values", flip, options.scenes)
+    results |= main_table(shipped, heads)
     results["tokens"], results["token_validation"] = token_table(
-        options.bundle, heads[0], options.scenes
+        options.bundle, heads[0], options.scenes, shipped
     )
     results["seconds"] = round(time.monotonic() - started)
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -126,14 +146,12 @@ def main() -> None:
     sys.stdout.write(card_tables(results) + "\n")
 
 
-def main_table(bundle: Path, heads: list[Path], flip: FlipAverage, count: int) -> dict[str, Any]:
+def main_table(shipped: Prepared, heads: list[Path]) -> dict[str, Any]:
     """All methods and all readouts in all rows, on boxes; our head on masks, too."""
-    encoder = encoder_of(bundle, flip=flip)
-    validation = encoded(encoder, table_rows("validation")[:4], VALIDATION_SCENES, "validation")
-    test = encoded(encoder, table_rows("test"), count, "test")
+    test = shipped.test
     methods, readouts, decided = {}, {}, {}
-    for name, method in compared_methods(encoder, heads).items():
-        decided[name] = calibrated(method, validation)
+    for name, method in compared_methods(shipped.encoder, heads).items():
+        decided[name] = calibrated(method, shipped.validation)
         methods[name] = measured(method, test)
         if name == "T-VSL":
             masks = measured(method, test, "masks")
@@ -154,7 +172,9 @@ def _with_switches(method: Method, switches: dict[str, Any], test: Scenes) -> di
     return reached
 
 
-def token_table(bundle: Path, head: Path, count: int) -> tuple[dict[str, Any], dict[str, float]]:
+def token_table(
+    bundle: Path, head: Path, count: int, shipped: Prepared
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Token modes and flip averages, with an untrained head and with ours."""
     variants: list[tuple[ImageTokenMode, FlipAverage]] = [
         ("values", "none"),
@@ -165,16 +185,15 @@ def token_table(bundle: Path, head: Path, count: int) -> tuple[dict[str, Any], d
     ]
     results, scores = {}, {}
     for tokens, flip in variants:
-        encoder = encoder_of(bundle, tokens, flip)
-        validation = encoded(encoder, table_rows("validation")[:4], VALIDATION_SCENES, "validation")
-        test = encoded(encoder, table_rows("test"), count, f"{tokens}, flip {flip}")
-        methods = {"T-VSL, untrained": untrained("tvsl", encoder.config.embedding)}
+        same = (tokens, flip) == ("values", shipped.encoder.flip_average)
+        made = shipped if same else prepared(bundle, tokens, flip, count)
+        methods = {"T-VSL, untrained": untrained("tvsl", made.encoder.config.embedding)}
         if tokens == "values":
-            methods["T-VSL"] = load_head(head, encoder)
+            methods["T-VSL"] = load_head(head, made.encoder)
         for name, method in methods.items():
             title = f"{name}, {tokens}, flip {flip}"
-            scores[title] = calibrated(method, validation)["validation"]
-            results[title] = measured(method, test)
+            scores[title] = calibrated(method, made.validation)["validation"]
+            results[title] = measured(method, made.test)
     return results, scores
 
 

@@ -95,6 +95,14 @@ class Peaked(Prompter):
         return truth * (1 + 2 * peak) + noise
 
 
+class Deep(Prompter):
+    """Around the source deeply negative: uncut, the best exponent would be another one."""
+
+    def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
+        around = torch.where(noise > 0.02, 0.68, -9.0)
+        return truth + around * (1 - truth) + 0.02 * noise
+
+
 def seeded() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
@@ -107,6 +115,7 @@ def seeded() -> torch.Generator:
         (Stretched, {"polarity": 1, "clamp_negative": True}),
         (Faint, {"polarity": 1, "exponent": 2.0}),
         (Peaked, {"polarity": 1, "exponent": 0.5}),
+        (Deep, {"polarity": 1, "clamp_negative": True, "exponent": 2.0}),
     ],
 )
 def test_the_way_that_finds_the_sources_is_chosen(
@@ -134,7 +143,7 @@ def test_the_best_readout_is_chosen(readout: str) -> None:
     assert method.config.readout == readout  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", [Prompter, Inverted, Stretched, Faint, Peaked])
+@pytest.mark.parametrize("kind", [Prompter, Inverted, Stretched, Faint, Peaked, Deep])
 def test_nothing_is_scored_twice_and_nothing_is_missed(
     kind: type[Prompter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,10 +174,9 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
 
     polarity = best.switches["polarity"]
     assert score(polarity, False, 1.0) >= score(-polarity, False, 1.0)
-    uncut = {exponent: score(polarity, False, exponent) for exponent in module.EXPONENTS}
-    highest = max(uncut, key=lambda exponent: (uncut[exponent], exponent == 1))
-    assert best.switches["exponent"] == highest
-    assert best.score == max(uncut[highest], score(polarity, True, highest))
+    assert best.score == max(
+        score(polarity, clamp, exponent) for clamp in (False, True) for exponent in module.EXPONENTS
+    )
 
 
 def test_a_method_without_detection_has_no_threshold() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -122,7 +123,11 @@ def one_figure(scores: PairScores, sources: int) -> float:
 
 
 def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:
-    """The best polarity of one readout, then the best exponent with it, then the better clamp."""
+    """The best polarity of one readout, then the best clamp and exponent with it.
+
+    These two are tried together: what is best once negative values are cut may be poor before, and
+    some methods' maps need the cut.
+    """
     method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
     known: dict[tuple[int, bool, float], float] = {}
@@ -138,8 +143,8 @@ def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedS
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
     polarity = _best(plain).switches["polarity"]
-    best = _best([*plain, *(tried(polarity, False, exponent) for exponent in EXPONENTS)])
-    return _best([best, tried(polarity, True, best.switches["exponent"])])
+    ways = product((False, True), EXPONENTS)
+    return _best([*plain, *(tried(polarity, clamp, exponent) for clamp, exponent in ways)])
 
 
 def _is_cut(raw: Sequence[Tensor], polarity: int) -> bool:
