@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tvsl.audioclip.config import FlipAverage, ImageTokenMode
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.cli.progress import progress
 from tvsl.evaluation.card import card_tables, model_card
+from tvsl.evaluation.mistakes import mistakes
 from tvsl.evaluation.scenes import EncodedScenes, encode_scenes, with_names
 from tvsl.evaluation.world_rows import Row, reach, table_rows
 from tvsl.memory import keep_freed_memory
@@ -85,6 +88,17 @@ def calibrated(method: Method, validation: Scenes) -> dict[str, Any]:
 
 def measured(method: Method, scenes: Scenes, on: str = "boxes") -> dict[str, Any]:
     return {title: vars(reach(method, part, on)) for title, part in scenes.items()}
+
+
+@torch.inference_mode()
+def mistaken(method: Method, scenes: Scenes) -> dict[str, Any]:
+    """Of a head that detects: which classes it takes for which others, in every row."""
+    found = {}
+    for title, part in scenes.items():
+        detection = method.detect(part.tokens, part.vocabulary)
+        assert detection is not None
+        found[title] = vars(mistakes(detection, part))
+    return found
 
 
 def untrained(name: str, embedding: int) -> Method:
@@ -155,13 +169,20 @@ def main_table(shipped: Prepared, heads: list[Path]) -> dict[str, Any]:
         methods[name] = measured(method, test)
         if name == "T-VSL":
             masks = measured(method, test, "masks")
+            wrong = mistaken(method, test)
             trials = [switches for switches, _ in decided[name]["trials"]]  # best first
             for switches in trials:
                 if switches["readout"] not in readouts:
                     readouts[switches["readout"]] = _with_switches(method, switches, test)
             bare = next(switches for switches in trials if not switches["affinity"])
             methods["T-VSL, maps not spread"] = _with_switches(method, bare, test)
-    return {"decided": decided, "methods": methods, "masks": masks, "readouts": readouts}
+    return {
+        "decided": decided,
+        "methods": methods,
+        "masks": masks,
+        "mistakes": wrong,
+        "readouts": readouts,
+    }
 
 
 def _with_switches(method: Method, switches: dict[str, Any], test: Scenes) -> dict[str, Any]:

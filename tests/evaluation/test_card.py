@@ -29,6 +29,10 @@ RESULTS: dict[str, Any] = {
         },
     },
     "masks": {"single": row(20)},
+    "mistakes": {
+        "single": {"wrong": 2.0, "surface": 75.04, "shape": 12.5},
+        "duet": {"wrong": 0.0, "surface": None, "shape": None},
+    },
     "readouts": {"sum": {"single": row(12), "duet": row(32)}},
     "tokens": {"values, flip none": {"single": row(13), "duet": row(33)}},
 }
@@ -67,6 +71,13 @@ def test_own_rows_hold_every_figure() -> None:
     assert duet[1] == "31.0"  # CAP where several sound
     assert twin[5] == "97.5"
     assert tables()["The same on masks"][2][:2] == ["single", "20.0"]
+
+
+def test_mistakes_are_told_where_there_are_any() -> None:
+    head, _, single, duet = tables()["What is taken for what"]
+    assert head == ["row", "wrong", "same surface", "same shape"]
+    assert single == ["single", "2.0", "75.0", "12.5"]
+    assert duet == ["duet", "0.0", "", ""]
 
 
 def test_methods_are_compared_by_the_paper_s_figures() -> None:

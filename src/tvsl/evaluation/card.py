@@ -37,12 +37,19 @@ def card_tables(results: Figures) -> str:
         f"{results['scenes']} test scenes a row, protocol `paper`, figures in percent. Detected: "
         "the top K classes of each scene, and an undetected source scores 0."
     )
+    mistaken = (
+        "Of the classes that the head takes, as many as sound: how many are wrong, and how many of "
+        "these share their surface or their shape with a source."
+    )
     parts = [
         conditions,
         "### The shipped head, on boxes",
         _own_rows(results["methods"]["T-VSL"]),
         "### The same on masks",
         _own_rows(results["masks"]),
+        "### What is taken for what",
+        mistaken,
+        _mistakes(results["mistakes"]),
         "### Methods, true labels given",
         _compared(results["methods"], "given"),
         "### Methods, detected labels",
@@ -76,6 +83,15 @@ def _own_rows(rows: Figures) -> str:
             ]
         )
     return markdown_table(head, cells)
+
+
+def _mistakes(rows: Figures) -> str:
+    names = ("wrong", "surface", "shape")
+    cells = [
+        [title, *("" if row[name] is None else f"{row[name]:.1f}" for name in names)]
+        for title, row in rows.items()
+    ]
+    return markdown_table(["row", "wrong", "same surface", "same shape"], cells)
 
 
 def _compared(methods: Figures, labels: str) -> str:
