@@ -6,9 +6,8 @@ data are never looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import torch
@@ -123,10 +122,10 @@ def one_figure(scores: PairScores, sources: int) -> float:
 
 
 def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:
-    """The best polarity of one readout, then the best clamp and exponent with it.
+    """The best polarity of one readout, then the best exponent without the cut and with it.
 
-    These two are tried together: what is best once negative values are cut may be poor before, and
-    some methods' maps need the cut.
+    With the cut, exponents are looked for anew: what is best once negative values are cut off may
+    be poor before, and some methods' maps need the cut.
     """
     method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
@@ -143,8 +142,25 @@ def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedS
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
     polarity = _best(plain).switches["polarity"]
-    ways = product((False, True), EXPONENTS)
-    return _best([*plain, *(tried(polarity, clamp, exponent) for clamp, exponent in ways)])
+    uncut = _climb(lambda exponent: tried(polarity, False, exponent), 1.0)
+    cut = _climb(lambda exponent: tried(polarity, True, exponent), uncut.switches["exponent"])
+    return _best([*plain, uncut, cut])
+
+
+def _climb(tried: Callable[[float], Trial], start: float) -> Trial:
+    """The best exponent, step by step from the start as long as the next one is no worse."""
+    place = EXPONENTS.index(start)
+    best = first = tried(start)
+    for following in (EXPONENTS[place + 1 :], EXPONENTS[:place][::-1]):
+        last = first
+        for exponent in following:
+            trial = tried(exponent)
+            if trial.score < last.score:
+                break
+            best, last = _best([best, trial]), trial
+        if best.score > first.score:
+            break
+    return best
 
 
 def _is_cut(raw: Sequence[Tensor], polarity: int) -> bool:
