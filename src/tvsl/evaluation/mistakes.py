@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.scoring import taken_classes
 from tvsl.synthetic.vocabulary import parts
 
 
@@ -40,17 +41,14 @@ def mistakes(detection: Tensor, scenes: EncodedScenes) -> Mistakes:
         VocabularyError: The classes are those of another world.
     """
     names = [parts(name) for name in scenes.vocabulary.names]
-    taken, shared = 0, []
-    for scores, labels in zip(detection.cpu(), scenes.labels.cpu(), strict=True):
-        sounding = set(labels.nonzero()[:, 0].tolist())
-        best = scores.sort(descending=True, stable=True).indices[: len(sounding)].tolist()
-        taken += len(best)
-        shared += [
-            [names[label][part] in {names[true][part] for true in sounding} for part in (0, 1)]
-            for label in best
-            if label not in sounding
-        ]
+    labels = scenes.labels.cpu()
+    taken = taken_classes(detection, labels.sum(dim=1))
+    shared = []
+    for scene, wrong in (taken & ~labels).nonzero().tolist():
+        sounding = [names[label] for label in labels[scene].nonzero()[:, 0].tolist()]
+        heard = zip(*sounding, strict=True)  # all surfaces, all shapes
+        shared.append([part in true for part, true in zip(names[wrong], heard, strict=True)])
     if not shared:
         return Mistakes(0.0, None, None)
     surface, shape = (100 * sum(column) / len(shared) for column in zip(*shared, strict=True))
-    return Mistakes(100 * len(shared) / taken, surface, shape)
+    return Mistakes(100 * len(shared) / int(taken.sum()), surface, shape)

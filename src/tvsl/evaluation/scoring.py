@@ -187,8 +187,19 @@ def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
         (P,) bool.
     """
     clip, label = scenes.queries.clip.cpu(), scenes.queries.label.cpu()
-    sources = torch.bincount(clip, minlength=len(scores))
+    return taken_classes(scores, torch.bincount(clip, minlength=len(scores)))[clip, label]
+
+
+def taken_classes(scores: Tensor, sources: Tensor) -> Tensor:
+    """The classes that a detector takes when it is told K of each scene: the top K.
+
+    Args:
+        scores: Detection scores, (B, N).
+        sources: K of each scene, (B,), on the CPU.
+
+    Returns:
+        (B, N) bool.
+    """
     order = scores.cpu().sort(dim=1, descending=True, stable=True).indices
     taken = torch.arange(scores.shape[1]) < sources[:, None]
-    hit = torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, order, taken)
-    return hit[clip, label]
+    return torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, order, taken)
