@@ -2,7 +2,61 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+_MOST_SHOWN = 60
+_LONGEST_NUMBER = 200  # bits; Python itself refuses to print numbers of some thousand digits
+
+# Wording for pydantic's types of errors: the field, what was given, what is allowed.
+_BOUNDS = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+_KINDS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a shorter number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "a text",
+    "string_unicode": "a text in Unicode",
+    "string_sub_type": "a text",
+    "path_type": "a path",
+    "none_required": "nothing",
+    "dict_type": "an object with named entries",
+    "mapping_type": "an object with named entries",
+    "model_type": "an object with named entries",
+    "model_attributes_type": "an object with named entries",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "iterable_type": "a list",
+    "enum": "{expected}",
+    "literal_error": "{expected}",
+    "is_instance_of": "a {class}",
+    "string_too_short": "a text of {min_length} or more characters",
+    "string_too_long": "a text of at most {max_length} characters",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+    "too_short": "a list of {min_length} or more entries",
+    "too_long": "a list of at most {max_length} entries",
+    "invalid-json-value": "a value that JSON has",
+    "recursion_loop": "without a circle",
+}
 
 
 class TvslError(Exception):
@@ -89,3 +143,75 @@ class MediaLimitError(MediaError):
 
 class OutputError(TvslError):
     """A result cannot be written: it exists already, or the place is not writable."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say what pydantic found wrong first, in plain words.
+
+    Args:
+        error: What the check of a config, of options or of an entry ended in.
+
+    Returns:
+        A clause in one line without a full stop: the field, what was given, what is allowed.
+    """
+    details = error.errors(include_url=False)
+    place = details[0]["loc"]
+    if any(map(_is_type, place)):  # a choice of types: the one that came furthest
+        beside = [entry for entry in details if entry["loc"][:1] == place[:1]]
+        first = max(beside, key=lambda entry: len(entry["loc"]))
+    else:
+        first = details[0]
+    return _problem(first, first.get("ctx", {}))
+
+
+def _problem(first: ErrorDetails, context: Mapping[str, Any]) -> str:
+    kind, given = first["type"], first["input"]
+    # A choice of types adds the type's name to the place; no reader knows it.
+    parts = [part for part in first["loc"] if not _is_type(part)]
+    entry = f"entry {parts.pop(0)}: " if parts and isinstance(parts[0], int) else ""
+    name = _cut(".".join(map(str, parts)))
+    subject = f"{entry}'{name}'" if name else f"{entry}the whole"
+    if kind == "missing":
+        return f"{subject} is missing"
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{subject} is not known"
+    if kind in ("value_error", "assertion_error"):
+        said = str(context["error"])
+        return f"{subject}: {said}" if name else f"{entry}{said}"
+    if kind == "json_invalid":
+        return f"this is no valid JSON ({context['error']})"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tag = context["discriminator"].strip("'")
+        subject = f"{entry}'{name}.{tag}'" if name else f"{entry}'{tag}'"
+        if kind == "union_tag_not_found":
+            return f"{subject} is missing"
+        return f"{subject} is '{_cut(context['tag'])}' but must be {context['expected_tags']}"
+    if kind in _BOUNDS:
+        bound, words = _BOUNDS[kind]
+        return f"{subject} is {shown(given)} but must be {words} {context[bound]}"
+    if kind in _KINDS:
+        return f"{subject} is {shown(given)} but must be {_KINDS[kind].format(**context)}"
+    return f"{subject} cannot be {shown(given)}"
+
+
+def _is_type(part: int | str) -> bool:
+    """Whether a part of an error's place is the name of a type, such as ``dict[str,int]``."""
+    return isinstance(part, str) and re.fullmatch(r"[a-z-]+\[.*\]", part) is not None
+
+
+def shown(value: object) -> str:
+    """A value for a message, in one line of bounded length, control characters escaped."""
+    if isinstance(value, str):
+        return repr(value) if len(value) <= _MOST_SHOWN else repr(value[:_MOST_SHOWN]) + "…"
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return "a number of more than 60 digits"
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"a list of {len(value)}"
+    if isinstance(value, Mapping):
+        return f"an object with {len(value)} entries"
+    return {"None": "nothing", "True": "true", "False": "false"}.get(repr(value), _cut(repr(value)))
+
+
+def _cut(text: str) -> str:
+    plain = text if text.isprintable() else repr(text)[1:-1]
+    return plain if len(plain) <= _MOST_SHOWN else f"{plain[:_MOST_SHOWN]}…"

@@ -121,8 +121,14 @@ def test_lines_that_cannot_be_meant(tmp_path: Path, changes: dict[str, Any], pro
         ("id,frame,audio,id\na,b,c,d\n", "Line 1 must name columns"),
         ("id,frame,audio\na,b\n", "Line 2 has 2 of 3 columns"),
         ("id,frame,audio,boxes\na,b,c,dog:1 2 3\n", "Line 2 cannot be read: 'dog:1 2 3'"),
-        ("id,frame,audio,panels\na,b,c,two\n", "Line 2 cannot be read: panels"),
-        ("id,frame,audio\n,b,c\n", "Line 2 cannot be read: id"),
+        (
+            "id,frame,audio,panels\na,b,c,two\n",
+            "Line 2 cannot be read: 'panels' is 'two' but must be a whole number",
+        ),
+        (
+            "id,frame,audio\n,b,c\n",
+            "Line 2 cannot be read: 'id' is missing",
+        ),
         ("id,frame,audio\n", "is empty"),
         ("", "empty"),
     ],

@@ -30,10 +30,10 @@ def test_an_unknown_set_lists_the_known() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "needs the option 'root'"),
-        ({"root": "x", "roof": 1}, "cannot have 1 as 'roof'"),
-        ({"root": "x", "window": 0}, "cannot have 0 as 'window'"),
-        ({"root": "x", "split": "dev"}, "cannot have 'dev' as 'split'"),
+        ({}, "'root' is missing"),
+        ({"root": "x", "roof": 1}, "'roof' is not known"),
+        ({"root": "x", "window": 0}, "'window' is 0 but must be greater than 0"),
+        ({"root": "x", "split": "dev"}, "'split' is 'dev' but must be 'train'"),
     ],
 )
 def test_options_that_there_are_not(options: dict[str, object], problem: str) -> None:

@@ -94,7 +94,7 @@ def test_entries_are_read_by_their_files(tmp_path: Path) -> None:
     [
         ("[]", "empty"),
         ("{}", "not what they should be"),
-        ('[{"file": "a", "size": 1}, {"file": "b"}]', "at entry 1, size"),
+        ('[{"file": "a", "size": 1}, {"file": "b"}]', "entry 1: 'size' is missing"),
         ('[{"file": "a", "size": 1}, {"file": "a", "size": 1}]', "twice"),
         ('[{"file"', "not what they should be"),
     ],

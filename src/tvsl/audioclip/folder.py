@@ -12,14 +12,13 @@ from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import find_clip_tokenizer
 from tvsl.audioclip.word_tokenizer import load_tokenizer
-from tvsl.errors import WeightsError
+from tvsl.errors import WeightsError, first_problem
 from tvsl.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
     TENSORS_FILE,
     TOKENIZER_FILE,
     existing_folder,
-    first_problem,
     read_json,
     read_tensors,
     storable,

@@ -20,7 +20,7 @@ from tvsl.data.vggsound_duet import VGGSoundDuet
 from tvsl.data.vggsound_multi import VGGSoundMulti
 from tvsl.data.vggsound_single import VGGSoundSingle
 from tvsl.data.vggss_open import VGGSSHeard, VGGSSUnheard
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_problem
 
 DataT = TypeVar("DataT", bound=DataSet)
 
@@ -95,11 +95,7 @@ def make_data(kind: type[DataT], options: Mapping[str, Any]) -> DataT:
     try:
         return kind.model_validate(options)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "missing":
-            problem = f"The data set '{kind.name}' needs the option '{where}'."
-        else:
-            value = f"{first['input']!r} as '{where}': {first['msg']}"
-            problem = f"The data set '{kind.name}' cannot have {value}."
-        raise UsageError(problem, f"Options: {', '.join(kind.model_fields)}.") from error
+        raise UsageError(
+            f"The options of the data set '{kind.name}' are wrong: {first_problem(error)}.",
+            f"Options: {', '.join(kind.model_fields)}.",
+        ) from error

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tvsl.data.dataset import Split
 from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.rows import read_rows, read_text, wrong_line
-from tvsl.errors import DataError
+from tvsl.errors import DataError, first_problem
 
 MANIFEST_FILES: Final = ("manifest.jsonl", "manifest.csv")
 COLUMNS: Final = (
@@ -168,7 +168,7 @@ def _line(path: Path, number: int, cells: dict[str, str]) -> Line:
             content["boxes"] = parse_boxes(cells["boxes"])
         return Line.model_validate(content)
     except ValidationError as error:
-        raise wrong_line(path, number, _problem(error)) from error
+        raise wrong_line(path, number, f"cannot be read: {first_problem(error)}") from error
     except ValueError as error:
         raise wrong_line(path, number, f"cannot be read: {error}") from error
 
@@ -179,14 +179,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Line]]:
             try:
                 yield number, Line.model_validate_json(text)
             except ValidationError as error:
-                raise wrong_line(path, number, _problem(error)) from error
-
-
-def _problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    problem = first["msg"].removeprefix("Value error, ")
-    return f"cannot be read: {where + ': ' if where else ''}{problem}"
+                raise wrong_line(path, number, f"cannot be read: {first_problem(error)}") from error
 
 
 def _check(path: Path, number: int, line: Line) -> None:

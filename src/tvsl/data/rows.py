@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tvsl.errors import DataError
+from tvsl.errors import DataError, first_problem
 
 _LARGEST: Final = 1 << 28
 _REMEDY: Final = "Correct the file, or get it again."
@@ -126,11 +126,8 @@ def read_entries(path: Path, kind: type[EntryT]) -> dict[str, EntryT]:
     try:
         entries: list[EntryT] = TypeAdapter(list[kind]).validate_json(read_text(path))  # type: ignore[valid-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ", ".join(str(part) for part in first["loc"])
-        place = f" at entry {where}" if where else ""
         raise DataError(
-            f"The annotations are not what they should be{place}: {first['msg']}.", _REMEDY, path
+            f"The annotations are not what they should be: {first_problem(error)}.", _REMEDY, path
         ) from error
     found = {entry.file: entry for entry in entries}
     if not found or len(found) < len(entries):

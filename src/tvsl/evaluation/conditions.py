@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_problem
 from tvsl.methods.base import Method
 from tvsl.metrics import PAPER, LabelSource, Protocol, find_protocol
 
@@ -64,10 +64,8 @@ def conditions(**fields: Any) -> Conditions:
     try:
         checked = Conditions.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"An evaluation cannot have {first['input']!r} as '{where}': {first['msg']}.",
+            f"The conditions of the evaluation are wrong: {first_problem(error)}.",
             "Correct this option.",
         ) from error
     if not checked.chosen:

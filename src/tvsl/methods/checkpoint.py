@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError, WeightsError
+from tvsl.errors import UsageError, WeightsError, first_problem
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.config import MethodConfig, switched
@@ -24,7 +24,6 @@ from tvsl.model_folder import (
     TENSORS_FILE,
     check_tensors,
     existing_folder,
-    first_problem,
     read_json,
     read_tensors,
     storable,

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tvsl.audioclip.config import FlipAverage, ImageTokenMode
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_problem
 
 
 class MethodConfig(BaseModel):
@@ -60,9 +60,7 @@ def switched(config: ConfigT, **switches: Any) -> ConfigT:
     try:
         return type(config).model_validate({**config.model_dump(), **switches})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"The switch '{where}' cannot be {first['input']!r}: {first['msg']}.",
+            f"The switches are wrong: {first_problem(error)}.",
             f"Switches: {', '.join(type(config).model_fields)}.",
         ) from error

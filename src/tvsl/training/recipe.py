@@ -10,7 +10,7 @@ from tvsl.data import find_data
 from tvsl.data.dataset import DataSet
 from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.token_store import StoredType
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_problem
 from tvsl.methods import find_method
 from tvsl.methods.base import Method
 from tvsl.methods.config import MethodConfig, switched
@@ -89,7 +89,9 @@ def recipe(**fields: Any) -> TrainConfig:
     try:
         return TrainConfig.model_validate({**defaults, **given})
     except ValidationError as error:
-        raise _wrong(error, "The recipe") from error
+        raise UsageError(
+            f"The recipe is wrong: {first_problem(error)}.", "Correct this setting."
+        ) from error
 
 
 def training_data(config: TrainConfig) -> DataSet:
@@ -117,12 +119,3 @@ def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
         return method, switched(method.config_type(), **config.switches)
     chosen = find_preset(config.preset or TVSL.name, **config.switches)
     return method_of(chosen), chosen
-
-
-def _wrong(error: ValidationError, what: str) -> UsageError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return UsageError(
-        f"{what} cannot have {first['input']!r} as '{where}': {first['msg']}.",
-        "Correct this setting.",
-    )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.audioclip.config import FlipAverage
 from tvsl.data.token_store import StoredType
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_problem
 from tvsl.training.recipe import Schedule
 
 
@@ -117,9 +117,7 @@ def reproduce_config(real: bool, preset: str = "full", **fields: Any) -> Reprodu
     try:
         return ReproduceConfig.model_validate({**_PRESETS[real, preset], **fields})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"The recipe cannot have {first['input']!r} as '{where}': {first['msg']}.",
+            f"The recipe is wrong: {first_problem(error)}.",
             f"Fields: {', '.join(ReproduceConfig.model_fields)}.",
         ) from error
