@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 import tvsl
 from tvsl import errors
-from tvsl.errors import TvslError, first_problem
+from tvsl.errors import TvslError, first_few, first_problem, printable
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
 ERRORS = [kind for kind in KINDS if issubclass(kind, TvslError)]
@@ -111,3 +111,29 @@ def test_no_other_place_uses_the_wording_of_pydantic() -> None:
     source = Path(tvsl.__file__).parent
     users = [path for path in source.rglob("*.py") if re.search(r"\.errors\(", path.read_text())]
     assert users == [source / "errors.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("\x7f\x9b1m", r"\x7f\x9b1m"),
+        ("photo\u202egnp.exe", r"photo\u202egnp.exe"),
+        ("one\u2028two", r"one\u2028two"),
+        (b"caf\xe9.png".decode("utf-8", "surrogateescape"), r"caf\xe9.png"),
+        ("\ud800", r"\ud800"),
+        ("Überschall 犬 👩‍🚀 نی‌ساز", "Überschall 犬 👩‍🚀 نی‌ساز"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert str(TvslError("Bad.", "Mend it.", text)) == f"{shown}: Bad. Mend it."
+
+
+def test_a_long_list_is_cut_short() -> None:
+    names = ["a", "b", "c"]
+    assert first_few(names, 3) == names
+    assert first_few(names, 2) == ["a", "b", "and 1 more"]
+    assert first_few(names, 1, "{} others in x.json") == ["a", "2 others in x.json"]
+    assert first_few([], 3) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN = 60
 _LONGEST_NUMBER = 200  # bits; Python itself refuses to print numbers of some thousand digits
+
+# What moves the cursor, ends the line, turns the direction of writing or is half a character:
+# C0, DEL, C1, the line and paragraph separators, the bidirectional controls, lone surrogates.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 # Wording for pydantic's types of errors: the field, what was given, what is allowed.
 _BOUNDS = {
@@ -78,7 +84,7 @@ class TvslError(Exception):
         self.remedy = remedy
         self.path = None if path is None else Path(path)
         where = "" if path is None else f"{path}: "
-        super().__init__(f"{where}{problem} {remedy}")
+        super().__init__(printable(f"{where}{problem} {remedy}"))
 
     def __reduce__(self) -> tuple[type[TvslError], tuple[str, str, Path | None]]:
         """An error passes from one process to another with all that it says."""
@@ -215,3 +221,37 @@ def shown(value: object) -> str:
 def _cut(text: str) -> str:
     plain = text if text.isprintable() else repr(text)[1:-1]
     return plain if len(plain) <= _MOST_SHOWN else f"{plain[:_MOST_SHOWN]}…"
+
+
+def printable(text: str) -> str:
+    r"""A text from outside, such as a file's name, safe to show: control characters are escaped.
+
+    Args:
+        text: Any text, also one with bytes of a file's name that are no UTF-8.
+
+    Returns:
+        The text in one line, the escapes as Python writes them: ``\n``, ``\x1b``, ``\u202e``.
+    """
+    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def first_few(texts: Sequence[str], most: int, rest: str = "and {} more") -> list[str]:
+    """The beginning of a list that is too long to be shown.
+
+    Args:
+        texts: All entries.
+        most: How many are shown at most.
+        rest: What stands for the others, with ``{}`` for their number.
+
+    Returns:
+        The first entries, and one more text for the others, if there are any.
+    """
+    more = len(texts) - most
+    return [*texts[:most], *([rest.format(more)] if more > 0 else [])]
