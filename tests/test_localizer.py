@@ -366,6 +366,42 @@ def test_unless_sounds_are_shared_a_label_s_map_does_not_depend_on_the_others(
         assert source.score == pytest.approx(alone.score, abs=1e-6)
 
 
+def test_every_spelling_of_a_label_scores_alike(tmp_path: Path) -> None:
+    bundle = write_mini_bundle(tmp_path / "bundle", detector="decomposition")
+    localizer = Localizer.from_pretrained(bundle, device="cpu")
+    encoded = localizer.encode(scene(), (tone(), RATE))
+    expected = localizer.localize_encoded(encoded, labels=["red disc", "blue ring"])
+    for labels in (["Red  DISC", "blue ring"], ["ｒｅｄ\u00a0disc ", "blue\tring"]):  # noqa: RUF001
+        found = localizer.localize_encoded(encoded, labels=labels)
+        assert [source.label for source in found.sources] == labels
+        for one, other in zip(found.sources, expected.sources, strict=True):
+            np.testing.assert_array_equal(one.grid, other.grid)
+            assert one.score == other.score
+    with pytest.raises(VocabularyError, match=r"'red disc' and 'Red\\tdisc'"):
+        localizer.localize_encoded(encoded, labels=["red disc", "Red\tdisc"])
+    with pytest.raises(VocabularyError, match=r"'red disc' and 'Red\\tdisc'"):
+        localizer.localize_encoded(encoded, vocabulary=["red disc", "Red\tdisc"])
+
+
+def test_a_vocabulary_s_spelling_is_shown_and_makes_no_difference(localizer: Localizer) -> None:
+    encoded = localizer.encode(scene(), (tone(), RATE))
+    plain = localizer.localize_encoded(encoded, vocabulary=LABELS, sources=3)
+    for spelled in ([name.upper() for name in LABELS], [f" {name}\u3000" for name in LABELS]):
+        found = localizer.localize_encoded(encoded, vocabulary=spelled, sources=3)
+        order = [LABELS.index(source.label) for source in plain.sources]
+        assert [source.label for source in found.sources] == [spelled[place] for place in order]
+        assert [source.score for source in found.sources] == [s.score for s in plain.sources]
+
+
+def test_few_vocabularies_are_kept(localizer: Localizer) -> None:
+    encoded = localizer.encode(scene(), (tone(0.3), RATE))
+    first = localizer.localize_encoded(encoded, labels=["dog number 0"])
+    for number in range(40):
+        localizer.localize_encoded(encoded, labels=[f"dog number {number}"])
+    assert len(localizer._vocabularies) <= 8
+    assert_same(localizer.localize_encoded(encoded, labels=["dog number 0"]), first)
+
+
 def test_where_the_model_has_classes_no_label_depends_on_the_others(tmp_path: Path) -> None:
     bundle = write_mini_bundle(tmp_path / "bundle", detector="decomposition")
     localizer = Localizer.from_pretrained(bundle, device="cpu")

@@ -32,8 +32,8 @@ PAGE_PARTS = [
 
 # Design, section 2: a module imports only from its own layer and from those above.
 LAYERS = [
-    {"errors", "tokens", "encoded", "encoder", "request", "paths", "memory", "vocabularies"}
-    | {"devices", "download", "staging", "model_folder"},
+    {"errors", "names", "tokens", "encoded", "encoder", "request", "paths", "memory"}
+    | {"vocabularies", "devices", "download", "staging", "model_folder"},
     {"media", "audioclip", "metrics", "synthetic"},
     {"methods", "data", "preparing"},
     {"localization", "loading", "answering", "localizer"},

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from tvsl.errors import ShapeError, TvslError, VocabularyError
 from tvsl.methods.tvsl.conditioning import from_table, to_table
-from tvsl.tokens import Queries, Tokens, Vocabulary, check_names
+from tvsl.names import check_names
+from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
 def build_tokens(**changes: object) -> Tokens:
@@ -88,8 +89,9 @@ def test_vocabulary_finds_names() -> None:
     assert len(words) == 3
     assert words.indices(["train", "dog", "train"]) == [2, 0, 2]
     assert words.indices([]) == []
-    with pytest.raises(VocabularyError, match="'Cat', 'cow'"):
-        words.indices(["Cat", "dog", "cow"])
+    with pytest.raises(VocabularyError, match="'Cats', 'cow'"):
+        words.indices(["Cats", "dog", "cow"])
+    assert words.indices(["Cat", "ｄｏｇ ", "TRAIN"]) == [1, 0, 2]  # noqa: RUF001
 
 
 @pytest.mark.parametrize(
@@ -131,9 +133,9 @@ def test_bad_names_are_refused(names: list[str]) -> None:
 
 
 def test_duplicates_are_named_once() -> None:
-    with pytest.raises(VocabularyError, match="twice: a, b") as caught:
+    with pytest.raises(VocabularyError, match="twice: 'b', 'a'") as caught:
         check_names(["b", "a", "c", "b", "a", "a"])
-    assert caught.value.problem.count("a, b") == 1
+    assert caught.value.problem.count("'b', 'a'") == 1
 
 
 def test_many_names_are_checked_quickly() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tvsl.errors import VocabularyError
-from tvsl.tokens import check_names
+from tvsl.names import check_names
 from tvsl.vocabularies import everyday_sounds, read_vocabulary
 
 
@@ -49,8 +49,9 @@ def test_reads(tmp_path: Path, content: bytes, expected: tuple[str, ...]) -> Non
         (b"", "no class name"),
         (b"\n \n", "no class name"),
         (b"# only\n# comments\n", "no class name"),
-        (b"dog\ncat\ndog\n", "twice: dog"),
-        (b"dog\n  dog \n", "twice: dog"),
+        (b"dog\ncat\ndog\n", "twice: 'dog'"),
+        (b"dog\n  dog \n", "twice: 'dog'"),
+        (b"Dog\ncat\ndog\n", "twice: 'Dog' and 'dog'"),
         (bytes(range(256)), "UTF-8"),
         (b"\xff\xfed\x00o\x00g\x00", "UTF-8"),
         (b"\x00\x01\x02\n\x03\x04\n", "text"),
@@ -62,6 +63,7 @@ def test_reads(tmp_path: Path, content: bytes, expected: tuple[str, ...]) -> Non
         "comments",
         "twice",
         "twice in spaces",
+        "twice in two spellings",
         "binary",
         "utf-16",
         "nul",

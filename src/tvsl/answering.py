@@ -45,15 +45,19 @@ def answer(
     else:
         queries = select(scores, request.sources, method.config.detection_threshold)
     maps = method.shown(method.maps(tokens, queries, classes))
+    # Given labels keep the spelling that they were given in.
+    spelled = request.labels or [classes.names[label] for label in queries.label.tolist()]
     sources = tuple(
         SoundSource(
-            label=classes.names[label],
+            label=spelling,
             score=0.0 if scores is None else float(scores[0, label]),
             grid=grid,
             size=encoded.size,
             time_range=encoded.time_range,
         )
-        for label, grid in zip(queries.label.tolist(), maps.float().cpu().numpy(), strict=True)
+        for spelling, label, grid in zip(
+            spelled, queries.label.tolist(), maps.float().cpu().numpy(), strict=True
+        )
     )
     return outcome(sources, request, model, encoded.size, encoded.time)
 

@@ -26,6 +26,7 @@ from tvsl.media.panels import cut_panels
 from tvsl.media.video import VideoFrame, iterate_frames, read_frame
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
+from tvsl.names import same_names
 from tvsl.request import Request
 from tvsl.tokens import Vocabulary
 from tvsl.vocabularies import everyday_sounds
@@ -34,6 +35,7 @@ Fit = Literal["aspect", "square"]
 
 DEFAULT_WINDOW = 5.0
 DEFAULT_STEP = 1.0
+_MOST_VOCABULARIES = 8
 
 
 class Localizer:
@@ -164,7 +166,8 @@ class Localizer:
         Raises:
             MediaError: A file cannot be used, or the sound is silent.
             ShapeError: An array of another shape or type.
-            VocabularyError: A name occurs twice, or the model cannot express it.
+            VocabularyError: A name occurs twice, be it in two spellings, or the model cannot
+                express it.
             UsageError: Labels together with a vocabulary or a number of sources, or panels that
                 do not divide the picture's width.
         """
@@ -294,9 +297,11 @@ class Localizer:
         knows, as in the tables: else a label would mean something else beside other labels.
         """
         known = self.encoder.classes
-        key = tuple(request.names or known or everyday_sounds())
+        names = tuple(request.names or known or everyday_sounds())
         if request.labels is not None and self.method.config.compares_classes:
-            key = known if set(key) <= set(known) else key
-        if key not in self._vocabularies:
-            self._vocabularies[key] = self.encoder.vocabulary(key)
-        return self._vocabularies[key]
+            names = known if set(same_names(names)) <= set(same_names(known)) else names
+        vocabulary = self._vocabularies.pop(names, None) or self.encoder.vocabulary(names)
+        self._vocabularies[names] = vocabulary  # at the end: the one used last
+        while len(self._vocabularies) > _MOST_VOCABULARIES:
+            del self._vocabularies[next(iter(self._vocabularies))]
+        return vocabulary

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tvsl.errors import UsageError
-from tvsl.tokens import check_names
+from tvsl.names import check_names
 
 
 @dataclass(frozen=True)

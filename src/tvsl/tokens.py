@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import ShapeError, VocabularyError
+from tvsl.names import check_names, same_names
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:
@@ -95,7 +95,7 @@ class Vocabulary:
     """Class names and their text embeddings; zero-shot transfer is another vocabulary.
 
     Attributes:
-        names: N different class names.
+        names: N different class names, as they were given.
         embeddings: (N, D), unit length.
         token_ids: (N, L), for methods that put learned prompts before the names (Sec. 4.6).
 
@@ -135,7 +135,7 @@ class Vocabulary:
         """Rows of some names.
 
         Args:
-            names: Class names of this vocabulary.
+            names: Class names of this vocabulary, in any spelling.
 
         Returns:
             Their rows, in the order given.
@@ -143,39 +143,20 @@ class Vocabulary:
         Raises:
             VocabularyError: A name is not in the vocabulary.
         """
-        rows = {name: row for row, name in enumerate(self.names)}
-        unknown = [name for name in names if name not in rows]
+        rows = {form: row for row, form in enumerate(same_names(self.names))}
+        forms = same_names(names)
+        unknown = [name for name, form in zip(names, forms, strict=True) if form not in rows]
         if unknown:
             raise VocabularyError(
                 f"Not in the vocabulary: {', '.join(repr(name) for name in unknown)}.",
-                "Use its names as they are written, or another vocabulary.",
+                "Use its names, or another vocabulary.",
             )
-        return [rows[name] for name in names]
+        return [rows[form] for form in forms]
 
     def to(self, device: torch.device | str) -> Vocabulary:
         """The same vocabulary on another device."""
         ids = None if self.token_ids is None else self.token_ids.to(device)
         return replace(self, embeddings=self.embeddings.to(device), token_ids=ids)
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Check that class names can stand for classes.
-
-    Args:
-        names: Class names.
-
-    Raises:
-        VocabularyError: There is none, one is empty, or one occurs twice.
-    """
-    if not names:
-        raise VocabularyError("There is no class name.", "Give at least one.")
-    if any(not name.strip() for name in names):
-        raise VocabularyError("A class name is empty.", "Give each class a name.")
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice:
-        raise VocabularyError(
-            f"Class names occur twice: {', '.join(twice)}.", "Give each name once."
-        )
 
 
 class Slots(NamedTuple):

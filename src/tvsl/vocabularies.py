@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from tvsl.errors import VocabularyError
-from tvsl.tokens import check_names
+from tvsl.names import check_names
 
 NAMES_FILE = "names.txt"
 """What a folder of data calls its list of classes."""

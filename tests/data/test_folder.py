@@ -13,7 +13,7 @@ from tests.data.made_files import media, picture, sound, write
 from tvsl.data import find_data
 from tvsl.data.dataset import DataSet
 from tvsl.data.folder import FolderData
-from tvsl.errors import DataError, UnreadableMediaError
+from tvsl.errors import DataError, UnreadableMediaError, VocabularyError
 from tvsl.synthetic.export import export_world
 from tvsl.synthetic.world import World
 
@@ -108,6 +108,31 @@ def test_several_boxes_and_sources(tmp_path: Path) -> None:
     targets = data.read(data.items[0], 8_000).targets
     assert targets[0].sum() == 8 * 24
     assert not targets[1].any()  # nobody drew a box of the cat
+
+
+def test_spellings_of_a_label_are_one_class(tmp_path: Path) -> None:
+    manifest(
+        tmp_path,
+        {"id": "a", "labels": ["Dog"], "boxes": {"dog ": [[0, 0, 1, 0.5]]}},
+        {"id": "b", "labels": ["ｄｏｇ", "cat"], "boxes": {"DOG": [[0, 0, 1, 1]]}},  # noqa: RUF001
+    )
+    media(tmp_path, ["a", "b"], ".", ".")
+    data = folder(tmp_path)
+    assert data.names == ("Dog", "cat")
+    assert [item.labels for item in data.items] == [("Dog",), ("Dog", "cat")]
+    assert data.read(data.items[0], 8_000).targets[0].sum() == 12 * 32
+    assert data.read(data.items[1], 8_000).targets[0].sum() == 24 * 32
+    write(tmp_path / "names.txt", "cat\ndog\n")
+    assert [item.labels for item in folder(tmp_path).items] == [("dog",), ("dog", "cat")]
+    write(tmp_path / "names.txt", "cat\ndog\nDOG\n")
+    with pytest.raises(VocabularyError, match="'dog' and 'DOG'"):
+        _ = folder(tmp_path).items
+
+
+def test_two_spellings_of_a_label_in_one_line(tmp_path: Path) -> None:
+    manifest(tmp_path, {"id": "a", "labels": ["Dog", "dog"]})
+    with pytest.raises(DataError, match=r"Line 1 .*'Dog' and 'dog'"):
+        _ = folder(tmp_path).items
 
 
 def test_data_without_classes(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_pixels_become_shares() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"labels": ["dog", "dog"]}, "a label twice"),
+        ({"labels": ["dog", "dog"]}, "wrong labels.*twice: 'dog'"),
         ({"labels": ["dog"], "boxes": {"cat": [[0, 0, 1, 1]]}}, "boxes of 'cat'"),
         ({"boxes": {"cat": [[0, 0, 1, 1]]}}, "boxes of 'cat'"),
         ({"labels": ["dog"], "boxes": [[0, 0, 1, 1]]}, "boxes of no label"),

@@ -57,12 +57,20 @@ def test_the_config_keeps_the_classes_of_training(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOUND)
-@pytest.mark.parametrize("classes", [(), ("a", "b", "a")])
+@pytest.mark.parametrize("classes", [(), ("a", "b", "a"), ("a", "b", " A")])
 def test_no_head_without_classes(name: str, classes: tuple[str, ...]) -> None:
     kind = METHODS[name]
     config = kind.config_type(embedding=SIZE, classes=classes)
     with pytest.raises(UsageError, match="names"):
         kind.from_config(config)
+
+
+@pytest.mark.parametrize("name", BOUND)
+def test_classes_are_matched_in_any_spelling(name: str) -> None:
+    made, given, asked = head(name), tokens(3), queries((0, 0), (2, 1))
+    shouted = replace(vocabulary(), names=tuple(f" {n.upper()}" for n in vocabulary().names))
+    found = made.maps(given, asked, shouted)
+    torch.testing.assert_close(found, made.maps(given, asked, vocabulary()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", BOUND)

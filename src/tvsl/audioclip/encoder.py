@@ -18,11 +18,14 @@ from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.devices import Precision
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
-from tvsl.errors import ShapeError
+from tvsl.errors import ShapeError, VocabularyError, shown
 from tvsl.model_folder import fingerprint
-from tvsl.tokens import Tokens, Vocabulary, check_names
+from tvsl.names import check_names, same_names
+from tvsl.tokens import Tokens, Vocabulary
 
 _TEXT_BATCH = 64
+_MOST_TEXTS = 4096
+"""Embeddings of names that are kept: 16 MB at full size."""
 
 
 class AudioCLIPEncoder:
@@ -192,7 +195,7 @@ class AudioCLIPEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def embed(self, names: Sequence[str]) -> Tensor:
-        """Embed class names; each is computed once and kept.
+        """Embed class names; those of late are kept, one embedding for all spellings of a name.
 
         Args:
             names: Class names.
@@ -203,12 +206,19 @@ class AudioCLIPEncoder:
         Raises:
             VocabularyError: No tokenizer, or a name that is empty or too long.
         """
-        missing = [name for name in dict.fromkeys(names) if name not in self._text_cache]
+        forms = same_names(names)
+        found = {form: self._text_cache[form] for form in forms if form in self._text_cache}
+        spelled = dict(zip(forms, names, strict=True))
+        missing = [form for form in spelled if form not in found]
         for start in range(0, len(missing), _TEXT_BATCH):
             batch = missing[start : start + _TEXT_BATCH]
-            embedded = F.normalize(self.model.encode_text(batch), dim=-1)
-            self._text_cache.update(zip(batch, embedded, strict=True))
-        return torch.stack([self._text_cache[name] for name in names])
+            texts = [spelled[form] for form in batch]
+            embedded = F.normalize(self.model.encode_text(texts), dim=-1)
+            found.update(zip(batch, embedded, strict=True))
+        self._text_cache.update(found)
+        while len(self._text_cache) > _MOST_TEXTS:
+            del self._text_cache[next(iter(self._text_cache))]
+        return torch.stack([found[form] for form in forms])
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
         """A vocabulary of class names.
@@ -220,9 +230,19 @@ class AudioCLIPEncoder:
             The vocabulary, token ids included.
 
         Raises:
-            VocabularyError: No name, a name twice, or one that is empty or too long.
+            VocabularyError: No name, one twice or in two spellings, or one that is empty, too
+                long or not to be expressed.
         """
         check_names(names)
+        token_ids = self.model.require_tokenizer()(names)
+        first: dict[tuple[int, ...], str] = {}
+        for name, row in zip(names, token_ids.tolist(), strict=True):
+            other = first.setdefault(tuple(row), name)
+            if other is not name:  # a model's own tokenizer may see less than the names' form
+                raise VocabularyError(
+                    f"The model cannot tell {shown(other)} from {shown(name)}.",
+                    "Give one of the two.",
+                )
+        token_ids = token_ids.to(self.device)
         embeddings = self.embed(names).clone()
-        token_ids = self.model.require_tokenizer()(names).to(self.device)
         return Vocabulary(tuple(names), embeddings, token_ids)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,16 +16,14 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor
 
 from tvsl.audioclip.config import TextEncoderConfig
-from tvsl.errors import ShapeError, VocabularyError, WeightsError
+from tvsl.errors import ShapeError, VocabularyError, WeightsError, shown
+from tvsl.names import WORD_PATTERN, plain_text
 from tvsl.paths import weights_folder
 
 VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
 VOCABULARY_IDS = 49_408
 _REMEDY = "Fetch it again with `tvsl weights fetch clip-vocabulary`."
-_PATTERN = (
-    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-)
 _END_OF_WORD = "</w>"
 SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 """Start and end of a text, in every tokenizer of this package."""
@@ -52,28 +49,33 @@ class TextTokenizer:
         """Encode texts.
 
         Args:
-            texts: One or more; HTML entities are resolved, case and extra white space ignored.
+            texts: One or more; they are mended first, see ``plain_text``.
 
         Returns:
             Token ids, (len(texts), context), int64, padded with 0.
 
         Raises:
             ShapeError: No text, or a single string in place of a sequence.
-            VocabularyError: A text is empty, too long for the context, or has words that the
-                model does not know.
+            VocabularyError: A text is empty, too long for the context, holds the mark of a text's
+                start or end, or has words that the model does not know.
         """
         if isinstance(texts, str) or not texts:
             raise ShapeError("Texts must be a sequence of strings.", "Give a list such as ['dog'].")
-        plain = [html.unescape(html.unescape(text)) for text in texts]
+        plain = [plain_text(text) for text in texts]
         self.check_words(plain)
+        for text in plain:
+            if any(mark in text for mark in SPECIAL):  # what follows an end would not be read
+                raise VocabularyError(
+                    f"The text {shown(text)} holds a mark of the tokenizer.", "Leave it out."
+                )
         ids = torch.zeros(len(texts), self._context, dtype=torch.int64)
         for row, text in enumerate(plain):
             words = self._tokenizer.encode(text).ids
             if not words:
-                raise VocabularyError(f"The text '{text}' is empty.", "Give each class a name.")
+                raise VocabularyError("A text is empty.", "Give each class a name.")
             if len(words) > self._context - 2:
                 raise VocabularyError(
-                    f"The text '{text[:40]}…' has {len(words)} tokens, more than the "
+                    f"The text {shown(text)} has {len(words)} tokens, more than the "
                     f"{self._context - 2} that fit.",
                     "Shorten the class name.",
                 )
@@ -129,11 +131,11 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
         models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_END_OF_WORD)
     )
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+        [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_PATTERN), behavior="removed", invert=True),
+            pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

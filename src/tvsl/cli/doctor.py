@@ -10,8 +10,8 @@ import sys
 import typer
 
 _PACKAGES = (
-    "torch", "numpy", "scipy", "pillow", "av", "tokenizers", "safetensors", "pooch", "requests",
-    "defusedxml", "pydantic", "typer", "rich",
+    "torch", "numpy", "scipy", "pillow", "av", "tokenizers", "ftfy", "safetensors", "pooch",
+    "requests", "defusedxml", "pydantic", "typer", "rich",
 )  # fmt: skip
 
 

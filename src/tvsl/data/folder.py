@@ -19,6 +19,7 @@ from tvsl.data.rows import wrong_line
 from tvsl.data.targets import Boxes, Drawn, FileTarget, Mask, Target, clipped
 from tvsl.errors import DataError
 from tvsl.media.object_maps import load_object_map
+from tvsl.names import same_name, same_names
 from tvsl.vocabularies import NAMES_FILE, read_vocabulary
 
 
@@ -85,7 +86,16 @@ class FolderData(FileDataSet):
         path = self.vocabulary or (own if own.is_file() else None)
         if path is not None:
             return read_vocabulary(path)
-        return tuple(sorted({label for _, line in self._lines for label in line.labels}))
+        labels = (label for _, line in self._lines for label in line.labels)
+        first: dict[str, str] = {}
+        for label in labels:
+            first.setdefault(same_name(label), label)
+        return tuple(sorted(first.values()))
+
+    @cached_property
+    def _by_form(self) -> dict[str, str]:
+        """The classes as they are called here, by what all their spellings share."""
+        return dict(zip(same_names(self.names), self.names, strict=True))
 
     def listed(self, split: Split) -> Iterator[Item]:
         """The lines of a split, and those of none; see the base class."""
@@ -132,21 +142,24 @@ class FolderData(FileDataSet):
         return read_manifest(self._manifest)
 
     def _sources(self, at: int, line: Line) -> tuple[Source, ...]:
-        for label in line.labels:
-            if label not in self.names:
+        forms = same_names(line.labels)
+        for label, form in zip(line.labels, forms, strict=True):
+            if form not in self._by_form:
                 raise wrong_line(self._manifest, at, f"has a label that is no class: {label!r}")
+        named = [(self._by_form[form], form) for form in forms]
         if self.truth == "masks":
-            return tuple(Source(label, self._objects(at, line, label)) for label in line.labels)
+            return tuple(Source(name, self._objects(at, line, form)) for name, form in named)
         boxes = {
-            label: Boxes(tuple(box for box in map(clipped, of) if box is not None))
+            same_name(label): Boxes(tuple(box for box in map(clipped, of) if box is not None))
             for label, of in line.shares.items()
         }
-        if not line.labels:
+        if not forms:
             return (Source(None, boxes.get("", Boxes(()))),)
-        return tuple(Source(label, boxes.get(label, Boxes(()))) for label in line.labels)
+        return tuple(Source(name, boxes.get(form, Boxes(()))) for name, form in named)
 
-    def _objects(self, at: int, line: Line, label: str) -> Target:
+    def _objects(self, at: int, line: Line, form: str) -> Target:
         if line.masks is None:
             raise wrong_line(self._manifest, at, "has no masks")
-        found = (thing for thing in line.objects if thing.label == label and thing.sounds)
+        objects = (thing for thing in line.objects if thing.sounds)
+        found = (thing for thing in objects if same_name(thing.label) == form)
         return MappedObjects(inside(self.root, line.masks), tuple(thing.value for thing in found))

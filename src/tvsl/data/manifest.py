@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from tvsl.data.dataset import Split
 from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.rows import read_rows, read_text, wrong_line
-from tvsl.errors import DataError, first_problem
+from tvsl.errors import DataError, VocabularyError, first_problem
+from tvsl.names import check_names, same_name, same_names
 
 MANIFEST_FILES: Final = ("manifest.jsonl", "manifest.csv")
 COLUMNS: Final = (
@@ -185,9 +186,16 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Line]]:
 def _check(path: Path, number: int, line: Line) -> None:
     """Refuse what a line says about itself and cannot be."""
     boxes = line.shares
-    if len(set(line.labels)) < len(line.labels):
-        raise wrong_line(path, number, "has a label twice; boxes of one label are one source")
-    strange: Sequence[str] = sorted(set(boxes) - set(line.labels or [_NO_LABEL]))
+    for labels in (line.labels, [label for label in boxes if label != _NO_LABEL]):
+        try:
+            check_names(labels or ("none",))
+        except VocabularyError as error:
+            problem = error.problem.removesuffix(".")
+            raise wrong_line(
+                path, number, f"has wrong labels; boxes of one label are one source: {problem}"
+            ) from error
+    known = same_names(line.labels or (_NO_LABEL,))
+    strange: Sequence[str] = sorted(label for label in boxes if same_name(label) not in known)
     if strange:
         which = f"{strange[0]!r}, which is none of its labels" if strange[0] else "no label"
         raise wrong_line(path, number, f"has boxes of {which}")

@@ -11,6 +11,7 @@ from tvsl.errors import UsageError, VocabularyError
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import Supervision, check_labels
 from tvsl.methods.config import MethodConfig, switched
+from tvsl.names import check_names, same_names
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 ClassReadout = Literal["original", "class", "whole"]
@@ -32,7 +33,8 @@ class ClassBoundConfig(AdaptedConfig):
 class ClassBound(Adapted):
     """A method that cannot be asked for a class that it was not trained on.
 
-    Vocabularies are matched by name: another order, or a part of the classes, is welcome.
+    Vocabularies are matched by name, in any spelling: another order, or a part of the classes, is
+    welcome.
 
     Args:
         config: Its sizes, with its classes.
@@ -47,12 +49,14 @@ class ClassBound(Adapted):
 
     def __init__(self, config: ClassBoundConfig) -> None:
         super().__init__(config)
-        if not config.classes or len(set(config.classes)) < len(config.classes):
+        try:
+            check_names(config.classes)
+        except VocabularyError as error:
             raise UsageError(
-                f"The method '{self.name}' has parameters for each class and needs their names, "
-                "each once.",
+                f"The method '{self.name}' has parameters for each class and needs their names. "
+                f"{error.problem}",
                 "Train it: training fills in `classes`.",
-            )
+            ) from error
 
     @classmethod
     def config_for(cls, config: MethodConfig, vocabulary: Vocabulary) -> MethodConfig:
@@ -61,8 +65,8 @@ class ClassBound(Adapted):
 
     def class_rows(self, vocabulary: Vocabulary) -> Tensor:
         """The head's own row of each class of a vocabulary, (N,) int64; -1 for one unknown."""
-        own = {name: row for row, name in enumerate(self.config.classes)}
-        rows = [own.get(name, -1) for name in vocabulary.names]
+        own = {form: row for row, form in enumerate(same_names(self.config.classes))}
+        rows = [own.get(form, -1) for form in same_names(vocabulary.names)]
         return torch.tensor(rows, device=vocabulary.embeddings.device)
 
     def queried(self, queries: Queries, vocabulary: Vocabulary) -> Tensor:
