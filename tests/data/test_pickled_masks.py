@@ -32,7 +32,21 @@ def test_arrays_of_any_kind_and_protocol_are_read(
 ) -> None:
     array = np.asfortranarray(mask) if columns_first else mask
     path = write(tmp_path / "mask.pkl", pickle.dumps(array, protocol))
-    np.testing.assert_array_equal(read_pickled_mask(path), mask != 0)
+    np.testing.assert_array_equal(read_pickled_mask(path), (mask != 0) & ~np.isnan(mask))
+
+
+def test_no_number_is_nowhere(tmp_path: Path) -> None:
+    values = np.array([[np.nan, 0.0, 1.0], [-np.inf, -0.0, -np.nan]])
+    for protocol in range(6):
+        path = write(tmp_path / "mask.pkl", pickle.dumps(values, protocol))
+        assert read_pickled_mask(path).tolist() == [[False, False, True], [True, False, False]]
+
+
+def test_axes_in_another_order_are_read(tmp_path: Path) -> None:
+    values = np.arange(6).reshape(3, 2, 1).transpose(2, 0, 1)  # NumPy writes it as order K
+    for protocol in range(6):
+        path = write(tmp_path / "mask.pkl", pickle.dumps(values, protocol))
+        np.testing.assert_array_equal(read_pickled_mask(path), values[0] != 0)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 1), (1, 2, 3)])
@@ -56,6 +70,18 @@ def test_python_2_wrote_bytes_as_text(tmp_path: Path) -> None:
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85U\x01b"
         b"\x87R(K\x01K\x02K\x03\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
         b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89" + text + b"tb."
+    )
+    path = write(tmp_path / "mask", content)
+    np.testing.assert_array_equal(read_pickled_mask(path), MASK != 0)
+
+
+def test_python_2_escaped_bytes_in_its_first_protocol(tmp_path: Path) -> None:
+    # As `pickle.dumps(MASK)` of Python 2.7 with NumPy 1.16 writes it.
+    content = (
+        b"cnumpy.core.multiarray\n_reconstruct\np0\n(cnumpy\nndarray\np1\n(I0\ntp2\nS'b'\np3\n"
+        b"tp4\nRp5\n(I1\n(I2\nI3\ntp6\ncnumpy\ndtype\np7\n(S'u1'\np8\nI0\nI1\ntp9\nRp10\n"
+        b"(I3\nS'|'\np11\nNNNI-1\nI-1\nI0\ntp12\nbI00\nS'\\x00\\x01\\x00\\x02\\x00\\xff'\n"
+        b"p13\ntp14\nb."
     )
     path = write(tmp_path / "mask", content)
     np.testing.assert_array_equal(read_pickled_mask(path), MASK != 0)
@@ -133,7 +159,7 @@ def test_a_program_that_is_too_long_is_not_run(tmp_path: Path) -> None:
     nested: Any = 0
     for _ in range(300):
         nested = (nested,)
-    path = write(tmp_path / "mask.pkl", pickle.dumps({nested: 1}))
+    path = write(tmp_path / "mask.pkl", pickle.dumps(nested))
     with pytest.raises(UnreadableMediaError, match="too long a program"):
         read_pickled_mask(path)
 
