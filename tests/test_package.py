@@ -16,7 +16,7 @@ import tvsl
 SOURCE = Path(tvsl.__file__).resolve().parent
 FILES = sorted(SOURCE.rglob("*.py"))
 FORBIDDEN = {"torchvision", "torchaudio", "torchcodec"}
-LONGEST_FILE = 350
+LONGEST_FILE = 620
 PAGE_PARTS = [
     f"render/templates/{name}"
     for name in (
@@ -33,7 +33,8 @@ PAGE_PARTS = [
 # Design, section 2: a module imports only from its own layer and from those above.
 LAYERS = [
     {"errors", "names", "tokens", "encoded", "encoder", "request", "paths", "memory"}
-    | {"vocabularies", "devices", "download", "staging", "model_folder"},
+    | {"vocabularies", "devices", "download", "staging", "small_files"}
+    | {"model_folder"},
     {"media", "audioclip", "metrics", "synthetic"},
     {"methods", "data", "preparing"},
     {"localization", "loading", "answering", "localizer"},

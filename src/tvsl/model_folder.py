@@ -6,7 +6,6 @@ Encoders and heads are kept in this form. Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tvsl.errors import OutputError, UsageError, WeightsError
+from tvsl.small_files import LARGEST_CONFIG, read_small_json
 from tvsl.staging import check_free, staged
 
 CONFIG_FILE = "config.json"
@@ -26,7 +26,6 @@ TOKENIZER_FILE = "tokenizer.json"
 CARD_FILE = "README.md"
 
 _OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)  # the first is removed first
-_MOST_BYTES = 1 << 24
 
 
 @contextmanager
@@ -99,14 +98,7 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     Raises:
         WeightsError: The file cannot be read, or holds something else.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise WeightsError("The file is too large for a config.", remedy, path)
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WeightsError(f"The file cannot be read ({error.strerror}).", remedy, path) from error
-    except (ValueError, RecursionError) as error:  # no JSON, or no text
-        raise WeightsError("The file is damaged: it holds no JSON.", remedy, path) from error
+    content = read_small_json(path, LARGEST_CONFIG, WeightsError, remedy)
     if not isinstance(content, dict):
         raise WeightsError("The file holds no JSON object.", remedy, path)
     return content

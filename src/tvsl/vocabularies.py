@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tvsl.errors import VocabularyError
 from tvsl.names import check_names
+from tvsl.small_files import read_small_text
 
 NAMES_FILE = "names.txt"
 """What a folder of data calls its list of classes."""
@@ -34,18 +35,7 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
     """
     path = Path(path)
     remedy = "Give a text file with one class name a line."
-    try:
-        if not path.is_file():
-            raise VocabularyError("There is no such file.", remedy, path)
-        if path.stat().st_size > _MOST_BYTES:
-            raise VocabularyError("The file is too large for a list of names.", remedy, path)
-        names = _names(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise VocabularyError(
-            f"The file cannot be read ({error.strerror}).", remedy, path
-        ) from error
-    except UnicodeDecodeError as error:
-        raise VocabularyError("The file is no text in UTF-8.", remedy, path) from error
+    names = _names(read_small_text(path, _MOST_BYTES, VocabularyError, remedy))
     if any(not character.isprintable() for name in names for character in name):
         raise VocabularyError("The file holds control characters: it is no text.", remedy, path)
     try:

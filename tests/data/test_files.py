@@ -150,7 +150,7 @@ def test_ids_of_something_else_are_not_taken_for_this(root: Path) -> None:
     out = write(root / "out.txt", "what\n")
     with pytest.raises(DataError, match="No id in the file"):
         _ = PlainData(root=root, leave_out=out).items
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="no such file"):
         _ = PlainData(root=root, leave_out=root / "none.txt").items
 
 

@@ -19,6 +19,7 @@ from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, shown
 from tvsl.names import WORD_PATTERN, plain_text
 from tvsl.paths import weights_folder
+from tvsl.small_files import LARGEST_CONFIG, read_small
 
 VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
@@ -169,10 +170,7 @@ def find_clip_tokenizer(
 
 def _read_merges(path: Path) -> list[tuple[str, str]]:
     """The merges that CLIP uses: all that leave room in 49,408 ids for bytes and specials."""
-    try:
-        packed = path.read_bytes()
-    except OSError as error:
-        raise WeightsError("The vocabulary file cannot be read.", _REMEDY, path) from error
+    packed = read_small(path, LARGEST_CONFIG, WeightsError, _REMEDY)
     if hashlib.sha256(packed).hexdigest() != VOCABULARY_SHA256:
         raise WeightsError("This is not CLIP's vocabulary file.", _REMEDY, path)
     lines = gzip.decompress(packed).decode("utf-8").split("\n")

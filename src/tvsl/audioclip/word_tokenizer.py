@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.audioclip.tokenizer import SPECIAL, TextTokenizer
 from tvsl.errors import VocabularyError, WeightsError
+from tvsl.small_files import LARGEST_CONFIG, read_small_text
 
 _PADDING = "<|padding|>"
 _UNKNOWN = "<|unknown|>"
@@ -106,10 +107,9 @@ def load_tokenizer(path: Path, config: TextEncoderConfig) -> TextTokenizer:
         WeightsError: The file cannot be read, or belongs to another text encoder.
     """
     remedy = "Get the model again; the file belongs to it."
+    text = read_small_text(path, LARGEST_CONFIG, WeightsError, remedy)
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WeightsError(f"The file cannot be read ({error.strerror}).", remedy, path) from error
+        tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing more special
         raise WeightsError("The file is damaged: it holds no tokenizer.", remedy, path) from error
     start, end = (tokenizer.token_to_id(token) for token in SPECIAL)

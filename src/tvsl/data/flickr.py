@@ -20,12 +20,14 @@ from tvsl.data.rows import read_by_id
 from tvsl.data.targets import Box, Boxes, Drawn, FileTarget, clipped
 from tvsl.errors import DataError, UnreadableMediaError
 from tvsl.media import MediaLimits, check_file
+from tvsl.small_files import read_small
 
 FLICKR_LIST: Final = "flickr_test.csv"
 ANNOTATED_SIDE: Final = 256
 """Height and width, in pixels, of the pictures that people drew boxes in."""
 
 _LARGEST: Final = 1 << 20
+_REMEDY: Final = "Get the file again."
 _ANNOTATIONS: Final = ("Annotations", "test/Annotations")
 _ACL: Final = Layout(
     "test/frames/ID.jpg, test/audio/ID.wav, test/Annotations/ID.xml",
@@ -66,13 +68,14 @@ def read_annotators(path: Path) -> tuple[Box, ...]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import fromstring
 
-    content = check_file(path, MediaLimits(max_file_size=_LARGEST)).read_bytes()
+    check_file(path, MediaLimits(max_file_size=_LARGEST))
+    content = read_small(path, _LARGEST, UnreadableMediaError, _REMEDY)
     try:
         root = fromstring(content, forbid_dtd=True)
         found = [clipped(_shares(element)) for element in root.iter("bbox")]
     except (ParseError, DefusedXmlException, ValueError, TypeError) as error:
         raise UnreadableMediaError(
-            f"The file holds no boxes of annotators ({error}).", "Get the file again.", path
+            f"The file holds no boxes of annotators ({error}).", _REMEDY, path
         ) from error
     return tuple(box for box in found if box is not None)
 

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tvsl.errors import DataError, first_problem
+from tvsl.small_files import LARGEST_LIST, read_small_text
 
-_LARGEST: Final = 1 << 28
-_REMEDY: Final = "Correct the file, or get it again."
+_REMEDY: Final = "Check the path; correct the file, or get it again."
 
 
 class Row(NamedTuple):
@@ -95,19 +95,9 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8, with or without the mark that some editors put first.
 
     Raises:
-        DataError: It cannot be read, is too large or is no text.
+        DataError: It cannot be read, is no regular file, is too large or is no text.
     """
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise DataError("The file is too large for a list.", _REMEDY, path)
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return stream.read()
-    except OSError as error:
-        raise DataError(
-            f"The file cannot be read ({error.strerror}).", "Check the path.", path
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError("The file is no text in UTF-8.", _REMEDY, path) from error
+    return read_small_text(path, LARGEST_LIST, DataError, _REMEDY)
 
 
 def read_entries(path: Path, kind: type[EntryT]) -> dict[str, EntryT]:

@@ -21,6 +21,7 @@ from tvsl.data.mixing import MOST_SOURCES
 from tvsl.data.token_shards import Shard, read_shard
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import StoreError, UsageError
+from tvsl.small_files import LARGEST_LIST, read_small
 from tvsl.tokens import Tokens
 
 FORMAT: Final = 1
@@ -237,14 +238,15 @@ def read_manifest(folder: Path) -> Manifest:
         StoreError: There is no store, or its manifest is damaged or of another format.
     """
     path = folder / MANIFEST_FILE
+    if not path.exists():
+        raise StoreError("There is no token store.", "Make it first.", folder)
+    remedy = "Delete the folder and start again."
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError("There is no token store.", "Make it first.", folder) from error
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        return Manifest.model_validate_json(read_small(path, LARGEST_LIST, StoreError, remedy))
+    except ValidationError as error:
         raise StoreError(
             "The manifest of this token store is damaged, or of another version of tvsl.",
-            "Delete the folder and start again.",
+            remedy,
             path,
         ) from error
 

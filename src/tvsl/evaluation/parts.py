@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tvsl.errors import OutputError
 from tvsl.localization import write_json
+from tvsl.small_files import LARGEST_CONFIG, read_small_json
 from tvsl.staging import check_free, writable
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
@@ -166,14 +167,8 @@ class PartFiles:
         path = self.folder / _RECORD
         if not path.is_file():
             return None
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OutputError(
-                "The record of an earlier evaluation is damaged.",
-                "Choose another folder, or add --force to begin anew.",
-                path,
-            ) from error
+        remedy = "Choose another folder, or add --force to begin anew."
+        known = read_small_json(path, LARGEST_CONFIG, OutputError, remedy)
         return known if isinstance(known, dict) else {}
 
     def _check(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tvsl.errors import MediaError, MissingFileError
+from tvsl.small_files import LARGEST_LIST, read_small_text
 
 # Heads of the first column, where a list has heads.
 _HEADS = frozenset({"id", "video", "video_id", "file", "name", "ytid", "clip"})
-_MOST_BYTES = 1 << 28
 _REMEDY = "Give a CSV, text or JSON file whose first column is the id."
 
 
@@ -31,13 +31,9 @@ def read_list(path: Path) -> tuple[str, ...]:
     """
     if not path.is_file():
         raise MissingFileError("There is no such list.", _REMEDY, path)
+    text = read_small_text(path, LARGEST_LIST, MediaError, _REMEDY)
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise MediaError("The file is too large for a list of ids.", _REMEDY, path)
-        text = path.read_text(encoding="utf-8-sig")
         cells = _json_cells(text) if path.suffix.lower() == ".json" else _text_cells(text)
-    except OSError as error:
-        raise MediaError(f"The list cannot be read ({error.strerror}).", _REMEDY, path) from error
     except (ValueError, TypeError, csv.Error, RecursionError) as error:  # no UTF-8, no JSON
         raise MediaError(f"The list cannot be understood ({error}).", _REMEDY, path) from error
     ids = tuple(dict.fromkeys(cell for cell in cells if cell))

@@ -14,6 +14,7 @@ from tvsl.errors import OutputError
 from tvsl.preparing.account import ENTRIES, JOURNAL, Account
 from tvsl.preparing.clip_files import AUDIO, FRAMES, remove_parts, write_text
 from tvsl.preparing.options import Options
+from tvsl.small_files import LARGEST_LIST, read_small_json
 from tvsl.staging import writable
 
 try:
@@ -96,13 +97,13 @@ def _check_options(root: Path, options: Options) -> None:
 
 
 def _kept_options(path: Path) -> dict[str, Any]:
-    try:
-        options = json.loads(path.read_text(encoding="utf-8"))["options"]
-        return dict(options)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    report = read_small_json(path, LARGEST_LIST, OutputError, _REMEDY)
+    options = report.get("options") if isinstance(report, dict) else None
+    if not isinstance(options, dict):
         raise OutputError(
             "The report of an earlier run is damaged, or not of this command.", _REMEDY, path
-        ) from error
+        )
+    return options
 
 
 def _start_over(root: Path) -> None:

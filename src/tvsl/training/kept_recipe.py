@@ -8,6 +8,7 @@ from typing import Any
 
 from tvsl.encoder import Encoder
 from tvsl.errors import OutputError, UsageError
+from tvsl.small_files import LARGEST_CONFIG, read_small_json
 from tvsl.training.recipe import TrainConfig
 
 RECIPE_FILE = "recipe.json"
@@ -64,12 +65,7 @@ def kept_recipe(folder: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OutputError(
-            "The run's recipe is missing or damaged.", "Start anew in another folder.", path
-        ) from error
+    record = read_small_json(path, LARGEST_CONFIG, OutputError, "Start anew in another folder.")
     return record if isinstance(record, dict) else {}
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from tvsl.audioclip.folder import save_audioclip
 from tvsl.errors import OutputError, UsageError
+from tvsl.small_files import LARGEST_CONFIG, read_small_text
 from tvsl.synthetic.world import World
 from tvsl.training.batches import PretrainingBatch, PretrainingBatches
 from tvsl.training.clips import ClipArrays, make_many_clips
@@ -112,8 +113,9 @@ def pretrain(
 def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
     path = folder / _RECIPE
     text = recipe.model_dump_json(indent=2)
-    if resume and (not path.is_file() or path.read_text(encoding="utf-8") != text):
-        raise UsageError(f"The run in {folder} has another recipe.", f"See {path}.")
+    remedy = f"See {path}."
+    if resume and read_small_text(path, LARGEST_CONFIG, UsageError, remedy) != text:
+        raise UsageError(f"The run in {folder} has another recipe.", remedy)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ from tvsl import __version__
 from tvsl.errors import OutputError, UsageError
 from tvsl.evaluation.reproduction.bench import Bench
 from tvsl.localization import write_json
+from tvsl.small_files import LARGEST_CONFIG, read_small_json
 from tvsl.staging import writable
 
 RECORD_FILE = "reproduction.json"
@@ -54,12 +55,11 @@ def keep_record(bench: Bench) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise OutputError(
-            "The record of the reproduction is damaged.", "Start anew in another folder.", path
-        ) from error
+    remedy = "Start anew in another folder."
+    record = read_small_json(path, LARGEST_CONFIG, OutputError, remedy)
+    if not isinstance(record, dict):
+        raise OutputError("The record of the reproduction is damaged.", remedy, path)
+    return record
 
 
 def _check_same(kept: dict[str, Any], record: dict[str, Any], folder: Path) -> None:

@@ -20,6 +20,7 @@ from tvsl.evaluation.reproduction.trainings import Switches, Task, Training
 from tvsl.localization import write_json
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import load_head, save_head
+from tvsl.small_files import LARGEST_CONFIG, read_small
 from tvsl.staging import writable
 
 Outcome = Literal["done", "diverged", "impossible"]
@@ -198,14 +199,11 @@ class Runs:
 def _read(path: Path, kind: type[Record]) -> Record | None:
     if not path.is_file():
         return None
+    remedy = "Delete it and start again: the run will be repeated."
     try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise OutputError(
-            "This record of an earlier run is damaged.",
-            "Delete it and start again: the run will be repeated.",
-            path,
-        ) from error
+        return kind.model_validate_json(read_small(path, LARGEST_CONFIG, OutputError, remedy))
+    except ValidationError as error:
+        raise OutputError("This record of an earlier run is damaged.", remedy, path) from error
 
 
 def _write(record: BaseModel, path: Path) -> None:
