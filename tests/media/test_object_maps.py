@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_makers import png, tiff
 from PIL import Image
 
 from tvsl.errors import MediaLimitError, MissingFileError, UnreadableMediaError
@@ -42,3 +43,35 @@ def test_broken_missing_and_large_maps(tmp_path: Path) -> None:
     write_png(tmp_path / "map.png", VALUES)
     with pytest.raises(MediaLimitError):
         load_object_map(tmp_path / "map.png", MediaLimits(max_pixels=5))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_values_of_every_depth_are_those_that_are_stored(tmp_path: Path, bits: int) -> None:
+    values = np.random.default_rng(bits).integers(0, 2**bits, (5, 9))
+    for number, content in enumerate(
+        (png(values, bits, 0), tiff(values, bits, 1), tiff(values, bits, 1, ">", deflate=True))
+    ):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(content)
+        np.testing.assert_array_equal(load_object_map(path), values)
+    if bits <= 8:
+        path.write_bytes(png(values, bits, 3, bytes([0]), bytes(3 * 2**bits)))
+        np.testing.assert_array_equal(load_object_map(path), values)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_map_is_turned_like_its_picture(tmp_path: Path, ending: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.rot90(VALUES)  # orientation 6: to be turned a quarter clockwise
+    path = tmp_path / f"map.{ending}"
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    np.testing.assert_array_equal(load_object_map(path), VALUES)
+
+
+def test_values_that_a_file_changes_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(VALUES).save(tmp_path / "map.jpg")
+    (tmp_path / "map.tif").write_bytes(tiff(VALUES.astype(np.int64), 8, 0))
+    for ending in ("jpg", "tif"):
+        with pytest.raises(UnreadableMediaError, match=r"map\.(jpg|tif).*PNG"):
+            load_object_map(tmp_path / f"map.{ending}")

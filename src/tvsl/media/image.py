@@ -2,71 +2,52 @@
 
 from __future__ import annotations
 
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError
-from tvsl.media.limits import DEFAULT_LIMITS, RAISE_LIMIT, MediaLimits, check_file, check_pixels
+from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, check_pixels
+from tvsl.media.pillow import decode, open_image, pillow_calls
 
 ImageSource: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 
-# Formats with a signature of their own; none that Pillow hands to another program (EPS).
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "BMP",
-    "DIB",
-    "GIF",
-    "TIFF",
-    "PPM",
-    "AVIF",
-    "JPEG2000",
-    "ICO",
-    "MPO",
-)
-# What Pillow's decoders raise on broken input, beside its own UnidentifiedImageError (an OSError).
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-)
-EXIF_ORIENTATION = 0x0112
-# What undoes each EXIF orientation: a mirrored or turned way in which the camera was held.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+Pixels: TypeAlias = NDArray[Any]
+
+EXIF_ORIENTATION: Final = 0x0112
+# How a picture lies in the file, as a view of the upright one, by EXIF orientation.
+_LYING: Final[dict[int, Callable[[Pixels], Pixels]]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: upright.swapaxes(0, 1)[::-1],
+    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda upright: upright.swapaxes(0, 1)[:, ::-1],
 }
-# Pixels of 16 bits to 8 bits: 65535 / 255.
-DEEP_STEP = 257
+_SWAPS_SIDES: Final = 5
+# Pixels that are converted at once: few enough that copies of them weigh little.
+_BAND_PIXELS: Final = 2**20
+_SAVE_ANEW: Final = "Save it with 8 or 16 bits per channel, e.g. as PNG."
+# Numbers of TIFF's tags and of their values.
+_TIFF_BITS, _TIFF_MEANING, _TIFF_BYTE_COUNTS, _TIFF_SAMPLES = 258, 262, 279, 339
+_TIFF_WHITE_IS_ZERO, _TIFF_YCBCR, _TIFF_UNSIGNED = 0, 6, 1
+# By how much Pillow multiplies grey of 2 and 4 bits, but not the value that is clear.
+_SHALLOW: Final = {"L;2": 85, "L;2R": 85, "L;4": 17, "L;4R": 17}
 
 
 def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
     """Load a picture.
 
     Transparent parts become white, 16-bit grey is scaled to 8 bits, the camera's orientation mark
-    is obeyed, and of an animated file the first picture is taken. Colour profiles are ignored.
+    is obeyed (in EXIF, else in XMP), and of an animated file the first picture is taken. Colour
+    profiles are ignored.
 
     Args:
         source: A file, a Pillow image (its current frame), or an array: uint8, (H, W, 3) RGB,
@@ -78,22 +59,22 @@ def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDA
 
     Raises:
         MissingFileError: No such file.
-        UnreadableMediaError: The file is broken, cut off or of no known format.
-        MediaLimitError: The picture exceeds a limit.
-        ShapeError: An array of another shape or type.
+        UnreadableMediaError: The file is broken, cut off or of no known format, or its pixels
+            have no agreed range.
+        MediaLimitError: The picture exceeds a limit, or memory.
+        ShapeError: An array of another shape or type, or a picture without pixels.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, limits)
     if isinstance(source, Image.Image):
-        with _decode_errors(None):
-            return _to_rgb(source, None, limits)
+        return _to_rgb(source, None, limits)
     if not isinstance(source, (str, Path)):
         raise ShapeError(
             f"A picture cannot be made from {type(source).__name__}.",
             "Give a path, a Pillow image or an array.",
         )
     path = check_file(source, limits)
-    with open_image(path) as image:
+    with open_image(path, limits) as image:
         return _to_rgb(image, path, limits)
 
 
@@ -115,46 +96,54 @@ def shrink(picture: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
 
 
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open a picture file without decoding it; errors inside the block become our own.
+def orientation(image: Image.Image) -> int:
+    """How a decoded picture lies, by its EXIF or XMP mark.
+
+    Of formats that Pillow turns upright itself (TIFF) nothing is left to do once it is decoded,
+    whatever the file says.
 
     Args:
-        path: A file that exists.
+        image: A decoded picture.
 
-    Yields:
-        The opened picture: its size is known, its pixels are not read yet.
-
-    Raises:
-        UnreadableMediaError: The file is broken or of no known format.
-        MediaLimitError: The picture is larger than Pillow ever reads.
+    Returns:
+        1 to 8; 1, upright, also where the marks cannot be read: viewers show it as it lies then.
     """
-    Image.init()
-    formats = [name for name in FORMATS if name in Image.OPEN]
-    with _decode_errors(path), warnings.catch_warnings():
-        # Our own limit is checked right after, and names the file and the remedy.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=formats) as image:
-            yield image
-
-
-@contextmanager
-def _decode_errors(path: Path | None) -> Iterator[None]:
-    """Turn what Pillow raises on broken pictures into errors of this package."""
     try:
-        yield
-    except Image.DecompressionBombError as error:
-        raise MediaLimitError(
-            f"The picture has more pixels than Pillow reads ({error}).", RAISE_LIMIT, path
-        ) from error
-    except DECODE_ERRORS as error:
-        # Pillow's reason would be the path once more.
-        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"
-        raise UnreadableMediaError(
-            f"The picture is broken, cut off or of no known format{why}.",
-            "Convert it to JPEG or PNG, or copy it again.",
-            path,
-        ) from error
+        with pillow_calls(None):
+            mark = image.getexif().get(EXIF_ORIENTATION, 1)
+    except UnreadableMediaError:
+        return 1
+    return mark if mark in _LYING else 1
+
+
+def lying(upright: Pixels, turned: int) -> Pixels:
+    """The pixels in the order in which the file has them.
+
+    Args:
+        upright: (H, W, ...).
+        turned: From ``orientation``.
+
+    Returns:
+        A view of the pixels, (H, W, ...) or (W, H, ...): writing to it turns a picture upright.
+    """
+    return _LYING[turned](upright) if turned in _LYING else upright
+
+
+def upright_shape(image: Image.Image, turned: int) -> tuple[int, int]:
+    """Height and width of a decoded picture once it is upright."""
+    width, height = image.size
+    return (width, height) if turned >= _SWAPS_SIDES else (height, width)
+
+
+def is_white_zero(image: Image.Image) -> bool:
+    """Whether a TIFF's own values fall from black to white; Pillow inverts those of 8 bits only."""
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(_TIFF_MEANING, _TIFF_WHITE_IS_ZERO) == _TIFF_WHITE_IS_ZERO
+
+
+def shallow_step(image: Image.Image) -> int:
+    """By how much Pillow multiplies the grey values of an opened file that is not decoded yet."""
+    return _SHALLOW.get(_raw_mode(image), 1)
 
 
 def _from_array(source: NDArray[Any], limits: MediaLimits) -> NDArray[np.uint8]:
@@ -187,26 +176,141 @@ def _over_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return blended
 
 
+@dataclass(frozen=True)
+class _Grey:
+    """What the values of a grey picture mean.
+
+    Attributes:
+        black: Value of black.
+        white: Value of white.
+        clear: Value that is transparent, or None.
+    """
+
+    black: int
+    white: int
+    clear: int | None
+
+    def shown(self, values: Pixels) -> NDArray[np.uint8]:
+        """Values (H, W) as grey of 8 bits, rounded, over white."""
+        span = self.white - self.black
+        if abs(span) == 255 and values.dtype == np.uint8:
+            grey = values if span > 0 else 255 - values
+        else:
+            away = np.abs(values.astype(np.int64) - self.black)
+            grey = ((away * 255 + abs(span) // 2) // abs(span)).astype(np.uint8)
+        return grey if self.clear is None else np.where(values == self.clear, np.uint8(255), grey)
+
+
 def _to_rgb(image: Image.Image, path: Path | None, limits: MediaLimits) -> NDArray[np.uint8]:
     """An opened picture as (H, W, 3) uint8, upright; its size is checked before it is decoded."""
-    check_pixels(path, image.width, image.height, limits)
-    turn = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION, 1))
-    upright = image if turn is None else image.transpose(turn)
-    if upright.mode.startswith("I") or upright.mode == "F":
-        return _from_deep_grey(upright, path)
-    if upright.has_transparency_data or image.has_transparency_data:
-        return _over_white(np.asarray(upright.convert("RGBA")))
-    return np.array(upright.convert("RGB"), dtype=np.uint8)
-
-
-def _from_deep_grey(image: Image.Image, path: Path | None) -> NDArray[np.uint8]:
-    """Grey of 16 bits as (H, W, 3) uint8; other deep pixels have no agreed range."""
-    values = np.asarray(image)
-    if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
-        raise UnreadableMediaError(
-            f"The picture's pixels (mode {image.mode}) have no agreed range.",
-            "Save it with 8 or 16 bits per channel.",
+    if 0 in image.size:
+        raise ShapeError(
+            f"A picture of {image.width} x {image.height} pixels shows nothing.",
+            "Give one of at least 1 x 1 pixel.",
             path,
         )
-    grey = ((values.astype(np.uint32) + DEEP_STEP // 2) // DEEP_STEP).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    check_pixels(path, image.width, image.height, limits)
+    _check_pixels_known(image, path)
+    grey = _grey(image)
+    decode(image, path)
+    check_pixels(path, image.width, image.height, limits)
+    turned = orientation(image)
+    with _enough_memory(path):
+        upright = np.empty((*upright_shape(image, turned), 3), np.uint8)
+        stored = lying(upright, turned)
+        rows = max(1, _BAND_PIXELS // image.width)
+        for top in range(0, image.height, rows):
+            bottom = min(top + rows, image.height)
+            with pillow_calls(path):
+                band = image.crop((0, top, image.width, bottom))
+            stored[top:bottom] = _band(band, grey, path)
+    return upright
+
+
+def _band(band: Image.Image, grey: _Grey | None, path: Path | None) -> NDArray[np.uint8]:
+    """Rows of a picture as (h, W, 3) uint8, or (h, W, 1) where it is grey."""
+    if grey is not None:
+        with pillow_calls(path):
+            values = np.asarray(band.convert("L") if band.mode == "1" else band)
+        if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 65535):
+            raise _range_error(band.mode, path)
+        return grey.shown(values)[:, :, None]
+    with pillow_calls(path):
+        # Premultiplied grey has no way of its own to colours.
+        band = band.convert("LA") if band.mode == "La" else band
+        clear = band.has_transparency_data
+        pixels = np.asarray(band.convert("RGBA" if clear else "RGB"))
+    return _over_white(pixels) if clear else pixels
+
+
+def _grey(image: Image.Image) -> _Grey | None:
+    """What grey values mean; None for a picture in colours or with an alpha channel.
+
+    To be asked before decoding: afterwards Pillow has forgotten how the file holds them.
+    """
+    if image.mode not in ("1", "L") and not image.mode.startswith("I"):
+        return None
+    black, white = 0, 65535 if image.mode.startswith("I") else 255
+    tags = getattr(image, "tag_v2", None)
+    if tags is not None and image.mode.startswith("I"):
+        white = 2 ** _tag(tags, _TIFF_BITS, 16) - 1
+        if is_white_zero(image):
+            black, white = white, black
+    clear = image.info.get("transparency")
+    return _Grey(black, white, clear * shallow_step(image) if isinstance(clear, int) else None)
+
+
+def _check_pixels_known(image: Image.Image, path: Path | None) -> None:
+    """Refuse an opened picture of whose pixels Pillow gives other values than the file's."""
+    tags = getattr(image, "tag_v2", None)
+    # Grey of 16 bits was mode I in PNG, until Pillow 11, and is so in PGM.
+    deep = image.mode == "I" and image.format not in (None, "PNG", "PPM")
+    if image.mode == "F" or deep or (tags and _tag(tags, _TIFF_SAMPLES, 1) != _TIFF_UNSIGNED):
+        raise _range_error(image.mode, path)
+    clear = image.info.get("transparency")
+    if isinstance(clear, tuple) and (_raw_mode(image) == "RGB;16B" or max(clear) > 255):
+        raise UnreadableMediaError(
+            "The picture has a transparent colour of 16 bits.",
+            "Save it with an alpha channel, or with 8 bits per channel.",
+            path,
+        )
+    raw = tags is not None and image.info.get("compression") == "raw"
+    if raw and tags is not None and tags.get(_TIFF_MEANING) == _TIFF_YCBCR:
+        counts = tags.get(_TIFF_BYTE_COUNTS, ())
+        if sum(counts) < image.width * image.height * len(image.getbands()):
+            raise UnreadableMediaError(
+                "The picture's colours are stored with fewer pixels than its brightness, without "
+                "compression.",
+                _SAVE_ANEW,
+                path,
+            )
+
+
+def _range_error(mode: str, path: Path | None) -> UnreadableMediaError:
+    return UnreadableMediaError(
+        f"The picture's pixels (mode {mode}) have no agreed range.", _SAVE_ANEW, path
+    )
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Pillow's name of how the file holds the pixels; empty once they are decoded."""
+    tile = getattr(image, "tile", None)
+    given = tile[0][3] if tile else ""
+    first = given[0] if isinstance(given, tuple) and given else given
+    return first if isinstance(first, str) else ""
+
+
+def _tag(tags: Any, number: int, usual: int) -> int:
+    """A TIFF's tag of one value, or the first of several."""
+    value = tags.get(number, usual)
+    return int(value[0]) if isinstance(value, tuple) else int(value)
+
+
+@contextmanager
+def _enough_memory(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise MediaLimitError(
+            "There is not enough memory for the picture.", "Make it smaller.", path
+        ) from error

@@ -40,6 +40,8 @@ class MediaLimits:
 
     Attributes:
         max_pixels: Width times height of one picture.
+        max_side: Width or height of one picture.
+        max_picture_size: Size of a picture's file in bytes.
         max_duration: Length of a sound or video in seconds.
         max_sample_rate: Samples per second of one channel.
         min_sample_rate: Samples per second of one channel.
@@ -52,6 +54,8 @@ class MediaLimits:
     """
 
     max_pixels: int = 100_000_000
+    max_side: int = 65_535
+    max_picture_size: int = 2**30
     max_duration: float = 6 * 3600.0
     max_sample_rate: int = 384_000
     min_sample_rate: int = 1_000
@@ -70,7 +74,7 @@ DEFAULT_LIMITS = MediaLimits()
 
 
 def check_pixels(path: str | Path | None, width: int, height: int, limits: MediaLimits) -> None:
-    """Refuse a picture of too many pixels.
+    """Refuse a picture of too many pixels, in all or along a side.
 
     Args:
         path: The file that is concerned, if there is one.
@@ -84,6 +88,13 @@ def check_pixels(path: str | Path | None, width: int, height: int, limits: Media
     if width * height > limits.max_pixels:
         raise MediaLimitError(
             f"The picture has {width} x {height} pixels, {limits.max_pixels} are allowed.",
+            RAISE_LIMIT,
+            path,
+        )
+    if max(width, height) > limits.max_side:
+        raise MediaLimitError(
+            f"The picture has {width} x {height} pixels, {limits.max_side} are allowed along a "
+            "side.",
             RAISE_LIMIT,
             path,
         )

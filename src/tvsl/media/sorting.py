@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from tvsl.errors import UnreadableMediaError
-from tvsl.media.image import open_image
-from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, check_pixels, open_container
+from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
+from tvsl.media.pillow import PICTURE_ENDINGS, has_picture_signature, open_image
 from tvsl.media.streams import picture_stream, sound_stream
 
 Sort: TypeAlias = Literal["video", "picture", "sound"]
@@ -30,13 +30,23 @@ def sort_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Sort:
         MediaLimitError: The file exceeds a limit.
     """
     target = check_file(path, limits)
-    if _is_picture(target, limits):
-        return "picture"
-    with open_container(target, limits) as container:
-        if picture_stream(container) is not None:
-            return "video"
-        if sound_stream(container) is not None:
-            return "sound"
+    try:
+        with open_image(target, limits):
+            return "picture"
+    except UnreadableMediaError as error:
+        if has_picture_signature(target):
+            raise
+        no_picture = error.with_traceback(None)  # it would hold this frame in a cycle
+    try:
+        with open_container(target, limits) as container:
+            if picture_stream(container) is not None:
+                return "video"
+            if sound_stream(container) is not None:
+                return "sound"
+    except UnreadableMediaError as error:
+        if target.suffix.lower() in PICTURE_ENDINGS:
+            raise no_picture from error
+        raise
     raise UnreadableMediaError(
         "The file holds neither picture nor sound.", "Give a picture, video or sound file.", target
     )
@@ -58,13 +68,3 @@ def is_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> bool:
         MediaLimitError: The file exceeds a limit.
     """
     return sort_of(path, limits) == "video"
-
-
-def _is_picture(path: Path, limits: MediaLimits) -> bool:
-    """Whether Pillow knows the file's format."""
-    try:
-        with open_image(path) as image:
-            check_pixels(path, image.width, image.height, limits)
-    except UnreadableMediaError:
-        return False  # not a picture; what it is instead is found out by the caller
-    return True
