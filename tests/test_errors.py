@@ -135,5 +135,5 @@ def test_a_long_list_is_cut_short() -> None:
     names = ["a", "b", "c"]
     assert first_few(names, 3) == names
     assert first_few(names, 2) == ["a", "b", "and 1 more"]
-    assert first_few(names, 1, "{} others in x.json") == ["a", "2 others in x.json"]
+    assert first_few(names, 1, "{}.json") == ["a", "and 2 more; see {}.json"]
     assert first_few([], 3) == []

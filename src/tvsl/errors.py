@@ -242,16 +242,18 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
-def first_few(texts: Sequence[str], most: int, rest: str = "and {} more") -> list[str]:
+def first_few(texts: Sequence[str], most: int, others: str = "") -> list[str]:
     """The beginning of a list that is too long to be shown.
 
     Args:
         texts: All entries.
         most: How many are shown at most.
-        rest: What stands for the others, with ``{}`` for their number.
+        others: Where the others can be seen: a file, or an option.
 
     Returns:
         The first entries, and one more text for the others, if there are any.
     """
     more = len(texts) - most
-    return [*texts[:most], *([rest.format(more)] if more > 0 else [])]
+    if more <= 0:
+        return list(texts)
+    return [*texts[:most], f"and {more} more{f'; see {others}' if others else ''}"]

@@ -72,8 +72,8 @@ def test_many_words_are_cut_short() -> None:
     many = [f"word{number}" for number in range(100)]
     with pytest.raises(VocabularyError) as caught:
         build_word_tokenizer(many, 6)([" ".join(f"other{number}" for number in range(90))])
-    assert "'other39' and 50 more." in caught.value.problem
-    assert "word39 and 60 more;" in caught.value.remedy
+    assert "'other39', and 50 more." in caught.value.problem
+    assert "word39, and 60 more;" in caught.value.remedy
     assert "word40" not in str(caught.value)
 
 

@@ -120,7 +120,7 @@ def test_check_of_a_whole_set(root: Path) -> None:
     assert "Reading items: 4 of 4" in ran.err
     assert "items/s" in ran.err
     assert written(root) == before
-    shown = run("data", "check", "vggsound-single", root, "--classes").out
+    shown = run("data", "check", "vggsound-single", root, "--all-classes").out
     assert "elk bugling" in shown
 
 

@@ -217,7 +217,7 @@ def test_many_failures_are_told_in_the_report(tmp_path: Path) -> None:
     ran = run("prepare", tmp_path / "videos", "-o", tmp_path / "out", "--layout", "vggsound")
     assert ran.code == 1
     assert ran.err.count("\n") == 21
-    assert "5 more failed" in ran.err
+    assert "and 5 more; see" in ran.err
     assert len(json.loads((tmp_path / "out/report.json").read_text())["failures"]) == 25
 
 

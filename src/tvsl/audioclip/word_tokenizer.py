@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.audioclip.tokenizer import SPECIAL, TextTokenizer
-from tvsl.errors import VocabularyError, WeightsError
+from tvsl.errors import VocabularyError, WeightsError, first_few
 from tvsl.small_files import LARGEST_CONFIG, read_small_text
 
 _PADDING = "<|padding|>"
@@ -139,5 +139,4 @@ def _words(ids: Mapping[str, int]) -> tuple[str, ...]:
 
 def _listed(words: Sequence[str]) -> str:
     """Words in one line, a long list cut short."""
-    more = f" and {len(words) - _MOST_NAMED} more" if len(words) > _MOST_NAMED else ""
-    return ", ".join(words[:_MOST_NAMED]) + more
+    return ", ".join(first_few(words, _MOST_NAMED))

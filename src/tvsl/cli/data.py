@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED
 from tvsl.cli.name_values import name_values
+from tvsl.cli.output import print_error, print_json, print_lines, print_note
 from tvsl.cli.progress import progress
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import OutputError, UsageError, first_few
 
 if TYPE_CHECKING:
     from tvsl.data.checking import Check, Tally
     from tvsl.data.files import FileDataSet
 
 app = typer.Typer(
-    help="List data sets, fetch their lists, check what is there.", no_args_is_help=True
+    cls=Group, help="List data sets, fetch their lists, check what is there.", no_args_is_help=True
 )
 
 _HEADS = ("", "listed", "found", "missing", "unreadable", "without boxes")
 _SHOWN_FAULTS = 5
+_SHOWN_CLASSES = 20
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_sets() -> None:
     """List the data sets, how their files lie, and the lists that they need."""
     from tvsl.data import DATA_SETS
     from tvsl.data.listed import ListedData
     from tvsl.paths import lists_folder
 
-    typer.echo(f"Fetched lists: {lists_folder()} (set TVSL_HOME to choose another)\n")
+    print_lines(f"Fetched lists: {lists_folder()} (set TVSL_HOME to choose another)", "")
     for name, data in DATA_SETS.items():
-        typer.echo(f"{name:24}{data.title}")
+        print_lines(f"{name:24}{data.title}")
         if issubclass(data, ListedData):
             for layout in data.layouts:
-                typer.echo(f"{'':24}files  {layout.title}")
+                print_lines(f"{'':24}files  {layout.title}")
             for file in (*data.files, *data.train_files):
-                typer.echo(f"{'':24}list   {file} ({_state(file)})")
+                print_lines(f"{'':24}list   {file} ({_state(file)})")
 
 
-@app.command("fetch-lists")
+@app.command("fetch-lists", cls=Command)
 def fetch(
     name: Annotated[str | None, typer.Argument(help="A data set [all of them].")] = None,
 ) -> None:
@@ -60,13 +62,13 @@ def fetch(
     with progress("Fetching lists") as fetched:
         paths = fetch_lists([file for file in files if file in PUBLIC_LISTS], fetched)
     for path in paths:
-        typer.echo(path)
+        print_lines(path)
     for file in files:
         if file not in PUBLIC_LISTS:
-            typer.echo(f"tvsl: {file} is in no public repository, see docs/data-sets.md.", err=True)
+            print_error(f"{file} is in no public repository, see docs/data-sets.md.")
 
 
-@app.command()
+@app.command(cls=Command)
 def check(
     name: Annotated[str, typer.Argument(help="A data set in files: a name of `tvsl data list`.")],
     root: Annotated[Path, typer.Argument(help="Its folder.")],
@@ -80,7 +82,7 @@ def check(
     ] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads [one a core].")] = None,
     classes: Annotated[
-        bool, typer.Option("--classes", help="Show all classes, not only those with gaps.")
+        bool, typer.Option("--all-classes", help="Show all classes, not only those with most gaps.")
     ] = False,
     output: Annotated[
         Path | None,
@@ -106,7 +108,7 @@ def check(
     if output is not None:
         _write(output, found.ids_to_leave_out())
     if as_json:
-        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, indent=2))
+        print_json(found.to_dict())
     else:
         _print(found, classes)
     if found.faults:
@@ -145,28 +147,34 @@ def _state(file: str) -> str:
 
 def _tell_pace(found: Check, seconds: float) -> None:
     rate = found.total.listed / max(seconds, 1e-9)
-    typer.echo(f"{found.total.listed} items in {seconds:.1f} s, {rate:.0f} items/s", err=True)
+    print_note(f"{found.total.listed} items in {seconds:.1f} s, {rate:.0f} items/s")
 
 
 def _print(found: Check, all_classes: bool) -> None:
     from tvsl.cli.table import print_table
 
-    typer.echo(f"{found.data}, split {found.split}: {found.layout}\n")
-    rows = [("all", found.total)]
-    rows += [
-        (name, tally)
-        for name, tally in found.classes.items()
-        if all_classes or tally.missing or tally.unreadable or tally.without_boxes
-    ]
+    print_lines(f"{found.data}, split {found.split}: {found.layout}", "")
+    gaps = {name: tally for name, tally in found.classes.items() if _gaps(tally)}
+    if all_classes:
+        shown = list(found.classes.items())
+    else:
+        shown = sorted(gaps.items(), key=lambda one: -_gaps(one[1]))[:_SHOWN_CLASSES]
+    rows = [("all", found.total), *shown]
     print_table(_HEADS, [(name, *_numbers(tally)) for name, tally in rows], _HEADS[1:])
     if found.classes and not all_classes:
-        whole = len(found.classes) - len(rows) + 1
-        typer.echo(f"\n{whole} of {len(found.classes)} classes are whole.")
-    for fault in found.faults[:_SHOWN_FAULTS]:
-        typer.echo(f"tvsl: {fault.path}: {fault.problem}", err=True)
-    if len(found.faults) > _SHOWN_FAULTS:
-        more = len(found.faults) - _SHOWN_FAULTS
-        typer.echo(f"tvsl: and {more} more; see --json or --output.", err=True)
+        if len(gaps) > len(shown):
+            more = len(gaps) - len(shown)
+            print_lines("", f"{more} more classes have gaps; see --all-classes or --json.")
+        whole = len(found.classes) - len(gaps)
+        print_lines("", f"{whole} of {len(found.classes)} classes are whole.")
+    faults = [f"{fault.path}: {fault.problem}" for fault in found.faults]
+    for line in first_few(faults, _SHOWN_FAULTS, "--json or --output"):
+        print_error(line)
+
+
+def _gaps(tally: Tally) -> int:
+    """How many items of a class are of no use."""
+    return tally.missing + tally.unreadable + tally.without_boxes
 
 
 def _numbers(tally: Tally) -> tuple[str, ...]:

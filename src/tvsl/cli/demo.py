@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def command(
     which needs no other file and no network, and results.json.
     """
     from tvsl.evaluation.demo import run_demo
-    from tvsl.localization import to_json
     from tvsl.staging import check_free
 
     check_free(output, force)
@@ -48,7 +48,7 @@ def command(
     content = demo.to_dict()
     _write(demo, content, model, output, force)
     if as_json:
-        typer.echo(to_json(content))
+        print_json(content)
     else:
         _print(demo, output)
 
@@ -94,11 +94,12 @@ def _print(demo: Demo, folder: Path) -> None:
     rows = [row for result in demo.results for row in _rows(result)]
     print_table(_HEADS, rows, _NUMBERS)
     summary = demo.summary
-    typer.echo(f"\nHit by protocol {PROTOCOL}.\nDetected: {demo.detection_rule}.")
-    typer.echo(
-        f"\n{demo.model}, seed {demo.seed}: of {summary.sources} sources {summary.given_hits} hit "
+    print_lines("", f"Hit by protocol {PROTOCOL}.", f"Detected: {demo.detection_rule}.", "")
+    print_lines(
+        f"{demo.model}, seed {demo.seed}: of {summary.sources} sources {summary.given_hits} hit "
         f"with given labels, {summary.detected_hits} with detected ones ({summary.detected} "
-        f"detected, {summary.false} falsely).\nOpen {folder / PAGE} in a browser."
+        f"detected, {summary.false} falsely).",
+        f"Open {folder / PAGE} in a browser.",
     )
 
 

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-import typer
+from tvsl.cli.output import print_lines
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "pillow", "av", "tokenizers", "ftfy", "safetensors", "pooch",
@@ -22,19 +22,19 @@ def command() -> None:
     from tvsl.audioclip.weights import PUBLIC_FILES
     from tvsl.paths import weights_folder
 
-    typer.echo(f"tvsl         {__version__}")
-    typer.echo(f"python       {platform.python_version()} ({sys.executable})")
-    typer.echo(f"system       {platform.platform()}, {os.cpu_count()} cores")
+    print_lines(f"tvsl         {__version__}")
+    print_lines(f"python       {platform.python_version()} ({sys.executable})")
+    print_lines(f"system       {platform.platform()}, {os.cpu_count()} cores")
     for package in _PACKAGES:
-        typer.echo(f"{package:12} {_version(package)}")
+        print_lines(f"{package:12} {_version(package)}")
     for name, value in _devices():
-        typer.echo(f"{name:12} {value}")
+        print_lines(f"{name:12} {value}")
     for name in EMBEDDED:
-        typer.echo(f"{name:12} {embedded_path(name) if is_here(name) else 'missing'}")
-    typer.echo(f"weights      {weights_folder()}")
+        print_lines(f"{name:12} {embedded_path(name) if is_here(name) else 'missing'}")
+    print_lines(f"weights      {weights_folder()}")
     for entry in PUBLIC_FILES.values():
         state = f"{entry.path.stat().st_size} bytes" if entry.path.is_file() else "not here"
-        typer.echo(f"  {entry.name:18} {state}")
+        print_lines(f"  {entry.name:18} {state}")
 
 
 def _version(package: str) -> str:

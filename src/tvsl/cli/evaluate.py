@@ -10,6 +10,7 @@ import typer
 
 from tvsl.cli.localize import FlipAverage, Precision
 from tvsl.cli.name_values import name_values
+from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -182,13 +183,12 @@ def _load(
 
 def _finish(run: Run, cases: int, output: Path, as_json: bool) -> None:
     """Sum up, write and print; exit code 1 if items were left out."""
-    from tvsl.localization import to_json
     from tvsl.render.evaluation_report import write_report
 
     evaluation = run.sum_up()
     write_report(run, evaluation, cases, output)
     if as_json:
-        typer.echo(to_json(evaluation.to_dict()))
+        print_json(evaluation.to_dict())
     else:
         _print(evaluation, output)
     if evaluation.failures:
@@ -203,15 +203,15 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
     for table in (*result_tables(evaluation), *([] if detection is None else [detection])):
         _print_table(table)
     for name, text in notes(evaluation):
-        typer.echo(f"{name}: {text}")
+        print_lines(f"{name}: {text}")
     for name, reason in evaluation.skipped:
-        typer.echo(f"Left out: {name}: {reason}")
-    typer.echo(f"\nOpen {folder / PAGE} in a browser.")
+        print_lines(f"Left out: {name}: {reason}")
+    print_lines("", f"Open {folder / PAGE} in a browser.")
 
 
 def _print_table(table: Table) -> None:
     from tvsl.cli.table import print_table
 
-    typer.echo(f"{table.title}, percent\n")
+    print_lines(f"{table.title}, percent", "")
     print_table(table.heads, table.rows, table.numbers)
-    typer.echo()
+    print_lines("")

@@ -1,9 +1,8 @@
-"""How errors reach the user: one line on stderr and an exit code."""
+"""How errors reach the user: a line on stderr and an exit code."""
 
 from __future__ import annotations
 
-import typer
-
+from tvsl.cli.output import print_error
 from tvsl.errors import TvslError, UsageError, VocabularyError
 
 SOME_INPUT_FAILED = 1
@@ -18,4 +17,4 @@ def exit_code(error: TvslError) -> int:
 
 def report(error: TvslError) -> None:
     """Print an error on stderr."""
-    typer.echo(f"tvsl: {error}", err=True)
+    print_error(error)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tvsl.cli.failure import exit_code, report
+from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
-from tvsl.errors import TvslError, UsageError
+from tvsl.errors import OutputError, TvslError, UsageError
 
 if TYPE_CHECKING:
     from tvsl.cli.results import Job
@@ -149,6 +150,7 @@ class _Run:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.code = 0
+        self.is_unheard = False
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
 
@@ -173,16 +175,25 @@ class _Run:
                 content = localize_input(localizer, source, sort, folder, job)
                 self.results.append({**content, "folder": str(folder)})
                 if not self.as_json:
-                    typer.echo(summary(content, folder))
+                    self._print(summary(content, folder))
 
     def finish(self) -> None:
         """Print the JSON and set the exit code."""
-        from tvsl.localization import to_json
-
         if self.as_json:
-            typer.echo(to_json({"results": self.results, "failures": self.failures}))
+            print_json({"results": self.results, "failures": self.failures})
         if self.code:
             raise typer.Exit(self.code)
+
+    def _print(self, line: str) -> None:
+        """Print a line as long as it can be: the inputs are localized whether or not it is read."""
+        if self.is_unheard:
+            return
+        try:
+            print_lines(line)
+        except OutputError as error:
+            report(error)
+            self.is_unheard = True
+            self.code = max(self.code, exit_code(error))
 
     @contextmanager
     def _reporting(self, source: Path) -> Iterator[None]:

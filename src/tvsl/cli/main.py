@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -21,33 +24,38 @@ from tvsl.cli import (
     train,
     weights,
 )
-from tvsl.cli.failure import exit_code, report
-from tvsl.errors import TvslError
+from tvsl.cli.arguments import TRACEBACK, Command, Group
+from tvsl.cli.failure import SOME_INPUT_FAILED, exit_code, report
+from tvsl.cli.output import forget, prepare_streams, print_error, print_lines
+from tvsl.errors import OutputError, TvslError, shown
+
+_UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)
 
 app = typer.Typer(
     name="tvsl",
+    cls=Group,
     help="Find what sounds where: one heat-map per sounding object of a picture or video.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("demo")(demo.command)
-app.command("localize")(localize.command)
-app.command("prepare")(prepare.command)
-app.command("pretrain")(pretrain.command)
-app.command("train")(train.command)
-app.command("evaluate")(evaluate.command)
-app.command("reproduce")(reproduce.command)
+app.command("demo", cls=Command)(demo.command)
+app.command("localize", cls=Command)(localize.command)
+app.command("prepare", cls=Command)(prepare.command)
+app.command("pretrain", cls=Command)(pretrain.command)
+app.command("train", cls=Command)(train.command)
+app.command("evaluate", cls=Command)(evaluate.command)
+app.command("reproduce", cls=Command)(reproduce.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")
-app.command("doctor")(doctor.command)
+app.command("doctor", cls=Command)(doctor.command)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"tvsl {__version__}")
+        print_lines(f"tvsl {__version__}")
         raise typer.Exit
 
 
@@ -59,14 +67,47 @@ def _options(
             "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
         ),
     ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            TRACEBACK,
+            help="Print where in the program an error arose; also after any command, or by the "
+            "environment variable TVSL_TRACEBACK=1.",
+        ),
+    ] = False,
 ) -> None:
     """Find what sounds where: one heat-map per sounding object of a picture or video."""
 
 
 def main() -> None:
     """Run the command line; exit 0 all well, 1 an input failed, 2 wrong usage."""
+    prepare_streams()
     try:
         app()
-    except TvslError as error:
+    except Exception as error:  # noqa: BLE001 - the net under errors that nobody foresaw
+        sys.exit(_end(error))
+
+
+def _end(error: Exception) -> int:
+    """Tell an error in one line; the exit code."""
+    if TRACEBACK in sys.argv or os.environ.get("TVSL_TRACEBACK", "0") not in ("", "0"):
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:  # Typer's own help, for one
+        forget(sys.stdout)
+        error = OutputError(
+            f"What was to be written cannot be ({error.strerror}).",
+            "Send it to another place, or make room.",
+            error.filename,
+        )
+    if isinstance(error, TvslError):
         report(error)
-        sys.exit(exit_code(error))
+        return exit_code(error)
+    if isinstance(error, MemoryError):
+        print_error("The memory does not suffice. Give smaller inputs, or fewer at once.")
+        return SOME_INPUT_FAILED
+    said = shown(str(error).strip().partition("\n")[0])
+    print_error(
+        f"An error that tvsl did not foresee, {type(error).__name__}: {said}. Please report it, "
+        f"with the command and what it prints with {TRACEBACK}."
+    )
+    return SOME_INPUT_FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
+from tvsl.cli.output import print_error, print_json, print_lines
 from tvsl.cli.progress import progress
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_few
 
 if TYPE_CHECKING:
     from tvsl.preparing.run import Prepared
@@ -94,10 +94,13 @@ def command(
                 progress=report,
             )
     except KeyboardInterrupt:
-        typer.echo("tvsl: interrupted; the same command goes on from here.", err=True)
+        print_error("interrupted; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
     _tell_failures(made)
-    typer.echo(json.dumps(made.report(options), indent=2) if as_json else _summary(made))
+    if as_json:
+        print_json(made.report(options))
+    else:
+        print_lines(*_summary(made))
     if made.failures:
         raise typer.Exit(SOME_INPUT_FAILED)
 
@@ -113,14 +116,12 @@ def _seconds(option: str, text: str | None, word: str) -> float | None:
 
 
 def _tell_failures(made: Prepared) -> None:
-    for failure in made.failures[:_MOST_TOLD]:
-        typer.echo(f"tvsl: {failure.source}: {failure.error}", err=True)
-    rest = len(made.failures) - _MOST_TOLD
-    if rest > 0:
-        typer.echo(f"tvsl: {rest} more failed; see {made.root / 'report.json'}", err=True)
+    told = [f"{failure.source}: {failure.error}" for failure in made.failures]
+    for line in first_few(told, _MOST_TOLD, str(made.root / "report.json")):
+        print_error(line)
 
 
-def _summary(made: Prepared) -> str:
+def _summary(made: Prepared) -> list[str]:
     prepared = made.found - made.kept - len(made.failures)
     parts = [f"{prepared} prepared", f"{made.kept} there already", f"{len(made.failures)} failed"]
     told = [part for part in parts if not part.startswith("0 ")] or parts[:1]
@@ -129,4 +130,4 @@ def _summary(made: Prepared) -> str:
     if made.listed is not None:
         here = made.listed - len(made.missing)
         lines.append(f"{made.listed} ids listed: {here} found, {len(made.missing)} missing")
-    return "\n".join(lines)
+    return lines

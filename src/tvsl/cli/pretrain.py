@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
 
@@ -50,4 +51,4 @@ def command(
     recipe = PretrainConfig(steps=steps, batch=batch, clips=clips, seed=seed, terms=terms)
     keep_freed_memory()
     folder = pretrain(recipe, output, resume, progress)
-    typer.echo(f"The model is in {folder}.")
+    print_lines(f"The model is in {folder}.")

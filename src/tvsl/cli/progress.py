@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tvsl.cli.output import print_note
+from tvsl.errors import printable
+
 Report = Callable[[int, "int | None"], None]
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -26,6 +29,7 @@ def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterat
         before its first call, by a run that goes on, does not count for the rate.
     """
     pace = _Pace(is_bytes, counted)
+    title = printable(title)
     if sys.stderr.isatty():
         with _bar(title, is_bytes, pace) as report:
             yield report
@@ -89,8 +93,8 @@ def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Report]:
     )
 
     amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
-    told = TextColumn("{task.fields[pace]}")
-    columns = [TextColumn("{task.description}"), BarColumn(), amount, told]
+    told = TextColumn("{task.fields[pace]}", markup=False)
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), amount, told]
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None, pace="")
 
@@ -112,6 +116,6 @@ def _lines(title: str, pace: _Pace) -> Report:
         ended, last = finished, now
         amounts = " of ".join(pace.amount(value) for value in (done, total) if value is not None)
         line = ", ".join(part for part in (f"{title}: {amounts}", told) if part)
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        print_note(line)
 
     return report

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tvsl.cli.localize import Precision
 from tvsl.cli.name_values import name_values
+from tvsl.cli.output import print_lines
 from tvsl.cli.progress import Report, progress
 from tvsl.errors import UsageError
 
@@ -101,7 +102,7 @@ def command(
     _prepare(setup)
     found = reproduce(asked, Bench(setup), count, _stage)
     _write(found, output)
-    typer.echo(_summary(found, output))
+    print_lines(*_summary(found, output))
 
 
 def _cores() -> int:
@@ -143,9 +144,9 @@ def _write(found: Reproduction, folder: Path) -> None:
     write_json(json_content(found), folder / RESULTS, force=True)
 
 
-def _summary(found: Reproduction, folder: Path) -> str:
+def _summary(found: Reproduction, folder: Path) -> list[str]:
     from tvsl.evaluation.reproduction.written import claim_text
 
-    lines: list[Any] = [f"Warning: {text}" for text in found.conditions.warnings]
+    lines = [f"Warning: {text}" for text in found.conditions.warnings]
     lines += [claim_text(claim) for claim in found.claims]
-    return "\n".join([*lines, f"Open {folder / PAGE} in a browser."])
+    return [*lines, f"Open {folder / PAGE} in a browser."]

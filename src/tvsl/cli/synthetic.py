@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tvsl.cli.arguments import Command, Group
+from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
 if TYPE_CHECKING:
     from tvsl.synthetic.world import World
 
 app = typer.Typer(
-    help="Look at the synthetic world, or write scenes of it as files.", no_args_is_help=True
+    cls=Group,
+    help="Look at the synthetic world, or write scenes of it as files.",
+    no_args_is_help=True,
 )
 
 
@@ -49,7 +53,7 @@ OffScreen = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")]
 
 
-@app.command()
+@app.command(cls=Command)
 def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for sheet and sounds.")],
     scenes: Annotated[int, typer.Option(help="How many, 1 to 200.")] = 12,
@@ -67,10 +71,10 @@ def preview(
     world = _world(split, classes, seed, twins, off_screen)
     with progress("Making scenes") as made:
         path = write_preview(world, output, scenes, sources, force=force, progress=made)
-    typer.echo(path)
+    print_lines(path)
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder for frames, sounds and manifest.")],
     scenes: Annotated[int, typer.Option(help="How many.")] = 100,
@@ -93,7 +97,7 @@ def export(
         path = export_world(
             world, folder, scenes, sources, videos=videos, force=force, progress=written
         )
-    typer.echo(path)
+    print_lines(path)
 
 
 def _world(split: Split, classes: Classes, seed: int, twins: float, off_screen: float) -> World:

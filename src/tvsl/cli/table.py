@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import typer
+from tvsl.cli.output import print_lines, printing
+from tvsl.errors import printable
 
 _GAP = "  "
 
@@ -17,14 +18,15 @@ def print_table(
 
     Args:
         heads: Names of the columns.
-        rows: Texts of the cells, taken as they are.
+        rows: Texts of the cells; control characters are escaped.
         right: The columns whose cells are set to the right: numbers.
     """
-    if sys.stdout.isatty():
-        _print_rich(heads, rows, right)
+    rows = [[printable(text) for text in row] for row in rows]
+    if sys.stdout is not None and sys.stdout.isatty():
+        with printing():
+            _print_rich(heads, rows, right)
     else:
-        for line in plain_table(heads, rows, right):
-            typer.echo(line)
+        print_lines(*plain_table(heads, rows, right))
 
 
 def plain_table(

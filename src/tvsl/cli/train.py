@@ -9,6 +9,7 @@ import typer
 
 from tvsl.cli.localize import FlipAverage, Precision
 from tvsl.cli.name_values import name_values
+from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def command(
     flip = flip if flip_average is None else flip_average.value
     encoder = _load(model, find_head(config)[1], device, precision.value, flip)
     folder = train_head(config, encoder, output, resume, progress, tokens)
-    typer.echo(_summary(folder))
+    print_lines(_summary(folder))
 
 
 def _load(

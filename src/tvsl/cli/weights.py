@@ -7,32 +7,36 @@ from typing import Annotated
 
 import typer
 
+from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED, report
+from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import TvslError
 
-app = typer.Typer(help="List, fetch, verify and convert weight files.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Group, help="List, fetch, verify and convert weight files.", no_args_is_help=True
+)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_files() -> None:
     """List the embedded models and the public files, and which of them are here."""
     from tvsl.audioclip.embedded import EMBEDDED, embedded_path, is_here
     from tvsl.audioclip.weights import PUBLIC_FILES
     from tvsl.paths import weights_folder
 
-    typer.echo(f"Folder: {weights_folder()} (set TVSL_HOME to choose another)\n")
+    print_lines(f"Folder: {weights_folder()} (set TVSL_HOME to choose another)", "")
     for entry in PUBLIC_FILES.values():
         state = "here" if entry.path.is_file() else "not here"
-        typer.echo(f"{entry.name:20}{entry.size / 1e6:8.1f} MB  {state:9} {entry.holds}")
-        typer.echo(f"{'':20}{entry.url}\n{'':20}sha256 {entry.sha256}")
-    typer.echo("\nEmbedded in this package, nothing to fetch:\n")
+        print_lines(f"{entry.name:20}{entry.size / 1e6:8.1f} MB  {state:9} {entry.holds}")
+        print_lines(f"{'':20}{entry.url}", f"{'':20}sha256 {entry.sha256}")
+    print_lines("", "Embedded in this package, nothing to fetch:", "")
     for name, holds in EMBEDDED.items():
         state = "here" if is_here(name) else "missing"
-        typer.echo(f"{name:32}{state:9} {holds}\n{'':20}{embedded_path(name)}")
+        print_lines(f"{name:32}{state:9} {holds}", f"{'':20}{embedded_path(name)}")
 
 
-@app.command("fetch")
+@app.command("fetch", cls=Command)
 def fetch_file(
     name: Annotated[str, typer.Argument(help="A name of `tvsl weights list`.")] = "audioclip",
 ) -> None:
@@ -41,10 +45,10 @@ def fetch_file(
 
     with progress(f"Fetching {name}", is_bytes=True) as fetched:
         path = fetch(name, fetched)
-    typer.echo(path)
+    print_lines(path)
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     names: Annotated[
         list[str] | None, typer.Argument(help="Names or files; all files here when none is given.")
@@ -55,14 +59,14 @@ def verify(
 
     chosen = names or [entry.name for entry in PUBLIC_FILES.values() if entry.path.is_file()]
     if not chosen:
-        typer.echo("No weight files are here.")
+        print_lines("No weight files are here.")
     failed = False
     for name in chosen:
         try:
             entry, path = find_entry(name)
             with progress(f"Reading {path.name}", is_bytes=True) as read:
                 verify(path, entry, read)
-            typer.echo(f"{path}: right")
+            print_lines(f"{path}: right")
         except TvslError as error:
             report(error)
             failed = True
@@ -70,7 +74,7 @@ def verify(
         raise typer.Exit(SOME_INPUT_FAILED)
 
 
-@app.command()
+@app.command(cls=Command)
 def convert(
     source: Annotated[Path, typer.Argument(help="An AudioCLIP checkpoint.")],
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
@@ -79,4 +83,4 @@ def convert(
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""
     from tvsl.audioclip.checkpoint import convert
 
-    typer.echo(convert(source, target, force))
+    print_lines(convert(source, target, force))

@@ -19,6 +19,7 @@ from av.container import InputContainer
 
 from tvsl.errors import MediaLimitError, MissingFileError, UnreadableMediaError, UsageError
 from tvsl.media.completeness import missing_bytes
+from tvsl.paths import address
 
 RAISE_LIMIT = "Make the file smaller, or raise the limit if you trust the file."
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+:")
@@ -191,7 +192,7 @@ def check_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Path:
             raise MissingFileError(
                 "This is an address; only local files are read.",
                 "Download the file and give its path.",
-                path,
+                address(path) or path,
             ) from error
         reason = getattr(error, "strerror", None) or str(error)
         why = "" if isinstance(error, FileNotFoundError) else f" ({reason})"
