@@ -13,8 +13,20 @@ ImageTokenMode = Literal["values", "cells", "released"]
 FlipAverage = Literal["none", "mirror", "turn"]
 
 
+MOST_CHANNELS = 16_384
+"""Upper bound of every width and embedding: eight times the largest of the public models."""
+_MOST_BLOCKS = 64
+_MOST_SIDE = 64
+_MOST_OVERLAP = 64
+_MOST_CLASSES = 100_000
+
+_Blocks = Annotated[int, Field(ge=1, le=_MOST_BLOCKS)]
+_Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
+
+
 class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Sizes come from files of strangers: each has an upper bound, and numbers are finite.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImageEncoderConfig(_Config):
@@ -29,12 +41,12 @@ class ImageEncoderConfig(_Config):
         heads: Heads of the attention pooling.
     """
 
-    resolution: int = Field(224, gt=0)
-    width: int = Field(64, gt=0)
-    blocks: tuple[int, ...] = (3, 4, 6, 3)
-    multiples: tuple[int, ...] = (1, 2, 4, 8)
-    strides: tuple[int, ...] = (1, 2, 2, 2)
-    heads: int = Field(32, gt=0)
+    resolution: int = Field(224, gt=0, le=1024)
+    width: int = Field(64, gt=1, le=2048)
+    blocks: tuple[_Blocks, ...] = (3, 4, 6, 3)
+    multiples: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8)
+    strides: tuple[Annotated[int, Field(ge=1, le=8)], ...] = (1, 2, 2, 2)
+    heads: int = Field(32, gt=0, le=1024)
 
     @model_validator(mode="after")
     def _stages_agree(self) -> ImageEncoderConfig:
@@ -42,6 +54,12 @@ class ImageEncoderConfig(_Config):
             raise ValueError("blocks, multiples and strides must name four stages each")
         if self.resolution % self.cell:
             raise ValueError(f"resolution must be a multiple of the cell size {self.cell}")
+        if self.resolution // self.cell > _MOST_SIDE:
+            raise ValueError(f"resolution must not exceed {_MOST_SIDE} cells")
+        if self.width * max(self.multiples) * 4 > MOST_CHANNELS:
+            raise ValueError(f"4 * width * multiples must not exceed {MOST_CHANNELS} channels")
+        if self.channels % self.heads:
+            raise ValueError(f"heads must divide the {self.channels} channels of the last stage")
         return self
 
     @property
@@ -56,6 +74,20 @@ class ImageEncoderConfig(_Config):
     def channels(self) -> int:
         """Channels of the last feature map (2048 at full size)."""
         return self.width * self.multiples[-1] * 4
+
+    def weights(self, embedding: int) -> int:
+        """Number of weights without those of norms and biases."""
+        half = self.width // 2
+        count = 27 * half + 9 * half**2 + 9 * half * self.width
+        inputs = self.width
+        for blocks, multiple, stride in zip(self.blocks, self.multiples, self.strides, strict=True):
+            inner, outputs = self.width * multiple, self.width * multiple * 4
+            shortcut = inputs * outputs if stride > 1 or inputs != outputs else 0
+            count += inputs * inner + shortcut + (blocks - 1) * outputs * inner
+            count += blocks * (9 * inner**2 + inner * outputs)
+            inputs = outputs
+        cells = (self.resolution // self.cell) ** 2 + 1
+        return count + cells * inputs + 3 * inputs**2 + inputs * embedding
 
 
 class AudioEncoderConfig(_Config):
@@ -74,19 +106,23 @@ class AudioEncoderConfig(_Config):
     """
 
     kind: Literal["esresnext"] = "esresnext"
-    sample_rate: int = Field(44_100, gt=0)
-    filter_length: int = Field(2048, gt=1)
-    window_length: int = Field(1654, gt=1)
-    hop_length: int = Field(561, gt=0)
-    stem_width: int = Field(64, gt=0)
-    blocks: tuple[int, ...] = (3, 4, 6, 3)
-    groups: int = Field(32, gt=0)
-    group_width: int = Field(4, gt=0)
+    sample_rate: int = Field(44_100, ge=100, le=192_000)
+    filter_length: int = Field(2048, ge=64, le=8192)
+    window_length: int = Field(1654, gt=1, le=8192)
+    hop_length: int = Field(561, gt=0, le=8192)
+    stem_width: int = Field(64, gt=0, le=MOST_CHANNELS // 32)
+    blocks: tuple[_Blocks, ...] = (3, 4, 6, 3)
+    groups: int = Field(32, gt=0, le=1024)
+    group_width: int = Field(4, gt=0, le=1024)
 
     @model_validator(mode="after")
     def _window_fits(self) -> AudioEncoderConfig:
         if self.window_length > self.filter_length:
             raise ValueError("window_length must not exceed filter_length")
+        if self.window_length > _MOST_OVERLAP * self.hop_length:
+            raise ValueError(f"window_length must not exceed {_MOST_OVERLAP} * hop_length")
+        if self.groups * self.group_width * 8 > MOST_CHANNELS:
+            raise ValueError(f"8 * groups * group_width must not exceed {MOST_CHANNELS} channels")
         if len(self.blocks) != 4:
             raise ValueError("blocks must name four stages")
         return self
@@ -100,6 +136,18 @@ class AudioEncoderConfig(_Config):
     def channels(self) -> int:
         """Channels of the last feature map (2048 at full size)."""
         return self.stem_width * 32
+
+    def weights(self, embedding: int) -> int:
+        """Number of weights without those of norms and biases."""
+        inputs, count = self.stem_width, 147 * self.stem_width
+        for stage, blocks in enumerate(self.blocks):
+            inner, outputs = self.groups * self.group_width << stage, self.stem_width * 4 << stage
+            shortcut = inputs * outputs if stage or inputs != outputs else 0
+            gate = inputs * outputs + inputs * (5 if stage % 2 else 3)
+            count += inputs * inner + shortcut + gate + (blocks - 1) * outputs * inner
+            count += blocks * (9 * inner**2 // self.groups + inner * outputs)
+            inputs = outputs
+        return count + inputs**2 + 15 * inputs + inputs * embedding
 
 
 class ModulationAudioEncoderConfig(_Config):
@@ -119,15 +167,15 @@ class ModulationAudioEncoderConfig(_Config):
     """
 
     kind: Literal["modulation"] = "modulation"
-    sample_rate: int = Field(16_000, gt=0)
-    frames: int = Field(64, gt=0, multiple_of=16)
-    hop_length: int = Field(320, gt=0)
-    window_length: int = Field(1024, gt=1)
-    bands: int = Field(96, gt=0, multiple_of=16)
-    lowest: float = Field(70.0, gt=0)
-    highest: float = Field(7500.0, gt=0)
-    modulations: int = Field(24, gt=0)
-    widths: tuple[int, int, int, int] = (24, 48, 96, 192)
+    sample_rate: int = Field(16_000, ge=100, le=192_000)
+    frames: int = Field(64, gt=0, le=1024, multiple_of=16)
+    hop_length: int = Field(320, gt=0, le=8192)
+    window_length: int = Field(1024, gt=1, le=8192)
+    bands: int = Field(96, gt=0, le=1024, multiple_of=16)
+    lowest: float = Field(70.0, gt=0, le=96_000)
+    highest: float = Field(7500.0, gt=0, le=96_000)
+    modulations: int = Field(24, gt=0, le=512)
+    widths: tuple[_Channels, _Channels, _Channels, _Channels] = (24, 48, 96, 192)
 
     @model_validator(mode="after")
     def _bands_fit(self) -> ModulationAudioEncoderConfig:
@@ -137,12 +185,22 @@ class ModulationAudioEncoderConfig(_Config):
             raise ValueError("modulations must not exceed half the frames")
         if not self.hop_length <= self.window_length <= self.segment:
             raise ValueError("window_length must lie between hop_length and a segment")
+        if self.window_length > _MOST_OVERLAP * self.hop_length:
+            raise ValueError(f"window_length must not exceed {_MOST_OVERLAP} * hop_length")
         return self
 
     @property
     def segment(self) -> int:
         """Samples of a segment (20,480 by default: 1.28 s)."""
         return self.frames * self.hop_length
+
+    def weights(self, embedding: int) -> int:
+        """Number of weights without those of norms and biases."""
+        first = self.widths[1]
+        count = 18 * self.widths[0] + 2 * self.modulations * first + 2 * first**2
+        for inputs, outputs in zip(self.widths, self.widths[1:], strict=False):
+            count += 10 * inputs * outputs + 9 * outputs**2
+        return count + self.widths[-1] * embedding
 
 
 class TextEncoderConfig(_Config):
@@ -156,11 +214,22 @@ class TextEncoderConfig(_Config):
         heads: Heads of each block.
     """
 
-    vocabulary: int = Field(49_408, gt=0)
-    context: int = Field(77, gt=2)
-    width: int = Field(512, gt=0)
-    layers: int = Field(12, gt=0)
-    heads: int = Field(8, gt=0)
+    vocabulary: int = Field(49_408, gt=0, le=1_000_000)
+    context: int = Field(77, gt=2, le=1024)
+    width: int = Field(512, gt=0, le=MOST_CHANNELS)
+    layers: int = Field(12, gt=0, le=_MOST_BLOCKS)
+    heads: int = Field(8, gt=0, le=1024)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> TextEncoderConfig:
+        if self.width % self.heads:
+            raise ValueError("heads must divide width")
+        return self
+
+    def weights(self, embedding: int) -> int:
+        """Number of weights without those of norms and biases."""
+        tables = (self.vocabulary + self.context + embedding) * self.width
+        return tables + 12 * self.layers * self.width**2
 
 
 class AudioCLIPConfig(_Config):
@@ -177,15 +246,20 @@ class AudioCLIPConfig(_Config):
         text: Sizes of the text encoder.
     """
 
-    embedding: int = Field(1024, gt=0)
-    waveform_scale: float = Field(32768.0, gt=0)
+    embedding: int = Field(1024, gt=0, le=MOST_CHANNELS)
+    waveform_scale: float = Field(32768.0, gt=0, le=1e9)
     image_tokens: ImageTokenMode = "values"
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = Field((), max_length=_MOST_CLASSES)
     image: ImageEncoderConfig = ImageEncoderConfig()
     audio: Annotated[
         AudioEncoderConfig | ModulationAudioEncoderConfig, Field(discriminator="kind")
     ] = AudioEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()
+
+    @property
+    def weights(self) -> int:
+        """Number of weights without those of norms and biases: known before a model is built."""
+        return sum(part.weights(self.embedding) for part in (self.image, self.audio, self.text))
 
     @field_validator("classes")
     @classmethod
