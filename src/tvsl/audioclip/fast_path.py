@@ -116,6 +116,10 @@ class FusedConvolution(nn.Module):
         self._packed = None  # laid out for the device and type that the weights had
         return cast(Self, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the packed weights: they can be neither pickled nor copied, only made again."""
+        return {**self.__dict__, "_packed": None}
+
     def forward(self, features: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Convolve.
 
