@@ -123,6 +123,19 @@ def test_a_model_without_tensors(tmp_path: Path) -> None:
         ),
         ({"a": torch.zeros(2), "b": torch.zeros(3)}, r"'b' has shape \(3,\), not \(1,\)"),
         ({"a": torch.tensor([0, torch.nan]), "b": torch.zeros(1)}, "not finite, among them a"),
+        ({"a": torch.tensor([0, 1e300]).double(), "b": torch.zeros(1)}, "not finite"),
+        *(
+            ({"a": torch.zeros(2, dtype=dtype), "b": torch.zeros(1)}, f"'a' holds {name}, not")
+            for name, dtype in (
+                ("complex64", torch.complex64),
+                ("int8", torch.int8),
+                ("int64", torch.int64),
+                ("bool", torch.bool),
+                ("float8_e4m3fn", torch.float8_e4m3fn),
+            )
+        ),
+        ({"a": torch.zeros(2, device="meta"), "b": torch.zeros(1)}, "'a' holds"),
+        ({"a": torch.zeros(2).to_sparse(), "b": torch.zeros(1)}, "'a' holds"),
     ],
 )
 def test_other_tensors_are_named(found: dict[str, torch.Tensor], says: str) -> None:
@@ -130,6 +143,20 @@ def test_other_tensors_are_named(found: dict[str, torch.Tensor], says: str) -> N
     with pytest.raises(WeightsError, match=says):
         check_tensors(expected, found, Path("x"), "Another model", "Get it.")
     check_tensors(expected, expected, Path("x"), "Another model", "Get it.")
+
+
+def test_integers_stay_integers_and_variances_positive() -> None:
+    expected = {"n.running_var": torch.ones(2), "n.num_batches_tracked": torch.tensor(3)}
+    path = Path("x")
+    for wrong in (torch.tensor(3.0), torch.tensor(True), torch.tensor(3, dtype=torch.int8)):
+        with pytest.raises(WeightsError, match="num_batches_tracked"):
+            check_tensors(expected, {**expected, "n.num_batches_tracked": wrong}, path, "No", "No.")
+    with pytest.raises(WeightsError, match="below 0"):
+        check_tensors(expected, {**expected, "n.running_var": -torch.ones(2)}, path, "No", "No.")
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        check_tensors(
+            expected, {**expected, "n.running_var": torch.ones(2, dtype=dtype)}, path, "No", "No."
+        )
 
 
 def test_a_config_must_be_readable_and_small(tmp_path: Path) -> None:

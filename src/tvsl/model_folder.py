@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tvsl.errors import OutputError, UsageError, WeightsError
+from tvsl.errors import OutputError, UsageError, WeightsError, shown
 from tvsl.small_files import LARGEST_CONFIG, read_small_json
 from tvsl.staging import check_free, staged
 
@@ -24,6 +24,11 @@ CONFIG_FILE = "config.json"
 TENSORS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 CARD_FILE = "README.md"
+LARGEST_TENSORS = 1 << 34
+"""Bytes that a file of tensors may have; the public model has half a gigabyte."""
+
+_STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
+_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 _OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)  # the first is removed first
 
@@ -111,14 +116,40 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
         Its tensors and what its header states.
 
     Raises:
-        WeightsError: It is truncated, damaged or cannot be read.
+        WeightsError: It is truncated, damaged, too large or cannot be read, or holds values of
+            types that no model of this package has.
     """
     try:
+        _check_header(path, remedy)
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+            names = list(file.keys())
+            for name in names:
+                part = file.get_slice(name)
+                stored = part.get_dtype()
+                if max(part.get_shape(), default=0) > LARGEST_TENSORS:
+                    raise ValueError(f"{name} has no such shape")
+                if stored not in _STORED_TYPES:
+                    raise WeightsError(
+                        f"{shown(name)} is stored as {shown(stored)}, not as numbers of a model.",
+                        remedy,
+                        path,
+                    )
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, OverflowError, RuntimeError) as error:
         raise WeightsError("The file is truncated or damaged.", remedy, path) from error
+
+
+def _check_header(path: Path, remedy: str) -> None:
+    """Refuse a file that is too large, or whose header is: it is parsed as a whole."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if size > LARGEST_TENSORS:
+        raise WeightsError(
+            f"The file is too large: {LARGEST_TENSORS} bytes are allowed.", remedy, path
+        )
+    if header > LARGEST_CONFIG:
+        raise WeightsError("The file is damaged: its header has no end.", remedy, path)
 
 
 def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> dict[str, Tensor]:
@@ -160,7 +191,10 @@ def check_tensors(
     problem: str,
     remedy: str,
 ) -> None:
-    """Check that names and shapes are exactly those expected, and all values finite.
+    """Check that names, shapes and kinds are exactly those expected, and all values finite.
+
+    A kind is any floating-point type of 16 to 64 bits, or else the very type. Shapes are compared
+    before any value is looked at, so that nothing needs more memory than the file has.
 
     Args:
         expected: State dict of the model that is to be filled.
@@ -176,11 +210,28 @@ def check_tensors(
     given = {name: tuple(value.shape) for name, value in found.items()}
     if shapes != given:
         raise WeightsError(f"{problem}: {_difference(shapes, given)}.", remedy, path)
+    for name, value in found.items():
+        floating = expected[name].is_floating_point() and value.dtype in _FLOATS
+        plain = value.layout == torch.strided and value.device.type == "cpu"
+        if not plain or not (floating or value.dtype == expected[name].dtype):
+            raise WeightsError(
+                f"{problem}: '{name}' holds {str(value.dtype).split('.')[-1]}, not "
+                f"{str(expected[name].dtype).split('.')[-1]}.",
+                remedy,
+                path,
+            )
     broken = [
         name
         for name, value in found.items()
         if value.is_floating_point() and not torch.isfinite(value.float()).all()
     ]
+    negative = [name for name, value in found.items() if _is_negative_variance(name, value)]
+    if negative:
+        raise WeightsError(
+            f"'{negative[0]}' holds variances below 0.",
+            "The file is damaged: get it again.",
+            path,
+        )
     if broken:
         raise WeightsError(
             f"{len(broken)} tensors hold values that are not finite, among them {broken[0]}.",
@@ -194,10 +245,14 @@ def _difference(
 ) -> str:
     missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
     if missing or surplus:
-        example = sorted(missing or surplus)[0]
-        return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them '{example}'"
+        example = shown(min(missing or surplus))
+        return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them {example}"
     name = next(name for name in sorted(expected) if expected[name] != found[name])
     return f"'{name}' has shape {found[name]}, not {expected[name]}"
+
+
+def _is_negative_variance(name: str, value: Tensor) -> bool:
+    return name.endswith("running_var") and bool((value < 0).any())
 
 
 def _remove_earlier(folder: Path) -> None:

@@ -43,7 +43,9 @@ def plain_text(text: str) -> str:
         raise VocabularyError(
             f"The text {shown(text)} holds half of a character.", "Give the name in Unicode."
         )
-    mended = html.unescape(html.unescape(ftfy.fix_text(text)))
+    mended = text
+    if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is no need
+        mended = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(mended.split()).lower()
 
 

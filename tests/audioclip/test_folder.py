@@ -249,8 +249,8 @@ def _tensors(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) ->
         (lambda f: _edit(f, embedding=48), "model.safetensors", "has shape"),
         (
             lambda f: _edit(f, text={**WORLD.text.model_dump(), "heads": 5}),
-            "model.safetensors",
-            "contradict",
+            "config.json",
+            "'text': heads must divide width",
         ),
         (lambda f: (f / "model.safetensors").write_bytes(b""), "model.safetensors", "damaged"),
         (lambda f: (f / "model.safetensors").write_bytes(b"PK" * 99), "model.safetensors", "dam"),

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,73 @@ def test_checkpoints_of_another_model(change, message, small_model: AudioCLIP) -
     change(state)
     with pytest.raises(WeightsError, match=message):
         build(state, SMALL, Path("some.pt"))
+
+
+def wrapped(state: dict[str, torch.Tensor], form: str) -> object:
+    """What training scripts make of a state dict."""
+    prefixed = {f"module.{name}": value for name, value in state.items()}
+    optimizer = {"state": {0: {"step": torch.tensor(3)}}, "param_groups": [{"lr": 0.1}]}
+    return {
+        "plain": state,
+        "ordered": OrderedDict(state),
+        "model": {"model": state, "optimizer": optimizer, "epoch": 3},
+        "state_dict": {"state_dict": state, "hyper_parameters": {"lr": 0.1}},
+        "another name": {"net": state, "epoch": 3},
+        "beside averages": {"model": state, "ema": dict(state)},
+        "twice": {"model": {"state_dict": prefixed}, "args": None},
+        "module.": prefixed,
+        "module.module.": {f"module.{name}": value for name, value in prefixed.items()},
+        "model.": {"state_dict": {f"model.{name}": value for name, value in state.items()}},
+        "compiled": {f"_orig_mod.{name}": value for name, value in state.items()},
+        "parameters": {name: torch.nn.Parameter(v, False) for name, v in state.items()},
+    }[form]
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+@pytest.mark.parametrize("form", [
+    "plain", "ordered", "model", "state_dict", "another name", "beside averages", "twice",
+    "module.", "module.module.", "model.", "compiled", "parameters",
+])  # fmt: skip
+def test_the_state_dict_is_found(
+    form: str, legacy: bool, small_model: AudioCLIP, tmp_path: Path
+) -> None:
+    state = dict(small_model.state_dict())
+    path = tmp_path / "small.pt"
+    torch.save(wrapped(state, form), path, _use_new_zipfile_serialization=not legacy)
+    found, _ = read_state(path)
+    assert found.keys() == state.keys()
+    for name, value in state.items():
+        torch.testing.assert_close(found[name].data, value, rtol=0, atol=0)
+    assert build(found, SMALL, path).config == SMALL
+
+
+def test_a_prefix_in_safetensors_too(small_model: AudioCLIP, tmp_path: Path) -> None:
+    state = {f"module.{name}": value for name, value in small_model.state_dict().items()}
+    save_file(state, tmp_path / "small.safetensors", HEADER)
+    assert load_audioclip(tmp_path / "small.safetensors").config == SMALL
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"epoch": 3, "model": {}}, "no state dict: it holds 'epoch', 'model'"),
+        ({"one": {"a": torch.zeros(1)}, "two": {"a": torch.zeros(1)}}, "several.*'one', 'two'"),
+        ([torch.zeros(1)], "no state dict"),
+        (torch.zeros(3), "no state dict"),
+        ({}, "no state dict"),
+        ({3: torch.zeros(1)}, "no state dict: it holds 3"),
+    ],
+)
+def test_what_is_no_state_dict_is_named(content: object, says: str, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(WeightsError, match=says):
+        read_state(tmp_path / "x.pt")
+
+
+def test_a_torchscript_file_is_called_so(tmp_path: Path) -> None:
+    path = broken_files(tmp_path)["script.pt"]
+    with pytest.raises(WeightsError, match="TorchScript"):
+        load_audioclip(path)
 
 
 def test_half_precision_is_read_as_float32(small_model: AudioCLIP) -> None:

@@ -18,7 +18,7 @@ MOST_CHANNELS = 16_384
 _MOST_BLOCKS = 64
 _MOST_SIDE = 64
 _MOST_OVERLAP = 64
-_MOST_CLASSES = 100_000
+MOST_CLASSES = 30_000
 
 _Blocks = Annotated[int, Field(ge=1, le=_MOST_BLOCKS)]
 _Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
@@ -249,7 +249,7 @@ class AudioCLIPConfig(_Config):
     embedding: int = Field(1024, gt=0, le=MOST_CHANNELS)
     waveform_scale: float = Field(32768.0, gt=0, le=1e9)
     image_tokens: ImageTokenMode = "values"
-    classes: tuple[str, ...] = Field((), max_length=_MOST_CLASSES)
+    classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
     image: ImageEncoderConfig = ImageEncoderConfig()
     audio: Annotated[
         AudioEncoderConfig | ModulationAudioEncoderConfig, Field(discriminator="kind")

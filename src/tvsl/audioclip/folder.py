@@ -26,7 +26,7 @@ from tvsl.model_folder import (
     writing,
 )
 
-_REMEDY = "Get the model again, or update tvsl."
+_REMEDY = "Get the model again: its files belong together."
 
 
 def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
@@ -62,7 +62,7 @@ def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
         config = config.model_copy(update={"waveform_scale": waveform_scale})
     weights, words = folder / TENSORS_FILE, folder / TOKENIZER_FILE
     model = build(read_tensors(weights, _REMEDY)[0], config, weights)
-    if words.is_file():
+    if words.exists():  # a device or a pipe in its place is an error
         model.tokenizer = load_tokenizer(words, config.text)
     else:
         model.tokenizer = find_clip_tokenizer(config.text, beside=weights)

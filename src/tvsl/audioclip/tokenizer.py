@@ -127,10 +127,34 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
     tokens = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet)]
     tokens += ["".join(merge) for merge in merges]
     tokens += SPECIAL
-    vocabulary = {token: number for number, token in enumerate(tokens)}
-    tokenizer = Tokenizer(
-        models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_END_OF_WORD)
-    )
+    return bpe_tokenizer({token: number for number, token in enumerate(tokens)}, merges, context)
+
+
+def bpe_tokenizer(
+    vocabulary: dict[str, int], merges: list[tuple[str, str]], context: int
+) -> TextTokenizer:
+    """Build a tokenizer of CLIP's kind.
+
+    Args:
+        vocabulary: All tokens with their ids, start and end among them.
+        merges: Pairs of tokens that are joined, the first first.
+        context: Ids of one text.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ValueError: The merges do not belong to the vocabulary, or it lacks a byte, so that some
+            text would have no ids.
+    """
+    letters = _byte_alphabet()
+    if not vocabulary.keys() >= {*letters, *(letter + _END_OF_WORD for letter in letters)}:
+        raise ValueError("not every byte has an id")
+    try:
+        model = models.BPE(vocab=vocabulary, merges=merges, end_of_word_suffix=_END_OF_WORD)
+    except Exception as error:  # the library raises nothing more special
+        raise ValueError(f"merges and vocabulary disagree: {error}") from error
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )

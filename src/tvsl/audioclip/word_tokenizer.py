@@ -8,9 +8,9 @@ from pathlib import Path
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from tvsl.audioclip.config import TextEncoderConfig
-from tvsl.audioclip.tokenizer import SPECIAL, TextTokenizer
-from tvsl.errors import VocabularyError, WeightsError, first_few
-from tvsl.small_files import LARGEST_CONFIG, read_small_text
+from tvsl.audioclip.tokenizer import SPECIAL, TextTokenizer, bpe_tokenizer
+from tvsl.errors import VocabularyError, WeightsError, first_few, shown
+from tvsl.small_files import LARGEST_CONFIG, read_small_json
 
 _PADDING = "<|padding|>"
 _UNKNOWN = "<|unknown|>"
@@ -107,29 +107,50 @@ def load_tokenizer(path: Path, config: TextEncoderConfig) -> TextTokenizer:
         WeightsError: The file cannot be read, or belongs to another text encoder.
     """
     remedy = "Get the model again; the file belongs to it."
-    text = read_small_text(path, LARGEST_CONFIG, WeightsError, remedy)
-    try:
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:  # the library raises nothing more special
-        raise WeightsError("The file is damaged: it holds no tokenizer.", remedy, path) from error
-    start, end = (tokenizer.token_to_id(token) for token in SPECIAL)
-    size = tokenizer.get_vocab_size()
-    if size != config.vocabulary or start is None or end != size - 1:
+    content = read_small_json(path, LARGEST_CONFIG, WeightsError, remedy)
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict) or model.get("type") not in ("WordLevel", "BPE"):
+        raise WeightsError("The file is damaged: it holds no tokenizer of words.", remedy, path)
+    ids = model.get("vocab")
+    if not isinstance(ids, dict) or sorted(ids.values(), key=repr) != sorted(
+        range(len(ids)), key=repr
+    ):
+        raise WeightsError("The tokenizer's ids are not the numbers from 0 on.", remedy, path)
+    if (
+        len(ids) != config.vocabulary
+        or ids.get(SPECIAL[0]) is None
+        or ids.get(SPECIAL[1]) != (len(ids) - 1)
+    ):
         raise WeightsError(
-            f"The tokenizer has {size} ids and its end is {end}: the text encoder has "
-            f"{config.vocabulary}, of which the last is the end.",
+            f"The tokenizer has {len(ids)} ids and its end is {shown(ids.get(SPECIAL[1]))}: the "
+            f"text encoder has {config.vocabulary}, of which the last is the end.",
             remedy,
             path,
         )
-    if not isinstance(tokenizer.model, models.WordLevel):
-        return TextTokenizer(tokenizer, start, end, config.context)
+    # Built anew from its words: expressions and steps from a file could take for ever.
     try:
-        found = build_word_tokenizer(_words(tokenizer.get_vocab()), config.context)
-    except VocabularyError as error:
-        raise WeightsError(error.problem, remedy, path) from error
-    if found.ids != tokenizer.get_vocab():
+        if model["type"] == "BPE":
+            return bpe_tokenizer(ids, _merges(model.get("merges")), config.context)
+        found = build_word_tokenizer(_words(ids), config.context)
+    except (ValueError, VocabularyError) as error:
+        raise WeightsError(f"The tokenizer is damaged ({error}).", remedy, path) from error
+    if found.ids != ids:
         raise WeightsError("The words' ids are not in this package's order.", remedy, path)
     return found
+
+
+def _merges(stated: object) -> list[tuple[str, str]]:
+    """The merges of byte-pair encoding, which are written as pairs or with a space between.
+
+    Raises:
+        ValueError: They are no pairs.
+    """
+    if not isinstance(stated, list) or not all(isinstance(pair, str | list) for pair in stated):
+        raise ValueError("no merges")
+    pairs = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in stated]
+    if any(len(pair) != 2 or not all(isinstance(part, str) for part in pair) for pair in pairs):
+        raise ValueError("a merge is no pair")
+    return [(first, second) for first, second in pairs]
 
 
 def _words(ids: Mapping[str, int]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class AdaptedConfig(MethodConfig):
             backbone under batch normalisation; tokens of a frozen encoder have any length.
     """
 
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, le=1)
     scale_tokens: bool = True
 
 

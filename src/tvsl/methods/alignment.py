@@ -37,6 +37,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
@@ -58,11 +59,11 @@ class AlignmentConfig(MethodConfig):
         neighbours: Whether nearest neighbours are positives too.
     """
 
-    dimension: int = Field(512, gt=0)
+    dimension: int = Field(512, gt=0, le=MOST_CHANNELS)
     positive_threshold: float = Field(0.65, ge=-1, le=1)
-    mask_temperature: float = Field(0.03, ge=MIN_MASK_TEMPERATURE)
-    temperature: float = Field(0.07, gt=0)
-    noise: float = Field(0.3, ge=0)
+    mask_temperature: float = Field(0.03, ge=MIN_MASK_TEMPERATURE, le=1000)
+    temperature: float = Field(0.07, gt=0, le=1000)
+    noise: float = Field(0.3, ge=0, le=1000)
     neighbours: bool = True
 
 

@@ -37,6 +37,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.avgn_grouping import HEADS, Grouping
 from tvsl.methods.class_bound import ClassBound, ClassBoundConfig
 from tvsl.methods.config import MethodConfig
@@ -57,12 +58,12 @@ class AVGNConfig(ClassBoundConfig):
         sum_presences: Whether L_pred sums over the classes; the original takes their mean.
     """
 
-    dimension: int = Field(512, gt=0, multiple_of=HEADS)
-    temperature: float = Field(0.03, gt=0)
-    depth: int = Field(3, ge=1)
-    token_start: float = Field(1.0, ge=0)
+    dimension: int = Field(512, gt=0, le=MOST_CHANNELS, multiple_of=HEADS)
+    temperature: float = Field(0.03, gt=0, le=1000)
+    depth: int = Field(3, ge=1, le=32)
+    token_start: float = Field(1.0, ge=0, le=1000)
     normalise_groups: bool = True
-    group_grid: int = Field(7, gt=0)
+    group_grid: int = Field(7, gt=0, le=64)
     drop_path: float = Field(0.1, ge=0, lt=1)
     sum_presences: bool = False
 

@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError, WeightsError, first_problem
+from tvsl.errors import UsageError, WeightsError, first_problem, shown
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.config import MethodConfig, switched
@@ -80,13 +80,15 @@ class StoredHead:
         self._check(encoder)
         path = self.folder / TENSORS_FILE
         tensors, _ = read_tensors(path, _REMEDY)
+        problem = "The tensors are not those of the head that config.json describes"
         try:
+            with torch.device("meta"):  # takes no memory, whatever sizes the config states
+                described = self.method.from_config(self.config, encoder.text_encoder)
+            check_tensors(described.state_dict(), tensors, path, problem, _REMEDY)
             with torch.random.fork_rng(devices=[]):  # to load a head must not change what follows
                 head = self.method.from_config(self.config, encoder.text_encoder)
         except UsageError as error:
             raise WeightsError(error.problem, error.remedy, self.folder / CONFIG_FILE) from error
-        problem = "The tensors are not those of the head that config.json describes"
-        check_tensors(head.state_dict(), tensors, path, problem, _REMEDY)
         head.load_state_dict(tensors, strict=True)
         return head.to(encoder.device).eval()
 
@@ -183,9 +185,7 @@ def read_head(folder: str | Path) -> StoredHead:
     method = METHODS.get(record.method)
     if method is None:
         raise WeightsError(
-            f"There is no method '{record.method}' here.",
-            f"Update tvsl; it knows {', '.join(METHODS)}.",
-            path,
+            f"There is no method {shown(record.method)}.", f"Methods: {', '.join(METHODS)}.", path
         )
     try:
         config = method.config_type.model_validate(record.config)
@@ -217,10 +217,12 @@ def _read_record(path: Path) -> _Record:
     content = read_json(path, _REMEDY)
     if "method" not in content:
         raise WeightsError("This describes no head.", _REMEDY, path)
-    if content.get("format") != FORMAT:
+    stated = content.get("format")
+    if stated != FORMAT:
+        newer = isinstance(stated, int) and stated > FORMAT
         raise WeightsError(
-            f"The head is of format {content.get('format')}, this tvsl reads {FORMAT}.",
-            "Update tvsl, or train the head again.",
+            f"The head is of format {shown(stated)}, this tvsl reads {FORMAT}.",
+            "Update tvsl." if newer else _REMEDY,
             path,
         )
     try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from tvsl.audioclip.config import MOST_CLASSES
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import Supervision, check_labels
@@ -27,7 +29,7 @@ class ClassBoundConfig(AdaptedConfig):
         classes: Their names, C of them; filled in where a head is built for training.
     """
 
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
 
 
 class ClassBound(Adapted):

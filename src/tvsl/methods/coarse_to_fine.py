@@ -38,6 +38,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import two_layers
 from tvsl.methods.base import Method
 from tvsl.methods.class_bound import (
@@ -69,14 +70,14 @@ class CoarseToFineConfig(ClassBoundConfig):
             to a class alone and the first to one of several; decided on validation data.
     """
 
-    weight_decay: float = Field(5e-4, ge=0)
-    dimension: int = Field(128, gt=0)
-    hidden: int = Field(1024, gt=0)
+    weight_decay: float = Field(5e-4, ge=0, le=1)
+    dimension: int = Field(128, gt=0, le=MOST_CHANNELS)
+    hidden: int = Field(1024, gt=0, le=MOST_CHANNELS)
     probability: float = Field(0.3, gt=0, lt=1)
-    margin: float = Field(1.4, gt=0)
+    margin: float = Field(1.4, gt=0, le=1000)
     first_stage: float = Field(0.5, ge=0, le=1)
     labelled_active: bool = True
-    most_active: int = Field(2048, gt=0)
+    most_active: int = Field(2048, gt=0, le=1_000_000)
     readout: ClassReadout = "original"
 
 

@@ -6,12 +6,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tvsl.audioclip.config import FlipAverage, ImageTokenMode
+from tvsl.audioclip.config import MOST_CHANNELS, FlipAverage, ImageTokenMode
 from tvsl.errors import UsageError, first_problem
 
 
 class MethodConfig(BaseModel):
     """Sizes and switches of a head; a method with more of them has a subclass.
+
+    Configs come from files of strangers: every number has an upper bound, sizes above all.
 
     Attributes:
         embedding: D, the size of the encoder's space.
@@ -30,14 +32,14 @@ class MethodConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    embedding: int = Field(1024, gt=0)
+    embedding: int = Field(1024, gt=0, le=MOST_CHANNELS)
     polarity: Literal[1, -1] = 1
     clamp_negative: bool = False
-    exponent: float = Field(1.0, gt=0)
-    detection_threshold: float | None = None
+    exponent: float = Field(1.0, gt=0, le=100)
+    detection_threshold: float | None = Field(None, ge=-1e6, le=1e6)
     flip_average: FlipAverage = "none"
     image_tokens: ImageTokenMode | None = None
-    waveform_scale: float | None = Field(None, gt=0)
+    waveform_scale: float | None = Field(None, gt=0, le=1e9)
     square_pictures: bool = False
 
     @property

@@ -36,6 +36,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import by_panel, others, two_layers
 from tvsl.methods.base import Method
 from tvsl.methods.class_bound import (
@@ -64,8 +65,8 @@ class DSOLConfig(ClassBoundConfig):
             class alone and the first to one of several; decided on validation data.
     """
 
-    weight_decay: float = Field(1e-4, ge=0)
-    dimension: int = Field(128, gt=0)
+    weight_decay: float = Field(1e-4, ge=0, le=1)
+    dimension: int = Field(128, gt=0, le=MOST_CHANNELS)
     mask_threshold: float = Field(0.05, ge=0, lt=1)
     first_stage: float = Field(0.75, gt=0, le=1)
     dictionary_memory: float = Field(0.99, ge=0, lt=1)

@@ -21,6 +21,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
@@ -35,8 +36,8 @@ class EZVSLConfig(MethodConfig):
         temperature: tau.
     """
 
-    dimension: int = Field(512, gt=0)
-    temperature: float = Field(0.03, gt=0)
+    dimension: int = Field(512, gt=0, le=MOST_CHANNELS)
+    temperature: float = Field(0.03, gt=0, le=1000)
 
 
 class EZVSL(CosineMethod):

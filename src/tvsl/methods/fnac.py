@@ -29,6 +29,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
@@ -50,11 +51,11 @@ class FNACConfig(MethodConfig):
         warm_up: Share of the training that has the contrastive term alone.
     """
 
-    dimension: int = Field(512, gt=0)
-    temperature: float = Field(0.03, gt=0)
+    dimension: int = Field(512, gt=0, le=MOST_CHANNELS)
+    temperature: float = Field(0.03, gt=0, le=1000)
     dropout: float = Field(0.9, ge=0, lt=1)
     foreground_threshold: float = Field(0.6, ge=0, le=1)
-    suppression: float = Field(100.0, ge=0)
+    suppression: float = Field(100.0, ge=0, le=1e6)
     warm_up: float = Field(0.1, ge=0, le=1)
 
 

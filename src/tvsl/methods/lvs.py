@@ -52,8 +52,8 @@ class LVSConfig(MethodConfig):
 
     positive_threshold: float = Field(0.65, ge=-1, le=1)
     negative_threshold: float = Field(0.4, ge=-1, le=1)
-    mask_temperature: float = Field(0.03, ge=MIN_MASK_TEMPERATURE)
-    temperature: float = Field(0.07, gt=0)
+    mask_temperature: float = Field(0.03, ge=MIN_MASK_TEMPERATURE, le=1000)
+    temperature: float = Field(0.07, gt=0, le=1000)
 
 
 class LVS(CosineMethod):

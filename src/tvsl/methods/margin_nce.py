@@ -23,6 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
@@ -38,8 +39,8 @@ class MarginNCEConfig(MethodConfig):
         margin: m; below 0 it makes the positive pair's part easier.
     """
 
-    dimension: int = Field(512, gt=0)
-    temperature: float = Field(0.03, gt=0)
+    dimension: int = Field(512, gt=0, le=MOST_CHANNELS)
+    temperature: float = Field(0.03, gt=0, le=1000)
     margin: float = Field(-0.2, ge=-2, le=2)
 
 

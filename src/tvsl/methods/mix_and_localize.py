@@ -35,6 +35,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig, by_panel, two_layers
 from tvsl.methods.base import Supervision, check_inputs
 from tvsl.methods.config import MethodConfig
@@ -51,10 +52,10 @@ class MixAndLocalizeConfig(AdaptedConfig):
         temperature: tau.
     """
 
-    weight_decay: float = Field(5e-4, ge=0)
-    dimension: int = Field(128, gt=0)
-    nodes: int = Field(2, ge=1)
-    temperature: float = Field(0.07, gt=0)
+    weight_decay: float = Field(5e-4, ge=0, le=1)
+    dimension: int = Field(128, gt=0, le=MOST_CHANNELS)
+    nodes: int = Field(2, ge=1, le=64)
+    temperature: float = Field(0.07, gt=0, le=1000)
 
 
 class MixAndLocalize(Adapted):

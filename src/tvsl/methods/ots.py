@@ -27,6 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig, others, two_layers
 from tvsl.methods.base import Supervision
 from tvsl.methods.config import MethodConfig
@@ -40,8 +41,8 @@ class OTSConfig(AdaptedConfig):
         dimension: Size of the space that both are projected to.
     """
 
-    weight_decay: float = Field(1e-5, ge=0)
-    dimension: int = Field(128, gt=0)
+    weight_decay: float = Field(1e-5, ge=0, le=1)
+    dimension: int = Field(128, gt=0, le=MOST_CHANNELS)
 
 
 class OTS(Adapted):

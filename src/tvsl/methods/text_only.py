@@ -30,7 +30,7 @@ class TextOnlyConfig(MethodConfig):
     """
 
     detector: Literal["evidence", "agreement", "decomposition"] = "evidence"
-    affinity: float = Field(0.0, ge=0)
+    affinity: float = Field(0.0, ge=0, le=1000)
 
     @property
     def compares_classes(self) -> bool:

@@ -28,6 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.base import check_inputs
 from tvsl.methods.config import MethodConfig
 from tvsl.methods.cosine import CosineMethod, cross_entropies
@@ -63,9 +64,9 @@ class Wav2CLIPConfig(MethodConfig):
     """
 
     variant: Variant = "clip_loss_x"
-    hidden: int = Field(512, gt=0)
+    hidden: int = Field(512, gt=0, le=MOST_CHANNELS)
     dropout: float = Field(0.1, ge=0, lt=1)
-    temperature: float = Field(0.07, gt=0)
+    temperature: float = Field(0.07, gt=0, le=1000)
 
 
 class Wav2CLIP(CosineMethod):

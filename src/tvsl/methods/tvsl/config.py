@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tvsl.audioclip.config import ImageTokenMode
+from tvsl.audioclip.config import MOST_CHANNELS, ImageTokenMode
 from tvsl.errors import UsageError
 from tvsl.methods.config import MethodConfig, switched
 
@@ -59,12 +59,12 @@ class TVSLConfig(MethodConfig):
     mask_same_class: bool = True
     stages: Literal[1, 2] = 2
     prompt_length: int = Field(0, ge=0, le=32)
-    prompt_classes: int = Field(64, gt=1)
+    prompt_classes: int = Field(64, gt=1, le=1_000_000)
     readout: Readout = "evidence"
-    readout_exponent: float = Field(0.5, gt=0)
+    readout_exponent: float = Field(0.5, gt=0, le=100)
     query_anchor: float = Field(0.5, ge=0, le=1)
-    responsibility: float = Field(10.0, ge=0)
-    affinity: float = Field(0.0, ge=0)
+    responsibility: float = Field(10.0, ge=0, le=1e6)
+    affinity: float = Field(0.0, ge=0, le=1000)
     printed_sums: bool = False
 
     @property
@@ -111,11 +111,11 @@ class ReleasedConfig(MethodConfig):
         square_pictures: It squeezes every picture into 224 x 224.
     """
 
-    hidden: int = Field(2048, gt=0)
+    hidden: int = Field(2048, gt=0, le=MOST_CHANNELS)
     polarity: Literal[1, -1] = -1
-    detection_threshold: float | None = 0.5
+    detection_threshold: float | None = Field(0.5, ge=-1e6, le=1e6)
     image_tokens: ImageTokenMode = "released"
-    waveform_scale: float = 1.0
+    waveform_scale: float = Field(1.0, gt=0, le=1e9)
     square_pictures: bool = True
 
 
