@@ -8,6 +8,7 @@ megabytes. Min-max normalisation happens here alone, for display and for boxes.
 from __future__ import annotations
 
 import json
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ BOX_CUT = 0.5
 # Scaling a map without contrast leaves differences of this order, which mean nothing.
 _ROUNDING = 1e-6
 _NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
+# Of larger pictures boxes are found in a map of this size: finer than any cell of a map by far.
+LONGEST_BOX_SIDE = 4096
 BOX_PROTOCOL = (
-    "bilinear to the picture's size, min-max, cut at 0.5 of the range, "
-    "bounding box of the connected region that holds the peak"
+    f"bilinear to the picture's size (at most {LONGEST_BOX_SIDE} pixels a side), min-max, cut at "
+    "0.5 of the range, bounding box of the connected region that holds the peak"
 )
 
 
@@ -67,6 +70,20 @@ def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return ((values - low) / (high - low)).astype(np.float32)
 
 
+def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """A size with the same shape whose longer side is at most a number of pixels.
+
+    Args:
+        size: Height and width in pixels.
+        longest: Limit of the longer side in pixels.
+
+    Returns:
+        Height and width, at least 1 each.
+    """
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle in pixels of the input picture; ``right`` and ``bottom`` are exclusive.
@@ -86,6 +103,23 @@ class Box:
     def to_list(self) -> list[int]:
         """The four numbers, x1 y1 x2 y2."""
         return [self.left, self.top, self.right, self.bottom]
+
+
+def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
+    """The same box in a picture of another size.
+
+    Args:
+        box: Box in a picture of ``size``.
+        size: Height and width in pixels.
+        target: Height and width of the other picture in pixels.
+
+    Returns:
+        The box, at least one pixel large.
+    """
+    down, across = target[0] / size[0], target[1] / size[1]
+    left, top = math.floor(box.left * across), math.floor(box.top * down)
+    right, bottom = math.ceil(box.right * across), math.ceil(box.bottom * down)
+    return Box(left, top, max(right, left + 1), max(bottom, top + 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +162,9 @@ class SoundSource:
     @cached_property
     def box(self) -> Box | None:
         """Box around the peak's region by ``BOX_PROTOCOL``; None for a map without contrast."""
-        return box_around_peak(self.heatmap)
+        size = reduced_size(self.size, LONGEST_BOX_SIDE)
+        box = box_around_peak(min_max(upscale(self.grid, size)))
+        return None if box is None else scaled_box(box, size, self.size)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the full-size map, as plain JSON types."""

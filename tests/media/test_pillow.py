@@ -180,3 +180,35 @@ def test_a_picture_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(UnreadableMediaError, match=r"Permission denied.*who may read"):
         load_image(path)
+
+
+def scanned(path: Path, size: tuple[int, int], repeats: int, comment: int = 0) -> Path:
+    """A progressive JPEG whose last scan, of few bytes, stands there many times."""
+    Image.new("L", size, 90).save(path, format="JPEG", progressive=True)
+    content = path.read_bytes()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    note = b"\xff\xfe" + struct.pack(">H", comment + 2) + b"\xff\xda" * (comment // 2)
+    path.write_bytes(content[:2] + note + content[2:-2] + last * repeats + b"\xff\xd9")
+    return path
+
+
+def test_scans_are_limited_by_the_work_they_make(tmp_path: Path) -> None:
+    path = scanned(tmp_path / "a.jpg", (1000, 800), 1000)
+    assert path.stat().st_size < 200_000
+    for reader in (sort_of, load_image):
+        with pytest.raises(MediaLimitError, match="more than 40 scans"):
+            reader(path, MediaLimits(max_pixels=1_000_000))
+    assert load_image(path, MediaLimits(max_pixels=30_000_000)).shape == (800, 1000, 3)
+
+
+def test_marks_of_scans_that_are_none_do_not_count(tmp_path: Path) -> None:
+    # In a comment, and in a film behind the picture, as some telephones store it.
+    path = scanned(tmp_path / "a.jpg", (100, 80), 0, comment=10_000)
+    path.write_bytes(path.read_bytes() + b"\xff\xda\0\x02" * 10_000)
+    assert load_image(path, MediaLimits(max_pixels=10_000)).shape == (80, 100, 3)
+
+
+def test_scans_of_a_baseline_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(RNG.integers(0, 256, (300, 300, 3), dtype=np.uint8)).save(path, quality=95)
+    assert load_image(path, MediaLimits(max_pixels=90_000)).shape == (300, 300, 3)

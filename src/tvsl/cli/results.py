@@ -21,6 +21,7 @@ from tvsl.localizer import DEFAULT_STEP, Localizer
 from tvsl.media import Sort, check_file, load_image, probe_video, read_frame, sort_of
 from tvsl.render import (
     contact_sheet,
+    drawn_picture,
     label_colors,
     save_png,
     source_overlay,
@@ -234,6 +235,7 @@ def _write_pictures(
     prefix: str = "",
 ) -> NDArray[np.uint8]:
     """An overlay per source and a contact sheet, which is returned as well."""
+    image = drawn_picture(image)
     for number, source in enumerate(found.sources, start=1):
         overlay = source_overlay(image, source, colors[source.label])
         save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")

@@ -239,7 +239,8 @@ def _band(band: Image.Image, grey: _Grey | None, path: Path | None) -> NDArray[n
         # Premultiplied grey has no way of its own to colours.
         band = band.convert("LA") if band.mode == "La" else band
         clear = band.has_transparency_data
-        pixels = np.asarray(band.convert("RGBA" if clear else "RGB"))
+        wanted = "RGBA" if clear else "RGB"
+        pixels = np.asarray(band if band.mode == wanted else band.convert(wanted))
     return _over_white(pixels) if clear else pixels
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from PIL import Image, UnidentifiedImageError, _imaging
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from tvsl.errors import MediaLimitError, UnreadableMediaError
@@ -53,6 +55,12 @@ PICTURE_ENDINGS: Final = (
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"),
     *(".ppm", ".pgm", ".pbm", ".jp2", ".j2k", ".ico"),
 )
+# A marker of JPEG that begins a segment: not those amid the pixels, nor a byte that fills.
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_JPEG_START, _JPEG_END, _JPEG_SCAN = 0xD8, 0xD9, 0xDA
+# Scans that a JPEG of the most pixels may have; a smaller one may have more.
+_MOST_SCANS: Final = 32
+_CHUNK: Final = 2**14
 # Pillow logs and libtiff reports what they do not raise. A logger that has any handler prints
 # nothing by itself; handlers of the caller's own still get everything.
 _NO_PRINTING: Final = logging.NullHandler()
@@ -113,6 +121,8 @@ def open_image(path: Path, limits: MediaLimits) -> Iterator[Image.Image]:
             # Pillow would map a file given by its name into memory: cut off meanwhile, it kills.
             image = Image.open(file, formats=formats)
         check_pixels(path, image.width, image.height, limits)
+        if isinstance(image, JpegImageFile):
+            _check_scans(file, image.width * image.height, path, limits)
         yield image
 
 
@@ -185,6 +195,41 @@ def pillow_calls(path: Path | None) -> Iterator[None]:
             "Convert it to JPEG or PNG, or copy it again.",
             path,
         ) from error
+
+
+def _check_scans(file: BinaryIO, pixels: int, path: Path, limits: MediaLimits) -> None:
+    """Refuse a JPEG that is refined so often that decoding takes minutes.
+
+    Each scan goes over all pixels, and one of a hundred bytes is enough for that. Progressive
+    pictures have about ten.
+    """
+    allowed = _MOST_SCANS * limits.max_pixels // pixels
+    place, scans = 0, 0
+    while scans <= allowed:
+        marker, place = _next_marker(file, place)
+        if marker in (None, _JPEG_END):
+            return
+        if marker != _JPEG_START:
+            file.seek(place)
+            place += int.from_bytes(file.read(2), "big")
+        scans += marker == _JPEG_SCAN
+    raise MediaLimitError(
+        f"The picture is made of more than {allowed} scans, each of {pixels} pixels.",
+        RAISE_LIMIT,
+        path,
+    )
+
+
+def _next_marker(file: BinaryIO, place: int) -> tuple[int | None, int]:
+    """The next marker of a JPEG and the place behind it; None where none follows."""
+    file.seek(place)
+    while len(content := file.read(_CHUNK)) > 1:
+        if found := _JPEG_MARKER.search(content):
+            return content[found.end() - 1], place + found.end()
+        # The last byte may be the first one of a marker.
+        place += len(content) - 1
+        file.seek(place)
+    return None, place
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from tvsl.render.colormap import heat_colors, label_colors, source_color
 from tvsl.render.overlay import (
     contact_sheet,
     draw_labels,
+    drawn_picture,
     heat_overlay,
     save_png,
     source_overlay,
@@ -14,6 +15,7 @@ from tvsl.render.video import write_overlay_video
 __all__ = [
     "contact_sheet",
     "draw_labels",
+    "drawn_picture",
     "heat_colors",
     "heat_overlay",
     "label_colors",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
@@ -135,23 +134,6 @@ def caption_bar(width: int, size: int, name: str, value: str, color: Color) -> I
     draw_text(draw, (margin, height / 2), shown_name, size, letters)
     draw_text(draw, (width - margin - value_width, height / 2), shown_value, size, letters)
     return bar
-
-
-def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
-    """The same box in a picture of another size.
-
-    Args:
-        box: Box in a picture of ``size``.
-        size: Height and width in pixels.
-        target: Height and width of the other picture in pixels.
-
-    Returns:
-        The box, at least one pixel large.
-    """
-    down, across = target[0] / size[0], target[1] / size[1]
-    left, top = math.floor(box.left * across), math.floor(box.top * down)
-    right, bottom = math.ceil(box.right * across), math.ceil(box.bottom * down)
-    return Box(left, top, max(right, left + 1), max(bottom, top + 1))
 
 
 def draw_box(picture: Image.Image, box: Box, color: Color) -> None:

@@ -10,7 +10,15 @@ import numpy as np
 from PIL import Image
 
 from tvsl.errors import OutputError, UsageError
-from tvsl.localization import Box, Localization, SoundSource, min_max, upscale
+from tvsl.localization import (
+    Box,
+    Localization,
+    SoundSource,
+    min_max,
+    reduced_size,
+    scaled_box,
+    upscale,
+)
 from tvsl.render.captions import (
     Corner,
     caption_bar,
@@ -18,7 +26,6 @@ from tvsl.render.captions import (
     draw_box,
     legend_corner,
     legend_patch,
-    scaled_box,
     text_size,
 )
 from tvsl.render.colormap import Color, HeatMap, Picture, heat_colors, label_colors
@@ -33,7 +40,31 @@ from tvsl.render.tint import (
 )
 
 HEAT_STRENGTH = 0.55
+LONGEST_DRAWN = 2048
 _PICTURE_BAR: Color = (70, 70, 78)
+
+
+def drawn_picture(image: Picture) -> Picture:
+    """The picture at a size to draw on.
+
+    Drawing takes twenty times the memory of what is drawn on.
+
+    Args:
+        image: Picture, (H, W, 3), uint8.
+
+    Returns:
+        The picture, reduced where its longer side has more than 2048 pixels.
+
+    Raises:
+        ShapeError: The picture has another shape or type.
+    """
+    check_picture(image)
+    size = (image.shape[0], image.shape[1])
+    drawn = reduced_size(size, LONGEST_DRAWN)
+    if drawn == size:
+        return image
+    resized = Image.fromarray(image).resize((drawn[1], drawn[0]), Image.Resampling.LANCZOS)
+    return np.asarray(resized)
 
 
 def heat_overlay(image: Picture, heatmap: HeatMap, strength: float = HEAT_STRENGTH) -> Picture:

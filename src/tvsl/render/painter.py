@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tvsl.localization import Box, Localization, box_around_peak, min_max, upscale
-from tvsl.render.captions import Corner, legend_corner, legend_patch, scaled_box
+from tvsl.localization import (
+    Box,
+    Localization,
+    box_around_peak,
+    min_max,
+    reduced_size,
+    scaled_box,
+    upscale,
+)
+from tvsl.render.captions import Corner, legend_corner, legend_patch
 from tvsl.render.colormap import Color, HeatMap, Picture, label_colors
 from tvsl.render.overlay import draw_labels
 from tvsl.render.timeline import MapTimeline, Position, TimedMap
@@ -22,20 +30,6 @@ _BOX_SIDE = 480
 # A fading source has its name and box as long as it is more there than not.
 _NAMED_FROM = 0.5
 _MOMENTS_FOR_CORNER = 64
-
-
-def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """A size with the same shape whose longer side is at most a number of pixels.
-
-    Args:
-        size: Height and width in pixels.
-        longest: Limit of the longer side in pixels.
-
-    Returns:
-        Height and width, at least 1 each.
-    """
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 class OverlayPainter:
