@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import deque
 from pathlib import Path
 
@@ -250,3 +251,24 @@ def test_what_json_cannot_say_leaves_no_file(tmp_path: Path, content: object) ->
     with pytest.raises((TvslError, ValueError)):
         write_json(content, tmp_path / "out.json")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(3000, 8000), (8192, 20), (1, 60_000)])
+def test_boxes_of_large_pictures_are_those_of_their_own_size(size: tuple[int, int]) -> None:
+    rows, columns = np.mgrid[:7, :12]
+    hill = np.exp(-((rows - 2) ** 2 + (columns - 7) ** 2) / 4.0).astype(np.float32)
+    exact = box_around_peak(min_max(upscale(hill, size)))
+    found = SoundSource("dog", 0.5, hill, size).box
+    step = np.ceil(max(size) / 4096)
+    assert exact is not None
+    assert found is not None
+    assert np.abs(np.subtract(found.to_list(), exact.to_list())).max() <= step
+
+
+def test_a_box_of_the_largest_picture_takes_little_memory() -> None:
+    source = SoundSource("dog", 0.5, noise(7, 7), (10_000, 10_000))
+    tracemalloc.start()
+    assert source.box is not None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 24 * 4096**2  # bytes: a few numbers for each pixel of the map

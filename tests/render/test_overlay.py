@@ -15,6 +15,7 @@ from tvsl.render.colormap import label_colors, source_color
 from tvsl.render.overlay import (
     contact_sheet,
     draw_labels,
+    drawn_picture,
     heat_overlay,
     save_png,
     source_overlay,
@@ -244,3 +245,47 @@ def test_a_label_keeps_its_colour_wherever_it_ranks() -> None:
     assert count(sheet, source_color(0)) < 320
     assert count(sheet, source_color(1)) > 320 * 8
     assert count(sheet, source_color(2)) > 320 * 8
+
+
+def test_large_pictures_are_drawn_reduced() -> None:
+    image = picture(1500, 3000)
+    assert drawn_picture(image).shape == (1024, 2048, 3)
+    assert drawn_picture(image[:10, :2048]) is not image
+    small = picture(1500, 2048)
+    assert drawn_picture(small) is small
+    one = source("dog", 1, 2, (1500, 3000))
+    drawn = source_overlay(drawn_picture(image), one, (255, 0, 0))
+    assert drawn.shape == (1024, 2048, 3)
+
+
+STRANGE = [
+    "A" * 300,
+    "word " * 300_000,
+    "\u0643\u0644\u0628 \u064a\u0646\u0628\u062d",
+    "\U0001f415\u200d\U0001f9ba dog",
+    "a\u202eb\u200d\ufe0f",
+    "e" + "\u0301" * 5000,
+    "\ufdfa" * 300,
+    "a\nb\tc\0",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 5000), (5000, 1), (2, 2), (3, 700), (16, 9), (1, 65_535), (65_535, 1)]
+)
+def test_tiny_and_thin_pictures_with_strange_names(size: tuple[int, int]) -> None:
+    image = drawn_picture(picture(*size))
+    found = moment(None, *(source(label, 1, 2, size) for label in STRANGE), size=size)
+    colors = label_colors([found])
+    for one in found.sources:
+        assert source_overlay(image, one, colors[one.label]).shape == image.shape
+        assert (one.box is None) == (size == (1, 1))  # one pixel has no contrast
+        left, top, right, bottom = (one.box or Box(0, 0, 1, 1)).to_list()
+        assert 0 <= left < right <= size[1]
+        assert 0 <= top < bottom <= size[0]
+    sheet = contact_sheet(image, found, colors)
+    assert max(sheet.shape) < 5000
+    assert (
+        draw_labels(image, [(label, colors[label], None) for label in STRANGE]).shape == image.shape
+    )

@@ -53,7 +53,7 @@ _SIGNATURE_BYTES: Final = 12
 _AVIF_BRANDS: Final = (b"avif", b"avis")
 PICTURE_ENDINGS: Final = (
     *(".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif"),
-    *(".ppm", ".pgm", ".pbm", ".jp2", ".j2k", ".ico"),
+    *(".ppm", ".pgm", ".pbm", ".jp2", ".j2k", ".ico", ".mpo", ".apng"),
 )
 # A marker of JPEG that begins a segment: not those amid the pixels, nor a byte that fills.
 _JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
