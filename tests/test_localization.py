@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from collections import deque
 from pathlib import Path
@@ -218,10 +219,10 @@ def test_failed_save_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "out.json"
     path.write_text("mine")
 
-    def fail(self: Path, target: Path) -> Path:
+    def fail(*arguments: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OutputError, match="No space left"):
         localization(source()).save(path, force=True)
     assert path.read_text() == "mine"

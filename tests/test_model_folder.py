@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from tvsl.errors import OutputError, WeightsError
@@ -19,9 +22,13 @@ from tvsl.model_folder import (
 
 
 def write(folder: Path, *names: str, force: bool = False) -> None:
-    with writing(folder, force) as work:
+    with writing(folder, force, own) as work:
         for name in names:
-            (work / name).write_text(name)
+            (work / name).write_text(json.dumps({"own": name}))
+
+
+def own(config: Mapping[str, object]) -> bool:
+    return "own" in config
 
 
 def names(folder: Path) -> set[str]:
@@ -32,42 +39,35 @@ def test_files_appear_together_and_the_config_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = []
-    replace = Path.replace
+    rename = Path.rename
 
     def watched(self: Path, target: Path) -> Path:
         moved.append(target.name)
-        return replace(self, target)
+        return rename(self, target)
 
-    monkeypatch.setattr(Path, "replace", watched)
+    monkeypatch.setattr(Path, "rename", watched)
     folder = tmp_path / "deep" / "m"
-    with writing(folder, force=False) as work:
+    with writing(folder, False, own) as work:
         for name in ("config.json", "model.safetensors", "README.md"):
             (work / name).write_text(name)
-        assert not folder.exists()
+        assert not names(folder) & {"config.json", "model.safetensors", "README.md"}
     assert names(folder) == {"config.json", "model.safetensors", "README.md"}
     assert moved[-1] == "config.json"
     assert names(tmp_path / "deep") == {"m"}
 
 
-def test_a_move_that_breaks_off_leaves_no_folder_that_seems_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "m"
-    write(folder, "config.json", "model.safetensors")
-
-    def broken(self: Path, target: Path) -> Path:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Path, "replace", broken)
-    with pytest.raises(OutputError, match="Input/output"):
-        write(folder, "config.json", "model.safetensors", force=True)
-    with pytest.raises(WeightsError, match=r"lacks config\.json"):
-        existing_folder(folder, "a model")
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "of others"}', "[" * 100_000])
+def test_what_is_no_model_of_this_kind_is_not_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(OutputError, match="not written by tvsl"):
+        write(tmp_path, "config.json", force=True)
+    assert names(tmp_path) == {"config.json"}
+    assert (tmp_path / "config.json").read_text() == text
 
 
 def test_what_stands_in_the_way_is_found_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not empty"), writing(tmp_path, force=False):
+    with pytest.raises(OutputError, match="not empty"), writing(tmp_path, False, own):
         pytest.fail("the work began")
 
 
@@ -82,7 +82,7 @@ def test_the_present_folder_may_be_written(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
 def test_a_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     def fail() -> None:
-        with writing(tmp_path / "m", force=False) as work:
+        with writing(tmp_path / "m", False, own) as work:
             (work / "config.json").write_text("{}")
             raise error
 
@@ -105,6 +105,34 @@ def test_tensors_are_stored_in_one_type(tmp_path: Path) -> None:
     assert found["a"].tolist() == [[0, 3], [1, 4], [2, 5]]
     assert found["c"][0, 1] == torch.tensor(1 / 3).half()
     assert read_tensors(tmp_path / "t.safetensors", "Get it.")[0].keys() == given.keys()
+
+
+def test_tensors_are_always_the_same_bytes_and_as_the_library_reads_them(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    given = {
+        "half": torch.randn(3, 5, generator=draw).half(),
+        "brain": torch.randn(7, generator=draw).bfloat16(),
+        "single": torch.randn(2, 0, 3, generator=draw),
+        "double": torch.randn((), generator=draw).double(),
+        "é": torch.arange(4),
+        "flags": torch.tensor([True, False, True]),
+        "turned": torch.arange(6, dtype=torch.int16).view(2, 3).T,
+        "small": torch.tensor([-3], dtype=torch.int8),
+        "bytes": torch.tensor([3, 4], dtype=torch.uint8),
+        "whole": torch.tensor([3, -4], dtype=torch.int32),
+    }
+    stated = {"b": "1", "a": '{"x": [2]}', "format": "pt"}
+    write_tensors(given, tmp_path / "a", stated)
+    turned = dict(reversed(list(given.items())))
+    write_tensors(turned, tmp_path / "b", dict(reversed(list(stated.items()))))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with safe_open(tmp_path / "a", "pt") as file:
+        assert file.metadata() == stated
+    found = load_file(tmp_path / "a")
+    assert found.keys() == given.keys()
+    for name, value in given.items():
+        assert found[name].dtype == value.dtype
+        assert torch.equal(found[name], value)
 
 
 def test_a_model_without_tensors(tmp_path: Path) -> None:

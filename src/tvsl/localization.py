@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.errors import OutputError, ShapeError
+from tvsl.errors import ShapeError
+from tvsl.staging import check_free_file, write_text
 
 LabelSource = Literal["given", "detected"]
 
@@ -276,17 +276,7 @@ def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
     """
     target = Path(path)
-    partial = target.with_name(target.name + ".part")
     text = to_json(content) + "\n"
-    try:
-        if target.exists() and not force:
-            raise OutputError("This file exists already.", "Choose another or force it.", target)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        with suppress(OSError):  # the first error is the one to tell
-            partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"The file cannot be written ({error.strerror}).", "Choose a writable place.", target
-        ) from error
+    check_free_file(target, force)
+    write_text(target, text)
     return target

@@ -6,19 +6,20 @@ Encoders and heads are kept in this form. Nothing in it is ever unpickled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tvsl.errors import OutputError, UsageError, WeightsError, shown
 from tvsl.small_files import LARGEST_CONFIG, read_small_json
-from tvsl.staging import check_free, staged
+from tvsl.staging import RECORD_REMEDY, foreign_record, staged, writable
 
 CONFIG_FILE = "config.json"
 TENSORS_FILE = "model.safetensors"
@@ -30,33 +31,50 @@ LARGEST_TENSORS = 1 << 34
 _STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
-_OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)  # the first is removed first
+_OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)
+_STATED: Final = {"format": "pt"}
+_TYPES: Final = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 @contextmanager
-def writing(folder: Path, force: bool) -> Iterator[Path]:
+def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool]) -> Iterator[Path]:
     """Write a model's files: all of them appear in ``folder``, or none.
 
     Args:
         folder: Where they belong; other files there stay.
         force: Whether a model that is there may be replaced.
+        own: Tells by its config whether a model that is there is of the kind that is written.
 
     Yields:
         The folder to write into.
 
     Raises:
-        OutputError: The folder is not empty and ``force`` is not set, or it cannot be written.
+        OutputError: The folder is not empty and ``force`` is not set, what is there is no model of
+            this kind, or it cannot be written.
     """
-    check_free(folder, force)  # before the work, not only when it is done
-    with staged(folder, CONFIG_FILE, force, _remove_earlier) as work:
-        try:
-            yield work
-        except (OSError, SafetensorError) as error:
-            raise OutputError(
-                f"The model cannot be written ({error}).",
-                "Check the place and the free space.",
-                folder,
-            ) from error
+
+    def earlier(folder: Path) -> tuple[str, ...]:
+        path = folder / CONFIG_FILE
+        if not os.path.lexists(path):
+            return ()
+        content = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
+        if not isinstance(content, dict) or not own(content):
+            raise foreign_record(path)
+        return _OWN_FILES
+
+    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+        yield work
 
 
 def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
@@ -179,9 +197,41 @@ def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> d
     return stored
 
 
-def write_tensors(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write what ``storable`` gave as safetensors."""
-    save_file(tensors, path, {"format": "pt"})
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, stated: Mapping[str, str] = _STATED
+) -> None:
+    """Write tensors as safetensors, always to the same bytes.
+
+    The library's own writer orders the header at random, and leaves a file of another name behind
+    when it is killed.
+
+    Args:
+        tensors: Tensors by name, on the CPU.
+        path: Where to; an existing file is replaced.
+        stated: Further entries of the header.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # As the format asks for: large types first, so that all lie at multiples of their size.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(sorted(stated.items()))}
+    end = 0
+    for name in names:
+        start, end = end, end + tensors[name].nbytes
+        header[name] = {
+            "dtype": _TYPES[tensors[name].dtype],
+            "shape": list(tensors[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for name in names:
+            values = tensors[name].detach().contiguous().flatten()
+            file.write(values.view(torch.uint8).numpy().data)
 
 
 def check_tensors(
@@ -253,8 +303,3 @@ def _difference(
 
 def _is_negative_variance(name: str, value: Tensor) -> bool:
     return name.endswith("running_var") and bool((value < 0).any())
-
-
-def _remove_earlier(folder: Path) -> None:
-    for name in _OWN_FILES:
-        (folder / name).unlink(missing_ok=True)

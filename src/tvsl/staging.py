@@ -1,82 +1,545 @@
-"""Folders that appear whole or not at all: gathered beside their place, and moved when they are."""
+"""Output that appears whole or not at all: locked folders, staged folders, single files.
+
+A folder is locked by the run that writes into it (``locked``). Its files are gathered in a
+temporary folder inside it and moved to their places at the end (``staged``); a journal there puts
+back what was moved when the move fails, also where the process is killed in it. Temporary folders
+bear a mark that their process holds a lock on: what others made is never taken for one.
+"""
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import secrets
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 from tvsl.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # on Windows nothing keeps two runs apart
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX = ".tvsl-"
+_MARK = "temporary.txt"
+_MARK_TEXT = (
+    "Files that tvsl is gathering (format 1).\n"
+    "Where no run of tvsl is at work, the next one clears this folder up.\n"
+)
+_JOURNAL = "journal.json"
+_NEW, _OLD = "new", "old"
+
+RECORD_REMEDY: Final = (
+    "It is damaged or was not written by tvsl, so that what may be replaced is unknown: move it "
+    "elsewhere, or choose another folder."
+)
+"""What to do about a record that an earlier run should have left, and did not."""
+_UNMARKED_SECONDS = 60.0  # an empty folder this old was left before it was marked
+
+_held: dict[tuple[int, int], int] = {}
+"""Folders that this process has locked, by device and inode, and the thread that did."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder for a run that writes into it; the system frees it however the run ends.
+
+    The folder is made where it is missing, and removed again if it stays empty. What killed runs
+    left half-written in it is cleared up. One thread may lock a folder several times.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OutputError: Another run writes into it, or it cannot be made or written.
+    """
+    made: list[Path] = []
+    lock = None
+    try:
+        with writable(folder):
+            lock = _lock(folder, made)
+            if lock is not None:
+                recover(folder)
+        yield
+    finally:
+        _remove_empty(made)  # while it is locked: nobody else can have begun to use it
+        if lock is not None:
+            _unlock(lock)
 
 
 @contextmanager
 def staged(
-    folder: Path, last: str, force: bool, remove_earlier: Callable[[Path], None]
+    folder: Path,
+    last: str,
+    force: bool,
+    earlier: Callable[[Path], Iterable[str]],
 ) -> Iterator[Path]:
     """A folder to write into, whose files are moved to ``folder`` if the block ends well.
 
-    What others put into ``folder`` stays there.
+    All files get there, or, whatever fails, all is as it was. What others put into ``folder``
+    stays there.
 
     Args:
         folder: Where the files belong.
         last: Name of the file that is moved last: where it stands, the files are whole.
-        force: Whether files may be replaced.
-        remove_earlier: Removes what an earlier run wrote into ``folder``, its ``last`` first.
+        force: Whether files of an earlier run may be replaced.
+        earlier: Names what an earlier run wrote into ``folder``, relative to it, as far as it is
+            there; raises ``OutputError`` where the files there are none of ours.
 
     Yields:
         The folder to write into; gone afterwards, whatever happened.
 
     Raises:
-        OutputError: A place is taken or cannot be written.
+        OutputError: A place is taken or cannot be written, or another run writes into it.
     """
-    place = folder.resolve()  # a folder may be given as "."
-    work = place.with_name(place.name + ".part")
-    try:
-        with writable(folder):
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
-        yield work
-        check_free(folder, force)
-        with writable(folder):
-            remove_earlier(folder)
-            _move(work, folder, last)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with locked(folder):
+        check_free(folder, force, earlier)
+        with _temporary(folder) as work:
+            with writable(folder):
+                (work / _NEW).mkdir()
+            yield work / _NEW
+            check_free(folder, force)
+            names = set(earlier(folder)) if force else set()
+            with writable(folder):
+                _move(work, folder, last, names)
 
 
-def check_free(folder: Path, force: bool) -> None:
+def check_free(
+    folder: Path, force: bool, earlier: Callable[[Path], Iterable[str]] | None = None
+) -> None:
     """Let through only a place that is free, or that may be written over.
+
+    Args:
+        folder: The place.
+        force: Whether files of an earlier run may be replaced.
+        earlier: With ``force``, raises ``OutputError`` where files there are none of ours.
 
     Raises:
         OutputError: It is a file, or a folder that is not empty and ``force`` is not set.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError("This is a file, not a folder.", "Choose another place.", folder)
-    if folder.exists() and any(folder.iterdir()) and not force:
+    with writable(folder):
+        if not os.path.lexists(folder):
+            return
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise OutputError("This is a file, not a folder.", "Choose another place.", folder)
+        taken = any(not _is_marked(path) for path in folder.iterdir())
+    if taken and not force:
         raise OutputError(
             "This folder is not empty.", "Choose another, or add --force to replace.", folder
         )
+    if taken and earlier is not None:
+        set(earlier(folder))
 
 
-def _move(work: Path, folder: Path, last: str) -> None:
-    files = [path for path in work.rglob("*") if path.is_file()]
-    for path in sorted(files, key=lambda path: path.name == last):
-        target = folder / path.relative_to(work)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
+def check_free_file(path: Path, force: bool) -> None:
+    """Let through only the name of a file that is free, or may be written over.
+
+    Raises:
+        OutputError: It is a folder, it exists and ``force`` is not set, or there can be no such
+            file.
+    """
+    with writable(path, "file"):
+        if not os.path.lexists(path):
+            path.parent.stat()
+        elif path.is_dir():
+            raise OutputError("This is a folder.", "Name a file in it.", path)
+        elif not force:
+            raise OutputError(
+                "This file exists already.", "Choose another name, or add --force.", path
+            )
+
+
+def write_whole(path: Path, write: Callable[[Path], object], durable: bool = False) -> None:
+    """Write a file that appears under its name when it is whole, in place of one that is there.
+
+    Args:
+        path: Where the file belongs; the folder must exist.
+        write: Writes it to the path that it is given, which has another name. It may be called a
+            second time.
+        durable: Whether even a power cut leaves one file or the other.
+
+    Raises:
+        OSError: It cannot be written; what was there is as it was.
+    """
+    if _write_unnamed(path, write, durable):
+        return
+    recover(path.parent)
+    with _temporary(path.parent) as work:
+        part = work / path.name
+        write(part)
+        if durable:
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+        part.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, in UTF-8 and with its line ends as they are.
+
+    Args:
+        path: Where to; the folder must exist.
+        text: What.
+
+    Raises:
+        OutputError: It cannot be written; what was there is as it was.
+    """
+    content = text.encode()
+    with writable(path, "file"):
+        write_whole(path, lambda part: part.write_bytes(content))
 
 
 @contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """Turn what the system says while a folder is written into an error of ours.
+def writable(place: Path, kind: str = "folder") -> Iterator[None]:
+    """Turn what the system says while a place is written into an error of ours.
+
+    Args:
+        place: Folder or file.
+        kind: What it is, for the message.
 
     Raises:
-        OutputError: The folder cannot be written.
+        OutputError: It cannot be written.
     """
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"The folder cannot be written ({error.strerror}).", "Choose a writable place.", folder
+            f"The {kind} cannot be written ({error.strerror or error}).",
+            "Choose a writable place with room for it.",
+            place,
         ) from error
+
+
+def foreign_record(path: Path) -> OutputError:
+    """The error for a record that stands where an earlier run's should, and is none."""
+    return OutputError("This is no record of an earlier run.", RECORD_REMEDY, path)
+
+
+def recover(folder: Path) -> None:
+    """Put back and clear up what killed runs left half-moved or half-written in a folder.
+
+    Raises:
+        OSError: The folder cannot be read or written.
+        OutputError: An earlier file cannot be put back, because another one has taken its place.
+    """
+    for path in list(folder.glob(f"{_PREFIX}*")):
+        if _is_marked(path):
+            mark = os.open(path / _MARK, os.O_RDWR)
+            try:
+                if _flock(mark) is True:  # its run is at an end
+                    _put_back(path, folder)
+                    _clear(path)
+            finally:
+                os.close(mark)
+        elif path.is_dir() and time.time() - path.stat().st_mtime > _UNMARKED_SECONDS:
+            with suppress(OSError):  # a link, or not empty: not ours
+                path.rmdir()
+
+
+def _lock(folder: Path, made: list[Path]) -> tuple[int, tuple[int, int]] | None:
+    """Lock a folder, unless this thread has; gives the open folder and what it is held by."""
+    while True:
+        _make(folder, made)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if fcntl is None:
+            return None
+        place = os.open(folder, os.O_RDONLY)
+        try:
+            found = os.fstat(place)
+            key = (found.st_dev, found.st_ino)
+            mine = _held.get(key) == threading.get_ident()
+            if not mine and _flock(place) is False:
+                made.clear()
+                raise OutputError(
+                    "Another run of tvsl writes into this folder.",
+                    "Wait until it ends, or choose another folder.",
+                    folder,
+                )
+            # Another run may have removed it between the two: then it is made anew.
+            same = os.path.lexists(folder) and os.path.samestat(found, folder.stat())
+        except BaseException:
+            os.close(place)
+            raise
+        if mine or not same:
+            os.close(place)
+        if mine:
+            return None
+        if same:
+            _held[key] = threading.get_ident()
+            return place, key
+
+
+def _unlock(lock: tuple[int, tuple[int, int]]) -> None:
+    place, key = lock
+    del _held[key]
+    os.close(place)
+
+
+def _flock(file: int) -> bool | None:
+    """Take the lock of an open file: False where it is taken, None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in (errno.EACCES, errno.EAGAIN) else None
+    return True
+
+
+def _make(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it, and note which were missing."""
+    missing = []
+    place = folder
+    while not place.is_dir():
+        if os.path.lexists(place):
+            place.stat()  # a link to nowhere, or to itself
+            raise OutputError("This is a file, not a folder.", "Choose another place.", place)
+        missing.append(place)
+        place = place.parent
+    for place in reversed(missing):
+        with suppress(FileExistsError):  # another run was faster
+            place.mkdir()
+            made.append(place)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for path in reversed(folders):
+        with suppress(OSError):
+            path.rmdir()
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A marked folder in another one; gone afterwards, and what was moved from there put back."""
+    work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    try:
+        mark = os.open(work / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except BaseException:
+        work.rmdir()
+        raise
+    try:
+        _flock(mark)  # it is no mark yet: nobody else can have taken the lock
+        os.write(mark, _MARK_TEXT.encode())
+        yield work
+    finally:
+        try:
+            with writable(folder):
+                _put_back(work, folder)
+                _clear(work)
+        finally:
+            os.close(mark)
+
+
+def _is_marked(path: Path) -> bool:
+    """Whether this is a temporary folder of ours."""
+    mark = path / _MARK
+    if not path.name.startswith(_PREFIX) or path.is_symlink() or mark.is_symlink():
+        return False
+    return mark.is_file() and mark.stat().st_size == len(_MARK_TEXT.encode())
+
+
+def _clear(work: Path) -> None:
+    """Remove a temporary folder, its mark at the end."""
+    for path in work.iterdir():
+        if path.name == _MARK:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (work / _MARK).unlink()
+    work.rmdir()
+
+
+def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
+    """Move what was gathered to its places, and what was there before out of the way.
+
+    Everything is put back by the journal as long as that is there.
+    """
+    new = sorted(_files(work / _NEW), key=lambda name: (name == last, name))
+    parents = {parent for name in new for parent in PurePosixPath(name).parents}
+    _check_places(folder, new, parents, earlier)
+    old = sorted(
+        _replaced(folder, earlier | set(new)),
+        key=lambda name: (name != last, name),  # what says that the files are whole goes first
+    )
+    journal = {
+        "old": old,
+        "new": {name: (work / _NEW / name).lstat().st_ino for name in new},
+        "made": sorted(str(parent) for parent in parents if not (folder / parent).is_dir()),
+    }
+    part = work / f"{_JOURNAL}.part"
+    part.write_text(json.dumps(journal), encoding="utf-8")
+    part.replace(work / _JOURNAL)
+    for name in old:
+        _rename(folder / name, work / _OLD / name)
+    for name in new:
+        _rename(work / _NEW / name, folder / name)
+    (work / _JOURNAL).unlink()  # from here on the new files count
+    for place in sorted({(folder / name).parent for name in old} - {folder}, reverse=True):
+        with suppress(OSError):  # it holds files of others, or new ones
+            place.rmdir()
+
+
+def _files(work: Path) -> list[str]:
+    """Names of all files under a folder, relative to it."""
+    return [path.relative_to(work).as_posix() for path in work.rglob("*") if not path.is_dir()]
+
+
+def _check_places(
+    folder: Path, new: Iterable[str], parents: Iterable[PurePosixPath], earlier: set[str]
+) -> None:
+    """Let through only places that are free or hold earlier files."""
+    for parent in parents:
+        place = folder / parent
+        if os.path.lexists(place) and not place.is_dir() and str(parent) not in earlier:
+            raise OutputError("This file is in the way.", "Move it elsewhere.", place)
+        if not _is_inside(folder, place):
+            raise OutputError("This link leads out of the folder.", "Move it elsewhere.", place)
+    for name in new:
+        target = folder / name
+        if target.is_dir() and not target.is_symlink():
+            raise OutputError("This folder is in the way.", "Move it elsewhere.", target)
+        if os.path.lexists(target) and name not in earlier:
+            raise OutputError(
+                "This file is in the way, and no earlier run wrote it.",
+                "Move it elsewhere.",
+                target,
+            )
+
+
+def _replaced(folder: Path, names: Iterable[str]) -> list[str]:
+    """Those names under which there is a file in the folder itself."""
+    inside: dict[Path, bool] = {}
+    found = []
+    for name in names:
+        path = folder / name
+        if is_inner_name(name) and os.path.lexists(path):
+            parent = path.parent
+            if parent not in inside:
+                inside[parent] = _is_inside(folder, parent)
+            if inside[parent] and (path.is_symlink() or not path.is_dir()):
+                found.append(name)
+    return found
+
+
+def _is_inside(folder: Path, place: Path) -> bool:
+    """Whether a place is a folder or lies in it, whatever links there are on the way."""
+    root = Path(os.path.realpath(folder))
+    found = Path(os.path.realpath(place))
+    return found == root or root in found.parents
+
+
+def _rename(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+
+
+def is_inner_name(name: object) -> bool:
+    """Whether this is the relative name of a file that lies within a folder."""
+    if not isinstance(name, str) or "\0" in name or "\\" in name:
+        return False
+    path = PurePosixPath(name)
+    return bool(path.name) and not path.is_absolute() and ".." not in path.parts
+
+
+def _put_back(work: Path, folder: Path) -> None:
+    """Undo a move that did not come to its end."""
+    if not (work / _JOURNAL).exists():
+        return
+    journal = _read_journal(work / _JOURNAL)
+    for name, inode in journal["new"].items():
+        target = folder / name
+        if os.path.lexists(target) and target.lstat().st_ino == inode:
+            target.unlink()
+    for name in reversed(journal["old"]):
+        kept, target = work / _OLD / name, folder / name
+        if not os.path.lexists(kept):
+            continue
+        if os.path.lexists(target):
+            raise OutputError(
+                f"This stands where an earlier file belongs, which is kept in {kept} now.",
+                "Move one of the two elsewhere.",
+                target,
+            )
+        _rename(kept, target)
+    _remove_empty([folder / name for name in journal["made"]])
+    (work / _JOURNAL).unlink()
+
+
+def _read_journal(path: Path) -> dict[str, Any]:
+    folder = path.parents[1]
+    try:
+        journal: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        names = [*journal["old"], *dict(journal["new"]), *journal["made"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        names = [None]
+    if not all(
+        is_inner_name(name) and _is_inside(folder, (folder / name).parent) for name in names
+    ):
+        raise OutputError(
+            "This is no journal of a run that was broken off.", "Move its folder elsewhere.", path
+        )
+    return journal
+
+
+def _write_unnamed(path: Path, write: Callable[[Path], object], durable: bool) -> bool:
+    """Write a file that has no name until it is whole, so that a kill leaves nothing.
+
+    Returns:
+        False where the system knows no such files; then nothing is written.
+    """
+    kind = getattr(os, "O_TMPFILE", None)
+    if kind is None:
+        return False
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        try:
+            file = os.open(path.parent, kind | os.O_RDWR, 0o666)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                return False
+            raise
+        try:
+            unnamed = Path(f"/proc/self/fd/{file}")
+            if not unnamed.exists():
+                return False
+            write(unnamed)
+            if durable:
+                os.fsync(file)
+            return _named(unnamed, folder, path.name)
+        finally:
+            os.close(file)
+    finally:
+        os.close(folder)
+
+
+def _named(unnamed: Path, folder: int, name: str) -> bool:
+    """Give a file its name, in place of one that has it; False where the system cannot."""
+    part = f"{_PREFIX}{secrets.token_hex(8)}"
+    try:
+        try:
+            os.link(unnamed, name, dst_dir_fd=folder)
+        except FileExistsError:
+            os.link(unnamed, part, dst_dir_fd=folder)
+        else:
+            return True
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return False
+    try:
+        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        os.unlink(part, dir_fd=folder)
+        raise
+    return True

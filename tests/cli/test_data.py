@@ -153,6 +153,7 @@ def test_an_existing_file_needs_force(root: Path, tmp_path: Path) -> None:
     missing = run(*arguments[:-1], tmp_path / "none" / "out.txt")
     assert missing.code == 1
     assert "cannot be written" in missing.err
+    assert "items" not in missing.err  # it is said before anything is read
 
 
 def test_json_holds_everything(root: Path) -> None:

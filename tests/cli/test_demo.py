@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_bytes(bundle: Path, tmp_path: Path) -> Non
 
 def test_nothing_is_overwritten_unasked(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
+    assert run("demo", "--model", bundle, "-o", out).code == 0
     (out / "mine.txt").write_text("mine")
     (out / "index.html").write_text("earlier")
     ran = run("demo", "--model", bundle, "-o", out)

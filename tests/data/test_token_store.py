@@ -23,6 +23,7 @@ from tvsl.data.token_making import make_store, store_key
 from tvsl.data.token_shards import read_shard
 from tvsl.data.token_store import TokenStore, shard_path
 from tvsl.errors import OutputError, StoreError, UsageError
+from tvsl.model_folder import write_tensors
 from tvsl.training.pretrain import new_mini_model
 
 FIELDS = ("visual", "audio", "image", "sound")
@@ -149,7 +150,6 @@ def test_an_interrupted_store_is_finished_and_the_same(
         patch.setattr(NoiseClips, "read", failing)
         with pytest.raises(StoppedError):
             make(tmp_path / "part")
-    (tmp_path / "part" / SHARDS[2]).with_suffix(".part").write_bytes(b"half")
     first = (tmp_path / "part" / SHARDS[0]).stat().st_mtime_ns
     with pytest.raises(StoreError, match="2 of 4 files are still to be made"):
         TokenStore(tmp_path / "part", whole.key)
@@ -190,15 +190,17 @@ def test_a_store_travels_to_other_processes_by_its_place(tmp_path: Path) -> None
 def test_a_full_disk_is_said_and_what_is_there_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(tensors: Any, path: Path, stated: Any) -> None:
-        path.write_bytes(b"beginning")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    written = []
 
-    def later(tensors: Any, path: Path, stated: Any) -> None:
-        (full if path.name.startswith("shard-00002") else save_file)(tensors, path, stated)
+    def full(tensors: Any, path: Path, stated: Any) -> None:
+        written.append(path)
+        if len(written) == 3:
+            path.write_bytes(b"beginning")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_tensors(tensors, path, stated)
 
     with monkeypatch.context() as patch:
-        patch.setattr(token_shards, "save_file", later)
+        patch.setattr(token_shards, "write_tensors", full)
         with pytest.raises(OutputError, match="No space left") as caught:
             make(tmp_path / "s")
     assert caught.value.path == tmp_path / "s" / SHARDS[2]

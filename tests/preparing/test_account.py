@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tvsl.errors import OutputError
 from tvsl.preparing.account import ENTRIES, JOURNAL, Account
-from tvsl.preparing.clip_files import write_text
 from tvsl.preparing.entries import Clip, Failure, as_line, read_clip
 from tvsl.preparing.finding import Video
+from tvsl.staging import write_text
 
 CLIP = Clip("a", "x/a.mp4", 10, {"a": 1.5}, (0.0, 3.0))
 FAILURE = Failure(None, "b.mp4", 0, "MissingFileError", "It is empty. Copy it again.")

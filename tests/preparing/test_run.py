@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.leftovers import leave_half
 from tests.preparing.videos import contents, make_broken, make_clip
 from tvsl import __version__
 from tvsl.errors import MediaError, OutputError
@@ -202,11 +203,14 @@ def test_videos_may_lie_in_the_folder_itself(folder: Path) -> None:
 def test_halves_of_killed_runs_go_and_other_files_stay(folder: Path, root: Path) -> None:
     run(folder, root)
     before = contents(root)
-    for name in ("frames/a.jpg.7.part", "audio/b.wav.7.part", "report.json.7.part"):
+    for name in ("", "frames", "audio"):
+        leave_half(root / name)
+    mine = ("notes.part", "frames/a.jpg.7.part", "audio/.tvsl-mine/notes.txt")
+    for name in mine:
+        (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
-    (root / "notes.part").touch()
     run(folder, root)
-    assert contents(root) == {**before, "notes.part": b""}
+    assert contents(root) == {**before, **dict.fromkeys(mine, b"")}
 
 
 def test_nobody_else_writes_at_the_same_time(folder: Path, root: Path) -> None:

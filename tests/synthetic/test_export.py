@@ -13,7 +13,7 @@ from tvsl.media import load_audio, load_image, read_frame
 from tvsl.synthetic import export
 from tvsl.synthetic.export import export_world
 from tvsl.synthetic.layout import SIDE
-from tvsl.synthetic.manifest import MANIFEST, describe, object_map, remove_earlier
+from tvsl.synthetic.manifest import MANIFEST, describe, object_map
 from tvsl.synthetic.picture import box_of
 from tvsl.synthetic.world import World
 from tvsl.vocabularies import read_vocabulary
@@ -150,14 +150,27 @@ def test_force_replaces_the_earlier_export_and_keeps_the_rest(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "record",
-    ["no json", "[]\n3\n", '{"frame": "../precious.png", "audio": "/etc/hostname"}\n', '{"id": 1}'],
+    [
+        "no json",
+        "[]\n3\n",
+        '{"frame": "../precious.png", "audio": "/etc/hostname"}\n',
+        '{"world": {}, "frame": "../precious.png"}',
+        '{"world": {}, "frame": "/etc/hostname"}',
+        '{"world": {}, "frame": "a\\u0000b"}',
+        '{"world": {}, "frame": 5}',
+        '{"id": 1}',
+        "[" * 100_000,
+    ],
 )
-def test_a_manifest_that_is_not_ours_removes_nothing_outside(tmp_path: Path, record: str) -> None:
+def test_a_manifest_that_is_not_ours_is_not_replaced(tmp_path: Path, record: str) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (tmp_path / "precious.png").write_text("mine")
     (folder / MANIFEST).write_text(record)
-    remove_earlier(folder)
+    with pytest.raises(OutputError, match="not written by tvsl"):
+        export_world(WORLD, folder, 1, force=True)
+    assert content(folder) == {MANIFEST}
+    assert (folder / MANIFEST).read_text() == record
     assert (tmp_path / "precious.png").read_text() == "mine"
     assert Path("/etc/hostname").exists()
 

@@ -13,14 +13,13 @@ from typing import IO, NamedTuple, TypeGuard
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.errors import OutputError, WeightsError, first_problem, shown
-from tvsl.model_folder import LARGEST_TENSORS, check_tensors, read_tensors
+from tvsl.model_folder import LARGEST_TENSORS, check_tensors, read_tensors, write_tensors
+from tvsl.staging import check_free_file, locked, writable, write_whole
 
 CONFIG_KEY = "tvsl_audioclip_config"
 """Where a safetensors header states the model's sizes."""
@@ -105,21 +104,14 @@ def convert(source: Path, target: Path, force: bool = False) -> Path:
     """
     if target.suffix != ".safetensors":
         raise OutputError("The name must end in .safetensors.", "Choose another name.", target)
-    if target.exists() and not force:
-        raise OutputError("This file exists already.", "Choose another name or force it.", target)
-    state, config = read_state(existing_file(source))
-    model = build(state, config, source)
-    partial = target.with_name(target.name + ".part")
-    header = {CONFIG_KEY: config.model_dump_json(), "format": "pt"}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, partial, header)
-        partial.replace(target)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"The file cannot be written ({error}).", "Check the place and the free space.", target
-        ) from error
+    with locked(target.parent):
+        check_free_file(target, force)
+        state, config = read_state(existing_file(source))
+        model = build(state, config, source)
+        header = {CONFIG_KEY: config.model_dump_json(), "format": "pt"}
+        tensors = model.state_dict()
+        with writable(target, "file"):
+            write_whole(target, lambda part: write_tensors(tensors, part, header))
     return target
 
 

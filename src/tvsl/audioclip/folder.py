@@ -100,7 +100,7 @@ def save_audioclip(
     if model.config.classes:
         model.require_tokenizer()(model.config.classes)
     tensors = storable(model.state_dict(), dtype, folder)
-    with writing(folder, force) as work:
+    with writing(folder, force, lambda kept: "method" not in kept and "embedding" in kept) as work:
         text = model.config.model_dump_json(indent=2)
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(model, dtype), encoding="utf-8")

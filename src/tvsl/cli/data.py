@@ -10,10 +10,12 @@ import typer
 
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED
+from tvsl.cli.folder import output_path
 from tvsl.cli.name_values import name_values
 from tvsl.cli.output import print_error, print_json, print_lines, print_note
 from tvsl.cli.progress import progress
-from tvsl.errors import OutputError, UsageError, first_few
+from tvsl.errors import UsageError, first_few
+from tvsl.staging import check_free_file, write_text
 
 if TYPE_CHECKING:
     from tvsl.data.checking import Check, Tally
@@ -86,7 +88,13 @@ def check(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File for what to leave out (option leave_out)."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="File for what to leave out (option leave_out).",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything on stdout.")] = False,
@@ -97,8 +105,8 @@ def check(
     """
     from tvsl.data.checking import check_data
 
-    if output is not None and output.exists() and not force:
-        raise OutputError("This file exists already.", "Choose another, or add --force.", output)
+    if output is not None:
+        check_free_file(output, force)
     places = {"root": root} if lists is None else {"root": root, "lists": lists}
     data = _in_files(name, {**(name_values("--option", option) or {}), **places})
     started = time.monotonic()
@@ -106,7 +114,7 @@ def check(
         found = check_data(data, read, workers, done)
     _tell_pace(found, time.monotonic() - started)
     if output is not None:
-        _write(output, found.ids_to_leave_out())
+        write_text(output, found.ids_to_leave_out())
     if as_json:
         print_json(found.to_dict())
     else:
@@ -123,17 +131,6 @@ def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:
     if not issubclass(kind, FileDataSet):
         raise UsageError(f"The data set '{name}' has no files.", "There is nothing to check.")
     return make_data(kind, options)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"The file cannot be written ({error.strerror}).", "Choose a writable place.", path
-        ) from error
 
 
 def _state(file: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 
@@ -24,7 +26,14 @@ _NOTHING = "-"
 
 def command(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the page and the results.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for the page and the results.",
+        ),
     ] = Path("tvsl-demo"),
     model: Annotated[
         str, typer.Option(help="mini, or a checkpoint's file or folder that knows the same words.")
@@ -39,14 +48,17 @@ def command(
     which needs no other file and no network, and results.json.
     """
     from tvsl.evaluation.demo import run_demo
-    from tvsl.staging import check_free
+    from tvsl.localization import write_json
+    from tvsl.render.demo_page import demo_page
+    from tvsl.staging import staged, write_text
 
-    check_free(output, force)
-    localizer = _load(model)
-    with progress("Localizing scenes") as localized:
-        demo = run_demo(localizer, seed, localized)
-    content = demo.to_dict()
-    _write(demo, content, model, output, force)
+    with staged(output, PAGE, force, _earlier_files) as work:
+        localizer = _load(model)
+        with progress("Localizing scenes") as localized:
+            demo = run_demo(localizer, seed, localized)
+        content = demo.to_dict()
+        write_json(content, work / RESULTS)
+        write_text(work / PAGE, demo_page(demo, model))
     if as_json:
         print_json(content)
     else:
@@ -63,28 +75,19 @@ def _load(model: str) -> Localizer:
         return Localizer.from_pretrained(model, device="cpu", progress=fetched)
 
 
-def _write(demo: Demo, content: dict[str, Any], model: str, folder: Path, force: bool) -> None:
+def _earlier_files(folder: Path) -> tuple[str, ...]:
+    """What an earlier demo wrote here, by its own results."""
     from tvsl.errors import OutputError
-    from tvsl.localization import write_json
-    from tvsl.render.demo_page import demo_page
-    from tvsl.staging import staged
+    from tvsl.small_files import LARGEST_LIST, read_small_json
+    from tvsl.staging import RECORD_REMEDY, foreign_record
 
-    page = demo_page(demo, model)
-    with staged(folder, PAGE, force, _remove_earlier) as work:
-        try:
-            (work / PAGE).write_text(page, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise OutputError(
-                f"The page cannot be written ({error.strerror}).",
-                "Check the place and the free space.",
-                folder,
-            ) from error
-        write_json(content, work / RESULTS)
-
-
-def _remove_earlier(folder: Path) -> None:
-    for name in (PAGE, RESULTS):
-        (folder / name).unlink(missing_ok=True)
+    path = folder / RESULTS
+    if not os.path.lexists(path):
+        return ()
+    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not {"encoder_sha256", "scenes"} <= content.keys():
+        raise foreign_record(path)
+    return PAGE, RESULTS
 
 
 def _print(demo: Demo, folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tvsl.cli.folder import output_path
 from tvsl.cli.localize import FlipAverage, Precision
 from tvsl.cli.name_values import name_values
 from tvsl.cli.output import print_json, print_lines
@@ -54,7 +56,14 @@ _LABELS = {
 
 def command(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for results; evaluation goes on there.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for results; evaluation goes on there.",
+        ),
     ],
     data: Annotated[str, typer.Option(help="Data set.")] = "synthetic",
     root: Annotated[Path | None, typer.Option(help="Folder of its media.")] = None,
@@ -125,6 +134,7 @@ def command(
     from tvsl.evaluation.conditions import conditions
     from tvsl.evaluation.processes import processes
     from tvsl.evaluation.run import Run
+    from tvsl.staging import locked
     from tvsl.vocabularies import read_vocabulary
 
     chosen = conditions(
@@ -137,7 +147,7 @@ def command(
     places = {"root": root, "lists": lists}
     options = {name: str(path.resolve()) for name, path in places.items() if path is not None}
     source = find_data(data, **{**options, **(name_values("--option", option) or {})})
-    with processes() as team:
+    with processes() as team, locked(output) if team.leads else nullcontext():
         flip = None if flip_average is None else flip_average.value
         entries = _load(model, head, method, device, precision.value, flip, threads)
         run = Run(entries, source, chosen, output, workers, on_error is OnError.skip)
@@ -147,8 +157,8 @@ def command(
                 run.measure(team, force, report)
         else:
             run.measure(team)
-    if team.leads:
-        _finish(run, cases, output, as_json)
+        if team.leads:
+            _finish(run, cases, output, as_json)
 
 
 def _protocols(given: list[str] | None) -> list[str]:

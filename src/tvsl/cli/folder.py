@@ -1,15 +1,30 @@
-"""Where results go: gathered beside the folder, and moved into it when they are whole."""
+"""Where results go: gathered in the folder, and moved to their places when they are whole."""
 
 from __future__ import annotations
 
-import json
+import os
+import unicodedata
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tvsl.staging import check_free, staged
+from tvsl.errors import OutputError, UsageError
+from tvsl.small_files import LARGEST_LIST, read_small_json
+from tvsl.staging import RECORD_REMEDY, check_free, foreign_record, is_inner_name, staged
 
 JSON_NAME = "localization.json"
+_UNNAMED = "input"
+
+
+def output_path(text: str | Path) -> Path:
+    """Parse the option or argument that says where output goes.
+
+    Raises:
+        UsageError: It is empty, which would mean the current folder.
+    """
+    if not str(text).strip():
+        raise UsageError("The place for the output has no name.", "Give one.")
+    return Path(text)
 
 
 def result_folders(inputs: Sequence[Path], output: Path, force: bool) -> list[tuple[Path, Path]]:
@@ -24,18 +39,19 @@ def result_folders(inputs: Sequence[Path], output: Path, force: bool) -> list[tu
         Each input with its folder.
 
     Raises:
-        OutputError: A folder is not empty and ``force`` is not set, or it is a file.
+        OutputError: A folder is not empty and ``force`` is not set, it is a file, or what is
+            there is no earlier result.
     """
     chosen: list[tuple[Path, Path]] = []
     taken: set[str] = set()
     for source in inputs:
-        name = source.stem
-        while name in taken:
+        name = source.stem if source.stem.strip(".") else _UNNAMED
+        while _key(name) in taken:
             name += "_"
-        taken.add(name)
+        taken.add(_key(name))
         chosen.append((source, output if len(inputs) == 1 else output / name))
     for _, folder in chosen:
-        check_free(folder, force)
+        check_free(folder, force, _earlier_files)
     return chosen
 
 
@@ -52,21 +68,23 @@ def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
         A context with the folder to write into; gone afterwards, whatever happened. It raises
         ``OutputError`` where a place cannot be written.
     """
-    return staged(folder, JSON_NAME, force, _remove_earlier)
+    return staged(folder, JSON_NAME, force, _earlier_files)
 
 
-def _remove_earlier(folder: Path) -> None:
-    """Remove what an earlier run wrote here, by its own list."""
+def _key(name: str) -> str:
+    """What two names share that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def _earlier_files(folder: Path) -> list[str]:
+    """What an earlier run wrote here, by its own list."""
     record = folder / JSON_NAME
-    if not record.is_file():
-        return
-    try:
-        names = json.loads(record.read_text(encoding="utf-8")).get("files", [])
-    except (ValueError, AttributeError):
-        names = []  # not ours: it is only overwritten
-    root = folder.resolve()
-    for path in [folder / str(name) for name in names] + [record]:
-        if root in path.resolve().parents:
-            path.unlink(missing_ok=True)
-            if path.parent != folder and path.parent.is_dir() and not any(path.parent.iterdir()):
-                path.parent.rmdir()
+    if not os.path.lexists(record):
+        return []
+    content = read_small_json(record, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not {"tvsl", "moments"} <= content.keys():
+        raise foreign_record(record)
+    names = content.get("files")
+    if not isinstance(names, list) or not all(is_inner_name(name) for name in names):
+        raise foreign_record(record)
+    return [*names, JSON_NAME]

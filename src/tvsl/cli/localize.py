@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tvsl.cli.failure import exit_code, report
+from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import OutputError, TvslError, UsageError
@@ -39,7 +40,16 @@ class FlipAverage(str, Enum):
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(help="Videos, or pictures with --audio.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for the results.",
+        ),
+    ],
     audio: Annotated[Path | None, typer.Option(help="Sound of the pictures.")] = None,
     labels: Annotated[
         list[str] | None,
@@ -100,6 +110,7 @@ def command(
     from tvsl.cli.folder import result_folders
     from tvsl.cli.results import Job
     from tvsl.request import Request
+    from tvsl.staging import locked
     from tvsl.vocabularies import read_vocabulary
 
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
@@ -113,11 +124,11 @@ def command(
     }
     request = Request(_split(labels), classes, sources)
     job = Job(request, audio, at, every, force, settings, panels)
-    targets = result_folders(inputs, output, force)
     run = _Run(as_json)
-    checked = run.check(targets, job)
-    if checked:
-        run.localize(checked, job, _load(model, device, window, settings))
+    with locked(output):
+        checked = run.check(result_folders(inputs, output, force), job)
+        if checked:
+            run.localize(checked, job, _load(model, device, window, settings))
     run.finish()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
+from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_error, print_json, print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import UsageError, first_few
@@ -33,7 +34,14 @@ def command(
         Path, typer.Argument(help="Folder of the videos, with folders in it or not.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for frames/ID.jpg and audio/ID.wav.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for frames/ID.jpg and audio/ID.wav.",
+        ),
     ],
     layout: Annotated[
         LayoutName,

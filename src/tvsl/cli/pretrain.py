@@ -7,12 +7,22 @@ from typing import Annotated
 
 import typer
 
+from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
 
 def command(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder of the run.",
+        ),
+    ],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1200,
     batch: Annotated[int, typer.Option(min=2, help="Clips of a step.")] = 96,
     clips: Annotated[

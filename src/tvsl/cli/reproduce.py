@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tvsl.cli.folder import output_path
 from tvsl.cli.localize import Precision
 from tvsl.cli.name_values import name_values
 from tvsl.cli.output import print_lines
@@ -38,7 +39,13 @@ def command(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="Folder of the reproduction; it goes on where it was."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder of the reproduction; it goes on where it was.",
+        ),
     ],
     data: Annotated[
         str, typer.Option(help="synthetic, or a data set whose items have one source each.")
@@ -81,6 +88,7 @@ def command(
     from tvsl.evaluation.reproduction.bench import Bench, Setup
     from tvsl.evaluation.reproduction.config import reproduce_config
     from tvsl.evaluation.reproduction.run import reproduce, wanted
+    from tvsl.staging import locked
 
     asked = wanted(targets)
     options = dict(name_values("--option", option) or {})
@@ -99,9 +107,10 @@ def command(
     )
     on_gpu = choose_device(device).type != "cpu"
     count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
-    _prepare(setup)
-    found = reproduce(asked, Bench(setup), count, _stage)
-    _write(found, output)
+    with locked(output):
+        _prepare(setup)
+        found = reproduce(asked, Bench(setup), count, _stage)
+        _write(found, output)
     print_lines(*_summary(found, output))
 
 
@@ -133,15 +142,13 @@ def _write(found: Reproduction, folder: Path) -> None:
     from tvsl.evaluation.reproduction.written import csv_text, json_content, markdown
     from tvsl.localization import write_json
     from tvsl.render.reproduction_page import reproduction_page
-    from tvsl.staging import writable
+    from tvsl.staging import staged, write_text
 
     texts = {MARKDOWN: markdown(found), CSV: csv_text(found), PAGE: reproduction_page(found)}
-    with writable(folder):
+    with staged(folder, RESULTS, True, lambda _: (*texts, RESULTS)) as work:
         for name, text in texts.items():
-            part = folder / f"{name}.part"
-            part.write_text(text, encoding="utf-8", newline="\n")
-            part.replace(folder / name)
-    write_json(json_content(found), folder / RESULTS, force=True)
+            write_text(work / name, text)
+        write_json(json_content(found), work / RESULTS)
 
 
 def _summary(found: Reproduction, folder: Path) -> list[str]:

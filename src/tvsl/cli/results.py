@@ -143,7 +143,7 @@ def localize_input(
                 "panels": job.panels,
             },
             "label_source": moments[0].label_source,
-            "files": sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file()),
+            "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
             "moments": [found.to_dict() for found in moments],
         }
         write_json(content, work / JSON_NAME)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.arguments import Command, Group
+from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
@@ -55,7 +56,16 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier ru
 
 @app.command(cls=Command)
 def preview(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for sheet and sounds.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for sheet and sounds.",
+        ),
+    ],
     scenes: Annotated[int, typer.Option(help="How many, 1 to 200.")] = 12,
     sources: Sources = 1,
     classes: ClassesOption = Classes.seen,
@@ -76,7 +86,14 @@ def preview(
 
 @app.command(cls=Command)
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder for frames, sounds and manifest.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            parser=output_path,
+            metavar="PATH",
+            help="Folder for frames, sounds and manifest.",
+        ),
+    ],
     scenes: Annotated[int, typer.Option(help="How many.")] = 100,
     sources: Sources = 1,
     classes: ClassesOption = Classes.seen,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tvsl.cli.folder import output_path
 from tvsl.cli.localize import FlipAverage, Precision
 from tvsl.cli.name_values import name_values
 from tvsl.cli.output import print_lines
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
 
 
 def command(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_path,
+            metavar="PATH",
+            help="Folder of the run.",
+        ),
+    ],
     data: Annotated[str | None, typer.Option(help="Data set [synthetic].")] = None,
     method: Annotated[str | None, typer.Option(help="Method [tvsl].")] = None,
     preset: Annotated[
@@ -73,6 +83,7 @@ def command(
     Tokens are encoded once and kept. Writes checkpoints, metrics.csv and, at the end, the best
     head in the folder head, for `tvsl localize --head`.
     """
+    from tvsl.staging import locked
     from tvsl.training.fit import train_head
     from tvsl.training.kept_recipe import kept_recipe
     from tvsl.training.recipe import find_head, recipe, training_data
@@ -93,14 +104,15 @@ def command(
         "learning_rate": learning_rate,
         "seed": seed,
     }
-    last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
-    kept, flip = kept_recipe(output) if resume else ({}, None)
-    changes = {name: value for name, value in given.items() if value is not None}
-    config = recipe(**{**kept, **changes})
-    training_data(config)
-    flip = flip if flip_average is None else flip_average.value
-    encoder = _load(model, find_head(config)[1], device, precision.value, flip)
-    folder = train_head(config, encoder, output, resume, progress, tokens)
+    with locked(output):
+        last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
+        kept, flip = kept_recipe(output) if resume else ({}, None)
+        changes = {name: value for name, value in given.items() if value is not None}
+        config = recipe(**{**kept, **changes})
+        training_data(config)
+        flip = flip if flip_average is None else flip_average.value
+        encoder = _load(model, find_head(config)[1], device, precision.value, flip)
+        folder = train_head(config, encoder, output, resume, progress, tokens)
     print_lines(_summary(folder))
 
 

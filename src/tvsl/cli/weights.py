@@ -9,6 +9,7 @@ import typer
 
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED, report
+from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import TvslError
@@ -77,7 +78,14 @@ def verify(
 @app.command(cls=Command)
 def convert(
     source: Annotated[Path, typer.Argument(help="An AudioCLIP checkpoint.")],
-    target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            parser=output_path,
+            metavar="PATH",
+            help="The .safetensors file to write.",
+        ),
+    ],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tvsl.data.clips import ClipBatch, ClipSet
 from tvsl.data.mixing import draw_mixtures, split_clips
-from tvsl.data.token_shards import MixtureTokens, Shard, read_shard, replace_durably, write_shard
+from tvsl.data.token_shards import MixtureTokens, Shard, read_shard, write_shard
 from tvsl.data.token_store import (
     MANIFEST_FILE,
     Manifest,
@@ -30,7 +30,7 @@ from tvsl.data.token_store import (
     shard_path,
 )
 from tvsl.encoder import Encoder
-from tvsl.staging import writable
+from tvsl.staging import writable, write_whole
 
 try:
     import fcntl
@@ -112,9 +112,8 @@ def _claim(folder: Path, manifest: Manifest) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder, -1, wait=True):
             if not path.is_file():
-                part = path.with_suffix(".part")
-                part.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-                replace_durably(part, path)
+                text = manifest.model_dump_json(indent=2) + "\n"
+                write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), True)
     check_key(read_manifest(folder), manifest.key, folder)
 
 

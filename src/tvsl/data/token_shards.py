@@ -6,7 +6,6 @@ A shard appears whole or not at all, and states what it was made for and what it
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tvsl.errors import OutputError, StoreError
+from tvsl.model_folder import write_tensors
+from tvsl.staging import write_whole
 
-_STATED = "tvsl"  # one entry of the header, so that equal shards are equal files
+_STATED = "tvsl"
 _REMEDY = "Delete this file and start again: it will be made anew."
 
 
@@ -73,12 +73,10 @@ def write_shard(shard: Shard, path: Path, key: str) -> None:
     """
     tensors = {name: value.contiguous() for name, value in _tensors(shard).items()}
     stated = {"key": key, "grid": list(shard.grid), "crc32": _checksum(tensors)}
-    part = path.with_suffix(".part")
+    header = {_STATED: json.dumps(stated)}
     try:
-        save_file(tensors, part, {_STATED: json.dumps(stated)})
-        replace_durably(part, path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        write_whole(path, lambda part: write_tensors(tensors, part, header), durable=True)
+    except OSError as error:
         raise OutputError(
             f"Tokens cannot be kept ({error}).",
             "Make room or choose another place, and start again: what is there will be used.",
@@ -114,13 +112,6 @@ def read_shard(path: Path, key: str, thorough: bool = False) -> Shard:
         return _shard(tensors, stated)
     except (KeyError, ValueError) as error:
         raise StoreError("The file is damaged: it lacks tokens.", _REMEDY, path) from error
-
-
-def replace_durably(part: Path, path: Path) -> None:
-    """Give a file that was written in full its name; a power cut leaves one or the other whole."""
-    with part.open("rb") as stream:
-        os.fsync(stream.fileno())
-    part.replace(path)
 
 
 def _tensors(shard: Shard) -> dict[str, Tensor]:

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from tvsl.errors import OutputError
 from tvsl.localization import write_json
-from tvsl.small_files import LARGEST_CONFIG, read_small_json
-from tvsl.staging import check_free, writable
+from tvsl.small_files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+from tvsl.staging import RECORD_REMEDY, check_free, foreign_record, writable, write_text
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
 OUTPUTS = (RESULTS, SAMPLES, PAGE)
@@ -113,19 +113,17 @@ class PartFiles:
             known, force = None, True  # such as after a wrong root
         if known is None:
             check_free(self.results, force)
+            self._check_own()
             with writable(self.results):
                 self._remove()
                 self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(dict(record), self.folder / _RECORD)
+            write_json(dict(record), self.folder / _RECORD, force=True)
             return
         self._check(known, record)
         whole = [part for part in self.all().values() if not part.failures]
         with writable(self.results):
-            partial = self.folder / f"{_KEPT}.part"
-            with partial.open("w", encoding="utf-8") as file:
-                file.writelines(part.line() for part in whole)
-            partial.replace(self.folder / _KEPT)
-            for path in self.folder.glob("process-*.jsonl"):
+            write_text(self.folder / _KEPT, "".join(part.line() for part in whole))
+            for path in self._written():
                 path.unlink()
 
     def done(self) -> set[int]:
@@ -134,7 +132,7 @@ class PartFiles:
 
     def all(self) -> dict[int, Part]:
         """All parts by their batches, in order."""
-        paths = [self.folder / _KEPT, *sorted(self.folder.glob("process-*.jsonl"))]
+        paths = [self.folder / _KEPT, *self._written()]
         parts = {part.batch: part for path in paths for part in _read(path)}
         return dict(sorted(parts.items()))
 
@@ -181,12 +179,24 @@ class PartFiles:
                 self.results,
             )
 
+    def _check_own(self) -> None:
+        """Let through only results that an evaluation wrote, if there are any."""
+        found = [self.results / name for name in OUTPUTS if (self.results / name).exists()]
+        if not found or (self.folder / _RECORD).exists():
+            return
+        path = self.results / RESULTS
+        content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
+        if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
+            raise foreign_record(path)
+
     def _remove(self) -> None:
-        for name in OUTPUTS:
-            (self.results / name).unlink(missing_ok=True)
-        if self.folder.is_dir():
-            for path in self.folder.iterdir():
-                path.unlink()
+        """Remove the parts of an earlier evaluation; its results stay until there are others."""
+        for path in (self.folder / _RECORD, self.folder / _KEPT, *self._written()):
+            path.unlink(missing_ok=True)
+
+    def _written(self) -> list[Path]:
+        """The files that processes wrote."""
+        return sorted(self.folder.glob("process-*.jsonl"))
 
 
 class PartWriter:

@@ -159,7 +159,7 @@ def save_head(
     )
     folder = Path(folder).expanduser()
     tensors = storable(head.state_dict(), torch.float32, folder)
-    with writing(folder, force) as work:
+    with writing(folder, force, lambda kept: "method" in kept) as work:
         text = record.model_dump_json(indent=2)
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(head, text), encoding="utf-8")

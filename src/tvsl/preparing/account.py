@@ -13,10 +13,10 @@ from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 
-from tvsl.preparing.clip_files import are_here, remove, write_text
+from tvsl.preparing.clip_files import are_here, remove
 from tvsl.preparing.entries import Clip, Entry, Failure, as_line, read_clip
 from tvsl.preparing.finding import Video
-from tvsl.staging import writable
+from tvsl.staging import writable, write_text
 
 ENTRIES = "prepared.jsonl"
 JOURNAL = "journal.part"

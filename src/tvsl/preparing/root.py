@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +10,10 @@ from typing import Any
 
 from tvsl.errors import OutputError
 from tvsl.preparing.account import ENTRIES, JOURNAL, Account
-from tvsl.preparing.clip_files import AUDIO, FRAMES, remove_parts, write_text
+from tvsl.preparing.clip_files import AUDIO, FRAMES
 from tvsl.preparing.options import Options
 from tvsl.small_files import LARGEST_LIST, read_small_json
-from tvsl.staging import writable
-
-try:
-    import fcntl
-except ImportError:  # on Windows nothing keeps two runs apart; the clips of both are the same
-    fcntl = None  # type: ignore[assignment]
+from tvsl.staging import locked, recover, writable, write_text
 
 REPORT = "report.json"
 
@@ -43,18 +36,16 @@ def opened(root: Path, options: Options, force: bool) -> Iterator[Account]:
         OutputError: The folder cannot be written, another run writes into it, or it holds clips
             that were made with other options or by others.
     """
-    with writable(root):
-        root.mkdir(parents=True, exist_ok=True)
-    with _locked(root):
+    with locked(root):
         if force:
             _start_over(root)
         else:
             _check_options(root, options)
-        remove_parts(root)
         write_report(root, {"finished": False, "options": options.to_dict()})
         with writable(root):
             for name in (FRAMES, AUDIO):
                 (root / name).mkdir(exist_ok=True)
+                recover(root / name)
         account = Account(root)
         try:
             if (root / JOURNAL).exists():
@@ -65,7 +56,6 @@ def opened(root: Path, options: Options, force: bool) -> Iterator[Account]:
             raise
         finally:
             account.close()
-            remove_parts(root)
 
 
 def write_report(root: Path, report: dict[str, Any]) -> None:
@@ -114,24 +104,3 @@ def _start_over(root: Path) -> None:
     with writable(root):
         for name in (ENTRIES, JOURNAL):
             (root / name).unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system gives it back when a process ends, however it ends."""
-    if fcntl is None:
-        yield
-        return
-    with writable(root):
-        place = os.open(root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:  # other errors: the file system knows no locks
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise OutputError(
-                    "Another run prepares this folder.", "Wait until it ends.", root
-                ) from error
-        yield
-    finally:
-        os.close(place)

@@ -20,11 +20,12 @@ from tvsl.media import (
     write_jpeg,
     write_wav,
 )
-from tvsl.preparing.clip_files import audio_path, frame_path, remove, write_whole
+from tvsl.preparing.clip_files import audio_path, frame_path, remove
 from tvsl.preparing.layouts import Moment
 from tvsl.preparing.options import Options
 from tvsl.preparing.outcomes import Taken
 from tvsl.preparing.series import every_second, listed_pictures
+from tvsl.staging import writable, write_whole
 
 _LARGEST_JPEG = 65_500
 
@@ -93,10 +94,12 @@ def _write_picture(root: Path, name: str, picture: NDArray[np.uint8], options: O
             f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels is too large for JPEG.",
             "Reduce the pictures with --short-side.",
         )
-    write_whole(frame_path(root, name), lambda path: write_jpeg(path, picture))
+    with writable(root):
+        write_whole(frame_path(root, name), lambda path: write_jpeg(path, picture))
 
 
 def _write_sound(root: Path, clip: str, sound: Waveform) -> tuple[float, float]:
     samples = to_int16(sound.samples)
-    write_whole(audio_path(root, clip), lambda path: write_wav(path, samples, sound.rate))
+    with writable(root):
+        write_whole(audio_path(root, clip), lambda path: write_wav(path, samples, sound.rate))
     return sound.start, sound.start + sound.duration

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tvsl.errors import OutputError
 from tvsl.evaluation.cases import show_cases
 from tvsl.evaluation.parts import OUTPUTS, PAGE, RESULTS, SAMPLES
 from tvsl.evaluation.results import Evaluation
@@ -12,7 +11,7 @@ from tvsl.evaluation.run import Run
 from tvsl.evaluation.sample_lines import write_samples
 from tvsl.localization import write_json
 from tvsl.render.evaluation_page import evaluation_page
-from tvsl.staging import staged
+from tvsl.staging import staged, write_text
 
 
 def write_report(run: Run, evaluation: Evaluation, cases: int, folder: Path) -> None:
@@ -29,19 +28,7 @@ def write_report(run: Run, evaluation: Evaluation, cases: int, folder: Path) -> 
         TvslError: An item that shall be shown cannot be read any more.
     """
     page = evaluation_page(evaluation, show_cases(run, evaluation, cases))
-    with staged(folder, RESULTS, True, _remove_earlier) as work:
+    with staged(folder, RESULTS, True, lambda _: OUTPUTS) as work:
         write_samples(evaluation, work / SAMPLES)
-        try:
-            (work / PAGE).write_text(page, encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise OutputError(
-                f"The page cannot be written ({error.strerror}).",
-                "Check the place and the free space.",
-                folder,
-            ) from error
+        write_text(work / PAGE, page)
         write_json(evaluation.to_dict(), work / RESULTS)
-
-
-def _remove_earlier(folder: Path) -> None:
-    for name in OUTPUTS:
-        (folder / name).unlink(missing_ok=True)

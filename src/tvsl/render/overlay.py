@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import UsageError
 from tvsl.localization import (
     Box,
     Localization,
@@ -19,6 +18,7 @@ from tvsl.localization import (
     scaled_box,
     upscale,
 )
+from tvsl.media.writing import write_png
 from tvsl.render.captions import (
     Corner,
     caption_bar,
@@ -38,6 +38,7 @@ from tvsl.render.tint import (
     check_strength,
     mix_tints,
 )
+from tvsl.staging import check_free_file, writable, write_whole
 
 HEAT_STRENGTH = 0.55
 LONGEST_DRAWN = 2048
@@ -248,17 +249,7 @@ def save_png(image: Picture, path: str | Path, force: bool = False) -> Path:
     """
     check_picture(image)
     target = Path(path)
-    if target.exists() and not force:
-        raise OutputError("This file exists already.", "Choose another name or force it.", target)
-    partial = target.with_name(target.name + ".part")
-    try:
-        Image.fromarray(image).save(partial, format="PNG")
-        partial.replace(target)
-    except OSError as error:
-        raise OutputError(
-            f"The file cannot be written ({error.strerror}).", "Choose a writable place.", target
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    check_free_file(target, force)
+    with writable(target, "file"):
+        write_whole(target, lambda part: write_png(part, image))
     return target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
 from tvsl.render.colormap import Picture
 from tvsl.render.painter import OverlayPainter
 from tvsl.render.sound import SoundTrack
+from tvsl.staging import check_free_file, writable, write_whole
 
 LONGEST_SIDE = 1280
 _SMALLEST_SIDE = 16
@@ -72,28 +73,24 @@ def write_overlay_video(
     if max_side < _SMALLEST_SIDE:
         raise UsageError(f"A video of {max_side} pixels is too small.", "Choose e.g. 1280.")
     _check_target(source, target, force)
-    partial = target.with_name(target.name + ".part")
-    try:
-        _write(source, partial, localizations, progress, max_side, limits)
-        with _output_errors(target):
-            partial.replace(target)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+
+    def write(partial: Path) -> None:
+        _write(source, target, partial, localizations, progress, max_side, limits)
+
+    with writable(target, "video"):
+        write_whole(target, write)
     return target
 
 
 def _check_target(source: Path, target: Path, force: bool) -> None:
-    if target.is_dir():
-        raise OutputError("This is a folder.", "Name a file in it.", target)
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError("This is the source itself.", "Choose another name.", target)
-    if target.exists() and not force:
-        raise OutputError("This file exists already.", "Choose another name or force it.", target)
+    check_free_file(target, force)
 
 
 def _write(
     source: Path,
+    target: Path,
     partial: Path,
     localizations: Sequence[Localization],
     progress: Progress | None,
@@ -105,7 +102,7 @@ def _write(
     # Inside the block of the source, its door would take an error of the output for one of its own.
     with (
         open_container(source, limits) as sound,
-        _output_errors(partial.with_suffix("")),
+        _output_errors(target),
         av.open(str(partial), "w", format="mp4") as output,
     ):
         zero = clock_zero(sound)

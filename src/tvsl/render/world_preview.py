@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import UsageError
 from tvsl.media.writing import write_png, write_wav
 from tvsl.render.world_sheet import world_sheet
-from tvsl.staging import check_free, staged
-from tvsl.synthetic.manifest import MANIFEST, describe, remove_earlier, scene_id, write_manifest
+from tvsl.staging import staged, writable
+from tvsl.synthetic.manifest import MANIFEST, describe, earlier_files, scene_id, write_manifest
 from tvsl.synthetic.sounds import SAMPLE_RATE, to_int16
 from tvsl.synthetic.world import World, WorldScene
 
@@ -49,21 +49,13 @@ def write_preview(
         raise UsageError(
             f"A contact sheet cannot show {scenes} scenes.", f"Ask for 1 to {MOST_SCENES}."
         )
-    check_free(folder, force)
-    made = []
-    for index in range(scenes):
-        made.append(world.scene(index, sources))
-        if progress is not None:
-            progress(index + 1, scenes)
-    with staged(folder, MANIFEST, force, remove_earlier) as work:
-        try:
-            _write(world, made, work)
-        except OSError as error:
-            raise OutputError(
-                f"The preview cannot be written ({error.strerror}).",
-                "Check the place and the free space.",
-                folder,
-            ) from error
+    with staged(folder, MANIFEST, force, earlier_files) as work, writable(folder):
+        made = []
+        for index in range(scenes):
+            made.append(world.scene(index, sources))
+            if progress is not None:
+                progress(index + 1, scenes)
+        _write(world, made, work)
     return folder / SHEET
 
 

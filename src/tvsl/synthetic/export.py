@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import UsageError
 from tvsl.media.writing import write_png, write_still_video, write_wav
-from tvsl.staging import check_free, staged
+from tvsl.staging import staged, writable
 from tvsl.synthetic.manifest import (
     MANIFEST,
     describe,
+    earlier_files,
     object_map,
-    remove_earlier,
     scene_id,
     write_manifest,
 )
@@ -68,16 +68,8 @@ def export_world(
     if scenes < 1:
         raise UsageError(f"{scenes} scenes cannot be written.", "Ask for at least one.")
     world.scene(0, sources)  # a wrong number of sources ends here, before anything is written
-    check_free(folder, force)
-    with staged(folder, MANIFEST, force, remove_earlier) as work:
-        try:
-            _write_scenes(world, work, scenes, sources, videos, progress)
-        except OSError as error:
-            raise OutputError(
-                f"The scenes cannot be written ({error.strerror}).",
-                "Check the place and the free space.",
-                folder,
-            ) from error
+    with staged(folder, MANIFEST, force, earlier_files) as work, writable(folder):
+        _write_scenes(world, work, scenes, sources, videos, progress)
     return folder / MANIFEST
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvsl.errors import OutputError
+from tvsl.small_files import LARGEST_LIST, read_small_text
+from tvsl.staging import RECORD_REMEDY, foreign_record, is_inner_name
 from tvsl.synthetic.layout import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE, SAMPLES
 from tvsl.synthetic.world import World, WorldScene
@@ -96,29 +100,35 @@ def write_manifest(folder: Path, lines: Sequence[dict[str, Any]]) -> None:
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
-def remove_earlier(folder: Path) -> None:
-    """Remove the files that an earlier run wrote into a folder, by its own manifest."""
+def earlier_files(folder: Path) -> list[str]:
+    """The files that an earlier run wrote into a folder, by its own manifest.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        Their names relative to the folder, with the manifest's own; none without a manifest.
+
+    Raises:
+        OutputError: The manifest is damaged, or not of this package.
+    """
     record = folder / MANIFEST
-    if not record.is_file():
-        return
-    try:
-        text = record.read_text(encoding="utf-8")
-        names = [name for line in text.splitlines() for name in _files(json.loads(line))]
-    except ValueError:
-        names = []  # not ours: it is only overwritten
-    record.unlink()
-    root = folder.resolve()
-    for path in [folder / name for name in names]:
-        if root in path.resolve().parents and path.is_file():
-            path.unlink()
-            if path.parent.resolve() != root and not any(path.parent.iterdir()):
-                path.parent.rmdir()
-
-
-def _files(line: object) -> list[str]:
-    if not isinstance(line, dict):
+    if not os.path.lexists(record):
         return []
-    return [value for key in FILE_KEYS if isinstance(value := line.get(key), str)]
+    text = read_small_text(record, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    try:
+        lines = [json.loads(line) for line in text.splitlines()]
+    except (ValueError, RecursionError):
+        lines = [None]
+    names = [MANIFEST]
+    for line in lines:
+        if not isinstance(line, dict) or not isinstance(line.get("world"), dict):
+            raise foreign_record(record)
+        found = [line[key] for key in FILE_KEYS if key in line]
+        if not all(is_inner_name(name) for name in found):
+            raise foreign_record(record)
+        names += found
+    return names
 
 
 def _objects(scene: WorldScene) -> list[dict[str, Any]]:

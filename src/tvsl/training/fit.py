@@ -21,6 +21,7 @@ from tvsl.loading import HEAD_FOLDER
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import save_head
 from tvsl.methods.config import switched
+from tvsl.staging import locked
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import calibrate
 from tvsl.training.keeping import WholeCheckpoints
@@ -118,24 +119,25 @@ def train_head(
             not suffice.
         WeightsError: A checkpoint is damaged.
     """
-    checkpoint = last_checkpoint(folder, resume)
-    ready = _prepare(config, encoder)
-    keep_recipe(config, encoder, folder, resume)
-    with stages("Encoding clips") as report:
-        key = store_key(
-            encoder,
-            ready.clips,
-            stored_as=config.stored_as,
-            most_sources=config.most_sources,
-            rounds=config.mixtures,
-            seed=config.seed,
-        )
-        store = make_store(tokens or folder / TOKENS_FOLDER, key, encoder, ready.clips, report)
-    with stages("Encoding validation scenes") as report:
-        scenes = validation_scenes(encoder, ready.data, config.validation_scenes, report)
-    watched = [part for part in scenes if part.sources in MAP_SOURCES]
-    _train(config, ready, store, watched, folder, checkpoint, stages)
-    return _finish(config, ready.method, encoder, folder, scenes)
+    with locked(folder):
+        checkpoint = last_checkpoint(folder, resume)
+        ready = _prepare(config, encoder)
+        keep_recipe(config, encoder, folder, resume)
+        with stages("Encoding clips") as report:
+            key = store_key(
+                encoder,
+                ready.clips,
+                stored_as=config.stored_as,
+                most_sources=config.most_sources,
+                rounds=config.mixtures,
+                seed=config.seed,
+            )
+            store = make_store(tokens or folder / TOKENS_FOLDER, key, encoder, ready.clips, report)
+        with stages("Encoding validation scenes") as report:
+            scenes = validation_scenes(encoder, ready.data, config.validation_scenes, report)
+        watched = [part for part in scenes if part.sources in MAP_SOURCES]
+        _train(config, ready, store, watched, folder, checkpoint, stages)
+        return _finish(config, ready.method, encoder, folder, scenes)
 
 
 def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:

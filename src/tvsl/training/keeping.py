@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 from tvsl.errors import WeightsError
+from tvsl.staging import write_whole
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -39,14 +40,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         path = Path(path)
         packed = io.BytesIO()
         torch.save(checkpoint, packed)
-        partial = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(packed.getbuffer())
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        write_whole(path, lambda part: part.write_bytes(packed.getbuffer()))
 
     def load_checkpoint(
         self,

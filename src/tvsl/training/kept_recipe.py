@@ -9,6 +9,7 @@ from typing import Any
 from tvsl.encoder import Encoder
 from tvsl.errors import OutputError, UsageError
 from tvsl.small_files import LARGEST_CONFIG, read_small_json
+from tvsl.staging import writable, write_text
 from tvsl.training.recipe import TrainConfig
 
 RECIPE_FILE = "recipe.json"
@@ -38,13 +39,9 @@ def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: boo
     if resume:
         _check_same(record, _read(path), path)
         return
-    try:
+    with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"The run cannot be written ({error.strerror}).", "Choose another folder.", folder
-        ) from error
+    write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def kept_recipe(folder: Path) -> tuple[dict[str, Any], str | None]:

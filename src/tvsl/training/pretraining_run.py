@@ -9,8 +9,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from tvsl.audioclip.folder import save_audioclip
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import UsageError
 from tvsl.small_files import LARGEST_CONFIG, read_small_text
+from tvsl.staging import locked, write_text
 from tvsl.synthetic.world import World
 from tvsl.training.batches import PretrainingBatch, PretrainingBatches
 from tvsl.training.clips import ClipArrays, make_many_clips
@@ -94,20 +95,23 @@ def pretrain(
             suffice.
         WeightsError: The checkpoint to go on from is damaged.
     """
-    checkpoint = last_checkpoint(folder, resume)
-    _keep_recipe(recipe, folder, resume)
-    world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)
-    clips: ClipArrays | World = world
-    if recipe.clips:
-        with stages("Making clips") as report:
-            clips = make_many_clips(world, recipe.clips, report)
-    validation = make_many_clips(World("validation", off_screen=0.0), 4 * recipe.batch, workers=1)
-    torch.manual_seed(recipe.seed)
-    module = Pretraining(new_mini_model(), recipe)
-    with stages("Pre-training") as report:
-        trainer = build_trainer(folder, recipe.steps, recipe.clip_norm, report)
-        fit(trainer, module, PretrainingData(recipe, clips, validation), checkpoint)
-    return save_audioclip(module.model.freeze(), folder / "model", force=True)
+    with locked(folder):
+        checkpoint = last_checkpoint(folder, resume)
+        _keep_recipe(recipe, folder, resume)
+        world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)
+        clips: ClipArrays | World = world
+        if recipe.clips:
+            with stages("Making clips") as report:
+                clips = make_many_clips(world, recipe.clips, report)
+        validation = make_many_clips(
+            World("validation", off_screen=0.0), 4 * recipe.batch, workers=1
+        )
+        torch.manual_seed(recipe.seed)
+        module = Pretraining(new_mini_model(), recipe)
+        with stages("Pre-training") as report:
+            trainer = build_trainer(folder, recipe.steps, recipe.clip_norm, report)
+            fit(trainer, module, PretrainingData(recipe, clips, validation), checkpoint)
+        return save_audioclip(module.model.freeze(), folder / "model", force=True)
 
 
 def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
@@ -116,10 +120,4 @@ def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
     remedy = f"See {path}."
     if resume and read_small_text(path, LARGEST_CONFIG, UsageError, remedy) != text:
         raise UsageError(f"The run in {folder} has another recipe.", remedy)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"The run cannot be written ({error.strerror}).", "Choose another folder.", folder
-        ) from error
+    write_text(path, text)

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from tvsl.data.token_shards import replace_durably
 from tvsl.errors import OutputError, StoreError
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.staging import writable
+from tvsl.model_folder import write_tensors
+from tvsl.staging import writable, write_whole
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _TOKENS = ("visual", "audio", "image", "sound")
@@ -43,14 +42,12 @@ def write_scenes(scenes: EncodedScenes, path: Path) -> None:
         "panels": tokens.panels,
         "size": scenes.size,
     }
-    part = path.with_suffix(".part")
+    header = {_STATED: json.dumps(stated)}
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        save_file(tensors, part, {_STATED: json.dumps(stated)})
-        replace_durably(part, path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        write_whole(path, lambda part: write_tensors(tensors, part, header), durable=True)
+    except OSError as error:
         raise OutputError(
             f"Encoded scenes cannot be kept ({error}).",
             "Make room or choose another place, and start again: what is there will be used.",
