@@ -557,3 +557,48 @@ def test_a_name_that_begins_with_a_dash(localize: Localize, monkeypatch: Any) ->
     command = ["-o", localize.out, "--model", localize.checkpoint, "--audio", "bark.wav"]
     assert run("localize", *command, "--labels", "dog", "--", "-x.png").code == 0
     assert localize.content()["input"] == "-x.png"
+
+
+def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
+    localize: Localize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (3000, 40), "red").save(tmp_path / "large.png")
+    draw = results.drawn_picture
+
+    def short_of_memory(image: np.ndarray) -> np.ndarray:
+        if image.shape[1] == 3000:
+            raise MemoryError
+        return draw(image)
+
+    monkeypatch.setattr(results, "drawn_picture", short_of_memory)
+    ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS)
+    assert ran.code == 1
+    assert "large.png: The memory" in ran.err
+    assert "Traceback" not in ran.err
+    assert written(localize.out) == {
+        f"photo/{name}"
+        for name in ("01_dog-barking.png", "02_train.png", "contact_sheet.png", "localization.json")
+    }
+
+
+def test_a_large_picture_is_drawn_reduced_and_told_at_its_own_size(
+    localize: Localize, tmp_path: Path
+) -> None:
+    Image.new("RGB", (4000, 1000), "red").save(tmp_path / "large.png")
+    ran = localize(str(tmp_path / "large.png"), "--audio", "bark.wav", "--labels", LABELS)
+    assert ran.code == 0
+    (moment,) = localize.content()["moments"]
+    check_moment(moment, 4000, 1000, ["dog barking", "train"])
+    with Image.open(localize.out / "02_train.png") as image:
+        assert image.size == (2048, 512)
+
+
+def test_a_broken_picture_is_one_line_without_a_video(localize: Localize, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "a.tif", compression="tiff_lzw")
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:20] + b"\xff" * 20 + content[40:])
+    ran = localize(str(tmp_path / "a.tif"), "--audio", "bark.wav", "--labels", LABELS)
+    assert ran.code == 1
+    assert len(ran.err.splitlines()) == 1
+    assert "MP4" not in ran.err
+    assert not localize.out.exists()

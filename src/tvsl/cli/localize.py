@@ -14,7 +14,7 @@ from tvsl.cli.failure import exit_code, report
 from tvsl.cli.folder import output_path
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
-from tvsl.errors import OutputError, TvslError, UsageError
+from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
 
 if TYPE_CHECKING:
     from tvsl.cli.results import Job
@@ -209,11 +209,23 @@ class _Run:
     @contextmanager
     def _reporting(self, source: Path) -> Iterator[None]:
         try:
-            yield
+            with _enough_memory(source):
+                yield
         except TvslError as error:
             report(error)
             self.failures.append({"input": str(source), "error": str(error)})
             self.code = max(self.code, exit_code(error))
+
+
+@contextmanager
+def _enough_memory(source: Path) -> Iterator[None]:
+    """An input that is too large for the memory does not stop the others either."""
+    try:
+        yield
+    except MemoryError as error:
+        raise MediaLimitError(
+            "The memory does not suffice for it.", "Make it smaller, or end other programs.", source
+        ) from error
 
 
 def _split(labels: list[str] | None) -> list[str] | None:
