@@ -198,10 +198,17 @@ def test_no_query_is_no_error(empty: list[list[int]]) -> None:
     assert len(queries) == queries.slots(2).width == 0
 
 
+def test_labels_that_are_counted_give_as_many_queries() -> None:
+    queries = Queries.from_labels(torch.tensor([[0, 2, 1], [0, 0, 0], [3, 0, 0]]))
+    assert queries.clip.tolist() == [0, 0, 0, 2, 2, 2]
+    assert queries.label.tolist() == [1, 1, 2, 0, 0, 0]
+    assert len(Queries.from_labels(torch.zeros(2, 3, dtype=torch.int32))) == 0
+
+
 @pytest.mark.parametrize(
-    "labels", [torch.ones(2, 3), torch.ones(2, 3).long(), torch.ones(3).bool()]
+    "labels", [torch.ones(2, 3), torch.ones(2, 3).to(torch.complex64), torch.ones(3).bool()]
 )
-def test_labels_that_are_no_table_of_bool_are_refused(labels: Tensor) -> None:
+def test_labels_that_are_no_table_of_whole_numbers_are_refused(labels: Tensor) -> None:
     with pytest.raises(ShapeError):
         Queries.from_labels(labels)
 

@@ -43,6 +43,20 @@ class SoundTokens(NamedTuple):
     embeddings: Tensor
 
 
+class LogitScales(NamedTuple):
+    """What an encoder's own contrastive losses multiply cosines by, each in [1, 100].
+
+    Attributes:
+        image_text: Of picture and text.
+        audio_text: Of sound and text.
+        audio_image: Of sound and picture.
+    """
+
+    image_text: float
+    audio_text: float
+    audio_image: float
+
+
 def join_panels(frames: FrameTokens, sounds: SoundTokens, panels: int) -> Tokens:
     """Clips of pictures that were encoded one by one and of the sounds that go with them.
 
@@ -105,6 +119,10 @@ class Encoder(Protocol):
     @property
     def text_encoder(self) -> PromptableTextEncoder | None:
         """The frozen text encoder, for learned prompts, if it can serve them."""
+
+    @property
+    def logit_scales(self) -> LogitScales:
+        """Factors of the cosines in its own training, for heads that go on with them."""
 
     @property
     def sample_rate(self) -> int:

@@ -186,6 +186,6 @@ def _preset(preset: str | TVSLConfig | ReleasedConfig) -> _Head:
 def _untrained(method: type[Method], config: MethodConfig, title: str) -> _Head:
     def build(encoder: AudioCLIPEncoder) -> Method:
         sized = switched(config, embedding=encoder.config.embedding)
-        return method.from_config(sized, encoder.text_encoder)
+        return method.on_encoder(sized, encoder)
 
     return _Head(title, config, build)

@@ -214,13 +214,15 @@ class Queries:
 
     @classmethod
     def from_labels(cls, labels: Tensor) -> Queries:
-        """One pair for each true label, (B, N) bool, clip by clip."""
+        """One pair for each true label, (B, N) bool, or as many as counted there, clip by clip."""
         _require(
-            labels.ndim == 2 and labels.dtype == torch.bool,
-            f"Labels must be bool (B, N), got {tuple(labels.shape)} {labels.dtype}.",
+            labels.ndim == 2 and not (labels.is_floating_point() or labels.is_complex()),
+            f"Labels must be bool or whole numbers (B, N), got {tuple(labels.shape)} "
+            f"{labels.dtype}.",
             "Give one row per clip and one column per class.",
         )
-        clip, label = labels.nonzero(as_tuple=True)
+        places = labels.nonzero()
+        clip, label = places.repeat_interleave(labels[places[:, 0], places[:, 1]].long(), dim=0).T
         return cls(clip, label)
 
     @classmethod

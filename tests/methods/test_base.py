@@ -109,20 +109,23 @@ def test_sizes_must_agree(head: int, of_tokens: int, of_words: int) -> None:
 def test_sizes_that_agree_pass() -> None:
     check_inputs(16, tokens(2), vocabulary())
     check_inputs(16, tokens(2), None)
-    check_labels(ragged_labels([1, 3]), tokens(2), vocabulary())
+    labels = ragged_labels([1, 3])
+    for counted in (labels, labels.long(), 2 * labels.to(torch.uint8)):
+        assert torch.equal(check_labels(counted, tokens(2), vocabulary()), labels)
 
 
 @pytest.mark.parametrize(
     "labels",
     [
-        ragged_labels([1, 3]).long(),
+        -ragged_labels([1, 3]).long(),
         ragged_labels([1, 3]).float(),
+        ragged_labels([1, 3]).to(torch.complex64),
         ragged_labels([1, 3, 1]),
         ragged_labels([1, 3], classes=6),
         ragged_labels([1, 3])[0],
         ragged_labels([1, 0]),
     ],
-    ids=["int", "float", "clips", "classes", "one axis", "clip without label"],
+    ids=["negative", "float", "complex", "clips", "classes", "one axis", "clip without label"],
 )
 def test_wrong_labels_are_refused(labels: Tensor) -> None:
     with pytest.raises(ShapeError):

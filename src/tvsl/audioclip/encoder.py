@@ -17,7 +17,7 @@ from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.devices import Precision
-from tvsl.encoder import FrameTokens, SoundTokens, join_panels
+from tvsl.encoder import FrameTokens, LogitScales, SoundTokens, join_panels
 from tvsl.errors import ShapeError, VocabularyError, shown
 from tvsl.model_folder import fingerprint
 from tvsl.names import check_names, same_names
@@ -81,6 +81,11 @@ class AudioCLIPEncoder:
     def text_encoder(self) -> AudioCLIP:
         """The frozen text encoder, for learned prompts."""
         return self.model
+
+    @property
+    def logit_scales(self) -> LogitScales:
+        """Factors of the cosines in AudioCLIP's own losses, as they were trained."""
+        return self.model.logit_scales()
 
     @property
     def sample_rate(self) -> int:

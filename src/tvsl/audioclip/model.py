@@ -23,6 +23,7 @@ from tvsl.audioclip.tokenizer import (
     TextTokenizer,
     find_clip_tokenizer,
 )
+from tvsl.encoder import LogitScales
 from tvsl.errors import ShapeError, VocabularyError
 
 MAX_LOGIT_SCALE = 100.0
@@ -206,12 +207,20 @@ class AudioCLIP(TextEncoder):
             if first is None or second is None:
                 return None
             cosines = F.normalize(first, dim=-1) @ F.normalize(second, dim=-1).T
-            return scale.exp().clamp(1.0, MAX_LOGIT_SCALE) * cosines
+            return _factor(scale) * cosines
 
         return Logits(
             audio_image=similarity(audio, image, self.logit_scale_ai),
             audio_text=similarity(audio, text, self.logit_scale_at),
             image_text=similarity(image, text, self.logit_scale),
+        )
+
+    def logit_scales(self) -> LogitScales:
+        """What cosines are multiplied by, as numbers."""
+        return LogitScales(
+            image_text=float(_factor(self.logit_scale)),
+            audio_text=float(_factor(self.logit_scale_at)),
+            audio_image=float(_factor(self.logit_scale_ai)),
         )
 
     def contrastive_loss(
@@ -280,6 +289,11 @@ class AudioCLIP(TextEncoder):
                 "Mix channels to mono and scale to [-1, 1].",
             )
         return waveforms * self.config.waveform_scale
+
+
+def _factor(scale: Tensor) -> Tensor:
+    """What a logit scale, a logarithm, multiplies cosines by."""
+    return scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
 
 
 def _audio_network(config: AudioCLIPConfig) -> AudioNetwork:

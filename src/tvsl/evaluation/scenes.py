@@ -44,6 +44,13 @@ class EncodedScenes:
     twins: Tensor
 
     @property
+    def counts(self) -> Tensor:
+        """How many sources of each class sound and are seen, (B, N) int64, for losses."""
+        counts = torch.zeros(self.labels.shape, dtype=torch.int64)
+        pairs = (self.queries.clip.cpu(), self.queries.label.cpu())
+        return counts.index_put_(pairs, torch.tensor(1), accumulate=True)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of a scene in pixels."""
         return self.masks.shape[1], self.masks.shape[2]

@@ -75,7 +75,7 @@ class AudioCLIPFinetuned(CosineMethod):
             "image": unit(self.project_image(tokens.image)),
         }
         if self.config.text:
-            check_labels(labels, tokens, vocabulary)
+            labels = check_labels(labels, tokens, vocabulary)
             named = labels.to(vocabulary.embeddings.dtype) @ vocabulary.embeddings
             modalities["text"] = unit(named)
         losses = {}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from tvsl.encoder import PromptableTextEncoder
+from tvsl.encoder import Encoder, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.config import MethodConfig, switched
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -89,6 +89,35 @@ class Method(nn.Module, ABC):
         """
         return switched(config, embedding=vocabulary.embeddings.shape[1])
 
+    @classmethod
+    def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:  # noqa: ARG003
+        """What a head takes over from its encoder, beside the size of the embeddings.
+
+        Args:
+            config: A ``config_type``.
+            encoder: The encoder.
+
+        Returns:
+            The config with the encoder's own values where it leaves them open.
+        """
+        return config
+
+    @classmethod
+    def on_encoder(cls, config: MethodConfig, encoder: Encoder) -> Self:
+        """Build an untrained head for an encoder.
+
+        Args:
+            config: A ``config_type``, of the size of the encoder's embeddings.
+            encoder: The encoder.
+
+        Returns:
+            The head, in training mode, on the CPU.
+
+        Raises:
+            UsageError: Switches that contradict each other.
+        """
+        return cls.from_config(cls.config_on(config, encoder), encoder.text_encoder)
+
     @property
     def polarity(self) -> int:
         """1, or -1 where the raw maps are lower on the source than around it."""
@@ -138,7 +167,8 @@ class Method(nn.Module, ABC):
 
         Args:
             tokens: B clips.
-            labels: Which classes sound in which clip, (B, N) bool.
+            labels: Which classes sound in which clip, (B, N) bool, or how many sources of each,
+                (B, N) of an integer type.
             vocabulary: N classes.
 
         Returns:
@@ -221,20 +251,24 @@ def check_inputs(size: int, tokens: Tokens, vocabulary: Vocabulary | None) -> No
         )
 
 
-def check_labels(labels: Tensor, tokens: Tokens, vocabulary: Vocabulary) -> None:
+def check_labels(labels: Tensor, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
     """Check training labels.
 
+    Returns:
+        Which classes sound in which clip, (B, N) bool, however many sources of one there are.
+
     Raises:
-        ShapeError: Not bool (B, N), or a clip without any label.
+        ShapeError: Not bool or whole numbers (B, N), a negative one, or a clip without any label.
     """
-    if labels.dtype != labels.bool().dtype or tuple(labels.shape) != (
-        tokens.batch,
-        len(vocabulary),
-    ):
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    if not whole or tuple(labels.shape) != (tokens.batch, len(vocabulary)):
         raise ShapeError(
-            f"Labels must be bool ({tokens.batch}, {len(vocabulary)}), got {tuple(labels.shape)} "
-            f"{labels.dtype}.",
+            f"Labels must be bool or whole numbers ({tokens.batch}, {len(vocabulary)}), got "
+            f"{tuple(labels.shape)} {labels.dtype}.",
             "Give one row per clip and one column per class.",
         )
+    if labels.dtype != torch.bool and bool((labels < 0).any()):
+        raise ShapeError("A clip has fewer than no sources of a class.", "Count them from 0.")
     if not bool(labels.any(dim=1).all()):
         raise ShapeError("A clip has no label.", "Leave clips without labels out of training.")
+    return labels.bool()

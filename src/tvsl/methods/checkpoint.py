@@ -86,7 +86,7 @@ class StoredHead:
                 described = self.method.from_config(self.config, encoder.text_encoder)
             check_tensors(described.state_dict(), tensors, path, problem, _REMEDY)
             with torch.random.fork_rng(devices=[]):  # to load a head must not change what follows
-                head = self.method.from_config(self.config, encoder.text_encoder)
+                head = self.method.on_encoder(self.config, encoder)
         except UsageError as error:
             raise WeightsError(error.problem, error.remedy, self.folder / CONFIG_FILE) from error
         head.load_state_dict(tensors, strict=True)

@@ -96,7 +96,7 @@ class ClassBound(Adapted):
             ShapeError: The labels are not for these clips and classes, or a clip has none.
             VocabularyError: A class sounds that the head does not know.
         """
-        check_labels(labels, tokens, vocabulary)
+        labels = check_labels(labels, tokens, vocabulary)
         rows = self.class_rows(vocabulary)
         sounding = labels.any(dim=0)
         self._require((rows >= 0) | ~sounding, torch.arange(len(rows)), vocabulary)

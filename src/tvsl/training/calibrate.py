@@ -116,9 +116,10 @@ def one_figure(scores: PairScores, sources: int) -> float:
     Returns:
         Percent: AP and IoU@0.5 of single sources, CAP and CIoU@0.3 of several, as in the paper.
     """
-    summary = scores.summary()
-    names = ("AP", "IoU@0.5") if sources == 1 else ("CAP", "IoU@0.3")
-    return sum(summary[name] for name in names) / 2
+    summary = scores.summary(sources)
+    if sources == 1:
+        return (summary["AP"] + summary["IoU@0.5"]) / 2
+    return (summary["CAP"] + summary["CIoU@0.3"]) / 2
 
 
 def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:

@@ -155,7 +155,7 @@ def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
     vocabulary = encoder.vocabulary(clips.names)
     switches = kind.config_for(switched(switches, flip_average=encoder.flip_average), vocabulary)
     torch.manual_seed(config.seed)
-    method = kind.from_config(switches, encoder.text_encoder)
+    method = kind.on_encoder(switches, encoder)
     require_training(method)
     return _Prepared(data, clips, method, vocabulary)
 

@@ -18,6 +18,7 @@ from tvsl.errors import DivergedError, UsageError
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.evaluation.scoring import score_maps
 from tvsl.methods.base import Method
+from tvsl.metrics import Figure
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.training.recipe import TrainConfig
 from tvsl.training.validation import located
@@ -208,8 +209,8 @@ class HeadTraining(LightningModule):
             return
         queries = scenes.queries.to(scenes.tokens.visual.device)
         maps = self.method.maps(scenes.tokens, queries, scenes.vocabulary)
-        summary = score_maps(self.method.shown(maps), scenes).summary()
-        average = "AP" if scenes.sources == 1 else "CAP"
+        summary = score_maps(self.method.shown(maps), scenes).summary(scenes.sources)
+        average: Figure = "AP" if scenes.sources == 1 else "CAP"
         self._validated.append({**figures, average: summary[average]})
 
     def on_validation_epoch_end(self) -> None:
@@ -257,7 +258,7 @@ def require_training(method: Method) -> None:
 
 
 def _rows(scenes: EncodedScenes, start: int, stop: int) -> tuple[Tokens, Tensor]:
-    """Tokens and labels of some of the scenes."""
+    """Tokens of some of the scenes, and how many sources of each class they have."""
     tokens = scenes.tokens
     part = Tokens(
         visual=tokens.visual[start:stop],
@@ -267,4 +268,4 @@ def _rows(scenes: EncodedScenes, start: int, stop: int) -> tuple[Tokens, Tensor]
         grid=tokens.grid,
         panels=tokens.panels,
     )
-    return part, scenes.labels[start:stop].to(tokens.visual.device)
+    return part, scenes.counts[start:stop].to(tokens.visual.device)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.special import erf, logsumexp
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,6 +17,7 @@ from tests.methods.tvsl.inputs import (
     clip,
     queries,
     ragged_labels,
+    randomise,
     released,
     tokens,
     total,
@@ -21,7 +25,10 @@ from tests.methods.tvsl.inputs import (
     with_tokens,
 )
 from tests.shared_files import fill, shared
-from tvsl.methods.tvsl import ReleasedTVSL, build
+from tests.small_model import world_model
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.methods.checkpoint import load_head, read_head, save_head
+from tvsl.methods.tvsl import ReleasedConfig, ReleasedTVSL, build
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 LOSSES = {
@@ -211,6 +218,127 @@ def degenerate(case: str) -> tuple[Tokens, Vocabulary]:
         text[:, :8] = 0
     batch = Tokens(visual, audio, visual.mean(dim=1), audio.mean(dim=1), batch.grid)
     return batch, Vocabulary(words.names, F.normalize(text, dim=-1))
+
+
+def projected(x: NDArray[np.float64], head: ReleasedTVSL, name: str) -> NDArray[np.float64]:
+    """A projector by NumPy: linear, exact GELU, linear."""
+    get = {key: value.detach().numpy() for key, value in head.state_dict().items()}
+    hidden = x @ get[f"{name}.0.weight"].T + get[f"{name}.0.bias"]
+    hidden = hidden * (1 + erf(hidden / np.sqrt(2))) / 2
+    out: NDArray[np.float64] = hidden @ get[f"{name}.2.weight"].T + get[f"{name}.2.bias"]
+    return out
+
+
+def by_the_description(
+    head: ReleasedTVSL,
+    given: Tokens,
+    words: Vocabulary,
+    sources: tuple[list[int], list[int]],
+    scales: tuple[float, float, float],
+) -> dict[str, float]:
+    """The losses as golden/README.md describes them, class 1 of all clips and then class 2.
+
+    `scales` are the logit scales themselves: of image and text, audio and text, audio and image.
+    """
+    get = {key: value.detach().numpy() for key, value in head.state_dict().items()}
+
+    def unit(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    def gate(weight: str, name: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return get[weight] * x + (1 - get[weight]) * projected(x, head, name)
+
+    def entropy(logits: NDArray[np.float64], label: NDArray[np.int64]) -> float:
+        rows = logsumexp(logits, axis=1) - logits[np.arange(len(label)), label]
+        return float(rows.mean())
+
+    text = words.embeddings.numpy()
+    image, audio, both = (float(np.clip(np.exp(scale), 1, 100)) for scale in scales)
+    seen = gate("vp_w", "visual_proj", unit(given.visual.numpy()))
+    heard = gate("ap_w", "audio_proj", given.audio.numpy())
+    means = np.concatenate([seen.mean(axis=1), heard.mean(axis=1)], axis=-1)
+    seen, heard = unit(seen), unit(heard)
+    hot = sum(np.eye(len(text))[source] for source in sources)
+    fused = unit(projected(means, head, "fusion_proj"))
+    logits = np.clip(np.exp(get["logit_scale_ml"]), 1, 100) * fused @ unit(np.hstack([text] * 2)).T
+    multi = (np.logaddexp(0, logits) - hot * logits).mean()
+    of_image, of_audio, rows, queries_ = [], [], [], []
+    for source in sources:
+        query, label = text[source][:, :, None], np.array(source)
+        seen_class = (unit((seen @ query)[..., 0])[..., None] * seen).mean(axis=1)
+        heard_class = (unit((heard @ query)[..., 0])[..., None] * heard).mean(axis=1)
+        f = unit(gate("icp_w", "img_cls_proj", seen_class))
+        g = unit(gate("acp_w", "aud_cls_proj", heard_class))
+        of_image.append(entropy(image * f @ text.T, label))
+        of_audio.append(entropy(audio * g @ text.T, label))
+        rows.append(unit(gate("iap_w", "img_aud_proj", seen_class)))
+        queries_.append(unit(gate("aip_w", "aud_img_proj", heard_class)))
+    table = both * np.concatenate(queries_) @ np.concatenate(rows).T
+    target = np.arange(len(table))
+    return {
+        "mcid": float(multi),
+        "image_cls": float(np.mean(of_image)),
+        "audio_cls": float(np.mean(of_audio)),
+        "av": (entropy(table, target) + entropy(table.T, target)) / 2,
+    }
+
+
+TWO = ([0, 3, 5, 2], [3, 1, 5, 2])  # in the last two clips both sources are of one class
+
+
+def counted(sources: tuple[list[int], list[int]]) -> Tensor:
+    counts = torch.zeros(4, 7, dtype=torch.int64)
+    for source in sources:
+        counts[torch.arange(4), torch.tensor(source)] += 1
+    return counts
+
+
+@pytest.mark.parametrize(
+    "scales", [(4.605170186, 4.605170186, 4.605170186), (3.0, 2.5, 4.0), (-1.0, 9.0, 1.1)]
+)
+def test_losses_with_the_scales_of_the_encoder(scales: tuple[float, float, float]) -> None:
+    head, batch, words = released(), tokens(4), vocabulary()
+    randomise(head, spread=0.5)  # so far that no loss is near 0
+    with torch.no_grad():
+        head.logit_scale_ml.fill_(2.0)
+    factors = [min(max(math.exp(scale), 1.0), 100.0) for scale in scales]
+    head.config = head.config.model_copy(update=dict(zip(SCALES, factors, strict=True)))
+    expected = by_the_description(head, batch, words, TWO, scales)
+    found = {k: v.item() for k, v in head.losses(batch, counted(TWO), words).items()}
+    assert found == pytest.approx(expected, rel=1e-9)
+    merged = head.losses(batch, counted(TWO).bool(), words)  # one row for both sources
+    for name, loss in merged.items():
+        assert abs(loss.item() - expected[name]) > 1e-3 * expected[name]
+
+
+SCALES = ("image_text_scale", "audio_text_scale", "audio_image_scale")
+
+
+def test_the_head_takes_the_logit_scales_of_its_encoder_and_keeps_them(tmp_path: Path) -> None:
+    model = world_model()
+    with torch.no_grad():
+        for name, scale in (("", 3.0), ("_at", 2.5), ("_ai", 9.0)):
+            getattr(model, f"logit_scale{name}").fill_(scale)
+    encoder = AudioCLIPEncoder(model, image_tokens="released")
+    expected = pytest.approx([math.exp(3.0), math.exp(2.5), 100.0])
+    config = ReleasedConfig(embedding=32, hidden=8)
+    head = ReleasedTVSL.on_encoder(config, encoder)
+    assert [getattr(head.config, name) for name in SCALES] == expected
+    folder = save_head(head, encoder, tmp_path / "head")
+    assert [read_head(folder).config.model_dump()[name] for name in SCALES] == expected
+    loaded = load_head(folder, encoder)
+    assert [getattr(loaded.config, name) for name in SCALES] == expected
+    # A head that was stored before there were any finds them with its encoder.
+    path = folder / "config.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for name in SCALES:
+        del record["config"][name]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    found = load_head(folder, encoder)
+    assert [getattr(found.config, name) for name in SCALES] == expected
+    given = ReleasedTVSL.on_encoder(config.model_copy(update={SCALES[0]: 7.0}), encoder)
+    assert given.config.image_text_scale == 7.0
+    assert given.config.audio_image_scale == 100.0
 
 
 def test_released_head_is_of_its_type() -> None:

@@ -106,7 +106,7 @@ def _untrained(
     encoder = bench.encoder_of(training.mode)
     switches = switched(switches, flip_average=encoder.flip_average)
     torch.manual_seed(training.seed)
-    built = kind.from_config(kind.config_for(switches, vocabulary), encoder.text_encoder)
+    built = kind.on_encoder(kind.config_for(switches, vocabulary), encoder)
     return built.to(encoder.device)
 
 
@@ -135,8 +135,8 @@ def _score(head: Method, scenes: EncodedScenes, training: Training) -> float:
     if training.regime is None:
         return 0.0
     torch.manual_seed(training.seed)
-    labels = scenes.labels.to(scenes.tokens.visual.device)
-    losses = head.losses(scenes.tokens, labels, scenes.vocabulary)
+    counts = scenes.counts.to(scenes.tokens.visual.device)
+    losses = head.losses(scenes.tokens, counts, scenes.vocabulary)
     return -sum(float(loss) for loss in losses.values())
 
 

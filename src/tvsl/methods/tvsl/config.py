@@ -104,6 +104,10 @@ class ReleasedConfig(MethodConfig):
 
     Attributes:
         hidden: Width of the projectors' hidden layer.
+        image_text_scale: What cosines of picture and text are multiplied by in the losses; the
+            encoder's own factor when None (its 100 without an encoder).
+        audio_text_scale: The same of sound and text.
+        audio_image_scale: The same of sound and picture.
         polarity: The released evaluation turns every map upside down.
         detection_threshold: The released code never detects; a probability of one half.
         image_tokens: Its own reading of the position table.
@@ -112,6 +116,9 @@ class ReleasedConfig(MethodConfig):
     """
 
     hidden: int = Field(2048, gt=0, le=MOST_CHANNELS)
+    image_text_scale: float | None = Field(None, ge=1, le=100)
+    audio_text_scale: float | None = Field(None, ge=1, le=100)
+    audio_image_scale: float | None = Field(None, ge=1, le=100)
     polarity: Literal[1, -1] = -1
     detection_threshold: float | None = Field(0.5, ge=-1e6, le=1e6)
     image_tokens: ImageTokenMode = "released"

@@ -110,7 +110,7 @@ class TVSL(Method):
             ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
         """
         check_inputs(self.config.embedding, tokens, vocabulary)
-        check_labels(labels, tokens, vocabulary)
+        labels = check_labels(labels, tokens, vocabulary)
         classes, labels = self._training_classes(vocabulary, labels)
         visual, audio = self._projected(tokens)
         queries = Queries.from_labels(labels)

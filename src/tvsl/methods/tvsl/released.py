@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.encoder import Encoder
 from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.config import MethodConfig, switched
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig
 from tvsl.methods.tvsl.direction import unit
@@ -36,7 +37,7 @@ class ReleasedTVSL(Method):
     """The released head.
 
     Args:
-        config: Its sizes.
+        config: Its sizes, and the factors of its encoder's cosines.
     """
 
     name: ClassVar[str] = "tvsl-released"
@@ -60,8 +61,16 @@ class ReleasedTVSL(Method):
         self.aud_img_proj = _two_layers(size, hidden, size)
         self.img_aud_proj = _two_layers(size, hidden, size)
 
+    @classmethod
+    def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:
+        """The config with the encoder's own logit scales, which the released losses go on with."""
+        own = {f"{pair}_scale": value for pair, value in encoder.logit_scales._asdict().items()}
+        return switched(
+            config, **{name: own[name] for name in own if getattr(config, name) is None}
+        )
+
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """The four released losses; see the base class.
+        """The four released losses; two sources of one class are two rows. See the base class.
 
         Raises:
             ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
@@ -79,10 +88,12 @@ class ReleasedTVSL(Method):
         heard = weighted_mean(audio, _over_tokens(audio, query, slots), slots)
         visual_class = unit(self._gate("icp_w", self.img_cls_proj, seen))
         audio_class = unit(self._gate("acp_w", self.aud_cls_proj, heard))
+        images = _scale(self.config.image_text_scale) * visual_class @ classes.T
+        sounds = _scale(self.config.audio_text_scale) * audio_class @ classes.T
         return {
             "mcid": self._detection_loss(means, classes, labels),
-            "image_cls": F.cross_entropy(MAX_SCALE * visual_class @ classes.T, queries.label),
-            "audio_cls": F.cross_entropy(MAX_SCALE * audio_class @ classes.T, queries.label),
+            "image_cls": F.cross_entropy(images, queries.label),
+            "audio_cls": F.cross_entropy(sounds, queries.label),
             "av": self._contrastive_loss(seen, heard),
         }
 
@@ -148,9 +159,14 @@ class ReleasedTVSL(Method):
     def _contrastive_loss(self, seen: Tensor, heard: Tensor) -> Tensor:
         query = unit(self._gate("aip_w", self.aud_img_proj, heard))
         guided = unit(self._gate("iap_w", self.img_aud_proj, seen))
-        logits = MAX_SCALE * query @ guided.T
+        logits = _scale(self.config.audio_image_scale) * query @ guided.T
         target = torch.arange(len(logits), device=logits.device)
         return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def _scale(own: float | None) -> float:
+    """An encoder's factor; AudioCLIP's first one where there is no encoder."""
+    return MAX_SCALE if own is None else own
 
 
 def _over_tokens(tokens: Tensor, query: Tensor, slots: Slots) -> Tensor:
