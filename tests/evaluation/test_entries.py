@@ -10,6 +10,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import UsageError, WeightsError
 from tvsl.evaluation.entries import load_entries, untrained_methods
+from tvsl.methods import METHODS
 from tvsl.methods.checkpoint import save_head
 
 
@@ -97,5 +98,18 @@ def test_methods_that_cannot_be(methods: list[str], says: str, bundle: Path) -> 
 
 def test_methods_that_need_no_training() -> None:
     found = untrained_methods()
-    assert {"tvsl", "text-only"} <= set(found)
-    assert not {"ez-vsl", "tvsl-released", "centre", "whole-frame", "random"} & set(found)
+    trivial = {"centre", "whole-frame", "random"}
+    assert set(found) == {n for n, kind in METHODS.items() if kind.works_untrained} - trivial
+    assert {"tvsl", "tvsl-released", "text-only", "audioclip"} <= set(found)
+    assert "ez-vsl" not in found
+
+
+def test_the_released_code_untrained_on_its_own_encoder(bundle: Path, heads: list[Path]) -> None:
+    found = load_entries(bundle, methods=["tvsl-released"], device="cpu")
+    assert names(found) == ["tvsl-released (untrained)"]  # the model's own head wants another
+    assert found.encoder.image_tokens == "released"
+    assert found.square
+    for others in ({"heads": heads[:1]}, {"methods": ["tvsl", "tvsl-released"]}):
+        chosen = {"methods": ["tvsl-released"], **others}
+        with pytest.raises(UsageError, match="wants the encoder with"):
+            load_entries(bundle, device="cpu", **chosen)

@@ -77,14 +77,10 @@ def test_files_give_what_the_world_and_its_rows_give(
     reached = reach(mini.methods[0].method, scenes)
     assert reached.detected is not None
     assert reached.detection is not None
-    given = [reached.given[_on_card(name)] for name in names]
-    detected = [reached.detected[_on_card(name)] for name in names[:3]]
+    given = [reached.given[name] for name in names]
+    detected = [reached.detected[name] for name in names[:3]]
     expected = [f"{number:.1f}" for number in (*given, *detected, reached.detection)]
     assert printed(found[0], names) == expected
-
-
-def _on_card(name: str) -> str:
-    return name.removeprefix("C") if "IoU" in name else name
 
 
 @pytest.mark.slow

@@ -20,8 +20,10 @@ from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
 from tvsl.evaluation.sample_lines import write_samples
 from tvsl.evaluation.samples import encode_groups
+from tvsl.evaluation.scoring import stretched
 from tvsl.evaluation.tables import detection_table, notes, result_tables
-from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax, trivial_maps
+from tvsl.methods import METHODS
+from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax
 
 ENTRY = "text-only (untrained)"
 DATA = MadeData(count=11, sources=2, silent=(3, 8))
@@ -61,7 +63,13 @@ def test_the_numbers_are_those_of_the_metrics(done: tuple[Run, Evaluation]) -> N
     for place, item in enumerate(run.listing.items):
         (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
         targets = torch.from_numpy(run.reader.data.read(item, 64).targets)
-        plain = trivial_maps((20, 40), group.pairs.tolist(), panels=2)
+        numbers = torch.full_like(group.labels, place)
+        plain = {  # the methods of the registry, drawn for this item of the data set
+            name.replace("-", " "): stretched(
+                METHODS[name]().drawn(numbers, group.tokens.grid, group.tokens.panels), (20, 40)
+            )
+            for name in ("whole-frame", "centre", "random")
+        }
         for key in keys:
             detected = None
             if "(" not in key[0]:

@@ -71,9 +71,9 @@ def test_a_perfect_map_scores_1(on: str) -> None:
     assert 0 < int(twins.sum()) < len(twins)
     assert bool((found.right_twin[twins] == 1).all())
     assert bool(found.right_twin[~twins].isnan().all())
-    summary = found.summary()
+    summary = found.summary(2)
     assert summary.pop("right twin") == summary.pop("AUC") == 100
-    names = ("AP", "CAP", "IoU@0.1", "IoU@0.3", "IoU@0.5", "small IoU", "large IoU")
+    names = ("CAP", "CIoU@0.1", "CIoU@0.3", "CIoU@0.5", "small IoU", "large IoU")
     assert summary == dict.fromkeys(names, 100)
 
 
@@ -82,7 +82,7 @@ def test_a_map_of_the_other_side_scores_nothing() -> None:
     found = score_maps(1 - scenes.boxes.float(), scenes)
     assert bool((found.overlap == 0).all())
     assert bool((found.precision < 0.2).all())
-    assert found.summary()["IoU@0.3"] == 0
+    assert found.summary(2)["CIoU@0.3"] == 0
 
 
 def test_a_map_of_the_twin_finds_the_wrong_one() -> None:
@@ -127,12 +127,17 @@ def test_a_summary_is_in_percent_and_by_class() -> None:
         label=torch.tensor([4, 4, 2]),
         area=torch.tensor([300.0, 10.0, 20.0]),
     )
-    summary = scores.summary()
+    summary = scores.summary(1)
     assert summary["small IoU"] == pytest.approx(30)
     assert summary["large IoU"] == pytest.approx(60)
-    assert "small IoU" not in scores.only(torch.tensor([True, False, True])).summary()
+    assert "small IoU" not in scores.only(torch.tensor([True, False, True])).summary(1)
     assert summary["AP"] == pytest.approx(60)
-    assert summary["CAP"] == pytest.approx(100 * (0.75 + 0.3) / 2)
+    several = scores.summary(3)
+    assert several["CAP"] == pytest.approx(100 * (0.75 + 0.3) / 2)
+    rates = {0.1: 100, 0.3: 200 / 3, 0.5: 100 / 3}
+    for level, share in rates.items():
+        assert summary[f"IoU@{level}"] == several[f"CIoU@{level}"] == pytest.approx(share)
+    assert summary.keys() - several.keys() == {"AP", "IoU@0.1", "IoU@0.3", "IoU@0.5"}
     assert summary["IoU@0.1"] == pytest.approx(100)
     assert summary["IoU@0.3"] == pytest.approx(200 / 3)
     assert summary["IoU@0.5"] == pytest.approx(100 / 3)
@@ -140,7 +145,7 @@ def test_a_summary_is_in_percent_and_by_class() -> None:
     curve = [np.mean([value >= 0.05 * step for value in (0.6, 0.3, 0.1)]) for step in range(21)]
     assert summary["AUC"] == pytest.approx(100 * np.trapezoid(curve, dx=0.05))
     alone = replace(scores, right_twin=torch.full((3,), torch.nan))
-    assert "right twin" not in alone.summary()
+    assert "right twin" not in alone.summary(1)
 
 
 def test_what_is_not_detected_scores_0() -> None:

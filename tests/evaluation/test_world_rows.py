@@ -52,13 +52,12 @@ def test_given_labels_ask_for_all_and_detected_ones_are_strict(
     truth = scenes.boxes if on == "boxes" else scenes.masks
     scores = scenes.labels + torch.randn(scenes.labels.shape, generator=generator)
     reached = reach(Known(-truth.float(), scores), scenes, on)
-    assert reached.given["AP"] == reached.given["IoU@0.5"] == 100
+    assert reached.given["CAP"] == reached.given["CIoU@0.5"] == 100
     found = detected_pairs(scores, scenes).double()
     share = 100 * float(found.mean())
     assert 0 < share < 100
     assert reached.detected is not None
-    assert reached.detected["AP"] == pytest.approx(share)
-    assert reached.detected["IoU@0.3"] == pytest.approx(share)
+    assert reached.detected["CIoU@0.3"] == pytest.approx(share)
     assert reached.detected["CAP"] == pytest.approx(
         100
         * sum(float(found[scenes.queries.label == n].mean()) for n in scenes.queries.label.unique())
@@ -84,8 +83,8 @@ def test_heads_are_scored_by_their_names(scenes: EncodedScenes) -> None:
     heads = {"good": Known(-scenes.boxes.float(), None), "poor": Known(random, None)}
     reached = reach_all(heads, scenes)
     assert list(reached) == ["good", "poor"]
-    assert reached["good"].given["AP"] == 100
-    assert reached["poor"].given == score_maps(-random, scenes).summary()
+    assert reached["good"].given["CAP"] == 100
+    assert reached["poor"].given == score_maps(-random, scenes).summary(scenes.sources)
 
 
 def test_the_rows_are_those_of_the_issue() -> None:

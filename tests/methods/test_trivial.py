@@ -9,7 +9,6 @@ import torch
 from tests.methods.tvsl.inputs import queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.trivial import Centre, Noise, Trivial, WholeFrame
-from tvsl.metrics import centre_prior, minmax
 from tvsl.tokens import Tokens
 
 METHODS = (WholeFrame, Centre, Noise)
@@ -61,7 +60,19 @@ def test_the_centre_is_a_gaussian_of_each_panel() -> None:
             down, right = (row + 0.5) / 6 - 0.5, (column % 8 + 0.5) / 8 - 0.5
             value = math.exp(-(down**2 + right**2) / (2 * 0.25**2))
             assert float(maps[3, row, column]) == pytest.approx(value, rel=1e-5)
-    torch.testing.assert_close(minmax(maps)[0], centre_prior((6, 24), 3))  # as in other tables
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_maps_of_a_clip_depend_on_its_number_alone(kind: type[Trivial]) -> None:
+    method, grid = kind(), (6, 16)
+    batch = method.maps(panels(), ASKED, vocabulary())
+    assert torch.equal(method.drawn(torch.tensor([1, 0, 1, 2]), grid, 2), batch)
+    far = method.drawn(torch.tensor([900, 1]), grid, 2)
+    assert torch.equal(far[1], batch[0])
+    assert method.drawn(torch.tensor([], dtype=torch.int64), grid).shape == (0, 6, 16)
+    if kind is Noise:
+        assert not torch.equal(far[0], far[1])
+        assert not torch.equal(method.drawn(torch.tensor([1]), grid, 2, seed=1)[0], batch[0])
 
 
 def test_noise_is_even_and_always_the_same() -> None:

@@ -41,7 +41,6 @@ from tvsl.metrics import (
     resize_maps,
     success_auc,
     success_rate,
-    whole_frame,
 )
 
 COUNT = 12
@@ -178,7 +177,7 @@ def test_what_was_not_detected_scores_0() -> None:
 
 
 def test_maps_may_be_scored_as_they_are() -> None:
-    maps = whole_frame((32, 64)).expand(COUNT, -1, -1)
+    maps = torch.ones(COUNT, 32, 64)
     share = TARGETS.flatten(1).double().mean(dim=1)
     metric = MeanCIoU(stretch=False)
     metric.update(maps, TARGETS)

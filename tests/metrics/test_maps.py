@@ -5,18 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from scipy.ndimage import zoom
-from scipy.stats import norm
 
 from tests.metrics.inputs import coarse_maps, maps_and_targets
 from tvsl.errors import ShapeError
-from tvsl.metrics import (
-    centre_prior,
-    minmax,
-    random_map,
-    resize_maps,
-    trivial_maps,
-    whole_frame,
-)
+from tvsl.metrics import minmax, resize_maps
 
 
 def test_resizing_equals_scipy() -> None:
@@ -76,43 +68,3 @@ def test_what_is_no_map_is_an_error(maps: torch.Tensor) -> None:
 def test_no_pixels_are_an_error() -> None:
     with pytest.raises(ShapeError, match="size"):
         resize_maps(coarse_maps(1), (0, 4))
-
-
-def test_the_centre_prior_is_a_gaussian() -> None:
-    rows = norm.pdf((np.arange(20) + 0.5) / 20, loc=0.5, scale=0.25)
-    columns = norm.pdf((np.arange(30) + 0.5) / 30, loc=0.5, scale=0.25)
-    bump = np.outer(rows, columns)
-    expected = (bump - bump.min()) / (bump.max() - bump.min())
-    np.testing.assert_allclose(centre_prior((20, 30)).numpy(), expected, atol=1e-6)
-
-
-def test_each_panel_has_its_own_centre() -> None:
-    prior = centre_prior((20, 30), panels=3)
-    assert prior.shape == (20, 30)
-    for panel in prior.split(10, dim=1):
-        assert torch.equal(panel, centre_prior((20, 10)))
-
-
-@pytest.mark.parametrize(("size", "panels"), [((20, 31), 2), ((0, 10), 1), ((20, 30), 0)])
-def test_panels_have_to_fit(size: tuple[int, int], panels: int) -> None:
-    with pytest.raises(ShapeError, match="panels"):
-        centre_prior(size, panels)
-
-
-def test_random_maps_depend_on_seed_and_item_alone() -> None:
-    first = random_map((8, 9), seed=3, index=5)
-    torch.rand(4)
-    assert torch.equal(random_map((8, 9), seed=3, index=5), first)
-    assert not torch.equal(random_map((8, 9), seed=3, index=6), first)
-    assert not torch.equal(random_map((8, 9), seed=4, index=5), first)
-    assert 0 <= first.min() <= first.max() < 1
-
-
-def test_trivial_maps_are_one_for_each_item() -> None:
-    maps = trivial_maps((8, 12), [4, 7], panels=2, seed=3)
-    assert list(maps) == ["whole frame", "centre", "random"]
-    for number, index in enumerate((4, 7)):
-        assert torch.equal(maps["whole frame"][number], whole_frame((8, 12)))
-        assert torch.equal(maps["centre"][number], centre_prior((8, 12), 2))
-        assert torch.equal(maps["random"][number], random_map((8, 12), 3, index))
-    assert all(len(made) == 0 for made in trivial_maps((8, 12), []).values())

@@ -61,7 +61,7 @@ def test_a_method_is_trained_stored_and_used(name: str, tokens: Path, tmp_path: 
     world = World("test")
     scenes = encode_scenes(encoder, world, 2, 2)
     figures = reach(head, scenes)
-    assert set(figures.given) >= {"AP", "CAP"}
+    assert set(figures.given) >= {"CAP", "CIoU@0.3", "AUC"}
     assert (figures.detection is None) != isinstance(head, ClassBound)
     one = encode_scenes(encoder, world, 2, 1)
     names = [world.names[row] for row in one.queries.label.tolist()]

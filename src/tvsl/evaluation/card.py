@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tvsl.evaluation.scoring import SceneFigure
+
 Figures = Mapping[str, Any]
 
 
@@ -72,13 +74,13 @@ def _own_rows(rows: Figures) -> str:
     cells = []
     for title, row in rows.items():
         given, detected = row["given"], row["detected"]
-        average = _average(title)
+        names = _names(title)
         cells.append(
             [
                 title,
-                *(_figure(given, name) for name in (average, "IoU@0.3", "IoU@0.5", "AUC")),
+                *(_figure(given, name) for name in (*names, "AUC")),
                 _figure(given, "right twin"),
-                *(_figure(detected, name) for name in (average, "IoU@0.3", "IoU@0.5")),
+                *(_figure(detected, name) for name in names),
                 "" if row["detection"] is None else f"{row['detection']:.1f}",
             ]
         )
@@ -105,17 +107,21 @@ def _compared(methods: Figures, labels: str) -> str:
 
 
 def _pair(title: str, figures: Figures | None) -> str:
-    success = "IoU@0.5" if "single" in title else "IoU@0.3"
     if figures is None:
         return ""
-    return f"{_figure(figures, _average(title))} / {_figure(figures, success)}"
+    average, at_03, at_05 = _names(title)
+    success = at_05 if "single" in title else at_03
+    return f"{_figure(figures, average)} / {_figure(figures, success)}"
 
 
-def _average(title: str) -> str:
-    return "AP" if "single" in title else "CAP"
+def _names(title: str) -> tuple[SceneFigure, SceneFigure, SceneFigure]:
+    """The figures of a row: average precision, and the success rates at 0.3 and at 0.5."""
+    if "single" in title:
+        return "AP", "IoU@0.3", "IoU@0.5"
+    return "CAP", "CIoU@0.3", "CIoU@0.5"
 
 
-def _figure(figures: Figures | None, name: str) -> str:
+def _figure(figures: Figures | None, name: SceneFigure) -> str:
     return "" if figures is None or name not in figures else f"{figures[name]:.1f}"
 
 
@@ -185,7 +191,7 @@ def _gaps(methods: Figures) -> str:
     ours, text = methods["T-VSL"], methods["text only"]
     parts = []
     for title, row in ours.items():
-        name = _average(title)
+        name = _names(title)[0]
         gap = row["given"][name] - text[title]["given"][name]
         parts.append(f"{title} {gap:+.1f}")
     return ", ".join(parts)

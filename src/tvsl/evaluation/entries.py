@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from tvsl.methods.checkpoint import StoredHead, read_head
 from tvsl.methods.config import MethodConfig, switched
 from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import TVSL
-from tvsl.methods.untrained import Untrained
 from tvsl.model_folder import fingerprint
 
 Progress = Callable[[int, "int | None"], None]
@@ -81,7 +80,7 @@ class _Fresh:
         # The same one each time, or an interrupted evaluation would not know it again.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            head = self.method.from_config(config, encoder.text_encoder)
+            head = self.method.on_encoder(config, encoder)
         return head.to(encoder.device).eval()
 
 
@@ -101,7 +100,8 @@ def load_entries(
 
     Args:
         model: Name or path of the encoder.
-        heads: Folders of trained heads; the model's own when there are none, if it has one.
+        heads: Folders of trained heads; the model's own when there are none, if it has one that
+            goes with the methods.
         methods: Names of methods that need no training; ``tvsl``, the zero-shot head, where there
             would be nothing else.
         device: ``auto``, or a device of torch.
@@ -120,16 +120,22 @@ def load_entries(
     """
     folder = model_folder(model)
     sources: _Sources = {}
+    wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
+    fresh = {name: _fresh(name) for name in methods}
     own = None if folder is None else folder / HEAD_FOLDER
     if not heads and own is not None and own.is_dir():
         head = read_head(own)
-        sources[f"{head.method.name} (trained)"] = head
+        # Nobody named it: it gives way to a method that was named and wants another encoder.
+        if all(_difference(head, one, wanted) is None for one in fresh.values()):
+            sources[f"{head.method.name} (trained)"] = head
     for path in heads:
         head = read_head(path)
         _put(sources, f"{head.method.name} ({path})", head)
-    for name in methods or (() if sources else (TVSL.name,)):
-        _put(sources, f"{name} (untrained)", _fresh(name))
-    config = _agreed(sources, flip_average)
+    for name in methods:
+        _put(sources, f"{name} (untrained)", fresh[name])
+    if not sources:
+        _put(sources, f"{TVSL.name} (untrained)", _fresh(TVSL.name))
+    config = _agreed(sources, wanted)
     encoder = load_encoder(model, config, device, precision, flip_average, progress)
     built = tuple(Entry(name, source.build(encoder)) for name, source in sources.items())
     place = Path(model) if folder is None else folder.resolve()
@@ -144,12 +150,11 @@ def _put(sources: _Sources, name: str, source: StoredHead | _Fresh) -> None:
 
 def untrained_methods() -> tuple[str, ...]:
     """Names of the methods that do something sensible before any training."""
-    return tuple(name for name, method in METHODS.items() if _needs_no_training(method))
-
-
-def _needs_no_training(method: type[Method]) -> bool:
-    # T-VSL's projectors start at the identity: on encoders that agree it is a zero-shot localizer.
-    return method is TVSL or (issubclass(method, Untrained) and not issubclass(method, Trivial))
+    return tuple(
+        name
+        for name, method in METHODS.items()
+        if method.works_untrained and not issubclass(method, Trivial)
+    )
 
 
 def _fresh(name: str) -> _Fresh:
@@ -159,7 +164,7 @@ def _fresh(name: str) -> _Fresh:
     method = METHODS[name]
     if issubclass(method, Trivial):
         raise UsageError(f"The baseline '{name}' is in every table.", "Leave it out.")
-    if not _needs_no_training(method):
+    if not method.works_untrained:
         raise UsageError(
             f"The method '{name}' has to be trained first.",
             f"Give the folder of a trained head, or one of {known}.",
@@ -167,18 +172,30 @@ def _fresh(name: str) -> _Fresh:
     return _Fresh(method, method.config_type())
 
 
-def _agreed(sources: _Sources, flip_average: FlipAverage | None) -> MethodConfig:
+def _agreed(sources: _Sources, wanted: Set[str]) -> MethodConfig:
     """The config of the first head, if all want the same encoder."""
     leader, first = next(iter(sources.items()))
-    wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
     for name, source in sources.items():
-        if isinstance(source, _Fresh):
-            continue  # without training there is nothing that suits only one encoder
-        for switch in sorted(wanted):
+        switch = _difference(first, source, wanted)
+        if switch is not None:
             ours, theirs = getattr(first.config, switch), getattr(source.config, switch)
-            if ours != theirs:
-                raise UsageError(
-                    f"'{leader}' wants the encoder with {switch} {ours!r}, '{name}' {theirs!r}.",
-                    "Evaluate them one by one, or give --flip-average where it is this.",
-                )
+            raise UsageError(
+                f"'{leader}' wants the encoder with {switch} {ours!r}, '{name}' {theirs!r}.",
+                "Evaluate them one by one, or give --flip-average where it is this.",
+            )
     return first.config
+
+
+def _difference(
+    first: StoredHead | _Fresh, other: StoredHead | _Fresh, wanted: Set[str]
+) -> str | None:
+    """The switch in which two heads want different encoders, if there is one."""
+    for switch in sorted(wanted):
+        theirs = getattr(other.config, switch)
+        # Without training a head goes with whatever a trained one wants, where it leaves it open.
+        open_to_all = isinstance(other, _Fresh) and not isinstance(first, _Fresh)
+        if open_to_all and theirs == MethodConfig.model_fields[switch].default:
+            continue
+        if theirs != getattr(first.config, switch):
+            return switch
+    return None

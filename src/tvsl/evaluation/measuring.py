@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -15,10 +16,14 @@ from tvsl.evaluation.entries import Entries
 from tvsl.evaluation.listing import Listing
 from tvsl.evaluation.parts import Detected, Measured, MeasuredGroup, Part
 from tvsl.evaluation.samples import Group, ReadBatch, encode_groups
-from tvsl.metrics import LabelSource, ProtocolMetric, trivial_maps
+from tvsl.evaluation.scoring import stretched
+from tvsl.methods.trivial import Centre, Noise, Trivial, WholeFrame
+from tvsl.metrics import LabelSource, ProtocolMetric
 
-TRIVIAL = ("whole frame", "centre", "random")
-"""The baselines that look at nothing, as `trivial_maps` names them."""
+TRIVIAL: Mapping[str, type[Trivial]] = MappingProxyType(
+    {"whole frame": WholeFrame, "centre": Centre, "random": Noise}
+)
+"""The baselines that look at nothing, by what tables call them."""
 
 Key = tuple[str, LabelSource]
 """Name of an entry, and where its labels come from."""
@@ -113,11 +118,14 @@ class Measurer:
         )
 
     def _trivial(self, group: Group) -> dict[str, Tensor]:
+        """Maps of the size of the targets, as they are scored."""
         height, width = group.targets.shape[1:]
-        maps = trivial_maps(
-            (height, width), group.pairs.tolist(), group.tokens.panels, self.conditions.seed
-        )
-        return {name: maps[name] for name in TRIVIAL}
+        items = torch.tensor(group.items, dtype=torch.int64)[group.clip.cpu()]
+        tokens, seed = group.tokens, self.conditions.seed
+        return {
+            name: stretched(kind().drawn(items, tokens.grid, tokens.panels, seed), (height, width))
+            for name, kind in TRIVIAL.items()
+        }
 
     def _detected(self, detection: Detection) -> Detected:
         scores = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.methods.base import Method
 from tvsl.metrics import (
     PAPER,
+    Figure,
     ProtocolMetric,
     class_average,
     minmax,
@@ -20,6 +22,17 @@ from tvsl.metrics import (
     success_rate,
 )
 from tvsl.metrics.arithmetic import count
+
+SceneFigure = Figure | Literal["small IoU", "large IoU", "right twin", "detection"]
+"""A number of a protocol, or one that only made-up scenes have."""
+
+NOT_ALWAYS: frozenset[SceneFigure] = frozenset(
+    {"small IoU", "large IoU", "right twin", "detection"}
+)
+"""Those that need enough sources, twins or a detector."""
+
+Figures = dict[SceneFigure, float]
+"""Figures in percent, by name."""
 
 _CHUNK = 128
 
@@ -63,21 +76,28 @@ class PairScores:
             right_twin=self.right_twin * detected,
         )
 
-    def summary(self) -> dict[str, float]:
+    def summary(self, sources: int) -> Figures:
         """The protocol's figures in percent, and the mean cIoU of small and of large sources.
 
         Small and large: the third of the pairs with the smallest truth, and with the largest.
+
+        Args:
+            sources: How many sources the scenes have, which decides the figures: AP and IoU@τ of
+                single sources, CAP and CIoU@τ of several.
         """
         by_size = self.overlap[self.area.argsort(stable=True)].tensor_split(3)
         twins = self.right_twin[~self.right_twin.isnan()]
-        figures = {
-            "AP": self.precision.mean(),
-            "CAP": class_average(self.precision, self.label),
-            "IoU@0.1": success_rate(self.overlap, 0.1),
-            "IoU@0.3": success_rate(self.overlap, 0.3),
-            "IoU@0.5": success_rate(self.overlap, 0.5),
-            "AUC": success_auc(self.overlap),
-        }
+        figures: dict[SceneFigure, Tensor] = {"AUC": success_auc(self.overlap)}
+        if sources == 1:
+            figures["AP"] = self.precision.mean()
+            figures["IoU@0.1"] = success_rate(self.overlap, 0.1)
+            figures["IoU@0.3"] = success_rate(self.overlap, 0.3)
+            figures["IoU@0.5"] = success_rate(self.overlap, 0.5)
+        else:
+            figures["CAP"] = class_average(self.precision, self.label)
+            figures["CIoU@0.1"] = success_rate(self.overlap, 0.1)
+            figures["CIoU@0.3"] = success_rate(self.overlap, 0.3)
+            figures["CIoU@0.5"] = success_rate(self.overlap, 0.5)
         if len(by_size[2]):  # three pairs at least
             figures |= {"small IoU": by_size[0].mean(), "large IoU": by_size[2].mean()}
         if len(twins):

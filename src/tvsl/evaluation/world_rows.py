@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import score_named
+from tvsl.evaluation.scoring import Figures, score_named
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.vocabulary import CLASSES
@@ -67,8 +67,8 @@ class Reached:
         detection: Mean average precision of its detection; None where it has none.
     """
 
-    given: dict[str, float]
-    detected: dict[str, float] | None
+    given: Figures
+    detected: Figures | None
     detection: float | None
 
 
@@ -86,11 +86,11 @@ def reach(method: Method, scenes: EncodedScenes, on: str = "boxes") -> Reached:
     """
     method.eval()
     found = score_named(method, scenes, on)
-    given = found.given.summary()
+    given = found.given.summary(scenes.sources)
     if found.detection is None or found.detected is None:
         return Reached(given, None, None)
     precision = detection_mean_average_precision(found.detection, scenes.labels)
-    return Reached(given, found.detected.summary(), 100 * float(precision))
+    return Reached(given, found.detected.summary(scenes.sources), 100 * float(precision))
 
 
 def reach_all(

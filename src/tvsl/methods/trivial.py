@@ -15,20 +15,36 @@ _WIDTH = 0.25
 
 
 class Trivial(Untrained):
-    """A map that depends on the grid alone."""
+    """A map that depends on the grid alone, and on the number of the clip where it is random."""
 
     class_aware: ClassVar[bool] = False
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """The same map for every query of a clip; see the base class."""
         queries.check(tokens.batch, len(vocabulary))
-        height, width = tokens.grid
-        panel = self.panel(tokens.batch, height, width // tokens.panels).to(tokens.visual)
-        return panel.repeat(1, 1, tokens.panels)[queries.clip]
+        return self.drawn(queries.clip, tokens.grid, tokens.panels).to(tokens.visual)
+
+    def drawn(self, clips: Tensor, grid: tuple[int, int], panels: int = 1, seed: int = 0) -> Tensor:
+        """Maps of some clips.
+
+        Args:
+            clips: The number of the clip of each map, (P,); the clip's place in a batch, or in a
+                data set, so that batches make no difference.
+            grid: Height and width of the token grid.
+            panels: How many frames stand side by side in the grid, each with a map of its own.
+            seed: Of random maps.
+
+        Returns:
+            (P, h, w) float32, on the device of ``clips``.
+        """
+        height, width = grid
+        count = int(clips.max()) + 1 if len(clips) else 0
+        panel = self.panel(count, height, width // panels, seed).to(clips.device)
+        return panel[clips].repeat(1, 1, panels)
 
     @abstractmethod
-    def panel(self, clips: int, height: int, width: int) -> Tensor:
-        """The map of one panel for each clip, (clips, height, width)."""
+    def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:
+        """The map of one panel for each of the first clips, (clips, height, width)."""
 
 
 class WholeFrame(Trivial):
@@ -36,7 +52,7 @@ class WholeFrame(Trivial):
 
     name: ClassVar[str] = "whole-frame"
 
-    def panel(self, clips: int, height: int, width: int) -> Tensor:
+    def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:  # noqa: ARG002
         """Ones."""
         return torch.ones(clips, height, width)
 
@@ -46,7 +62,7 @@ class Centre(Trivial):
 
     name: ClassVar[str] = "centre"
 
-    def panel(self, clips: int, height: int, width: int) -> Tensor:
+    def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:  # noqa: ARG002
         """The Gaussian, the same for each clip."""
         down, across = (
             ((torch.arange(size) + 0.5) / size - 0.5) / _WIDTH for size in (height, width)
@@ -56,10 +72,10 @@ class Centre(Trivial):
 
 
 class Noise(Trivial):
-    """Any cell sounds; the same cells for the same batch."""
+    """Any cell sounds; the same cells for the same number of a clip."""
 
     name: ClassVar[str] = "random"
 
-    def panel(self, clips: int, height: int, width: int) -> Tensor:
-        """Uniform noise of a fixed seed."""
-        return torch.rand(clips, height, width, generator=torch.Generator().manual_seed(0))
+    def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:
+        """Uniform noise; how many clips there are makes no difference to the first of them."""
+        return torch.rand(clips, height, width, generator=torch.Generator().manual_seed(seed))

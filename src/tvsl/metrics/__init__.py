@@ -18,14 +18,7 @@ from tvsl.metrics.classes import (
 )
 from tvsl.metrics.detection import DetectionMeanAveragePrecision
 from tvsl.metrics.groups import class_average, group_mean, group_minimum
-from tvsl.metrics.maps import (
-    centre_prior,
-    minmax,
-    random_map,
-    resize_maps,
-    trivial_maps,
-    whole_frame,
-)
+from tvsl.metrics.maps import minmax, resize_maps
 from tvsl.metrics.negatives import (
     confidence,
     negatives_average_precision,
@@ -52,6 +45,7 @@ from tvsl.metrics.protocols import (
     PAPER,
     PAPER_THRESHOLDS,
     PROTOCOLS,
+    Figure,
     Protocol,
     ProtocolMetric,
     find_protocol,
@@ -69,6 +63,7 @@ __all__ = [
     "UNASSIGNED",
     "ClassAwareAveragePrecision",
     "DetectionMeanAveragePrecision",
+    "Figure",
     "LabelSource",
     "MeanAveragePrecision",
     "MeanCIoU",
@@ -85,7 +80,6 @@ __all__ = [
     "area_cut",
     "average_precision",
     "best_assignment",
-    "centre_prior",
     "ciou",
     "class_average",
     "confidence",
@@ -103,10 +97,7 @@ __all__ = [
     "negatives_max_f1",
     "permutation_invariant_average_precision",
     "precision_recall",
-    "random_map",
     "resize_maps",
     "success_auc",
     "success_rate",
-    "trivial_maps",
-    "whole_frame",
 ]

@@ -7,7 +7,7 @@ protocols are frozen: a changed rule is a new name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -23,6 +23,29 @@ from tvsl.metrics.pair_metric import Columns, PairMetric
 from tvsl.metrics.precision import average_precision
 
 Measure = Literal["ciou", "iou", "ap", "confidence"]
+
+Figure = Literal[
+    "AP",
+    "CAP",
+    "IoU@0.1",
+    "IoU@0.3",
+    "IoU@0.5",
+    "CIoU@0.1",
+    "CIoU@0.3",
+    "CIoU@0.5",
+    "cIoU@0.1",
+    "cIoU@0.3",
+    "cIoU@0.5",
+    "IIoU@0.5",
+    "AUC",
+    "IAUC",
+    "mean cIoU",
+    "mean IoU",
+    "confident AP",
+    "max-F1",
+    "LocAcc",
+]
+"""The names of all numbers of the protocols, one for each."""
 
 _RELEASED_SMOOTHING = 1e-4
 
@@ -47,8 +70,8 @@ class Protocol:
     cut: Cut
     level: float
     measures: tuple[Measure, ...]
-    single: tuple[str, ...]
-    multiple: tuple[str, ...]
+    single: tuple[Figure, ...]
+    multiple: tuple[Figure, ...]
     keeps_silent: bool = False
 
 
@@ -104,7 +127,7 @@ PROTOCOLS = MappingProxyType(
 )
 """All protocols by their names."""
 
-PAPER_THRESHOLDS = MappingProxyType(
+PAPER_THRESHOLDS: Mapping[str, Figure] = MappingProxyType(
     {
         "music-solo": "IoU@0.5",
         "music-duet": "CIoU@0.3",
@@ -143,7 +166,7 @@ class ProtocolMetric(PairMetric):
         protocol: The protocol.
         several_sources: Whether clips have several sources: which of its numbers are meant. CAP
             needs ``labels``, IIoU needs ``frames``.
-        stretch: Whether maps are raw; False for the trivial maps, which are scored as they are.
+        stretch: Whether maps are raw; False for those that are in [0, 1] and scored as they are.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
@@ -175,7 +198,7 @@ class ProtocolMetric(PairMetric):
 
     def summarise(self, columns: Columns) -> dict[str, Tensor]:
         """The numbers of the protocol by their names, each a float64 scalar in [0, 1]."""
-        return {name: _number(name, columns) for name in self.names}
+        return {name: _NUMBERS[name](columns) for name in self.names}
 
 
 def _sounding(columns: Columns) -> Tensor:
@@ -186,11 +209,27 @@ def _worst(columns: Columns) -> Tensor:
     return group_minimum(columns["ciou"], columns["frames"])
 
 
-_NEEDS = {"CAP": "labels", "IIoU@0.5": "frames", "IAUC": "frames"}
+def _rate(threshold: float) -> Callable[[Columns], Tensor]:
+    return lambda columns: success_rate(columns["ciou"], threshold)
 
-_NUMBERS: dict[str, Callable[[Columns], Tensor]] = {
+
+_NEEDS: Mapping[Figure, str] = MappingProxyType(
+    {"CAP": "labels", "IIoU@0.5": "frames", "IAUC": "frames"}
+)
+
+_NUMBERS: dict[Figure, Callable[[Columns], Tensor]] = {
     "AP": lambda columns: columns["ap"].mean(),
     "CAP": lambda columns: class_average(columns["ap"], columns["labels"]),
+    "IoU@0.1": _rate(0.1),
+    "IoU@0.3": _rate(0.3),
+    "IoU@0.5": _rate(0.5),
+    "CIoU@0.1": _rate(0.1),
+    "CIoU@0.3": _rate(0.3),
+    "CIoU@0.5": _rate(0.5),
+    "cIoU@0.1": _rate(0.1),
+    "cIoU@0.3": _rate(0.3),
+    "cIoU@0.5": _rate(0.5),
+    "IIoU@0.5": lambda columns: success_rate(_worst(columns), 0.5),
     "AUC": lambda columns: success_auc(_sounding(columns)),
     "IAUC": lambda columns: success_auc(_worst(columns)),
     "mean cIoU": lambda columns: columns["ciou"].mean(),
@@ -203,11 +242,3 @@ _NUMBERS: dict[str, Callable[[Columns], Tensor]] = {
         columns["confidence"], columns["ciou"], columns["sounding"]
     ),
 }
-
-
-def _number(name: str, columns: Columns) -> Tensor:
-    if name in _NUMBERS:
-        return _NUMBERS[name](columns)
-    kind, threshold = name.split("@")
-    values = _worst(columns) if kind == "IIoU" else columns["ciou"]
-    return success_rate(values, float(threshold))

@@ -89,12 +89,12 @@ def test_methods_say_where_their_labels_come_from() -> None:
 def test_figures_are_those_of_the_maps() -> None:
     method = OneMap(DUET)
     maps = method.maps(DUET.tokens, DUET.queries, DUET.vocabulary)
-    assert figures(method, [DUET]) == {"none": score_maps(maps, DUET).summary()}
+    assert figures(method, [DUET], 2) == {"none": score_maps(maps, DUET).summary(2)}
 
 
 def test_a_source_that_is_not_detected_scores_0() -> None:
     method = Detecting(DUET)
-    found = figures(method, [DUET])
+    found = figures(method, [DUET], 1)
     assert found["given"]["AP"] > 95
     scores = method.detect(DUET.tokens, DUET.vocabulary)
     missed = (~detected_pairs(scores, DUET)).sum()
@@ -112,11 +112,12 @@ def test_a_source_that_is_not_detected_scores_0() -> None:
 def test_blocks_are_summed_up_together() -> None:
     other = made_scenes(5, 2, seed=5)
     method = Detecting(DUET, other)
-    parts = figures(method, [DUET, other])
+    parts = figures(method, [DUET, other], 2)
     maps = [method.maps(part.tokens, part.queries, part.vocabulary) for part in (DUET, other)]
     scores = [score_maps(one, part) for one, part in zip(maps, (DUET, other), strict=True)]
     precision = torch.cat([one.precision for one in scores])
-    assert parts["given"]["AP"] == pytest.approx(100 * float(precision.mean()))
+    pairs = figures(method, [DUET, other], 1)
+    assert pairs["given"]["AP"] == pytest.approx(100 * float(precision.mean()))
     labels = torch.cat([one.label for one in scores])
     classes = [precision[labels == label].mean() for label in labels.unique()]
     assert parts["given"]["CAP"] == pytest.approx(100 * float(sum(classes)) / len(classes))
@@ -140,7 +141,7 @@ def test_nameless_maps_are_assigned_where_they_fit_best(sources: int) -> None:
     expected = sum(
         best_by_trying(every[clip], scenes.boxes[scenes.queries.clip == clip]) for clip in range(4)
     )
-    found = figures(method, [scenes])
+    found = figures(method, [scenes], 1)
     assert found["assigned"]["AP"] == pytest.approx(100 * expected / (4 * sources), abs=1e-2)
     assert found["assigned"]["AP"] < 99
 
@@ -172,8 +173,8 @@ def test_silent_pairs_are_left_out_of_places_and_count_for_confidence() -> None:
     names = [scenes.vocabulary.names[label] for label in scenes.queries.label.tolist()]
     mixed = with_negatives(scenes, [{name} for name in names])
     method = Sure(mixed)
-    assert figures(method, [mixed])["given"]["AP"] > 95  # of the ten that are there
-    found = negative_figures(method, [mixed])["given"]
+    assert figures(method, [mixed], 1)["given"]["AP"] > 95  # of the ten that are there
+    found = negative_figures(method, [mixed], 1)["given"]
     assert found["max-F1"] == pytest.approx(100)
     assert found["LocAcc"] == 100
     unsure = Sure(mixed)

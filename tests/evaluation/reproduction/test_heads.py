@@ -83,9 +83,9 @@ def test_validation_decides_and_compares(bench: Bench) -> None:
     assert found.notes["calibration"]["switches"] == decided.switches
     assert found.head.config.model_dump().items() >= decided.switches.items()
     assert not found.head.training
-    names = {"single": ("AP", "IoU@0.5"), "several": ("CAP", "IoU@0.3")}
+    names = {"single": ("AP", "IoU@0.5"), "several": ("CAP", "CIoU@0.3")}
     for (task, (average, success)), part in zip(names.items(), scenes[:2], strict=True):
-        reached = figures(again, [part])["detected"]
+        reached = figures(again, [part], part.sources)["detected"]
         expected = (reached[average] + reached[success]) / 2
         assert found.validation[task] == pytest.approx(expected)  # type: ignore[index]
 

@@ -51,7 +51,7 @@ def test_scores_are_measured_once(
     wanted = scenes_of(bench, SINGLE)
     assert not runs.has_scores(TRAINING, SINGLE, ())
     made = runs.score(TRAINING, SINGLE, (), bench)
-    assert made.figures == figures(runs.load(TRAINING, bench), bench.scenes(wanted))
+    assert made.figures == figures(runs.load(TRAINING, bench), bench.scenes(wanted), 1)
     monkeypatch.setattr(module, "figures", None)
     assert runs.score(TRAINING, SINGLE, (), bench) == made
     assert runs.has_scores(TRAINING, SINGLE, ())

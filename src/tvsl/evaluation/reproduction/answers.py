@@ -10,7 +10,7 @@ from torch import Tensor
 from tvsl.evaluation.assigning import assign
 from tvsl.evaluation.reproduction.specs import LabelSource
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import PairScores, score_maps, score_named, stretched
+from tvsl.evaluation.scoring import Figures, PairScores, score_maps, score_named, stretched
 from tvsl.methods.base import Method
 from tvsl.metrics import (
     ciou,
@@ -20,9 +20,6 @@ from tvsl.metrics import (
     negatives_max_f1,
     resize_maps,
 )
-
-Figures = dict[str, float]
-"""Figures in percent, by name."""
 
 _CHUNK = 128
 
@@ -38,12 +35,15 @@ def label_sources(method: Method) -> tuple[LabelSource, ...]:
 
 
 @torch.inference_mode()
-def figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource, Figures]:
+def figures(
+    method: Method, blocks: Iterable[EncodedScenes], count: int
+) -> dict[LabelSource, Figures]:
     """Score a head by the protocol ``paper``.
 
     Args:
         method: The head, in evaluation mode.
         blocks: The scenes, some at a time.
+        count: How many sources each has.
 
     Returns:
         Figures by the source of labels; with detected ones a source whose class is not among the
@@ -67,7 +67,7 @@ def figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource
                 detections.append(named.detection)
                 labels.append(scenes.labels)
             scores[source].append(found.only(there))
-    result = {source: PairScores.joined(parts).summary() for source, parts in scores.items()}
+    result = {source: PairScores.joined(parts).summary(count) for source, parts in scores.items()}
     if detections:
         precision = detection_mean_average_precision(torch.cat(detections), torch.cat(labels))
         result["detected"]["detection"] = 100 * float(precision)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tvsl.evaluation.reproduction.kinds import DUET, SINGLE, Kind
 from tvsl.evaluation.reproduction.specs import Column
 from tvsl.evaluation.reproduction.trainings import Task
+from tvsl.evaluation.scoring import SceneFigure
 
 
 def both_tasks(
@@ -20,7 +23,7 @@ def both_tasks(
     Returns:
         AP and success rate of the one, CAP and success rate of the other.
     """
-    wanted: tuple[tuple[str, Kind, str, Task, str], ...] = (
+    wanted: tuple[tuple[str, Kind, SceneFigure | Literal["success"], Task, str], ...] = (
         ("single: AP", single, "AP", "single", "{single}: AP"),
         ("single: {success}", single, "success", "single", "{single}: {success}"),
         ("duet: CAP", several, "CAP", "several", "{several}: CAP"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.paper import PAPER_SETS, PaperSets, paper_numbers
 from tvsl.evaluation.reproduction.plan import Choice, Plan
 from tvsl.evaluation.reproduction.results import Line, Table, Value
 from tvsl.evaluation.reproduction.runs import Runs
 from tvsl.evaluation.reproduction.specs import Column, LabelSource, Row, TableSpec
 from tvsl.evaluation.reproduction.testbed import Testbed
-from tvsl.evaluation.reproduction.trainings import Switches, Training, Unit
+from tvsl.evaluation.reproduction.trainings import Training, Unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,31 +104,20 @@ class Gatherer:
     def _figures(
         self, training: Training, row: Row, column: Column
     ) -> tuple[dict[LabelSource, float], str | None]:
+        name = self.sets.success(column.task) if column.figure == "success" else column.figure
         record = self.runs.record(training)
         if record is None or record.outcome != "done":
             return {}, None if record is None else record.reason
-        first, reason = self._figure(training, column.kind, column, row.otherwise)
+        first, reason = self.runs.figure(training, column.kind, row.otherwise, name)
         if column.falls_from is None or reason is not None:
             return first, reason
-        whole, reason = self._figure(training, column.falls_from, column, row.otherwise)
+        whole, reason = self.runs.figure(training, column.falls_from, row.otherwise, name)
         fallen = {
             source: 100 * (1 - first[source] / value)
             for source, value in whole.items()
             if value > 0
         }
         return fallen, reason
-
-    def _figure(
-        self, training: Training, kind: Kind, column: Column, otherwise: Switches
-    ) -> tuple[dict[LabelSource, float], str | None]:
-        scores = self.runs.scores(training, kind, otherwise)
-        if scores is None:
-            return {}, None
-        name = column.figure
-        if name == "success":
-            name = self.sets.success(column.task).removeprefix("C")
-        given = {source: found[name] for source, found in scores.figures.items() if name in found}
-        return given, scores.reason
 
     def _paper(
         self, spec: TableSpec, row: Row, columns: tuple[Column, ...], name: str

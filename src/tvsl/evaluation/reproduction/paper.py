@@ -9,7 +9,7 @@ from types import MappingProxyType
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS
 from tvsl.evaluation.reproduction.specs import Column
 from tvsl.evaluation.reproduction.trainings import Task
-from tvsl.metrics import PAPER_THRESHOLDS
+from tvsl.metrics import PAPER_THRESHOLDS, Figure
 
 DROP = "drop"
 _VARIED_IN_COLUMNS = (4, 5)
@@ -32,7 +32,7 @@ class PaperSets:
         """What the paper calls the two."""
         return f"{BENCHMARKS[self.single]} and {BENCHMARKS[self.several]}"
 
-    def success(self, task: Task) -> str:
+    def success(self, task: Task) -> Figure:
         """The success rate that the paper gives on them."""
         return PAPER_THRESHOLDS[self.single if task == "single" else self.several]
 

@@ -11,12 +11,13 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from tvsl.errors import DivergedError, OutputError, VocabularyError
-from tvsl.evaluation.reproduction.answers import Figures, figures, negative_figures
+from tvsl.evaluation.reproduction.answers import figures, negative_figures
 from tvsl.evaluation.reproduction.bench import Bench, SceneSet
 from tvsl.evaluation.reproduction.heads import train
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.specs import LabelSource
 from tvsl.evaluation.reproduction.trainings import Switches, Task, Training
+from tvsl.evaluation.scoring import NOT_ALWAYS, Figures, SceneFigure
 from tvsl.localization import write_json
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import load_head, save_head
@@ -96,6 +97,36 @@ class Runs:
         """
         return _read(self._scores(training, kind, otherwise), ScoreRecord)
 
+    def figure(
+        self, training: Training, kind: Kind, otherwise: Switches, name: SceneFigure
+    ) -> tuple[dict[LabelSource, float], str | None]:
+        """One of the figures that a head reaches.
+
+        Args:
+            training: Which head.
+            kind: On which scenes.
+            otherwise: Switches that are set otherwise than validation decided.
+            name: Which figure.
+
+        Returns:
+            The figure by the source of labels, where it has one, and why it has none.
+
+        Raises:
+            OutputError: The file is damaged, or its figures go by other names.
+        """
+        scores = self.scores(training, kind, otherwise)
+        if scores is None:
+            return {}, None
+        for reached in scores.figures.values():
+            if name not in reached and name not in NOT_ALWAYS:
+                raise OutputError(
+                    f"This record of an earlier run has no figure '{name}'.",
+                    "Delete it and start again: the run will be repeated.",
+                    self._scores(training, kind, otherwise),
+                )
+        given = {source: one[name] for source, one in scores.figures.items() if name in one}
+        return given, scores.reason
+
     def has_scores(self, training: Training, kind: Kind, otherwise: Switches) -> bool:
         """Whether it is known what a head reaches."""
         return self._scores(training, kind, otherwise).is_file()
@@ -157,9 +188,12 @@ class Runs:
         if known is not None:
             return known
         blocks = bench.scenes(SceneSet(kind, "test", training.mode, training.half))
-        measure = negative_figures if kind.twist == "negatives" else figures
         try:
-            made = ScoreRecord(figures=measure(self.load(training, bench, otherwise), blocks))
+            head = self.load(training, bench, otherwise)
+            if kind.twist == "negatives":
+                made = ScoreRecord(figures=negative_figures(head, blocks))
+            else:
+                made = ScoreRecord(figures=figures(head, blocks, kind.sources))
         except VocabularyError as error:
             made = ScoreRecord(reason=error.problem)
         _write(made, self._scores(training, kind, otherwise))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.trainings import Switches, Task, Unit
+from tvsl.evaluation.scoring import SceneFigure
 
 LabelSource = Literal["given", "detected", "none", "assigned"]
 """Where the class names that maps are asked by come from. ``none``: the method asks for none.
@@ -66,7 +67,7 @@ class Column:
 
     title: str
     kind: Kind
-    figure: str
+    figure: SceneFigure | Literal["success"]
     head: Task
     paper: str | None = None
     falls_from: Kind | None = None
