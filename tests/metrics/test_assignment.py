@@ -53,7 +53,7 @@ def test_contracts() -> None:
     maps, targets, frames = coarse_maps(2), boxes(2, (7, 14)), torch.tensor([0, 0])
     with pytest.raises(ShapeError, match="do not agree"):
         piap(maps, targets[:, :3], frames, frames)
-    with pytest.raises(ShapeError, match="do not agree"):
+    with pytest.raises(ShapeError, match="as many frames of maps"):
         piap(maps, targets, frames[:1], frames)
     with pytest.raises(ShapeError, match="empty"):
         piap(maps, targets & False, frames, frames)

@@ -233,9 +233,9 @@ def test_contracts() -> None:
         ClassAwareAveragePrecision().update(MAPS, TARGETS)
     with pytest.raises(ShapeError, match="needs frames"):
         SuccessRate(unit="frame worst").update(MAPS, TARGETS)
-    with pytest.raises(ShapeError, match="other targets"):
+    with pytest.raises(ShapeError, match="but 3 targets"):
         MeanCIoU().update(MAPS, TARGETS[:3])
-    with pytest.raises(ShapeError, match="other ids"):
+    with pytest.raises(ShapeError, match="as many ids"):
         MeanCIoU().update(MAPS, TARGETS, ids=IDS[:3])
     with pytest.raises(ShapeError, match="Maps must be"):
         MeanCIoU().update(MAPS[0], TARGETS)
@@ -270,7 +270,7 @@ def test_detection_is_gathered_over_batches() -> None:
     metric.update(scores[:9], labels[:9], numbers[:9])
     metric.update(scores[7:], labels[7:], numbers[7:])
     assert metric.compute().item() == pytest.approx(expected)
-    with pytest.raises(ShapeError, match="other ids"):
+    with pytest.raises(ShapeError, match="as many ids"):
         metric.update(scores, labels, numbers[:3])
     with pytest.raises(ShapeError, match=r"\(B, 4\)"):
         metric.update(scores[:, :3], labels[:, :3])

@@ -22,7 +22,7 @@ def at_least(maps: Tensor, threshold: float | Tensor) -> Tensor:
     if maps.device.type != "cpu" or maps.dtype == torch.bfloat16:
         return maps >= threshold
     # NumPy compares about five times as fast as torch.
-    level = threshold.numpy() if isinstance(threshold, Tensor) else threshold
+    level = threshold.detach().numpy() if isinstance(threshold, Tensor) else threshold
     return torch.from_numpy(maps.detach().numpy() >= level)
 
 

@@ -6,7 +6,15 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from tvsl.metrics.checks import check_maps, check_masks, require
+from tvsl.metrics.checks import (
+    Array,
+    as_tensor,
+    maps_of,
+    masks_of,
+    require,
+    targets_of,
+    whole_numbers,
+)
 from tvsl.metrics.precision import average_precision
 
 UNASSIGNED = -1
@@ -15,7 +23,7 @@ UNASSIGNED = -1
 _MAPS_AT_A_TIME = 64
 
 
-def best_assignment(scores: Tensor) -> Tensor:
+def best_assignment(scores: Array) -> Tensor:
     """Assign maps to the sources of their frame, one to one, for the highest sum of scores.
 
     Args:
@@ -24,15 +32,24 @@ def best_assignment(scores: Tensor) -> Tensor:
     Returns:
         The map of each source, (P,) int64 on the CPU; `UNASSIGNED` where there are fewer maps than
         sources and it was left without.
+
+    Raises:
+        ShapeError: Not a table of numbers, or one is not finite.
     """
-    rows, columns = linear_sum_assignment(scores.cpu().numpy(), maximize=True)
-    assigned = torch.full((len(scores),), UNASSIGNED, dtype=torch.int64)
+    table = as_tensor(scores, "Scores").detach().cpu().double()
+    require(
+        table.ndim == 2 and bool(table.isfinite().all()),
+        f"Scores must be finite and (P, M), got {tuple(table.shape)}.",
+        "Give how well each map fits each source.",
+    )
+    rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
+    assigned = torch.full((len(table),), UNASSIGNED, dtype=torch.int64)
     assigned[torch.from_numpy(rows)] = torch.from_numpy(columns)
     return assigned
 
 
 def permutation_invariant_average_precision(
-    maps: Tensor, targets: Tensor, map_frames: Tensor, target_frames: Tensor
+    maps: Array, targets: Array, map_frames: Array, target_frames: Array
 ) -> Tensor:
     """PIAP of each source: AP under the assignment that is best for its frame.
 
@@ -51,8 +68,11 @@ def permutation_invariant_average_precision(
     Raises:
         ShapeError: The shapes do not agree, or a target is empty.
     """
-    _check(maps, targets, map_frames, target_frames)
-    map_frames, target_frames = map_frames.to(maps.device), target_frames.to(maps.device)
+    maps = maps_of(maps)
+    targets = masks_of(targets_of(targets, maps))
+    map_frames = whole_numbers(map_frames, maps, "frames of maps")
+    target_frames = whole_numbers(target_frames, targets, "frames of targets")
+    _check(maps, targets)
     source, candidate = (target_frames[:, None] == map_frames).nonzero(as_tuple=True)
     table = torch.zeros(len(targets), len(maps), dtype=torch.float64)
     for some in torch.arange(len(source), device=maps.device).split(_MAPS_AT_A_TIME):
@@ -61,17 +81,11 @@ def permutation_invariant_average_precision(
     return _best(table, map_frames.cpu(), target_frames.cpu()).to(maps.device)
 
 
-def _check(maps: Tensor, targets: Tensor, map_frames: Tensor, target_frames: Tensor) -> None:
-    check_maps(maps)
-    check_masks(targets)
+def _check(maps: Tensor, targets: Tensor) -> None:
     require(
-        targets.ndim == 3
-        and maps.shape[1:] == targets.shape[1:]
-        and map_frames.shape == maps.shape[:1]
-        and target_frames.shape == targets.shape[:1],
-        f"Maps {tuple(maps.shape)} of frames {tuple(map_frames.shape)} and targets "
-        f"{tuple(targets.shape)} of frames {tuple(target_frames.shape)} do not agree.",
-        "Give maps and targets of one size, and the frame of each.",
+        maps.shape[1:] == targets.shape[1:],
+        f"Maps {tuple(maps.shape)} and targets {tuple(targets.shape)} do not agree.",
+        "Give maps and targets of one size.",
     )
     require(
         bool(targets.flatten(1).any(dim=1).all()),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from tvsl.metrics.arithmetic import occupied
 from tvsl.metrics.assignment import permutation_invariant_average_precision
+from tvsl.metrics.checks import choice_of, number_of
 from tvsl.metrics.groups import class_average, group_mean, group_minimum
 from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
 from tvsl.metrics.overlap import Cut, ciou, cut_maps, iou, mask_ciou, success_auc, success_rate
@@ -43,7 +44,8 @@ class MeanCIoU(PairMetric):
         self, cut: Cut = "value", level: float = 0.5, stretch: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(stretch, **kwargs)
-        self.cut, self.level = cut, level
+        choice_of(cut, get_args(Cut), "The rule of a cut")
+        self.cut, self.level = cut, number_of(level, "The level of a cut")
 
     def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """CIoU of each pair."""
@@ -74,6 +76,7 @@ class SuccessAUC(MeanCIoU):
         **kwargs: Any,
     ) -> None:
         super().__init__(cut, level, stretch, **kwargs)
+        choice_of(unit, get_args(Unit), "What succeeds or fails")
         self.unit = unit
         self.needs = () if unit == "pair" else ("frames",)
 
@@ -111,7 +114,7 @@ class SuccessRate(SuccessAUC):
         **kwargs: Any,
     ) -> None:
         super().__init__(cut, level, unit, stretch, **kwargs)
-        self.threshold = threshold
+        self.threshold = number_of(threshold, "A threshold")
 
     def summarise(self, columns: Columns) -> Any:
         """The share."""
@@ -134,7 +137,8 @@ class MeanIoU(PairMetric):
         self, level: float = 0.5, smooth: float = 0.0, stretch: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(stretch, **kwargs)
-        self.level, self.smooth = level, smooth
+        self.level = number_of(level, "The level of a cut")
+        self.smooth = number_of(smooth, "A smoothing")
 
     def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """IoU of each pair."""
@@ -209,7 +213,8 @@ class NegativesAveragePrecision(PairMetric):
         self, threshold: float = 0.5, level: float = 0.5, stretch: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(stretch, **kwargs)
-        self.threshold, self.level = threshold, level
+        self.threshold = number_of(threshold, "A threshold")
+        self.level = number_of(level, "The level of a cut")
 
     def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """CIoU and confidence of each pair."""

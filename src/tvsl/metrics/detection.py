@@ -9,7 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from tvsl.metrics.checks import check_masks, require
+from tvsl.errors import UsageError
+from tvsl.metrics.checks import Array, as_tensor, masks_of, require, whole_numbers
 from tvsl.metrics.pair_metric import UNKNOWN, each_once
 from tvsl.metrics.precision import detection_mean_average_precision
 
@@ -32,6 +33,8 @@ class DetectionMeanAveragePrecision(Metric):
 
     def __init__(self, classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not isinstance(classes, int) or classes < 1:
+            raise UsageError(f"There cannot be {classes!r} classes.", "Give a number from 1 on.")
         self.classes = classes
         for name in ("scores", "labels", "ids"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
@@ -45,8 +48,8 @@ class DetectionMeanAveragePrecision(Metric):
         self.labels.append(torch.empty(0, self.classes, device=self.device, dtype=torch.uint8))
         self.ids.append(torch.empty(0, device=self.device, dtype=torch.int64))
 
-    def update(self, scores: Tensor, labels: Tensor, ids: Tensor | None = None) -> None:
-        """Keep some clips.
+    def update(self, scores: Array, labels: Array, ids: Array | None = None) -> None:
+        """Keep some clips, given as tensors, NumPy arrays or lists.
 
         Args:
             scores: (B, N), higher = more likely heard and seen.
@@ -55,22 +58,24 @@ class DetectionMeanAveragePrecision(Metric):
                 seen twice counts once.
 
         Raises:
-            ShapeError: The shapes differ from this.
+            ShapeError: The shapes or types differ from this, or a score is not finite.
         """
+        scores, labels = as_tensor(scores, "Scores"), as_tensor(labels, "Labels")
         require(
-            scores.shape == labels.shape == (len(scores), self.classes),
+            scores.ndim == 2 and scores.shape == labels.shape and scores.shape[1] == self.classes,
             f"Scores and labels must be (B, {self.classes}), got {tuple(scores.shape)} and "
             f"{tuple(labels.shape)}.",
             "Give one row per clip and one column per class.",
         )
-        check_masks(labels, "Labels")
-        ids = torch.full((len(scores),), UNKNOWN) if ids is None else ids
         require(
-            ids.shape == scores.shape[:1],
-            f"There are {len(scores)} clips, but other ids.",
-            "Give one per clip.",
+            scores.is_floating_point() and bool(scores.isfinite().all()),
+            f"Scores must be floating and finite, got {scores.dtype}.",
+            "Look for an overflow where the scores are made.",
         )
-        self.ids.append(ids.to(self.device, torch.int64))
+        labels = masks_of(labels, name="Labels")
+        if ids is None:
+            ids = torch.full((len(scores),), UNKNOWN)
+        self.ids.append(whole_numbers(ids, scores, "ids").to(self.device))
         self.scores.append(scores.detach().to(self.device, torch.float32))
         self.labels.append(labels.to(self.device, torch.uint8))
 

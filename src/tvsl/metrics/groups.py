@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from tvsl.metrics.arithmetic import exact
-from tvsl.metrics.checks import check_alike, check_values
+from tvsl.metrics.checks import Array, values_of, whole_numbers
 
 
-def group_mean(values: Tensor, groups: Tensor) -> Tensor:
+def group_mean(values: Array, groups: Array) -> Tensor:
     """The mean of each group.
 
     With frames as groups and cIoUs as values it is what DSOL and CoarsetoFine decide success on:
@@ -25,14 +25,14 @@ def group_mean(values: Tensor, groups: Tensor) -> Tensor:
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
     """
-    check_values(values)
-    check_alike(values, groups, "groups")
+    values = values_of(values)
+    groups = whole_numbers(groups, values, "groups")
     kept, place = groups.unique(return_inverse=True)
     sums = exact(values).new_zeros(len(kept)).index_add_(0, place, exact(values))
     return torch.div(sums, place.bincount(minlength=len(kept)))
 
 
-def group_minimum(values: Tensor, groups: Tensor) -> Tensor:
+def group_minimum(values: Array, groups: Array) -> Tensor:
     """The worst of each group: a frame succeeds only if all of its sources do.
 
     With frames as groups and cIoUs as values, `success_rate` of this is IIoU and `success_auc` of
@@ -48,14 +48,14 @@ def group_minimum(values: Tensor, groups: Tensor) -> Tensor:
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
     """
-    check_values(values)
-    check_alike(values, groups, "groups")
+    values = values_of(values)
+    groups = whole_numbers(groups, values, "groups")
     kept, place = groups.unique(return_inverse=True)
     start = values.new_full((len(kept),), torch.inf)
     return start.scatter_reduce(0, place, values, reduce="amin")
 
 
-def class_average(values: Tensor, labels: Tensor) -> Tensor:
+def class_average(values: Array, labels: Array) -> Tensor:
     """Mean within each class, then over the classes that occur: CAP out of APs (design, Sec. 7).
 
     Args:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.metrics.checks import check_maps, require
+from tvsl.metrics.checks import Array, maps_of, require
 
 
-def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_maps(maps: Array, size: tuple[int, int]) -> Tensor:
     """Bring maps to the size of their targets, bilinear (design, Sec. 7).
 
     Args:
@@ -20,14 +21,23 @@ def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
         (P, H, W). Corners are not aligned: a cell is an area, not a point.
 
     Raises:
-        ShapeError: Not maps, or a size below one pixel.
+        ShapeError: Not maps, a value is not finite, or a size below one pixel.
     """
-    check_maps(maps)
-    require(min(size) > 0, f"No map has the size {size}.", "Give a height and width in pixels.")
-    return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    tensor = maps_of(maps)
+    shape = tuple(size) if isinstance(size, tuple | list) else ()
+    whole = len(shape) == 2 and all(isinstance(side, int | np.integer) for side in shape)
+    require(
+        whole and min(shape) > 0,
+        f"No map has the size {size!r}.",
+        "Give a height and width in pixels.",
+    )
+    height, width = (int(side) for side in shape)
+    return F.interpolate(tensor[:, None], (height, width), mode="bilinear", align_corners=False)[
+        :, 0
+    ]
 
 
-def minmax(maps: Tensor) -> Tensor:
+def minmax(maps: Array) -> Tensor:
     """Stretch each map to [0, 1], as every public evaluator but one does.
 
     Args:
@@ -39,12 +49,12 @@ def minmax(maps: Tensor) -> Tensor:
     Raises:
         ShapeError: Not maps, or a value is not finite.
     """
-    check_maps(maps)
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    tensor = maps_of(maps, finite=False)
+    low, high = tensor.amin(dim=(1, 2), keepdim=True), tensor.amax(dim=(1, 2), keepdim=True)
     require(
         bool((low.isfinite() & high.isfinite()).all()),
         "A map holds a value that is not finite.",
         "Look for an overflow where the maps are made.",
     )
     span = high - low
-    return (maps - low).div_(torch.where(span > 0, span, torch.ones_like(span)))
+    return (tensor - low).div_(torch.where(span > 0, span, torch.ones_like(span)))

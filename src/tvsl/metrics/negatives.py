@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tvsl.metrics.arithmetic import exact, sort_rows
-from tvsl.metrics.checks import check_alike, check_maps, check_values, require
+from tvsl.metrics.checks import Array, as_tensor, flags_of, maps_of, number_of, require, values_of
 
 CONFIDENT_SHARE = 0.25
 """The share of a map's pixels whose mean is its confidence."""
@@ -20,7 +20,7 @@ CONFIDENT_SHARE = 0.25
 _CURVE_STEPS, _F1_STEPS = 200, 10
 
 
-def confidence(maps: Tensor, share: float = CONFIDENT_SHARE) -> Tensor:
+def confidence(maps: Array, share: float = CONFIDENT_SHARE) -> Tensor:
     """How sure a map is that something sounds: the mean of its highest pixels.
 
     Args:
@@ -33,7 +33,8 @@ def confidence(maps: Tensor, share: float = CONFIDENT_SHARE) -> Tensor:
     Raises:
         ShapeError: Not maps, or a share outside (0, 1].
     """
-    check_maps(maps)
+    maps = maps_of(maps)
+    share = number_of(share, "A share")
     require(0 < share <= 1, f"No part of a map is {share}.", "Give a share over 0 and up to 1.")
     pixels = maps.shape[1] * maps.shape[2]
     highest = sort_rows(maps.detach().flatten(1).clone())[:, -max(1, int(share * pixels)) :]
@@ -41,7 +42,7 @@ def confidence(maps: Tensor, share: float = CONFIDENT_SHARE) -> Tensor:
 
 
 def precision_recall(
-    confidence: Tensor, correct: Tensor, sounding: Tensor, thresholds: Tensor
+    confidence: Array, correct: Array, sounding: Array, thresholds: Array
 ) -> tuple[Tensor, Tensor]:
     """Precision and recall of the predictions at some confidences.
 
@@ -57,17 +58,23 @@ def precision_recall(
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
     """
-    check_values(confidence)
-    check_alike(confidence, correct, "places")
-    check_alike(confidence, sounding, "targets")
+    sure = values_of(confidence)
+    right_place = flags_of(correct, sure, "places")
+    there = flags_of(sounding, sure, "targets")
+    levels = as_tensor(thresholds, "Thresholds").to(sure)
+    require(
+        levels.ndim == 1 and not bool(levels.isnan().any()),
+        f"Thresholds must be numbers (T,), got {tuple(levels.shape)}.",
+        "Give the confidences from which on a map is a prediction.",
+    )
 
     def predicted(chosen: Tensor) -> Tensor:
-        ordered = confidence[chosen].sort().values
-        return exact(len(ordered) - torch.searchsorted(ordered, thresholds))
+        ordered = sure[chosen].sort().values
+        return exact(len(ordered) - torch.searchsorted(ordered, levels.contiguous()))
 
-    right = predicted(correct & sounding)
-    every = predicted(torch.ones_like(sounding))
-    missed = sounding.sum() - predicted(sounding)
+    right = predicted(right_place & there)
+    every = predicted(torch.ones_like(there))
+    missed = there.sum() - predicted(there)
     return _quotient(right, every), _quotient(right, right + missed)
 
 
@@ -76,7 +83,7 @@ def _quotient(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def negatives_average_precision(
-    confidence: Tensor, ciou: Tensor, sounding: Tensor, threshold: float = 0.5
+    confidence: Array, ciou: Array, sounding: Array, threshold: float = 0.5
 ) -> Tensor:
     """AP over the confidence, as `EvaluatorFull.calc_ap` of SLAVC computes it.
 
@@ -96,8 +103,9 @@ def negatives_average_precision(
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
     """
-    check_values(confidence)
-    check_alike(confidence, ciou, "cIoUs")
+    confidence = values_of(confidence)
+    ciou = values_of(ciou, confidence, "cIoUs")
+    threshold = number_of(threshold, "A threshold")
     stride = max(1, len(confidence) // _CURVE_STEPS)
     thresholds = confidence.sort().values[:-1].flip(0)[::stride].contiguous()
     precision, recall = precision_recall(confidence, ciou >= threshold, sounding, thresholds)
@@ -106,7 +114,7 @@ def negatives_average_precision(
 
 
 def negatives_max_f1(
-    confidence: Tensor, ciou: Tensor, sounding: Tensor, threshold: float = 0.5
+    confidence: Array, ciou: Array, sounding: Array, threshold: float = 0.5
 ) -> Tensor:
     """The best F1 over the confidence, as `EvaluatorFull.finalize_stats` of SLAVC computes it.
 
@@ -124,8 +132,9 @@ def negatives_max_f1(
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
     """
-    check_values(confidence)
-    check_alike(confidence, ciou, "cIoUs")
+    confidence = values_of(confidence)
+    ciou = values_of(ciou, confidence, "cIoUs")
+    threshold = number_of(threshold, "A threshold")
     stride = max(1, len(confidence) // _F1_STEPS)
     thresholds = confidence.sort().values[::stride].contiguous()
     precision, recall = precision_recall(confidence, ciou >= threshold, sounding, thresholds)

@@ -8,13 +8,24 @@ range, at its median, at the area of the target, at a fixed value.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from tvsl.metrics.arithmetic import at_least, count, exact, occupied, sort_rows
-from tvsl.metrics.checks import check_maps, check_masks, check_pairs, check_values, require
+from tvsl.metrics.checks import (
+    Array,
+    as_tensor,
+    check_pairs,
+    choice_of,
+    maps_of,
+    masks_of,
+    number_of,
+    require,
+    targets_of,
+    values_of,
+)
 
 Cut = Literal["value", "median", "area"]
 
@@ -22,7 +33,7 @@ SUCCESS_STEPS = 20
 """The success curve has 21 thresholds, 0 to 1."""
 
 
-def mask_ciou(cut: Tensor, targets: Tensor) -> Tensor:
+def mask_ciou(cut: Array, targets: Array) -> Tensor:
     """CIoU of maps that are cut already.
 
     Args:
@@ -35,14 +46,14 @@ def mask_ciou(cut: Tensor, targets: Tensor) -> Tensor:
     Raises:
         ShapeError: The shapes differ, or a target leaves [0, 1].
     """
+    cut = masks_of(targets_of(cut, name="Maps that are cut"), name="Maps that are cut")
+    targets = targets_of(targets, cut)
     check_pairs(cut, targets)
-    check_masks(cut, "Maps that are cut")
     cut, targets = cut.flatten(1), targets.flatten(1)
     if targets.dtype == torch.bool:
         hit = count(cut & targets)
         whole = count(cut) + count(targets) - hit
     else:
-        _check_consensus(targets)
         # A sum of many small weights keeps six digits only in float64.
         weights = exact(targets)
         hit = (weights * cut).sum(dim=1)
@@ -50,18 +61,7 @@ def mask_ciou(cut: Tensor, targets: Tensor) -> Tensor:
     return hit / whole.clamp(min=torch.finfo(whole.dtype).tiny)
 
 
-def _check_consensus(targets: Tensor) -> None:
-    if targets.numel() == 0:
-        return
-    low, high = targets.aminmax()
-    require(
-        bool((low >= 0) & (high <= 1)),
-        f"Targets must lie in [0, 1], got {float(low)} to {float(high)}.",
-        "Take the union of overlapping boxes, or the share of annotators.",
-    )
-
-
-def ciou(maps: Tensor, targets: Tensor, threshold: float | Tensor = 0.5) -> Tensor:
+def ciou(maps: Array, targets: Array, threshold: float | Array = 0.5) -> Tensor:
     """CIoU of maps cut at a value (`cal_CIOU` of LVS and EZ-VSL).
 
     With maps from `minmax` and 0.5 it is the paper's protocol: cut at half of the range. With 0.3
@@ -83,13 +83,19 @@ def ciou(maps: Tensor, targets: Tensor, threshold: float | Tensor = 0.5) -> Tens
         >>> ciou(torch.tensor([[[0.9, 0.8], [0.6, 0.0]]]), target).tolist()
         [0.6666666666666666]
     """
-    check_maps(maps)
-    if isinstance(threshold, Tensor):
-        threshold = threshold[..., None, None]
-    return mask_ciou(at_least(maps, threshold), targets)
+    maps = maps_of(maps)
+    return mask_ciou(at_least(maps, _level(threshold, maps)), targets)
 
 
-def median_threshold(maps: Tensor) -> Tensor:
+def _level(threshold: float | Array, maps: Tensor) -> float | Tensor:
+    """One level for all maps, or one for each of them, (P, 1, 1)."""
+    levels = as_tensor(threshold, "A threshold")
+    if levels.ndim:
+        return values_of(levels, maps, "thresholds").to(maps)[:, None, None]
+    return number_of(levels, "A threshold")
+
+
+def median_threshold(maps: Array) -> Tensor:
     """The value in the middle of each map's sorted pixels, (P,): EZ-VSL's cut.
 
     Of an even number of pixels it is the upper of the two in the middle, and `ciou` takes the
@@ -101,12 +107,12 @@ def median_threshold(maps: Tensor) -> Tensor:
     Returns:
         (P,), to be given to `ciou`.
     """
-    check_maps(maps)
+    maps = maps_of(maps)
     pixels = maps.shape[1] * maps.shape[2]
     return maps.flatten(1).kthvalue(pixels // 2 + 1, dim=1).values
 
 
-def area_cut(maps: Tensor, targets: Tensor) -> Tensor:
+def area_cut(maps: Array, targets: Array) -> Tensor:
     """Cut each map at about the area of its target (`cal_CIOU_adap` of SSLalignment).
 
     This rule knows the size of what it looks for: its numbers stand for themselves.
@@ -119,17 +125,18 @@ def area_cut(maps: Tensor, targets: Tensor) -> Tensor:
         (P, H, W) bool: pixels above the value at place N - area of the N sorted ones, as published;
         where no two are equal this is one pixel less than the area.
     """
-    check_maps(maps)
+    maps = maps_of(maps)
+    targets = targets_of(targets, maps)
     check_pairs(maps, targets)
     values = maps.flatten(1)
     pixels = values.shape[1]
     area = (targets.flatten(1) > 0).sum(dim=1, keepdim=True)
     area = torch.where(area == 0, pixels // 2, area)
-    place = sort_rows(values.detach().clone()).gather(1, pixels - area)
+    place = sort_rows(values.detach().clone()).gather(1, (pixels - area).clamp(max=pixels - 1))
     return maps > place[..., None]
 
 
-def cut_maps(maps: Tensor, targets: Tensor, rule: Cut = "value", level: float = 0.5) -> Tensor:
+def cut_maps(maps: Array, targets: Array, rule: Cut = "value", level: float = 0.5) -> Tensor:
     """Cut maps by a named rule.
 
     Args:
@@ -140,13 +147,21 @@ def cut_maps(maps: Tensor, targets: Tensor, rule: Cut = "value", level: float = 
 
     Returns:
         (P, H, W) bool, where the source is said to be.
+
+    Raises:
+        UsageError: There is no such rule or level.
+        ShapeError: Not maps, or no targets where they are needed.
     """
+    choice_of(rule, get_args(Cut), "The rule of a cut")
     if rule == "area":
         return area_cut(maps, targets)
-    return at_least(maps, median_threshold(maps)[:, None, None] if rule == "median" else level)
+    maps = maps_of(maps)
+    if rule == "median":
+        return at_least(maps, median_threshold(maps)[:, None, None])
+    return at_least(maps, number_of(level, "The level of a cut"))
 
 
-def iou(maps: Tensor, targets: Tensor, threshold: float = 0.5, smooth: float = 0.0) -> Tensor:
+def iou(maps: Array, targets: Array, threshold: float = 0.5, smooth: float = 0.0) -> Tensor:
     """Plain IoU of maps cut at a value.
 
     Args:
@@ -161,14 +176,17 @@ def iou(maps: Tensor, targets: Tensor, threshold: float = 0.5, smooth: float = 0
     Raises:
         ShapeError: The shapes differ.
     """
-    check_maps(maps)
+    maps = maps_of(maps)
+    targets = targets_of(targets, maps)
     check_pairs(maps, targets)
-    cut, truth = at_least(maps, threshold).flatten(1), occupied(targets).flatten(1)
+    level, smooth = number_of(threshold, "A threshold"), number_of(smooth, "A smoothing")
+    require(smooth >= 0, f"A smoothing cannot be {smooth}.", "Give 0 or more.")
+    cut, truth = at_least(maps, level).flatten(1), occupied(targets).flatten(1)
     hit, whole = count(cut & truth) + smooth, count(cut | truth) + smooth
     return hit / whole.clamp(min=torch.finfo(whole.dtype).tiny)
 
 
-def success_rate(ciou: Tensor, threshold: float) -> Tensor:
+def success_rate(ciou: Array, threshold: float) -> Tensor:
     """The share of pairs whose cIoU reaches a threshold: IoU@τ and CIoU@τ of the tables.
 
     Args:
@@ -181,11 +199,10 @@ def success_rate(ciou: Tensor, threshold: float) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
     """
-    check_values(ciou)
-    return exact(ciou >= threshold).mean()
+    return exact(values_of(ciou) >= number_of(threshold, "A threshold")).mean()
 
 
-def success_auc(ciou: Tensor) -> Tensor:
+def success_auc(ciou: Array) -> Tensor:
     """The area under the success rate over 21 thresholds, by trapezoids (AUC of the tables).
 
     Args:
@@ -197,11 +214,10 @@ def success_auc(ciou: Tensor) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
     """
-    check_values(ciou)
+    values = exact(values_of(ciou))
     # 0.05 i, not i / 20: seven of the products lie one unit above, so that a cIoU of exactly 0.3
     # misses its threshold in every public evaluator, and has to here.
     steps = [0.05 * step for step in range(SUCCESS_STEPS + 1)]
-    values = exact(ciou)
     thresholds = torch.tensor(steps, dtype=values.dtype, device=values.device)
     rates = exact(values[:, None] >= thresholds).mean(dim=0)
     return torch.trapezoid(rates, thresholds)

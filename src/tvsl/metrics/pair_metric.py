@@ -10,8 +10,9 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from tvsl.errors import UsageError
 from tvsl.metrics.arithmetic import count, occupied
-from tvsl.metrics.checks import check_maps, require
+from tvsl.metrics.checks import Array, flags_of, maps_of, require, targets_of, whole_numbers
 from tvsl.metrics.maps import minmax, resize_maps
 
 Columns = dict[str, Tensor]
@@ -78,14 +79,14 @@ class PairMetric(Metric):
 
     def update(
         self,
-        maps: Tensor,
-        targets: Tensor,
-        labels: Tensor | None = None,
-        frames: Tensor | None = None,
-        ids: Tensor | None = None,
-        detected: Tensor | None = None,
+        maps: Array,
+        targets: Array,
+        labels: Array | None = None,
+        frames: Array | None = None,
+        ids: Array | None = None,
+        detected: Array | None = None,
     ) -> None:
-        """Measure some pairs.
+        """Measure some pairs, given as tensors, NumPy arrays or lists.
 
         Args:
             maps: (P, h, w), floating, of any size: they are brought to the size of the targets.
@@ -96,36 +97,44 @@ class PairMetric(Metric):
             detected: (P,) bool; with detected labels, a source that was not detected scores 0.
 
         Raises:
-            ShapeError: The shapes do not agree, or labels or frames are needed and not given.
+            ShapeError: The shapes or types do not agree, a map is not finite, or labels or frames
+                are needed and not given.
         """
+        maps, targets = self._pairs_of(maps, targets)
         given = {"labels": labels, "frames": frames, "ids": ids}
-        self._check(maps, {**given, "targets": targets, "detected": detected})
-        columns: Columns = {
-            name: maps.new_full((len(maps),), UNKNOWN) if numbers is None else numbers
-            for name, numbers in given.items()
-        }
+        columns: Columns = {name: self._numbers(one, maps, name) for name, one in given.items()}
         columns["sounding"] = count(occupied(targets).flatten(1)) > 0
-        for name, column in self.measured(maps, targets, frames).items():
-            columns[name] = column if detected is None else column * detected.to(column.device)
+        of_frames = None if frames is None else columns["frames"]
+        measured = self.measured(maps, targets, of_frames)
+        if detected is not None:
+            taken = flags_of(detected, maps, "detected")
+            measured = {name: column * taken for name, column in measured.items()}
+        columns |= measured
         for name, column in columns.items():  # only now: an update that fails leaves no trace
             dtype = torch.int64 if name in _NUMBERS else torch.float64
             getattr(self, name).append(column.detach().to(self.device, dtype))
 
-    def _check(self, maps: Tensor, others: dict[str, Tensor | None]) -> None:
-        check_maps(maps)
-        for name, column in others.items():
-            require(
-                column is not None or name not in self.needs,
-                f"{type(self).__name__} needs {name}.",
-                f"Give the {name} of the pairs.",
-            )
-            require(
-                column is None or len(column) == len(maps),
-                f"There are {len(maps)} maps, but other {name}.",
-                "Give one per (clip, source) pair.",
-            )
+    def _pairs_of(self, maps: Array, targets: Array) -> tuple[Tensor, Tensor]:
+        checked = maps_of(maps)
+        drawn = targets_of(targets, checked)
+        require(
+            len(drawn) == len(checked),
+            f"There are {len(checked)} maps, but {len(drawn)} targets.",
+            "Give one per (clip, source) pair.",
+        )
+        return checked, drawn
 
-    def measured(self, maps: Tensor, targets: Tensor, frames: Tensor | None = None) -> Columns:
+    def _numbers(self, given: Array | None, maps: Tensor, name: str) -> Tensor:
+        require(
+            given is not None or name not in self.needs,
+            f"{type(self).__name__} needs {name}.",
+            f"Give the {name} of the pairs.",
+        )
+        if given is None:
+            return torch.full((len(maps),), UNKNOWN, device=maps.device)
+        return whole_numbers(given, maps, name)
+
+    def measured(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:
         """Measure pairs without keeping them.
 
         Args:
@@ -139,11 +148,13 @@ class PairMetric(Metric):
         Raises:
             ShapeError: The shapes do not agree.
         """
+        maps, targets = self._pairs_of(maps, targets)
+        frames = None if frames is None else whole_numbers(frames, maps, "frames")
         size = (targets.shape[1], targets.shape[2])
         count = max(1, _PIXELS // (size[0] * size[1]))
         parts = []
         for some in self._parts(len(maps), count):
-            full = maps[some].float() if maps.element_size() < 4 else maps[some]
+            full = maps[some]
             full = full if full.shape[1:] == targets.shape[1:] else resize_maps(full, size)
             full = minmax(full) if self.stretch else full
             parts.append(
@@ -187,7 +198,15 @@ class PairMetric(Metric):
 
         Raises:
             ShapeError: There is no pair, or none with a target.
+            UsageError: A column is missing.
         """
+        wanted = ("sounding", *self.measures, *self.needs)
+        missing = [name for name in wanted if name not in columns]
+        if missing:
+            raise UsageError(
+                f"{type(self).__name__} needs the columns {', '.join(missing)}.",
+                "Give what `pairs` of a metric of this kind gives.",
+            )
         if not self.keeps_silent:
             sounding = columns["sounding"]
             columns = {name: column[sounding] for name, column in columns.items()}

@@ -17,13 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.metrics.arithmetic import exact
-from tvsl.metrics.checks import check_maps, check_masks, check_pairs, require
+from tvsl.metrics.checks import (
+    Array,
+    as_tensor,
+    check_pairs,
+    maps_of,
+    masks_of,
+    require,
+    targets_of,
+)
 
 _GPU_PIXELS = 1 << 26  # at a time
 _ROW_BITS = 35  # keys lie within ±2^33
 
 
-def average_precision(maps: Tensor, targets: Tensor) -> Tensor:
+def average_precision(maps: Array, targets: Array) -> Tensor:
     """Pixel average precision of each map (AP and CAP of the tables).
 
     Args:
@@ -41,9 +49,9 @@ def average_precision(maps: Tensor, targets: Tensor) -> Tensor:
         >>> average_precision(torch.tensor([[[0.9, 0.5], [0.6, 0.0]]]), target).tolist()
         [0.8333333333333333]
     """
-    check_maps(maps)
+    maps = maps_of(maps, finite=False)
+    targets = masks_of(targets_of(targets, maps))
     check_pairs(maps, targets)
-    check_masks(targets)
     return _of_rows(maps.detach().flatten(1), targets.flatten(1))
 
 
@@ -144,7 +152,7 @@ def _all_at_once(scores: Tensor, truth: Tensor) -> Tensor:
     return result
 
 
-def detection_mean_average_precision(scores: Tensor, labels: Tensor) -> Tensor:
+def detection_mean_average_precision(scores: Array, labels: Array) -> Tensor:
     """How well the sounding classes are detected (Sec. 3.2): mAP over clips.
 
     Args:
@@ -158,13 +166,14 @@ def detection_mean_average_precision(scores: Tensor, labels: Tensor) -> Tensor:
         ShapeError: The shapes differ, labels are not bool, no class occurs, or a score is not
             finite.
     """
+    scores, labels = as_tensor(scores, "Scores"), as_tensor(labels, "Labels")
     require(
         scores.ndim == 2 and scores.shape == labels.shape and scores.is_floating_point(),
         f"Scores and labels must share one shape (B, N), got {tuple(scores.shape)} {scores.dtype} "
         f"and {tuple(labels.shape)}.",
         "Give one row per clip and one column per class.",
     )
-    check_masks(labels, "Labels")
+    labels = masks_of(labels, scores, "Labels")
     occurs = labels.any(dim=0)
     require(bool(occurs.any()), "No clip has a label.", "Give at least one true class.")
     rows, truth = scores.detach()[:, occurs].T.contiguous(), labels[:, occurs].T.contiguous()

@@ -152,7 +152,7 @@ def find_protocol(name: str) -> Protocol:
     Raises:
         UsageError: There is none of this name.
     """
-    if name not in PROTOCOLS:
+    if not isinstance(name, str) or name not in PROTOCOLS:
         raise UsageError(
             f"There is no protocol '{name}'.", f"Choose one of {', '.join(PROTOCOLS)}."
         )
@@ -163,20 +163,24 @@ class ProtocolMetric(PairMetric):
     """All numbers of a protocol in one go.
 
     Args:
-        protocol: The protocol.
+        protocol: The protocol, or its name.
         several_sources: Whether clips have several sources: which of its numbers are meant. CAP
             needs ``labels``, IIoU needs ``frames``.
         stretch: Whether maps are raw; False for those that are in [0, 1] and scored as they are.
         kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no protocol of this name.
     """
 
     def __init__(
         self,
-        protocol: Protocol,
+        protocol: Protocol | str,
         several_sources: bool = False,
         stretch: bool = True,
         **kwargs: Any,
     ) -> None:
+        protocol = protocol if isinstance(protocol, Protocol) else find_protocol(protocol)
         self.measures = protocol.measures
         self.keeps_silent = protocol.keeps_silent
         super().__init__(stretch, **kwargs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from tvsl.errors import UsageError
+from tvsl.metrics.checks import number_of
 from tvsl.metrics.protocols import find_protocol
 
 LabelSource = Literal["given", "detected", "none"]
@@ -23,8 +24,16 @@ def hash_ids(ids: Iterable[str]) -> str:
 
     Returns:
         64 hexadecimal digits.
+
+    Raises:
+        UsageError: They are no such names.
     """
-    return hashlib.sha256("\n".join(sorted(set(ids))).encode("utf-8")).hexdigest()
+    several = isinstance(ids, Iterable) and not isinstance(ids, str)
+    names = set(ids) if several else set()
+    if not several or not all(isinstance(name, str) and "\n" not in name for name in names):
+        raise UsageError("These are no names of items.", "Give strings without line breaks.")
+    # A file's name may hold bytes that are no text; they have a hash like others.
+    return hashlib.sha256("\n".join(sorted(names)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,8 @@ class Scores:
         ids_hash: `hash_ids` of the items found.
 
     Raises:
-        UsageError: The protocol or label source is unknown, or more was found than is listed.
+        UsageError: The protocol or label source is unknown, a value is no number, or more was found
+            than is listed.
     """
 
     protocol: str
@@ -59,12 +69,17 @@ class Scores:
                 f"There is no label source '{self.label_source}'.",
                 f"Choose one of {', '.join(get_args(LabelSource))}.",
             )
-        if not 0 <= self.found <= self.listed or self.left_out < 0:
+        counts = (self.found, self.listed, self.left_out)
+        whole = all(isinstance(count, int) for count in counts)
+        if not whole or not 0 <= self.found <= self.listed or self.left_out < 0:
             raise UsageError(
                 f"{self.found} of {self.listed} items and {self.left_out} left out cannot be.",
                 "Count each listed item once.",
             )
-        object.__setattr__(self, "values", dict(self.values))
+        if not isinstance(self.values, Mapping):
+            raise UsageError("These are no scores.", "Give each number with its name.")
+        values = {name: number_of(value, name) for name, value in self.values.items()}
+        object.__setattr__(self, "values", values)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""

@@ -174,7 +174,7 @@ def test_silent_pairs_are_left_out_of_places_and_count_for_confidence() -> None:
     mixed = with_negatives(scenes, [{name} for name in names])
     method = Sure(mixed)
     assert figures(method, [mixed], 1)["given"]["AP"] > 95  # of the ten that are there
-    found = negative_figures(method, [mixed], 1)["given"]
+    found = negative_figures(method, [mixed])["given"]
     assert found["max-F1"] == pytest.approx(100)
     assert found["LocAcc"] == 100
     unsure = Sure(mixed)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from tvsl.errors import UsageError
+from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.tvsl.decomposition import decompose
 from tvsl.methods.tvsl.direction import unit
 from tvsl.tokens import Queries
@@ -94,8 +94,21 @@ def select(scores: Tensor, sources: int | None = None, threshold: float | None =
         The pairs, best first within each clip.
 
     Raises:
-        UsageError: ``sources`` is not between 1 and N.
+        ShapeError: No scores (B, N) of at least one class, or one is not finite.
+        UsageError: ``sources`` is not between 1 and N, or the threshold is no number.
     """
+    if scores.ndim != 2 or scores.shape[1] == 0 or not scores.is_floating_point():
+        raise ShapeError(
+            f"Detection scores must be floating (B, N), got {tuple(scores.shape)} {scores.dtype}.",
+            "Give one row per clip and one column per class, at least one.",
+        )
+    if not bool(scores.isfinite().all()):
+        raise ShapeError(
+            "A detection score is not finite.",
+            "The weights may be damaged, or a value overflows in this precision.",
+        )
+    if threshold is not None and math.isnan(threshold):
+        raise UsageError("The threshold of detection is no number.", "Give a number.")
     classes = scores.shape[1]
     if sources is not None and not 1 <= sources <= classes:
         raise UsageError(
