@@ -35,3 +35,20 @@ def test_bfloat16_is_taken_where_the_gpu_knows_it(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda knows=knows: knows)
         expected = "bfloat16" if knows else "float32"
         assert choose_precision("auto", torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("meta", "mkldnn", "hpu", "privateuseone", "vulkan", "lazy", "cpu:5", "cpu:-1", "CPU"),
+        *("cuda:99999999999999999999", "cuda:-1", "cpu\0", "\udcff", "cuda:x", "cpu:0:0", " cpu"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_device_that_computes_nothing(name: str) -> None:
+    with pytest.raises(UsageError, match="no device"):
+        choose_device(name)
+
+
+def test_the_processor_has_one_name() -> None:
+    assert choose_device("cpu:0") == torch.device("cpu")

@@ -6,10 +6,13 @@ from typing import Literal
 
 import torch
 
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, shown
 
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["float32", "bfloat16", "auto"]
+
+# Torch has more types of devices: some hold no numbers (meta), others need packages of their own.
+_ACCELERATORS = ("cuda", "mps", "xpu")
 
 
 def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
@@ -47,9 +50,16 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name in ("cpu", "cpu:0"):  # torch takes any number, others that it hands it to do not
+        return torch.device("cpu")
+    problem = f"There is no device {shown(name)} here."
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    remedy = f"Use {', '.join(['auto', 'cpu', *(f'cuda:{index}' for index in range(count))])}."
+    if name.partition(":")[0] not in _ACCELERATORS:
+        raise UsageError(problem, remedy)
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"There is no device '{name}' here.", "Use auto or cpu.") from error
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:  # torch's own for a device that is not there
+        raise UsageError(problem, remedy) from error
     return device

@@ -90,6 +90,10 @@ def check_names(names: Sequence[str]) -> None:
     for name in names:
         if not isinstance(name, str):
             raise VocabularyError(f"{shown(name)} is no class name.", "Give each class a text.")
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise VocabularyError(
+                f"The class name {shown(name)} is no text in Unicode.", "Write it in UTF-8."
+            )
         form = same_name(name)
         if not form:
             raise VocabularyError("A class name is empty.", "Give each class a name.")

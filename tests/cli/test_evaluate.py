@@ -147,7 +147,7 @@ def test_items_without_classes(model: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("\n".join(CLASSES["seen"]))
     options = (*options, "--option", "count=3", "--vocabulary", str(names))
-    refused = evaluate(model, tmp_path / "out", *options, "--labels", "given")
+    refused = evaluate(model, tmp_path / "out", *options, "--label-source", "given")
     assert refused.code == 2
     assert "no class labels" in refused.err
     ran = evaluate(model, tmp_path / "out", *options, "--root", tmp_path)
@@ -157,7 +157,9 @@ def test_items_without_classes(model: Path, tmp_path: Path) -> None:
 
 
 def test_json_is_printed_alone(model: Path, tmp_path: Path) -> None:
-    ran = evaluate(model, tmp_path / "out", "--option", "count=3", "--json", "--labels", "given")
+    ran = evaluate(
+        model, tmp_path / "out", "--option", "count=3", "--json", "--label-source", "given"
+    )
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == content(tmp_path / "out")
     assert content(tmp_path / "out")["detection"] == []
@@ -174,7 +176,7 @@ def test_json_is_printed_alone(model: Path, tmp_path: Path) -> None:
         (("--method", "best"), 2, "no method 'best'"),
         (("--method", "ez-vsl"), 2, "has to be trained"),
         (("--head", "/nowhere"), 1, "/nowhere"),
-        (("--labels", "guessed"), 2, "--labels"),
+        (("--label-source", "guessed"), 2, "--label-source"),
         (("--count", "few"), 2, "--count"),
         (("--vocabulary", "/nowhere"), 2, "/nowhere"),
         (("--device", "tpu9"), 2, "no device 'tpu9'"),

@@ -46,7 +46,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("reproduce", "table1", "-o", out, "--model", model, "--workers", 1, *SHORT)
-    ran = run(*command, "--preset", "quick")
+    ran = run(*command, "--scale", "quick")
     assert ran.code == 0, ran.err
     for title in ("Encoding clips: 12 of 12", "Encoding scenes: ", "Heads: "):
         assert title in ran.err
@@ -65,7 +65,7 @@ def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
         "AudioCLIP similarity, untrained",
         "Whole frame",
     ]
-    again = run(*command, "--preset", "quick")
+    again = run(*command, "--scale", "quick")
     assert again.code == 0
     assert again.out == ran.out
     assert json.loads((out / RESULTS).read_text()) == results
@@ -78,7 +78,7 @@ def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
     ("arguments", "code", "says"),
     [
         (("table8",), 2, "no table or figure 'table8'"),
-        (("table1", "--preset", "slow"), 2, "no preset 'slow'"),
+        (("table1", "--scale", "slow"), 2, "no scale 'slow'"),
         (("table1", "--set", "steps"), 2, "NAME=VALUE"),
         (("table1", "--set", "step=3"), 2, "'step'"),
         (("table1", "--data", "vggsound-single"), 2, "Give --root"),
@@ -123,7 +123,7 @@ def test_a_folder_whose_items_are_all_tested(model: Path, tmp_path: Path) -> Non
 def test_a_folder_from_the_command_line(model: Path, tmp_path: Path) -> None:
     root, out = write_folder(tmp_path / "data", ("train", "test"), 2), tmp_path / "out"
     options = ("--data", "folder", "--root", root, "--option", "side=56", "--option", "window=1")
-    steps = ("--preset", "quick", "--set", "steps=1", "--set", "batch=2", "--workers", 1)
+    steps = ("--scale", "quick", "--set", "steps=1", "--set", "batch=2", "--workers", 1)
     ran = run("reproduce", "table1", "table4", "-o", out, "--model", model, *options, *steps)
     assert ran.code == 0, ran.err
     assert "not the public AudioCLIP's" in ran.out
@@ -139,14 +139,14 @@ def test_a_folder_from_the_command_line(model: Path, tmp_path: Path) -> None:
 
 def test_help_names_the_options() -> None:
     told = run("reproduce", "--help").out
-    for option in ("--data", "--root", "--option", "--set", "--preset", "--workers", "figure3"):
+    for option in ("--data", "--root", "--option", "--set", "--scale", "--workers", "figure3"):
         assert option in told
 
 
 @pytest.mark.slow
 def test_all_of_it_on_the_world(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    ran = run("reproduce", "all", "-o", out, "--preset", "quick", "--workers", 1, *SHORT)
+    ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--workers", 1, *SHORT)
     assert ran.code == 0, ran.err
     results = json.loads((out / RESULTS).read_text())
     assert [table["name"] for table in results["tables"]] == list(TABLES)
@@ -169,7 +169,7 @@ def test_all_of_it_on_real_clips_at_full_size(full_checkpoint: Path, tmp_path: P
     root = write_real_clips(tmp_path / "clips")
     out = tmp_path / "out"
     options = ("--data", "folder", "--root", root, "--model", full_checkpoint)
-    ran = run("reproduce", "all", "-o", out, "--preset", "quick", "--workers", 1, *options)
+    ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--workers", 1, *options)
     assert ran.code == 0, ran.err
     page = (out / PAGE).read_text()
     assert "these weights are not the public AudioCLIP&#x27;s" in page

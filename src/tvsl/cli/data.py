@@ -11,7 +11,8 @@ import typer
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED
 from tvsl.cli.folder import output_path
-from tvsl.cli.name_values import name_values
+from tvsl.cli.name_values import data_options
+from tvsl.cli.options import MOST_WORKERS, AsJson, DataOption, Force, Lists
 from tvsl.cli.output import print_error, print_json, print_lines, print_note
 from tvsl.cli.progress import progress
 from tvsl.errors import UsageError, first_few
@@ -74,15 +75,15 @@ def fetch(
 def check(
     name: Annotated[str, typer.Argument(help="A data set in files: a name of `tvsl data list`.")],
     root: Annotated[Path, typer.Argument(help="Its folder.")],
-    lists: Annotated[Path | None, typer.Option(help="Folder of its lists.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
-    ] = None,
+    lists: Lists = None,
+    option: DataOption = None,
     read: Annotated[
         bool, typer.Option("--read/--quick", help="Decode every file, or only look for it.")
     ] = True,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads [one a core].")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_WORKERS, help="Threads that read media [as many as cores]."),
+    ] = None,
     classes: Annotated[
         bool, typer.Option("--all-classes", help="Show all classes, not only those with most gaps.")
     ] = False,
@@ -96,8 +97,8 @@ def check(
             help="File for what to leave out (option leave_out).",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything on stdout.")] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count what is listed, found, missing, unreadable and without boxes, also for each class.
 
@@ -107,8 +108,7 @@ def check(
 
     if output is not None:
         check_free_file(output, force)
-    places = {"root": root} if lists is None else {"root": root, "lists": lists}
-    data = _in_files(name, {**(name_values("--option", option) or {}), **places})
+    data = _in_files(name, data_options(root, lists, option) or {})
     started = time.monotonic()
     with progress("Reading items" if read else "Looking for items") as done:
         found = check_data(data, read, workers, done)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.folder import output_path
+from tvsl.cli.options import AsJson, Force, Seed
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 
@@ -38,9 +39,9 @@ def command(
     model: Annotated[
         str, typer.Option(help="mini, or a checkpoint's file or folder that knows the same words.")
     ] = "mini",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, other scenes.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier demo.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results on stdout.")] = False,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Localize made-up scenes that no model was trained on, and write a page to look at.
 

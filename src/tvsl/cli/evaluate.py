@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tvsl.cli.folder import output_path
-from tvsl.cli.localize import FlipAverage, Precision
-from tvsl.cli.name_values import name_values
+from tvsl.cli.name_values import data_options
+from tvsl.cli.options import (
+    MOST_WORKERS,
+    AsJson,
+    Data,
+    DataOption,
+    Device,
+    FlipAverageOption,
+    Force,
+    Lists,
+    Precision,
+    PrecisionOption,
+    Root,
+    Vocabulary,
+)
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 
@@ -65,13 +78,10 @@ def command(
             help="Folder for results; evaluation goes on there.",
         ),
     ],
-    data: Annotated[str, typer.Option(help="Data set.")] = "synthetic",
-    root: Annotated[Path | None, typer.Option(help="Folder of its media.")] = None,
-    lists: Annotated[Path | None, typer.Option(help="Folder of its lists, if elsewhere.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
-    ] = None,
+    data: Data = "synthetic",
+    root: Root = None,
+    lists: Lists = None,
+    option: DataOption = None,
     model: Annotated[
         str, typer.Option(help="mini, audioclip, or a checkpoint's file or folder: the encoder.")
     ] = "mini",
@@ -86,17 +96,14 @@ def command(
             "…. May be repeated."
         ),
     ] = None,
-    labels: Annotated[
+    label_source: Annotated[
         Labels | None, typer.Option(help="Where class names come from [both, as far as can be].")
     ] = None,
     count: Annotated[
         Counting,
         typer.Option(help="Classes to detect: as many as an item has, or by the head's threshold."),
     ] = Counting.true,
-    vocabulary: Annotated[
-        Path | None,
-        typer.Option(help="Text file of classes to detect among, one a line [the data set's]."),
-    ] = None,
+    vocabulary: Vocabulary = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,23 +114,20 @@ def command(
         OnError, typer.Option(help="A missing or broken item ends all, or is left out and listed.")
     ] = OnError.stop,
     batch: Annotated[int, typer.Option(min=1, help="Items encoded together.")] = 32,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read media.")] = 4,
+    workers: Annotated[
+        int, typer.Option(min=1, max=MOST_WORKERS, help="Threads that read media.")
+    ] = 4,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the arithmetic on CPUs [all].")
     ] = None,
-    flip_average: Annotated[
-        FlipAverage | None,
-        typer.Option(help="Average with the flipped picture; twice the time [as suits the head]."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="Arithmetic; auto takes bfloat16 where it pays.")
-    ] = Precision.float32,
+    flip_average: FlipAverageOption = None,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.float32,
     cases: Annotated[
         int, typer.Option(min=1, max=50, help="Best, median and worst items on the page, of each.")
     ] = 4,
-    force: Annotated[bool, typer.Option("--force", help="Begin anew, whatever is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results on stdout.")] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Evaluate methods on a data set; the trivial baselines come with every table.
 
@@ -139,14 +143,12 @@ def command(
 
     chosen = conditions(
         protocols=_protocols(protocol),
-        labels=None if labels is None else _LABELS[labels],
+        labels=None if label_source is None else _LABELS[label_source],
         counting=count.value,
         vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
         batch=batch,
     )
-    places = {"root": root, "lists": lists}
-    options = {name: str(path.resolve()) for name, path in places.items() if path is not None}
-    source = find_data(data, **{**options, **(name_values("--option", option) or {})})
+    source = find_data(data, **(data_options(root, lists, option) or {}))
     with processes() as team, locked(output) if team.leads else nullcontext():
         flip = None if flip_average is None else flip_average.value
         entries = _load(model, head, method, device, precision.value, flip, threads)

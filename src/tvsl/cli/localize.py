@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,15 @@ import typer
 
 from tvsl.cli.failure import exit_code, report
 from tvsl.cli.folder import output_path
+from tvsl.cli.options import (
+    AsJson,
+    Device,
+    FlipAverageOption,
+    Force,
+    Precision,
+    PrecisionOption,
+    Vocabulary,
+)
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
@@ -20,22 +28,6 @@ if TYPE_CHECKING:
     from tvsl.cli.results import Job
     from tvsl.localizer import Localizer
     from tvsl.media import Sort
-
-
-class Precision(str, Enum):
-    """Arithmetic of the convolutions."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    auto = "auto"
-
-
-class FlipAverage(str, Enum):
-    """Averaging with the flipped picture."""
-
-    none = "none"
-    mirror = "mirror"
-    turn = "turn"
 
 
 def command(
@@ -58,9 +50,7 @@ def command(
             "detected when not given. May be repeated."
         ),
     ] = None,
-    vocabulary: Annotated[
-        Path | None, typer.Option(help="Text file of classes to detect among, one a line.")
-    ] = None,
+    vocabulary: Vocabulary = None,
     sources: Annotated[int | None, typer.Option(min=1, help="How many sources to detect.")] = None,
     at: Annotated[float | None, typer.Option(min=0, help="One moment of a video, seconds.")] = None,
     every: Annotated[
@@ -90,16 +80,11 @@ def command(
             "audioclip, centre, … [the head's]."
         ),
     ] = None,
-    flip_average: Annotated[
-        FlipAverage | None,
-        typer.Option(help="Average with the flipped picture; twice the time [as suits the head]."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="Arithmetic; auto takes bfloat16 where it pays.")
-    ] = Precision.float32,
-    force: Annotated[bool, typer.Option("--force", help="Replace earlier results.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results on stdout.")] = False,
+    flip_average: FlipAverageOption = None,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.float32,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Localize what sounds in videos, or in pictures with a sound.
 

@@ -10,6 +10,7 @@ import typer
 
 from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
 from tvsl.cli.folder import output_path
+from tvsl.cli.options import MOST_WORKERS, AsJson, Force
 from tvsl.cli.output import print_error, print_json, print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import UsageError, first_few
@@ -66,12 +67,11 @@ def command(
         typer.Option("--list", help="Only the ids of this CSV, text or JSON file (first column)."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at work [as many as cores].")
+        int | None,
+        typer.Option(min=1, max=MOST_WORKERS, help="Processes at work [as many as cores]."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Start over: remove the clips of earlier runs.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report on stdout.")] = False,
+    force: Force = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a picture and a sound file of each video of a folder.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tvsl.cli.folder import output_path
+from tvsl.cli.options import Seed
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
@@ -28,7 +29,7 @@ def command(
     clips: Annotated[
         int, typer.Option(min=0, help="Clips made once and kept in memory; 0: always new ones.")
     ] = 24_000,
-    seed: Annotated[int, typer.Option(min=0, help="Decides everything that is drawn.")] = 0,
+    seed: Seed = 0,
     without: Annotated[
         list[str] | None,
         typer.Option(

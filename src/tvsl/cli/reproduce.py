@@ -11,9 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.folder import output_path
-from tvsl.cli.localize import Precision
-from tvsl.cli.name_values import name_values
-from tvsl.cli.output import print_lines
+from tvsl.cli.name_values import data_options, name_values
+from tvsl.cli.options import (
+    MOST_WORKERS,
+    AsJson,
+    Data,
+    DataOption,
+    Device,
+    Lists,
+    Precision,
+    PrecisionOption,
+    Root,
+)
+from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import Report, progress
 from tvsl.errors import UsageError
 
@@ -47,19 +57,15 @@ def command(
             help="Folder of the reproduction; it goes on where it was.",
         ),
     ],
-    data: Annotated[
-        str, typer.Option(help="synthetic, or a data set whose items have one source each.")
-    ] = "synthetic",
-    root: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
-    ] = None,
+    data: Data = "synthetic",
+    root: Root = None,
+    lists: Lists = None,
+    option: DataOption = None,
     model: Annotated[
         str | None,
         typer.Option(help="The encoder [mini for synthetic, audioclip otherwise]."),
     ] = None,
-    preset: Annotated[
+    scale: Annotated[
         str, typer.Option(help="full, or quick: only to see that everything runs.")
     ] = "full",
     change: Annotated[
@@ -69,35 +75,35 @@ def command(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes, one thread each [one per core, at most 4; 1 on a GPU]."
+            min=1,
+            max=MOST_WORKERS,
+            help="Processes, one thread each [one per core, at most 4; 1 on a GPU].",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="Arithmetic of the encoder; auto takes what pays.")
-    ] = Precision.float32,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.float32,
+    as_json: AsJson = False,
 ) -> None:
     """Train and measure all rows of the paper's tables, and lay them beside the paper's numbers.
 
     Everything that is done stays in the folder; interrupted and started again, it goes on where
     it was. Writes page.html, which needs no other file and no network, tables.md, tables.csv and
-    results.json.
+    results.json. The items of the data set must have one source each.
     """
     from tvsl.devices import choose_device
     from tvsl.evaluation.reproduction.beds import is_real
     from tvsl.evaluation.reproduction.bench import Bench, Setup
     from tvsl.evaluation.reproduction.config import reproduce_config
     from tvsl.evaluation.reproduction.run import reproduce, wanted
+    from tvsl.evaluation.reproduction.written import json_content
     from tvsl.staging import locked
 
     asked = wanted(targets)
-    options = dict(name_values("--option", option) or {})
-    if root is not None:
-        options["root"] = str(root)
+    options = data_options(root, lists, option) or {}
     if is_real(data) and "root" not in options:
         raise UsageError(f"Where is '{data}'?", "Give --root, the folder of its files.")
     setup = Setup(
-        reproduce_config(is_real(data), preset, **(name_values("--set", change) or {})),
+        reproduce_config(is_real(data), scale, **(name_values("--set", change) or {})),
         model or ("audioclip" if is_real(data) else "mini"),
         data,
         options,
@@ -111,7 +117,10 @@ def command(
         _prepare(setup)
         found = reproduce(asked, Bench(setup), count, _stage)
         _write(found, output)
-    print_lines(*_summary(found, output))
+    if as_json:
+        print_json(json_content(found))
+    else:
+        print_lines(*_summary(found, output))
 
 
 def _cores() -> int:

@@ -10,6 +10,7 @@ import typer
 
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.folder import output_path
+from tvsl.cli.options import Force, Seed
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
@@ -39,19 +40,20 @@ class Split(str, Enum):
     test = "test"
 
 
-Sources = Annotated[int, typer.Option(help="Sounding objects of each scene, 1 to 8.")]
+Sources = Annotated[int, typer.Option(min=1, max=8, help="Sounding objects of each scene.")]
 ClassesOption = Annotated[
     Classes, typer.Option(help="The classes models train on, the held-out ones, or both.")
 ]
 SplitOption = Annotated[Split, typer.Option(help="Part of the world; their scenes differ.")]
-Seed = Annotated[int, typer.Option(help="Another seed, another world of the same kind.")]
 Twins = Annotated[
-    float, typer.Option(help="Share of pictures with a silent object of the sounding class.")
+    float,
+    typer.Option(
+        min=0, max=1, help="Share of pictures with a silent object of the sounding class."
+    ),
 ]
 OffScreen = Annotated[
-    float, typer.Option(help="Share of scenes with a sound that no picture shows.")
+    float, typer.Option(min=0, max=1, help="Share of scenes with a sound that no picture shows.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")]
 
 
 @app.command(cls=Command)
@@ -66,7 +68,7 @@ def preview(
             help="Folder for sheet and sounds.",
         ),
     ],
-    scenes: Annotated[int, typer.Option(help="How many, 1 to 200.")] = 12,
+    scenes: Annotated[int, typer.Option(min=1, max=200, help="How many scenes.")] = 12,
     sources: Sources = 1,
     classes: ClassesOption = Classes.seen,
     split: SplitOption = Split.test,
@@ -94,7 +96,7 @@ def export(
             help="Folder for frames, sounds and manifest.",
         ),
     ],
-    scenes: Annotated[int, typer.Option(help="How many.")] = 100,
+    scenes: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 100,
     sources: Sources = 1,
     classes: ClassesOption = Classes.seen,
     split: SplitOption = Split.test,

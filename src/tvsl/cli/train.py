@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tvsl.cli.arguments import LARGEST_NUMBER
 from tvsl.cli.folder import output_path
-from tvsl.cli.localize import FlipAverage, Precision
-from tvsl.cli.name_values import name_values
+from tvsl.cli.name_values import data_options, name_values
+from tvsl.cli.options import (
+    DataOption,
+    Device,
+    FlipAverageOption,
+    Lists,
+    Precision,
+    PrecisionOption,
+    Root,
+)
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 
@@ -29,7 +38,11 @@ def command(
             help="Folder of the run.",
         ),
     ],
-    data: Annotated[str | None, typer.Option(help="Data set [synthetic].")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data set: a name of `tvsl data list` [synthetic].")
+    ] = None,
+    root: Root = None,
+    lists: Lists = None,
     method: Annotated[str | None, typer.Option(help="Method [tvsl].")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Switches of T-VSL: tvsl, paper or released [tvsl].")
@@ -41,10 +54,7 @@ def command(
         list[str] | None,
         typer.Option(help="Switch of the method, NAME=VALUE. May be repeated."),
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the data set, NAME=VALUE. May be repeated."),
-    ] = None,
+    option: DataOption = None,
     clips: Annotated[int | None, typer.Option(min=1, help="How many clips [8000].")] = None,
     most_sources: Annotated[
         int | None, typer.Option(min=1, max=8, help="Mixtures have 1 to so many sources [4].")
@@ -60,20 +70,21 @@ def command(
     learning_rate: Annotated[
         float | None, typer.Option(help="Highest rate of Adam [1e-4].")
     ] = None,
+    validation_scenes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Scenes to validate on, of each of 1 to 4 sources [200]."),
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Decides everything that is drawn [0].")
+        int | None,
+        typer.Option(min=0, max=LARGEST_NUMBER, help="Decides everything that is drawn [0]."),
     ] = None,
     tokens: Annotated[
         Path | None,
         typer.Option(help="Where tokens are kept; runs may share it [the run's own folder]."),
     ] = None,
-    flip_average: Annotated[
-        FlipAverage | None, typer.Option(help="Average with the flipped picture [none].")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    precision: Annotated[
-        Precision, typer.Option(help="Arithmetic of the encoder; auto takes what pays.")
-    ] = Precision.float32,
+    flip_average: FlipAverageOption = None,
+    device: Device = "auto",
+    precision: PrecisionOption = Precision.float32,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run, as it was started.")
     ] = False,
@@ -91,7 +102,7 @@ def command(
 
     given = {
         "data": data,
-        "data_options": name_values("--option", option),
+        "data_options": data_options(root, lists, option),
         "clips": clips,
         "method": method,
         "preset": preset,
@@ -102,6 +113,7 @@ def command(
         "steps": steps,
         "batch": batch,
         "learning_rate": learning_rate,
+        "validation_scenes": validation_scenes,
         "seed": seed,
     }
     with locked(output):

@@ -10,6 +10,7 @@ import typer
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED, report
 from tvsl.cli.folder import output_path
+from tvsl.cli.options import Force
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
 from tvsl.errors import TvslError
@@ -86,7 +87,7 @@ def convert(
             help="The .safetensors file to write.",
         ),
     ],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Force = False,
 ) -> None:
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""
     from tvsl.audioclip.checkpoint import convert

@@ -35,11 +35,11 @@ class ClipSet(BaseModel, ABC):
         seed: Decides what is drawn, where anything is.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
     count: int = Field(gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @property
     @abstractmethod

@@ -86,12 +86,12 @@ class DataSet(BaseModel, ABC):
         seed: Decides what is drawn, where anything is.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
     title: ClassVar[str]
     split: Split = "test"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @property
     def square(self) -> bool:

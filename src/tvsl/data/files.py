@@ -42,8 +42,8 @@ class FileDataSet(DataSet):
     splits: ClassVar[tuple[Split, ...]] = ("test", "train")
     root: Path
     leave_out: Path | None = None
-    window: float | None = Field(5.0, gt=0)
-    side: int = Field(224, gt=0)
+    window: float | None = Field(5.0, gt=0, le=3600)
+    side: int = Field(224, gt=0, le=4096)
 
     @property
     @abstractmethod

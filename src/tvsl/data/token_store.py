@@ -54,7 +54,7 @@ class StoreKey(BaseModel):
     stored_as: StoredType = "bfloat16"
     most_sources: int = Field(4, ge=1, le=MOST_SOURCES)
     rounds: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     shard_clips: int = Field(512, ge=1)
     clips: dict[str, JsonValue]
 

@@ -143,7 +143,7 @@ def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Count
     if scores is None:
         raise UsageError(
             f"The method '{method.name}' cannot detect classes.",
-            "Evaluate it with --labels given, on items that all have classes.",
+            "Evaluate it with --label-source given, on items that all have classes.",
         )
     scores = scores.float().cpu()
     chosen: list[list[int]] = [[] for _ in group.items]

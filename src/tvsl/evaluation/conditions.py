@@ -29,14 +29,14 @@ class Conditions(BaseModel):
         seed: Of the random maps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     protocols: tuple[str, ...] = Field((PAPER.name,), min_length=1)
     labels: tuple[LabelChoice, ...] | None = Field(None, min_length=1)
     counting: Counting = "true"
     vocabulary: tuple[str, ...] | None = Field(None, min_length=1)
     batch: int = Field(32, gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     @field_validator("protocols", "labels")
     @classmethod
@@ -102,7 +102,7 @@ def label_sources(
     if labels is not None and "given" in labels and not labelled:
         raise UsageError(
             "The items of this data set have no class labels that could be given.",
-            "Evaluate with `--labels detected`.",
+            "Evaluate with `--label-source detected`.",
         )
     sources: tuple[LabelSource, ...] = tuple(
         source for source in labels or LABEL_CHOICES if can[source]
@@ -112,6 +112,6 @@ def label_sources(
     if not sources:
         raise UsageError(
             f"The method '{method.name}' cannot detect classes, and not all are given.",
-            "Evaluate it with `--labels given` on a data set with class labels.",
+            "Evaluate it with `--label-source given` on a data set with class labels.",
         )
     return sources

@@ -146,8 +146,8 @@ class World:
                 raise UsageError(f"There is no {name} '{value}'.", f"Known: {', '.join(known)}.")
         if not (0 <= self.twins <= 1 and 0 <= self.off_screen <= 1):
             raise UsageError("A share must lie between 0 and 1.", "Correct twins or off_screen.")
-        if self.seed < 0:
-            raise UsageError("A seed cannot be negative.", "Give 0 or more.")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError("A seed has 0 to 63 bits.", "Give 0 or more, below 2^63.")
 
     @property
     def names(self) -> tuple[str, ...]:

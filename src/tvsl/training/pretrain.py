@@ -46,7 +46,7 @@ class Terms(BaseModel):
         audio_cells: Mixtures and the best few cells of a picture, the picture's own sound again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     image_text: float = Field(1.0, ge=0)
     audio_text: float = Field(1.0, ge=0)
@@ -81,7 +81,7 @@ class PretrainConfig(BaseModel):
         terms: Weights of the five terms.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     steps: int = Field(1200, gt=0)
     batch: int = Field(96, gt=1)
@@ -94,7 +94,7 @@ class PretrainConfig(BaseModel):
     clip_norm: float = Field(2.0, gt=0)
     least_cells: int = Field(4, gt=0)
     most_cells: int = Field(20, gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     terms: Terms = Terms()
 
     @model_validator(mode="after")

@@ -69,7 +69,7 @@ class TrainConfig(BaseModel):
     validate_every: int = Field(50, gt=0)
     validation_scenes: int = Field(200, gt=0)
     stored_as: StoredType = "bfloat16"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
 
 def recipe(**fields: Any) -> TrainConfig:

@@ -46,7 +46,7 @@ class ReproduceConfig(BaseModel):
     flip_average: FlipAverage = "none"
     stored_as: StoredType = "bfloat16"
     pictures: int = Field(4, gt=0)
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
 
 # No projection is wider than the space that it starts from: that costs much and adds nothing.
@@ -113,7 +113,7 @@ def reproduce_config(real: bool, preset: str = "full", **fields: Any) -> Reprodu
         UsageError: There is no such preset or field, or a value that it cannot have.
     """
     if preset not in PRESETS:
-        raise UsageError(f"There is no preset '{preset}'.", f"Presets: {', '.join(PRESETS)}.")
+        raise UsageError(f"There is no scale '{preset}'.", f"Scales: {', '.join(PRESETS)}.")
     try:
         return ReproduceConfig.model_validate({**_PRESETS[real, preset], **fields})
     except ValidationError as error:

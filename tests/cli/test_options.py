@@ -1,0 +1,170 @@
+"""Options of one name are one thing in all commands: a walk through the app."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.running import run
+from tests.cli.test_arguments import COMMANDS
+from tvsl.cli.name_values import data_options, name_values
+from tvsl.errors import UsageError
+
+# What may differ, and why.
+OTHER_FORM = {
+    "--head": "evaluate compares several heads, localize has one",
+    "--method": "evaluate compares several methods, the others have one",
+    "--at": "prepare takes the word middle, too",
+    "--window": "prepare takes the word whole, too",
+    "--data": "train keeps what a run to resume was started with, so that nothing is its default",
+    "--seed": "train, as for --data",
+    "--batch": "train, as for --data; pretrain contrasts the clips of a batch: two at least",
+    "--clips": "train, as for --data; pretrain may make new ones for ever",
+    "--steps": "train, as for --data",
+    "--model": "reproduce chooses by the data",
+    "--sources": "a made-up scene has eight at most",
+    "--output": "data check and demo can do without one",
+    "--workers": "evaluate has the same number everywhere, as its results do",
+    "--scenes": "a preview has two hundred at most",
+}
+OTHER_HELP = {
+    *OTHER_FORM,
+    "--audio",
+    "--resume",  # what is gone on with
+    "--preset",  # localize loads an untrained head, train begins with one
+}
+
+
+def by_name() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = defaultdict(dict)
+    for command, entry in COMMANDS.items():
+        for param in entry.params:
+            if param.param_type_name == "option":
+                longest = max((*param.opts, *param.secondary_opts), key=len)
+                found[longest][command] = param
+    return {name: params for name, params in found.items() if len(params) > 1}
+
+
+SHARED = by_name()
+
+
+def form(command: str, param: Any) -> tuple[object, ...]:
+    """What a user has to know of an option."""
+    import inspect
+    import typing
+
+    signature = inspect.signature(COMMANDS[command].callback, eval_str=True)
+    annotation = signature.parameters[param.name].annotation
+    kind, option = typing.get_args(annotation)
+    bounds = (option.min, option.max)
+    default = signature.parameters[param.name].default
+    return (
+        tuple(param.opts),
+        tuple(param.secondary_opts),
+        str(kind),
+        bounds,
+        str(default),
+        param.multiple,
+        param.is_flag,
+    )
+
+
+def test_enough_is_looked_at() -> None:
+    assert len(SHARED) > 20
+    assert OTHER_FORM.keys() <= SHARED.keys()
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_an_option_has_one_form(name: str) -> None:
+    forms = {command: form(command, param) for command, param in SHARED[name].items()}
+    assert (len(set(forms.values())) == 1) != (name in OTHER_FORM), forms
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_an_option_has_one_help(name: str) -> None:
+    texts = {param.help for param in SHARED[name].values()}
+    assert len(texts) == 1 or name in OTHER_HELP, texts
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_an_option_has_one_short_form(name: str) -> None:
+    shorts = {tuple(sorted(param.opts)) for param in SHARED[name].values()}
+    assert len(shorts) == 1
+    assert name != "--output" or shorts == {("--output", "-o")}
+
+
+def test_data_are_named_alike_wherever_there_are_data() -> None:
+    for command in ("train", "evaluate", "reproduce"):
+        names = {option for param in COMMANDS[command].params for option in param.opts}
+        assert {"--data", "--root", "--lists", "--option", "--device", "--precision"} <= names
+
+
+def test_every_option_has_a_help() -> None:
+    for command, entry in COMMANDS.items():
+        for param in entry.params:
+            assert param.help, (command, param.name)
+            assert param.help.endswith((".", "]", "…")), (command, param.name)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["root=a", "root=b"],
+        ["count"],
+        ["=3"],
+        ["window=1e999"],
+        ["window=NaN"],
+        ['window=[1, {"a": -Infinity}]'],
+        [f"count={10**30}"],
+        [f'count={{"a": {10**30}}}'],
+    ],
+)
+def test_values_by_name_that_mean_nothing_are_refused(given: list[str]) -> None:
+    with pytest.raises(UsageError, match="--option"):
+        name_values("--option", given)
+
+
+def test_values_by_name() -> None:
+    assert name_values("--option", None) is None
+    given = ["a=1", "b=x=y", "c=[1, 2]", "d=", "e=" + "[" * 100_000, "f=" + "1" * 5000]
+    found = name_values("--option", given[:4])
+    assert found == {"a": 1, "b": "x=y", "c": [1, 2], "d": ""}
+    assert name_values("--option", given[4:5]) == {"e": "[" * 100_000}
+    assert name_values("--option", given[5:]) == {"f": "1" * 5000}
+
+
+def test_a_folder_is_given_in_one_way(tmp_path: Path) -> None:
+    assert data_options(tmp_path, None, ["count=3"]) == {"root": str(tmp_path), "count": 3}
+    with pytest.raises(UsageError, match="one thing"):
+        data_options(tmp_path, None, ["root=x"])
+    with pytest.raises(UsageError, match="one thing"):
+        data_options(None, tmp_path, ["lists=x"])
+
+
+@pytest.mark.parametrize("command", [("evaluate",), ("train",), ("reproduce", "table1")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--data", "folder", "--root", ".", "--option", "window=inf"),
+        ("--data", "folder", "--root", ".", "--option", "window=nan"),
+        ("--data", "folder", "--root", ".", "--option", "window=1e12"),
+        ("--data", "folder", "--root", ".", "--option", "side=1000000000"),
+        ("--data", "folder", "--root", ".", "--option", "seed=111111111111111111111111111111"),
+        ("--data", "synthetic", "--root", "."),
+        ("--data", "synthetic", "--lists", "."),
+        ("--data", "nonsense"),
+        ("--device", "meta"),
+        ("--device", "cuda:77"),
+    ],
+)
+def test_options_are_refused_before_the_work(
+    command: tuple[str, ...], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    ran = run(*command, "-o", tmp_path / "out", "--model", tmp_path / "missing", *options)
+    assert ran.code == 2, ran.err
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("tvsl: ")
+    assert not (tmp_path / "out").exists()
