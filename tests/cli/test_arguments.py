@@ -234,3 +234,33 @@ def test_a_folder_that_is_named_like_an_address_is_a_folder(here: Path) -> None:
     (here / "ab:" / "c").mkdir(parents=True)
     check_values({"output": Path("ab:/c")}, COMMANDS["localize"].params)
     check_values({"output": Path("C:/c"), "audio": Path("a:b")}, COMMANDS["localize"].params)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_value_of_another_kind_is_refused_in_plain_words(name: str) -> None:
+    for param in COMMANDS[name].params:
+        if param.param_type_name != "option" or param.is_flag:
+            continue
+        words = [*required(name), f"{param.opts[0]}=x\x1b\u202ey"]
+        try:
+            COMMANDS[name].make_context(name, words)  # the words are taken apart, nothing is done
+        except Exception as error:  # noqa: BLE001 - Typer's own, which has no public name
+            said = str(getattr(error, "message", error))
+            for wording in ("pydantic", "Input should", "Value error", "\x1b", "\u202e"):
+                assert wording not in said
+
+
+def test_a_number_is_asked_for_in_plain_words() -> None:
+    said = run("localize", "a.mp4", "-o", "out", "--at", "x").err
+    assert "'--at'" in said
+    assert "'x' but must be a number" in said
+
+
+@pytest.mark.parametrize("name", WITH_OUTPUT)
+def test_a_place_that_cannot_be_made_is_refused_at_once(name: str, here: Path) -> None:
+    (here / "file.txt").write_text("mine")
+    ran = run(*name.split(), *required(name), "-o", "file.txt/inner/out")
+    assert ran.code == 1
+    assert ran.err.startswith("tvsl: file.txt/inner/out: ")
+    assert ran.err.count("\n") == 1
+    assert (here / "file.txt").read_text() == "mine"

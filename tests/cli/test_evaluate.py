@@ -179,7 +179,6 @@ def test_json_is_printed_alone(model: Path, tmp_path: Path) -> None:
         (("--label-source", "guessed"), 2, "--label-source"),
         (("--count", "few"), 2, "--count"),
         (("--vocabulary", "/nowhere"), 2, "/nowhere"),
-        (("--device", "tpu9"), 2, "no device 'tpu9'"),
         (("--batch", "0"), 2, "--batch"),
     ],
 )

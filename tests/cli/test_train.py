@@ -92,7 +92,7 @@ def test_presets_bring_their_recipe(model: Path, tmp_path: Path) -> None:
         (("--switch", "image_tokens=grids"), 2, "'image_tokens'"),
         (("--option", "twins=two"), 2, "'twins'"),
         (("--epochs", "0"), 2, "'epochs'"),
-        (("--learning-rate", "nan"), 2, "'learning_rate'"),
+        (("--learning-rate", "nan"), 2, "--learning-rate"),
         (("--resume",), 2, "no run to resume"),
         (("--device", "tpu9"), 2, "no device 'tpu9'"),
         (("--most-sources", "9"), 2, "most-sources"),

@@ -9,16 +9,21 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from typer.core import TyperCommand, TyperGroup
 
-from tvsl.errors import UsageError, shown
+from tvsl.errors import OutputError, UsageError, first_problem, printable, shown
 from tvsl.paths import address
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 TRACEBACK = "--traceback"
+_PLACES = ("output", "folder", "target", "tokens")  # parameters that name what is written
 LARGEST_NUMBER = 2**63 - 1  # what random generators, files and tensors count with
 
 
@@ -28,7 +33,9 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Check the words, let Typer take them apart, check the values."""
         params = self.get_params(ctx)
-        rest = super().parse_args(ctx, checked(args, params))
+        words = checked(args, params)
+        with _escaped():
+            rest = super().parse_args(ctx, words)
         check_values(ctx.params, params)
         return rest
 
@@ -38,7 +45,30 @@ class Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Check the words up to the command's name, and let Typer take them apart."""
-        return super().parse_args(ctx, checked(args, self.get_params(ctx), has_commands=True))
+        words = checked(args, self.get_params(ctx), has_commands=True)
+        with _escaped():
+            return super().parse_args(ctx, words)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command of a name."""
+        with _escaped():
+            return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def _escaped() -> Iterator[None]:
+    """Say in our words what Typer says of a word, control characters escaped."""
+    try:
+        yield
+    except Exception as error:
+        message = getattr(error, "message", None)
+        if type(error.__cause__).__name__ == "ValidationError":
+            message = first_problem(cast("ValidationError", error.__cause__))
+            message = message.replace("the whole is", "it is")
+        if isinstance(message, str):  # line breaks are Typer's own
+            lines = message.split("\n")
+            error.message = "\n".join(map(printable, lines))  # type: ignore[attr-defined]
+        raise
 
 
 def checked(args: Sequence[str], params: Sequence[Any], *, has_commands: bool = False) -> list[str]:
@@ -152,6 +182,7 @@ def check_values(values: dict[str, Any], params: Sequence[Any]) -> None:
 
     Raises:
         UsageError: A number is not finite or has more than 64 bits, or a path is an address.
+        OutputError: Nothing can be written at the place for the results.
     """
     for param in params:
         value = values.get(param.name)
@@ -172,3 +203,16 @@ def check_values(values: dict[str, Any], params: Sequence[Any]) -> None:
                         f"{name} is an address ({found}), not a place on this computer.",
                         "Download it first, and give the path of the file or folder.",
                     )
+        if param.name in _PLACES and isinstance(value, Path):
+            _require_place(value)
+
+
+def _require_place(path: Path) -> None:
+    """Let through only a path that can be made: what is above it is a folder to write in."""
+    if os.path.lexists(path):
+        return  # the command knows what it may replace
+    above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not above.is_dir():
+        raise OutputError(f"{above} is no folder.", "Choose another place.", path)
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"{above} cannot be written in.", "Choose another place.", path)

@@ -12,6 +12,8 @@ from typing import Any, TextIO
 
 from tvsl.errors import OutputError, printable
 
+_LONGEST_LINE = 6000
+
 
 def prepare_streams() -> None:
     """Let no character stop a run that the terminal's encoding lacks, nor a stream that is closed.
@@ -61,8 +63,11 @@ def print_error(text: object) -> None:
 
 def print_note(line: object) -> None:
     """Print a line on stderr, control characters escaped."""
+    text = printable(str(line))
+    if len(text) > _LONGEST_LINE:  # a name of a hundred thousand characters helps nobody
+        text = f"{text[:_LONGEST_LINE]}…"
     try:
-        sys.stderr.write(f"{printable(str(line))}\n")
+        sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
     except OSError:  # there is no other place to say it; the exit code tells
         forget(sys.stderr)
