@@ -147,6 +147,31 @@ class MediaLimitError(MediaError):
     """The file exceeds a safety limit on pixels, duration, rate or channels."""
 
 
+class MediaWarning(UserWarning):
+    """What could not be taken from a file that is used all the same.
+
+    It is raised with ``warnings.warn``; the commands print it as one line and note it in their
+    results.
+
+    Args:
+        problem: What is missing, one sentence without the path.
+        path: The file.
+
+    Attributes:
+        problem: As given.
+        path: As given.
+    """
+
+    def __init__(self, problem: str, path: str | Path) -> None:
+        self.problem = problem
+        self.path = Path(path)
+        super().__init__(f"{path}: {problem}")
+
+    def __reduce__(self) -> tuple[type[MediaWarning], tuple[str, Path]]:
+        """A warning passes from one process to another with all that it says."""
+        return type(self), (self.problem, self.path)
+
+
 class OutputError(TvslError):
     """A result cannot be written: it exists already, or the place is not writable."""
 

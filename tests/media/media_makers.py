@@ -141,3 +141,18 @@ def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
     content[begin : begin + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
     return path
+
+
+def write_wav(
+    path: Path, samples: NDArray[np.floating], rate: int, tag: int = 3, bits: int | None = None
+) -> Path:
+    """Write samples, (S,) or (S, C), as they are, with a header of our own; 3 is for floats."""
+    channels = 1 if samples.ndim == 1 else samples.shape[1]
+    size = samples.dtype.itemsize
+    head = struct.pack(
+        "<HHIIHH", tag, channels, rate, rate * size * channels, size * channels, bits or 8 * size
+    )
+    body = b"WAVEfmt " + struct.pack("<I", len(head)) + head
+    body += b"data" + struct.pack("<I", samples.nbytes) + samples.tobytes()
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path

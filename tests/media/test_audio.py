@@ -1,12 +1,15 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from media_makers import chirp, make_sound, make_video, real_video
+from media_makers import chirp, make_sound, make_video, real_video, write_wav
 
 from tvsl.errors import (
     MediaError,
     MediaLimitError,
+    MediaWarning,
     NoSoundError,
     ShapeError,
     SilentAudioError,
@@ -156,25 +159,78 @@ def test_video_without_sound(video):
         load_audio(video)
 
 
+DAMAGEABLE = [
+    ("m4a", "aac", "fltp"),
+    ("aac", "aac", "fltp"),
+    ("mp3", "libmp3lame", "fltp"),
+    ("ogg", "libopus", "flt"),
+    ("flac", "flac", "s16"),
+]
+
+
 @pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\x5a"])
-@pytest.mark.parametrize(
-    ("ending", "codec", "kind"),
-    [
-        ("m4a", "aac", "fltp"),
-        ("mp3", "libmp3lame", "fltp"),
-        ("ogg", "libopus", "flt"),
-        ("mka", "libopus", "flt"),
-        ("flac", "flac", "s16"),
-    ],
-)
-def test_damage_in_the_middle_is_an_error(tmp_path, ending, codec, kind, filler):
-    path = make_sound(tmp_path / f"broken.{ending}", chirp(3, 48_000), 48_000, codec, kind=kind)
+@pytest.mark.parametrize(("ending", "codec", "kind"), DAMAGEABLE)
+def test_some_damage_in_the_middle_is_heard_with_a_warning(tmp_path, ending, codec, kind, filler):
+    path = make_sound(tmp_path / f"bad.{ending}", chirp(6, 48_000), 48_000, codec, kind=kind)
+    whole = load_audio(path).samples
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
-    content[middle : middle + 5000] = filler * 5000
+    content[middle : middle + 300] = filler * 300
+    path.write_bytes(content)
+    with pytest.warns(
+        MediaWarning, match=r"bad\.\w+: The sound is damaged at [23]\.\d\d s"
+    ) as told:
+        heard = load_audio(path)
+    assert len(told) == 1
+    assert heard.duration == pytest.approx(6, abs=0.6 if ending == "aac" else 0.1)
+    inner = slice(44_100, 80_000)
+    assert np.abs(heard.samples[inner] - whole[inner]).max() < 0.05
+    late = heard.samples[5 * 44_100 : 5 * 44_100 + 9000]
+    if ending not in ("aac", "mp3"):  # without times, what a player skips is gone
+        assert abs(lag(late, whole[5 * 44_100 : 5 * 44_100 + 9000])) < 0.003
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a window that the damage does not touch
+        part = load_audio(path, start=0.5, duration=1)
+    assert np.abs(part.samples - whole[22_050 : 22_050 + part.samples.size]).max() < 0.05
+
+
+@pytest.mark.parametrize("filler", [b"\0", b"\xff", b"\x5a"])
+@pytest.mark.parametrize(("ending", "codec", "kind"), DAMAGEABLE)
+def test_a_sound_that_is_mostly_broken_is_an_error(tmp_path, ending, codec, kind, filler):
+    path = make_sound(tmp_path / f"broken.{ending}", chirp(6, 48_000), 48_000, codec, kind=kind)
+    content = bytearray(path.read_bytes())
+    fifth = len(content) // 5
+    content[fifth : 4 * fifth] = filler * (3 * fifth)
     path.write_bytes(content)
     with pytest.raises(UnreadableMediaError, match="broken"):
         load_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "rate", "layout"),
+    [
+        ("mp3", "libmp3lame", 44_100, "mono"),
+        ("mp3", "libmp3lame", 22_050, "stereo"),
+        ("aac", "aac", 44_100, "mono"),
+        ("aac", "aac", 22_050, "stereo"),
+    ],
+)
+def test_two_streams_put_together_are_heard_one_after_the_other(
+    tmp_path, ending, codec, rate, layout
+):
+    first, second = chirp(3, 44_100), chirp(2, rate, 300, 700)
+    one = make_sound(tmp_path / f"one.{ending}", first, 44_100, codec, kind="fltp")
+    two = make_sound(tmp_path / f"two.{ending}", second, rate, codec, layout, kind="fltp")
+    path = tmp_path / f"joined.{ending}"
+    path.write_bytes(one.read_bytes() + two.read_bytes())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MediaWarning)
+        heard = load_audio(path)
+    assert heard.duration == pytest.approx(5, abs=0.2)
+    later = heard.samples[-int(1.5 * 44_100) : -int(0.5 * 44_100)]
+    truth = load_audio((second, rate)).samples[-int(1.6 * 44_100) : -int(0.4 * 44_100)]
+    match = np.correlate(truth, later, "valid").max()
+    assert match / np.linalg.norm(later) / np.linalg.norm(later) > 0.9
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("m4a", "aac"), ("wav", "pcm_s16le")])
@@ -195,6 +251,30 @@ def test_samples_that_are_no_numbers(tmp_path):
         load_audio(path)
     with pytest.raises(ShapeError):
         load_audio((samples, 44_100))
+
+
+@pytest.mark.parametrize("peak", [16_000.0, 1e30, 1e300, np.inf])
+@pytest.mark.parametrize(("codec", "kind"), [("pcm_f32le", "flt"), ("pcm_f64le", "dbl")])
+def test_floats_on_another_scale_are_refused_at_every_door(tmp_path, peak, codec, kind):
+    values = chirp(0.5, 44_100).astype(np.float64)
+    values[100] = peak
+    path = tmp_path / "scale.wav"
+    write_wav(path, values.astype("<f4" if kind == "flt" else "<f8"), 44_100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnreadableMediaError, match=r"scale\.wav: The .*(finite|\[-1, 1\])"):
+            load_audio(path)
+        with pytest.raises(ShapeError, match=r"finite|\[-1, 1\]"):
+            load_audio((values, 44_100))
+    if np.isfinite(np.float32(min(peak, 1e38))) and peak < 1e38:
+        with pytest.raises(ShapeError, match=r"\[-1, 1\]"):
+            load_audio(Waveform(values.astype(np.float32), 44_100))
+
+
+def test_overshoot_of_lossy_coding_passes(tmp_path):
+    loud = np.sign(chirp(1, 44_100)) * np.float32(1.0)
+    path = make_sound(tmp_path / "loud.mp3", loud, 44_100, "libmp3lame", kind="fltp")
+    assert np.abs(load_audio(path).samples).max() > 1
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.int32])

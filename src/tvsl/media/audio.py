@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.errors import MediaError, ShapeError, SilentAudioError, UsageError
+from tvsl.media.downmix import as_floats, check_range, mix_down
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, check_sound_format
 from tvsl.media.resampling import resample_blocks
 from tvsl.media.sound_reading import read_window
@@ -25,8 +26,6 @@ from tvsl.media.streams import file_end
 DEFAULT_RATE = 44_100
 # -80 dB below full scale: under the noise floor of any recording that was meant to be heard.
 SILENCE_PEAK = 1e-4
-# Floats may overshoot 1 a little after lossy coding; integers given as floats go far beyond.
-LARGEST_FLOAT = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +88,15 @@ def load_audio(
         limits: What is allowed.
 
     Returns:
-        The channels' average at ``rate``; silence where the file's sound begins after its picture.
+        The channels' average at ``rate``; channels that would cancel each other are turned over
+        first (``tvsl.media.downmix``). Silence where the file's sound begins after its picture,
+        and, with a ``MediaWarning``, where a few of its blocks are damaged.
 
     Raises:
         MissingFileError: No such file.
         NoSoundError: The file has no audio.
-        UnreadableMediaError: The file is broken or cut off.
+        UnreadableMediaError: The file is broken or cut off, or its samples are no numbers on the
+            scale of floats.
         MediaLimitError: The file exceeds a limit.
         MediaError: ``start`` lies outside the sound.
         ShapeError: Samples of another shape, type or range.
@@ -107,6 +109,7 @@ def load_audio(
         return _as_waveform(samples, rate, grid_start, end, path)
     whole = source if isinstance(source, Waveform) else _from_array(source, limits)
     check_sound_format(None, whole.rate, 1, limits)
+    check_range(whole.samples)
     samples = resample(whole, rate).samples
     part = samples[grid_start : None if count is None else grid_start + count]
     loaded = _as_waveform(part, rate, grid_start, Fraction(samples.size, rate), None)
@@ -243,7 +246,7 @@ def _checked_window(
 
 
 def _from_array(source: tuple[NDArray[Any], int], limits: MediaLimits) -> Waveform:
-    """Check samples given as an array and average their channels."""
+    """Check samples given as an array and mix their channels."""
     if not (isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], Integral)):
         raise ShapeError(
             f"A sound must be a path, a Waveform or (samples, rate), got {type(source).__name__}.",
@@ -263,26 +266,20 @@ def _from_array(source: tuple[NDArray[Any], int], limits: MediaLimits) -> Wavefo
         )
     check_sound_format(None, rate, channels, limits)
     values = _as_float(samples)
-    return Waveform(values if values.ndim == 1 else values.mean(axis=1, dtype=np.float32), rate)
+    return Waveform(values if values.ndim == 1 else mix_down(values.T, rate), rate)
 
 
 def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Samples of a known type as float32 in [-1, 1]; raises ShapeError for others."""
     if samples.dtype in (np.int16, np.int32):
-        return samples.astype(np.float32) / np.float32(-float(np.iinfo(samples.dtype).min))
+        return as_floats(samples)
     if samples.dtype.kind != "f":
         raise ShapeError(
             f"Samples of type {samples.dtype} are not supported.",
             "Give floats in [-1, 1], int16 or int32.",
         )
-    values = samples.astype(np.float32)
-    peak = float(np.abs(values).max())
-    if not peak <= LARGEST_FLOAT:
-        raise ShapeError(
-            f"The largest sample is {peak:g}; floats are meant to lie in [-1, 1].",
-            "Divide by the full scale of the integers that they came from, and replace NaN.",
-        )
-    return values
+    check_range(samples)
+    return as_floats(samples)
 
 
 def _as_waveform(

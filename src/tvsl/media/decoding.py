@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -34,6 +35,12 @@ LARGEST_SHORTFALL = Fraction(1, 2)
 # Formats of sound that store every moment; elsewhere a pause may be meant and becomes silence.
 WITHOUT_HOLES = frozenset({"flac", "ogg"})
 LARGEST_HOLE = Fraction(3, 100)
+# Raw streams without times: FFmpeg counts on with the first block's length, whatever comes later.
+COUNTED_TIMES = frozenset({"aac", "loas"})
+# Streams whose blocks begin with eleven set bits; a last one that is not whole was cut off.
+SYNCHRONIZED = frozenset({"aac", "mp3", "flac"})
+# Damage so close to the one before counts as one with it.
+SAME_PLACE = Fraction(1, 10)
 FALLBACK_RATE = Fraction(25)
 
 FrameT = TypeVar("FrameT", AudioFrame, VideoFrame)
@@ -59,18 +66,47 @@ def decode_pictures(
         UnreadableMediaError: The file is broken or no picture in it can be decoded.
         MediaLimitError: The file exceeds a limit.
     """
-    return _decode_from(path, time, limits, choose, VideoFrame)
+    return _decode_from(path, time, limits, choose, VideoFrame, None)
+
+
+class Damage:
+    """The stretches of a sound that cannot be decoded, noted while it is.
+
+    Attributes:
+        stretches: Begin and end of each, in seconds on the file's clock, in the order of the file.
+        count: How often something was noted.
+        is_pcm: Whether the file stores samples as they are, so that no block can be damaged.
+    """
+
+    def __init__(self) -> None:
+        self.stretches: list[tuple[Fraction, Fraction]] = []
+        self.count = 0
+        self.is_pcm = False
+
+    def note(self, begin: Fraction, length: Fraction) -> None:
+        """Note a stretch; one with the stretch before it, where hardly anything is between."""
+        self.count += 1
+        end = begin + length
+        if self.stretches and begin - self.stretches[-1][1] < SAME_PLACE:
+            before = self.stretches.pop()
+            begin, end = before[0], max(before[1], end)
+        self.stretches.append((begin, end))
+
+    def clear(self) -> None:
+        """Forget what was noted: reading starts again."""
+        self.stretches.clear()
 
 
 def decode_sound(
-    path: Path, time: Fraction, limits: MediaLimits
+    path: Path, time: Fraction, limits: MediaLimits, damage: Damage
 ) -> Generator[tuple[Fraction, AudioFrame], None, None]:
-    """Decode a sound, beginning with a block at or before a time.
+    """Decode a sound, beginning with a block at or before a time; damaged blocks are left out.
 
     Args:
         path: The file.
         time: Seconds on the file's clock.
         limits: What is allowed.
+        damage: Takes the stretches that are left out.
 
     Yields:
         Each block of samples with its time in seconds; the time is negative for sound before the
@@ -81,7 +117,7 @@ def decode_sound(
         UnreadableMediaError: The file is broken or nothing in its sound can be decoded.
         MediaLimitError: The file exceeds a limit.
     """
-    return _decode_from(path, time, limits, require_sound, AudioFrame)
+    return _decode_from(path, time, limits, require_sound, AudioFrame, damage)
 
 
 def _decode_from(
@@ -90,6 +126,7 @@ def _decode_from(
     limits: MediaLimits,
     choose: Chooser,
     kind: type[FrameT],
+    damage: Damage | None,
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
     """Seek before a time and decode; where a seek lands too late, seek further back, then not."""
     early = (time - LEAD, time - LEAD - FURTHER_BACK)
@@ -97,7 +134,10 @@ def _decode_from(
     for seek in [*seeks, None]:
         with open_container(path, limits) as container:
             stream = choose(container, path, limits)
-            frames = _decode(container, stream, kind, seek)
+            if damage is not None:
+                damage.clear()
+                damage.is_pcm = stream.codec_context.name.startswith("pcm_")
+            frames = _decode(container, stream, kind, seek, damage)
             first = next(frames, None)
             if first is not None and (seek is None or first[0] <= time):
                 yield first
@@ -113,9 +153,20 @@ def _decode(
     stream: AudioStream | VideoStream,
     kind: type[FrameT],
     seek: Fraction | None,
+    damage: Damage | None,
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
-    """Decode a stream from its start or after a seek; nothing where a seek is not possible."""
+    """Decode a stream from its start or after a seek; nothing where a seek is not possible.
+
+    Args:
+        container: The file.
+        stream: The stream.
+        kind: What it is decoded to.
+        seek: Where to begin, in seconds on the file's clock; at the start when None.
+        damage: Takes what cannot be decoded, and an error for all that when None.
+    """
     zero = clock_zero(container)
+    counted = container.format.name in COUNTED_TIMES and kind is AudioFrame
+    size, length, read, is_cut = 0, Fraction(0), 0, False
     if seek is not None and not _seek(container, stream, zero + seek):
         return
     following: Fraction | None = Fraction(0) if seek is None else None
@@ -135,31 +186,57 @@ def _decode(
                 continue
             waiting = False
             reliable = packet.pts * packet.time_base
-        for frame in packet.decode():
+        read += packet.size
+        try:
+            decoded = packet.decode()
+        except av.FFmpegError:
+            if damage is None:
+                raise
+            begin, lasting = _stretch(packet, zero, following)
+            # Between two blocks that it knows, a parser takes whatever there is for one.
+            damage.note(begin, max(lasting, packet.size * length / size if size else lasting))
+            following = begin + lasting
+            is_cut = container.format.name in SYNCHRONIZED and _begins_block(packet)
+            continue
+        size, is_cut = size + packet.size, is_cut and not packet.size
+        for frame in decoded:
             if not isinstance(frame, kind):
                 continue
-            moment = _moment(frame, zero, following)
+            moment = following if counted else None
+            if moment is None:
+                moment = _moment(frame, zero, following)
             if moment is None:
                 continue
-            if isinstance(frame, AudioFrame):
-                _check_hole(container, moment, following)
+            if damage is not None and _is_hole(container, moment, following):
+                damage.note(following or moment, moment - (following or moment))
             following = moment + _length(frame, stream)
+            length += _length(frame, stream)
             if seek is None or moment >= reliable - zero:
                 yield moment, frame
+    if is_cut:
+        raise _broken_off(container, float(following or 0))
+    if counted and damage is not None and damage.stretches and size:
+        # What lies between two blocks is skipped without a word; it counts as one with the damage.
+        damage.note(damage.stretches[-1][0], (container.size - read) * length / size)
+    if container.format.name in WITHOUT_HOLES and len(container.streams) == 1:
+        ends = {stream.index: int((following or 0) / (stream.time_base or 1))}
     _check_end(container, ends)
 
 
-def _check_hole(container: InputContainer, moment: Fraction, following: Fraction | None) -> None:
-    """Refuse a hole where the format has none: FFmpeg skips damaged blocks without a word."""
+def _is_hole(container: InputContainer, moment: Fraction, following: Fraction | None) -> bool:
+    """Whether sound is missing where the format stores all: FFmpeg skips what is damaged in it."""
     if container.format.name not in WITHOUT_HOLES or following is None:
-        return
-    if following > 0 and moment - following > LARGEST_HOLE:
-        raise UnreadableMediaError(
-            f"The file is damaged: its sound breaks off at {float(following):.2f} s and goes on "
-            f"at {float(moment):.2f} s.",
-            "Copy or download it again.",
-            container.name.removeprefix("file:"),
-        )
+        return False
+    return following > 0 and moment - following > LARGEST_HOLE
+
+
+def _stretch(
+    packet: Packet[Any], zero: Fraction, following: Fraction | None
+) -> tuple[Fraction, Fraction]:
+    """Time of a packet on the file's clock and its length, as far as they are known."""
+    unit = packet.time_base or Fraction(0)
+    begin = following or Fraction(0) if packet.pts is None else packet.pts * unit - zero
+    return begin, (packet.duration or 0) * unit
 
 
 def _check_end(container: InputContainer, ends: Mapping[int, int]) -> None:
@@ -177,12 +254,22 @@ def _check_end(container: InputContainer, ends: Mapping[int, int]) -> None:
     )
     promised = Fraction((container.start_time or 0) + container.duration, 1_000_000)
     if promised - reached > LARGEST_SHORTFALL:
-        raise UnreadableMediaError(
-            f"The file is damaged: it breaks off at {float(reached):.1f} s of "
-            f"{float(promised):.1f} s.",
-            "Copy or download it again.",
-            container.name.removeprefix("file:"),
-        )
+        raise _broken_off(container, float(reached), f" of {float(promised):.1f} s")
+
+
+def _broken_off(container: InputContainer, end: float, of_all: str = "") -> UnreadableMediaError:
+    """The error for a file that ends too early."""
+    return UnreadableMediaError(
+        f"The file is damaged: it breaks off at {end:.1f} s{of_all}.",
+        "Copy or download it again.",
+        container.name.removeprefix("file:"),
+    )
+
+
+def _begins_block(packet: Packet[Any]) -> bool:
+    """Whether a packet begins as a block of these streams does."""
+    head = bytes(packet)[:2]
+    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
 
 
 def _seek(container: InputContainer, stream: AudioStream | VideoStream, seconds: Fraction) -> bool:

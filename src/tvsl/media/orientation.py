@@ -7,10 +7,11 @@ the right and y down. Phones write quarter turns; front cameras may mirror as we
 from __future__ import annotations
 
 import struct
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from av.buffer import Buffer
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -57,7 +58,9 @@ def turn_upright(frame: VideoFrame, pixels: NDArray[np.uint8]) -> NDArray[np.uin
 def _display_matrix(frame: VideoFrame) -> tuple[int, int, int, int]:
     """The four numbers a, b, c, d of a picture's display matrix; the identity where it has none."""
     try:
-        data = frame.side_data.get("DISPLAYMATRIX")
+        # A frame keeps its own ``side_data``, which keeps the frame: only a collection of garbage
+        # would free the two, and pictures are large.
+        data = cast("Any", SideDataContainer)(frame).get("DISPLAYMATRIX")
     except ValueError:
         # PyAV gives no side data at all where FFmpeg attaches a kind that it does not know yet.
         return QUARTER_TURNS[round(frame.rotation / 90) % 4]

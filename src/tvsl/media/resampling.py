@@ -1,4 +1,4 @@
-"""Mix blocks of samples to mono and bring them to another rate, through libswresample."""
+"""Bring a sound that comes in blocks to another rate, through libswresample."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-# Full scale of each sample format that FFmpeg's decoders give.
-FULL_SCALE = {"u8": 128.0, "s16": 32768.0, "s32": 2147483648.0, "flt": 1.0, "dbl": 1.0}
 BLOCK = 1 << 16
-# From so many planes on, PyAV (14 to 18) reads past the end of FFmpeg's list of planes and crashes.
-UNSAFE_PLANES = 8
 # The filter of libswresample has 32 taps at the lower of the two rates; this is twice as much.
 FILTER_REACH = 64
 
@@ -33,38 +29,6 @@ def filter_reach(source_rate: int, target_rate: int) -> int:
     if source_rate == target_rate:
         return 0
     return FILTER_REACH * math.ceil(max(1.0, source_rate / target_rate))
-
-
-def mono_samples(frame: AudioFrame) -> NDArray[np.float32]:
-    """Average the channels of a decoded block.
-
-    Args:
-        frame: The block, any sample format and number of channels.
-
-    Returns:
-        (S,) float32, in [-1, 1] for the integer formats.
-
-    Raises:
-        ValueError: A sample format that is not known.
-    """
-    name = frame.format.packed.name
-    if name not in FULL_SCALE:
-        raise ValueError(f"sample format {name}")
-    channels = frame.layout.nb_channels
-    if not frame.format.is_planar:
-        planes = frame.to_ndarray().reshape(-1, channels).T
-    elif channels < UNSAFE_PLANES:
-        planes = frame.to_ndarray()
-    else:
-        packer = AudioResampler(format=name)
-        packed = [*packer.resample(frame), *packer.resample(None)]
-        planes = np.concatenate([part.to_ndarray().reshape(-1, channels) for part in packed]).T
-    # What mean() does, without its overhead: blocks are short and many.
-    mixed: NDArray[np.float32] = np.add.reduce(planes.astype(np.float32, copy=False), axis=0)
-    mixed = mixed / np.float32(channels)
-    if name == "u8":
-        mixed -= np.float32(FULL_SCALE["u8"])
-    return mixed / np.float32(FULL_SCALE[name])
 
 
 def resample_blocks(

@@ -14,6 +14,7 @@ from tvsl.media import (
     probe_video,
     read_frame,
     read_frames,
+    require_sound,
     shrink,
     sound_window,
     to_int16,
@@ -46,7 +47,7 @@ def prepare_video(
         What was taken.
 
     Raises:
-        MediaError: The video cannot be used.
+        MediaError: The video cannot be used, or what would be taken of its sound is silent.
         OutputError: A file cannot be written.
     """
     if options.at is None:
@@ -62,6 +63,7 @@ def _one_moment(clip: str, source: Path, at: Moment, options: Options, root: Pat
         sound = load_audio(source, options.rate)
     else:
         sound = sound_window(source, moment, options.window, options.rate)
+    require_sound(sound)
     _write_picture(root, clip, frame.image, options)
     return Taken({clip: frame.time}, _write_sound(root, clip, sound))
 
@@ -75,7 +77,7 @@ def _every_second(
         moments = listed_pictures(pictures, info.frame_rate)
     else:
         moments = every_second(clip, info.duration, info.frame_rate)
-    sound = load_audio(source, options.rate)
+    sound = require_sound(load_audio(source, options.rate))
     frames = read_frames(source, moments.values())
     try:
         for name, frame in zip(moments, frames, strict=True):
