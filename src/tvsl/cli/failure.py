@@ -1,9 +1,15 @@
-"""How errors reach the user: a line on stderr and an exit code."""
+"""How errors and warnings reach the user: a line on stderr, and for errors an exit code."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
 from tvsl.cli.output import print_error
-from tvsl.errors import TvslError, UsageError, VocabularyError
+from tvsl.errors import MediaWarning, TvslError, UsageError, VocabularyError
 
 SOME_INPUT_FAILED = 1
 WRONG_USAGE = 2
@@ -18,3 +24,37 @@ def exit_code(error: TvslError) -> int:
 def report(error: TvslError) -> None:
     """Print an error on stderr."""
     print_error(error)
+
+
+@contextmanager
+def media_warnings() -> Iterator[list[str]]:
+    """Print each ``MediaWarning`` as one line, the first of each file, and note all.
+
+    Yields:
+        What was warned of, each text once, in the order of time.
+    """
+    told: list[str] = []
+    files: set[Path] = set()
+    show_other = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not isinstance(message, MediaWarning):
+            show_other(message, category, filename, lineno, file, line)
+            return
+        if str(message) not in told:
+            told.append(str(message))
+        if message.path not in files:
+            print_error(f"warning: {message}")
+        files.add(message.path)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MediaWarning)
+        warnings.showwarning = show
+        yield told

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl import __version__
+from tvsl.cli.failure import media_warnings
 from tvsl.cli.folder import JSON_NAME, staging
 from tvsl.cli.progress import progress
 from tvsl.errors import SilentAudioError, UnreadableMediaError, UsageError
@@ -119,9 +120,12 @@ def localize_input(
         MediaError: The input cannot be used.
         OutputError: The results cannot be written.
     """
-    moments = (
-        _picture(localizer, source, job) if sort == "picture" else _video(localizer, source, job)
-    )
+    with media_warnings() as warned:
+        moments = (
+            _picture(localizer, source, job)
+            if sort == "picture"
+            else _video(localizer, source, job)
+        )
     with staging(folder, job.force) as work:
         if sort == "picture":
             _write_pictures(load_image(source), moments[0], label_colors(moments), work)
@@ -143,6 +147,7 @@ def localize_input(
                 "panels": job.panels,
             },
             "label_source": moments[0].label_source,
+            "warnings": warned,
             "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
             "moments": [found.to_dict() for found in moments],
         }

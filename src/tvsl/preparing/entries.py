@@ -20,6 +20,7 @@ class Clip:
         frames: The moment of each picture in seconds, by the picture's name.
         window: Start and end of the sound in seconds.
         listed: Whether only the pictures of a list were taken.
+        warnings: What could not be taken of the video; a line without any has no such field.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Clip:
     frames: dict[str, float]
     window: tuple[float, float]
     listed: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ Entry: TypeAlias = Clip | Failure
 def as_json(entry: Entry) -> dict[str, Any]:
     """An entry in plain JSON types."""
     fields = asdict(entry)
+    if not fields.get("warnings", True):
+        del fields["warnings"]
     status = OK if isinstance(entry, Clip) else FAILED
     return {"id": fields.pop("id"), "source": fields.pop("source"), "status": status, **fields}
 
@@ -85,6 +89,7 @@ def read_clip(line: str) -> Clip | None:
             frames={str(name): float(time) for name, time in content["frames"].items()},
             window=(float(start), float(end)),
             listed=bool(content["listed"]),
+            warnings=tuple(str(text) for text in content.get("warnings", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # its video is prepared again

@@ -15,10 +15,12 @@ class Taken:
     Attributes:
         pictures: The moment of each picture in seconds, by the picture's name.
         window: Start and end of the sound in seconds.
+        warnings: What could not be taken of it all the same.
     """
 
     pictures: dict[str, float]
     window: tuple[float, float]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ class _Team:
         if "failed" in answer:
             return Failed(**answer["failed"])
         taken = answer["taken"]
-        return Taken(taken["pictures"], (taken["window"][0], taken["window"][1]))
+        window = taken["window"][0], taken["window"][1]
+        return Taken(taken["pictures"], window, tuple(taken["warnings"]))
 
     def _start(self) -> _Process:
         process = _Process()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
+from tvsl.errors import MediaWarning
 from tvsl.preparing.entries import Clip, Entry, Failure, as_json
 from tvsl.preparing.finding import Unnamed, Video, find_videos
 from tvsl.preparing.options import Options
-from tvsl.preparing.outcomes import Failed, Outcome
+from tvsl.preparing.outcomes import Failed, Outcome, Taken
 from tvsl.preparing.pool import prepare_all
 from tvsl.preparing.root import opened, write_report
 
@@ -101,6 +103,8 @@ def prepare(
         with closing(outcomes):
             for done, (video, outcome) in enumerate(outcomes, start=1):
                 account.add(_entry(video, outcome))
+                for problem in outcome.warnings if isinstance(outcome, Taken) else ():
+                    warnings.warn(MediaWarning(problem, folder / video.source), stacklevel=2)
                 if progress is not None:
                     progress(done, len(todo))
         account.merge()
@@ -120,4 +124,12 @@ def _entry(video: Video | Unnamed, outcome: Outcome) -> Entry:
     if isinstance(outcome, Failed):
         return Failure(video.id, video.source, video.size, outcome.kind, outcome.error)
     listed = isinstance(video, Video) and bool(video.pictures)
-    return Clip(str(video.id), video.source, video.size, outcome.pictures, outcome.window, listed)
+    return Clip(
+        str(video.id),
+        video.source,
+        video.size,
+        outcome.pictures,
+        outcome.window,
+        listed,
+        outcome.warnings,
+    )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from tvsl.errors import MediaError, OutputError
+from tvsl.errors import MediaError, MediaWarning, OutputError
 from tvsl.preparing.options import Options
 from tvsl.preparing.outcomes import Failed
 from tvsl.preparing.work import prepare_video
@@ -40,12 +41,16 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 def _answer(request: dict[str, Any], root: Path, options: Options) -> dict[str, Any]:
     source, pictures = Path(request["source"]), tuple(request["pictures"])
     try:
-        taken = prepare_video(request["clip"], source, pictures, options, root)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MediaWarning)
+            taken = prepare_video(request["clip"], source, pictures, options, root)
     except OutputError as error:
         return {"stopped": [error.problem, error.remedy]}
     except MediaError as error:
         return {"failed": asdict(Failed.by(error))}
-    return {"taken": asdict(taken)}
+    said = (item.message for item in caught)
+    problems = dict.fromkeys(one.problem for one in said if isinstance(one, MediaWarning))
+    return {"taken": asdict(replace(taken, warnings=tuple(problems)))}
 
 
 def _say(answers: TextIO, content: Any) -> None:
