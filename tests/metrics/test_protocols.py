@@ -147,3 +147,98 @@ def test_it_can_be_copied() -> None:
     metric.update(coarse_maps(3), boxes(3))
     again = pickle.loads(pickle.dumps(metric))  # noqa: S301
     assert again.compute() == copy.deepcopy(metric).compute() == metric.compute()
+
+
+RATES = {0.1: 4 / 5, 0.3: 3 / 5, 0.5: 1 / 5}
+BY_HAND = {
+    "AP": 0.38,
+    "CAP": (0.15 + 1.6 / 3) / 2,
+    **{
+        f"{kind}@{level}": rate for kind in ("IoU", "CIoU", "cIoU") for level, rate in RATES.items()
+    },
+    "IIoU@0.5": 1 / 3,
+    # A value between two steps of 0.05 adds 0.05 for each step below it, and half at 0.
+    "AUC": (0.075 + 0.225 + 0.425 + 0.475 + 0.625) / 5,
+    "IAUC": (0.075 + 0.425 + 0.625) / 3,
+    "mean cIoU": 0.36,
+    "mean IoU": 0.37,
+    "LocAcc": 1 / 5,
+    # Thresholds 0.8, 0.6, 0.4, 0.2 (the highest is left out): right 0, 0, 0, 1 of 2, 3, 4, 5, none
+    # missed at the last: recall steps from 0 to 1 at a precision of 1 / 5.
+    "confident AP": 1 / 5,
+    "max-F1": 2 * (1 / 5) / (1 / 5 + 1),
+}
+HAND_MADE = {
+    "ciou": torch.tensor([0.07, 0.22, 0.42, 0.47, 0.62], dtype=torch.float64),
+    "ap": torch.tensor([0.1, 0.2, 0.3, 0.4, 0.9], dtype=torch.float64),
+    "iou": torch.tensor([0.15, 0.25, 0.35, 0.45, 0.65], dtype=torch.float64),
+    "confidence": torch.tensor([0.8, 0.9, 0.6, 0.4, 0.2], dtype=torch.float64),
+    "labels": torch.tensor([0, 0, 1, 1, 1]),
+    "frames": torch.tensor([0, 0, 1, 1, 2]),
+    "sounding": torch.ones(5, dtype=torch.bool),
+}
+
+
+@pytest.mark.parametrize(("name", "several"), BOTH)
+def test_each_number_is_what_its_name_says(name: str, several: bool) -> None:
+    found = ProtocolMetric(name, several).sum_up(HAND_MADE)
+    expected = {number: BY_HAND[number] for number in found}
+    assert {number: float(value) for number, value in found.items()} == pytest.approx(expected)
+
+
+# Cut, level, single sources, several: typed from docs/metrics-and-protocols.md.
+RULES = {
+    "paper": (
+        ("value", 0.5),
+        ("AP", "IoU@0.1", "IoU@0.3", "IoU@0.5", "AUC"),
+        ("CAP", "CIoU@0.1", "CIoU@0.3", "CIoU@0.5", "AUC"),
+    ),
+    "median": (
+        ("median", 0.5),
+        ("cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
+        ("cIoU@0.1", "cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
+    ),
+    "adaptive": (
+        ("area", 0.5),
+        ("cIoU@0.5", "mean cIoU", "AUC"),
+        ("cIoU@0.5", "mean cIoU", "AUC", "IIoU@0.5", "IAUC"),
+    ),
+    "fixed": (
+        ("value", 0.3),
+        ("AP", "mean cIoU", "mean IoU", "AUC"),
+        ("AP", "mean cIoU", "mean IoU", "AUC"),
+    ),
+    "negatives": (
+        ("value", 0.5),
+        ("confident AP", "max-F1", "LocAcc", "AUC"),
+        ("confident AP", "max-F1", "LocAcc", "AUC"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_protocols_are_frozen_as_the_docs_have_them(name: str) -> None:
+    protocol = PROTOCOLS[name]
+    assert ((protocol.cut, protocol.level), protocol.single, protocol.multiple) == RULES[name]
+    assert protocol.keeps_silent == (name == "negatives")
+
+
+def test_the_thresholds_of_the_paper_s_benchmarks() -> None:
+    """Sec. 4.1: 0.5 for MUSIC-Solo and VGGSound-Single, 0.3, 0.3, 0.3 and 0.1 for the others."""
+    assert dict(PAPER_THRESHOLDS) == {
+        "music-solo": "IoU@0.5",
+        "music-duet": "CIoU@0.3",
+        "vgg-instruments-single": "IoU@0.3",
+        "vgg-instruments-multi": "CIoU@0.1",
+        "vggsound-single": "IoU@0.5",
+        "vggsound-duet": "CIoU@0.3",
+    }
+
+
+def test_the_released_means_by_hand() -> None:
+    """A map of the values 0, 0.25, 0.45, 1 with a target on the last two, cut at 0.3 and at 0.5."""
+    maps = torch.tensor([[[0.0, 0.25], [0.45, 1.0]]])
+    targets = torch.tensor([[[False, False], [True, True]]])
+    found = scores("fixed", False, maps, targets)
+    assert found["mean cIoU"] == 1.0  # from 0.3 on
+    assert found["mean IoU"] == pytest.approx((1 + 1e-4) / (2 + 1e-4), rel=1e-9)  # from 0.5 on
