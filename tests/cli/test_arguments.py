@@ -264,3 +264,10 @@ def test_a_place_that_cannot_be_made_is_refused_at_once(name: str, here: Path) -
     assert ran.err.startswith("tvsl: file.txt/inner/out: ")
     assert ran.err.count("\n") == 1
     assert (here / "file.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", ["--at", "--every"])
+def test_no_moment_lies_beyond_every_video(option: str) -> None:
+    ran = run("localize", "a.mp4", "-o", "out", option, "1e18")
+    assert ran.code == 2
+    assert "must be at most 10000000" in ran.err

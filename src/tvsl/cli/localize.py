@@ -52,9 +52,12 @@ def command(
     ] = None,
     vocabulary: Vocabulary = None,
     sources: Annotated[int | None, typer.Option(min=1, help="How many sources to detect.")] = None,
-    at: Annotated[float | None, typer.Option(min=0, help="One moment of a video, seconds.")] = None,
+    at: Annotated[
+        float | None, typer.Option(min=0, max=1e7, help="One moment of a video, seconds.")
+    ] = None,
     every: Annotated[
-        float | None, typer.Option(min=0.01, help="Seconds between moments of a video [1].")
+        float | None,
+        typer.Option(min=0.01, max=1e7, help="Seconds between moments of a video [1]."),
     ] = None,
     panels: Annotated[
         int,
