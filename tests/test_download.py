@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +15,11 @@ from tvsl.errors import DataError, WeightsError
 
 CONTENT = bytes(range(256)) * 4_000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def part_of(target: Path) -> Path:
+    """Where the bytes of a file gather."""
+    return target.with_name(f".tvsl-{SHA256[:16]}-{target.name}")
 
 
 class Server(ThreadingHTTPServer):
@@ -96,19 +103,19 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server: Server, target
     with pytest.raises(WeightsError, match="goes on where it stopped"):
         fetch(server, target)
     assert not target.exists()
-    arrived = target.with_name("file.bin.part").stat().st_size
+    arrived = part_of(target).stat().st_size
     assert 0 < arrived <= 300_000
     server.break_after = None
     seen = fetch(server, target)
     assert server.asked[-1] == f"bytes={arrived}-"
     assert seen[0][0] > arrived
     assert target.read_bytes() == CONTENT
-    assert not target.with_name("file.bin.part").exists()
+    assert not part_of(target).exists()
 
 
 def test_a_server_without_ranges_starts_again(server: Server, target: Path) -> None:
     target.parent.mkdir()
-    target.with_name("file.bin.part").write_bytes(b"x" * 1000)
+    part_of(target).write_bytes(b"x" * 1000)
     server.ranges = False
     fetch(server, target)
     assert target.read_bytes() == CONTENT
@@ -118,17 +125,17 @@ def test_a_part_of_another_file_is_thrown_away_and_the_next_try_is_clean(
     server: Server, target: Path
 ) -> None:
     target.parent.mkdir()
-    target.with_name("file.bin.part").write_bytes(b"x" * 1000)
+    part_of(target).write_bytes(b"x" * 1000)
     with pytest.raises(WeightsError, match="wrong checksum"):
         fetch(server, target)
-    assert list(target.parent.iterdir()) == []
+    assert not target.parent.exists()
     fetch(server, target)
     assert target.read_bytes() == CONTENT
 
 
 def test_a_part_that_was_complete_is_used(server: Server, target: Path) -> None:
     target.parent.mkdir()
-    target.with_name("file.bin.part").write_bytes(CONTENT)
+    part_of(target).write_bytes(CONTENT)
     fetch(server, target)
     assert target.read_bytes() == CONTENT
 
@@ -138,7 +145,7 @@ def test_wrong_content_never_gets_the_name(server: Server, target: Path) -> None
     with pytest.raises(WeightsError, match="wrong checksum") as caught:
         fetch(server, target)
     assert str(target) in str(caught.value)
-    assert list(target.parent.iterdir()) == []
+    assert not target.parent.exists()
 
 
 @pytest.mark.parametrize("status", [404, 500])
@@ -164,3 +171,25 @@ def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:
     blocked.write_text("no folder")
     with pytest.raises(WeightsError, match="TVSL_HOME"):
         fetch(server, blocked / "inner" / "file.bin")
+
+
+def test_a_second_run_that_fetches_is_told_at_once(server: Server, target: Path) -> None:
+    target.parent.mkdir()
+    place = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        with pytest.raises(WeightsError, match="Another run"):
+            fetch(server, target)
+        assert server.asked == []
+        target.write_bytes(CONTENT)  # what is there needs no lock
+        fetch(server, target)
+    finally:
+        os.close(place)
+
+
+def test_parts_of_others_stay(server: Server, target: Path) -> None:
+    target.parent.mkdir()
+    mine = target.with_name(f"{target.name}.part")
+    mine.write_bytes(b"mine")
+    fetch(server, target)
+    assert mine.read_bytes() == b"mine"

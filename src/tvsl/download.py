@@ -10,7 +10,8 @@ from typing import Any
 import pooch
 import requests
 
-from tvsl.errors import TvslError, WeightsError
+from tvsl.errors import OutputError, TvslError, WeightsError
+from tvsl.staging import locked
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -19,7 +20,7 @@ _TIMEOUT = 30.0
 
 
 class ResumingDownloader:
-    """What pooch calls to get a file: HTTP with a ``.part`` file that survives an interruption.
+    """What pooch calls to get a file: HTTP with a file of its own that survives an interruption.
 
     Args:
         partial: Where the bytes gather; kept when the connection breaks.
@@ -81,22 +82,25 @@ def download(
         ``target``.
 
     Raises:
-        TvslError: Of the type given: no network, a server's refusal, a wrong checksum or an
-            unwritable folder.
+        TvslError: Of the type given: no network, a server's refusal, a wrong checksum, an
+            unwritable folder, or another run that fetches into it.
     """
-    partial = target.with_name(target.name + ".part")
+    # The name tells what the bytes are of: those of another file are never gone on with.
+    partial = target.with_name(f".tvsl-{sha256[:16]}-{target.name}")
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("WARNING")  # pooch announces every download; the caller shows progress
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(
-            url,
-            known_hash=f"sha256:{sha256}",
-            fname=target.name,
-            path=target.parent,
-            downloader=ResumingDownloader(partial, progress),
-        )
+        if target.is_file() and pooch.file_hash(str(target)) == sha256:
+            return target
+        with locked(target.parent):
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{sha256}",
+                fname=target.name,
+                path=target.parent,
+                downloader=ResumingDownloader(partial, progress),
+            )
     except requests.exceptions.RequestException as error:
         raise error_type(
             f"The download of {url} failed ({type(error).__name__}).",
@@ -109,6 +113,12 @@ def download(
             f"What {url} gave has a wrong checksum and was thrown away.",
             f"Run the command again. Or {otherwise}.",
             target,
+        ) from error
+    except OutputError as error:  # another run fetches, or the folder cannot be written
+        raise error_type(
+            error.problem,
+            "Wait until no other run fetches, or set TVSL_HOME to a folder with room for the file.",
+            target.parent,
         ) from error
     except OSError as error:
         raise error_type(

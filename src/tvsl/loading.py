@@ -19,9 +19,8 @@ from tvsl.methods.checkpoint import StoredHead, read_head
 from tvsl.methods.config import MethodConfig, switched
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
+from tvsl.model_folder import HEAD_FOLDER
 
-HEAD_FOLDER = "head"
-"""Where a bundle, the folder of an encoder, keeps the head that belongs to it."""
 DEFAULT_PRESET = "tvsl"
 
 

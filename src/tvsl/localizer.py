@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from tvsl.answering import answer, outcome
 from tvsl.audioclip.config import FlipAverage
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.folder import save_audioclip
 from tvsl.devices import PrecisionChoice
 from tvsl.encoded import Encoded
 from tvsl.encoder import Encoder
@@ -25,7 +28,10 @@ from tvsl.media.middle import sound_middle
 from tvsl.media.panels import cut_panels
 from tvsl.media.video import VideoFrame, iterate_frames, read_frame
 from tvsl.methods.base import Method
+from tvsl.methods.checkpoint import save_head
+from tvsl.methods.config import switched
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
+from tvsl.model_folder import HEAD_FOLDER, writing_bundle
 from tvsl.names import same_names
 from tvsl.request import Request
 from tvsl.tokens import Vocabulary
@@ -114,6 +120,37 @@ class Localizer:
             name_or_path, head, preset, device, precision, flip_average, progress, method=method
         )
         return cls(model.encoder, model.method, model.name, window=window)
+
+    def save_pretrained(self, folder: str | Path, force: bool = False) -> Path:
+        """Save encoder and head as one folder, for ``from_pretrained``: both, or nothing.
+
+        What is loaded from there answers as this one does, to the same bits. The window is no part
+        of the model: give it again.
+
+        Args:
+            folder: Where to; other files there stay.
+            force: Whether a model that is there may be replaced, with its head.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UsageError: The method is not registered, or the encoder is none that can be saved.
+            OutputError: The folder is not empty and ``force`` is not set, or cannot be written.
+        """
+        folder = Path(folder).expanduser()
+        if not isinstance(self.encoder, AudioCLIPEncoder):
+            raise UsageError("This encoder cannot be saved.", "Use an AudioCLIPEncoder.")
+        head = copy.copy(self.method)
+        head.config = switched(
+            self.method.config,
+            flip_average=self.encoder.flip_average,
+            square_pictures=self.fit == "square",
+        )
+        with writing_bundle(folder, force) as work:
+            save_audioclip(self.encoder.model, work, torch.float32)
+            save_head(head, self.encoder, work / HEAD_FOLDER)
+        return folder
 
     def encode(self, image: ImageSource, audio: AudioSource, panels: int = 1) -> Encoded:
         """Encode a picture and its sound.

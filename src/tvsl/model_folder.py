@@ -25,13 +25,15 @@ CONFIG_FILE = "config.json"
 TENSORS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 CARD_FILE = "README.md"
+HEAD_FOLDER = "head"
+"""Where a bundle, the folder of an encoder, keeps the head that belongs to it."""
 LARGEST_TENSORS = 1 << 34
 """Bytes that a file of tensors may have; the public model has half a gigabyte."""
 
 _STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
-_OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)
+OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)
 _STATED: Final = {"format": "pt"}
 _TYPES: Final = {
     torch.float64: "F64",
@@ -65,16 +67,43 @@ def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool])
     """
 
     def earlier(folder: Path) -> tuple[str, ...]:
-        path = folder / CONFIG_FILE
-        if not os.path.lexists(path):
-            return ()
-        content = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
-        if not isinstance(content, dict) or not own(content):
-            raise foreign_record(path)
-        return _OWN_FILES
+        return _earlier_files(folder, own)
 
     with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
         yield work
+
+
+@contextmanager
+def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
+    """Write an encoder's files and its head's: all of them appear in ``folder``, or none.
+
+    Args:
+        folder: Where they belong; other files there stay.
+        force: Whether an encoder and a head that are there may be replaced.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputError: As for ``writing``.
+    """
+
+    def earlier(folder: Path) -> list[str]:
+        own = _earlier_files(folder / HEAD_FOLDER, is_head)
+        return [*_earlier_files(folder, is_encoder), *(f"{HEAD_FOLDER}/{name}" for name in own)]
+
+    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+        yield work
+
+
+def _earlier_files(folder: Path, own: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
+    path = folder / CONFIG_FILE
+    if not os.path.lexists(path):
+        return ()
+    content = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not own(content):
+        raise foreign_record(path)
+    return OWN_FILES
 
 
 def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
@@ -92,6 +121,16 @@ def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def is_encoder(config: Mapping[str, Any]) -> bool:
+    """Whether this is the config of an encoder."""
+    return "embedding" in config and not is_head(config)
+
+
+def is_head(config: Mapping[str, Any]) -> bool:
+    """Whether this is the config of a head."""
+    return "method" in config
 
 
 def existing_folder(folder: Path, holds: str) -> Path:

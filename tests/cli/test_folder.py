@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.leftovers import leave_half
-from tvsl.cli.folder import JSON_NAME, output_path, result_folders, staging
-from tvsl.errors import OutputError, UsageError
+from tvsl.cli.folder import JSON_NAME, result_folders, staging
+from tvsl.errors import OutputError
 
 
 def write(folder: Path, *names: str) -> None:
@@ -163,10 +163,3 @@ def test_inputs_of_one_name_get_folders_of_their_own(
 ) -> None:
     found = result_folders([Path(name) for name in inputs], tmp_path, force=False)
     assert [folder for _, folder in found] == [tmp_path / name for name in folders]
-
-
-@pytest.mark.parametrize("text", ["", " ", "\t"])
-def test_a_place_without_a_name(text: str) -> None:
-    with pytest.raises(UsageError):
-        output_path(text)
-    assert output_path(".") == Path()

@@ -250,11 +250,17 @@ class AudioCLIPConfig(_Config):
     waveform_scale: float = Field(32768.0, gt=0, le=1e9)
     image_tokens: ImageTokenMode = "values"
     classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
+
     image: ImageEncoderConfig = ImageEncoderConfig()
     audio: Annotated[
         AudioEncoderConfig | ModulationAudioEncoderConfig, Field(discriminator="kind")
     ] = AudioEncoderConfig()
     text: TextEncoderConfig = TextEncoderConfig()
+
+    @property
+    def fingerprinted(self) -> str:
+        """What a model's fingerprint covers of its config, as text."""
+        return self.model_dump_json(exclude={"classes"})
 
     @property
     def weights(self) -> int:

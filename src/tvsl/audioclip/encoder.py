@@ -126,8 +126,7 @@ class AudioCLIPEncoder:
 
         The names of the classes are left out, since tokens and embeddings do not depend on them.
         """
-        config = self.config.model_dump_json(exclude={"classes"})
-        return fingerprint(config, self.model.state_dict())
+        return fingerprint(self.config.fingerprinted, self.model.state_dict())
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from tvsl.audioclip.checkpoint import build
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import find_clip_tokenizer
 from tvsl.audioclip.word_tokenizer import load_tokenizer
-from tvsl.errors import WeightsError, first_problem
+from tvsl.errors import OutputError, WeightsError, first_problem
 from tvsl.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
+    HEAD_FOLDER,
     TENSORS_FILE,
     TOKENIZER_FILE,
     existing_folder,
+    fingerprint,
+    is_encoder,
     read_json,
     read_tensors,
     storable,
@@ -92,15 +97,16 @@ def save_audioclip(
         The folder.
 
     Raises:
-        OutputError: The folder is not empty and ``force`` is not set, it cannot be written, or a
-            value does not fit into ``dtype``.
+        OutputError: The folder is not empty and ``force`` is not set, it cannot be written, a
+            value does not fit into ``dtype``, or the folder holds a head of another encoder.
         VocabularyError: The model cannot express its own classes.
     """
     folder = Path(folder).expanduser()
     if model.config.classes:
         model.require_tokenizer()(model.config.classes)
     tensors = storable(model.state_dict(), dtype, folder)
-    with writing(folder, force, lambda kept: "method" not in kept and "embedding" in kept) as work:
+    _check_head(folder / HEAD_FOLDER, model, tensors)
+    with writing(folder, force, is_encoder) as work:
         text = model.config.model_dump_json(indent=2)
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(model, dtype), encoding="utf-8")
@@ -108,6 +114,50 @@ def save_audioclip(
             model.tokenizer.save(work / TOKENIZER_FILE)
         write_tensors(tensors, work / TENSORS_FILE)
     return folder
+
+
+def encoder_fingerprint(folder: Path, waveform_scale: float | None) -> str | None:
+    """The fingerprint of the encoder in a folder, as a head has it that is loaded with it.
+
+    Args:
+        folder: The folder.
+        waveform_scale: The head's; the encoder's own when None.
+
+    Returns:
+        None where the folder holds no encoder.
+
+    Raises:
+        WeightsError: It is damaged.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file() or not is_encoder(read_json(path, _REMEDY)):
+        return None
+    model = load_folder(folder, waveform_scale)
+    return fingerprint(model.config.fingerprinted, model.state_dict())
+
+
+def _check_head(folder: Path, model: AudioCLIP, stored: Mapping[str, Tensor]) -> None:
+    """Let through only a place without a head, or with one for the values that are stored."""
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        return
+    record = read_json(path, _REMEDY)
+    switches, config = record.get("config"), model.config
+    if isinstance(switches, dict) and switches.get("waveform_scale") is not None:
+        config = config.model_copy(update={"waveform_scale": switches["waveform_scale"]})
+    # As they are read again: all in single precision but the counters.
+    values = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in stored.items()
+    }
+    if record.get("encoder_sha256") != fingerprint(config.fingerprinted, values):
+        raise OutputError(
+            "This head would not fit the encoder that is to be stored beside it: it is one for "
+            "another encoder, or for values that are rounded when they are stored.",
+            "Store the encoder with dtype=torch.float32, or both with "
+            "Localizer.save_pretrained, or move the head elsewhere.",
+            folder,
+        )
 
 
 def _card(model: AudioCLIP, dtype: torch.dtype) -> str:

@@ -10,7 +10,6 @@ import typer
 
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED
-from tvsl.cli.folder import output_path
 from tvsl.cli.name_values import data_options
 from tvsl.cli.options import MOST_WORKERS, AsJson, DataOption, Force, Lists
 from tvsl.cli.output import print_error, print_json, print_lines, print_note
@@ -92,8 +91,6 @@ def check(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="File for what to leave out (option leave_out).",
         ),
     ] = None,

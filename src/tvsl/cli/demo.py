@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tvsl.cli.folder import output_path
 from tvsl.cli.options import AsJson, Force, Seed
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
@@ -31,8 +30,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder for the page and the results.",
         ),
     ] = Path("tvsl-demo"),

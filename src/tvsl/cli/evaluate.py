@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvsl.cli.folder import output_path
 from tvsl.cli.name_values import data_options
 from tvsl.cli.options import (
     MOST_WORKERS,
@@ -73,8 +72,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder for results; evaluation goes on there.",
         ),
     ],

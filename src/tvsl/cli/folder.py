@@ -8,23 +8,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import OutputError
 from tvsl.small_files import LARGEST_LIST, read_small_json
 from tvsl.staging import RECORD_REMEDY, check_free, foreign_record, is_inner_name, staged
 
 JSON_NAME = "localization.json"
 _UNNAMED = "input"
-
-
-def output_path(text: str | Path) -> Path:
-    """Parse the option or argument that says where output goes.
-
-    Raises:
-        UsageError: It is empty, which would mean the current folder.
-    """
-    if not str(text).strip():
-        raise UsageError("The place for the output has no name.", "Give one.")
-    return Path(text)
 
 
 def result_folders(inputs: Sequence[Path], output: Path, force: bool) -> list[tuple[Path, Path]]:

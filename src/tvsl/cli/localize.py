@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tvsl.cli.failure import exit_code, report
-from tvsl.cli.folder import output_path
 from tvsl.cli.options import (
     AsJson,
     Device,
@@ -37,8 +36,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder for the results.",
         ),
     ],

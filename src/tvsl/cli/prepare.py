@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
-from tvsl.cli.folder import output_path
 from tvsl.cli.options import MOST_WORKERS, AsJson, Force
 from tvsl.cli.output import print_error, print_json, print_lines
 from tvsl.cli.progress import progress
@@ -39,8 +38,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder for frames/ID.jpg and audio/ID.wav.",
         ),
     ],

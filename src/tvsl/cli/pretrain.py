@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tvsl.cli.folder import output_path
 from tvsl.cli.options import Seed
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
@@ -19,8 +18,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder of the run.",
         ),
     ],

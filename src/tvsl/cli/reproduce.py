@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tvsl.cli.folder import output_path
 from tvsl.cli.name_values import data_options, name_values
 from tvsl.cli.options import (
     MOST_WORKERS,
@@ -52,8 +51,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder of the reproduction; it goes on where it was.",
         ),
     ],

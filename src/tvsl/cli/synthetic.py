@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.arguments import Command, Group
-from tvsl.cli.folder import output_path
 from tvsl.cli.options import Force, Seed
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
@@ -63,8 +62,6 @@ def preview(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder for sheet and sounds.",
         ),
     ],
@@ -91,8 +88,6 @@ def export(
     folder: Annotated[
         Path,
         typer.Argument(
-            parser=output_path,
-            metavar="PATH",
             help="Folder for frames, sounds and manifest.",
         ),
     ],

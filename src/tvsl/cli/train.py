@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tvsl.cli.arguments import LARGEST_NUMBER
-from tvsl.cli.folder import output_path
 from tvsl.cli.name_values import data_options, name_values
 from tvsl.cli.options import (
     DataOption,
@@ -33,8 +32,6 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            parser=output_path,
-            metavar="PATH",
             help="Folder of the run.",
         ),
     ],

@@ -9,7 +9,6 @@ import typer
 
 from tvsl.cli.arguments import Command, Group
 from tvsl.cli.failure import SOME_INPUT_FAILED, report
-from tvsl.cli.folder import output_path
 from tvsl.cli.options import Force
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
@@ -82,8 +81,6 @@ def convert(
     target: Annotated[
         Path,
         typer.Argument(
-            parser=output_path,
-            metavar="PATH",
             help="The .safetensors file to write.",
         ),
     ],

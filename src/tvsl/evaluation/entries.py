@@ -13,14 +13,14 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import model_folder
 from tvsl.devices import PrecisionChoice
 from tvsl.errors import UsageError
-from tvsl.loading import HEAD_FOLDER, load_encoder
+from tvsl.loading import load_encoder
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import StoredHead, read_head
 from tvsl.methods.config import MethodConfig, switched
 from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import TVSL
-from tvsl.model_folder import fingerprint
+from tvsl.model_folder import HEAD_FOLDER, fingerprint
 
 Progress = Callable[[int, "int | None"], None]
 

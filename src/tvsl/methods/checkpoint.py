@@ -13,17 +13,20 @@ from typing import Any, Final, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from tvsl.audioclip.folder import encoder_fingerprint
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError, WeightsError, first_problem, shown
+from tvsl.errors import OutputError, UsageError, WeightsError, first_problem, shown
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.config import MethodConfig, switched
 from tvsl.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
+    HEAD_FOLDER,
     TENSORS_FILE,
     check_tensors,
     existing_folder,
+    is_head,
     read_json,
     read_tensors,
     storable,
@@ -136,8 +139,8 @@ def save_head(
 
     Raises:
         UsageError: The method is not registered, or the head is for other image tokens.
-        OutputError: The folder is not empty and ``force`` is not set, it cannot be written, or a
-            value is not finite.
+        OutputError: The folder is not empty and ``force`` is not set, it cannot be written, a
+            value is not finite, or it is the place for a head beside another encoder.
     """
     if METHODS.get(head.name) is not type(head):
         raise UsageError(
@@ -158,8 +161,16 @@ def save_head(
         notes=dict(notes or {}),
     )
     folder = Path(folder).expanduser()
+    if folder.name == HEAD_FOLDER:
+        beside = encoder_fingerprint(folder.parent, head.config.waveform_scale)
+        if beside not in (None, encoder.fingerprint):
+            raise OutputError(
+                "The encoder beside which this head would stand is not the one of the head.",
+                "Save both with Localizer.save_pretrained, or choose another folder.",
+                folder,
+            )
     tensors = storable(head.state_dict(), torch.float32, folder)
-    with writing(folder, force, lambda kept: "method" in kept) as work:
+    with writing(folder, force, is_head) as work:
         text = record.model_dump_json(indent=2)
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(head, text), encoding="utf-8")

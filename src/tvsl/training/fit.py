@@ -17,10 +17,10 @@ from tvsl.data.token_store import TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.loading import HEAD_FOLDER
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import save_head
 from tvsl.methods.config import switched
+from tvsl.model_folder import HEAD_FOLDER
 from tvsl.staging import locked
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import calibrate

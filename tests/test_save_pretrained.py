@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.small_model import RATE, random_head, tone, write_bundle
+from tvsl import Localizer
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.folder import save_audioclip
+from tvsl.errors import OutputError
+from tvsl.methods.checkpoint import save_head
+
+
+def test_what_is_saved_loads_and_answers_the_same(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "world", random_head(flip_average="turn"))
+    localizer = Localizer.from_pretrained(bundle, device="cpu")
+    # Values that half precision rounds: the pair that could not be loaded.
+    with torch.no_grad():
+        next(localizer.encoder.model.parameters()).mul_(1 + 2**-20)
+    localizer = Localizer(AudioCLIPEncoder(localizer.encoder.model), localizer.method, "changed")
+    folder = localizer.save_pretrained(tmp_path / "saved")
+    again = Localizer.from_pretrained(folder, device="cpu")
+    assert again.encoder.fingerprint == localizer.encoder.fingerprint
+    assert again.encoder.flip_average == localizer.encoder.flip_average == "none"
+    picture = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+    found = [one.localize(picture, (tone(), RATE)).to_dict() for one in (localizer, again)]
+    assert found[0]["sources"] == found[1]["sources"]
+    with pytest.raises(OutputError, match="not empty"):
+        localizer.save_pretrained(folder)
+    localizer.save_pretrained(folder, force=True)
+    with pytest.raises(OutputError, match="would not fit"):
+        save_audioclip(localizer.encoder.model, folder, force=True)  # float16
+    with pytest.raises(OutputError, match="not the one of the head"):
+        save_head(localizer.method, localizer.encoder, bundle / "head", force=True)
+    assert Localizer.from_pretrained(folder).encoder.fingerprint == again.encoder.fingerprint
+    assert Localizer.from_pretrained(bundle).name == "world/tvsl (trained)"
