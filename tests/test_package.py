@@ -34,6 +34,7 @@ PAGE_PARTS = [
 LAYERS = [
     {"errors", "names", "tokens", "encoded", "encoder", "request", "paths", "memory"}
     | {"vocabularies", "devices", "download", "staging", "small_files"}
+    | {"csv_cells", "id_lists"}
     | {"model_folder"},
     {"media", "audioclip", "metrics", "synthetic"},
     {"methods", "data", "preparing"},

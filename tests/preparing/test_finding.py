@@ -76,6 +76,44 @@ def test_a_list_tells_what_is_wanted_and_what_is_missing(tmp_path: Path) -> None
     assert found.missing == ("nothingHere_000001",)
 
 
+@pytest.mark.parametrize(
+    ("layout", "files"),
+    [
+        ("vggsound", ("a_b_c-d_e-f_3", "a_b_c-d_e-f_30")),
+        ("acav", ("a_b_c-d_e-f_3000_13000", "a_b_c-d_e-f_30000_40000")),
+        ("folder", ("a_b_c-d_e-f_3", "a_b_c-d_e-f_30000_40000")),
+        ("folder", ("a_b_c-d_e-f_000003", "a_b_c-d_e-f_000030")),
+    ],
+)
+def test_listed_names_are_found_in_any_form(
+    tmp_path: Path, layout: str, files: tuple[str, ...]
+) -> None:
+    place(tmp_path, *(f"{name}.mp4" for name in files))
+    for listed in (("a_b_c-d_e-f_3", "a_b_c-d_e-f_30_40"), [f"{name}.mp4" for name in files]):
+        found = find_videos(tmp_path, layout, [*listed, "nothing"])
+        assert len(found.videos) == 2
+        assert (found.listed, found.missing) == (3, ("nothing",))
+        assert found.example in [video.id for video in found.videos]
+
+
+def test_listed_files_in_folders_are_found(tmp_path: Path) -> None:
+    place(tmp_path, "a/b.mp4", "b.mp4")
+    found = find_videos(tmp_path, "folder", ["a/b.mp4"])
+    assert [video.source for video in found.videos] == ["a/b.mp4"]
+
+
+def test_what_does_not_match_is_shown_beside_what_is_here(tmp_path: Path) -> None:
+    place(tmp_path, "zpWuikVorYg_32.mp4")
+    with pytest.raises(MissingFileError, match=r"'some_other'.*'zpWuikVorYg_000032'"):
+        find_videos(tmp_path, "vggsound", ["some_other"])
+
+
+def test_pictures_are_found_without_their_zeros(tmp_path: Path) -> None:
+    place(tmp_path, "1Ju4S0qeDqw.mp4")
+    found = find_videos(tmp_path, "music", ["frames/1Ju4S0qeDqw_1_37.jpg"])
+    assert found.videos[0].pictures == ("1Ju4S0qeDqw_001_00037",)
+
+
 def test_a_list_of_pictures_is_sorted_by_video(tmp_path: Path) -> None:
     place(tmp_path, "solo/cello/1Ju4S0qeDqw.mp4", "duet/a b/-_-TDDxoaAc.mp4", "4Oy5VmaacaI.mp4")
     listed = ["1Ju4S0qeDqw_001_00037", "gone_gone_g_000_00000", "-_-TDDxoaAc"]

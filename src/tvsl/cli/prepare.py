@@ -12,7 +12,7 @@ from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
 from tvsl.cli.options import MOST_WORKERS, AsJson, Force
 from tvsl.cli.output import print_error, print_json, print_lines
 from tvsl.cli.progress import progress
-from tvsl.errors import UsageError, first_few
+from tvsl.errors import UsageError, first_few, shown
 
 if TYPE_CHECKING:
     from tvsl.preparing.run import Prepared
@@ -135,4 +135,7 @@ def _summary(made: Prepared) -> list[str]:
     if made.listed is not None:
         here = made.listed - len(made.missing)
         lines.append(f"{made.listed} ids listed: {here} found, {len(made.missing)} missing")
+        if made.missing:
+            beside = "" if made.example is None else f"; a video here: {shown(made.example)}"
+            lines.append(f"Not here: {shown(made.missing[0])}{beside}")
     return lines

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tvsl.errors import MediaError, MissingFileError, UnreadableMediaError
+from tvsl.errors import MediaError, MissingFileError, UnreadableMediaError, shown
+from tvsl.id_lists import ListedId, Names, plain_name
 from tvsl.preparing.layouts import LAYOUTS, is_file_name
-from tvsl.preparing.series import split_name
+from tvsl.preparing.series import full_name, split_name
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts"}
@@ -59,22 +60,27 @@ class Found:
     Attributes:
         videos: What can become clips, in the order of their paths.
         unnamed: What cannot.
-        missing: Listed ids without a video, in the order of the list.
+        listed: How many ids the list holds; 0 without a list.
+        missing: Those of them without a video, in the order of the list.
+        example: What a video is called that is here, to stand beside what is missing.
     """
 
     videos: tuple[Video, ...]
     unnamed: tuple[Unnamed, ...]
+    listed: int = 0
     missing: tuple[str, ...] = ()
+    example: str | None = None
 
 
-def find_videos(folder: Path, layout: str, listed: Sequence[str] | None = None) -> Found:
+def find_videos(folder: Path, layout: str, listed: Sequence[ListedId | str] | None = None) -> Found:
     """Find the videos of a folder and of the folders in it; hidden files are left alone.
 
     Args:
         folder: The folder; links in it are followed.
         layout: A name of ``LAYOUTS``.
-        listed: The ids that are wanted; all when None. For pictures of every second they are names
-            of pictures, or of videos for all of their pictures.
+        listed: The ids that are wanted, in any form in which lists write them; all when None. For
+            pictures of every second they are names of pictures, or of videos for all of their
+            pictures.
 
     Returns:
         What was found.
@@ -86,31 +92,58 @@ def find_videos(folder: Path, layout: str, listed: Sequence[str] | None = None) 
     if not folder.is_dir():
         raise MissingFileError("There is no such folder.", "Give the folder of the videos.", folder)
     own = LAYOUTS[layout]
-    wanted = None if listed is None else _wanted(listed, own.at is None)
     by_id: dict[str, list[str]] = defaultdict(list)
     unnamed: list[Unnamed] = []
     for source in sorted(_walk(folder)):
         name = own.identify(PurePosixPath(source))
-        if name is not None and (wanted is None or name in wanted):
+        if name is not None:
             by_id[name].append(source)
-        elif name is None and wanted is None:
+        elif listed is None:
             unnamed.append(Unnamed(None, source, _size(folder / source), _misfit(own.pattern)))
+    example = next(iter(by_id), None)
+    wanted: dict[str, tuple[str, ...]] = {}
+    count, missing = 0, tuple[str, ...]()
+    if listed is not None:
+        wanted, count, missing = _wanted(listed, by_id, own.at is None)
+        by_id = {name: sources for name, sources in by_id.items() if name in wanted}
     if not by_id and not unnamed:
-        raise MissingFileError(
-            f"{'No video' if listed is None else 'No listed video'} is in this folder.",
-            f"Check folder, layout and list. Videos end in {' '.join(sorted(VIDEO_SUFFIXES))}.",
-            folder,
-        )
-    return _sorted_out(folder, by_id, unnamed, wanted or {})
+        raise _nothing(folder, missing, example)
+    videos, wrong = _sorted_out(folder, by_id, wanted)
+    return Found(videos, (*unnamed, *wrong), count, missing, example)
 
 
-def _wanted(listed: Sequence[str], series: bool) -> dict[str, list[str]]:
-    """The listed ids by their video; an id of a whole video stands for no picture of its own."""
-    wanted: dict[str, list[str]] = defaultdict(list)
-    for name in listed:
-        parts = split_name(name) if series else None
-        wanted[name if parts is None else parts[0]] += [] if parts is None else [name]
-    return wanted
+def _wanted(
+    listed: Sequence[ListedId | str], here: Iterable[str], series: bool
+) -> tuple[dict[str, tuple[str, ...]], int, tuple[str, ...]]:
+    """The videos that a list wants, with their pictures; how many ids it has, and the missing.
+
+    An id of a whole video stands for no picture of its own.
+    """
+    names = Names(here)
+    wanted: dict[str, tuple[str, ...]] = {}
+    missing: list[str] = []
+    count = 0
+    for one in (ListedId(one, (one,)) if isinstance(one, str) else one for one in listed):
+        picture = full_name(plain_name(one.text)) if series else None
+        parts = None if picture is None else split_name(picture)
+        found = names.find(one if parts is None else ListedId(parts[0], (parts[0],)))
+        count += found is not None or not one.optional
+        if found is not None:
+            wanted[found] = (*wanted.get(found, ()), *([] if picture is None else [picture]))
+        elif not one.optional:
+            missing.append(one.text)
+    return wanted, count, tuple(missing)
+
+
+def _nothing(folder: Path, missing: Sequence[str], example: str | None) -> MissingFileError:
+    problem, remedy = "No video is in this folder.", "Check folder and layout."
+    if missing:
+        beside = "" if example is None else f", a video here {shown(example)}"
+        problem = f"No listed video is in this folder: the list has {shown(missing[0])}{beside}."
+        remedy = "Check folder, layout and list."
+    return MissingFileError(
+        problem, f"{remedy} Videos end in {' '.join(sorted(VIDEO_SUFFIXES))}.", folder
+    )
 
 
 def _walk(folder: Path) -> Iterator[str]:
@@ -144,24 +177,18 @@ def _size(path: Path) -> int:
 
 
 def _sorted_out(
-    folder: Path,
-    by_id: dict[str, list[str]],
-    unnamed: list[Unnamed],
-    wanted: dict[str, list[str]],
-) -> Found:
-    videos = []
+    folder: Path, by_id: Mapping[str, Sequence[str]], wanted: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[Video, ...], tuple[Unnamed, ...]]:
+    videos, wrong = [], []
     for name, sources in by_id.items():
         for source in sources:
             size = _size(folder / source)
             error = _problem(name, [other for other in sources if other != source])
             if error is None:
-                videos.append(Video(name, source, size, tuple(wanted.get(name, ()))))
+                videos.append(Video(name, source, size, wanted.get(name, ())))
             else:
-                unnamed.append(Unnamed(name, source, size, error))
-    missing = [
-        name for video, names in wanted.items() if video not in by_id for name in names or [video]
-    ]
-    return Found(tuple(videos), tuple(unnamed), tuple(missing))
+                wrong.append(Unnamed(name, source, size, error))
+    return tuple(videos), tuple(wrong)
 
 
 def _misfit(pattern: str) -> MediaError:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tvsl import __version__
 from tvsl.errors import MediaWarning
+from tvsl.id_lists import ListedId
 from tvsl.preparing.entries import Clip, Entry, Failure, as_json
 from tvsl.preparing.finding import Unnamed, Video, find_videos
 from tvsl.preparing.options import Options
@@ -32,6 +33,7 @@ class Prepared:
         failures: Of them, those of which nothing could be taken, and why.
         listed: How many ids the list holds; None without a list.
         missing: Listed ids without a video.
+        example: What a video is called that is in the folder.
         root: The prepared folder.
     """
 
@@ -41,6 +43,7 @@ class Prepared:
     listed: int | None
     missing: tuple[str, ...]
     root: Path
+    example: str | None = None
 
     def report(self, options: Options) -> dict[str, Any]:
         """What ``report.json`` holds; the same however often the run was interrupted."""
@@ -63,7 +66,7 @@ def prepare(
     root: Path,
     options: Options,
     *,
-    listed: Sequence[str] | None = None,
+    listed: Sequence[ListedId | str] | None = None,
     workers: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -78,7 +81,7 @@ def prepare(
         folder: The folder of the videos.
         root: Where the clips go.
         options: What is taken of each video.
-        listed: The ids that are wanted; all when None.
+        listed: The ids that are wanted, in any form in which lists write them; all when None.
         workers: How many processes; as many as there are cores when None.
         force: Whether to start over where clips are there already.
         progress: Called with videos done and videos to do.
@@ -112,9 +115,10 @@ def prepare(
             found=len(found.videos) + len(found.unnamed),
             kept=len(found.videos) - len(todo),
             failures=account.failures,
-            listed=None if listed is None else len(listed),
+            listed=None if listed is None else found.listed,
             missing=found.missing,
             root=root,
+            example=found.example,
         )
         write_report(root, made.report(options))
     return made

@@ -17,7 +17,14 @@ _PER_SECOND = 4
 # The names have room for three and five digits.
 _MOST_SECONDS = 1000
 _MOST_PICTURES = 100_000
+_SHORT_NAME = re.compile(r"(.{11,})_([0-9]{1,3})_([0-9]{1,5})")
 _NAME = re.compile(r"(.+)_([0-9]{3})_([0-9]{5})")
+
+
+def full_name(name: str) -> str | None:
+    """A picture's name with as many digits as it should have; None where it is no picture's."""
+    found = _SHORT_NAME.fullmatch(name)
+    return None if found is None else f"{found[1]}_{int(found[2]):03d}_{int(found[3]):05d}"
 
 
 def split_name(name: str) -> tuple[str, int, int] | None:
