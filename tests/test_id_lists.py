@@ -43,9 +43,10 @@ def test_every_form_of_a_clip_is_the_clip(tmp_path: Path, row: str, here: str) -
     assert Names([f"{VIDEO}_000031"]).find(one) is None
 
 
-@pytest.mark.parametrize("form", SAME[:10])
+@pytest.mark.parametrize("form", [form for form in SAME if not set("/\\") & set(form)][:8])
 def test_benchmarks_have_one_name_for_a_clip(form: str) -> None:
     assert clip_name(form) == CLIP
+    assert clip_name(f"../{form}") == f"../{form}"  # to be refused where it is looked for
 
 
 @pytest.mark.parametrize(

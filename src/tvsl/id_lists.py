@@ -143,8 +143,10 @@ def clip_name(name: str) -> str:
 
     Returns:
         The name; of clips that do not start at a whole second, and of others than clips of
-        YouTube, the name without folders and ending.
+        YouTube, the name without ending. A name with folders is left as it is.
     """
+    if "/" in name or "\\" in name:
+        return name
     plain = plain_name(name)
     found = _clip(plain)
     if found is None or found[1] % 1000:

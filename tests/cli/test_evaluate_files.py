@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -107,6 +108,61 @@ def test_pictures_and_sounds_are_broken(checkpoint: Path, root: Path, tmp_path: 
         assert reason in reasons[name]
         assert reasons[name].count(str(root)) == 1
     assert (content["found"], content["listed"]) == (2, 6)
+
+
+def test_what_is_left_out_stays_in_the_count(checkpoint: Path, root: Path, tmp_path: Path) -> None:
+    remove_half(root)
+    gone = tmp_path / "gone.txt"
+    checked = run("data", "check", "vggsound-single", root, "-o", gone)
+    assert checked.code == 1
+    out, option = tmp_path / "out", ("--option", f"leave_out={gone}")
+    ran = evaluate(checkpoint, root, out, *option)
+    assert ran.code == 0, ran.err
+    sha256 = hashlib.sha256(gone.read_bytes()).hexdigest()
+    told = f"3 of 6 listed items by {gone} (SHA-256 {sha256})"
+    page = (out / "page.html").read_text()
+    for part in ("3 of 6 items", "3 of 6 found", f"Left out: {told}"):
+        assert part in ran.out
+    for part in ("3 of 6 items found, 3 left out", "Protocol paper, 3 of 6 items", told):
+        assert part in page
+    content = json.loads((out / "results.json").read_text())
+    assert (content["found"], content["listed"]) == (3, 6)
+    expected = {"file": str(gone), "sha256": sha256, "items": 3, "unknown_ids": 0}
+    assert content["left_out"] == expected
+    assert {(row["found"], row["listed"]) for row in content["results"]} == {(3, 6)}
+    assert not any(row["paper"] and row["paper"]["same_data"] for row in content["results"])
+    again = run("data", "check", "vggsound-single", root, *option)
+    assert again.code == 0
+    assert again.out.splitlines()[2].split()[-2:] == ["left", "out"]
+    assert again.out.splitlines()[3].split() == ["all", "6", "3", "0", "0", "0", "3"]
+    assert f"Left out: {told}" in again.out
+
+
+def test_long_lists_of_what_is_left_out_are_cut_short(
+    checkpoint: Path, tmp_path: Path, real_benchmark: Callable[[str], Path]
+) -> None:
+    root = tmp_path / "many"
+    folders(root)
+    (source,) = {one.parent.parent for one in real_benchmark("vggsound-multi").glob("frames/*")}
+    shutil.copyfile(source / "frames" / f"{IDS[0]}.jpg", root / "frames" / "here.jpg")
+    shutil.copyfile(source / "audio" / f"{IDS[0]}.ogg", root / "audio" / "here.ogg")
+    lines = [
+        {"id": name, "frame": f"frames/{name}.jpg", "audio": f"audio/{name}.ogg", "labels": ["dog"]}
+        for name in ("here", *(f"gone-{number:03d}" for number in range(60)))
+    ]
+    lines = [{**line, "boxes": {"dog": [[0, 0, 1, 0.5]]}} for line in lines]
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    fixed = ("--device", "cpu", "--threads", "1", "--labels", "given", "--on-error", "skip")
+    out = tmp_path / "out"
+    ran = run(
+        "evaluate", "--model", checkpoint, "--data", "folder", "--root", root, "-o", out, *fixed
+    )
+    assert ran.code == 1
+    told = [line for line in ran.out.splitlines() if line.startswith("Left out: ")]
+    assert len(told) == 10
+    assert f"and 50 more; see {out / 'results.json'}" in ran.out
+    assert len(json.loads((out / "results.json").read_text())["skipped"]) == 60
+    assert (out / "page.html").read_text().count(">gone-") == 60
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.data.made_files import clip, media, rows, sound, vggss, write
 from tvsl.data import find_data
 from tvsl.data.checking import Check, Tally, check_data
-from tvsl.data.files import FileDataSet, read_ids
+from tvsl.data.files import FileDataSet
 from tvsl.errors import DataError
 
 LABELS = ("elk bugling", "dog bow-wow")
@@ -67,10 +68,33 @@ def test_it_is_told_how_far_it_is(root: Path) -> None:
 def test_what_to_leave_out_can_be_left_out(root: Path) -> None:
     text = check(root).ids_to_leave_out()
     path = write(root / "out.txt", text)
-    assert read_ids(path) == {clip(1), clip(3), clip(4)}
+    assert text.count("\n") == 3
     data = find_data("vggsound-single", root=root, leave_out=path)
     assert isinstance(data, FileDataSet)
-    assert check_data(data).total == Tally(5, 5, 0, 0, 1)
+    found = check_data(data)
+    assert found.total == Tally(8, 5, 0, 0, 1, left_out=3)
+    assert found.classes["dog bow-wow"] == Tally(4, 2, 0, 0, 1, left_out=2)
+    content = json.loads(json.dumps(found.to_dict()))
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    expected = {"file": str(path), "sha256": sha256, "items": 3, "unknown_ids": 0}
+    assert content["left_out"] == expected
+    assert ("Left out", f"3 of 8 listed items by {path} (SHA-256 {sha256}).") in found.notes
+
+
+def test_all_may_be_left_out(root: Path) -> None:
+    path = write(root / "out.txt", "".join(f"{clip(n)}\n" for n in range(8)))
+    data = find_data("vggsound-single", root=root, leave_out=path)
+    assert isinstance(data, FileDataSet)
+    assert check_data(data).total == Tally(8, 0, 0, 0, 0, left_out=8)
+
+
+def test_a_list_that_is_not_the_published_one_is_told(root: Path) -> None:
+    found = check(root, read=False)
+    assert [(one.file, one.published) for one in found.lists] == [
+        ("vggsound_single_test.csv", False),
+        ("vggss.json", False),
+    ]
+    assert "vggsound_single_test.csv" in dict(found.notes)["Lists"]
 
 
 def test_it_is_plain_json(root: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,7 @@ import pytest
 
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data.dataset import Item, Source, Split
-from tvsl.data.files import FileDataSet, add_up, draw_targets, read_ids
+from tvsl.data.files import FileDataSet, add_up, draw_targets
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import (
     DataError,
@@ -148,15 +150,35 @@ def test_ids_are_left_out(root: Path) -> None:
 
 def test_ids_of_something_else_are_not_taken_for_this(root: Path) -> None:
     out = write(root / "out.txt", "what\n")
-    with pytest.raises(DataError, match="No id in the file"):
+    with pytest.raises(DataError, match=r"No id in the file.*'what'.*'a'"):
         _ = PlainData(root=root, leave_out=out).items
     with pytest.raises(DataError, match="no such file"):
         _ = PlainData(root=root, leave_out=root / "none.txt").items
 
 
-def test_ids_are_read_without_their_comments(tmp_path: Path) -> None:
-    path = write(tmp_path / "ids.txt", "a b\t# missing: x\r\nc#1\n\n# d\n")
-    assert read_ids(path) == {"a b", "c#1"}
+def test_what_is_left_out_still_counts_as_listed(root: Path) -> None:
+    text = "test c.jpg\n\ntest b\nsomething else\n"
+    out = write(root / "out.txt", text)
+    data = PlainData(root=root, leave_out=out)
+    assert (len(data.items), data.listed_count) == (2, 4)
+    left_out = data.left_out
+    assert left_out is not None
+    assert [item.id for item in left_out.items] == ["test c", "test b"]
+    assert left_out.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert left_out.unknown == ("something else",)
+    ((head, told),) = data.notes
+    assert head == "Left out"
+    for part in ("2 of 4", str(out), left_out.sha256, "1 of its ids", "'something else'"):
+        assert part in told
+    assert PlainData(root=root).listed_count == 4
+    assert PlainData(root=root).notes == []
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe", "."])
+def test_what_to_leave_out_is_a_file(root: Path, name: str) -> None:
+    os.mkfifo(root / "pipe")
+    with pytest.raises(DataError, match="not a file"):
+        _ = PlainData(root=root, leave_out=root / name).items
 
 
 class TwiceData(PlainData):

@@ -39,6 +39,17 @@ def test_it_loads_from_its_public_layout(tmp_path: Path, sources: int) -> None:
     assert clip(12) not in used  # its box vanishes
 
 
+def test_clips_in_no_mixture_are_counted(tmp_path: Path) -> None:
+    root = made(tmp_path)
+    path = root / "metadata" / "vggsound_single_test.csv"
+    path.write_text("\n".join(path.read_text().split()[1:]))
+    data = find_data("vggsound-multi", root=folders(root), sources=4)
+    assert len(data.items) == 2
+    assert list(data.dropped.values()) == [1, 3]  # one box vanishes, 11 clips make two mixtures
+    told = dict(data.notes)["Not used"]
+    assert told == "1 test clips without boxes, 3 test clips that no mixture of 4 has."
+
+
 def test_the_seed_decides_and_missing_files_do_not(tmp_path: Path) -> None:
     root = made(tmp_path)
     before = [item.id for item in find_data("vggsound-multi", root=root).items]

@@ -5,12 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.made_files import clip, folders, media, picture, real_lists, rows, sound, vggss
+from tests.data.made_files import (
+    clip,
+    folders,
+    media,
+    picture,
+    real_lists,
+    rows,
+    sound,
+    vggss,
+    video,
+    write,
+)
 from tvsl.data import find_data
 from tvsl.data.vggsound_single import VGGSoundSingle
 from tvsl.data.vggss import read_vggss
 from tvsl.errors import DataError
 
+LISTED = ("dog_bow-wow", "cattle_bovinae_cowbell")
 BOX = [0.25, 0.25, 0.75, 0.75]
 
 
@@ -110,6 +122,39 @@ def test_lists_that_contradict_themselves(root: Path, file: str, line: str, prob
     with pytest.raises(DataError, match=problem) as caught:
         _ = made(root, split="test" if "test" in file else "train").items
     assert caught.value.path == path
+
+
+def test_training_clips_of_other_classes_are_counted(root: Path) -> None:
+    lines = [
+        "YouTube ID,start seconds,label,train/test split",
+        f"{video(1)},30,dog bow-wow,train",
+        f'{video(2)}, 30.0, "cattle, bovinae cowbell", train',
+        f"{video(3)},7,cat purring,train",
+        f"{video(4)},7,fire truck siren,train",
+        f"{video(5)},7,cat purring,test",
+    ]
+    rows(root / "metadata" / "vggsound.csv", lines)
+    data = made(root, split="train")
+    assert [item.id for item in data.items] == [clip(1), clip(2)]
+    assert list(data.dropped.values()) == [2]
+    assert dict(data.notes)["Not used"].startswith("2 training clips of other classes")
+    assert [one.file for one in data.used_lists] == ["vggsound.csv"]
+    assert made(root).dropped == {}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("head", ["", "\ufeff", "video,label\n", "# a comment\nID,class\n"])
+@pytest.mark.parametrize(
+    "form", ["{}_30", "{}_30_40", "{}_30000_40000", "{}_000030.mp4", '"{}_30"']
+)
+def test_lists_in_other_forms_name_the_same_clips(
+    root: Path, form: str, head: str, end: str
+) -> None:
+    expected = [item.id for item in made(root).items]
+    lines = [f"{form.format(video(n))},{label}" for n, label in enumerate(LISTED)]
+    text = head + "\n".join(lines)
+    write(root / "metadata" / "vggsound_single_test.csv", text.replace("\n", end))
+    assert [item.id for item in made(root).items] == expected
 
 
 def test_ids_that_leave_the_root_are_refused(root: Path) -> None:

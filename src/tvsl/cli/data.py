@@ -154,13 +154,16 @@ def _print(found: Check, all_classes: bool) -> None:
     else:
         shown = sorted(gaps.items(), key=lambda one: -_gaps(one[1]))[:_SHOWN_CLASSES]
     rows = [("all", found.total), *shown]
-    print_table(_HEADS, [(name, *_numbers(tally)) for name, tally in rows], _HEADS[1:])
+    # Nothing is left out but by a file of the user's: the column is there when one is given.
+    heads = _HEADS if found.left_out is None else (*_HEADS, "left out")
+    print_table(heads, [(name, *_numbers(tally))[: len(heads)] for name, tally in rows], heads[1:])
     if found.classes and not all_classes:
         if len(gaps) > len(shown):
             more = len(gaps) - len(shown)
             print_lines("", f"{more} more classes have gaps; see --all-classes or --json.")
         whole = len(found.classes) - len(gaps)
         print_lines("", f"{whole} of {len(found.classes)} classes are whole.")
+    print_lines(*(f"{name}: {text}" for name, text in found.notes))
     faults = [f"{fault.path}: {fault.problem}" for fault in found.faults]
     for line in first_few(faults, _SHOWN_FAULTS, "--json or --output"):
         print_error(line)
@@ -168,9 +171,9 @@ def _print(found: Check, all_classes: bool) -> None:
 
 def _gaps(tally: Tally) -> int:
     """How many items of a class are of no use."""
-    return tally.missing + tally.unreadable + tally.without_boxes
+    return tally.missing + tally.unreadable + tally.without_boxes + tally.left_out
 
 
 def _numbers(tally: Tally) -> tuple[str, ...]:
     counts = (tally.listed, tally.found, tally.missing, tally.unreadable, tally.without_boxes)
-    return tuple(str(count) for count in counts)
+    return tuple(str(count) for count in (*counts, tally.left_out))

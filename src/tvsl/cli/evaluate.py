@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tvsl.evaluation.tables import Table
 
 SOME_LEFT_OUT = 1
+_SHOWN_SKIPPED = 10
 _EVERY = "all"
 
 
@@ -205,7 +206,8 @@ def _finish(run: Run, cases: int, output: Path, as_json: bool) -> None:
 
 
 def _print(evaluation: Evaluation, folder: Path) -> None:
-    from tvsl.evaluation.parts import PAGE
+    from tvsl.errors import first_few
+    from tvsl.evaluation.parts import PAGE, RESULTS
     from tvsl.evaluation.tables import detection_table, notes, result_tables
 
     detection = detection_table(evaluation)
@@ -213,8 +215,8 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
         _print_table(table)
     for name, text in notes(evaluation):
         print_lines(f"{name}: {text}")
-    for name, reason in evaluation.skipped:
-        print_lines(f"Left out: {name}: {reason}")
+    skipped = [f"Left out: {name}: {reason}" for name, reason in evaluation.skipped]
+    print_lines(*first_few(skipped, _SHOWN_SKIPPED, str(folder / RESULTS)))
     print_lines("", f"Open {folder / PAGE} in a browser.")
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tvsl.data.dataset import Item, Source
+from tvsl.data.dataset import Item, LeftOut, Source, UsedList
 from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import absent
 from tvsl.data.targets import Nowhere, files_of
@@ -49,6 +50,7 @@ class Tally:
         unreadable: Whose files are there and cannot be used.
         without_boxes: With a source that sounds and is nowhere: boxes without area, for instance.
             Evaluation leaves such sources out.
+        left_out: That the user leaves out, of which nothing was looked for.
     """
 
     listed: int
@@ -56,6 +58,7 @@ class Tally:
     missing: int
     unreadable: int
     without_boxes: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class Check:
         total: Of all items.
         classes: Of the items of each class that has any.
         faults: Everything that cannot be used, in the order of the lists.
+        left_out: What the user leaves out of the listed items, if anything.
+        dropped: How much of the lists makes up no item, by what it is.
+        lists: The public lists that were read.
+        notes: The last three in words, as far as there is anything to tell.
     """
 
     data: str
@@ -79,6 +86,10 @@ class Check:
     total: Tally
     classes: dict[str, Tally]
     faults: tuple[Fault, ...]
+    left_out: LeftOut | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    lists: tuple[UsedList, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -86,7 +97,9 @@ class Check:
             {**asdict(fault), "path": None if fault.path is None else str(fault.path)}
             for fault in self.faults
         ]
-        return {**asdict(self), "faults": faults}
+        left_out = None if self.left_out is None else self.left_out.to_dict()
+        without = replace(self, faults=(), left_out=None)
+        return {**asdict(without), "faults": faults, "left_out": left_out}
 
     def ids_to_leave_out(self) -> str:
         """A text file for the option ``leave_out``: an id a line, and why."""
@@ -120,9 +133,9 @@ def check_data(
     Raises:
         DataError: A list cannot be used, or nothing at all is there.
     """
-    items, layout = data.items, data.layout
+    items, layout, left_out = data.items, data.layout, data.left_out
     missing = absent(path for item in items for path in _files(item))
-    if all(any(path in missing for path in _files(item)) for item in items):
+    if items and all(any(path in missing for path in _files(item)) for item in items):
         raise DataError(
             f"None of the {len(items)} listed items of '{data.name}' is here.",
             f"Check the root; a file that is missing is {min(missing, default='none')}.",
@@ -135,9 +148,13 @@ def check_data(
         split=data.split,
         layout=layout,
         read=read,
-        total=_tally(looked),
-        classes={name: _tally(some) for name, some in sorted(_by_class(looked).items())},
+        total=_tally(looked, 0 if left_out is None else len(left_out.items)),
+        classes=_classes(looked, () if left_out is None else left_out.items),
         faults=tuple(one.fault for one in looked if one.fault is not None),
+        left_out=left_out,
+        dropped=data.dropped,
+        lists=data.used_lists,
+        notes=tuple(data.notes),
     )
 
 
@@ -199,21 +216,27 @@ def _must_sound(data: FileDataSet, source: Source) -> bool:
     return data.split != "train" and not isinstance(source.target, Nowhere)
 
 
-def _by_class(looked: Iterable[_Looked]) -> dict[str, list[_Looked]]:
+def _classes(looked: Iterable[_Looked], left_out: Iterable[Item]) -> dict[str, Tally]:
     found: dict[str, list[_Looked]] = {}
     for one in looked:
-        for label in {label for label in one.item.labels if label is not None}:
+        for label in _labels(one.item):
             found.setdefault(label, []).append(one)
-    return found
+    gone = Counter(label for item in left_out for label in _labels(item))
+    return {name: _tally(found.get(name, ()), gone[name]) for name in sorted({*found, *gone})}
 
 
-def _tally(looked: Sequence[_Looked]) -> Tally:
+def _labels(item: Item) -> set[str]:
+    return {label for label in item.labels if label is not None}
+
+
+def _tally(looked: Sequence[_Looked], left_out: int) -> Tally:
     kinds = [None if one.fault is None else one.fault.kind for one in looked]
     missing = kinds.count("missing")
     return Tally(
-        listed=len(looked),
+        listed=len(looked) + left_out,
         found=len(looked) - missing,
         missing=missing,
         unreadable=kinds.count("unreadable"),
         without_boxes=sum(one.boxless for one in looked),
+        left_out=left_out,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tvsl.data.clips import ClipSet
 from tvsl.data.targets import Target
+from tvsl.errors import printable, shown
 
 Split = Literal["train", "validation", "test"]
 
@@ -74,6 +76,56 @@ class Sample:
     targets: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What a file of the user leaves out of the items that are listed.
+
+    Attributes:
+        file: The file.
+        sha256: Of its bytes.
+        items: The items that it leaves out.
+        unknown: Its ids that are none of the split's.
+    """
+
+    file: Path
+    sha256: str
+    items: tuple[Item, ...]
+    unknown: tuple[str, ...]
+
+    def told(self, listed: int) -> str:
+        """What is left out, of so many items that are listed, in words."""
+        strange = ""
+        if self.unknown:
+            strange = f"; {len(self.unknown):,} of its ids are no items, such as "
+            strange += shown(self.unknown[0])
+        where = f"{printable(str(self.file))} (SHA-256 {self.sha256})"
+        return f"{len(self.items):,} of {listed:,} listed items by {where}{strange}"
+
+    def to_dict(self) -> dict[str, JsonValue]:
+        """Plain JSON types, without the single ids."""
+        return {
+            "file": str(self.file),
+            "sha256": self.sha256,
+            "items": len(self.items),
+            "unknown_ids": len(self.unknown),
+        }
+
+
+@dataclass(frozen=True)
+class UsedList:
+    """A public list or annotation file that items are taken from.
+
+    Attributes:
+        file: Its name.
+        sha256: Of its bytes.
+        published: Whether it is the published one, byte for byte; None where none is public.
+    """
+
+    file: str
+    sha256: str
+    published: bool | None
+
+
 class DataSet(BaseModel, ABC):
     """A data set: what identifies it are its fields, the options that a user may set.
 
@@ -115,12 +167,47 @@ class DataSet(BaseModel, ABC):
     @cached_property
     @abstractmethod
     def items(self) -> tuple[Item, ...]:
-        """All listed items of the split, whether or not their files are there.
+        """All listed items of the split but those left out, whether or not their files are there.
 
         Raises:
             DataError: A list cannot be used.
             UsageError: The data set has no such split.
         """
+
+    @cached_property
+    def left_out(self) -> LeftOut | None:
+        """What the user leaves out of the listed items; None where nothing could be."""
+        return None
+
+    @property
+    def listed_count(self) -> int:
+        """How many items the lists hold of the split, whatever is left out of them."""
+        return len(self.items) + (0 if self.left_out is None else len(self.left_out.items))
+
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """How much of the lists makes up no item of the split, by what it is."""
+        return {}
+
+    @cached_property
+    def used_lists(self) -> tuple[UsedList, ...]:
+        """The public lists that the items of the split are taken from."""
+        return ()
+
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """What must be known of its items beside their number: a few words and a sentence each."""
+        told = []
+        if self.left_out is not None:
+            told.append(("Left out", f"{self.left_out.told(self.listed_count)}."))
+        dropped = [f"{count:,} {what}" for what, count in self.dropped.items() if count]
+        if dropped:
+            told.append(("Not used", f"{', '.join(dropped)}."))
+        others = [one for one in self.used_lists if one.published is False]
+        if others:
+            names = ", ".join(f"{one.file} (SHA-256 {one.sha256})" for one in others)
+            told.append(("Lists", f"not those that were published, nor is their count: {names}."))
+        return told
 
     @abstractmethod
     def read(self, item: Item, sample_rate: int) -> Sample:

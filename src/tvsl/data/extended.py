@@ -19,8 +19,8 @@ from tvsl.data.rows import read_rows, wrong_line
 from tvsl.data.targets import Nowhere
 from tvsl.data.vggsound_single import VGGSoundSingle
 from tvsl.data.vggss import ALIGNMENT, VGGSS_FILE
+from tvsl.id_lists import clip_name
 
-_HEAD: Final = ("video", "audio", "label")
 _SILENT: Final = "non-sounding"
 
 
@@ -50,7 +50,7 @@ def silent_items(path: Path, media: Media, label_of: Callable[[str], str | None]
     Raises:
         DataError: A line says that something sounds.
     """
-    for row in read_rows(path, {3}, _HEAD):
+    for row in read_rows(path, {3}, dict.fromkeys((0, 1), clip_name)):
         picture, sound, label = row.cells
         if label != _SILENT:
             raise wrong_line(path, row.line, f"is not '{_SILENT}' but {label!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -12,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tvsl.data.dataset import DataSet, DecisionItems, Item, Sample, Source, Split
+from tvsl.data.dataset import DataSet, DecisionItems, Item, LeftOut, Sample, Source, Split
 from tvsl.data.file_clips import FileClips
 from tvsl.data.layouts import absent
 from tvsl.data.mixed import mix
 from tvsl.data.mixing import draw_mixtures
-from tvsl.data.rows import read_text
 from tvsl.data.targets import Nowhere
-from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError
+from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
+from tvsl.id_lists import Names, read_id_list
 from tvsl.media import load_audio, load_image, require_sound, sound_middle
 from tvsl.media.panels import cut_panels
+from tvsl.small_files import LARGEST_LIST, read_small
 
 _HELD_OUT = 20
 
@@ -34,7 +36,8 @@ class FileDataSet(DataSet):
 
     Attributes:
         root: Folder of the media, in a layout that the data set knows.
-        leave_out: Text file of ids that are left out, one a line, as `tvsl data check -o` writes.
+        leave_out: List of ids that are left out, one a line, as `tvsl data check -o` writes. They
+            still count as listed, and every result tells of them.
         window: Seconds of sound that are heard, around the middle; all of it when None.
         side: Height and width of a panel, in pixels, that maps are scored at.
     """
@@ -71,6 +74,15 @@ class FileDataSet(DataSet):
     @cached_property
     def items(self) -> tuple[Item, ...]:
         """All items of the split but those to leave out; see the base class."""
+        return self._parted[0]
+
+    @cached_property
+    def left_out(self) -> LeftOut | None:
+        """What the option ``leave_out`` leaves out; see the base class."""
+        return self._parted[1]
+
+    @cached_property
+    def _parted(self) -> tuple[tuple[Item, ...], LeftOut | None]:
         return self._items(self.split)
 
     def read(self, item: Item, sample_rate: int) -> Sample:
@@ -138,7 +150,7 @@ class FileDataSet(DataSet):
 
     @cached_property
     def _training_items(self) -> tuple[Item, ...]:
-        return _of_one_source(self._items("train"))
+        return _of_one_source(self._items("train")[0])
 
     @cached_property
     def _validation_items(self) -> tuple[Item, ...]:
@@ -146,7 +158,7 @@ class FileDataSet(DataSet):
         if not self.has_items("validation"):
             return ()
         others = {item.id for split in ("test", "train") for item in self._listed_or_none(split)}
-        found = (item for item in self._items("validation") if item.id not in others)
+        found = (item for item in self._items("validation")[0] if item.id not in others)
         return _of_one_source(tuple(found))
 
     @cached_property
@@ -166,13 +178,13 @@ class FileDataSet(DataSet):
         """Whether the lists hold anything of a split."""
         return split in self.splits
 
-    def _items(self, split: Split) -> tuple[Item, ...]:
+    def _items(self, split: Split) -> tuple[tuple[Item, ...], LeftOut | None]:
+        """The items of a split that stay, and those that are left out."""
         if split not in self.splits:
             raise UsageError(
                 f"The data set '{self.name}' has no split '{split}'.",
                 f"Splits: {', '.join(self.splits)}.",
             )
-        left_out = set() if self.leave_out is None else read_ids(self.leave_out)
         items: dict[str, Item] = {}
         for item in self.listed(split):
             if item.id in items:
@@ -182,13 +194,11 @@ class FileDataSet(DataSet):
                     self.root,
                 )
             items[item.id] = item
-        if left_out and left_out.isdisjoint(items):
-            raise DataError(
-                "No id in the file is one of the data set.",
-                f"Its ids look like '{next(iter(items), '')}'.",
-                self.leave_out,
-            )
-        return tuple(item for item in items.values() if item.id not in left_out)
+        if self.leave_out is None:
+            return tuple(items.values()), None
+        left_out = _left_out(self.leave_out, items)
+        gone = {item.id for item in left_out.items}
+        return tuple(item for item in items.values() if item.id not in gone), left_out
 
     def _require_files(self, items: Sequence[Item]) -> None:
         """Let through only items whose files are there, before hours are spent on them."""
@@ -218,20 +228,31 @@ def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
     )
 
 
-def read_ids(path: Path) -> set[str]:
-    """Read ids, one a line; what follows a tab is a comment, and so is a line after a ``#``.
-
-    Args:
-        path: A text file.
-
-    Returns:
-        The ids.
+def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
+    """The items that a file leaves out: ids in any form in which lists write them.
 
     Raises:
-        DataError: It cannot be read or is no text.
+        DataError: It cannot be read, or none of its ids is one of the items'.
     """
-    ids = (line.split("\t")[0].strip() for line in read_text(path).split("\n"))
-    return {name for name in ids if name and not name.startswith("#")}
+    content = read_small(path, LARGEST_LIST, DataError, "Check the option leave_out.")
+    names = Names(items)
+    gone: dict[str, Item] = {}
+    unknown = []
+    for listed in read_id_list(path, DataError):
+        name = names.find(listed)
+        if name is not None:
+            gone[name] = items[name]
+        elif not listed.optional:
+            unknown.append(listed.text)
+    if unknown and not gone:
+        raise DataError(
+            f"No id in the file is one of the data set: it has {shown(unknown[0])}, the data set "
+            f"{shown(names.example)}.",
+            "Check that it is for this data set and split.",
+            path,
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    return LeftOut(path, digest, tuple(gone.values()), tuple(unknown))
 
 
 def add_up(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

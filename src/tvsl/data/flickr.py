@@ -19,6 +19,7 @@ from tvsl.data.listed import ListedData
 from tvsl.data.rows import read_by_id
 from tvsl.data.targets import Box, Boxes, Drawn, FileTarget, clipped
 from tvsl.errors import DataError, UnreadableMediaError
+from tvsl.id_lists import plain_name
 from tvsl.media import MediaLimits, check_file
 from tvsl.small_files import read_small
 
@@ -109,7 +110,7 @@ class FlickrSoundNet(ListedData):
     def annotated_items(self) -> Iterator[Item]:
         """The pairs of the test list, each with the boxes of its annotators."""
         media, folders = self.media(), Folders(self._annotations())
-        for name in read_by_id(self.find_list(FLICKR_LIST), {1, 2}):
+        for name in read_by_id(self.find_list(FLICKR_LIST), {1, 2}, plain_name):
             target = Consensus(folders.find([name], (".xml",)))
             yield media.item(name, Source(None, target))
 

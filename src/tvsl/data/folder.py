@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,6 +109,12 @@ class FolderData(FileDataSet):
         for at, line in lines:
             frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
             yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels)
+
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """Lines of other splits; see the base class."""
+        others = sum(line.split not in (None, self.split) for _, line in self._lines)
+        return {"lines of other splits": others} if others else {}
 
     def has_items(self, split: Split) -> bool:
         """Whether a line is of the split, or of all; see the base class."""

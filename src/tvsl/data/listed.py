@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from tvsl.data.dataset import Item, Source
+from tvsl.data.dataset import Item, Source, UsedList
 from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import (
     FRAME_SUFFIXES,
@@ -16,7 +18,9 @@ from tvsl.data.layouts import (
     find_layout,
     require_root,
 )
-from tvsl.data.lists import find_list
+from tvsl.data.lists import PUBLIC_LISTS, find_list
+from tvsl.errors import DataError
+from tvsl.small_files import LARGEST_LIST, read_small
 
 
 class ListedData(FileDataSet):
@@ -58,6 +62,14 @@ class ListedData(FileDataSet):
         given = [] if self.lists is None else [self.lists]
         return find_list(files, [*given, self.root / "metadata", self.root], self.name)
 
+    @cached_property
+    def used_lists(self) -> tuple[UsedList, ...]:
+        """The lists of the split; see the base class."""
+        return tuple(
+            used_list(self.find_list(file))
+            for file in (self.train_files if self.split == "train" else self.files)
+        )
+
     def media(self) -> Media:
         """Looks up the media of ids.
 
@@ -65,6 +77,19 @@ class ListedData(FileDataSet):
             DataError: The root is laid out in no way that is known.
         """
         return Media(self.root, find_layout(self.root, self.layouts))
+
+
+def used_list(path: Path) -> UsedList:
+    """A list as results tell of it.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    digest = hashlib.sha256(
+        read_small(path, LARGEST_LIST, DataError, "Get the list again.")
+    ).hexdigest()
+    public = PUBLIC_LISTS.get(path.name)
+    return UsedList(path.name, digest, None if public is None else public.sha256 == digest)
 
 
 class Media:

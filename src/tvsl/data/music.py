@@ -14,6 +14,7 @@ from tvsl.data.layouts import Layout
 from tvsl.data.listed import ListedData
 from tvsl.data.rows import Row, read_by_id, wrong_line
 from tvsl.data.targets import Boxes, clipped
+from tvsl.id_lists import plain_name
 
 Rectangle = tuple[float, float, float, float]
 """Left, top, width, height as shares of the picture."""
@@ -23,7 +24,15 @@ _INSTRUMENTS: Final = (
     "tuba", "violin", "xylophone",
 )  # fmt: skip
 _ID = re.compile(r".{11}_\d{3}_\d{5}")
+_SHORT_ID = re.compile(r"(.{11})_(\d{1,3})_(\d{1,5})")
 _TAIL: Final = len("_175_05257")
+
+
+def _picture_name(name: str) -> str:
+    """An id with all its zeros, without the ending of a file."""
+    plain = plain_name(name)
+    found = _SHORT_ID.fullmatch(plain)
+    return f"{found[1]}_{int(found[2]):03d}_{int(found[3]):05d}" if found else plain
 
 
 def _video(name: str) -> str:
@@ -76,7 +85,7 @@ class MusicData(ListedData):
             DataError: It cannot be used, or an id is not that of a frame.
         """
         path = self.find_list(file)
-        rows = list(read_by_id(path, {columns}).values())
+        rows = list(read_by_id(path, {columns}, _picture_name).values())
         for row in rows:
             if not _ID.fullmatch(row.cells[0]):
                 raise wrong_line(path, row.line, f"has no video, second and frame: {row.cells[0]}")

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tvsl.errors import DataError, first_problem
+from tvsl.csv_cells import unguarded
+from tvsl.errors import DataError, first_problem, shown
+from tvsl.id_lists import is_head
 from tvsl.small_files import LARGEST_LIST, read_small_text
 
 _REMEDY: Final = "Check the path; correct the file, or get it again."
+
+
+Naming = Callable[[str], str]
+"""Brings an id into one form."""
+
+_NO_IDS: Final[Mapping[int, Naming]] = MappingProxyType({})
 
 
 class Row(NamedTuple):
@@ -41,13 +50,16 @@ class Entry(BaseModel):
 EntryT = TypeVar("EntryT", bound=Entry)
 
 
-def read_rows(path: Path, columns: Collection[int], head: Collection[str] = ()) -> list[Row]:
+def read_rows(
+    path: Path, columns: Collection[int], ids: Mapping[int, Naming] = _NO_IDS
+) -> list[Row]:
     """Read a list with commas; line ends of any system, empty lines are skipped.
 
     Args:
         path: The file, in UTF-8.
         columns: How many cells a line may have.
-        head: The cells of a first line that only names the columns.
+        ids: The columns that hold ids, and what brings these into one form. With any, a first
+            line that only names the columns is skipped, and so are lines that begin with ``# ``.
 
     Returns:
         The lines; at least one.
@@ -59,23 +71,37 @@ def read_rows(path: Path, columns: Collection[int], head: Collection[str] = ()) 
         rows = _rows(read_text(path))
     except csv.Error as error:
         raise DataError(f"The file is no list with commas ({error}).", _REMEDY, path) from error
-    if rows and head and rows[0].cells == tuple(head):
-        rows = rows[1:]
+    if ids:
+        rows = [row for row in rows if not row.cells[0].startswith("# ")]
+        rows = rows[1:] if rows and is_head(rows[0].cells[0]) else rows
     if not rows:
         raise DataError("The list is empty.", _REMEDY, path)
     for row in rows:
         if len(row.cells) not in columns:
             expected = " or ".join(str(count) for count in sorted(columns))
             raise wrong_line(path, row.line, f"has {len(row.cells)} columns, not {expected}")
-    return rows
+    return [_named(row, ids) for row in rows] if ids else rows
 
 
-def read_by_id(path: Path, columns: Collection[int]) -> dict[str, Row]:
+def _named(row: Row, ids: Mapping[int, Naming]) -> Row:
+    """A line with its ids in one form; a name with folders is left for ``inside`` to judge."""
+    cells = [unguarded(cell) for cell in row.cells]
+    for at, naming in ids.items():
+        if at < len(cells) and not {"/", "\\"} & set(cells[at]):
+            cells[at] = naming(cells[at])
+    return Row(row.line, tuple(cells))
+
+
+def read_by_id(
+    path: Path, columns: Collection[int], naming: Naming, others: Collection[int] = ()
+) -> dict[str, Row]:
     """Read a list whose first cells are ids.
 
     Args:
         path: As for ``read_rows``.
         columns: As for ``read_rows``.
+        naming: Brings an id into one form.
+        others: Further columns that hold ids.
 
     Returns:
         The lines by their ids, in their order.
@@ -84,10 +110,12 @@ def read_by_id(path: Path, columns: Collection[int]) -> dict[str, Row]:
         DataError: As for ``read_rows``, or an id stands there twice.
     """
     found: dict[str, Row] = {}
-    for row in read_rows(path, columns):
+    for row in read_rows(path, columns, dict.fromkeys((0, *others), naming)):
         earlier = found.setdefault(row.cells[0], row)
         if earlier is not row:
-            raise wrong_line(path, row.line, f"repeats {row.cells[0]!r} of line {earlier.line}")
+            raise wrong_line(
+                path, row.line, f"repeats {shown(row.cells[0])} of line {earlier.line}"
+            )
     return found
 
 
@@ -142,6 +170,6 @@ def wrong_line(path: Path, line: int | str, problem: str) -> DataError:
 
 
 def _rows(text: str) -> list[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     stripped = ((reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader)
     return [Row(line, cells) for line, cells in stripped if any(cells)]

@@ -12,6 +12,7 @@ from tvsl.data.listed import ListedData
 from tvsl.data.pickled_masks import PickledMask
 from tvsl.data.rows import read_by_id
 from tvsl.data.targets import Boxes
+from tvsl.id_lists import clip_name
 
 _INSTRUMENTS: Final = (
     "accordion", "acoustic guitar", "banjo", "bass drum", "bass guitar", "bongo", "cello",
@@ -65,7 +66,7 @@ class VGGInstrumentsSingle(ListedData):
         """The clips that each line of a list names, with their classes."""
         path, media, folders = self.find_list(file), self.media(), Folders(self.root)
         names = ClassNames(self.names)
-        for row in read_by_id(path, {2 * count}).values():
+        for row in read_by_id(path, {2 * count}, clip_name, range(0, 2 * count, 2)).values():
             clips = []
             for name, written in zip(row.cells[::2], row.cells[1::2], strict=True):
                 mask = PickledMask(folders.find([f"{_MASKS}/{name}"], ()))

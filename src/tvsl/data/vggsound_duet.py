@@ -9,6 +9,7 @@ from tvsl.data.dataset import Item, Split
 from tvsl.data.mixed import mix
 from tvsl.data.rows import read_by_id
 from tvsl.data.vggss import VGGSS_FILE, VGGSoundData
+from tvsl.id_lists import clip_name
 
 
 class VGGSoundDuet(VGGSoundData):
@@ -32,5 +33,5 @@ class VGGSoundDuet(VGGSoundData):
 
     def _pairs(self) -> Iterator[Item]:
         path, media = self.find_list(self.files[0]), self.media()
-        for row in read_by_id(path, {4}).values():
+        for row in read_by_id(path, {4}, clip_name, (2,)).values():
             yield mix([self.annotated(media, row, path, column) for column in (0, 2)])

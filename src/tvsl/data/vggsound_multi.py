@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -36,11 +37,32 @@ class VGGSoundMulti(VGGSoundSingle):
 
     def listed(self, split: Split) -> Iterator[Item]:
         """Mixtures of test clips, or labelled single clips to train on; see the base class."""
-        return self.training_items() if split == "train" else self._mixtures()
+        return self.training_items() if split == "train" else iter(self._mixtures)
 
-    def _mixtures(self) -> Iterator[Item]:
-        found = [item for item in self.test_items() if self.annotations[item.id].boxes.boxes]
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """Test clips that are in no mixture; see the base class."""
+        if self.split == "train":
+            return super().dropped
+        mixed = sum(item.panels for item in self._mixtures)
+        with_boxes = len(self._with_boxes)
+        return {
+            "test clips without boxes": self._clip_count - with_boxes,
+            f"test clips that no mixture of {self.sources} has": with_boxes - mixed,
+        }
+
+    @cached_property
+    def _clip_count(self) -> int:
+        return sum(1 for _ in self.test_items())
+
+    @cached_property
+    def _with_boxes(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.test_items() if self.annotations[item.id].boxes.boxes)
+
+    @cached_property
+    def _mixtures(self) -> tuple[Item, ...]:
+        found = self._with_boxes
         rows = {name: row for row, name in enumerate(self.names)}
         labels = np.array([rows[str(item.labels[0])] for item in found], dtype=np.int64)
-        for members in draw_mixtures(labels, self.sources, seed=self.seed):
-            yield mix([found[number] for number in members])
+        drawn = draw_mixtures(labels, self.sources, seed=self.seed)
+        return tuple(mix([found[number] for number in members]) for members in drawn)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from tvsl.data.dataset import Item, Split
 from tvsl.data.rows import read_by_id
 from tvsl.data.vggss import VGGSS_FILE, VGGSoundData
+from tvsl.id_lists import clip_name
 
 
 class VGGSoundSingle(VGGSoundData):
@@ -24,5 +25,5 @@ class VGGSoundSingle(VGGSoundData):
     def test_items(self) -> Iterator[Item]:
         """The clips of the test list."""
         path, media = self.find_list(self.files[0]), self.media()
-        for row in read_by_id(path, {1, 2}).values():
+        for row in read_by_id(path, {1, 2}, clip_name).values():
             yield self.annotated(media, row, path)

@@ -15,16 +15,19 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from tvsl.data.class_names import ClassNames, normal_form
-from tvsl.data.dataset import Item, Source
+from tvsl.data.dataset import Item, Source, UsedList
 from tvsl.data.layouts import PLAIN, Layout
-from tvsl.data.listed import ListedData, Media
+from tvsl.data.listed import ListedData, Media, used_list
 from tvsl.data.rows import Entry, Row, read_by_id, read_entries, read_rows, wrong_line
 from tvsl.data.targets import Boxes, clipped
+from tvsl.errors import shown
+from tvsl.id_lists import clip_name
 
 VGGSS_FILE: Final = "vggss.json"
 TRAIN_FILE: Final = "vggsound_single_train.txt"
 OFFICIAL_FILE: Final = "vggsound.csv"
 
+_START: Final = re.compile(r"[0-9]{1,6}(?:\.0*)?")
 _ID = re.compile(r".{11}_\d{6}")
 
 
@@ -81,7 +84,11 @@ def read_vggss(path: Path) -> dict[str, Annotation]:
     Raises:
         DataError: It cannot be read or is something else.
     """
-    return {name: _annotation(entry) for name, entry in read_entries(path, _Entry).items()}
+    found: dict[str, Annotation] = {}
+    for name, entry in read_entries(path, _Entry).items():
+        if found.setdefault(clip_name(name), annotation := _annotation(entry)) is not annotation:
+            raise wrong_line(path, f"The entry of {shown(name)}", "repeats an earlier one")
+    return found
 
 
 def _annotation(entry: _Entry) -> Annotation:
@@ -128,11 +135,16 @@ class VGGSoundData(ListedData):
         name = row.cells[column]
         found = self.annotations.get(name)
         if found is None:
-            raise wrong_line(path, row.line, f"names a clip that is not annotated: {name!r}")
+            example = shown(next(iter(self.annotations)))
+            raise wrong_line(
+                path,
+                row.line,
+                f"names a clip that is not annotated: {shown(name)} (one that is: {example})",
+            )
         given = row.cells[column + 1 : column + 2]
         if given and normal_form(given[0]) != normal_form(found.label):
             raise wrong_line(
-                path, row.line, f"says {given[0]!r}, the annotations say {found.label!r}"
+                path, row.line, f"says {shown(given[0])}, the annotations say {found.label!r}"
             )
         return media.item(name, Source(found.label, found.boxes))
 
@@ -146,25 +158,57 @@ class VGGSoundData(ListedData):
         for name, label in self.training_labels().items():
             yield media.item(name, Source(label, Boxes(())))
 
+    @cached_property
+    def used_lists(self) -> tuple[UsedList, ...]:
+        """The lists of the split, VGGSound's own where it serves; see the base class."""
+        if self.split != "train":
+            return super().used_lists
+        files = [(one,) if one != TRAIN_FILE else (one, OFFICIAL_FILE) for one in self.train_files]
+        return tuple(used_list(self.find_list(*names)) for names in files)
+
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """Training clips of VGGSound's own list that are of none of the 221 classes."""
+        if self.split != "train" or self._training_list.name != OFFICIAL_FILE:
+            return {}
+        return {"training clips of other classes than those of VGG-SS": self._official[1]}
+
+    @property
+    def _training_list(self) -> Path:
+        return self.find_list(TRAIN_FILE, OFFICIAL_FILE)
+
+    @cached_property
+    def _official(self) -> tuple[dict[str, str], int]:
+        return _official_labels(self._training_list, self.all_names)
+
     def training_labels(self) -> dict[str, str]:
         """Classes of training clips by their ids."""
-        path = self.find_list(TRAIN_FILE, OFFICIAL_FILE)
+        path = self._training_list
         if path.name == OFFICIAL_FILE:
-            return _official_labels(path, self.all_names)
+            return self._official[0]
         names = ClassNames(self.all_names)
-        rows = read_by_id(path, {2})
+        rows = read_by_id(path, {2}, clip_name)
         return {name: names.find(row.cells[1], path, row.line) for name, row in rows.items()}
 
 
-def _official_labels(path: Path, names: Iterable[str]) -> dict[str, str]:
-    """VGGSound's own list: a video, its start in seconds, a class and a split in each line."""
+def _official_labels(path: Path, names: Iterable[str]) -> tuple[dict[str, str], int]:
+    """VGGSound's own list: a video, its start in seconds, a class and a split in each line.
+
+    Returns:
+        The classes of the training clips of these names, and how many are of others.
+    """
     labels = {normal_form(name): name for name in names}
-    found = {}
-    for row in read_rows(path, {4}):
+    found: dict[str, str] = {}
+    others = 0
+    for row in read_rows(path, {4}, {0: str}):
         video, start, name, split = row.cells
-        if not start.isdecimal():
-            raise wrong_line(path, row.line, f"has no start in seconds: {start!r}")
+        if not _START.fullmatch(start):
+            raise wrong_line(path, row.line, f"has no start in seconds: {shown(start)}")
+        if split != "train":
+            continue
         label = labels.get(normal_form(name))
-        if split == "train" and label is not None:
-            found[f"{video}_{int(start):06d}"] = label
-    return found
+        if label is None:
+            others += 1
+        else:
+            found[f"{video}_{int(start.partition('.')[0]):06d}"] = label
+    return found, others

@@ -10,6 +10,7 @@ from tvsl.data.rows import read_by_id
 from tvsl.data.vggsound_single import VGGSoundSingle
 from tvsl.data.vggss import TRAIN_FILE, VGGSS_FILE
 from tvsl.errors import DataError
+from tvsl.id_lists import clip_name
 
 _HEARD_FILE = "vggss_heard.txt"
 
@@ -34,7 +35,7 @@ class VGGSSHeard(VGGSoundSingle):
 
     @cached_property
     def _own_names(self) -> tuple[str, ...]:
-        ids = read_by_id(self.find_list(self.files[0]), {1, 2})
+        ids = read_by_id(self.find_list(self.files[0]), {1, 2}, clip_name)
         labels = {self.annotations[name].label for name in ids if name in self.annotations}
         return tuple(sorted(labels))
 
@@ -45,7 +46,7 @@ class VGGSSHeard(VGGSoundSingle):
         VGGSound-Single.
         """
         path = self.find_list(_HEARD_FILE)
-        wanted = read_by_id(path, {1, 2})
+        wanted = read_by_id(path, {1, 2}, clip_name)
         labels, heard = super().training_labels(), set(self._own_names)
         wrong = [name for name in wanted if labels.get(name) not in heard]
         if wrong:

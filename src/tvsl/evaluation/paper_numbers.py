@@ -238,7 +238,7 @@ def beside(method: str, data: DataSet, found: int) -> PaperRow | None:
     changed = data.model_fields_set - _WHERE_IT_LIES
     default = {field: data.__class__.model_fields[field].default for field in changed}
     as_it_is = all(getattr(data, field) == value for field, value in default.items())
-    whole = found == len(data.items) == _ITEMS.get(data.name, found)
+    whole = found == data.listed_count == _ITEMS.get(data.name, found)
     same = data.name in PAPER_THRESHOLDS and as_it_is and whole
     benchmark = data.name if data.name in PAPER_THRESHOLDS else _TWO[data.several]
     numbers = [

@@ -92,12 +92,12 @@ class Evaluation:
     @property
     def found(self) -> int:
         """How many items were found."""
-        return self.listed - len(self.failures)
+        return len(self.measurer.listing.items) - len(self.failures)
 
     @property
     def listed(self) -> int:
-        """How many items the data set lists."""
-        return len(self.measurer.listing.items)
+        """How many items the data set lists, whatever the user leaves out of them."""
+        return self.measurer.listing.data.listed_count
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
@@ -125,6 +125,9 @@ class Evaluation:
             "protocols": {one.name: asdict(one) for one in conditions.chosen},
             "found": self.found,
             "listed": self.listed,
+            "left_out": None if data.left_out is None else data.left_out.to_dict(),
+            "dropped": dict(data.dropped),
+            "lists": [asdict(one) for one in data.used_lists],
             "skipped": [{"id": name, "reason": reason} for name, reason in self.skipped],
             "results": [row.to_dict() for row in self.rows],
             "detection": [asdict(row) for row in self.detection],
@@ -173,7 +176,7 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
                 label_source=key[1],
                 values={name: float(value) for name, value in values.items()},
                 found=len(found),
-                listed=len(items),
+                listed=measurer.listing.data.listed_count,
                 left_out=0 if metric.keeps_silent else pairs.silent(),
                 ids_hash=ids_hash,
             )

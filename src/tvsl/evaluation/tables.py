@@ -57,7 +57,8 @@ def _table(evaluation: Evaluation, protocol: str) -> Table:
     names = list(rows[0].scores.values)
     heads = [part for name in names for part in (name, *([PAPER_HEAD] * (name in in_paper)))]
     cells = tuple(tuple(_cells(row, names, in_paper)) for row in rows)
-    return Table(f"Protocol {protocol}", ("method", "labels", *heads), cells, 2)
+    title = f"Protocol {protocol}, {_found(evaluation)} items"
+    return Table(title, ("method", "labels", *heads), cells, 2)
 
 
 def _cells(row: Row, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
@@ -99,6 +100,7 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     told = [
         ("Data", _data(measurer.listing.data)),
         ("Items", _items(evaluation)),
+        *measurer.listing.data.notes,
         ("Encoder", _encoder(measurer.entries)),
         ("Protocols", _protocols(measurer.conditions)),
     ]
@@ -147,9 +149,13 @@ def _items(evaluation: Evaluation) -> str:
         nowhere = f", of which {silent} {'is' if silent == 1 else 'are'} nowhere in the picture"
         nowhere += _left_out(evaluation.measurer.conditions)
     return (
-        f"{evaluation.found} of {evaluation.listed} found, with {sources}{nowhere}; SHA-256 of the "
-        f"ids {evaluation.rows[0].scores.ids_hash}."
+        f"{_found(evaluation)} found, with {sources}{nowhere}; SHA-256 of the ids "
+        f"{evaluation.rows[0].scores.ids_hash}."
     )
+
+
+def _found(evaluation: Evaluation) -> str:
+    return f"{evaluation.found:,} of {evaluation.listed:,}"
 
 
 def _left_out(conditions: Conditions) -> str:

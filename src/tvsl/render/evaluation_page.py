@@ -49,11 +49,12 @@ def evaluation_page(evaluation: Evaluation, cases: Cases) -> str:
 
 def _lead(evaluation: Evaluation) -> Markup:
     entries = evaluation.measurer.entries
-    missing = f", {len(evaluation.failures)} left out" if evaluation.failures else ""
+    gone = evaluation.listed - evaluation.found
+    missing = f", {gone:,} left out" if gone else ""
     return joined(
         "Encoder ",
         tag("code", entries.model),
-        f"; {evaluation.found} of {evaluation.listed} items found{missing}. Percent.",
+        f"; {evaluation.found:,} of {evaluation.listed:,} items found{missing}. Percent.",
     )
 
 

@@ -136,10 +136,13 @@ class FilesBed(Testbed):
         }
 
     def warnings(self) -> list[str]:
-        """That test items were trained on."""
+        """That test items were trained on, or left out, or are of other lists."""
         trained = {item.id for item in self.clips.chosen}
         both = sum(item.id in trained for item in self._singles("test"))
-        return [f"{both} of the test items are training clips, too."] if both else []
+        told = [f"{what}: {text}" for what, text in self.data.notes]
+        if both:
+            told.append(f"{both} of the test items are training clips, too.")
+        return told
 
     def _items(self, kind: Kind, split: Split, half: bool) -> tuple[Item, ...]:
         names = set(self.names(kind, half))
