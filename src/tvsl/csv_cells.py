@@ -7,9 +7,10 @@ its quotes. An id of YouTube may begin with ``-``, and a label with anything.
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, TextIO
+from collections.abc import Iterable
+from typing import Final, TextIO
 
 _FORMULA: Final = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  (wide forms run as well)
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf")
@@ -19,12 +20,12 @@ def guarded(cell: object) -> str:
     """A cell as it is written: an apostrophe stands before what could be a formula.
 
     Args:
-        cell: A text or a number.
+        cell: A text or a number; None for an empty cell.
 
     Returns:
-        The text; numbers stay as they are.
+        The text; numbers stay as they are, also those in texts.
     """
-    text = str(cell)
+    text = "" if cell is None else str(cell)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
@@ -40,18 +41,8 @@ def write_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
         file: Where to; opened with ``newline=""``.
         rows: Their cells.
     """
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerows([guarded(cell) for cell in row] for row in rows)
-
-
-def read_rows(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Read rows that were written so.
-
-    Args:
-        lines: The lines, the first of which names the columns.
-
-    Yields:
-        The text of each cell by the name of its column.
-    """
-    for row in csv.DictReader(lines):
-        yield {unguarded(name): unguarded(cell or "") for name, cell in row.items()}
+    for row in rows:
+        line = io.StringIO(newline="")
+        # Only characters of this ending are put in quotes, and a cell may hold either.
+        csv.writer(line, lineterminator="\r\n").writerow([guarded(cell) for cell in row])
+        file.write(line.getvalue().removesuffix("\r\n") + "\n")

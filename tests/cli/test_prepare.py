@@ -114,9 +114,12 @@ def test_a_list_is_told(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes(b"goodvideo03_000003,dog\r\ngoneAwayNow_000001,cat\r\n")
     ran = run(*arguments(videos, tmp_path / "out", "--list", str(tmp_path / "list.csv")))
     assert ran.code == 0
-    assert ran.out == (
-        f"1 video: 1 prepared -> {tmp_path / 'out'}\n2 ids listed: 1 found, 1 missing\n"
-    )
+    *lines, beside = ran.out.splitlines()
+    assert lines == [
+        f"1 video: 1 prepared -> {tmp_path / 'out'}",
+        "2 ids listed: 1 found, 1 missing",
+    ]
+    assert beside.startswith("Not here: 'goneAwayNow_000001'; a video here: '")
     assert [path.stem for path in tmp_path.glob("out/frames/*")] == ["goodvideo03_000003"]
 
 

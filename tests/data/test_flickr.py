@@ -84,6 +84,60 @@ def test_what_is_no_annotation_or_a_hostile_one(tmp_path: Path, content: str) ->
     assert caught.value.path == path
 
 
+SIZE = "<size><width>{}</width>\n<height>{}</height></size>"
+
+
+@pytest.mark.parametrize(
+    ("size", "corner", "problem"),
+    [
+        ((256, 256), 128, None),
+        ((32, 24), 20, None),
+        ((640, 480), 200, None),
+        ((24, 32), 20, "Line 2 says 24 x 32 pixels, but the picture has 32 x 24"),
+        ((480, 640), 20, "Line 2 says 480 x 640 pixels, but the picture has 32 x 24"),
+        ((640, 480), 600, "Line 2 says 640 x 480 pixels and a box reaches 600"),
+        ((0, 0), 20, "Line 2 says 0 x 0"),
+    ],
+)
+def test_a_size_that_contradicts_the_picture(
+    tmp_path: Path, size: tuple[int, int], corner: int, problem: str | None
+) -> None:
+    rows(tmp_path / "flickr_test.csv", ["1,2"])
+    media(tmp_path, ["1"])
+    path = annotation(tmp_path / "Annotations" / "1.xml", (0, 0, corner, corner))
+    write(path, path.read_text().replace("<annotation>", "<annotation>\n" + SIZE.format(*size)))
+    data = find_data("flickr-soundnet", root=tmp_path)
+    if problem is None:
+        assert data.read(data.items[0], 8_000).targets.any()
+        return
+    with pytest.raises(UnreadableMediaError, match=problem) as caught:
+        data.read(data.items[0], 8_000)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e999", "9" * 400, "true", "", "1 2", "0x10"])
+def test_numbers_that_are_none_are_told_with_their_line(tmp_path: Path, number: str) -> None:
+    path = annotation(tmp_path / "a.xml", (1, 2, 3, 4))
+    write(path, path.read_text().replace("<ymin>2", f"\n\n<ymin>{number}"))
+    with pytest.raises(UnreadableMediaError, match=r"Line 1 holds"):
+        read_annotators(path)
+
+
+@pytest.mark.parametrize("name", ["foo", "rot13", "hex", "shift_jis", "utf-7", "idna", "undefined"])
+def test_an_encoding_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "a.xml", f'<?xml version="1.0" encoding="{name}"?><a/>')
+    with pytest.raises(UnreadableMediaError):
+        read_annotators(path)
+
+
+def test_elements_in_elements_without_end(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.xml", "<a>" * 300_000)
+    with pytest.raises(UnreadableMediaError):
+        read_annotators(path)
+    whole = write(tmp_path / "b.xml", "<a>" * 100_000 + "</a>" * 100_000)
+    assert read_annotators(whole) == ()
+
+
 def test_a_missing_or_huge_annotation(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError):
         Consensus(tmp_path / "none.xml").draw(2, 2)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data import find_data
+from tvsl.data.checking import Check, check_data
 from tvsl.data.dataset import DataSet
 from tvsl.data.folder import FolderData
 from tvsl.errors import DataError, UnreadableMediaError, VocabularyError
@@ -219,3 +220,95 @@ def test_a_folder_without_manifest(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=problem) as caught:
             _ = folder(tmp_path / place).items
         assert caught.value.path == tmp_path / place
+
+
+def checked(root: Path) -> tuple[Check, FolderData]:
+    data = folder(root)
+    return check_data(data), data
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+def test_a_stated_size_of_another_shape_is_an_error(tmp_path: Path, panels: int) -> None:
+    """As exports have it that leave the camera's orientation out of account."""
+    right = {"labels": ["dog"], "boxes": {"dog": [[0, 0, 8, 8]]}, "panels": panels}
+    manifest(
+        tmp_path,
+        {"id": "a", **right, "width": 32, "height": 24},
+        {"id": "b", **right, "width": 24, "height": 32},
+        {"id": "c", **right, "width": 1280, "height": 960},
+    )
+    media(tmp_path, ["a", "b", "c"], ".", ".")
+    found, data = checked(tmp_path)
+    (fault,) = found.faults
+    assert (fault.id, fault.kind, fault.path) == ("b", "unreadable", tmp_path / "manifest.jsonl")
+    assert fault.problem == "Line 2 says 24 x 32 pixels, but b.jpg has 32 x 24."
+    with pytest.raises(DataError, match=r"manifest\.jsonl: Line 2 says 24 x 32 .* 32 x 24"):
+        data.read(data.items[1], 8_000)
+
+
+def test_the_upright_shape_counts(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (32, 24)).save(tmp_path / "a.jpg", exif=exif)
+    sound(tmp_path / "a.wav")
+    for width, height, faults in ((24, 32, 0), (32, 24, 1)):
+        manifest(tmp_path, {"id": "a", "width": width, "height": height})
+        assert len(checked(tmp_path)[0].faults) == faults
+
+
+@pytest.mark.parametrize(
+    ("stated", "problem"),
+    [
+        ({"rate": 8_000, "duration": 0.5}, None),
+        ({"duration": 0.55}, None),
+        ({"rate": 16_000}, "16000 samples a second, but a.wav has 8000"),
+        ({"duration": 5}, "5 seconds, but a.wav has 0.5"),
+        ({"rate": 8_000, "duration": 0.25}, "0.25 seconds, but a.wav has 0.5"),
+    ],
+)
+def test_a_stated_rate_or_duration(
+    tmp_path: Path, stated: dict[str, float], problem: str | None
+) -> None:
+    manifest(tmp_path, {"id": "a", **stated})
+    media(tmp_path, ["a"], ".", ".")
+    faults = checked(tmp_path)[0].faults
+    assert [fault.problem for fault in faults] == ([f"Line 1 says {problem}."] if problem else [])
+
+
+def test_a_map_of_objects_of_another_shape(tmp_path: Path) -> None:
+    things = [{"value": 1, "label": "dog"}]
+    manifest(tmp_path, {"id": "a", "labels": ["dog"], "masks": "m.png", "objects": things})
+    media(tmp_path, ["a"], ".", ".")
+    for size, wrong in (((32, 24), False), ((64, 48), False), ((24, 32), True), ((24, 24), True)):
+        Image.new("L", size, 1).save(tmp_path / "m.png")
+        data = folder(tmp_path, truth="masks")
+        if not wrong:
+            assert data.read(data.items[0], 8_000).targets.all()
+            continue
+        with pytest.raises(UnreadableMediaError, match=f"{size[0]} x {size[1]} .* 32 x 24"):
+            data.read(data.items[0], 8_000)
+
+
+@pytest.mark.parametrize("key", ["width", "height", "rate", "duration", "panels"])
+def test_an_exported_world_that_was_altered(tmp_path: Path, key: str) -> None:
+    export_world(World("test"), tmp_path / "out", 2, 2)
+    path = tmp_path / "out" / "manifest.jsonl"
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    second[key] = {"width": 112, "panels": 3}.get(key, 7 * second[key])
+    path.write_text(json.dumps(first) + "\n" + json.dumps(second) + "\n")
+    (fault,) = check_data(folder(tmp_path / "out")).faults
+    assert fault.id == second["id"]
+
+
+def test_a_windows_path_is_told_as_one(tmp_path: Path) -> None:
+    manifest(tmp_path, {"id": "a"}, {"id": "b", "frame": "frames\\b.jpg"})
+    with pytest.raises(
+        DataError, match=r"Line 2 has the file .*slashes, 'frames/b\.jpg'"
+    ) as caught:
+        _ = folder(tmp_path).items
+    assert "malicious" not in str(caught.value)
+
+
+def test_lines_of_other_splits_are_counted(tmp_path: Path) -> None:
+    manifest(tmp_path, {"id": "a", "split": "train"}, {"id": "b"}, {"id": "c", "split": "train"})
+    assert folder(tmp_path).notes == [("Not used", "2 lines of other splits.")]

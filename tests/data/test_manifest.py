@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.data.made_files import write
 from tvsl.data.manifest import Line, parse_boxes, read_manifest
 from tvsl.errors import DataError
+from tvsl.names import same_name
 
 LINE: dict[str, Any] = {"id": "a", "frame": "a.jpg", "audio": "a.wav"}
 
@@ -23,7 +24,9 @@ labels = st.text(
     max_size=6,
 )
 numbers = st.floats(0, 1).map(lambda value: round(value, 3))
-boxes = st.dictionaries(labels, st.lists(st.tuples(*[numbers] * 4), min_size=1, max_size=3))
+boxes = st.dictionaries(labels, st.lists(st.tuples(*[numbers] * 4), min_size=1, max_size=3)).filter(
+    lambda found: len({same_name(label) for label in found}) == len(found)
+)
 
 
 def cell(found: dict[str, list[tuple[float, ...]]]) -> str:
@@ -95,6 +98,27 @@ def test_pixels_become_shares() -> None:
         ({"labels": ["dog"], "boxes": {"dog": [[0, 0, 30, 1]]}}, "boxes in pixels"),
         ({"labels": ["dog"], "boxes": {"dog": [[0, 0, 1]]}}, "boxes"),
         ({"panels": 0}, "panels"),
+        ({"width": 10**400, "height": 10**400}, "width"),
+        ({"width": -1, "height": 1}, "width"),
+        ({"width": True, "height": 1}, "width.*true is no number"),
+        ({"width": "wide", "height": 1}, "width"),
+        ({"width": [[1]], "height": 1}, "width"),
+        ({"width": float("nan"), "height": 1}, "width"),
+        ({"rate": 0}, "rate"),
+        ({"rate": 10**30}, "rate"),
+        ({"duration": float("inf")}, "duration"),
+        ({"duration": False}, "duration.*false is no number"),
+        ({"boxes": [[0, 0, 1, True]]}, "boxes"),
+        ({"boxes": [[0, 0, 1, float("nan")]]}, "boxes"),
+        ({"boxes": [[0, 0, 1, 10**400]]}, "boxes"),
+        ({"id": "a\nb"}, "id"),
+        ({"id": "a\tb"}, "id"),
+        ({"id": "x" * 10_000}, "id"),
+        ({"frame": "C:\\data\\a.jpg"}, "drive of Windows"),
+        ({"audio": "a\\b.wav"}, "slashes, 'a/b.wav'"),
+        ({"masks": "/m.png"}, "leads out"),
+        ({"objects": [{"value": 10**40, "label": "dog"}]}, "objects"),
+        ({"objects": [{"value": True, "label": "dog"}]}, "objects"),
         ({"panels": 9}, "panels"),
         ({"split": "dev"}, "split"),
         ({"id": ""}, "id"),

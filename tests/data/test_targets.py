@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tvsl.data.targets import (
     Boxes,
-    Drawn,
     FileTarget,
     Mask,
     Nowhere,
+    Shape,
     SideBySide,
     clipped,
     files_of,
@@ -26,8 +26,8 @@ shares = st.floats(-2, 3)
 
 @dataclass(frozen=True)
 class Everywhere(FileTarget):
-    def draw(self, height: int, width: int) -> Drawn:
-        return np.ones((height, width), dtype=np.float32)
+    def load(self, shape: Shape | None) -> Boxes:
+        return Boxes(((0, 0, 1, 1),))
 
 
 @given(st.tuples(numbers, numbers, numbers, numbers))

@@ -9,7 +9,8 @@ import pytest
 from tests.data.made_files import clip, folders, media, real_lists, rows, write
 from tvsl.data import find_data
 from tvsl.data.rows import read_rows
-from tvsl.errors import DataError, MissingFileError
+from tvsl.data.targets import files_of
+from tvsl.errors import DataError, MissingFileError, UnreadableMediaError
 from tvsl.metrics.protocols import PAPER_THRESHOLDS
 
 
@@ -94,3 +95,22 @@ def test_the_real_lists(tmp_path: Path) -> None:
     train = read_rows(lists / "vgginstruments_multi_train.txt", {2})
     assert len(train) == 33934
     assert {row.cells[1].replace("_", " ") for row in train} == set(single.names)
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"),
+    [((24, 32), True), ((240, 320), True), ((64, 64), True), ((32, 24), False), ((24, 48), False)],
+)
+def test_a_mask_has_the_shape_of_its_picture_or_of_a_square(
+    root: Path, size: tuple[int, int], fits: bool
+) -> None:
+    data = find_data("vgg-instruments-single", root=root)
+    item = data.items[0]
+    (path,) = files_of(item.sources[0].target)
+    write(path, pickle.dumps(np.ones(size, dtype=np.uint8)))
+    if fits:
+        assert data.read(item, 8_000).targets.all()
+        return
+    with pytest.raises(UnreadableMediaError, match=f"{size[1]} x {size[0]} .* 32 x 24") as caught:
+        data.read(item, 8_000)
+    assert caught.value.path == path

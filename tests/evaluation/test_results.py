@@ -158,7 +158,9 @@ def test_nothing_is_to_be_found_anywhere(tmp_path: Path) -> None:
 def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Run, Evaluation]) -> None:
     _, evaluation = done
     tables = result_tables(evaluation)
-    assert [table.title for table in tables] == [f"Protocol {name}" for name in PROTOCOLS]
+    assert [table.title for table in tables] == [
+        f"Protocol {name}, 11 of 11 items" for name in PROTOCOLS
+    ]
     for table, name in zip(tables, PROTOCOLS, strict=True):
         rows = [row for row in evaluation.rows if row.scores.protocol == name]
         assert table.heads == (

@@ -190,7 +190,7 @@ def _look(data: FileDataSet, missing: set[Path], read: bool, item: Item) -> _Loo
         return _Looked(item, None, _boxless(data, item))
     try:
         targets = data.read(item, _SAMPLE_RATE).targets
-    except MediaError as error:
+    except (MediaError, DataError) as error:
         kind: Literal["missing", "unreadable"] = (
             "missing" if isinstance(error, MissingFileError) else "unreadable"
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tvsl.data.clips import ClipSet
+from tvsl.data.stated import Stated
 from tvsl.data.targets import Target
 from tvsl.errors import printable, shown
 
@@ -47,6 +48,8 @@ class Item:
         sounds: Sound files, added up; none where items are made.
         sources: Its sources; at least one.
         panels: K, how many frames stand side by side.
+        stated: What the lists state about each picture and the sound of the same place; empty
+            where they state nothing.
     """
 
     id: str
@@ -54,6 +57,7 @@ class Item:
     sounds: tuple[Path, ...]
     sources: tuple[Source, ...]
     panels: int = 1
+    stated: tuple[Stated | None, ...] = ()
 
     @property
     def labels(self) -> tuple[str | None, ...]:

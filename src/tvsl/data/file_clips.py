@@ -14,6 +14,9 @@ from pydantic import Field, InstanceOf, JsonValue
 from tvsl.data.clips import ClipBatch, ClipSet
 from tvsl.data.dataset import DataSet, Item
 from tvsl.errors import MissingFileError
+from tvsl.media.limits import check_file
+
+_AT_ONCE = 1 << 20
 
 
 class FileClips(ClipSet):
@@ -97,7 +100,9 @@ def _files_digest(item: Item) -> str:
     digest = hashlib.sha256()
     for path in (*item.frames, *item.sounds):
         try:
-            digest.update(path.read_bytes())
+            with check_file(path).open("rb") as stream:
+                while part := stream.read(_AT_ONCE):
+                    digest.update(part)
         except OSError as error:
             raise MissingFileError(
                 f"The file cannot be read ({error.strerror}).", "Check the data set's root.", path

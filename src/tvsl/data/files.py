@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +19,8 @@ from tvsl.data.file_clips import FileClips
 from tvsl.data.layouts import absent
 from tvsl.data.mixed import mix
 from tvsl.data.mixing import draw_mixtures
-from tvsl.data.targets import Nowhere
+from tvsl.data.stated import Stated
+from tvsl.data.targets import Nowhere, loaded
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
 from tvsl.id_lists import Names, read_id_list
 from tvsl.media import load_audio, load_image, require_sound, sound_middle
@@ -87,15 +89,20 @@ class FileDataSet(DataSet):
 
     def read(self, item: Item, sample_rate: int) -> Sample:
         """Read an item's files; see the base class."""
+        stated = item.stated or (None,) * len(item.frames)
         pictures = tuple(
             panel
-            for path in item.frames
-            for panel in _panels(path, item.panels // len(item.frames))
+            for path, told in zip(item.frames, stated, strict=True)
+            for panel in _panels(path, item.panels // len(item.frames), told)
         )
+        for path, told in zip(item.sounds, item.stated, strict=False):
+            if told is not None:
+                told.check_sound(path)
         # A pair that is not meant to match may be silent too (the extended sets).
         audible = any(not isinstance(source.target, Nowhere) for source in item.sources)
         sounds = [self._sound(path, sample_rate, audible) for path in item.sounds]
-        return Sample(pictures, add_up(sounds), self.targets(item, pictures))
+        drawn = replace(item, sources=_loaded(item, pictures))
+        return Sample(pictures, add_up(sounds), self.targets(drawn, pictures))
 
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:  # noqa: ARG002
         """Where each source of an item is.
@@ -294,8 +301,26 @@ def draw_targets(
     return drawn
 
 
-def _panels(path: Path, count: int) -> list[NDArray[np.uint8]]:
+def _loaded(item: Item, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Source, ...]:
+    """An item's sources with targets that hold what their files do, of the pictures' shapes."""
+    panels = [(one.shape[0], one.shape[1]) for one in pictures]
+    whole = panels[0][0], sum(width for _, width in panels)
+    return tuple(
+        replace(
+            source,
+            target=loaded(
+                source.target, whole if source.panel is None else panels[source.panel], panels
+            ),
+        )
+        for source in item.sources
+    )
+
+
+def _panels(path: Path, count: int, stated: Stated | None) -> list[NDArray[np.uint8]]:
+    picture = load_image(path)
+    if stated is not None:
+        stated.check_picture(path, (picture.shape[0], picture.shape[1]))
     try:
-        return cut_panels(load_image(path), count, path)
+        return cut_panels(picture, count, path)
     except UsageError as error:
         raise UnreadableMediaError(error.problem, "Correct the number of panels.", path) from error

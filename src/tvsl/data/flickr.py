@@ -6,10 +6,12 @@ The test list of LVS, EZ-VSL and FNAC has 249 lines, that of SLAVC and SSLalignm
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
@@ -17,8 +19,8 @@ from tvsl.data.dataset import Item, Source, Split
 from tvsl.data.layouts import PLAIN, Folders, Layout
 from tvsl.data.listed import ListedData
 from tvsl.data.rows import read_by_id
-from tvsl.data.targets import Box, Boxes, Drawn, FileTarget, clipped
-from tvsl.errors import DataError, UnreadableMediaError
+from tvsl.data.targets import Box, Boxes, Drawn, FileTarget, Shape, clipped, in_pixels, same_shape
+from tvsl.errors import DataError, UnreadableMediaError, printable, shown
 from tvsl.id_lists import plain_name
 from tvsl.media import MediaLimits, check_file
 from tvsl.small_files import read_small
@@ -29,6 +31,8 @@ ANNOTATED_SIDE: Final = 256
 
 _LARGEST: Final = 1 << 20
 _REMEDY: Final = "Get the file again."
+_SIZE: Final = ("height", "width")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,3})?")
 _ANNOTATIONS: Final = ("Annotations", "test/Annotations")
 _ACL: Final = Layout(
     "test/frames/ID.jpg, test/audio/ID.wav, test/Annotations/ID.xml",
@@ -38,55 +42,153 @@ _ACL: Final = Layout(
 )
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """The boxes of several people.
+
+    Attributes:
+        boxes: A box each.
+    """
+
+    boxes: tuple[Box, ...]
+
+    def draw(self, height: int, width: int) -> Drawn:
+        """Half of how many boxes cover each pixel, at most 1; see ``Target``."""
+        drawn = np.zeros((height, width), dtype=np.float32)
+        for box in self.boxes:
+            drawn += Boxes((box,)).draw(height, width) / 2
+        return np.minimum(drawn, 1)
+
+
 class Consensus(FileTarget):
     """The boxes of several people in an XML file.
 
     Where two of them agree it counts fully, where only one saw the source by half (LVS, EZ-VSL).
     """
 
-    def draw(self, height: int, width: int) -> Drawn:
-        """Half of how many boxes cover each pixel, at most 1; see ``Target``."""
-        drawn = np.zeros((height, width), dtype=np.float32)
-        for box in read_annotators(self.path):
-            drawn += Boxes((box,)).draw(height, width) / 2
-        return np.minimum(drawn, 1)
+    def load(self, shape: Shape | None) -> Agreement:
+        """The boxes; see ``FileTarget``."""
+        return Agreement(read_annotators(self.path, shape))
 
 
-def read_annotators(path: Path) -> tuple[Box, ...]:
+def read_annotators(path: Path, shape: Shape | None = None) -> tuple[Box, ...]:
     """Read the boxes of all annotators of a picture.
 
     Args:
         path: XML with elements ``bbox``, each with a first child of its own and then left, top,
             right and bottom in pixels of a picture of 256 x 256.
+        shape: Height and width of the picture, which a ``size`` in the file must not contradict.
 
     Returns:
         Their boxes, cut off at the picture's edges; those without area are dropped.
 
     Raises:
         MissingFileError: There is no such file.
-        UnreadableMediaError: It is no such XML, or declares entities or a type of document.
+        UnreadableMediaError: It is no such XML, declares entities or a type of document, or is
+            for a picture of another shape.
     """
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
     check_file(path, MediaLimits(max_file_size=_LARGEST))
     content = read_small(path, _LARGEST, UnreadableMediaError, _REMEDY)
-    try:
-        root = fromstring(content, forbid_dtd=True)
-        found = [clipped(_shares(element)) for element in root.iter("bbox")]
-    except (ParseError, DefusedXmlException, ValueError, TypeError) as error:
-        raise UnreadableMediaError(
-            f"The file holds no boxes of annotators ({error}).", _REMEDY, path
-        ) from error
+    read = _read_xml(path, content)
+    boxes = [(line, _numbers(path, line, texts, 4)) for line, texts in read.boxes]
+    for line, texts in read.sizes:
+        height, width = (_numbers(path, line, [texts.get(name, "")], 1)[0] for name in _SIZE)
+        _check_size(path, line, (height, width), shape, [numbers for _, numbers in boxes])
+    found = [clipped([number / ANNOTATED_SIDE for number in numbers]) for _, numbers in boxes]
     return tuple(box for box in found if box is not None)
 
 
-def _shares(element: Element) -> list[float]:
-    """The last four numbers of an element: what stands before them names the box."""
-    texts = [child.text for child in element][-4:]
-    if len(texts) < 4:
-        raise ValueError(f"a box has {len(texts)} numbers")
-    return [float(str(text)) / ANNOTATED_SIDE for text in texts]
+class _Elements:
+    """Gathers what matters of an XML file: no tree is built, so that none can be too deep.
+
+    Attributes:
+        boxes: The last four texts of each box, with its line; what stands before names the box.
+        sizes: Texts by their names of each size, with its line.
+    """
+
+    def __init__(self) -> None:
+        self.boxes: list[tuple[int, list[str]]] = []
+        self.sizes: list[tuple[int, dict[str, str]]] = []
+        self.line: Callable[[], int] = lambda: 0
+        self._open: list[tuple[str, int, list[tuple[str, str]], list[str]]] = []
+
+    def start(self, tag: str, _: object) -> None:
+        self._open.append((tag, self.line(), [], []))
+
+    def data(self, text: str) -> None:
+        if self._open:
+            self._open[-1][3].append(text)
+
+    def end(self, _: str) -> None:
+        tag, line, children, texts = self._open.pop()
+        if self._open and self._open[-1][0] in ("bbox", "size"):
+            self._open[-1][2].append((tag, "".join(texts)))
+        if tag == "bbox":
+            self.boxes.append((line, [text for _, text in children[-4:]]))
+        elif tag == "size":
+            self.sizes.append((line, dict(children)))
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+def _read_xml(path: Path, content: bytes) -> _Elements:
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import DefusedXMLParser
+
+    found = _Elements()
+    parser = DefusedXMLParser(target=found, forbid_dtd=True)
+    found.line = lambda: parser.parser.CurrentLineNumber
+    try:
+        parser.feed(content)
+        parser.close()
+    # LookupError and ValueError: an encoding that is not known, or that expat cannot read.
+    except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
+        raise UnreadableMediaError(
+            f"The file holds no boxes of annotators ({printable(str(error))}).", _REMEDY, path
+        ) from error
+    return found
+
+
+def _numbers(path: Path, line: int, texts: Sequence[str], count: int) -> list[float]:
+    """The numbers of an element: four of a box, or one."""
+    numbers = [float(text) for text in texts if _NUMBER.fullmatch(text.strip())]
+    if len(numbers) < len(texts) or len(texts) != count or not np.isfinite(numbers).all():
+        raise UnreadableMediaError(
+            f"Line {line} holds {shown(', '.join(texts))} where numbers should be: left, top, "
+            f"right and bottom of a box, or a picture's width and height.",
+            _REMEDY,
+            path,
+        )
+    return numbers
+
+
+def _check_size(
+    path: Path,
+    line: int,
+    size: tuple[float, float],
+    shape: Shape | None,
+    boxes: Iterable[Sequence[float]],
+) -> None:
+    """Refuse annotations for a picture of another shape, or counted in other pixels."""
+    if size == (ANNOTATED_SIDE, ANNOTATED_SIDE):
+        return  # squeezed, as the annotators saw them
+    stated = f"Line {line} says {size[1]:g} x {size[0]:g} pixels"
+    if min(size) < 1 or (shape is not None and not same_shape(_whole(size), shape)):
+        picture = "no picture has" if shape is None else f"but the picture has {in_pixels(shape)}"
+        raise UnreadableMediaError(f"{stated}, {picture}.", _REMEDY, path)
+    largest = max((number for box in boxes for number in box), default=0.0)
+    if largest > ANNOTATED_SIDE:
+        raise UnreadableMediaError(
+            f"{stated} and a box reaches {largest:g}, but boxes are counted in pixels of "
+            f"{ANNOTATED_SIDE} x {ANNOTATED_SIDE}.",
+            "Scale the boxes to that.",
+            path,
+        )
+
+
+def _whole(size: tuple[float, float]) -> Shape:
+    return round(size[0]), round(size[1])
 
 
 class FlickrSoundNet(ListedData):

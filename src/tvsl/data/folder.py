@@ -16,8 +16,18 @@ from tvsl.data.files import FileDataSet, draw_targets
 from tvsl.data.layouts import inside, require_root
 from tvsl.data.manifest import MANIFEST_FILES, Line, read_manifest
 from tvsl.data.rows import wrong_line
-from tvsl.data.targets import Boxes, Drawn, FileTarget, Mask, Target, clipped
-from tvsl.errors import DataError
+from tvsl.data.stated import Stated
+from tvsl.data.targets import (
+    Boxes,
+    FileTarget,
+    Mask,
+    Shape,
+    Target,
+    clipped,
+    in_pixels,
+    same_shape,
+)
+from tvsl.errors import DataError, UnreadableMediaError, shown
 from tvsl.media.object_maps import load_object_map
 from tvsl.names import same_name, same_names
 from tvsl.vocabularies import NAMES_FILE, read_vocabulary
@@ -33,9 +43,18 @@ class MappedObjects(FileTarget):
 
     values: tuple[int, ...]
 
-    def draw(self, height: int, width: int) -> Drawn:
-        """The nearest pixels of the map; see ``Target``."""
-        return Mask(np.isin(load_object_map(self.path), self.values)).draw(height, width)
+    def load(self, shape: Shape | None) -> Mask:
+        """The objects' pixels; see ``FileTarget``."""
+        objects = load_object_map(self.path)
+        height, width = objects.shape
+        if shape is not None and not same_shape((height, width), shape):
+            raise UnreadableMediaError(
+                f"The map of objects has {in_pixels((height, width))} pixels, its picture "
+                f"{in_pixels(shape)}.",
+                "Check which of them is turned, and that they belong together.",
+                self.path,
+            )
+        return Mask(np.isin(objects, self.values))
 
 
 class FolderData(FileDataSet):
@@ -108,7 +127,8 @@ class FolderData(FileDataSet):
             )
         for at, line in lines:
             frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
-            yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels)
+            stated = Stated(self._manifest, at, line.shape, line.rate, line.duration)
+            yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels, (stated,))
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
@@ -151,7 +171,9 @@ class FolderData(FileDataSet):
         forms = same_names(line.labels)
         for label, form in zip(line.labels, forms, strict=True):
             if form not in self._by_form:
-                raise wrong_line(self._manifest, at, f"has a label that is no class: {label!r}")
+                raise wrong_line(
+                    self._manifest, at, f"has a label that is no class: {shown(label)}"
+                )
         named = [(self._by_form[form], form) for form in forms]
         if self.truth == "masks":
             return tuple(Source(name, self._objects(at, line, form)) for name, form in named)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tvsl.errors import DataError
+from tvsl.errors import DataError, shown
 
 FRAME_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 SOUND_SUFFIXES: Final = (
@@ -137,14 +137,37 @@ def inside(root: Path, name: str, suffix: str = "") -> Path:
     Raises:
         DataError: The name leads out of the root.
     """
-    drive = name[1:2] == ":"
-    if drive or "\\" in name or "\0" in name or not _OUTSIDE.isdisjoint(name.split("/")):
-        raise DataError(
-            f"The name {name!r} in a list leads out of the data set's folder.",
-            "Correct the list; it may be damaged or malicious.",
-            root,
-        )
+    fault = name_fault(name)
+    if fault is not None:
+        raise DataError(f"The name {shown(name)} in a list {fault}.", "Correct the list.", root)
     return root / f"{name}{suffix}"
+
+
+def name_fault(name: str) -> str | None:
+    """What keeps a name of a list from being that of a file in the data set's folder.
+
+    Args:
+        name: The name, perhaps with folders.
+
+    Returns:
+        What it does, in words; None where there is nothing wrong.
+    """
+    if name[1:2] == ":":
+        return "begins with a drive of Windows: write it relative to the data set's folder"
+    if "\\" in name:
+        better = shown(name.replace("\\", "/"))
+        return f"has backslashes, as on Windows: write it with slashes, {better}"
+    if "\0" in name or not _is_unicode(name):
+        return "has characters that no file's name has"
+    if name.startswith("./"):
+        return f"begins with './': write {shown(name[2:])}"
+    if not _OUTSIDE.isdisjoint(name.split("/")):
+        return "leads out of the data set's folder: names are relative to it, without '..' and '//'"
+    return None
+
+
+def _is_unicode(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def absent(paths: Iterable[Path]) -> set[Path]:

@@ -19,6 +19,7 @@ from tvsl.data.layouts import (
     require_root,
 )
 from tvsl.data.lists import PUBLIC_LISTS, find_list
+from tvsl.data.stated import Stated
 from tvsl.errors import DataError
 from tvsl.small_files import LARGEST_LIST, read_small
 
@@ -111,6 +112,7 @@ class Media:
         """The sound of an id, or where it should be."""
         return self._folders.find(self._layout.sound(name), SOUND_SUFFIXES)
 
-    def item(self, name: str, *sources: Source) -> Item:
-        """An item of one picture and its own sound."""
-        return Item(name, (self.frame(name),), (self.sound(name),), sources)
+    def item(self, name: str, *sources: Source, stated: Stated | None = None) -> Item:
+        """An item of one picture and its own sound, with what the annotations state of them."""
+        told = () if stated is None else (stated,)
+        return Item(name, (self.frame(name),), (self.sound(name),), sources, stated=told)

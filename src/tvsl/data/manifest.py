@@ -6,26 +6,44 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from tvsl.data.dataset import Split
+from tvsl.data.layouts import name_fault
 from tvsl.data.mixing import MOST_SOURCES
-from tvsl.data.rows import read_rows, read_text, wrong_line
-from tvsl.errors import DataError, VocabularyError, first_problem
+from tvsl.data.rows import LARGEST_SIDE, read_rows, read_text, wrong_line
+from tvsl.data.targets import Shape
+from tvsl.errors import DataError, VocabularyError, first_problem, shown
 from tvsl.names import check_names, same_name, same_names
 
 MANIFEST_FILES: Final = ("manifest.jsonl", "manifest.csv")
 COLUMNS: Final = (
-    "id", "frame", "audio", "labels", "boxes", "width", "height", "panels", "split",
+    "id", "frame", "audio", "labels", "boxes", "width", "height", "rate", "duration", "panels",
+    "split",
 )  # fmt: skip
 _NEEDED: Final = ("id", "frame", "audio")
 _NO_LABEL: Final = ""
 # Shares may be rounded up a little.
 _LARGEST_SHARE: Final = 1.01
 
-Corners = tuple[float, float, float, float]
+_LARGEST_RATE: Final = 10**7
+_LONGEST: Final = 10**7
+_LARGEST_VALUE: Final = 2**31 - 1
+_LONGEST_NAME: Final = 4096
+
+
+def _no_truth(value: object) -> object:
+    """Refuse true and false for numbers, which they are to Python."""
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004  (for pydantic)
+    return value
+
+
+_Whole = Annotated[int, BeforeValidator(_no_truth)]
+_Number = Annotated[float, BeforeValidator(_no_truth)]
+_Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
+Corners = tuple[_Number, _Number, _Number, _Number]
 """Left, top, right, bottom."""
-_Name = Annotated[str, Field(min_length=1)]
 
 
 class ObjectEntry(BaseModel):
@@ -37,7 +55,7 @@ class ObjectEntry(BaseModel):
         sounds: Whether it is heard.
     """
 
-    value: int = Field(ge=1)
+    value: _Whole = Field(ge=1, le=_LARGEST_VALUE)
     label: str
     sounds: bool = True
 
@@ -54,6 +72,8 @@ class Line(BaseModel):
             where its width and height are given, else in shares of them.
         width: Width of the picture.
         height: Its height.
+        rate: Samples per second of the sound.
+        duration: Its length in seconds.
         panels: How many pictures stand side by side in it.
         split: Which part of the data it belongs to; to all of them when None.
         masks: File of a map of objects, relative to the folder.
@@ -67,9 +87,11 @@ class Line(BaseModel):
     audio: _Name
     labels: tuple[_Name, ...] = ()
     boxes: dict[str, tuple[Corners, ...]] | tuple[Corners, ...] = {}
-    width: int | None = Field(None, gt=0)
-    height: int | None = Field(None, gt=0)
-    panels: int = Field(1, ge=1, le=MOST_SOURCES)
+    width: _Whole | None = Field(None, gt=0, le=LARGEST_SIDE)
+    height: _Whole | None = Field(None, gt=0, le=LARGEST_SIDE)
+    rate: _Whole | None = Field(None, gt=0, le=_LARGEST_RATE)
+    duration: _Number | None = Field(None, gt=0, le=_LONGEST)
+    panels: _Whole = Field(1, ge=1, le=MOST_SOURCES)
     split: Split | None = None
     masks: str | None = None
     objects: tuple[ObjectEntry, ...] = ()
@@ -84,6 +106,11 @@ class Line(BaseModel):
             if key != meant:
                 raise ValueError(f"{key!r} is called {meant!r}")
         return content
+
+    @property
+    def shape(self) -> Shape | None:
+        """Height and width of the picture, where they are given."""
+        return None if self.width is None or self.height is None else (self.height, self.width)
 
     @property
     def shares(self) -> dict[str, tuple[Corners, ...]]:
@@ -185,6 +212,12 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Line]]:
 
 def _check(path: Path, number: int, line: Line) -> None:
     """Refuse what a line says about itself and cannot be."""
+    if not line.id.isprintable():
+        raise wrong_line(path, number, f"has an id that is no plain text: {shown(line.id)}")
+    for name in (line.frame, line.audio, line.masks):
+        fault = None if name is None else name_fault(name)
+        if fault is not None:
+            raise wrong_line(path, number, f"has the file {shown(name)}, which {fault}")
     boxes = line.shares
     for labels in (line.labels, [label for label in boxes if label != _NO_LABEL]):
         try:
@@ -197,7 +230,7 @@ def _check(path: Path, number: int, line: Line) -> None:
     known = same_names(line.labels or (_NO_LABEL,))
     strange: Sequence[str] = sorted(label for label in boxes if same_name(label) not in known)
     if strange:
-        which = f"{strange[0]!r}, which is none of its labels" if strange[0] else "no label"
+        which = f"{shown(strange[0])}, which is none of its labels" if strange[0] else "no label"
         raise wrong_line(path, number, f"has boxes of {which}")
     if (line.width is None) != (line.height is None):
         raise wrong_line(path, number, "must have both width and height, or none of them")

@@ -12,11 +12,11 @@ from typing import ClassVar, Final
 
 from tvsl.data.layouts import Layout
 from tvsl.data.listed import ListedData
-from tvsl.data.rows import Row, read_by_id, wrong_line
+from tvsl.data.rows import Row, Share, read_by_id, wrong_line
 from tvsl.data.targets import Boxes, clipped
 from tvsl.id_lists import plain_name
 
-Rectangle = tuple[float, float, float, float]
+Rectangle = tuple[Share, Share, Share, Share]
 """Left, top, width, height as shares of the picture."""
 
 _INSTRUMENTS: Final = (

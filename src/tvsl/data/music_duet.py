@@ -9,6 +9,7 @@ from tvsl.data.class_names import ClassNames
 from tvsl.data.dataset import Item, Source, Split
 from tvsl.data.music import MusicData, Rectangle, box_of
 from tvsl.data.rows import Entry, read_entries, wrong_line
+from tvsl.data.stated import stated_by
 from tvsl.data.targets import Boxes
 
 
@@ -62,4 +63,5 @@ class MusicDuet(MusicData):
                 name,
                 Source(first, box_of(entry.bbox_src1)),
                 Source(second, box_of(entry.bbox_src2)),
+                stated=stated_by(annotated, entry),
             )

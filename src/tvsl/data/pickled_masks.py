@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.data.targets import Drawn, FileTarget, Mask
+from tvsl.data.targets import FileTarget, Mask, Shape, in_pixels, same_shape
 from tvsl.errors import MediaLimitError, UnreadableMediaError
 from tvsl.media import MediaLimits, check_file
 from tvsl.small_files import read_small
@@ -42,11 +42,23 @@ _REMEDY: Final = (
 
 
 class PickledMask(FileTarget):
-    """A mask in a pickled array: (H, W), on the source where it is not 0."""
+    """A mask in a pickled array: (H, W), on the source where it is not 0.
 
-    def draw(self, height: int, width: int) -> Drawn:
-        """The nearest pixels of the mask; see ``Target``."""
-        return Mask(read_pickled_mask(self.path)).draw(height, width)
+    It has the shape of its picture, or is a square as pictures are squeezed into.
+    """
+
+    def load(self, shape: Shape | None) -> Mask:
+        """The mask; see ``FileTarget``."""
+        mask = read_pickled_mask(self.path)
+        height, width = mask.shape
+        if shape is not None and height != width and not same_shape((height, width), shape):
+            stated = in_pixels((height, width))
+            raise UnreadableMediaError(
+                f"The mask has {stated} pixels, its picture {in_pixels(shape)}.",
+                "Check which of them is turned, and that they belong together.",
+                self.path,
+            )
+        return Mask(mask)
 
 
 def read_pickled_mask(path: Path) -> NDArray[np.bool_]:

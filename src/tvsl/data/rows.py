@@ -7,14 +7,17 @@ import io
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeVar
+from typing import Annotated, Final, NamedTuple, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tvsl.csv_cells import unguarded
 from tvsl.errors import DataError, first_problem, shown
 from tvsl.id_lists import is_head
 from tvsl.small_files import LARGEST_LIST, read_small_text
+
+LARGEST_SIDE: Final = 10**6
+"""Pixels of a picture's side; no list can mean more."""
 
 _REMEDY: Final = "Check the path; correct the file, or get it again."
 
@@ -37,14 +40,29 @@ class Row(NamedTuple):
     cells: tuple[str, ...]
 
 
+Share = Annotated[float, Field(strict=True)]
+"""A number of an annotation: no text, no truth value."""
+
+
 class Entry(BaseModel):
     """What every entry of an annotation file has.
 
     Attributes:
         file: The clip's id.
+        width: Width of the picture in pixels, where it is told.
+        height: Its height.
     """
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     file: str
+    width: int | None = Field(None, gt=0, le=LARGEST_SIDE, strict=True)
+    height: int | None = Field(None, gt=0, le=LARGEST_SIDE, strict=True)
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width of the picture, where both are told."""
+        return None if self.width is None or self.height is None else (self.height, self.width)
 
 
 EntryT = TypeVar("EntryT", bound=Entry)

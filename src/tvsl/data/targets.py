@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of a picture's width and height, each in [0, 1]."""
 
+Shape = tuple[int, int]
+"""Height and width of a picture in pixels."""
+
 Drawn = NDArray[np.float32]
 
 # Shares such as 29 / 112 times 112 must not fall just below the whole number.
 _SLACK = 1e-6
+# Reduced sides are rounded up, down or to even numbers.
+_ROUNDING = 1
 
 
 class Target(Protocol):
@@ -87,8 +92,22 @@ class FileTarget(ABC):
     path: Path
 
     @abstractmethod
+    def load(self, shape: Shape | None) -> Target:
+        """Read it.
+
+        Args:
+            shape: Height and width of the picture that it belongs to; None where it is not known.
+
+        Returns:
+            What it holds.
+
+        Raises:
+            MediaError: The file cannot be used, or is for a picture of another shape.
+        """
+
     def draw(self, height: int, width: int) -> Drawn:
         """Read and draw it; see ``Target``."""
+        return self.load(None).draw(height, width)
 
 
 @dataclass(frozen=True)
@@ -148,6 +167,50 @@ def clipped(box: Sequence[float]) -> Box | None:
     """
     left, top, right, bottom = (min(max(float(value), 0.0), 1.0) for value in box)
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def loaded(target: Target, shape: Shape | None, panels: Sequence[Shape]) -> Target:
+    """A target without files: what they hold.
+
+    Args:
+        target: Any target.
+        shape: Height and width of the picture that it is drawn in.
+        panels: Those of each panel of the item, for a source that several panels show.
+
+    Returns:
+        The target, in memory.
+
+    Raises:
+        MediaError: A file cannot be used, or is for a picture of another shape.
+    """
+    if isinstance(target, SideBySide):
+        parts = zip(target.parts, panels, strict=True)
+        return SideBySide(tuple(loaded(part, one, panels) for part, one in parts))
+    return target.load(shape) if isinstance(target, FileTarget) else target
+
+
+def same_shape(stated: Shape, found: Shape) -> bool:
+    """Whether a picture could be another one reduced or enlarged.
+
+    Only the shape counts, not the size: pictures are often reduced before they are used.
+
+    Args:
+        stated: Height and width of the one.
+        found: Those of the other.
+
+    Returns:
+        Whether one factor leads from each side to the other, up to rounding in the smaller one.
+    """
+    larger, smaller = sorted((stated, found), key=math.prod, reverse=True)
+    sides = list(zip(larger, smaller, strict=True))
+    least = max((reduced - _ROUNDING) / side for side, reduced in sides)
+    most = min((reduced + _ROUNDING) / side for side, reduced in sides)
+    return least < most
+
+
+def in_pixels(shape: Shape) -> str:
+    """A shape as people write it: width x height."""
+    return f"{shape[1]} x {shape[0]}"
 
 
 def files_of(target: Target) -> tuple[Path, ...]:

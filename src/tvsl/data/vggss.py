@@ -18,7 +18,8 @@ from tvsl.data.class_names import ClassNames, normal_form
 from tvsl.data.dataset import Item, Source, UsedList
 from tvsl.data.layouts import PLAIN, Layout
 from tvsl.data.listed import ListedData, Media, used_list
-from tvsl.data.rows import Entry, Row, read_by_id, read_entries, read_rows, wrong_line
+from tvsl.data.rows import Entry, Row, Share, read_by_id, read_entries, read_rows, wrong_line
+from tvsl.data.stated import Stated, stated_by
 from tvsl.data.targets import Boxes, clipped
 from tvsl.errors import shown
 from tvsl.id_lists import clip_name
@@ -58,15 +59,17 @@ class Annotation:
     Attributes:
         label: Its class.
         boxes: Where its source is; empty where the annotators' boxes vanish.
+        stated: What else is told of its picture.
     """
 
     label: str
     boxes: Boxes
+    stated: Stated | None = None
 
 
 class _Entry(Entry):
     label: str = Field(alias="class")
-    bbox: tuple[tuple[float, float, float, float], ...]
+    bbox: tuple[tuple[Share, Share, Share, Share], ...]
 
 
 def read_vggss(path: Path) -> dict[str, Annotation]:
@@ -86,14 +89,18 @@ def read_vggss(path: Path) -> dict[str, Annotation]:
     """
     found: dict[str, Annotation] = {}
     for name, entry in read_entries(path, _Entry).items():
-        if found.setdefault(clip_name(name), annotation := _annotation(entry)) is not annotation:
+        if (
+            found.setdefault(clip_name(name), annotation := _annotation(path, entry))
+            is not annotation
+        ):
             raise wrong_line(path, f"The entry of {shown(name)}", "repeats an earlier one")
     return found
 
 
-def _annotation(entry: _Entry) -> Annotation:
+def _annotation(path: Path, entry: _Entry) -> Annotation:
     boxes = (clipped(box) for box in entry.bbox)
-    return Annotation(entry.label, Boxes(tuple(box for box in boxes if box is not None)))
+    found = Boxes(tuple(box for box in boxes if box is not None))
+    return Annotation(entry.label, found, stated_by(path, entry))
 
 
 class VGGSoundData(ListedData):
@@ -146,7 +153,7 @@ class VGGSoundData(ListedData):
             raise wrong_line(
                 path, row.line, f"says {shown(given[0])}, the annotations say {found.label!r}"
             )
-        return media.item(name, Source(found.label, found.boxes))
+        return media.item(name, Source(found.label, found.boxes), stated=found.stated)
 
     def training_items(self) -> Iterator[Item]:
         """Labelled clips without boxes: those of AVGN's list, or of VGGSound's own.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tvsl.csv_cells import write_rows
 from tvsl.errors import OutputError
 from tvsl.evaluation.results import Evaluation
 
@@ -27,10 +27,9 @@ def write_samples(evaluation: Evaluation, path: Path) -> None:
     heads = ("id", "source", "label", "sounding", "method", "labels", "detected")
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow((*heads, *(f"{protocol} {name}" for protocol, name in measures)))
+            write_rows(file, [(*heads, *(f"{protocol} {name}" for protocol, name in measures))])
             for row in range(len(pairs.numbers)):
-                writer.writerows(_lines(evaluation, row, measures))
+                write_rows(file, _lines(evaluation, row, measures))
     except OSError as error:
         raise OutputError(
             f"The samples cannot be written ({error.strerror}).",

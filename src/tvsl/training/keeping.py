@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 from tvsl.errors import WeightsError
+from tvsl.small_files import LARGEST_LIST, read_small_text
 from tvsl.staging import write_whole
 
 
@@ -76,7 +77,7 @@ class KeptMetrics(Callback):
         path = folder / "metrics.csv"
         self.rows: list[dict[str, Any]] = []
         if path.is_file():
-            text = path.read_text(encoding="utf-8")
+            text = read_small_text(path, LARGEST_LIST, WeightsError, "Start anew elsewhere.")
             whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row off
             self.rows = [_filled(row) for row in csv.DictReader(whole.splitlines())]
 

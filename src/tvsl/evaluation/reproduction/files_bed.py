@@ -139,7 +139,8 @@ class FilesBed(Testbed):
         """That test items were trained on, or left out, or are of other lists."""
         trained = {item.id for item in self.clips.chosen}
         both = sum(item.id in trained for item in self._singles("test"))
-        told = [f"{what}: {text}" for what, text in self.data.notes]
+        # Lines of other splits serve training and validation: they are no warning.
+        told = [f"{what}: {text}" for what, text in self.data.notes if what != "Not used"]
         if both:
             told.append(f"{both} of the test items are training clips, too.")
         return told

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from tvsl.csv_cells import write_rows
 from tvsl.evaluation.card import markdown_table
 from tvsl.evaluation.reproduction.agreement import agreements, sentences
 from tvsl.evaluation.reproduction.claims import Claim
@@ -80,11 +80,10 @@ def _listed(lines: Sequence[str]) -> str:
 def csv_text(found: Reproduction) -> str:
     """All cells in long form."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
+    write_rows(text, [CSV_HEAD])
     for table in found.tables:
         for line in table.lines:
-            writer.writerows(_csv_rows(table, line))
+            write_rows(text, _csv_rows(table, line))
     return text.getvalue()
 
 
