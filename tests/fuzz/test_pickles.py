@@ -31,13 +31,13 @@ MOST_MEMORY = 8 << 20
 def read(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     before = sorted(path.parent.iterdir())
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         assert read_pickled_mask(path).dtype == np.bool_
     except MediaError as error:
         assert error.path == path  # noqa: PT017
         assert len(str(error)) < 1000  # noqa: PT017
-    assert time.perf_counter() - started < LONGEST
+    assert time.process_time() - started < LONGEST
     assert sorted(path.parent.iterdir()) == before
 
 
