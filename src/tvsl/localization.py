@@ -33,6 +33,7 @@ BOX_PROTOCOL = (
     f"bilinear to the picture's size (at most {LONGEST_BOX_SIDE} pixels a side), min-max, cut at "
     "0.5 of the range, bounding box of the connected region that holds the peak"
 )
+BOX_PIXELS = "columns and rows of the picture as shown: upright, with square pixels"
 
 
 def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -88,6 +89,9 @@ def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
 class Box:
     """A rectangle in pixels of the input picture; ``right`` and ``bottom`` are exclusive.
 
+    The pixels are those of the picture as shown: a video that is stored turned, or with pixels that
+    are not square, is turned upright and stretched first.
+
     Attributes:
         left: First column.
         top: First row.
@@ -131,7 +135,7 @@ class SoundSource:
         score: How sure the detector is that this class sounds in this picture; the scale is the
             detector's own (cosine sums for ``evidence``, probabilities for a trained detector).
         grid: Raw map, (h, w), float32, higher = more likely the source.
-        size: Height and width of the input picture in pixels.
+        size: Height and width of the input picture in pixels, as shown (see ``Box``).
         time_range: Start and end in seconds of the sound that was heard, or None for a picture
             with a sound of its own.
     """
@@ -206,11 +210,12 @@ class Localization:
 
     Attributes:
         sources: The sources, most certain first where they were detected, in the order given
-            otherwise. Empty where nothing sounds (a silent stretch of a video).
+            otherwise. Empty in a video where nothing sounds, or no class reaches the cut.
         label_source: Whether the labels were ``given`` by the user or ``detected``.
         model: Name of the model and its method.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the picture in pixels, as shown (see ``Box``).
         time: Where in the video the picture stands, in seconds; None for a picture of its own.
+        heard: Start and end in seconds of the sound that was heard; None where nothing sounds.
     """
 
     sources: tuple[SoundSource, ...]
@@ -218,16 +223,19 @@ class Localization:
     model: str
     size: tuple[int, int]
     time: float | None = None
+    heard: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types, with the protocol of the boxes beside them."""
         return {
             "time": None if self.time is None else round(self.time, 3),
+            "heard": None if self.heard is None else [round(t, 3) for t in self.heard],
             "width": self.size[1],
             "height": self.size[0],
             "model": self.model,
             "label_source": self.label_source,
             "box_protocol": BOX_PROTOCOL,
+            "box_pixels": BOX_PIXELS,
             "sources": [source.to_dict() for source in self.sources],
         }
 

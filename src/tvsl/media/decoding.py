@@ -17,7 +17,14 @@ from av.video.stream import VideoStream
 
 from tvsl.errors import UnreadableMediaError
 from tvsl.media.limits import MediaLimits, open_container
-from tvsl.media.streams import clock_zero, frame_rate, require_picture, require_sound
+from tvsl.media.streams import (
+    clock_zero,
+    declared_end,
+    frame_rate,
+    picture_stamp,
+    require_picture,
+    require_sound,
+)
 
 # How long before the wanted moment decoding begins: sound codecs need some blocks to settle.
 LEAD = Fraction(1, 2)
@@ -204,7 +211,7 @@ def _decode(
                 continue
             moment = following if counted else None
             if moment is None:
-                moment = _moment(frame, zero, following)
+                moment = _moment(frame, container, zero, following)
             if moment is None:
                 continue
             if damage is not None and _is_hole(container, moment, following):
@@ -220,7 +227,8 @@ def _decode(
         damage.note(damage.stretches[-1][0], (container.size - read) * length / size)
     if container.format.name in WITHOUT_HOLES and len(container.streams) == 1:
         ends = {stream.index: int((following or 0) / (stream.time_base or 1))}
-    _check_end(container, ends)
+    if ends or seek is None:  # else the seek led nowhere
+        _check_end(container, ends)
 
 
 def _is_hole(container: InputContainer, moment: Fraction, following: Fraction | None) -> bool:
@@ -246,13 +254,13 @@ def _check_end(container: InputContainer, ends: Mapping[int, int]) -> None:
         container: The file, read to its end.
         ends: Where each of its streams ended, by its number and on its own clock.
     """
-    if container.format.name not in KNOWN_LENGTH or not container.duration:
+    promised = declared_end(container)
+    if container.format.name not in KNOWN_LENGTH or promised is None:
         return
     reached = max(
         (end * (container.streams[index].time_base or 0) for index, end in ends.items()),
         default=Fraction(0),
     )
-    promised = Fraction((container.start_time or 0) + container.duration, 1_000_000)
     if promised - reached > LARGEST_SHORTFALL:
         raise _broken_off(container, float(reached), f" of {float(promised):.1f} s")
 
@@ -284,10 +292,16 @@ def _seek(container: InputContainer, stream: AudioStream | VideoStream, seconds:
 
 
 def _moment(
-    frame: AudioFrame | VideoFrame, zero: Fraction, following: Fraction | None
+    frame: AudioFrame | VideoFrame,
+    container: InputContainer,
+    zero: Fraction,
+    following: Fraction | None,
 ) -> Fraction | None:
     """Time of a frame on the file's clock; the end of the one before where it carries none."""
-    stamp = frame.dts if frame.pts is None else frame.pts
+    if isinstance(frame, VideoFrame):
+        stamp = picture_stamp(frame, container)
+    else:
+        stamp = frame.dts if frame.pts is None else frame.pts
     if stamp is None or frame.time_base is None:
         return following
     return stamp * frame.time_base - zero

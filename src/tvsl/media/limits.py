@@ -31,6 +31,10 @@ CONTAINERS = (
     "nut,mxf,gxf,dv,rm,wtv,yuv4mpegpipe,smjpeg,wav,w64,aiff,caf,au,voc,flac,ogg,mp3,aac,loas,ac3,"
     "eac3,ac4,dts,dtshd,truehd,mlp,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,dsf,iff,sox,xwma,shn"
 )
+# How far FFmpeg reads at most to find out what the streams hold; of a still picture with a long
+# sound in MPEG-TS it learns that when it meets the next picture, or the end of the file.
+PROBED_SECONDS = 3600
+PROBED_BYTES = 64 * 2**20
 # Still pictures in the same kind of container as MP4, which FFmpeg would take for a video.
 STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
 
@@ -267,7 +271,12 @@ def open_container(
     """
     target = check_file(path, limits)
     check_whole(target)
-    options = {"protocol_whitelist": "file", "format_whitelist": CONTAINERS}
+    options = {
+        "protocol_whitelist": "file",
+        "format_whitelist": CONTAINERS,
+        "analyzeduration": str(PROBED_SECONDS * 1_000_000),
+        "probesize": str(PROBED_BYTES),
+    }
     try:
         # The prefix keeps FFmpeg from reading a name such as "concat:a.mp4" as a protocol.
         # Options for the streams as well would overrun PyAV 14's memory in formats that find their

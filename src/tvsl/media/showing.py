@@ -1,16 +1,23 @@
 """Which picture of a video is shown when: decoded pictures with the stretch of time of each.
 
-Times are seconds on the file's clock. The pixels are taken as square: a sample aspect ratio in the
-file is ignored.
+Times are seconds on the file's clock. Pictures come as they are shown: upright and with square
+pixels, whatever the shape of the stored ones.
+
+One rule says how long a video lasts, whatever its container, whose headers often tell the length of
+the longest stream alone: the last picture is shown for as long as those before it, and where the
+sound goes on for more than a second after it, until the sound ends (a still picture with a song, a
+series of slides).
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -21,16 +28,31 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tvsl.errors import MediaError, UnreadableMediaError
-from tvsl.media.decoding import FALLBACK_RATE, decode_pictures
-from tvsl.media.limits import MediaLimits, check_pixels
+from tvsl.media.decoding import FALLBACK_RATE, UNSEEKABLE, decode_pictures
+from tvsl.media.limits import MediaLimits, check_pixels, open_container
 from tvsl.media.orientation import turn_upright
-from tvsl.media.streams import clock_zero, frame_rate, require_picture, sound_stream
+from tvsl.media.streams import (
+    clock_zero,
+    decoding_delay,
+    frame_rate,
+    packet_time,
+    pixel_aspect,
+    require_picture,
+    sound_stream,
+)
 
 # Containers round times to their clock (1 ms in MKV); a moment this close to a picture means it.
 LARGEST_SLACK = Fraction(1, 1000)
 ROUNDING = Fraction(1, 1_000_000)
-# FFmpeg guesses the length of these from a few timestamps, and often wrong.
-GUESSED_LENGTH = frozenset({"mpeg"})
+# Sound that outlasts the pictures by less is what coding in blocks or an inexact cut left over.
+LARGEST_OVERHANG = Fraction(1)
+# The end of a sound depends on the container by some blocks of its codec; a held picture's end
+# is rounded to this.
+HELD_ROUNDING = Fraction(1, 2)
+# Seconds before the end from which a long file is read to find out where its streams end.
+TAIL = 10
+# Gaps between the last pictures, whose median is how long the very last one lasts.
+LAST_GAPS = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,35 +64,37 @@ class Shown:
         frame: The picture as decoded.
         slack: How exact the times are, in seconds.
         closes: The first moment that shows another picture, or lies behind the video's end.
+        aspect: Width of a stored pixel over its height.
     """
 
     begin: Fraction
     frame: DecodedFrame
     slack: Fraction
     closes: Fraction
+    aspect: Fraction
 
 
 class VideoHeaders:
     """What the headers of a video tell, noted while it is opened for decoding.
 
     Attributes:
-        length: Length in seconds; None where the headers do not tell.
         rate: Pictures per second; 0 where the headers do not tell.
         slack: How exact the times of pictures are, in seconds.
+        aspect: Width of a stored pixel over its height.
         has_sound: Whether there is an audio stream.
     """
 
-    length: Fraction | None = None
     rate: Fraction = Fraction(0)
     slack: Fraction = ROUNDING
+    aspect: Fraction = Fraction(1)
     has_sound: bool = False
 
     def choose(self, container: InputContainer, path: Path, limits: MediaLimits) -> VideoStream:
         """Choose the stream to decode, as ``require_picture`` does, and take notes."""
         stream = require_picture(container, path, limits)
-        self.length = declared_length(container, stream)
         self.rate = frame_rate(stream)
         self.slack = min((stream.time_base or LARGEST_SLACK) / 2, LARGEST_SLACK) + ROUNDING
+        self.aspect = pixel_aspect(stream)
         self.has_sound = sound_stream(container) is not None
         return stream
 
@@ -96,19 +120,34 @@ def shown_from(path: Path, time: Fraction, limits: MediaLimits) -> Generator[Sho
     with closing(decode_pictures(path, time, limits, headers.choose)) as frames:
         for moment, frame in frames:
             if held is not None:
-                yield Shown(*held, slack=headers.slack, closes=moment - headers.slack)
+                yield Shown(*held, headers.slack, moment - headers.slack, headers.aspect)
             held = moment, frame
     if held is not None:
-        step = 1 / (headers.rate or FALLBACK_RATE)
-        closes = max(held[0] + step, headers.length or Fraction(0))
-        yield Shown(*held, slack=headers.slack, closes=closes)
+        closes = max(held[0] + headers.slack, video_end(path, limits) - 2 * headers.slack)
+        yield Shown(*held, headers.slack, closes, headers.aspect)
 
 
-def upright_pixels(frame: DecodedFrame, path: Path, limits: MediaLimits) -> NDArray[np.uint8]:
-    """A decoded picture as upright RGB.
+def shown_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Size of a picture with square pixels: the side along which pixels are long is stretched.
 
     Args:
-        frame: The picture; its size may have changed since the file's header.
+        width: Stored columns.
+        height: Stored rows.
+        aspect: Width of a stored pixel over its height.
+
+    Returns:
+        Columns and rows, no fewer than are stored.
+    """
+    if aspect >= 1:
+        return round(width * aspect), height
+    return width, round(height / aspect)
+
+
+def shown_pixels(shown: Shown, path: Path, limits: MediaLimits) -> NDArray[np.uint8]:
+    """A decoded picture as it is shown: upright RGB with square pixels.
+
+    Args:
+        shown: The picture; its size may have changed since the file's header.
         path: Its file, for the message.
         limits: What is allowed.
 
@@ -119,9 +158,11 @@ def upright_pixels(frame: DecodedFrame, path: Path, limits: MediaLimits) -> NDAr
         UnreadableMediaError: It cannot be converted.
         MediaLimitError: It has too many pixels.
     """
-    check_pixels(path, frame.width, frame.height, limits)
+    frame = shown.frame
+    width, height = shown_size(frame.width, frame.height, shown.aspect)
+    check_pixels(path, width, height, limits)
     try:
-        pixels = frame.to_ndarray(format="rgb24")
+        pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableMediaError(
             f"A picture of the video cannot be converted to RGB ({error}).",
@@ -157,13 +198,79 @@ def beyond_end(time: float, last: Shown | None, path: Path) -> MediaError:
     return MediaError(problem, f"Give a time from 0 to {end:.3f} s.", path)
 
 
-def declared_length(container: InputContainer, stream: VideoStream) -> Fraction | None:
-    """Length of a video in seconds by the file's headers; None where they do not tell."""
-    if container.format.name in GUESSED_LENGTH:
-        return None
-    if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
-    if not container.duration:
-        return None
-    end = Fraction((container.start_time or 0) + container.duration, 1_000_000)
-    return end - clock_zero(container)
+def video_end(path: Path, limits: MediaLimits) -> Fraction:
+    """When a video is over, by the rule at the head of this file.
+
+    Args:
+        path: The file.
+        limits: What is allowed.
+
+    Returns:
+        Seconds on the file's clock.
+
+    Raises:
+        NoPictureError: The file has no video.
+        UnreadableMediaError: The file is broken.
+        MediaLimitError: The file exceeds a limit.
+    """
+    pictures, sound = _stream_ends(path, limits, from_start=False)
+    if len(pictures) <= LAST_GAPS:
+        pictures, sound = _stream_ends(path, limits, from_start=True)
+    times = sorted(pictures)
+    gaps = sorted(later - earlier for earlier, later in pairwise(times) if later > earlier)
+    end = (
+        times[-1] + gaps[(len(gaps) - 1) // 2]
+        if gaps
+        else max(pictures.values(), default=Fraction(0))
+    )
+    if sound - end <= LARGEST_OVERHANG:
+        return end
+    return max(end, round(sound / HELD_ROUNDING) * HELD_ROUNDING)
+
+
+def _stream_ends(
+    path: Path, limits: MediaLimits, from_start: bool
+) -> tuple[dict[Fraction, Fraction], Fraction]:
+    """Where the last pictures of a file begin and end, and where its sound ends, by its packets.
+
+    Args:
+        path: The file.
+        limits: What is allowed.
+        from_start: Whether the whole file is read, or its last seconds only where it is long.
+
+    Returns:
+        Begin and own end of each of the last pictures, in seconds, and the end of the sound; 0
+        where no sound was met.
+    """
+    with open_container(path, limits) as container:
+        picture, sound = require_picture(container, path, limits), sound_stream(container)
+        zero = clock_zero(container)
+        if not from_start:
+            _seek_tail(container)
+        delay = decoding_delay(container)
+        usual = 1 / (frame_rate(picture) or FALLBACK_RATE)
+        last: list[tuple[Fraction, Fraction]] = []
+        sound_end = Fraction(0)
+        for packet in container.demux([stream for stream in (picture, sound) if stream]):
+            time = packet_time(packet, container)
+            if time is None or packet.size == 0 or packet.is_discard:
+                continue
+            begin = time - zero
+            end = begin + (packet.duration or 0) * packet.time_base
+            if packet.stream.index != picture.index:
+                sound_end = max(sound_end, end)
+                continue
+            begin, end = begin + delay, end + delay
+            heapq.heappush(last, (begin, end if end > begin else begin + usual))
+            if len(last) > LAST_GAPS + 1:
+                heapq.heappop(last)
+        return dict(last), sound_end
+
+
+def _seek_tail(container: InputContainer) -> None:
+    """Move to the last seconds of a long file, where its format allows that."""
+    tail = (container.start_time or 0) + (container.duration or 0) - TAIL * av.time_base
+    if container.format.name in UNSEEKABLE or not container.duration or tail <= 0:
+        return
+    with suppress(av.FFmpegError):  # it is read from its start instead
+        container.seek(tail, backward=True)

@@ -6,15 +6,20 @@ that the sound and the picture of one moment carry the same time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tvsl.errors import NoPictureError, NoSoundError, UnreadableMediaError
 from tvsl.media.limits import (
+    DEFAULT_LIMITS,
     MediaLimits,
     check_frame_rate,
     check_pixels,
@@ -22,6 +27,13 @@ from tvsl.media.limits import (
     open_container,
 )
 
+# Pixels further from square than this are a damaged header's (the flattest in use are 32:11).
+LARGEST_PIXEL_ASPECT = 8
+# In these the first packet's time is not that of the first picture.
+LATE_FIRST_PICTURE = frozenset({"avi", "asf"})
+LARGEST_DELAY = Fraction(1, 10)
+# Headers of these tell when the file ends, not how long it is.
+DURATION_IS_END = frozenset({"matroska,webm", "flv"})
 STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpegls"})
 
 
@@ -135,6 +147,23 @@ def frame_rate(stream: VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or Fraction(0)
 
 
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a stored pixel over its height when the picture is shown: 1 for square pixels.
+
+    The container's word goes before the codec's, as in FFmpeg and in players.
+
+    Args:
+        stream: A video stream.
+
+    Returns:
+        The sample aspect ratio; 1 where the file does not tell or tells what cannot be.
+    """
+    ratio = stream.sample_aspect_ratio
+    if ratio is None or not Fraction(1, LARGEST_PIXEL_ASPECT) <= ratio <= LARGEST_PIXEL_ASPECT:
+        return Fraction(1)
+    return Fraction(ratio)
+
+
 def clock_zero(container: InputContainer) -> Fraction:
     """Where a file's clock starts, in seconds of its container's timestamps.
 
@@ -143,11 +172,126 @@ def clock_zero(container: InputContainer) -> Fraction:
 
     Returns:
         Time of the first picture, or of the first sound where there is no picture.
+
+    Raises:
+        UnreadableMediaError: The file is broken.
     """
     stream = picture_stream(container) or sound_stream(container)
     if stream is None or stream.start_time is None or stream.time_base is None:
         return Fraction(0)
+    if container.format.name in LATE_FIRST_PICTURE and isinstance(stream, VideoStream):
+        return _first_picture(container, stream)
     return stream.start_time * stream.time_base
+
+
+def picture_stamp(frame: VideoFrame, container: InputContainer) -> int | None:
+    """Timestamp of a decoded picture, in units of its time base; None where it has none.
+
+    Args:
+        frame: The picture.
+        container: Its file.
+
+    Returns:
+        When it is shown. AVI stores no such time but the order alone, from which FFmpeg guesses
+        times that do not rise where pictures lean on later ones; the order itself is right.
+    """
+    first, second = (frame.dts, frame.pts) if _is_ordered(container) else (frame.pts, frame.dts)
+    return second if first is None else first
+
+
+def _is_ordered(container: InputContainer) -> bool:
+    """Whether a container stores the order of its pictures in place of their times."""
+    return container.format.name == "avi"
+
+
+def _first_picture(container: InputContainer, stream: VideoStream) -> Fraction:
+    """Time of the first picture, by decoding it: the headers tell that of the first packet."""
+    _, times = _opening(container, stream)
+    if not times:
+        return (stream.start_time or 0) * (stream.time_base or Fraction(0))
+    rate = frame_rate(stream)
+    if len(times) == 2 and _is_ordered(container) and rate:
+        # FFmpeg writes a first picture that is late by some pictures without that delay, and the
+        # delay behind it.
+        delay = times[1] - times[0] - 1 / rate
+        return times[0] + (delay if 0 < delay <= LARGEST_DELAY else 0)
+    return times[0]
+
+
+def _opening(
+    container: InputContainer, stream: VideoStream
+) -> tuple[Fraction | None, list[Fraction]]:
+    """Time of the first packet of a video, and of the first two pictures that come of it."""
+    path = Path(container.name.removeprefix("file:"))
+    # It has been let in already, by limits that may be wider.
+    limits = replace(DEFAULT_LIMITS, max_file_size=2**63, max_duration=float(2**63))
+    first: Fraction | None = None
+    times: list[Fraction] = []
+    with open_container(path, limits) as again:
+        for packet in again.demux(again.streams[stream.index]):
+            if first is None and packet.dts is not None:
+                first = packet.dts * packet.time_base
+            for frame in packet.decode():
+                if not isinstance(frame, VideoFrame) or frame.time_base is None:
+                    continue
+                stamp = picture_stamp(frame, again)
+                if stamp is not None:
+                    times.append(stamp * frame.time_base)
+            if len(times) >= 2:
+                break
+    return first, times[:2]
+
+
+def packet_time(packet: Packet[Any], container: InputContainer) -> Fraction | None:
+    """When what a packet holds is shown or heard; None where it carries no time.
+
+    Args:
+        packet: A packet of any stream.
+        container: Its file.
+
+    Returns:
+        Seconds of the container's timestamps; of a picture in AVI, the time at which it is
+        decoded, see ``decoding_delay``.
+    """
+    first, second = (packet.pts, packet.dts)
+    if _is_ordered(container) and isinstance(packet.stream, VideoStream):
+        first, second = second, first
+    stamp = second if first is None else first
+    return None if stamp is None or packet.time_base is None else stamp * packet.time_base
+
+
+def decoding_delay(container: InputContainer) -> Fraction:
+    """By how many seconds pictures are shown after ``packet_time``.
+
+    Args:
+        container: An opened file with a video.
+
+    Returns:
+        0 where the container stores when pictures are shown.
+
+    Raises:
+        UnreadableMediaError: The file is broken.
+    """
+    stream = picture_stream(container)
+    if stream is None or not _is_ordered(container):
+        return Fraction(0)
+    first, times = _opening(container, stream)
+    return times[0] - first if times and first is not None else Fraction(0)
+
+
+def declared_end(container: InputContainer) -> Fraction | None:
+    """Where a file ends by its headers, in seconds of its container's timestamps.
+
+    Args:
+        container: An opened file.
+
+    Returns:
+        The end; None where the headers do not tell.
+    """
+    if not container.duration:
+        return None
+    begin = 0 if container.format.name in DURATION_IS_END else container.start_time or 0
+    return Fraction(begin + container.duration, 1_000_000)
 
 
 def file_end(path: Path, limits: MediaLimits) -> float:
@@ -165,7 +309,5 @@ def file_end(path: Path, limits: MediaLimits) -> float:
         MediaLimitError: The file exceeds a limit.
     """
     with open_container(path, limits) as container:
-        if container.duration is None:
-            return 0.0
-        end = Fraction((container.start_time or 0) + container.duration, 1_000_000)
-        return float(end - clock_zero(container))
+        end = declared_end(container)
+        return 0.0 if end is None else float(end - clock_zero(container))

@@ -1,7 +1,8 @@
 """Read pictures of a video: one at a moment, or all in order, upright and in bounded memory.
 
 Times are seconds on the file's clock, which starts at the first picture; ``load_audio`` uses the
-same clock. The pixels are taken as square: a sample aspect ratio in the file is ignored.
+same clock. Pictures come as they are shown, with square pixels: where the stored ones are not
+square, the side along which they are long is stretched.
 """
 
 from __future__ import annotations
@@ -16,11 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from av.video.frame import VideoFrame as DecodedFrame
 from numpy.typing import NDArray
 
 from tvsl.errors import UsageError
-from tvsl.media.decoding import FALLBACK_RATE, decode_pictures
+from tvsl.media.decoding import decode_pictures
 from tvsl.media.limits import (
     DEFAULT_LIMITS,
     MediaLimits,
@@ -40,9 +40,11 @@ from tvsl.media.showing import (
     beyond_end,
     check_moment,
     shown_from,
-    upright_pixels,
+    shown_pixels,
+    shown_size,
+    video_end,
 )
-from tvsl.media.streams import clock_zero, require_picture
+from tvsl.media.streams import require_picture
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,16 @@ class VideoInfo:
 
     Attributes:
         path: The file.
-        width: Columns of the picture as shown, after rotation; pixels are taken as square.
+        width: Columns of the picture as shown: after rotation, in square pixels.
         height: Rows of the picture as shown.
         frame_rate: Pictures per second, on average.
-        duration: Length of the video in seconds.
+        duration: Length of the video in seconds: until its last picture is over, or the sound
+            where it goes on for more than a second after that.
         rotation: By how many degrees clockwise the stored pictures are turned for showing: 0, 90,
             180 or 270. Everything in this package gives them turned already.
         has_sound: Whether there is an audio stream.
+        stored: Columns and rows of the picture as stored: before rotation.
+        pixel_aspect: Width of a stored pixel over its height; 1 for square ones.
     """
 
     path: Path
@@ -67,6 +72,8 @@ class VideoInfo:
     duration: float
     rotation: int
     has_sound: bool
+    stored: tuple[int, int]
+    pixel_aspect: Fraction
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +82,7 @@ class VideoFrame:
 
     Attributes:
         time: Seconds from the video's start.
-        image: (H, W, 3) uint8 RGB, upright.
+        image: (H, W, 3) uint8 RGB, as shown: upright, with square pixels.
     """
 
     time: float
@@ -102,13 +109,25 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
     headers = VideoHeaders()
     with closing(decode_pictures(target, Fraction(0), limits, headers.choose)) as frames:
         _, first = next(frames)
-    check_pixels(target, first.width, first.height, limits)
+    stored = first.width, first.height
+    width, height = shown_size(*stored, headers.aspect)
+    check_pixels(target, width, height, limits)
     rotation = turned_degrees(first)
-    shown = (first.width, first.height) if rotation % 180 == 0 else (first.height, first.width)
-    length, rate = _length_and_rate(target, headers, limits)
+    shown = (width, height) if rotation % 180 == 0 else (height, width)
+    length = video_end(target, limits)
+    rate = headers.rate or _counted_rate(target, length, limits)
     check_duration(target, float(length), limits)
     check_frame_rate(target, float(rate), limits)
-    return VideoInfo(target, *shown, float(rate), float(length), rotation, headers.has_sound)
+    return VideoInfo(
+        target,
+        *shown,
+        float(rate),
+        float(length),
+        rotation,
+        headers.has_sound,
+        stored,
+        headers.aspect,
+    )
 
 
 def read_frame(
@@ -139,10 +158,10 @@ def read_frame(
     with closing(shown_from(target, wanted, limits)) as pictures:
         for last in pictures:
             if last.closes > wanted:
-                return _as_frame(last.begin, last.frame, target, limits)
+                return _as_frame(last.begin, last, target, limits)
     # The very end of the video still shows its last picture.
     if last is not None and wanted <= last.closes + LARGEST_SLACK:
-        return _as_frame(last.begin, last.frame, target, limits)
+        return _as_frame(last.begin, last, target, limits)
     raise beyond_end(moment, last, target)
 
 
@@ -226,12 +245,12 @@ def _frames_at(path: Path, moments: deque[Fraction], limits: MediaLimits) -> Ite
     with closing(shown_from(path, moments[0], limits)) as pictures:
         for last in pictures:
             while moments and moments[0] < last.closes:
-                yield _as_frame(moments.popleft(), last.frame, path, limits)
+                yield _as_frame(moments.popleft(), last, path, limits)
             if not moments:
                 return
     # The very end of the video still shows its last picture.
     while last is not None and moments and moments[0] <= last.closes + LARGEST_SLACK:
-        yield _as_frame(moments.popleft(), last.frame, path, limits)
+        yield _as_frame(moments.popleft(), last, path, limits)
     if moments:
         raise beyond_end(float(moments[0]), last, path)
 
@@ -249,32 +268,22 @@ def _frames(
             if stop is not None and shown.begin + shown.slack >= stop:
                 return
             if step is None:
-                yield _as_frame(shown.begin, shown.frame, path, limits)
+                yield _as_frame(shown.begin, shown, path, limits)
                 continue
             while moment < shown.closes and (stop is None or moment < stop):
-                yield _as_frame(moment, shown.frame, path, limits)
+                yield _as_frame(moment, shown, path, limits)
                 moment += step
     if shown is None or shown.closes <= start:
         raise beyond_end(float(start), shown, path)
 
 
-def _as_frame(time: Fraction, frame: DecodedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
-    return VideoFrame(float(time), upright_pixels(frame, path, limits))
+def _as_frame(time: Fraction, shown: Shown, path: Path, limits: MediaLimits) -> VideoFrame:
+    return VideoFrame(float(time), shown_pixels(shown, path, limits))
 
 
-def _length_and_rate(
-    path: Path, headers: VideoHeaders, limits: MediaLimits
-) -> tuple[Fraction, Fraction]:
-    """Length in seconds and pictures per second; counts packets where the headers do not tell."""
-    if headers.length is not None and headers.rate > 0:
-        return headers.length, headers.rate
-    count, end = 0, Fraction(0)
+def _counted_rate(path: Path, length: Fraction, limits: MediaLimits) -> Fraction:
+    """Pictures per second where the headers do not tell: the packets are counted."""
     with open_container(path, limits) as container:
-        zero = clock_zero(container)
-        for packet in container.demux(require_picture(container, path, limits)):
-            count += packet.size > 0
-            if packet.pts is not None:
-                stamp = (packet.pts + (packet.duration or 0)) * packet.time_base - zero
-                end = max(end, stamp)
-    length = headers.length or end or count / (headers.rate or FALLBACK_RATE)
-    return length, headers.rate or Fraction(count) / (length or 1)
+        packets = container.demux(require_picture(container, path, limits))
+        count = sum(packet.size > 0 for packet in packets)
+    return Fraction(count) / (length or 1)
