@@ -619,7 +619,7 @@ def test_one_moment_is_heard_around(
 
 def test_at_the_end_the_window_is_shifted_inwards(quick: Localizer, video: Path) -> None:
     (found,) = quick.localize_video(video, labels=LABELS, at=3.95)
-    assert found.time == pytest.approx(3.9)
+    assert found.time == pytest.approx(3.95)
     start, end = found.sources[0].time_range or (0.0, 0.0)
     assert end - start == pytest.approx(0.5, abs=1e-3)
     assert 3.95 <= end <= 4.1

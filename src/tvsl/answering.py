@@ -15,7 +15,12 @@ from tvsl.tokens import Queries, Vocabulary
 
 @torch.inference_mode()
 def answer(
-    method: Method, encoded: Encoded, request: Request, classes: Vocabulary, model: str
+    method: Method,
+    encoded: Encoded,
+    request: Request,
+    classes: Vocabulary,
+    model: str,
+    at_least_one: bool = True,
 ) -> Localization:
     """Localize the given classes, or those that are detected.
 
@@ -25,6 +30,7 @@ def answer(
         request: What is asked.
         classes: The classes that the request means, among others where labels are given.
         model: What the result calls encoder and head.
+        at_least_one: Whether one class is detected also where none reaches the calibrated cut.
 
     Returns:
         The sources with their maps.
@@ -43,7 +49,10 @@ def answer(
             "Give labels: by `--labels`, or as the argument `labels`.",
         )
     else:
-        queries = select(scores, request.sources, method.config.detection_threshold)
+        threshold = method.config.detection_threshold
+        queries = select(scores, request.sources, threshold, at_least_one)
+    if queries.label.numel() == 0:
+        return outcome((), request, model, encoded.size, encoded.time, encoded.time_range)
     maps = method.shown(method.maps(tokens, queries, classes))
     # Given labels keep the spelling that they were given in.
     spelled = request.labels or [classes.names[label] for label in queries.label.tolist()]
@@ -59,7 +68,7 @@ def answer(
             spelled, queries.label.tolist(), maps.float().cpu().numpy(), strict=True
         )
     )
-    return outcome(sources, request, model, encoded.size, encoded.time)
+    return outcome(sources, request, model, encoded.size, encoded.time, encoded.time_range)
 
 
 def outcome(
@@ -68,7 +77,8 @@ def outcome(
     model: str,
     size: tuple[int, int],
     time: float | None,
+    heard: tuple[float, float] | None = None,
 ) -> Localization:
-    """Sources as the result of a request; none where nothing sounds."""
+    """Sources as the result of a request; none where nothing sounds, or nothing that is known."""
     label_source: LabelSource = "detected" if request.labels is None else "given"
-    return Localization(sources, label_source, model, size, time)
+    return Localization(sources, label_source, model, size, time, heard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,15 +19,15 @@ from tvsl.audioclip.folder import save_audioclip
 from tvsl.devices import PrecisionChoice
 from tvsl.encoded import Encoded
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError
+from tvsl.errors import SilentAudioError, UsageError
 from tvsl.loading import load
 from tvsl.localization import Localization
-from tvsl.media.audio import AudioSource, Waveform, is_silent, require_sound, sound_window
+from tvsl.media.audio import AudioSource, Waveform, require_sound
 from tvsl.media.image import ImageSource, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
-from tvsl.media.middle import sound_middle
+from tvsl.media.middle import sound_middle, sound_near
 from tvsl.media.panels import cut_panels
-from tvsl.media.video import VideoFrame, iterate_frames, read_frame
+from tvsl.media.video import VideoFrame, iterate_frames, read_frames
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import save_head
 from tvsl.methods.config import switched
@@ -41,7 +42,32 @@ Fit = Literal["aspect", "square"]
 
 DEFAULT_WINDOW = 5.0
 DEFAULT_STEP = 1.0
+# Moments of a video are heard through a window of so many steps, within these seconds: what sounds
+# further away belongs to other moments.
+WINDOW_STEPS = 2
+SMALLEST_WINDOW = 1.0
+# A moment sounds where something sounds within half a step around it, at least within this.
+SMALLEST_SPAN = 0.5
 _MOST_VOCABULARIES = 8
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """How finely a video is heard.
+
+    Attributes:
+        step: Seconds from moment to moment; None for one moment.
+        window: Seconds of sound around a moment by which its classes are told, at most.
+        span: Seconds around a moment in which something must sound for it to have sources.
+    """
+
+    step: float | None
+    window: float
+    span: float
+
+    def to_dict(self) -> dict[str, float | None]:
+        """The resolution as plain JSON types."""
+        return {"step": self.step, "window": self.window, "span": self.span}
 
 
 class Localizer:
@@ -54,7 +80,8 @@ class Localizer:
         fit: ``aspect`` keeps a picture's shape in whole cells; ``square`` squeezes it into the
             encoder's training size, as the benchmarks do; as the head's config says when None.
         window: Longest stretch of sound that is heard at once, in seconds; of a longer sound the
-            middle is taken, and the result's time range says which.
+            middle is taken, or what lies around the moment of a video, and the result says which.
+            When None, 5 for a picture, and for a video twice the step, from 1 to 5.
         limits: What untrusted files may ask for.
     """
 
@@ -64,16 +91,17 @@ class Localizer:
         method: Method,
         name: str,
         fit: Fit | None = None,
-        window: float = DEFAULT_WINDOW,
+        window: float | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
     ) -> None:
-        if not 0.1 <= window <= 60:
+        if window is not None and not 0.1 <= window <= 60:
             raise UsageError(f"A window of {window} s cannot be heard.", "Give 0.1 to 60 seconds.")
         self.encoder = encoder
         self.method = method.to(encoder.device).eval()
         self.name = name
         self.fit: Fit = fit or ("square" if method.config.square_pictures else "aspect")
-        self.window = window
+        self.window = DEFAULT_WINDOW if window is None else window
+        self._fits_window = window is None
         self.limits = limits
         self._vocabularies: dict[tuple[str, ...], Vocabulary] = {}
 
@@ -88,7 +116,7 @@ class Localizer:
         device: str = "auto",
         precision: PrecisionChoice = "float32",
         flip_average: FlipAverage | None = None,
-        window: float = DEFAULT_WINDOW,
+        window: float | None = None,
         progress: Callable[[int, int | None], None] | None = None,
     ) -> Localizer:
         """Load a model.
@@ -104,7 +132,8 @@ class Localizer:
             device: ``auto``, or a device of torch.
             precision: Arithmetic of the convolutions; ``auto`` takes bfloat16 where it pays.
             flip_average: Average with the flipped picture's tokens; the head's choice when None.
-            window: Longest stretch of sound that is heard at once, in seconds.
+            window: Longest stretch of sound that is heard at once, in seconds; as for the class
+                when None.
             progress: Called with bytes so far and in all while weights are fetched.
 
         Returns:
@@ -248,33 +277,54 @@ class Localizer:
     ) -> Iterator[Localization]:
         """Localize the sound sources of a video, moment by moment, in bounded memory.
 
-        Each picture is heard with the window of sound around it.
+        A moment has sources where something sounds in the span around it, half a step and at
+        least half a second long. Their classes are told by the window of sound around the moment,
+        which ends at silences; ``resolution`` has both lengths. Of a
+        series, classes under the head's calibrated cut are no sources.
 
         Args:
             path: A local video file with sound.
             labels: As for ``localize``.
             vocabulary: As for ``localize``.
-            sources: As for ``localize``.
+            sources: As for ``localize``; so many at each moment that sounds, whatever their scores.
             at: One moment in seconds, in place of a series.
             every: Seconds from moment to moment; 1 when None.
             panels: As for ``encode``.
 
         Returns:
-            An iterator over the moments; one without sources where the sound is silent. Broken
-            files raise while it runs.
+            An iterator over the moments; one without sources where nothing sounds, or nothing
+            that is known. Broken files raise while it runs.
 
         Raises:
-            MediaError: The file cannot be used; with ``at``, also where its sound is silent.
+            MediaError: The file cannot be used; with ``at``, also where nothing sounds.
             VocabularyError: As for ``localize``.
             UsageError: Arguments that contradict each other.
         """
         request = self._request(labels, vocabulary, sources)
         if at is not None and every is not None:
             raise UsageError("`at` and `every` exclude each other.", "Give one of them.")
+        resolution = self.resolution(at, every)
         if at is not None:
-            return self._moment(path, request, at, panels)
-        frames = iterate_frames(path, DEFAULT_STEP if every is None else every, limits=self.limits)
-        return self._moments(path, request, frames, panels)
+            frames = read_frames(path, [at], self.limits)
+        else:
+            frames = iterate_frames(path, resolution.step, limits=self.limits)
+        return self._moments(path, request, frames, panels, resolution)
+
+    def resolution(self, at: float | None = None, every: float | None = None) -> Resolution:
+        """How finely ``localize_video`` hears a video.
+
+        Args:
+            at: As for ``localize_video``; one moment is heard like those of the usual series.
+            every: As for ``localize_video``.
+
+        Returns:
+            Step, window and span.
+        """
+        step = DEFAULT_STEP if every is None else every
+        fitted = min(max(WINDOW_STEPS * step, SMALLEST_WINDOW), DEFAULT_WINDOW)
+        window = fitted if self._fits_window else self.window
+        span = min(max(step / 2, SMALLEST_SPAN), window)
+        return Resolution(None if at is not None else step, window, span)
 
     def _request(
         self,
@@ -288,32 +338,38 @@ class Localizer:
             self._classes(request)
         return request
 
-    def _moment(
-        self, path: str | Path, request: Request, at: float, panels: int
-    ) -> Iterator[Localization]:
-        frame = read_frame(path, at, self.limits)
-        pictures = cut_panels(frame.image, panels, path)
-        waveform = require_sound(self._sound_at(path, frame), path)
-        yield self._answer(self._encode(pictures, waveform, frame.time), request)
-
     def _moments(
-        self, path: str | Path, request: Request, frames: Iterator[VideoFrame], panels: int
+        self,
+        path: str | Path,
+        request: Request,
+        frames: Iterator[VideoFrame],
+        panels: int,
+        resolution: Resolution,
     ) -> Iterator[Localization]:
+        rate, is_series = self.encoder.sample_rate, resolution.step is not None
         for frame in frames:
             pictures = cut_panels(frame.image, panels, path)
-            waveform = self._sound_at(path, frame)
-            if is_silent(waveform):
+            waveform = sound_near(
+                path, frame.time, resolution.window, resolution.span, rate, self.limits
+            )
+            if waveform is not None:
+                encoded = self._encode(pictures, waveform, frame.time)
+                yield self._answer(encoded, request, at_least_one=not is_series)
+            elif is_series:
                 size = (frame.image.shape[0], frame.image.shape[1])
                 yield outcome((), request, self.name, size, frame.time)
             else:
-                yield self._answer(self._encode(pictures, waveform, frame.time), request)
+                raise SilentAudioError(
+                    f"Nothing sounds within {resolution.span:g} s around {frame.time:g} s.",
+                    "Choose another moment or file; there is nothing to localize.",
+                    path,
+                )
 
-    def _answer(self, encoded: Encoded, request: Request) -> Localization:
-        return answer(self.method, encoded, request, self._classes(request), self.name)
-
-    def _sound_at(self, path: str | Path, frame: VideoFrame) -> Waveform:
-        rate = self.encoder.sample_rate
-        return sound_window(path, frame.time, self.window, rate, self.limits)
+    def _answer(
+        self, encoded: Encoded, request: Request, at_least_one: bool = True
+    ) -> Localization:
+        classes = self._classes(request)
+        return answer(self.method, encoded, request, classes, self.name, at_least_one)
 
     def _encode(
         self, pictures: Sequence[NDArray[np.uint8]], waveform: Waveform, time: float | None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,55 @@ def test_every_says_how_far_apart(localize: Localize) -> None:
     assert localize("clip.mp4", "--every", "0.5", "--labels", "dog").code == 0
     times = [moment["time"] for moment in localize.content()["moments"]]
     assert times == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5])
+
+
+def test_the_resolution_is_stated(localize: Localize) -> None:
+    ran = localize("clip.mp4", "--every", "0.5", "--labels", "dog")
+    assert ran.code == 0
+    content = localize.content()
+    assert content["resolution"] == {"step": 0.5, "window": 1.0, "span": 0.5}
+    assert content["settings"]["window"] == 1.0
+    for moment in content["moments"]:
+        start, end = moment["heard"]
+        assert start <= moment["time"] <= end
+        assert end - start <= 1.001
+    assert "0.5 s" in ran.out
+    assert "1 s" in ran.out
+
+
+def test_pixels_that_are_not_square(localize: Localize, tmp_path: Path) -> None:
+    path = tmp_path / "wide.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=5)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.sample_aspect_ratio = Fraction(2)
+        sound = container.add_stream("aac", rate=RATE, layout="mono")
+        for number in range(10):
+            pixels = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(video.encode(None))
+        block = av.AudioFrame.from_ndarray(tone(2.0)[None], format="fltp", layout="mono")
+        block.sample_rate = RATE
+        container.mux(sound.encode(block))
+        container.mux(sound.encode(None))
+    assert localize(str(path), "--labels", LABELS, "--at", "1").code == 0
+    content = localize.content()
+    assert content["stored"] == {
+        "width": 64,
+        "height": 48,
+        "sample_aspect_ratio": "2:1",
+        "rotation": 0,
+    }
+    (moment,) = content["moments"]
+    check_moment(moment, 128, 48, LABELS.split(","))
+    assert "square pixels" in moment["box_pixels"]
+    assert len(moment["sources"][0]["map"][0]) > len(moment["sources"][0]["map"])
+    with Image.open(localize.out / "02_train.png") as image:
+        assert image.size == (128, 48)
+    with av.open(str(localize.out / "overlay.mp4")) as container:
+        shown = container.streams.video[0]
+        aspect = shown.sample_aspect_ratio or 1
+        assert shown.width * aspect / shown.height == pytest.approx(128 / 48)
 
 
 def test_many_moments_give_a_bounded_number_of_pictures(

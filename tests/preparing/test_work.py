@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,6 +120,40 @@ def test_pictures_that_break_off_leave_no_file(prepare: Prepare, tmp_path: Path)
 def test_a_moment_behind_the_end(prepare: Prepare) -> None:
     with pytest.raises(MediaError, match="behind the end"):
         prepare(at=5.0)
+
+
+def test_a_sound_that_ends_before_the_window(prepare: Prepare, tmp_path: Path) -> None:
+    from tests.media.media_makers import chirp, make_video
+
+    short = make_video(tmp_path / "short.mkv", 100, 10, sound=chirp(2.0, RATE))
+    with pytest.raises(MediaError, match="sound ends at 2"):
+        prepare(source=short, at=8.0, window=4.0)
+    assert not files(tmp_path / "frames") | files(tmp_path / "audio")
+    # Where the window reaches the sound it is shifted inwards, as at any border.
+    start, end = prepare(source=short, at=3.0, window=2.5).window
+    assert start == 0.0
+    assert end == pytest.approx(2.0, abs=0.1)
+
+
+def test_pictures_are_in_the_shown_shape(prepare: Prepare, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
+        sound = container.add_stream("aac", rate=RATE, layout="mono")
+        for _ in range(10):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, RATE)).astype(np.float32)
+        block = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+        block.sample_rate = RATE
+        container.mux(sound.encode(block))
+        container.mux(sound.encode(None))
+    prepare(source=tmp_path / "wide.mp4")
+    assert load_image(tmp_path / "frames/clip.jpg").shape == (48, 128, 3)
+    prepare(source=tmp_path / "wide.mp4", short_side=24)
+    assert load_image(tmp_path / "frames/clip.jpg").shape == (24, 64, 3)
 
 
 def test_a_video_that_lost_its_sound(prepare: Prepare, tmp_path: Path) -> None:

@@ -248,9 +248,14 @@ def test_maps_are_mixed_by_time_and_fade() -> None:
     ranges = [(grid - grid.min()) / np.ptp(grid) for grid in (first, second)]
     np.testing.assert_allclose(halfway["dog"].grid, (ranges[0] + ranges[1]) / 2, atol=1e-5)
     assert halfway["dog"].presence == 1.0
-    assert halfway["rain"].presence == pytest.approx(0.5)
-    fading = timeline.maps_at(timeline.position(0.75))
-    assert [timed.presence for timed in fading] == pytest.approx([0.25, 0.25])
+    # A label of one moment alone fades half-way to the other: beyond lie other pictures.
+    before = timeline.maps_at(timeline.position(0.39))
+    assert [timed.label for timed in before] == ["dog"]
+    coming = {timed.label: timed for timed in timeline.maps_at(timeline.position(0.5))}
+    assert coming["rain"].presence == pytest.approx(0.5)
+    fading = timeline.maps_at(timeline.position(0.65))
+    assert [timed.presence for timed in fading] == pytest.approx([0.5, 0.5])
+    assert timeline.maps_at(timeline.position(0.75)) == []
     assert timeline.maps_at(timeline.position(0.8)) == []
     assert timeline.maps_at(timeline.position(99.0)) == []
     assert timeline.position(-1.0).before == timeline.position(0.2).before == 0

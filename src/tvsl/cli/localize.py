@@ -61,8 +61,13 @@ def command(
         typer.Option(min=1, help="Pictures that stand side by side in each; encoded one by one."),
     ] = 1,
     window: Annotated[
-        float, typer.Option(min=0.1, max=60, help="Seconds of sound heard at once.")
-    ] = 5.0,
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=60,
+            help="Seconds of sound heard at once [5; of a video twice --every, from 1 to 5].",
+        ),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(help="mini, audioclip, audioclip-partial, or a checkpoint's file or folder."),
@@ -105,7 +110,6 @@ def command(
         "method": method,
         "precision": precision.value,
         "flip_average": None if flip_average is None else flip_average.value,
-        "window": window,
     }
     request = Request(_split(labels), classes, sources)
     job = Job(request, audio, at, every, force, settings, panels)
@@ -117,7 +121,7 @@ def command(
     run.finish()
 
 
-def _load(model: str, device: str, window: float, settings: dict[str, Any]) -> Localizer:
+def _load(model: str, device: str, window: float | None, settings: dict[str, Any]) -> Localizer:
     from tvsl.localizer import Localizer
     from tvsl.memory import keep_freed_memory
 

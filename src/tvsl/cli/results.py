@@ -126,6 +126,7 @@ def localize_input(
             if sort == "picture"
             else _video(localizer, source, job)
         )
+    resolution = None if sort == "picture" else localizer.resolution(job.at, job.every)
     with staging(folder, job.force) as work:
         if sort == "picture":
             _write_pictures(load_image(source), moments[0], label_colors(moments), work)
@@ -144,9 +145,12 @@ def localize_input(
                 "flip_average": localizer.encoder.flip_average,
                 "at": job.at,
                 "every": _step(sort, job),
+                "window": localizer.window if resolution is None else resolution.window,
                 "panels": job.panels,
             },
             "label_source": moments[0].label_source,
+            "resolution": None if resolution is None else resolution.to_dict(),
+            "stored": None if sort == "picture" else _stored(source),
             "warnings": warned,
             "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
             "moments": [found.to_dict() for found in moments],
@@ -157,15 +161,19 @@ def localize_input(
 
 def summary(content: dict[str, Any], folder: Path) -> str:
     """One line on a result: what was found, and where the files are."""
-    moments = content["moments"]
+    moments, prefix = content["moments"], ""
     if len(moments) == 1:
         sources = moments[0]["sources"]
         found = ", ".join(f"{source['label']} ({source['score']:.2f})" for source in sources)
     else:
         counts = Counter(source["label"] for moment in moments for source in moment["sources"])
-        found = f"{len(moments)} moments: " + ", ".join(
-            f"{label} ({count})" for label, count in counts.most_common()
+        found = ", ".join(f"{label} ({count})" for label, count in counts.most_common())
+        heard = content["resolution"]
+        prefix = (
+            f"{len(moments)} moments every {heard['step']:g} s (a source sounds within "
+            f"{heard['span']:g} s, its class is told by up to {heard['window']:g} s): "
         )
+    found = prefix + (found or "no known sound")
     return f"{content['input']}: {found} -> {folder}"
 
 
@@ -196,11 +204,23 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
             moments.append(found)
             report(len(moments), max(expected, len(moments)))
         report(len(moments), len(moments))
-    if not any(found.sources for found in moments):
+    if all(found.heard is None for found in moments):
         raise SilentAudioError(
             "The sound is silent throughout.", "There is nothing to localize.", source
         )
     return moments
+
+
+def _stored(source: Path) -> dict[str, Any]:
+    """How the pictures of a video are stored, where boxes are in pixels as shown."""
+    info = probe_video(source)
+    ratio = info.pixel_aspect
+    return {
+        "width": info.stored[0],
+        "height": info.stored[1],
+        "sample_aspect_ratio": f"{ratio.numerator}:{ratio.denominator}",
+        "rotation": info.rotation,
+    }
 
 
 def _step(sort: Sort, job: Job) -> float | None:
@@ -217,7 +237,7 @@ def _write_moments(source: Path, moments: Sequence[Localization], work: Path) ->
         image = read_frame(source, moments[0].time).image
         _write_pictures(image, moments[0], colors, work)
         return
-    sounding = [found for found in moments if found.sources]
+    sounding = [found for found in moments if found.sources] or moments
     # Hundreds of pictures help nobody; the video and the JSON file hold every moment.
     places = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))
     inner = work / MOMENTS_NAME
@@ -254,7 +274,7 @@ def _write_video(source: Path, moments: Sequence[Localization], work: Path) -> N
     if len(moments) == 1:
         # One moment says nothing about the whole video: it is shown while its sound is heard.
         found = moments[0]
-        start, end = found.sources[0].time_range or (0.0, 0.0)
+        start, end = found.heard or (0.0, 0.0)
         silent = replace(found, sources=())
         shown = [
             replace(silent, time=start - _INSTANT),

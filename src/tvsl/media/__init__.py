@@ -12,7 +12,7 @@ from tvsl.media.audio import (
 )
 from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
-from tvsl.media.middle import sound_middle
+from tvsl.media.middle import sound_middle, sound_near
 from tvsl.media.sorting import Sort, is_video, sort_of
 from tvsl.media.video import (
     VideoFrame,
@@ -49,6 +49,7 @@ __all__ = [
     "shrink",
     "sort_of",
     "sound_middle",
+    "sound_near",
     "sound_window",
     "to_int16",
     "write_jpeg",

@@ -63,6 +63,12 @@ def _one_moment(clip: str, source: Path, at: Moment, options: Options, root: Pat
         sound = load_audio(source, options.rate)
     else:
         sound = sound_window(source, moment, options.window, options.rate)
+        end = sound.start + sound.duration
+        if end <= moment - options.window / 2:
+            raise MediaError(
+                f"The sound ends at {end:.2f} s, before what is wanted around {moment:.2f} s.",
+                "Take another moment with --at, or the whole sound with --window whole.",
+            )
     require_sound(sound)
     _write_picture(root, clip, frame.image, options)
     return Taken({clip: frame.time}, _write_sound(root, clip, sound))

@@ -104,7 +104,8 @@ class MapTimeline:
     def maps_at(self, position: Position) -> list[TimedMap]:
         """The maps at a position.
 
-        A label that only one of the two moments has keeps that moment's map and fades.
+        A label that only one of the two moments has keeps that moment's map and fades half-way
+        to the other: beyond that lie pictures nearer to a moment without it.
 
         Args:
             position: From ``position``.
@@ -119,10 +120,10 @@ class MapTimeline:
             first, second = earlier.get(label), later.get(label)
             if first is not None and second is not None:
                 maps.append(TimedMap(label, _mixed(first, second, share), 1.0))
-            elif first is not None and share < 1.0:
-                maps.append(TimedMap(label, first, 1.0 - share))
-            elif second is not None and share > 0.0:
-                maps.append(TimedMap(label, second, share))
+            elif first is not None and share < 0.5:
+                maps.append(TimedMap(label, first, 1.0 - 2 * share))
+            elif second is not None and share > 0.5:
+                maps.append(TimedMap(label, second, 2 * share - 1.0))
         return maps
 
     def moment(self, number: int) -> list[TimedMap]:

@@ -80,7 +80,12 @@ EVIDENCE = {
 embeddings (N, D), and gives scores (B, N)."""
 
 
-def select(scores: Tensor, sources: int | None = None, threshold: float | None = None) -> Queries:
+def select(
+    scores: Tensor,
+    sources: int | None = None,
+    threshold: float | None = None,
+    at_least_one: bool = True,
+) -> Queries:
     """Decide which classes sound.
 
     Args:
@@ -89,6 +94,8 @@ def select(scores: Tensor, sources: int | None = None, threshold: float | None =
         threshold: Else every class at or over it, at least one. Without a calibrated threshold
             every class that lies 2.5 standard deviations over the vocabulary's mean, at least
             one and at most 8.
+        at_least_one: Whether the best class is taken also where it lies under a calibrated
+            threshold.
 
     Returns:
         The pairs, best first within each clip.
@@ -127,6 +134,7 @@ def select(scores: Tensor, sources: int | None = None, threshold: float | None =
         # Of scores that are all alike, up to rounding, none stands out.
         chosen &= spread > 1e-6 * scores.abs().amax(dim=1, keepdim=True)
         chosen[:, MOST_SOURCES:] = False
-    chosen[:, 0] = True
+    if at_least_one or threshold is None or sources is not None:
+        chosen[:, 0] = True
     clip, rank = chosen.nonzero(as_tuple=True)
     return Queries(clip, order[clip, rank])
