@@ -250,14 +250,19 @@ def _stream_ends(
         delay = decoding_delay(container)
         usual = 1 / (frame_rate(picture) or FALLBACK_RATE)
         last: list[tuple[Fraction, Fraction]] = []
-        sound_end = Fraction(0)
+        sound_end, count = Fraction(0), 0
         for packet in container.demux([stream for stream in (picture, sound) if stream]):
-            time = packet_time(packet, container)
-            if time is None or packet.size == 0 or packet.is_discard:
+            if packet.size == 0 or packet.is_discard:
                 continue
-            begin = time - zero
+            time = packet_time(packet, container)
+            is_picture = packet.stream.index == picture.index
+            count += is_picture
+            if time is None and not is_picture:
+                continue
+            # Raw streams carry no times: their pictures are counted.
+            begin = (count - 1) * usual if time is None else time - zero
             end = begin + (packet.duration or 0) * packet.time_base
-            if packet.stream.index != picture.index:
+            if not is_picture:
                 sound_end = max(sound_end, end)
                 continue
             begin, end = begin + delay, end + delay
