@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from tvsl.cli.main import main
 
 @dataclass(frozen=True)
 class Ran:
+    """How a command ended; ``seconds`` are those of the processor, and known of ``run_alone``."""
+
     code: int
     out: str
     err: str
+    seconds: float = 0.0
 
 
 def run(*arguments: str | Path) -> Ran:
@@ -40,13 +44,20 @@ def run(*arguments: str | Path) -> Ran:
 def run_alone(*arguments: str | Path, program: tuple[str, ...] = ()) -> Ran:
     """Run ``tvsl`` in a process of its own."""
     command = program or (str(Path(sys.executable).with_name("tvsl")),)
+    before = _children_seconds()
     done = subprocess.run(
         [*command, *(str(argument) for argument in arguments)],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    return Ran(done.returncode, done.stdout, done.stderr)
+    return Ran(done.returncode, done.stdout, done.stderr, _children_seconds() - before)
+
+
+def _children_seconds() -> float:
+    """Processor time of all children that have ended: a busy machine does not add to it."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def written(folder: Path) -> set[str]:

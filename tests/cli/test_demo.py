@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +143,7 @@ def test_wrong_usage(options: tuple[str, ...], tmp_path: Path) -> None:
 
 
 def test_it_takes_seconds_and_no_network(bundle: Path, tmp_path: Path) -> None:
-    start = time.perf_counter()
     ran = run_alone("demo", "--model", bundle, "-o", tmp_path / "out")
     assert ran.code == 0, ran.err
-    assert time.perf_counter() - start < 60
+    assert ran.seconds < 60
     assert ran.err == "Localizing scenes: 7 of 7\n"

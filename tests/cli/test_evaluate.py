@@ -156,6 +156,18 @@ def test_items_without_classes(model: Path, tmp_path: Path) -> None:
     assert content(tmp_path / "out")["data"]["root"] == str(tmp_path)
 
 
+def test_the_old_name_of_label_source_is_understood(model: Path, tmp_path: Path) -> None:
+    ran = evaluate(model, tmp_path / "out", "--option", "count=3", "--labels", "given")
+    assert ran.code == 0, ran.err
+    assert content(tmp_path / "out")["detection"] == []
+    sources = {row["label_source"] for row in content(tmp_path / "out")["results"]}
+    assert sources == {"given", "none"}  # the trivial baselines need no label
+    both = evaluate(model, tmp_path / "both", "--labels", "given", "--label-source", "detected")
+    assert both.code == 2
+    assert "one thing" in both.err
+    assert "--labels" not in run("evaluate", "--help").out
+
+
 def test_json_is_printed_alone(model: Path, tmp_path: Path) -> None:
     ran = evaluate(
         model, tmp_path / "out", "--option", "count=3", "--json", "--label-source", "given"

@@ -16,6 +16,7 @@ from tvsl.errors import UsageError
 # What may differ, and why.
 OTHER_FORM = {
     "--head": "evaluate compares several heads, localize has one",
+    "--labels": "evaluate has it unseen, for scripts: the old name of its --label-source",
     "--method": "evaluate compares several methods, the others have one",
     "--at": "prepare takes the word middle, too",
     "--window": "prepare takes the word whole, too",

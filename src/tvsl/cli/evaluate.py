@@ -26,6 +26,7 @@ from tvsl.cli.options import (
 )
 from tvsl.cli.output import print_json, print_lines
 from tvsl.cli.progress import progress
+from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
     from tvsl.evaluation.entries import Entries
@@ -97,6 +98,9 @@ def command(
     label_source: Annotated[
         Labels | None, typer.Option(help="Where class names come from [both, as far as can be].")
     ] = None,
+    labels: Annotated[
+        Labels | None, typer.Option(hidden=True, help="What --label-source was called before.")
+    ] = None,
     count: Annotated[
         Counting,
         typer.Option(help="Classes to detect: as many as an item has, or by the head's threshold."),
@@ -132,6 +136,9 @@ def command(
     Writes results.json, samples.csv and page.html. Run again, it goes on where it was interrupted.
     Several processes share the work: torchrun --nproc-per-node 2 -m tvsl evaluate ...
     """
+    if label_source is not None and labels is not None:
+        raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
+    label_source = label_source or labels
     from tvsl.data import find_data
     from tvsl.evaluation.conditions import conditions
     from tvsl.evaluation.processes import processes
