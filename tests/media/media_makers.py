@@ -55,7 +55,9 @@ def _encode_sound(
     kind: str,
     offset: float,
 ) -> None:
-    stream = container.add_stream(codec, rate=rate)
+    # FFmpeg's own encoder of Vorbis is behind a switch.
+    options = {"strict": "experimental"} if codec == "vorbis" else {}
+    stream = container.add_stream(codec, rate=rate, options=options)
     stream.layout = layout
     stream.format = kind
     channels = av.AudioLayout(layout).nb_channels

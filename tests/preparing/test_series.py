@@ -51,10 +51,10 @@ def test_the_lists_of_the_field_hold_to_the_rule(name: str) -> None:
     """For all but two videos there is a rate at which every listed picture is one of ours."""
     videos: dict[str, dict[str, int]] = defaultdict(dict)
     for one in read_list(shared("metadata", name)):
-        parts = split_name(one)
+        parts = split_name(one.text)
         assert parts is not None
         assert len(parts[0]) == 11
-        videos[parts[0]][one] = parts[1]
+        videos[parts[0]][one.text] = parts[1]
     others = 0
     for video, seconds in videos.items():
         length = max(seconds.values()) + 1

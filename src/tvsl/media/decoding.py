@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -49,6 +52,8 @@ SYNCHRONIZED = frozenset({"aac", "mp3", "flac"})
 # Damage so close to the one before counts as one with it.
 SAME_PLACE = Fraction(1, 10)
 FALLBACK_RATE = Fraction(25)
+# So many blocks at the start of a sound tell whether its blocks are of one length.
+GRID_BLOCKS = 6
 
 FrameT = TypeVar("FrameT", AudioFrame, VideoFrame)
 Chooser: TypeAlias = Callable[[InputContainer, Path, MediaLimits], "AudioStream | VideoStream"]
@@ -144,15 +149,62 @@ def _decode_from(
             if damage is not None:
                 damage.clear()
                 damage.is_pcm = stream.codec_context.name.startswith("pcm_")
+            grid = None if seek is None or damage is None else _block_grid(container, stream)
             frames = _decode(container, stream, kind, seek, damage)
             first = next(frames, None)
             if first is not None and (seek is None or first[0] <= time):
-                yield first
+                yield (first[0] if grid is None else grid.nearest(first[0])), first[1]
                 yield from frames
                 return
     raise UnreadableMediaError(
         "Nothing in the file can be decoded.", "Check that it plays elsewhere.", path
     )
+
+
+@dataclass(frozen=True)
+class _BlockGrid:
+    """Where the blocks of a sound begin if all of them are as long as its second one.
+
+    Attributes:
+        start: Begin of the second block, in seconds on the file's clock.
+        length: Length of a block in seconds.
+        tick: Unit of the container's timestamps in seconds.
+    """
+
+    start: Fraction
+    length: Fraction
+    tick: Fraction
+
+    def nearest(self, moment: Fraction) -> Fraction:
+        """The begin of a block that a rounded timestamp stands for; itself where none is near."""
+        exact = self.start + round((moment - self.start) / self.length) * self.length
+        return exact if abs(exact - moment) <= self.tick else moment
+
+
+def _block_grid(container: InputContainer, stream: AudioStream | VideoStream) -> _BlockGrid | None:
+    """The grid of a sound's blocks where the container's clock is coarser than the samples.
+
+    Matroska, WebM, FLV and ASF round times to milliseconds. Read from its start, a sound is put
+    together block by block, to the sample; after a seek it is placed by one rounded time.
+
+    Args:
+        container: The file, at its start; some blocks are read.
+        stream: Its sound.
+
+    Returns:
+        The grid; None where timestamps are exact, or where the first blocks differ in length.
+    """
+    rate, tick = getattr(stream, "rate", None), stream.time_base
+    if not rate or tick is None or tick * rate <= 1:
+        return None
+    with closing(_decode(container, stream, AudioFrame, None, Damage())) as frames:
+        blocks = list(islice(frames, GRID_BLOCKS))
+    sizes = {(frame.samples, frame.sample_rate) for _, frame in blocks[1:]}
+    if len(blocks) < GRID_BLOCKS or len(sizes) > 1:
+        return None
+    moment, first = blocks[0]
+    start = Fraction(round(moment * first.sample_rate) + first.samples, first.sample_rate)
+    return _BlockGrid(start, Fraction(blocks[1][1].samples, first.sample_rate), tick)
 
 
 def _decode(
