@@ -30,7 +30,7 @@ def test_its_head_is_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("sources", "average", "success", "least"),
-    [(1, "AP", "IoU@0.5", (86, 74)), (2, "CAP", "IoU@0.3", (76, 86))],
+    [(1, "AP", "IoU@0.5", (86, 74)), (2, "CAP", "CIoU@0.3", (76, 86))],
 )
 def test_it_localizes_what_it_never_saw(
     sources: int, average: str, success: str, least: tuple[float, float]

@@ -115,13 +115,13 @@ def test_a_folder_that_is_not_empty_is_refused(folder: Path, model: AudioCLIP) -
 
 def test_force_replaces_the_model_and_nothing_else(folder: Path) -> None:
     (folder / "head").mkdir()
-    (folder / "head" / "config.json").write_text("{}")
+    (folder / "head" / "README.md").write_text("a head that is still to come")
     (folder / "notes.txt").write_text("mine")
     other = world_model(seed=1)
     other.tokenizer = None
     other.config = other.config.model_copy(update={"classes": ()})
     save_audioclip(other, folder, force=True)
-    assert names(folder) == FILES - {"tokenizer.json"} | {"head", "head/config.json", "notes.txt"}
+    assert names(folder) == FILES - {"tokenizer.json"} | {"head", "head/README.md", "notes.txt"}
     np.testing.assert_array_equal(
         load_file(folder / "model.safetensors")["ln_final.bias"],
         other.state_dict()["ln_final.bias"].half().numpy(),
@@ -136,7 +136,7 @@ def test_a_failure_leaves_everything_as_it_was(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tvsl.model_folder.save_file", full)
+    monkeypatch.setattr("tvsl.audioclip.folder.write_tensors", full)
     for target in (folder, tmp_path / "new"):
         with pytest.raises(OutputError, match="No space left"):
             save_audioclip(world_model(seed=1), target, force=True)
