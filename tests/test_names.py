@@ -85,3 +85,9 @@ def test_many_doubles_are_cut_short() -> None:
     with pytest.raises(VocabularyError, match="and 45 more") as caught:
         check_names(names + [name.upper() for name in names])
     assert len(str(caught.value)) < 500
+
+
+def test_a_name_has_a_length_that_can_be_read() -> None:
+    check_names(["x" * 10_000])
+    with pytest.raises(VocabularyError, match="10001 characters"):
+        check_names(["x" * 10_001])

@@ -122,6 +122,15 @@ def test_pixel_limit_names_value_and_limit(tmp_path):
     assert load_image(path, MediaLimits(max_pixels=1200)).shape == (30, 40, 3)
 
 
+def test_side_limit_names_value_and_limit(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(gradient()).save(path)
+    for source in (path, gradient(), Image.fromarray(gradient())):
+        with pytest.raises(MediaLimitError, match="40 x 30 pixels, 39 are allowed"):
+            load_image(source, MediaLimits(max_side=39))
+    assert load_image(path, MediaLimits(max_side=40)).shape == (30, 40, 3)
+
+
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
 def test_cut_off_picture_is_unreadable(tmp_path, ending):
     path = tmp_path / f"half.{ending}"
