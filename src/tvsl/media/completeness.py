@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 # Writers to a pipe cannot know the size and put the largest one; from here on it means nothing.
 RIFF_UNKNOWN_SIZE = 0x7FFF_F000
+LONG_RIFF = frozenset({b"RF64", b"BW64"})
 MEDIA_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid"})
 OTHER_BOXES = frozenset({b"styp", b"sidx", b"mfra", b"meta", b"udta", b"pdin", b"emsg", b"prft"})
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"
@@ -39,6 +40,8 @@ def missing_bytes(path: Path) -> int:
         head = file.read(12)
         if head[:4] == b"RIFF":
             promised = _riff_size(head)
+        elif head[:4] in LONG_RIFF:
+            promised = _long_riff_size(file)
         elif head[4:8] in MEDIA_BOXES:
             promised = _boxes_size(file, size)
         elif head[:4] == EBML_MAGIC:
@@ -57,6 +60,15 @@ def _riff_size(head: bytes) -> int:
     size = int(struct.unpack("<I", head[4:8])[0])
     # Some writers count the byte that pads an odd chunk, and do not write it.
     return 0 if size >= RIFF_UNKNOWN_SIZE else size + 8 - 1
+
+
+def _long_riff_size(file: BinaryIO) -> int:
+    """End of the first chunk of an RF64 file in bytes; 0 where the writer did not know it."""
+    begin = file.read(16)
+    if len(begin) < 16 or begin[:4] != b"ds64":
+        return 0
+    size = int(struct.unpack("<Q", begin[8:])[0])
+    return size + 8 - 1 if size else 0
 
 
 def _boxes_size(file: BinaryIO, size: int) -> int:

@@ -18,8 +18,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tvsl.errors import UnreadableMediaError
+from tvsl.errors import MediaError, UnreadableMediaError
 from tvsl.media.limits import MediaLimits, open_container
+from tvsl.media.ogg import ogg_links
 from tvsl.media.streams import (
     clock_zero,
     declared_end,
@@ -104,9 +105,9 @@ class Damage:
             begin, end = before[0], max(before[1], end)
         self.stretches.append((begin, end))
 
-    def clear(self) -> None:
-        """Forget what was noted: reading starts again."""
-        self.stretches.clear()
+    def clear(self, since: Fraction) -> None:
+        """Forget what was noted from a moment on: reading starts there again."""
+        self.stretches = [stretch for stretch in self.stretches if stretch[0] < since]
 
 
 def decode_sound(
@@ -129,7 +130,46 @@ def decode_sound(
         UnreadableMediaError: The file is broken or nothing in its sound can be decoded.
         MediaLimitError: The file exceeds a limit.
     """
-    return _decode_from(path, time, limits, require_sound, AudioFrame, damage)
+    links = len(ogg_links(path))
+    if links < 2:
+        return _decode_from(path, time, limits, require_sound, AudioFrame, damage)
+    return _decode_links(path, time, limits, damage, links)
+
+
+def _decode_links(
+    path: Path, time: Fraction, limits: MediaLimits, damage: Damage, links: int
+) -> Generator[tuple[Fraction, AudioFrame], None, None]:
+    """Decode the sounds of a chained Ogg file one after the other, on one clock."""
+    begin = Fraction(0)
+    for link in range(links):
+        try:
+            end = begin + _sound_length(path, limits, link)
+            if time < end or link == links - 1:
+                yield from _decode_from(
+                    path, time, limits, require_sound, AudioFrame, damage, link, begin
+                )
+        except MediaError as error:
+            if link == 0:
+                raise
+            raise UnreadableMediaError(
+                f"The file holds {links} Ogg streams one after another; number {link + 1} begins "
+                f"at {float(begin):.2f} s and cannot be used: {error.problem}",
+                "Take the streams apart, or convert the file to WAV or FLAC.",
+                path,
+            ) from error
+        begin = end
+
+
+def _sound_length(path: Path, limits: MediaLimits, link: int) -> Fraction:
+    """Seconds of sound in a link of a chained Ogg file, by its headers."""
+    with open_container(path, limits, link) as container:
+        stream, end = require_sound(container, path, limits), declared_end(container)
+        length = None if end is None else end - clock_zero(container)
+        if length is None or length < 0:
+            raise UnreadableMediaError(
+                "It does not tell how long it is.", "Convert the file to WAV or FLAC.", path
+            )
+        return Fraction(round(length * stream.rate), stream.rate)
 
 
 def _decode_from(
@@ -139,18 +179,25 @@ def _decode_from(
     choose: Chooser,
     kind: type[FrameT],
     damage: Damage | None,
+    link: int = 0,
+    begin: Fraction = Fraction(0),
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
-    """Seek before a time and decode; where a seek lands too late, seek further back, then not."""
+    """Seek before a time and decode; where a seek lands too late, seek further back, then not.
+
+    A link of a chained Ogg file begins at a time of its own.
+    """
     early = (time - LEAD, time - LEAD - FURTHER_BACK)
-    seeks: list[Fraction | None] = [seek for seek in early if seek > NEAR_START]
+    seeks: list[Fraction | None] = [seek for seek in early if seek > begin + NEAR_START]
     for seek in [*seeks, None]:
-        with open_container(path, limits) as container:
+        with open_container(path, limits, link) as container:
             stream = choose(container, path, limits)
-            if damage is not None:
-                damage.clear()
+            if damage is None:
+                _refuse_chain(path, container)
+            else:
+                damage.clear(begin)
                 damage.is_pcm = stream.codec_context.name.startswith("pcm_")
             grid = None if seek is None or damage is None else _block_grid(container, stream)
-            frames = _decode(container, stream, kind, seek, damage)
+            frames = _decode(container, stream, kind, seek, damage, begin)
             first = next(frames, None)
             if first is not None and (seek is None or first[0] <= time):
                 yield (first[0] if grid is None else grid.nearest(first[0])), first[1]
@@ -159,6 +206,19 @@ def _decode_from(
     raise UnreadableMediaError(
         "Nothing in the file can be decoded.", "Check that it plays elsewhere.", path
     )
+
+
+def _refuse_chain(path: Path, container: InputContainer) -> None:
+    """Refuse a video of several Ogg streams one after another, of which the first is open."""
+    links = len(ogg_links(path))
+    if links > 1:
+        end = float((declared_end(container) or 0) - clock_zero(container))
+        raise UnreadableMediaError(
+            f"The file holds {links} Ogg videos one after another; the second begins at {end:.2f} "
+            "s.",
+            "Take them apart, or convert the file to MP4.",
+            path,
+        )
 
 
 @dataclass(frozen=True)
@@ -213,6 +273,7 @@ def _decode(
     kind: type[FrameT],
     seek: Fraction | None,
     damage: Damage | None,
+    start: Fraction = Fraction(0),
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
     """Decode a stream from its start or after a seek; nothing where a seek is not possible.
 
@@ -222,13 +283,14 @@ def _decode(
         kind: What it is decoded to.
         seek: Where to begin, in seconds on the file's clock; at the start when None.
         damage: Takes what cannot be decoded, and an error for all that when None.
+        start: Where the container begins on the file's clock.
     """
-    zero = clock_zero(container)
+    zero = clock_zero(container) - start
     counted = container.format.name in COUNTED_TIMES and kind is AudioFrame
     size, length, read, is_cut = 0, Fraction(0), 0, False
     if seek is not None and not _seek(container, stream, zero + seek):
         return
-    following: Fraction | None = Fraction(0) if seek is None else None
+    following: Fraction | None = start if seek is None else None
     reliable = zero
     waiting = seek is not None
     ends: dict[int, int] = {}
@@ -278,7 +340,8 @@ def _decode(
         # What lies between two blocks is skipped without a word; it counts as one with the damage.
         damage.note(damage.stretches[-1][0], (container.size - read) * length / size)
     if container.format.name in WITHOUT_HOLES and len(container.streams) == 1:
-        ends = {stream.index: int((following or 0) / (stream.time_base or 1))}
+        reached = (following or start) - start
+        ends = {stream.index: int(reached / (stream.time_base or 1))}
     if ends or seek is None:  # else the seek led nowhere
         _check_end(container, ends)
 

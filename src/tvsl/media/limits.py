@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -19,6 +19,7 @@ from av.container import InputContainer
 
 from tvsl.errors import MediaLimitError, MissingFileError, UnreadableMediaError, UsageError
 from tvsl.media.completeness import missing_bytes
+from tvsl.media.ogg import Section, ogg_links
 from tvsl.paths import address
 
 RAISE_LIMIT = "Make the file smaller, or raise the limit if you trust the file."
@@ -250,7 +251,7 @@ def check_whole(path: Path) -> None:
 
 @contextmanager
 def open_container(
-    path: str | Path, limits: MediaLimits = DEFAULT_LIMITS
+    path: str | Path, limits: MediaLimits = DEFAULT_LIMITS, link: int = 0
 ) -> Iterator[InputContainer]:
     """Open a sound or video file; it is closed when the ``with`` block ends.
 
@@ -259,6 +260,7 @@ def open_container(
     Args:
         path: The file.
         limits: What is allowed.
+        link: Which one to open of the Ogg streams that follow one another in a file.
 
     Yields:
         The opened container.
@@ -277,16 +279,18 @@ def open_container(
         "analyzeduration": str(PROBED_SECONDS * 1_000_000),
         "probesize": str(PROBED_BYTES),
     }
+    links = ogg_links(target)
+    # The prefix keeps FFmpeg from reading a name such as "concat:a.mp4" as a protocol.
+    name = f"file:{target.absolute()}"
     try:
-        # The prefix keeps FFmpeg from reading a name such as "concat:a.mp4" as a protocol.
         # Options for the streams as well would overrun PyAV 14's memory in formats that find their
         # streams late (MPEG-PS), so they go to the container alone.
-        with av.open(
-            f"file:{target.absolute()}",
-            mode="r",
-            container_options=options,
-            metadata_errors="replace",
-        ) as container:
+        with (
+            Section(target, links[link], name) if links[1:] else nullcontext(name) as source,
+            av.open(
+                source, mode="r", container_options=options, metadata_errors="replace"
+            ) as container,
+        ):
             if container.duration is not None:
                 check_duration(target, container.duration / 1_000_000, limits)
             yield container

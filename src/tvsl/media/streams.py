@@ -26,6 +26,7 @@ from tvsl.media.limits import (
     check_sound_format,
     open_container,
 )
+from tvsl.media.ogg import ogg_links
 
 # Pixels further from square than this are a damaged header's (the flattest in use are 32:11).
 LARGEST_PIXEL_ASPECT = 8
@@ -291,7 +292,18 @@ def declared_end(container: InputContainer) -> Fraction | None:
     if not container.duration:
         return None
     begin = 0 if container.format.name in DURATION_IS_END else container.start_time or 0
-    return Fraction(begin + container.duration, 1_000_000)
+    return Fraction(begin + container.duration, 1_000_000) - _opus_lead(container)
+
+
+def _opus_lead(container: InputContainer) -> Fraction:
+    """Seconds that Opus decodes before its sound begins, which Ogg counts in (RFC 7845)."""
+    stream = sound_stream(container)
+    if container.format.name != "ogg" or stream is None or picture_stream(container) is not None:
+        return Fraction(0)
+    head = bytes(stream.codec_context.extradata or b"") if stream.codec_context else b""
+    if not head.startswith(b"OpusHead"):
+        return Fraction(0)
+    return Fraction(int.from_bytes(head[10:12], "little"), 48_000)
 
 
 def file_end(path: Path, limits: MediaLimits) -> float:
@@ -308,6 +320,11 @@ def file_end(path: Path, limits: MediaLimits) -> float:
         UnreadableMediaError: The file is broken.
         MediaLimitError: The file exceeds a limit.
     """
-    with open_container(path, limits) as container:
-        end = declared_end(container)
-        return 0.0 if end is None else float(end - clock_zero(container))
+    total = Fraction(0)
+    for link in range(max(1, len(ogg_links(path)))):
+        with open_container(path, limits, link) as container:
+            end = declared_end(container)
+            if end is None:
+                return 0.0
+            total += end - clock_zero(container)
+    return float(total)
