@@ -204,6 +204,30 @@ def test_wrong_usage(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--option", "sources=9"), "'sources'"),
+        (("--option", "window=3"), "'window'"),
+        (("--protocol", "papr"), "no protocol 'papr'"),
+        (("--method", "ez-vsl"), "has to be trained"),
+        (("--data", "made", "--option", "count=0"), "lists no item"),
+    ],
+)
+def test_what_can_be_known_is_said_before_a_model_is_loaded(
+    options: tuple[str, ...],
+    says: str,
+    made: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tvsl.evaluation.entries.load_encoder", None)
+    ran = run("evaluate", "-o", tmp_path / "out", *options)
+    assert ran.code == 2
+    assert says in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_vocabulary_without_a_class_of_the_data(model: Path, tmp_path: Path) -> None:
     names = tmp_path / "names.txt"
     names.write_text("red star\nred ring\n")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.cli.running import run
+from tests.cli.running import run, run_alone, written
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.folder import save_audioclip
 from tvsl.audioclip.weights import load_audioclip
@@ -107,7 +108,65 @@ def test_wrong_usage(
     assert ran.code == code
     assert says in ran.err
     assert "Traceback" not in ran.err
-    assert not (out / "checkpoints").exists()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--option", "twins=two"), "'twins'"),
+        (("--switch", "stages=3"), "'stages'"),
+        (("--method", "text-only"), "needs no training"),
+        (("--clips", "2", "--most-sources", "3"), "as many, and there are"),
+    ],
+)
+def test_what_can_be_known_is_said_before_a_model_is_loaded(
+    options: tuple[str, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvsl.loading.load_encoder", None)
+    ran = run("train", "-o", tmp_path / "run", *options)
+    assert ran.code == 2
+    assert says in ran.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_for_something_else_leaves_no_run(model: Path, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    options = ("--model", model, "--tokens", tokens)
+    assert run("train", *options, "-o", tmp_path / "one", *SHORT).code == 0
+    before = written(tokens)
+    ran = run("train", *options, "-o", tmp_path / "two", *SHORT, "--seed", "7")
+    assert ran.code == 1
+    assert not (tmp_path / "two").exists()
+    assert written(tokens) == before
+
+
+@pytest.mark.parametrize(
+    "command", [("train",), ("pretrain", "--steps", "1"), ("reproduce", "table1")], ids=str
+)
+def test_one_of_several_processes_says_that_there_are_too_many(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        ran = run(*command, "-o", tmp_path / "run")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.count("\n") == (1 if rank == "0" else 0)
+        assert ("one process" in ran.err) == (rank == "0")
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_under_torchrun(count: int, model: Path, tmp_path: Path) -> None:
+    start = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}")
+    program = (*start, "--standalone", "-m", "tvsl", "train", "--model", str(model))
+    ran = run_alone("-o", tmp_path / "run", *SHORT, program=program)
+    assert (ran.code == 0) == (count == 1), ran.err
+    assert ("The head is in" in ran.out) == (count == 1)
+    assert ran.err.count("tvsl: ") == count - 1
+    assert (tmp_path / "run").exists() == (count == 1)
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:

@@ -140,7 +140,12 @@ def command(
         raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
     label_source = label_source or labels
     from tvsl.data import find_data
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    source = find_data(data, **(data_options(root, lists, option) or {}))
+
     from tvsl.evaluation.conditions import conditions
+    from tvsl.evaluation.listing import require_items
     from tvsl.evaluation.processes import processes
     from tvsl.evaluation.run import Run
     from tvsl.staging import locked
@@ -153,7 +158,7 @@ def command(
         vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
         batch=batch,
     )
-    source = find_data(data, **(data_options(root, lists, option) or {}))
+    require_items(source)
     with processes() as team, locked(output) if team.leads else nullcontext():
         flip = None if flip_average is None else flip_average.value
         entries = _load(model, head, method, device, precision.value, flip, threads)

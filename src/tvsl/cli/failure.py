@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+import typer
 
 from tvsl.cli.output import print_error
 from tvsl.errors import MediaWarning, TvslError, UsageError, VocabularyError
@@ -14,6 +17,26 @@ from tvsl.errors import MediaWarning, TvslError, UsageError, VocabularyError
 SOME_INPUT_FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
+
+
+def one_process(work: str) -> None:
+    """Refuse work that several processes cannot share; only the first of them says so.
+
+    Args:
+        work: What is to be done, as the first word of a sentence.
+
+    Raises:
+        UsageError: In the first of several processes.
+        typer.Exit: In the others.
+    """
+    from tvsl.evaluation.processes import alone
+
+    try:
+        alone(work)
+    except UsageError:
+        if os.environ["RANK"] != "0":
+            raise typer.Exit(WRONG_USAGE) from None
+        raise
 
 
 def exit_code(error: TvslError) -> int:

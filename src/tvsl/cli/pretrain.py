@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tvsl.cli.failure import one_process
 from tvsl.cli.options import Seed
 from tvsl.cli.output import print_lines
 from tvsl.cli.progress import progress
@@ -42,6 +43,7 @@ def command(
 
     Writes checkpoints, metrics.csv and, at the end, the model's folder.
     """
+    one_process("Pre-training")
     from tvsl.errors import UsageError
     from tvsl.memory import keep_freed_memory
     from tvsl.training.pretrain import PretrainConfig, Terms

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tvsl.cli.failure import one_process
 from tvsl.cli.name_values import data_options, name_values
 from tvsl.cli.options import (
     MOST_WORKERS,
@@ -87,8 +88,9 @@ def command(
     it was. Writes page.html, which needs no other file and no network, tables.md, tables.csv and
     results.json. The items of the data set must have one source each.
     """
+    one_process("A reproduction")
     from tvsl.devices import choose_device
-    from tvsl.evaluation.reproduction.beds import is_real
+    from tvsl.evaluation.reproduction.beds import is_real, open_testbed
     from tvsl.evaluation.reproduction.bench import Bench, Setup
     from tvsl.evaluation.reproduction.config import reproduce_config
     from tvsl.evaluation.reproduction.run import reproduce, wanted
@@ -108,6 +110,7 @@ def command(
         device,
         precision.value,
     )
+    open_testbed(data, options, setup.config)  # what is wrong is said before weights are fetched
     on_gpu = choose_device(device).type != "cpu"
     count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
     with locked(output):

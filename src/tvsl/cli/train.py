@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tvsl.cli.arguments import LARGEST_NUMBER
+from tvsl.cli.failure import one_process
 from tvsl.cli.name_values import data_options, name_values
 from tvsl.cli.options import (
     DataOption,
@@ -91,10 +92,11 @@ def command(
     Tokens are encoded once and kept. Writes checkpoints, metrics.csv and, at the end, the best
     head in the folder head, for `tvsl localize --head`.
     """
+    one_process("Training")
     from tvsl.staging import locked
-    from tvsl.training.fit import train_head
+    from tvsl.training.fit import check_recipe, train_head
     from tvsl.training.kept_recipe import kept_recipe
-    from tvsl.training.recipe import find_head, recipe, training_data
+    from tvsl.training.recipe import find_head, recipe
     from tvsl.training.trainer import last_checkpoint
 
     given = {
@@ -118,7 +120,7 @@ def command(
         kept, flip = kept_recipe(output) if resume else ({}, None)
         changes = {name: value for name, value in given.items() if value is not None}
         config = recipe(**{**kept, **changes})
-        training_data(config)
+        check_recipe(config)
         flip = flip if flip_average is None else flip_average.value
         encoder = _load(model, find_head(config)[1], device, precision.value, flip)
         folder = train_head(config, encoder, output, resume, progress, tokens)

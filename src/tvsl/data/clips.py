@@ -58,6 +58,10 @@ class ClipSet(BaseModel, ABC):
         """
         return self
 
+    def labels(self) -> NDArray[np.int64] | None:
+        """Class of each clip, (count,), where it is known without reading; None where it is not."""
+        return None
+
     @abstractmethod
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
         """Read some clips; may be called by several threads.

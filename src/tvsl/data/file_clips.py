@@ -69,6 +69,11 @@ class FileClips(ClipSet):
             "sample": _files_digest(self.chosen[0]),
         }
 
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each clip, (count,)."""
+        rows = {name: row for row, name in enumerate(self.names)}
+        return np.array([rows[str(item.labels[0])] for item in self.chosen], dtype=np.int64)
+
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
         """Read some clips; see the base class."""
         items = [self.chosen[int(number)] for number in numbers]

@@ -40,12 +40,7 @@ def draw_mixtures(labels: Indices, sources: int, rounds: int = 1, seed: int = 0)
             f"Mixtures of {sources} sources in {rounds} rounds cannot be drawn.",
             f"Give 1 to {MOST_SOURCES} sources and at least one round.",
         )
-    found = len(np.unique(labels))
-    if found < sources:
-        raise UsageError(
-            f"Mixtures of {sources} classes need clips of as many, and there are {found}.",
-            "Give more clips, or mix fewer sources.",
-        )
+    check_mixed(labels, sources)
     if sources == 1:
         return np.arange(len(labels), dtype=np.int64)[:, None]
     used = np.zeros(len(labels), dtype=np.int64)
@@ -56,6 +51,24 @@ def draw_mixtures(labels: Indices, sources: int, rounds: int = 1, seed: int = 0)
         used += np.bincount(mixtures.ravel(), minlength=len(labels))
         drawn.append(mixtures)
     return np.concatenate(drawn)
+
+
+def check_mixed(labels: Indices, sources: int) -> None:
+    """Let through only clips of enough classes to be mixed.
+
+    Args:
+        labels: Class of each clip, (N,).
+        sources: K, the number of sources.
+
+    Raises:
+        UsageError: There are fewer than K classes.
+    """
+    found = len(np.unique(labels))
+    if found < sources:
+        raise UsageError(
+            f"Mixtures of {sources} classes need clips of as many, and there are {found}.",
+            "Give more clips, or mix fewer sources.",
+        )
 
 
 def split_clips(count: int, size: int, seed: int = 0) -> list[Indices]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
 from tvsl.data.clips import ClipBatch, ClipSet, resampled
@@ -26,6 +27,8 @@ Truth = Literal["boxes", "masks"]
 # clips that it has seen is better than what a head will meet.
 _FIRST_SEED = 1_000_000
 _CLIPS = 8000
+# Of so many clips fewer than eight classes have a probability below 1e-12.
+_FEW_CLIPS = 64
 
 
 class SyntheticClips(ClipSet):
@@ -58,6 +61,12 @@ class SyntheticClips(ClipSet):
         digest = hashlib.sha256(scene.picture.tobytes())
         digest.update(np.rint(scene.waveform * 32768).astype("<i2").tobytes())
         return {"data": self.name, **self.model_dump(mode="json"), "sample": digest.hexdigest()}
+
+    def labels(self) -> NDArray[np.int64] | None:
+        """Class of each clip, (count,), of few clips; many have enough of every class."""
+        if self.count > _FEW_CLIPS:
+            return None
+        return self.read(range(self.count), SAMPLE_RATE).labels
 
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
         """Make some clips; see the base class."""

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.data.clips import ClipBatch, ClipSet
-from tvsl.data.mixing import draw_mixtures, split_clips
+from tvsl.data.mixing import check_mixed, draw_mixtures, split_clips
 from tvsl.data.token_shards import MixtureTokens, Shard, read_shard, write_shard
 from tvsl.data.token_store import (
     MANIFEST_FILE,
+    SHARD_CLIPS,
     Manifest,
     StoreKey,
     TokenStore,
@@ -100,6 +101,41 @@ def make_store(
                 continue
         waiting.append((number, True))  # another process is at it: see to it after all others
     return TokenStore(folder, key)
+
+
+def check_store(folder: Path, key: StoreKey) -> None:
+    """Let through only a folder without a store, or with one of the same key.
+
+    Args:
+        folder: Where a store is or shall be.
+        key: What it shall be for.
+
+    Raises:
+        StoreError: There is a store for something else, or its manifest is damaged.
+    """
+    if (folder / MANIFEST_FILE).is_file():
+        check_key(read_manifest(folder), key, folder)
+
+
+def check_classes(
+    clips: ClipSet, sources: int, seed: int = 0, shard_clips: int = SHARD_CLIPS
+) -> None:
+    """Let through only clips of which every shard has enough classes to be mixed.
+
+    Args:
+        clips: The clips.
+        sources: The most sources of a mixture.
+        seed: Decides which clip is in which shard.
+        shard_clips: Most clips of a shard.
+
+    Raises:
+        UsageError: There are too few.
+    """
+    labels = clips.labels()
+    if labels is None:
+        return
+    for part in split_clips(clips.count, shard_clips, seed):
+        check_mixed(labels[part], sources)
 
 
 def _claim(folder: Path, manifest: Manifest) -> None:

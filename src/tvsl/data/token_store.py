@@ -26,6 +26,7 @@ from tvsl.tokens import Tokens
 
 FORMAT: Final = 1
 MANIFEST_FILE = "manifest.json"
+SHARD_CLIPS = 512
 StoredType = Literal["bfloat16", "float32"]
 
 
@@ -55,7 +56,7 @@ class StoreKey(BaseModel):
     most_sources: int = Field(4, ge=1, le=MOST_SOURCES)
     rounds: int = Field(1, ge=1)
     seed: int = Field(0, ge=0, lt=2**63)
-    shard_clips: int = Field(512, ge=1)
+    shard_clips: int = Field(SHARD_CLIPS, ge=1)
     clips: dict[str, JsonValue]
 
     def digest(self) -> str:

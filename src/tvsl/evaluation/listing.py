@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from tvsl.data.dataset import DataSet, Item
 from tvsl.data.targets import Nowhere
-from tvsl.errors import DataError
+from tvsl.errors import DataError, UsageError
 from tvsl.tokens import Vocabulary
 
 
@@ -71,3 +71,14 @@ class Listing:
     def pairs(self, item: int) -> range:
         """Numbers of an item's pairs."""
         return range(self.starts[item], self.starts[item + 1])
+
+
+def require_items(data: DataSet) -> None:
+    """Let through only a data set with something to evaluate on.
+
+    Raises:
+        UsageError: It lists no item.
+        DataError: Its lists cannot be used.
+    """
+    if not data.items:
+        raise UsageError(f"The data set '{data.name}' lists no item.", "Choose another part of it.")

@@ -11,6 +11,8 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
+from tvsl.errors import UsageError
+
 # Processes wait for the slowest one, whose last batches may be many.
 _PATIENCE = timedelta(days=7)
 
@@ -38,6 +40,28 @@ class Processes:
             distributed.barrier()
 
 
+def alone(work: str) -> None:
+    """Refuse to be one of several processes in work that cannot be shared.
+
+    Args:
+        work: What is to be done, as the first word of a sentence.
+
+    Raises:
+        UsageError: `torchrun` started several processes.
+    """
+    count = _count()
+    if count > 1:
+        raise UsageError(
+            f"{work} is done by one process, and here are {count}.",
+            "Start it without torchrun, on one device.",
+        )
+
+
+def _count() -> int:
+    """How many processes `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+
+
 @contextmanager
 def processes() -> Iterator[Processes]:
     """Meet the other processes, if there are any.
@@ -45,8 +69,7 @@ def processes() -> Iterator[Processes]:
     Yields:
         This process among them.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1 or "RANK" not in os.environ:
+    if _count() == 1:
         yield Processes()
         return
     distributed.init_process_group("gloo", timeout=_PATIENCE)

@@ -10,10 +10,10 @@ from typing import Any
 
 from tvsl import __version__
 from tvsl.data.dataset import DataSet
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import OutputError
 from tvsl.evaluation.conditions import Conditions
 from tvsl.evaluation.entries import Entries
-from tvsl.evaluation.listing import Listing
+from tvsl.evaluation.listing import Listing, require_items
 from tvsl.evaluation.measuring import Measurer
 from tvsl.evaluation.parts import PartFiles
 from tvsl.evaluation.processes import Processes
@@ -52,10 +52,7 @@ class Run:
         workers: int = 4,
         skip: bool = False,
     ) -> None:
-        if not data.items:
-            raise UsageError(
-                f"The data set '{data.name}' lists no item.", "Choose another part of it."
-            )
+        require_items(data)
         self.entries = entries
         self.conditions = conditions
         encoder = entries.encoder

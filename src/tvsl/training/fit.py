@@ -12,14 +12,16 @@ from pydantic import JsonValue
 
 from tvsl.data.clips import ClipSet
 from tvsl.data.dataset import DataSet
-from tvsl.data.token_making import make_store, store_key
+from tvsl.data.token_making import check_classes, check_store, make_store, store_key
 from tvsl.data.token_store import TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
+from tvsl.evaluation.processes import alone
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import save_head
 from tvsl.methods.config import switched
+from tvsl.methods.untrained import Untrained
 from tvsl.model_folder import HEAD_FOLDER
 from tvsl.staging import locked
 from tvsl.tokens import Vocabulary
@@ -42,7 +44,13 @@ from tvsl.training.trainer import (
     last_checkpoint,
     silent,
 )
-from tvsl.training.validation import MAP_SOURCES, located, validation_scenes
+from tvsl.training.validation import (
+    DETECTION_SOURCES,
+    MAP_SOURCES,
+    located,
+    too_few_to_validate,
+    validation_scenes,
+)
 
 BEST = "best.ckpt"
 TOKENS_FOLDER = "tokens"
@@ -119,20 +127,23 @@ def train_head(
             not suffice.
         WeightsError: A checkpoint is damaged.
     """
+    alone("Training")
     with locked(folder):
         checkpoint = last_checkpoint(folder, resume)
         ready = _prepare(config, encoder)
+        key = store_key(
+            encoder,
+            ready.clips,
+            stored_as=config.stored_as,
+            most_sources=config.most_sources,
+            rounds=config.mixtures,
+            seed=config.seed,
+        )
+        place = tokens or folder / TOKENS_FOLDER
+        check_store(place, key)
         keep_recipe(config, encoder, folder, resume)
         with stages("Encoding clips") as report:
-            key = store_key(
-                encoder,
-                ready.clips,
-                stored_as=config.stored_as,
-                most_sources=config.most_sources,
-                rounds=config.mixtures,
-                seed=config.seed,
-            )
-            store = make_store(tokens or folder / TOKENS_FOLDER, key, encoder, ready.clips, report)
+            store = make_store(place, key, encoder, ready.clips, report)
         with stages("Encoding validation scenes") as report:
             scenes = validation_scenes(encoder, ready.data, config.validation_scenes, report)
         watched = [part for part in scenes if part.sources in MAP_SOURCES]
@@ -140,11 +151,36 @@ def train_head(
         return _finish(config, ready.method, encoder, folder, scenes)
 
 
+def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
+    """Everything that can be wrong with a recipe and needs no encoder to be known.
+
+    Args:
+        config: The recipe.
+
+    Returns:
+        The data set and the clips that are trained on.
+
+    Raises:
+        UsageError: It cannot be followed: the method needs no training, or there are too few clips
+            or classes.
+        DataError: A list of the data set cannot be used.
+    """
+    kind, _ = find_head(config)
+    if issubclass(kind, Untrained):
+        raise UsageError(f"The method '{kind.name}' needs no training.", "Use it as it is.")
+    data = training_data(config)
+    kept = data.decision_items(1, config.validation_scenes)
+    others = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
+    if not kept.items and not any(part.items for part in others):
+        raise too_few_to_validate(data)
+    clips = data.clips(config.clips, config.seed).without({item.id for item in kept.items})
+    check_classes(clips, config.most_sources, config.seed)
+    return data, clips
+
+
 def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
     """Everything that can be wrong is looked at here, before the expensive work."""
-    data = training_data(config)
-    kept = {item.id for item in data.decision_items(1, config.validation_scenes).items}
-    clips = data.clips(config.clips, config.seed).without(kept)
+    data, clips = check_recipe(config)
     kind, switches = find_head(config)
     wanted = switches.image_tokens
     if wanted is not None and wanted != encoder.image_tokens:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from tvsl.audioclip.folder import save_audioclip
 from tvsl.errors import UsageError
+from tvsl.evaluation.processes import alone
 from tvsl.small_files import LARGEST_CONFIG, read_small_text
 from tvsl.staging import locked, write_text
 from tvsl.synthetic.world import World
@@ -91,10 +92,11 @@ def pretrain(
 
     Raises:
         OutputError: There is a run in the folder already, or it cannot be written.
-        UsageError: The run to resume has another recipe, or there is none; the memory does not
-            suffice.
+        UsageError: There are several processes, the run to resume has another recipe, or there is
+            none; the memory does not suffice.
         WeightsError: The checkpoint to go on from is damaged.
     """
+    alone("Pre-training")
     with locked(folder):
         checkpoint = last_checkpoint(folder, resume)
         _keep_recipe(recipe, folder, resume)

@@ -38,16 +38,21 @@ def validation_scenes(
     wanted = [data.decision_items(sources, count) for sources in DETECTION_SOURCES]
     wanted = [part for part in wanted if part.items]
     if not wanted:
-        raise UsageError(
-            f"The data set '{data.name}' has too few clips to keep some for validation.",
-            "Give more clips, or keep some in a split 'validation'.",
-        )
+        raise too_few_to_validate(data)
     total = sum(len(part.items) for part in wanted)
     scenes: list[EncodedScenes] = []
     for part in wanted:
         scenes.append(encode_items(part, encoder, vocabulary))
         report(sum(len(made.labels) for made in scenes), total)
     return scenes
+
+
+def too_few_to_validate(data: DataSet) -> UsageError:
+    """What there is to say of a data set with nothing to validate on."""
+    return UsageError(
+        f"The data set '{data.name}' has too few clips to keep some for validation.",
+        "Give more clips, or keep some in a split 'validation'.",
+    )
 
 
 def located(scenes: EncodedScenes) -> bool:

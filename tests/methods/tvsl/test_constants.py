@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.methods.tvsl.inputs import head, queries, tokens, vocabulary
+from tvsl.errors import UsageError
 from tvsl.methods.tvsl import preset
 from tvsl.methods.tvsl.decomposition import decompose
 from tvsl.methods.tvsl.detection import agreement, decomposition, evidence, evidence_sum, select
@@ -83,6 +84,13 @@ PRESETS = {
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_what_the_docs_say(name: str) -> None:
     assert preset(name).model_dump() == PRESETS[name]
+
+
+def test_prompts_have_up_to_32_vectors() -> None:
+    assert preset("tvsl", prompt_length=32).model_dump()["prompt_length"] == 32
+    for wrong in (-1, 33):
+        with pytest.raises(UsageError):
+            preset("tvsl", prompt_length=wrong)
 
 
 ASKED = ((0, 1), (0, 4), (1, 2), (2, 0))
@@ -171,6 +179,9 @@ def test_classes_stand_out_from_two_and_a_half_deviations_on_and_are_eight_at_mo
     assert taken(1.0, 2, 14) == 1  # 2.45: only the best, which is always taken
     assert taken(1.0, 8, 200) == 8
     assert taken(1.0, 12, 200) == 8
+    close = torch.ones(1, 20, dtype=torch.float64)
+    close[0, :2] = 1.001  # two of twenty, a thousandth higher: more than rounding
+    assert len(select(close)) == 2
 
 
 def test_affinity_and_clamp() -> None:
