@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -50,14 +50,41 @@ def report(error: TvslError) -> None:
 
 
 @contextmanager
-def media_warnings() -> Iterator[list[str]]:
-    """Print each ``MediaWarning`` as one line, the first of each file, and note all.
+def media_warnings() -> Iterator[None]:
+    """Print each ``MediaWarning`` as one line, the first of each file."""
+    files: set[Path] = set()
+
+    def tell(warning: MediaWarning) -> bool:
+        if warning.path not in files:
+            print_error(f"warning: {warning}")
+        files.add(warning.path)
+        return True
+
+    with _shown_by(tell):
+        yield
+
+
+@contextmanager
+def noted_warnings() -> Iterator[list[str]]:
+    """Note each ``MediaWarning``; it is shown as without this.
 
     Yields:
         What was warned of, each text once, in the order of time.
     """
-    told: list[str] = []
-    files: set[Path] = set()
+    noted: list[str] = []
+
+    def note(warning: MediaWarning) -> bool:
+        if str(warning) not in noted:
+            noted.append(str(warning))
+        return False
+
+    with _shown_by(note):
+        yield noted
+
+
+@contextmanager
+def _shown_by(take: Callable[[MediaWarning], bool]) -> Iterator[None]:
+    """Give each ``MediaWarning`` to a function first, which tells whether that was enough."""
     show_other = warnings.showwarning
 
     def show(
@@ -68,16 +95,10 @@ def media_warnings() -> Iterator[list[str]]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not isinstance(message, MediaWarning):
+        if not (isinstance(message, MediaWarning) and take(message)):
             show_other(message, category, filename, lineno, file, line)
-            return
-        if str(message) not in told:
-            told.append(str(message))
-        if message.path not in files:
-            print_error(f"warning: {message}")
-        files.add(message.path)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", MediaWarning)
         warnings.showwarning = show
-        yield told
+        yield

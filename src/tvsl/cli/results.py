@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl import __version__
-from tvsl.cli.failure import media_warnings
+from tvsl.cli.failure import noted_warnings
 from tvsl.cli.folder import JSON_NAME, staging
 from tvsl.cli.progress import progress
 from tvsl.errors import SilentAudioError, UnreadableMediaError, UsageError
@@ -120,7 +120,7 @@ def localize_input(
         MediaError: The input cannot be used.
         OutputError: The results cannot be written.
     """
-    with media_warnings() as warned:
+    with noted_warnings() as warned:
         moments = (
             _picture(localizer, source, job)
             if sort == "picture"

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,7 @@ from typing import Protocol
 
 import torch
 
-from tvsl.errors import OutputError
+from tvsl.errors import MediaWarning, OutputError
 from tvsl.evaluation.reproduction.bench import Bench, Setup
 from tvsl.memory import keep_freed_memory
 
@@ -69,7 +70,8 @@ class Workers:
             while waiting:
                 done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
                 for future in done:
-                    future.result()
+                    for warning in future.result():
+                        warnings.warn(warning, stacklevel=2)
                 told(len(done))
         except BrokenProcessPool as error:
             raise OutputError(
@@ -130,6 +132,16 @@ def _open(setup: Setup) -> None:
     _bench = Bench(setup)
 
 
-def _do(job: Job) -> None:
+def _do(job: Job) -> list[MediaWarning]:
+    """Do a job here; what is warned of is for the process that started this one to tell."""
     assert _bench is not None
-    job.do(_bench)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MediaWarning)
+        job.do(_bench)
+    noted = []
+    for one in caught:
+        if isinstance(one.message, MediaWarning):
+            noted.append(one.message)
+        else:
+            warnings.showwarning(one.message, one.category, one.filename, one.lineno)
+    return noted
