@@ -44,10 +44,7 @@ def answer(
         asked = classes.indices(request.labels)
         queries = Queries.from_lists([asked]).to(tokens.visual.device)
     elif scores is None:
-        raise UsageError(
-            f"The method '{method.name}' cannot detect what sounds.",
-            "Give labels: by `--labels`, or as the argument `labels`.",
-        )
+        raise cannot_detect(method)
     else:
         threshold = method.config.detection_threshold
         queries = select(scores, request.sources, threshold, at_least_one)
@@ -69,6 +66,14 @@ def answer(
         )
     )
     return outcome(sources, request, model, encoded.size, encoded.time, encoded.time_range)
+
+
+def cannot_detect(method: Method | type[Method]) -> UsageError:
+    """The error for a method that is asked what sounds, and only knows where."""
+    return UsageError(
+        f"The method '{method.name}' cannot detect what sounds.",
+        "Give labels: by `--labels`, or as the argument `labels`.",
+    )
 
 
 def outcome(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tvsl.answering import cannot_detect
 from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip, model_folder
+from tvsl.audioclip.weights import known_tokenizer, load_audioclip, model_folder
 from tvsl.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.download import Progress
 from tvsl.errors import UsageError
@@ -20,6 +21,7 @@ from tvsl.methods.config import MethodConfig, switched
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
 from tvsl.model_folder import HEAD_FOLDER
+from tvsl.request import Request
 
 DEFAULT_PRESET = "tvsl"
 
@@ -44,11 +46,13 @@ class _Head(NamedTuple):
 
     Attributes:
         title: What results call it.
+        method: Its class.
         config: Its sizes and switches.
         build: Builds it.
     """
 
     title: str
+    method: type[Method]
     config: MethodConfig
     build: Callable[[AudioCLIPEncoder], Method]
 
@@ -89,6 +93,51 @@ def load(
     encoder = load_encoder(name_or_path, found.config, device, precision, flip_average, progress)
     place = Path(name_or_path) if folder is None else folder.resolve()
     return Loaded(encoder, found.build(encoder), f"{place.name}/{found.title}")
+
+
+def check_request(
+    name_or_path: str | Path,
+    request: Request,
+    head: str | Path | None = None,
+    preset: str | None = None,
+    method: str | None = None,
+) -> None:
+    """Refuse what a model cannot answer, as far as that is known before its weights are read.
+
+    Args:
+        name_or_path: As for ``load``.
+        request: What it is to be asked.
+        head: As for ``load``.
+        preset: As for ``load``.
+        method: As for ``load``.
+
+    Raises:
+        VocabularyError: The model cannot express a class.
+        UsageError: The method cannot detect what sounds and labels are missing, or as for
+            ``load``.
+        WeightsError: The head cannot be had or used.
+    """
+    found = _find_head(model_folder(name_or_path), head, preset, method)
+    if request.labels is None and not found.method.can_detect():
+        raise cannot_detect(found.method)
+    if request.names is not None:
+        check_classes(name_or_path, request.names)
+
+
+def check_classes(name_or_path: str | Path, names: Sequence[str]) -> None:
+    """Refuse class names that a model cannot express, as far as is known without its weights.
+
+    Args:
+        name_or_path: As for ``load``.
+        names: Different class names.
+
+    Raises:
+        VocabularyError: It cannot express one, or one occurs twice.
+        WeightsError: Its tokenizer is damaged.
+    """
+    tokenizer = known_tokenizer(name_or_path)
+    if tokenizer is not None:
+        tokenizer.class_ids(names)
 
 
 def load_encoder(
@@ -160,7 +209,8 @@ def _find_head(
 
 
 def _trained(stored: StoredHead, where: str) -> _Head:
-    return _Head(f"{stored.method.name} ({where})", stored.config, stored.build)
+    title = f"{stored.method.name} ({where})"
+    return _Head(title, stored.method, stored.config, stored.build)
 
 
 def _as_built(method: type[Method]) -> _Head:
@@ -187,4 +237,4 @@ def _untrained(method: type[Method], config: MethodConfig, title: str) -> _Head:
         sized = switched(config, embedding=encoder.config.embedding)
         return method.on_encoder(sized, encoder)
 
-    return _Head(title, config, build)
+    return _Head(title, method, config, build)

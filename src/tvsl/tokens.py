@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tvsl.errors import ShapeError, VocabularyError
+from tvsl.errors import ShapeError, VocabularyError, first_few, shown
 from tvsl.names import check_names, same_names
 
 
@@ -143,20 +143,25 @@ class Vocabulary:
         Raises:
             VocabularyError: A name is not in the vocabulary.
         """
-        rows = {form: row for row, form in enumerate(same_names(self.names))}
-        forms = same_names(names)
-        unknown = [name for name, form in zip(names, forms, strict=True) if form not in rows]
-        if unknown:
-            raise VocabularyError(
-                f"Not in the vocabulary: {', '.join(repr(name) for name in unknown)}.",
-                "Use its names, or another vocabulary.",
-            )
-        return [rows[form] for form in forms]
+        return rows_among(self.names, names)
 
     def to(self, device: torch.device | str) -> Vocabulary:
         """The same vocabulary on another device."""
         ids = None if self.token_ids is None else self.token_ids.to(device)
         return replace(self, embeddings=self.embeddings.to(device), token_ids=ids)
+
+
+def rows_among(vocabulary: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Rows of some names in a list of class names; see ``Vocabulary.indices``."""
+    rows = {form: row for row, form in enumerate(same_names(vocabulary))}
+    forms = same_names(names)
+    unknown = [name for name, form in zip(names, forms, strict=True) if form not in rows]
+    if unknown:
+        raise VocabularyError(
+            f"Not in the vocabulary: {', '.join(first_few(list(map(shown, unknown)), 20))}.",
+            "Use its names, or another vocabulary.",
+        )
+    return [rows[form] for form in forms]
 
 
 class Slots(NamedTuple):

@@ -18,9 +18,9 @@ from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.transforms import fitting_size, normalise, resize
 from tvsl.devices import Precision
 from tvsl.encoder import FrameTokens, LogitScales, SoundTokens, join_panels
-from tvsl.errors import ShapeError, VocabularyError, shown
+from tvsl.errors import ShapeError
 from tvsl.model_folder import fingerprint
-from tvsl.names import check_names, same_names
+from tvsl.names import same_names
 from tvsl.tokens import Tokens, Vocabulary
 
 _TEXT_BATCH = 64
@@ -237,16 +237,6 @@ class AudioCLIPEncoder:
             VocabularyError: No name, one twice or in two spellings, or one that is empty, too
                 long or not to be expressed.
         """
-        check_names(names)
-        token_ids = self.model.require_tokenizer()(names)
-        first: dict[tuple[int, ...], str] = {}
-        for name, row in zip(names, token_ids.tolist(), strict=True):
-            other = first.setdefault(tuple(row), name)
-            if other is not name:  # a model's own tokenizer may see less than the names' form
-                raise VocabularyError(
-                    f"The model cannot tell {shown(other)} from {shown(name)}.",
-                    "Give one of the two.",
-                )
-        token_ids = token_ids.to(self.device)
+        token_ids = self.model.require_tokenizer().class_ids(names).to(self.device)
         embeddings = self.embed(names).clone()
         return Vocabulary(tuple(names), embeddings, token_ids)

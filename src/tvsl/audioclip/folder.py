@@ -12,7 +12,7 @@ from torch import Tensor
 from tvsl.audioclip.checkpoint import build
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.tokenizer import find_clip_tokenizer
+from tvsl.audioclip.tokenizer import TextTokenizer, find_clip_tokenizer
 from tvsl.audioclip.word_tokenizer import load_tokenizer
 from tvsl.errors import OutputError, WeightsError, first_problem
 from tvsl.model_folder import (
@@ -48,6 +48,31 @@ def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
     Raises:
         WeightsError: A file is missing, damaged, or of another model.
     """
+    config = _read_config(folder)
+    if waveform_scale is not None:
+        config = config.model_copy(update={"waveform_scale": waveform_scale})
+    weights = folder / TENSORS_FILE
+    model = build(read_tensors(weights, _REMEDY)[0], config, weights)
+    model.tokenizer = _read_tokenizer(folder, config)
+    return model
+
+
+def folder_tokenizer(folder: Path) -> TextTokenizer | None:
+    """The tokenizer of a model that is kept as a folder, without its weights.
+
+    Args:
+        folder: As for ``load_folder``.
+
+    Returns:
+        The tokenizer; None where CLIP's is needed and not here.
+
+    Raises:
+        WeightsError: A file is missing, damaged, or of another model.
+    """
+    return _read_tokenizer(folder, _read_config(folder))
+
+
+def _read_config(folder: Path) -> AudioCLIPConfig:
     existing_folder(folder, "an encoder")
     path = folder / CONFIG_FILE
     content = read_json(path, _REMEDY)
@@ -58,20 +83,18 @@ def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
             folder,
         )
     try:
-        config = AudioCLIPConfig.model_validate(content)
+        return AudioCLIPConfig.model_validate(content)
     except ValidationError as error:
         raise WeightsError(
             f"These are no sizes of an encoder ({first_problem(error)}).", _REMEDY, path
         ) from error
-    if waveform_scale is not None:
-        config = config.model_copy(update={"waveform_scale": waveform_scale})
-    weights, words = folder / TENSORS_FILE, folder / TOKENIZER_FILE
-    model = build(read_tensors(weights, _REMEDY)[0], config, weights)
+
+
+def _read_tokenizer(folder: Path, config: AudioCLIPConfig) -> TextTokenizer | None:
+    words = folder / TOKENIZER_FILE
     if words.exists():  # a device or a pipe in its place is an error
-        model.tokenizer = load_tokenizer(words, config.text)
-    else:
-        model.tokenizer = find_clip_tokenizer(config.text, beside=weights)
-    return model
+        return load_tokenizer(words, config.text)
+    return find_clip_tokenizer(config.text, beside=folder / TENSORS_FILE)
 
 
 def save_audioclip(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, shown
-from tvsl.names import WORD_PATTERN, plain_text
+from tvsl.names import WORD_PATTERN, check_names, plain_text
 from tvsl.paths import weights_folder
 from tvsl.small_files import LARGEST_CONFIG, read_small
 
@@ -82,6 +82,31 @@ class TextTokenizer:
                 )
             encoded = torch.tensor([self._start, *words, self._end])
             ids[row, : len(encoded)] = encoded
+        return ids
+
+    def class_ids(self, names: Sequence[str]) -> Tensor:
+        """Encode class names, which must differ.
+
+        Args:
+            names: Different class names.
+
+        Returns:
+            Token ids, (len(names), context), int64, padded with 0.
+
+        Raises:
+            VocabularyError: No name, one twice or in two spellings, or one that is empty, too
+                long or not to be expressed.
+        """
+        check_names(names)
+        ids = self(names)
+        first: dict[tuple[int, ...], str] = {}
+        for name, row in zip(names, ids.tolist(), strict=True):
+            other = first.setdefault(tuple(row), name)
+            if other is not name:  # a model's own tokenizer may see less than the names' form
+                raise VocabularyError(
+                    f"The model cannot tell {shown(other)} from {shown(name)}.",
+                    "Give one of the two.",
+                )
         return ids
 
     @property

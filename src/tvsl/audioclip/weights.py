@@ -9,9 +9,15 @@ from pathlib import Path
 
 from tvsl.audioclip.checkpoint import build, existing_file, read_state
 from tvsl.audioclip.embedded import EMBEDDED, embedded_folder
-from tvsl.audioclip.folder import load_folder
+from tvsl.audioclip.folder import folder_tokenizer, load_folder
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.tokenizer import VOCABULARY_FILE, VOCABULARY_SHA256, find_clip_tokenizer
+from tvsl.audioclip.tokenizer import (
+    VOCABULARY_FILE,
+    VOCABULARY_SHA256,
+    TextTokenizer,
+    clip_tokenizer,
+    find_clip_tokenizer,
+)
 from tvsl.download import Progress, download
 from tvsl.errors import WeightsError
 from tvsl.paths import weights_folder
@@ -237,6 +243,27 @@ def load_audioclip(
     model = build(state, config, path)
     model.tokenizer = find_clip_tokenizer(config.text, beside=path)
     return model
+
+
+def known_tokenizer(path_or_name: str | Path) -> TextTokenizer | None:
+    """The tokenizer of a model, as far as it is known before weights are fetched or read.
+
+    Args:
+        path_or_name: As for ``load_audioclip``.
+
+    Returns:
+        The tokenizer; None where only the weights tell which it is, or it is not here.
+
+    Raises:
+        WeightsError: A file of the model is missing, damaged, or of another model.
+    """
+    folder = model_folder(path_or_name)
+    if folder is not None:
+        return folder_tokenizer(folder)
+    vocabulary = PUBLIC_FILES[VOCABULARY_NAME].path
+    if str(path_or_name) in PUBLIC_FILES and vocabulary.is_file():
+        return clip_tokenizer(vocabulary)
+    return None
 
 
 def model_folder(path_or_name: str | Path) -> Path | None:

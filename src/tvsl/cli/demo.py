@@ -46,10 +46,13 @@ def command(
     which needs no other file and no network, and results.json.
     """
     from tvsl.evaluation.demo import run_demo
+    from tvsl.loading import check_classes
     from tvsl.localization import write_json
     from tvsl.render.demo_page import demo_page
     from tvsl.staging import staged, write_text
+    from tvsl.synthetic.vocabulary import CLASSES
 
+    check_classes(model, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:
         localizer = _load(model)
         with progress("Localizing scenes") as localized:

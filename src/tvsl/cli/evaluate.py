@@ -145,9 +145,8 @@ def command(
     source = find_data(data, **(data_options(root, lists, option) or {}))
 
     from tvsl.evaluation.conditions import conditions
-    from tvsl.evaluation.listing import require_items
     from tvsl.evaluation.processes import processes
-    from tvsl.evaluation.run import Run
+    from tvsl.evaluation.run import Run, check_classes_of
     from tvsl.staging import locked
     from tvsl.vocabularies import read_vocabulary
 
@@ -158,7 +157,7 @@ def command(
         vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
         batch=batch,
     )
-    require_items(source)
+    check_classes_of(source, chosen, model)
     with processes() as team, locked(output) if team.leads else nullcontext():
         flip = None if flip_average is None else flip_average.value
         entries = _load(model, head, method, device, precision.value, flip, threads)

@@ -99,6 +99,8 @@ def command(
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
     from tvsl.cli.folder import result_folders
     from tvsl.cli.results import Job
+    from tvsl.devices import choose_device
+    from tvsl.loading import check_request
     from tvsl.request import Request
     from tvsl.staging import locked
     from tvsl.vocabularies import read_vocabulary
@@ -112,7 +114,9 @@ def command(
         "flip_average": None if flip_average is None else flip_average.value,
     }
     request = Request(_split(labels), classes, sources)
-    job = Job(request, audio, at, every, force, settings, panels)
+    job = Job(request, audio, at, every, force, settings, panels, window)
+    check_request(model, request, head, preset, method)
+    choose_device(device)
     run = _Run(as_json)
     with locked(output):
         checked = run.check(result_folders(inputs, output, force), job)

@@ -90,10 +90,10 @@ def command(
     """
     one_process("A reproduction")
     from tvsl.devices import choose_device
-    from tvsl.evaluation.reproduction.beds import is_real, open_testbed
+    from tvsl.evaluation.reproduction.beds import is_real
     from tvsl.evaluation.reproduction.bench import Bench, Setup
     from tvsl.evaluation.reproduction.config import reproduce_config
-    from tvsl.evaluation.reproduction.run import reproduce, wanted
+    from tvsl.evaluation.reproduction.run import reproduce, require_feasible, wanted
     from tvsl.evaluation.reproduction.written import json_content
     from tvsl.staging import locked
 
@@ -110,12 +110,13 @@ def command(
         device,
         precision.value,
     )
-    open_testbed(data, options, setup.config)  # what is wrong is said before weights are fetched
+    bench = Bench(setup)
+    require_feasible(bench)  # what is wrong is said before weights are fetched
     on_gpu = choose_device(device).type != "cpu"
     count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
     with locked(output):
-        _prepare(setup)
-        found = reproduce(asked, Bench(setup), count, _stage)
+        _fetch(setup)
+        found = reproduce(asked, bench, count, _stage)
         _write(found, output)
     if as_json:
         print_json(json_content(found))
@@ -130,7 +131,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _prepare(setup: Setup) -> None:
+def _fetch(setup: Setup) -> None:
     """Fetch weights once, before several processes want them."""
     from tvsl.audioclip.weights import PUBLIC_FILES, fetch
     from tvsl.memory import keep_freed_memory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +17,28 @@ from tvsl import __version__
 from tvsl.cli.failure import noted_warnings
 from tvsl.cli.folder import JSON_NAME, staging
 from tvsl.cli.progress import progress
-from tvsl.errors import SilentAudioError, UnreadableMediaError, UsageError
+from tvsl.errors import MediaWarning, SilentAudioError, UnreadableMediaError, UsageError
 from tvsl.localization import Localization, write_json
-from tvsl.localizer import DEFAULT_STEP, Localizer
-from tvsl.media import Sort, check_file, load_image, probe_video, read_frame, sort_of
+from tvsl.localizer import DEFAULT_STEP, DEFAULT_WINDOW, Localizer
+from tvsl.media import (
+    DEFAULT_LIMITS,
+    Sort,
+    load_image,
+    open_container,
+    probe_video,
+    read_frame,
+    read_frames,
+    require_sound,
+    sort_of,
+    sound_middle,
+)
+from tvsl.media.panels import cut_panels
+from tvsl.media.streams import require_sound as require_sound_stream
 from tvsl.render import (
     contact_sheet,
     drawn_picture,
     label_colors,
+    require_overlay_video,
     save_png,
     source_overlay,
     write_overlay_video,
@@ -50,6 +65,7 @@ class Job:
         force: Whether earlier results may be replaced.
         settings: Options that shape the result, to be recorded with it.
         panels: How many pictures stand side by side in each picture.
+        window: Seconds of sound heard at once, or None for the default.
     """
 
     request: Request
@@ -59,6 +75,7 @@ class Job:
     force: bool
     settings: dict[str, Any]
     panels: int = 1
+    window: float | None = None
 
 
 def check_input(source: Path, job: Job) -> Sort:
@@ -74,7 +91,29 @@ def check_input(source: Path, job: Job) -> Sort:
     Raises:
         MediaError: The input or its sound cannot be used.
         UsageError: The job does not fit it.
+        OutputError: The video that is to be drawn cannot be encoded here.
     """
+    with warnings.catch_warnings():  # they are told once, when it is localized
+        warnings.simplefilter("ignore", MediaWarning)
+        sort = _fitting_sort(source, job)
+        if sort == "video":
+            _check_video(source, job)
+        elif job.audio is not None:
+            cut_panels(load_image(source), job.panels, source)
+            require_sound(sound_middle(job.audio, job.window or DEFAULT_WINDOW), job.audio)
+    return sort
+
+
+def _check_video(source: Path, job: Job) -> None:
+    """Read the first picture that is wanted, and try what is needed to write the video."""
+    with open_container(source) as container:
+        require_sound_stream(container, source, DEFAULT_LIMITS)
+    first = next(read_frames(source, [job.at or 0.0]))
+    cut_panels(first.image, job.panels, source)
+    require_overlay_video(source)
+
+
+def _fitting_sort(source: Path, job: Job) -> Sort:
     sort = sort_of(source)
     if sort == "sound":
         raise UnreadableMediaError(
@@ -97,7 +136,6 @@ def check_input(source: Path, job: Job) -> Sort:
             raise UsageError(
                 "This is a picture: it has no moments.", "Leave --at and --every out.", source
             )
-        check_file(job.audio)
     return sort
 
 

@@ -93,6 +93,7 @@ def command(
     head in the folder head, for `tvsl localize --head`.
     """
     one_process("Training")
+    from tvsl.loading import check_classes
     from tvsl.staging import locked
     from tvsl.training.fit import check_recipe, train_head
     from tvsl.training.kept_recipe import kept_recipe
@@ -120,7 +121,7 @@ def command(
         kept, flip = kept_recipe(output) if resume else ({}, None)
         changes = {name: value for name, value in given.items() if value is not None}
         config = recipe(**{**kept, **changes})
-        check_recipe(config)
+        check_classes(model, check_recipe(config)[1].names)
         flip = flip if flip_average is None else flip_average.value
         encoder = _load(model, find_head(config)[1], device, precision.value, flip)
         folder = train_head(config, encoder, output, resume, progress, tokens)

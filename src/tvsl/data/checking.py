@@ -134,8 +134,8 @@ def check_data(
         DataError: A list cannot be used, or nothing at all is there.
     """
     items, layout, left_out = data.items, data.layout, data.left_out
-    missing = absent(path for item in items for path in _files(item))
-    if items and all(any(path in missing for path in _files(item)) for item in items):
+    missing = absent(path for item in items for path in item_files(item))
+    if items and all(any(path in missing for path in item_files(item)) for item in items):
         raise DataError(
             f"None of the {len(items)} listed items of '{data.name}' is here.",
             f"Check the root; a file that is missing is {min(missing, default='none')}.",
@@ -158,7 +158,8 @@ def check_data(
     )
 
 
-def _files(item: Item) -> Iterable[Path]:
+def item_files(item: Item) -> Iterable[Path]:
+    """All files of an item: pictures, sounds, and what tells where its sources are."""
     yield from item.frames
     yield from item.sounds
     for source in item.sources:
@@ -182,7 +183,7 @@ def _each(
 
 
 def _look(data: FileDataSet, missing: set[Path], read: bool, item: Item) -> _Looked:
-    gone = next((path for path in _files(item) if path in missing), None)
+    gone = next((path for path in item_files(item) if path in missing), None)
     if gone is not None:
         fault = Fault(item.id, "missing", gone, "There is no such file.")
         return _Looked(item, fault, boxless=False)

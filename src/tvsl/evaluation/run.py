@@ -18,8 +18,10 @@ from tvsl.evaluation.measuring import Measurer
 from tvsl.evaluation.parts import PartFiles
 from tvsl.evaluation.processes import Processes
 from tvsl.evaluation.results import Evaluation, summed_up
-from tvsl.evaluation.samples import Reader
+from tvsl.evaluation.samples import Reader, require_files
+from tvsl.loading import check_classes
 from tvsl.metrics import hash_ids
+from tvsl.tokens import rows_among
 from tvsl.vocabularies import everyday_sounds
 
 Report = Callable[[int, "int | None"], None]
@@ -109,9 +111,13 @@ class Run:
         processes.meet()
         share = range(processes.rank, self.reader.count, processes.count)
         done = self.files.done()
+        rest = [number for number in share if number not in done]
+        if not self.reader.skip:
+            items = self.listing.items
+            members = (place for number in rest for place in self.reader.members(number))
+            require_files(items[place] for place in members)
         sizes = {number: len(self.reader.members(number)) for number in share}
         so_far = sum(size for number, size in sizes.items() if number in done)
-        rest = [number for number in share if number not in done]
         told = report or _silent
         told(so_far, sum(sizes.values()))
         with self.files.writer(processes.rank) as writer:
@@ -140,6 +146,28 @@ class Run:
                 self.files.results,
             )
         return summed_up(self.measurer, parts.values())
+
+
+def check_classes_of(data: DataSet, conditions: Conditions, model: str | Path) -> None:
+    """Look at the classes of an evaluation, as far as that needs no weights.
+
+    Args:
+        data: The data set.
+        conditions: The conditions.
+        model: Name or path of the encoder.
+
+    Raises:
+        UsageError: The data set has no item.
+        DataError: Its lists cannot be used.
+        VocabularyError: A class of it is not in the vocabulary, or the model has no words for one.
+    """
+    require_items(data)
+    names = conditions.vocabulary or data.names
+    if not names:
+        return
+    check_classes(model, names)
+    labels = [label for item in data.items for label in item.labels if label is not None]
+    rows_among(names, list(dict.fromkeys(labels)))
 
 
 def _hash(content: Any) -> str:

@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.dataset import DataSet, Sample
+from tvsl.data.checking import item_files
+from tvsl.data.dataset import DataSet, Item, Sample
+from tvsl.data.layouts import absent
 from tvsl.encoder import Encoder
-from tvsl.errors import DataError, TvslError
+from tvsl.errors import DataError, MissingFileError, TvslError
 from tvsl.evaluation.listing import Listing
 from tvsl.tokens import Tokens
 
@@ -206,6 +208,25 @@ class Reader:
                     raise type(error)(error.problem, remedy, error.path) from error
                 failures.append(Failure(place, str(error)))
         return ReadBatch(number, tuple(items), tuple(failures))
+
+
+def require_files(items: Iterable[Item]) -> None:
+    """Let through only items whose files are all there.
+
+    Raises:
+        MissingFileError: Files are missing; the message counts them and names the first.
+    """
+    wanted = [path for item in items for path in item_files(item)]
+    missing = absent(wanted)
+    if missing:
+        first = next(path for path in wanted if path in missing)
+        raise MissingFileError(
+            f"This file is missing, as are {len(missing)} of {len(set(wanted))} in all."
+            if len(missing) > 1
+            else "This file is missing.",
+            f"Check the path and the root. {_OR_SKIP}",
+            first,
+        )
 
 
 def _compact(targets: NDArray[np.float32]) -> Tensor:

@@ -223,6 +223,11 @@ class Method(nn.Module, ABC):
         """Detectors, each as switches for ``decide``; validation chooses one."""
         return [{}]
 
+    @classmethod
+    def can_detect(cls) -> bool:
+        """Whether ``detect`` gives scores."""
+        return cls.detect is not Method.detect
+
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor | None:  # noqa: ARG002
         """Score how likely each class sounds and is seen.
 

@@ -10,7 +10,7 @@ from tvsl.render.overlay import (
     source_overlay,
     tinted_overlay,
 )
-from tvsl.render.video import write_overlay_video
+from tvsl.render.video import require_overlay_video, write_overlay_video
 
 __all__ = [
     "contact_sheet",
@@ -19,6 +19,7 @@ __all__ = [
     "heat_colors",
     "heat_overlay",
     "label_colors",
+    "require_overlay_video",
     "save_png",
     "source_color",
     "source_overlay",

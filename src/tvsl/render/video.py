@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -80,6 +81,42 @@ def write_overlay_video(
     with writable(target, "video"):
         write_whole(target, write)
     return target
+
+
+def require_overlay_video(
+    source: str | Path, max_side: int = LONGEST_SIDE, limits: MediaLimits = DEFAULT_LIMITS
+) -> None:
+    """Let through only a video that ``write_overlay_video`` can encode with the FFmpeg here.
+
+    A black picture with the beginning of the sound is written, to nowhere.
+
+    Args:
+        source: The video.
+        max_side: As for ``write_overlay_video``.
+        limits: As for ``write_overlay_video``.
+
+    Raises:
+        MediaError: The source cannot be read.
+        OutputError: There is no encoder, or it does not work.
+    """
+    source = Path(source)
+    info = probe_video(source, limits)
+    size = _output_size(info, max_side)
+    with open_container(source, limits) as sound:
+        try:
+            with av.open(io.BytesIO(), "w", format="mp4") as output:
+                encoder = _FrameEncoder(output, size, info.frame_rate or _USUAL_FRAME_RATE)
+                track = SoundTrack(sound, output, Fraction(0), source)
+                encoder.write(np.zeros((*size, 3), np.uint8), 0.0, 1.0)
+                track.carry_until(0.0)
+                encoder.finish()
+        except (av.FFmpegError, ValueError) as error:  # an unknown codec is a ValueError
+            raise OutputError(
+                f"The video with what was found cannot be written: FFmpeg has no encoder for it "
+                f"that works here ({error}).",
+                "Install PyAV from PyPI, whose FFmpeg has H.264 and AAC, or give a picture.",
+                source,
+            ) from error
 
 
 def _check_target(source: Path, target: Path, force: bool) -> None:

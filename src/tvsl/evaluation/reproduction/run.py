@@ -22,6 +22,7 @@ from tvsl.evaluation.reproduction.specs import TableSpec
 from tvsl.evaluation.reproduction.tables import TABLES
 from tvsl.evaluation.reproduction.trainings import AS_ALL, Training
 from tvsl.evaluation.reproduction.workers import Job, Workers, open_workers
+from tvsl.loading import check_classes
 
 Report = Callable[[int, "int | None"], None]
 Stages = Callable[[str, str], AbstractContextManager[Report]]
@@ -96,6 +97,26 @@ def wanted(names: Sequence[str]) -> Wanted:
     )
 
 
+def require_feasible(bench: Bench) -> None:
+    """Look at data and classes before weights are fetched.
+
+    Args:
+        bench: The reproduction.
+
+    Raises:
+        UsageError: There is no such data set or option, tables cannot be measured on it, or
+            nothing is left to decide on.
+        DataError: A list of it cannot be used.
+        VocabularyError: The model has no words for one of its classes.
+    """
+    if not bench.validation_sets():
+        raise UsageError(
+            "Nothing is left to decide on but test items.",
+            "Give more training clips, or keep some in a split 'validation'.",
+        )
+    check_classes(bench.setup.model, bench.testbed.clips.names)
+
+
 def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Reproduction:
     """Train and measure whatever is not done yet, and put the tables together.
 
@@ -112,11 +133,7 @@ def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Repr
         TvslError: Something cannot be read, trained or written; what was done before stays.
     """
     testbed = bench.testbed
-    if not bench.validation_sets():
-        raise UsageError(
-            "Nothing is left to decide on but test items.",
-            "Give more training clips, or keep some in a split 'validation'.",
-        )
+    require_feasible(bench)
     keep_record(bench)
 
     def possible(kind: Kind) -> bool:
