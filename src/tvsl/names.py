@@ -9,7 +9,7 @@ from functools import lru_cache
 import ftfy
 from tokenizers import Regex, pre_tokenizers
 
-from tvsl.errors import VocabularyError, shown
+from tvsl.errors import VocabularyError, first_few, shown
 
 WORD_PATTERN = (
     r"(?i)<\|startoftext\|>|<\|endoftext\|>"
@@ -18,6 +18,7 @@ WORD_PATTERN = (
 """Where CLIP's tokenizer cuts a text into words (Radford et al., 2021)."""
 
 _MOST_CHARACTERS = 10_000
+_MOST_TOLD = 5
 _WORDS = pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="removed", invert=True)
 
 
@@ -103,8 +104,8 @@ def check_names(names: Sequence[str]) -> None:
             twice.append(shown(name) if name == other else both)
         first.setdefault(form, name)
     if twice:
-        more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
+        told = first_few(list(dict.fromkeys(twice)), _MOST_TOLD)
         raise VocabularyError(
-            f"Class names occur twice: {', '.join(dict.fromkeys(twice[:5]))}{more}.",
+            f"Class names occur twice: {', '.join(told)}.",
             "Give each name once; case, white space and forms of characters do not count.",
         )

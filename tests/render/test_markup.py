@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tvsl.errors import printable
 from tvsl.render.markup import Markup, joined, tag
 
-TEXTS = st.text(st.characters(exclude_characters="\r\0", exclude_categories=["Cs"]))
+TEXTS = st.text()
+
+
+def shown(text: str) -> str:
+    """What a reader sees: control characters as in messages, line breaks and tabs as they are."""
+    return "".join(letter if letter in "\n\t" else printable(letter) for letter in text)
 
 
 class Reader(HTMLParser):
@@ -29,8 +35,15 @@ class Reader(HTMLParser):
 @given(text=TEXTS, value=TEXTS)
 def test_nothing_gets_out_of_its_place(text: str, value: str) -> None:
     read = Reader(tag("p", text, title=value))
-    assert read.seen == [("p", {"title": value})]
-    assert read.text == text
+    assert read.seen == [("p", {"title": shown(value)})]
+    assert read.text == shown(text)
+    read.text.encode()
+
+
+def test_control_characters_are_seen() -> None:
+    name = "a\u202egnp.\x1b[2J\ud800"
+    assert tag("p", name) == "<p>a\\u202egnp.\\x1b[2J\\ud800</p>"
+    assert tag("p", "a\n\tb") == "<p>a\n\tb</p>"
 
 
 def test_markup_is_not_escaped_again() -> None:

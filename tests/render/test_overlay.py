@@ -158,7 +158,7 @@ def test_shortened_text_ends_with_an_ellipsis() -> None:
     assert cut.endswith("…")
     assert LONG.startswith(cut[:-1])
     assert shorten(LONG, 12, 1) == ""
-    assert shorten("one\n two\x00", 12, 400) == "one two"
+    assert shorten("one\n two\x00\u202e", 12, 400) == "one two\\x00\\u202e"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
+from tvsl.errors import printable
 from tvsl.localization import Box
 from tvsl.render.colormap import BLACK, WHITE, Color, text_color
 
@@ -67,16 +68,18 @@ def shorten(text: str, size: int, width: float) -> str:
     """Cut a text to a width, with an ellipsis where something is missing.
 
     Args:
-        text: Any text; line breaks and control characters become spaces.
+        text: Any text; control characters are shown as in messages, others that cannot be seen
+            become spaces.
         size: Size of the font in pixels.
         width: Room in pixels.
 
     Returns:
         The text or its beginning; empty where not even the ellipsis has room.
     """
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
     # Measuring takes time with the length, and no picture holds more than this.
-    line = " ".join(printable.split())[:_LONGEST_NAME]
+    seen = printable(" ".join(text[: 4 * _LONGEST_NAME].split()))
+    spaced = "".join(letter if letter.isprintable() else " " for letter in seen)
+    line = " ".join(spaced.split())[:_LONGEST_NAME]
     font = font_of_size(size)
     if font.getlength(line) <= width:
         return line
