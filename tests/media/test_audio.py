@@ -183,6 +183,10 @@ def test_start_behind_the_end_is_an_error(tmp_path):
         load_audio(path, start=1.5)
     with pytest.raises(MediaError, match="behind the end"):
         load_audio((chirp(1, 8000), 8000), start=2)
+    for start in (1e9, 1e18, 1e306):
+        with pytest.raises(MediaError, match=r"short.*behind"):
+            load_audio(path, start=start)
+    assert load_audio(path, duration=1e306).duration == 1
     with pytest.raises(MediaError, match="at least 0"):
         load_audio(path, start=-1)
 
@@ -406,7 +410,7 @@ def test_window_is_shifted_inwards(tmp_path, center, length, start, size, ending
 
 def test_window_outside_the_file(tmp_path):
     path = make_sound(tmp_path / "ten.wav", chirp(2, 8000), 8000)
-    for center in (-1, 2.5, float("nan")):
+    for center in (-1, 2.5, 1e9, 1e18, 1e300, float("inf"), float("nan")):
         with pytest.raises(MediaError, match="outside"):
             sound_window(path, center, 1)
 

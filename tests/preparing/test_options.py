@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tvsl.errors import UsageError
-from tvsl.media import DEFAULT_LIMITS, DEFAULT_RATE
+from tvsl.media import DEFAULT_LIMITS, DEFAULT_RATE, limits
+from tvsl.preparing import options as preparing_options
 from tvsl.preparing.layouts import LAYOUTS
 from tvsl.preparing.options import HIGHEST_RATE, LOWEST_RATE, Options, make_options
 
@@ -22,6 +23,7 @@ def test_rates_are_those_that_media_allow() -> None:
     allowed = (DEFAULT_LIMITS.min_sample_rate, DEFAULT_LIMITS.max_sample_rate)
     assert allowed == (LOWEST_RATE, HIGHEST_RATE)
     assert make_options().rate == DEFAULT_RATE
+    assert preparing_options.LATEST_MOMENT == limits.LATEST_MOMENT
 
 
 def test_options_come_back_from_json() -> None:
@@ -42,6 +44,8 @@ def test_options_come_back_from_json() -> None:
         {"layout": "imagenet"},
         {"at": -1.0},
         {"at": float("nan")},
+        {"at": 1e18},
+        {"window": 1e18},
         {"at": float("inf")},
         {"at": "end"},
         {"window": 0.0},

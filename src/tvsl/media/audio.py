@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from tvsl.errors import MediaError, ShapeError, SilentAudioError, UsageError
 from tvsl.media.downmix import as_floats, check_range, mix_down
-from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, check_sound_format
+from tvsl.media.limits import (
+    DEFAULT_LIMITS,
+    LATEST_MOMENT,
+    MediaLimits,
+    check_file,
+    check_sound_format,
+)
 from tvsl.media.resampling import resample_blocks
 from tvsl.media.sound_reading import read_window
 from tvsl.media.streams import file_end
@@ -102,7 +108,8 @@ def load_audio(
         ShapeError: Samples of another shape, type or range.
         UsageError: A rate, start or duration that cannot be meant.
     """
-    grid_start, count = _checked_window(rate, start, duration, limits)
+    file = source if isinstance(source, (str, Path)) else None
+    grid_start, count = _checked_window(rate, start, duration, limits, file)
     if isinstance(source, (str, Path)):
         path = check_file(source, limits)
         samples, end = read_window(path, rate, grid_start, count, limits)
@@ -201,7 +208,7 @@ def sound_window(
         raise MediaError(
             f"The moment {center:g} s lies outside the file.", "Give a time of at least 0 s.", path
         )
-    first, count = _checked_window(rate, max(0.0, center - length / 2), length, limits)
+    first, count = _checked_window(rate, max(0.0, center - length / 2), length, limits, path)
     target = check_file(path, limits)
     samples, end = read_window(target, rate, first, count, limits)
     if end is None or count is None:
@@ -229,20 +236,30 @@ def _check_rate(rate: int, limits: MediaLimits) -> None:
 
 
 def _checked_window(
-    rate: int, start: float | None, duration: float | None, limits: MediaLimits
+    rate: int,
+    start: float | None,
+    duration: float | None,
+    limits: MediaLimits,
+    path: str | Path | None,
 ) -> tuple[int, int | None]:
     """First sample and number of samples of a window; None for all that follow."""
     _check_rate(rate, limits)
     begin = 0.0 if start is None else start
     if not (math.isfinite(begin) and begin >= 0):
         raise MediaError(
-            f"The start {begin:g} s lies before the sound.", "Give a start of at least 0 s."
+            f"The start {begin:g} s lies before the sound.", "Give a start of at least 0 s.", path
+        )
+    if begin > LATEST_MOMENT:
+        raise MediaError(
+            f"The start {begin:g} s lies outside the sound, behind its end.",
+            "Give a start within the sound.",
+            path,
         )
     if duration is None:
         return round(begin * rate), None
     if not (math.isfinite(duration) and duration > 0):
         raise UsageError(f"The duration is {duration:g} s.", "Give a positive number of seconds.")
-    return round(begin * rate), max(1, round(duration * rate))
+    return round(begin * rate), max(1, round(min(duration, LATEST_MOMENT) * rate))
 
 
 def _from_array(source: tuple[NDArray[Any], int], limits: MediaLimits) -> Waveform:

@@ -39,6 +39,9 @@ PROBED_BYTES = 64 * 2**20
 # Still pictures in the same kind of container as MP4, which FFmpeg would take for a video.
 STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
 
+LATEST_MOMENT = 1e9
+"""Seconds that any clock of a file can count: FFmpeg has 63 bits for parts of a billionth."""
+
 
 @dataclass(frozen=True)
 class MediaLimits:

@@ -15,7 +15,7 @@ from tvsl.media.audio import (
     load_audio,
     sound_window,
 )
-from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file
+from tvsl.media.limits import DEFAULT_LIMITS, LATEST_MOMENT, MediaLimits, check_file
 from tvsl.media.sound_reading import read_window
 from tvsl.media.streams import file_end
 
@@ -91,6 +91,9 @@ def sound_near(
         MediaLimitError: The file exceeds a limit.
     """
     target = check_file(path, limits)
+    if moment > LATEST_MOMENT:
+        return None
+    length, span = min(length, LATEST_MOMENT), min(span, LATEST_MOMENT)
     first, count = round(max(0.0, moment - length / 2) * rate), max(1, round(length * rate))
     begin, stop = (round((moment + side * span / 2) * rate) for side in (-1, 1))
     samples, end = read_window(target, rate, first, count, limits)

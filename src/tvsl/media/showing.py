@@ -12,7 +12,6 @@ series of slides).
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 
 from tvsl.errors import MediaError, UnreadableMediaError
 from tvsl.media.decoding import FALLBACK_RATE, UNSEEKABLE, decode_pictures
-from tvsl.media.limits import MediaLimits, check_pixels, open_container
+from tvsl.media.limits import LATEST_MOMENT, MediaLimits, check_pixels, open_container
 from tvsl.media.orientation import turn_upright
 from tvsl.media.streams import (
     clock_zero,
@@ -181,9 +180,9 @@ def check_moment(time: float, path: Path) -> None:
     """Refuse a moment that can lie in no video.
 
     Raises:
-        MediaError: It is negative or not finite.
+        MediaError: It is negative, not finite, or later than any clock counts.
     """
-    if not (math.isfinite(time) and time >= 0):
+    if not 0 <= time <= LATEST_MOMENT:
         raise MediaError(
             f"The moment {time:g} s lies outside the video.",
             "Give a time of at least 0 s and less than the video's length.",

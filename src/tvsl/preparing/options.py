@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from tvsl.preparing.layouts import LAYOUTS, Moment, Window
 
 # As in tvsl.media.limits, which takes a while to import.
 LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000
+LATEST_MOMENT = 1e9
 
 T = TypeVar("T", bound="float | str")
 
@@ -83,8 +83,9 @@ def make_options(
 
 def _checked(value: T, word: str, what: str, least: float) -> T:
     """A word, or a number of seconds that is large enough."""
-    if value == word or (isinstance(value, int | float) and least <= value < math.inf):
+    if value == word or (isinstance(value, int | float) and least <= value <= LATEST_MOMENT):
         return value
     raise UsageError(
-        f"The {what} cannot be {value!r}.", f"Give '{word}' or a positive number of seconds."
+        f"The {what} cannot be {value!r}.",
+        f"Give '{word}' or a positive number of seconds, at most {LATEST_MOMENT:g}.",
     )
