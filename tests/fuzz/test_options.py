@@ -1,4 +1,4 @@
-"""Random and hostile command lines: 120 seeded cases, run in this process through ``main``.
+"""Random and hostile command lines: 60 seeded cases, run in this process through ``main``.
 
 Each is wrong somewhere, so that no long work begins: what is written goes below a regular file, and
 models are missing. The options, their order and their values are drawn.
@@ -16,7 +16,7 @@ from tests.cli.running import run
 from tests.cli.test_arguments import COMMANDS
 from tvsl.errors import printable
 
-CASES = 120
+CASES = 60
 PLACE = "file.txt/inner"
 """Nothing can be written here."""
 
