@@ -169,6 +169,15 @@ def test_under_torchrun(count: int, model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run").exists() == (count == 1)
 
 
+def test_what_a_data_set_does_not_use_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = [("Not used", "3 clips of other classes.")]
+    monkeypatch.setattr("tvsl.data.dataset.DataSet.notes", property(lambda _: notes))
+    ran = run("train", "--model", tmp_path / "nothing", "-o", tmp_path / "run")
+    assert "Not used: 3 clips of other classes." in ran.err
+
+
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
     ran = run("train", "--model", tmp_path / "nothing", "-o", tmp_path / "run")
     assert ran.code == 1

@@ -19,7 +19,7 @@ from tvsl.cli.options import (
     PrecisionOption,
     Root,
 )
-from tvsl.cli.output import print_lines
+from tvsl.cli.output import print_lines, print_note
 from tvsl.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ def command(
         kept, flip = kept_recipe(output) if resume else ({}, None)
         changes = {name: value for name, value in given.items() if value is not None}
         config = recipe(**{**kept, **changes})
-        check_classes(model, check_recipe(config)[1].names)
+        source, clip_set = check_recipe(config)
+        check_classes(model, clip_set.names)
+        for name, text in source.notes:
+            print_note(f"{name}: {text}")
         flip = flip if flip_average is None else flip_average.value
         encoder = _load(model, find_head(config)[1], device, precision.value, flip)
         folder = train_head(config, encoder, output, resume, progress, tokens)
