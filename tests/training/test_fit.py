@@ -371,7 +371,7 @@ def test_tokens_of_another_recipe_are_refused(tokens: Path, whole: Path, tmp_pat
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="file, not a folder"):
         train_head(short(), ColourEncoder(), tmp_path / "file" / "run")
 
 

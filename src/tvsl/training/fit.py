@@ -140,7 +140,8 @@ def train_head(
             seed=config.seed,
         )
         place = tokens or folder / TOKENS_FOLDER
-        check_store(place, key)
+        if not resume:  # a run to resume is compared with its own recipe first
+            check_store(place, key)
         keep_recipe(config, encoder, folder, resume)
         with stages("Encoding clips") as report:
             store = make_store(place, key, encoder, ready.clips, report)
