@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,36 @@ def test_a_stated_rate_or_duration(
     media(tmp_path, ["a"], ".", ".")
     faults = checked(tmp_path)[0].faults
     assert [fault.problem for fault in faults] == ([f"Line 1 says {problem}."] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("stated", "problem"),
+    [
+        (
+            {"boxes": [[-0.1, 0, 0.5, 1]]},
+            "Line 1 has the box -3.2 0 16 24, .* 32 x 24 pix",
+        ),
+        (
+            {"boxes": [[0, 0, 320, 240], [100, 30, 420, 90]], "width": 320, "height": 240},
+            "Line 1 has the box 100 30 420 90, which leaves the 320 x 240 pixels of a",
+        ),
+        ({"boxes": [[400, 300, 600, 460]], "width": 320, "height": 240}, "400 300 600 460"),
+        ({"boxes": [[-1, 0, 320, 242]], "width": 320, "height": 240}, None),
+        ({"boxes": [[0, 0, 1.01, 1]]}, None),
+    ],
+)
+def test_boxes_that_leave_the_picture_are_of_another_one(
+    tmp_path: Path, stated: dict[str, Any], problem: str | None
+) -> None:
+    manifest(tmp_path, {"id": "a", **stated})
+    media(tmp_path, ["a"], ".", ".")
+    faults = checked(tmp_path)[0].faults
+    assert len(faults) == (problem is not None)
+    if problem is not None:
+        assert re.match(f".*{problem}", faults[0].problem)
+        data = folder(tmp_path)
+        with pytest.raises(DataError, match=problem):
+            data.read(data.items[0], 8_000)
 
 
 def test_a_map_of_objects_of_another_shape(tmp_path: Path) -> None:

@@ -127,7 +127,9 @@ class FolderData(FileDataSet):
             )
         for at, line in lines:
             frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
-            stated = Stated(self._manifest, at, line.shape, line.rate, line.duration)
+            boxes = tuple(box for of in line.shares.values() for box in of)
+            boxes = boxes if self.truth == "boxes" else ()
+            stated = Stated(self._manifest, at, line.shape, line.rate, line.duration, boxes)
             yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels, (stated,))
 
     @cached_property

@@ -14,6 +14,8 @@ from tvsl.media.streams import require_sound
 
 # Lossy coders add up to some twentieths of a second.
 _SLACK: Final = 0.1
+# Corners may lie a little outside the picture, from rounding: so much of a side.
+_LARGEST_SHARE: Final = 1.01
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Stated:
         shape: Height and width of the picture.
         rate: Samples per second of the sound.
         duration: Seconds of the sound.
+        boxes: Boxes on the picture: left, top, right, bottom in shares of its sides.
     """
 
     path: Path
@@ -33,9 +36,10 @@ class Stated:
     shape: Shape | None = None
     rate: int | None = None
     duration: float | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
 
     def check_picture(self, path: Path, shape: Shape) -> None:
-        """Refuse a picture of another shape.
+        """Refuse a picture of another shape, or one that boxes leave.
 
         Args:
             path: The picture.
@@ -46,6 +50,16 @@ class Stated:
         """
         if self.shape is not None and not same_shape(self.shape, shape):
             raise self._contradiction(path, f"{in_pixels(self.shape)} pixels", in_pixels(shape))
+        height, width = self.shape or shape
+        for box in self.boxes:
+            if max(box) > _LARGEST_SHARE or min(box) < 1 - _LARGEST_SHARE:
+                ends = (f"{side * of:g}" for side, of in zip(box, (width, height) * 2, strict=True))
+                raise wrong_line(
+                    self.path,
+                    self.line,
+                    f"has the box {' '.join(ends)}, which leaves the {width} x {height} pixels of "
+                    f"{path.name}",
+                )
 
     def check_sound(self, path: Path) -> None:
         """Refuse a sound of another rate or length.
