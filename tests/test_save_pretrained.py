@@ -14,6 +14,16 @@ from tvsl.errors import OutputError
 from tvsl.methods.checkpoint import save_head
 
 
+def test_the_numbers_of_a_file_lie_where_torch_would_put_them(tmp_path: Path) -> None:
+    mini = Localizer.from_pretrained("mini", device="cpu")
+    saved = Localizer.from_pretrained(mini.save_pretrained(tmp_path / "saved"), device="cpu")
+    values = saved.encoder.model.state_dict().values()
+    assert {value.data_ptr() % 64 for value in values if value.is_floating_point()} == {0}
+    picture = np.random.default_rng(0).integers(0, 255, (112, 112, 3), dtype=np.uint8)
+    found = [one.localize(picture, (tone(), RATE)).to_dict() for one in (mini, saved)]
+    assert found[0]["sources"] == found[1]["sources"]
+
+
 def test_what_is_saved_loads_and_answers_the_same(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "world", random_head(flip_average="turn"))
     localizer = Localizer.from_pretrained(bundle, device="cpu")

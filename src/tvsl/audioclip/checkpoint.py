@@ -30,6 +30,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # What DataParallel, Lightning and `torch.compile` put before each name.
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 _DEEPEST_WRAPPING = 4
+_ALIGNMENT = 64  # bytes; where torch puts the numbers of a tensor on CPUs
 _LEGACY_PICKLES = 5  # a magic number, a version, the machine, the content, the storages' names
 # The public model's pickle has 0.1 MB and 40,000 instructions: tensors lie beside it.
 _LARGEST_PICKLE = 1 << 20
@@ -80,11 +81,20 @@ def build(state: Mapping[str, Tensor], config: AudioCLIPConfig, path: Path) -> A
     )
     counters = {name for name in state if name.endswith("num_batches_tracked")}
     tensors = {
-        name: value if name in counters else value.float().contiguous()
+        name: value if name in counters else _aligned(value.float().contiguous())
         for name, value in state.items()
     }
     model.load_state_dict(tensors, strict=True, assign=True)
     return model.freeze()
+
+
+def _aligned(value: Tensor) -> Tensor:
+    """Numbers where torch itself would have put them in memory.
+
+    A file holds them anywhere, and the sums of some kernels are taken in another order there: one
+    model would give other last digits before it is saved than after.
+    """
+    return value if value.data_ptr() % _ALIGNMENT == 0 else value.clone()
 
 
 def convert(source: Path, target: Path, force: bool = False) -> Path:
