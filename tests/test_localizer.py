@@ -472,6 +472,11 @@ def test_unless_sounds_are_shared_detected_and_given_agree(
         ({"sources": 0}, UsageError, "from 1 to"),
         ({"sources": -1}, UsageError, "from 1 to"),
         ({"vocabulary": LABELS, "sources": 4}, UsageError, "from 1 to 3"),
+        ({"sources": 1.5}, UsageError, "number of sources is 1.5"),
+        ({"sources": "2"}, UsageError, "number of sources is '2'"),
+        ({"sources": True}, UsageError, "number of sources is true"),
+        ({"labels": 3}, UsageError, r"\['dog'\]"),
+        ({"vocabulary": b"dog"}, UsageError, r"\['dog'\]"),
     ],
 )
 def test_wrong_requests_are_refused(
@@ -479,6 +484,17 @@ def test_wrong_requests_are_refused(
 ) -> None:
     with pytest.raises(error, match=says):
         localizer.localize(scene(), (tone(0.3), RATE), **request_)
+
+
+def test_names_may_come_from_anything_that_can_be_gone_through(localizer: Localizer) -> None:
+    encoded = localizer.encode(scene(), (tone(0.3), RATE))
+    expected = localizer.localize_encoded(encoded, labels=LABELS)
+    detected = localizer.localize_encoded(encoded, vocabulary=LABELS, sources=2)
+    for given in (iter(LABELS), (name for name in LABELS), dict.fromkeys(LABELS), np.array(LABELS)):
+        assert_same(localizer.localize_encoded(encoded, labels=given), expected)  # type: ignore[arg-type]
+    count = np.int64(2)
+    found = localizer.localize_encoded(encoded, vocabulary=iter(LABELS), sources=count)  # type: ignore[arg-type]
+    assert_same(found, detected)
 
 
 @pytest.mark.parametrize("labels", ["dog", ["dog", "dog"], []])
