@@ -33,8 +33,26 @@ def test_default_list_is_long_clean_and_without_duplicates() -> None:
         (b"car #1\nC# minor", ("car #1", "C# minor")),
         ("Grüße\n犬".encode(), ("Grüße", "犬")),
         (b"woman speaking, singing", ("woman speaking, singing",)),
+        ("dog\u00a0barking\ncat\u3000purring".encode(), ("dog\u00a0barking", "cat\u3000purring")),
+        # Persian and Hebrew need marks that nobody sees; a line ends where editors end it.
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\n\u200f\u05db\u05dc\nold\u2028dog".encode(),
+            ("\u0645\u06cc\u200c\u062e\u0648", "\u200f\u05db\u05dc", "old\u2028dog"),
+        ),
     ],
-    ids=["lf", "crlf", "cr", "bom", "comments", "bom and comment", "hash inside", "utf-8", "comma"],
+    ids=[
+        "lf",
+        "crlf",
+        "cr",
+        "bom",
+        "comments",
+        "bom and comment",
+        "hash inside",
+        "utf-8",
+        "comma",
+        "wide spaces",
+        "marks",
+    ],
 )
 def test_reads(tmp_path: Path, content: bytes, expected: tuple[str, ...]) -> None:
     path = tmp_path / "names.txt"
@@ -55,6 +73,8 @@ def test_reads(tmp_path: Path, content: bytes, expected: tuple[str, ...]) -> Non
         (bytes(range(256)), "UTF-8"),
         (b"\xff\xfed\x00o\x00g\x00", "UTF-8"),
         (b"\x00\x01\x02\n\x03\x04\n", "text"),
+        (b"dog\x0bcat\n", "control characters"),
+        ("dog\u00a0barking\ndog barking\n".encode(), "two spellings"),
         (b"x\n" * (1 << 19) + b"y", "too large"),
     ],
     ids=[
@@ -67,6 +87,8 @@ def test_reads(tmp_path: Path, content: bytes, expected: tuple[str, ...]) -> Non
         "binary",
         "utf-16",
         "nul",
+        "tab of lines",
+        "twice in two spaces",
         "big",
     ],
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
+from unicodedata import category
 
 from tvsl.errors import VocabularyError
 from tvsl.names import check_names
@@ -36,7 +38,7 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
     path = Path(path)
     remedy = "Give a text file with one class name a line."
     names = _names(read_small_text(path, _MOST_BYTES, VocabularyError, remedy))
-    if any(not character.isprintable() for name in names for character in name):
+    if any(category(character) == "Cc" for name in names for character in name):
         raise VocabularyError("The file holds control characters: it is no text.", remedy, path)
     try:
         check_names(names)
@@ -46,5 +48,5 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
 
 
 def _names(text: str) -> list[str]:
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.strip() for line in re.split(r"\r\n|\r|\n", text))
     return [line for line in lines if line and not line.startswith("#")]
