@@ -12,6 +12,7 @@ import pytest
 import tvsl.data
 from tests.cli.running import Ran, run, written
 from tests.evaluation.made_data import MadeData
+from tests.evaluation.reproduction.test_files_bed import write_folder
 from tests.mini_bundle import write_mini_bundle
 from tvsl.evaluation.measuring import TRIVIAL
 from tvsl.evaluation.parts import OUTPUTS
@@ -226,6 +227,18 @@ def test_what_can_be_known_is_said_before_a_model_is_loaded(
     assert ran.code == 2
     assert says in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_everything_left_out_is_no_empty_list(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "data", (None,), 1)
+    path = root / "manifest.jsonl"
+    ids = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    gone = tmp_path / "gone.txt"
+    gone.write_text("\n".join(ids))
+    options = ("--data", "folder", "--root", root, "--option", f"leave_out={gone}")
+    ran = run("evaluate", "-o", tmp_path / "out", *options)
+    assert ran.code == 2
+    assert f"{gone}: All {len(ids)} items" in ran.err
 
 
 def test_a_vocabulary_without_a_class_of_the_data(model: Path, tmp_path: Path) -> None:

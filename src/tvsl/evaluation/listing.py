@@ -77,8 +77,14 @@ def require_items(data: DataSet) -> None:
     """Let through only a data set with something to evaluate on.
 
     Raises:
-        UsageError: It lists no item.
+        UsageError: It lists no item, or all are left out.
         DataError: Its lists cannot be used.
     """
     if not data.items:
+        if data.left_out is not None and data.left_out.items:
+            raise UsageError(
+                f"All {data.listed_count} items of the data set '{data.name}' are left out.",
+                "Mend the files, and take their ids out of the list of the option leave_out.",
+                data.left_out.file,
+            )
         raise UsageError(f"The data set '{data.name}' lists no item.", "Choose another part of it.")
