@@ -8,6 +8,7 @@ import pytest
 
 import tvsl
 from tests.cli.running import run, run_alone
+from tvsl.cli import main as cli_main
 
 MODULE = (sys.executable, "-m", "tvsl")
 
@@ -84,3 +85,15 @@ def test_doctor_names_versions_and_places(home: Path) -> None:
     assert tvsl.__version__ in ran.out
     assert str(home) in ran.out
     assert not home.exists()  # a look changes nothing
+
+
+def test_ctrl_c_while_the_commands_are_built_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_main, "app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        cli_main.main()
+    assert ended.value.code == 130

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tvsl.preparing.finding import Video
 from tvsl.preparing.options import make_options
 from tvsl.preparing.outcomes import Failed, Outcome, Taken
 from tvsl.preparing.pool import prepare_all
+from tvsl.preparing.worker import serve
 
 # A worker that dies in the middle of some clips, as a process does that the system or a broken
 # video kills.
@@ -152,6 +154,20 @@ def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
         setup = f'{{"root": "{tmp_path}", "options": {options}}}\n'
         out, err = process.communicate(setup.encode(), timeout=60)
     assert (process.returncode, out, err) == (0, b'{"ready": true}\n', b"")
+
+
+@pytest.mark.parametrize("told", ["", '{"root": "/x", "opt'])
+def test_a_process_whose_parent_was_killed_at_once_is_quiet(told: str) -> None:
+    answers = io.StringIO()
+    serve(io.StringIO(told), answers)
+    assert answers.getvalue() == ""
+
+
+def test_a_request_that_was_cut_off_ends_the_process(tmp_path: Path) -> None:
+    options = json.dumps(make_options().to_dict())
+    answers = io.StringIO()
+    serve(io.StringIO(f'{{"root": "{tmp_path}", "options": {options}}}\n{{"clip": "a'), answers)
+    assert answers.getvalue() == '{"ready": true}\n'
 
 
 @pytest.mark.parametrize(

@@ -185,13 +185,66 @@ def test_clips_of_others_are_left_alone(folder: Path, root: Path, name: str) -> 
     assert name == "prepared.jsonl" or (root / name).exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"files": []}', '{"options": 3}'])
-def test_a_report_of_others_is_left_alone(folder: Path, root: Path, text: str) -> None:
-    root.mkdir(parents=True)
-    (root / "report.json").write_text(text)
-    with pytest.raises(OutputError, match="--force"):
-        run(folder, root)
-    assert contents(root) == {"report.json": text.encode()}
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("report.json", text) for text in ("", "[]", '{"files": []}', '{"options": 3}')),
+        ("report.json", '{"options": {}, "title": "my report"}'),
+        ("prepared.jsonl", "my lines\n"),
+        ("prepared.jsonl", '{"id": 1, "text": "mine"}\n'),
+        ("journal.part", "precious\n"),
+        ("journal.part", "precious"),
+        ("frames/zpWuikVorYg_000032.jpg", "my picture"),
+        ("audio/zpWuikVorYg_000032.wav", "my sound"),
+    ],
+)
+def test_files_of_others_are_left_alone(
+    folder: Path, root: Path, name: str, text: str, force: bool
+) -> None:
+    (root / name).parent.mkdir(parents=True)
+    (root / name).write_text(text)
+    with pytest.raises(OutputError):
+        run(folder, root, force=force)
+    assert contents(root) == {name: text.encode()}
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_of_others_is_in_the_way_of_a_new_clip(
+    folder: Path, root: Path, force: bool
+) -> None:
+    late = folder / "JIemsK_0lXc_000001.mp4"
+    kept = late.read_bytes()
+    late.unlink()
+    run(folder, root)
+    mine = root / "frames" / f"{late.stem}.jpg"
+    mine.write_text("my picture")
+    late.write_bytes(kept)
+    before = contents(root)
+    with pytest.raises(OutputError, match="in the way"):
+        run(folder, root, force=force)
+    assert contents(root) == before
+    mine.rename(root / "mine.jpg")
+    assert run(folder, root, force=force).failures == ()
+
+
+def test_what_a_killed_run_or_a_crashed_worker_left_is_no_file_of_others(
+    folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(
+        videos: Sequence[Video], folder: Path, options: Options, root: Path, _: int | None
+    ) -> Generator[tuple[Video, Outcome], None, None]:
+        for video in videos:
+            (root / "frames" / f"{video.id}.jpg").write_text("half a clip")
+            yield video, Failed.by(MediaError("The process ended.", "Try again."))
+
+    monkeypatch.setattr(run_module, "prepare_all", crash)
+    assert len(run(folder, root).failures) == 3
+    monkeypatch.setattr(run_module, "prepare_all", prepare_here)
+    assert run(folder, root).failures == ()
+    (root / "prepared.jsonl").unlink()  # as if killed before a line was written
+    (root / "report.json").write_text(json.dumps({**report(root), "finished": False}))
+    assert run(folder, root).kept == 0
 
 
 def test_videos_may_lie_in_the_folder_itself(folder: Path) -> None:

@@ -25,7 +25,7 @@ from tvsl.cli import (
     weights,
 )
 from tvsl.cli.arguments import TRACEBACK, Command, Group
-from tvsl.cli.failure import SOME_INPUT_FAILED, exit_code, media_warnings, report
+from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED, exit_code, media_warnings, report
 from tvsl.cli.output import forget, prepare_streams, print_error, print_lines
 from tvsl.errors import OutputError, TvslError, shown
 
@@ -80,11 +80,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; exit 0 all well, 1 an input failed, 2 wrong usage."""
+    """Run the command line; exit 0 all well, 1 an input failed, 2 wrong usage, 130 Ctrl-C."""
     prepare_streams()
     try:
         with media_warnings():
             app()
+    except KeyboardInterrupt:  # before Typer listens, while it builds the commands
+        sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the net under errors that nobody foresaw
         sys.exit(_end(error))
 

@@ -14,9 +14,9 @@ from io import FileIO
 from pathlib import Path
 
 from tvsl.preparing.clip_files import are_here, remove
-from tvsl.preparing.entries import Clip, Entry, Failure, as_line, read_clip
+from tvsl.preparing.entries import Clip, Entry, Failure, as_line, begins_account, read_clip, read_id
 from tvsl.preparing.finding import Video
-from tvsl.staging import writable, write_text
+from tvsl.staging import foreign_record, writable, write_text
 
 ENTRIES = "prepared.jsonl"
 JOURNAL = "journal.part"
@@ -29,14 +29,26 @@ class Account:
 
     Args:
         root: The folder.
+
+    Attributes:
+        ids: Ids of clips that earlier runs made or tried to make.
+
+    Raises:
+        OutputError: A file that stands where the account would is none of ours.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._journal: FileIO | None = None
         self._failures: list[Failure] = []
-        # Of two lines on a clip the later one counts.
-        self._clips = {clip.id: clip for name in (ENTRIES, JOURNAL) for clip in _read(root / name)}
+        self._clips: dict[str, Clip] = {}
+        self.ids: set[str] = set()
+        for name in (ENTRIES, JOURNAL):
+            for line in _lines(root / name):
+                self.ids.update(read_id(line))
+                clip = read_clip(line)
+                if clip is not None:
+                    self._clips[clip.id] = clip  # of two lines on a clip the later one counts
 
     @property
     def clips(self) -> tuple[Clip, ...]:
@@ -115,12 +127,12 @@ class Account:
             self._journal = None
 
 
-def _read(path: Path) -> Iterator[Clip]:
-    """The clips of a file of lines; none where there is no file."""
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of an account; none where there is no file."""
     if not path.is_file():
         return
     with writable(path.parent), path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            clip = read_clip(line)
-            if clip is not None:
-                yield clip
+        for number, line in enumerate(lines):
+            if number == 0 and not begins_account(line):
+                raise foreign_record(path)
+            yield line

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 OK, FAILED = "ok", "failed"
+_START = '{"id": '
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,27 @@ def as_json(entry: Entry) -> dict[str, Any]:
 def as_line(entry: Entry) -> str:
     """An entry as a line of JSON, with its line end."""
     return json.dumps(as_json(entry)) + "\n"
+
+
+def read_id(line: str) -> tuple[str, ...]:
+    """The id of a line, of a clip or a failure; none where it has none or is not whole."""
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return ()
+    name = content.get("id") if isinstance(content, dict) else None
+    return (name,) if isinstance(name, str) else ()
+
+
+def begins_account(line: str) -> bool:
+    """Whether a first line is one of ours, be it one that a kill cut off."""
+    if not line.endswith("\n"):
+        return line.startswith(_START) or _START.startswith(line)
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"id", "source", "status", "size"} <= content.keys()
 
 
 def read_clip(line: str) -> Clip | None:

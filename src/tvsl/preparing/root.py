@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 from tvsl.errors import OutputError
 from tvsl.preparing.account import ENTRIES, JOURNAL, Account
 from tvsl.preparing.clip_files import AUDIO, FRAMES
+from tvsl.preparing.finding import Video
 from tvsl.preparing.options import Options
+from tvsl.preparing.series import split_name
 from tvsl.small_files import LARGEST_LIST, read_small_json
-from tvsl.staging import locked, recover, writable, write_text
+from tvsl.staging import RECORD_REMEDY, foreign_record, locked, recover, writable, write_text
 
 REPORT = "report.json"
 
@@ -21,32 +23,38 @@ _REMEDY = "Choose another folder, or add --force to start over."
 
 
 @contextmanager
-def opened(root: Path, options: Options, force: bool) -> Iterator[Account]:
+def opened(
+    root: Path, options: Options, force: bool, videos: Sequence[Video] = ()
+) -> Iterator[Account]:
     """Prepare into a folder; nobody else does at the same time.
 
     Args:
         root: The folder, made where it is missing.
         options: What the clips are made with.
         force: Whether to start over: what an earlier run made is removed, other files stay.
+        videos: What shall be prepared.
 
     Yields:
         The account of what is there.
 
     Raises:
         OutputError: The folder cannot be written, another run writes into it, or it holds clips
-            that were made with other options or by others.
+            that were made with other options, or files that no run made where ours belong.
     """
     with locked(root):
+        report = _report(root)
+        if not force:
+            _check_options(root, report, options)
+        account = Account(root)
+        if report is None or report["finished"]:  # else they may be a killed run's
+            _check_places(root, account, videos, options)
         if force:
-            _start_over(root)
-        else:
-            _check_options(root, options)
+            _start_over(root, account)
         write_report(root, {"finished": False, "options": options.to_dict()})
         with writable(root):
             for name in (FRAMES, AUDIO):
                 (root / name).mkdir(exist_ok=True)
                 recover(root / name)
-        account = Account(root)
         try:
             if (root / JOURNAL).exists():
                 account.merge()  # its last line may be torn, and must not be written on
@@ -67,10 +75,22 @@ def write_report(root: Path, report: dict[str, Any]) -> None:
     write_text(root / REPORT, json.dumps(report, indent=2) + "\n")
 
 
-def _check_options(root: Path, options: Options) -> None:
-    """Refuse a folder with clips of other options, or of others."""
+def _report(root: Path) -> dict[str, Any] | None:
+    """The report of an earlier run; None where there is none."""
     path = root / REPORT
     if not path.exists():
+        return None
+    report = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if not isinstance(report, dict) or not isinstance(report.get("options"), dict):
+        raise foreign_record(path)
+    if not isinstance(report.get("finished"), bool):
+        raise foreign_record(path)
+    return report
+
+
+def _check_options(root: Path, report: dict[str, Any] | None, options: Options) -> None:
+    """Refuse a folder with clips of other options, or of others."""
+    if report is None:
         for name in (FRAMES, AUDIO, ENTRIES):
             if (root / name).exists():
                 raise OutputError(
@@ -79,26 +99,31 @@ def _check_options(root: Path, options: Options) -> None:
                     root,
                 )
         return
-    kept, wanted = _kept_options(path), options.to_dict()
+    kept, wanted = report["options"], options.to_dict()
     others = [name for name in sorted(kept | wanted) if kept.get(name) != wanted.get(name)]
     if others:
         was = ", ".join(f"{name} was {kept.get(name)!r}" for name in others)
         raise OutputError(f"This folder was prepared with other options: {was}.", _REMEDY, root)
 
 
-def _kept_options(path: Path) -> dict[str, Any]:
-    report = read_small_json(path, LARGEST_LIST, OutputError, _REMEDY)
-    options = report.get("options") if isinstance(report, dict) else None
-    if not isinstance(options, dict):
-        raise OutputError(
-            "The report of an earlier run is damaged, or not of this command.", _REMEDY, path
-        )
-    return options
+def _check_places(root: Path, account: Account, videos: Sequence[Video], options: Options) -> None:
+    """Refuse a folder with a file of others where one of ours would be written."""
+    ids = {video.id for video in videos} - account.ids
+    with writable(root):
+        for folder, suffix in ((root / FRAMES, ".jpg"), (root / AUDIO, ".wav")):
+            has_many = suffix == ".jpg" and options.at is None
+            for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+                parts = split_name(path.stem) if has_many else (path.stem,)
+                if path.suffix == suffix and parts is not None and parts[0] in ids:
+                    raise OutputError(
+                        "This file is in the way, and no earlier run wrote it.",
+                        "Move it elsewhere.",
+                        path,
+                    )
 
 
-def _start_over(root: Path) -> None:
+def _start_over(root: Path, account: Account) -> None:
     """Remove what an earlier run made, by its own account; the account itself goes last."""
-    account = Account(root)
     for clip in account.clips:
         account.drop(clip.id)
     with writable(root):

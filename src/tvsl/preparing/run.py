@@ -95,7 +95,7 @@ def prepare(
         KeyboardInterrupt: Ctrl-C; what is done stays done.
     """
     found = find_videos(folder, options.layout, listed)
-    with opened(root, options, force) as account:
+    with opened(root, options, force, found.videos) as account:
         for unnamed in found.unnamed:
             account.drop(unnamed.id)
             account.add(_entry(unnamed, Failed.by(unnamed.error)))

@@ -31,10 +31,15 @@ def serve(requests: TextIO, answers: TextIO) -> None:
             the fields of ``Taken`` or ``Failed``, or, where nothing can be written, ``stopped``
             with problem and remedy.
     """
-    setup = json.loads(requests.readline())
+    first = requests.readline()
+    if not first.endswith("\n"):  # whoever started this process was killed
+        return
+    setup = json.loads(first)
     root, options = Path(setup["root"]), Options(**setup["options"])
     _say(answers, {"ready": True})
     for line in requests:
+        if not line.endswith("\n"):
+            return
         _say(answers, _answer(json.loads(line), root, options))
 
 
