@@ -331,6 +331,16 @@ def test_a_silent_file_is_named(tmp_path: Path, localizer: Localizer) -> None:
         localizer.localize(scene(), path)
 
 
+def test_a_sound_that_is_silent_in_its_middle_is_not_called_silent_as_a_whole(
+    tmp_path: Path, localizer: Localizer
+) -> None:
+    samples = np.zeros(9 * RATE, np.float32)
+    samples[8 * RATE :] = 0.5 * np.sin(np.arange(RATE, dtype=np.float32))
+    path = make_sound(tmp_path / "late.wav", samples, RATE)
+    with pytest.raises(SilentAudioError, match=r"from 2\.00 to 7\.00 s.*longer window"):
+        localizer.localize(scene(), path)
+
+
 @pytest.mark.parametrize("which", ["picture", "sound"])
 def test_limits_are_obeyed(tmp_path: Path, localizer: Localizer, which: str) -> None:
     limits = MediaLimits(max_pixels=100) if which == "picture" else MediaLimits(max_duration=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -151,6 +152,28 @@ def test_what_is_in_the_way_stays_and_so_does_the_earlier_result(
         write(folder, "new.png", "deep/new.png")
     assert (sorted(folder.rglob("*")), (folder / "a.png").read_text()) == before
     assert not any((tmp_path / "outside").iterdir())
+
+
+@pytest.mark.parametrize("call", ["os.write", "tempfile.mkdtemp", "os.open"])
+def test_a_disk_that_is_full_already_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    module, name = call.split(".")
+    real = getattr(getattr(staging, module), name)
+
+    def full(*arguments: Any, **more: Any) -> Any:
+        if name == "open" and not str(arguments[0]).endswith("temporary.txt"):
+            return real(*arguments, **more)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(getattr(staging, module), name, full)
+    with (
+        pytest.raises(OutputError, match="No space left") as caught,
+        staged(tmp_path / "out", "last", False, lambda _: []),
+    ):
+        pass
+    assert caught.value.path == tmp_path / "out"
+    assert not any(tmp_path.iterdir())
 
 
 def test_what_others_made_is_never_taken_for_a_leftover(tmp_path: Path) -> None:

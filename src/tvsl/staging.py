@@ -320,15 +320,19 @@ def _remove_empty(folders: list[Path]) -> None:
 @contextmanager
 def _temporary(folder: Path) -> Iterator[Path]:
     """A marked folder in another one; gone afterwards, and what was moved from there put back."""
-    work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
-    try:
-        mark = os.open(work / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except BaseException:
-        work.rmdir()
-        raise
+    with writable(folder):
+        work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+        try:
+            mark = os.open(work / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        except BaseException:
+            work.rmdir()
+            raise
     try:
         _flock(mark)  # it is no mark yet: nobody else can have taken the lock
-        os.write(mark, _MARK_TEXT.encode())
+        text = _MARK_TEXT.encode()
+        with writable(folder):
+            if os.write(mark, text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield work
     finally:
         try:

@@ -45,6 +45,7 @@ from tvsl.render import (
 )
 from tvsl.render.colormap import Color
 from tvsl.request import Request
+from tvsl.staging import writable
 
 SHEET_NAME = "contact_sheet.png"
 VIDEO_NAME = "overlay.mp4"
@@ -279,7 +280,8 @@ def _write_moments(source: Path, moments: Sequence[Localization], work: Path) ->
     # Hundreds of pictures help nobody; the video and the JSON file hold every moment.
     places = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))
     inner = work / MOMENTS_NAME
-    inner.mkdir()
+    with writable(inner):
+        inner.mkdir()
     sheets = []
     with progress("Drawing moments") as report:
         for count, place in enumerate(places.round().astype(int), start=1):

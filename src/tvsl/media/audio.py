@@ -171,9 +171,10 @@ def require_sound(waveform: Waveform, path: str | Path | None = None) -> Wavefor
         SilentAudioError: It is silent.
     """
     if is_silent(waveform):
+        end = waveform.start + waveform.duration
         raise SilentAudioError(
-            "The sound is silent throughout.",
-            "Choose another moment or file; there is nothing to localize.",
+            f"The sound is silent throughout, from {waveform.start:.2f} to {end:.2f} s.",
+            "Choose another moment or file, or a longer window; there is nothing to localize.",
             path,
         )
     return waveform
