@@ -57,6 +57,26 @@ def test_force_removes_the_earlier_result_and_nothing_else(tmp_path: Path) -> No
     assert content(target) == {"01_cow.png", "notes.txt", JSON_NAME}
 
 
+@pytest.mark.parametrize("has_more", [False, True])
+@pytest.mark.parametrize("way", ["plain", "link", "audio"])
+def test_an_input_is_not_lost_to_its_own_result(tmp_path: Path, way: str, has_more: bool) -> None:
+    result = tmp_path / "overlay" if has_more else tmp_path
+    with staging(result, force=False) as work:
+        write(work, "overlay.mp4")
+    source, audio = result / "overlay.mp4", None
+    if way == "link":
+        source = tmp_path / "link" / "overlay.mp4"
+        source.parent.mkdir()
+        source.symlink_to(result / "overlay.mp4")
+    if way == "audio":
+        source, audio = tmp_path / "overlay.png", source
+    inputs = [source, tmp_path / "other.mp4"][: 1 + has_more]
+    with pytest.raises(OutputError, match="part of the earlier result"):
+        result_folders(inputs, tmp_path, force=True, audio=audio)
+    elsewhere = tmp_path / "elsewhere"
+    assert len(result_folders(inputs, elsewhere, force=True, audio=audio)) == len(inputs)
+
+
 RECORDS = [
     "",
     "no json",

@@ -16,20 +16,23 @@ JSON_NAME = "localization.json"
 _UNNAMED = "input"
 
 
-def result_folders(inputs: Sequence[Path], output: Path, force: bool) -> list[tuple[Path, Path]]:
+def result_folders(
+    inputs: Sequence[Path], output: Path, force: bool, audio: Path | None = None
+) -> list[tuple[Path, Path]]:
     """Decide where each input's results go, and refuse before any work is done.
 
     Args:
         inputs: The inputs.
         output: The folder that was named: the results' own for one input, else their parent.
         force: Whether earlier results may be replaced.
+        audio: The sound of the inputs, if it is a file of its own.
 
     Returns:
         Each input with its folder.
 
     Raises:
-        OutputError: A folder is not empty and ``force`` is not set, it is a file, or what is
-            there is no earlier result.
+        OutputError: A folder is not empty and ``force`` is not set, it is a file, what is there
+            is no earlier result, or an input is a file of the result that would be replaced.
     """
     chosen: list[tuple[Path, Path]] = []
     taken: set[str] = set()
@@ -41,6 +44,15 @@ def result_folders(inputs: Sequence[Path], output: Path, force: bool) -> list[tu
         chosen.append((source, output if len(inputs) == 1 else output / name))
     for _, folder in chosen:
         check_free(folder, force, _earlier_files)
+    if force:
+        read = {path.resolve() for path in (*inputs, audio) if path is not None}
+        for path in (folder / name for _, folder in chosen for name in _earlier_files(folder)):
+            if os.path.lexists(path) and path.resolve() in read:
+                raise OutputError(
+                    "This input is part of the earlier result, which would be replaced.",
+                    "Copy it elsewhere first, or choose another folder for the results.",
+                    path,
+                )
     return chosen
 
 

@@ -119,7 +119,7 @@ def command(
     choose_device(device)
     run = _Run(as_json)
     with locked(output):
-        checked = run.check(result_folders(inputs, output, force), job)
+        checked = run.check(result_folders(inputs, output, force, audio), job)
         if checked:
             run.localize(checked, job, _load(model, device, window, settings))
     run.finish()
