@@ -72,9 +72,8 @@ def _check_card(evaluation: Evaluation, entry: Entry, reached: Reached) -> None:
         values = row(evaluation, entry.name, source).scores.values
         assert figures is not None
         for name in names:
-            card = figures[name.removeprefix("C") if "IoU" in name else name]
             # The card asks for all scenes at once, whose sums are rounded otherwise.
-            assert values[name] == pytest.approx(card / 100, abs=1e-6)
+            assert values[name] == pytest.approx(figures[name] / 100, abs=1e-6)
     for detection in evaluation.detection:
         if detection.entry == entry.name:
             assert reached.detection is not None

@@ -166,7 +166,7 @@ def test_without_a_run_there_is_nothing_to_resume(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for folder in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(OutputError, match="cannot be written"):
+        with pytest.raises(OutputError, match="file, not a folder"):
             pretrain(recipe(), folder)
 
 
@@ -177,7 +177,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     written: list[int] = []
 
     def nearly_full(self: Path, content: bytes) -> int:
-        written.append(len(content))
+        if len(content) > 10_000:  # a checkpoint, not a recipe
+            written.append(len(content))
         if len(written) == 2:
             real(self, bytes(content)[:1000])
             raise OSError(errno.ENOSPC, "No space left on device")

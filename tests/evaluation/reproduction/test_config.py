@@ -32,7 +32,7 @@ def test_sizes_are_switches_of_their_methods(real: bool, preset: str) -> None:
 @pytest.mark.parametrize(
     ("preset", "fields", "says"),
     [
-        ("slow", {}, "no preset 'slow'"),
+        ("slow", {}, "no scale 'slow'"),
         ("full", {"step": 3}, "'step'"),
         ("full", {"steps": 0}, "'steps'"),
         ("full", {"learning_rates": []}, "'learning_rates'"),
