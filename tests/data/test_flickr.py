@@ -115,6 +115,16 @@ def test_a_size_that_contradicts_the_picture(
     assert caught.value.path == path
 
 
+@pytest.mark.parametrize("prefix", ["", "a:"])
+def test_a_namespace_hides_no_box(tmp_path: Path, prefix: str) -> None:
+    path = annotation(tmp_path / "a.xml", (0, 64, 128, 256))
+    space = f"xmlns{':a' if prefix else ''}='http://example.org/a'"
+    text = path.read_text().replace("<annotation>", f"<annotation {space}>")
+    named = text.replace("<bbox>", f"<{prefix}bbox>").replace("</bbox>", f"</{prefix}bbox>")
+    write(path, named)
+    assert read_annotators(path) == ((0.0, 0.25, 0.5, 1.0),)
+
+
 @pytest.mark.parametrize("number", ["nan", "inf", "1e999", "9" * 400, "true", "", "1 2", "0x10"])
 def test_numbers_that_are_none_are_told_with_their_line(tmp_path: Path, number: str) -> None:
     path = annotation(tmp_path / "a.xml", (1, 2, 3, 4))

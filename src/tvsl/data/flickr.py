@@ -101,6 +101,8 @@ def read_annotators(path: Path, shape: Shape | None = None) -> tuple[Box, ...]:
 class _Elements:
     """Gathers what matters of an XML file: no tree is built, so that none can be too deep.
 
+    Names count without their namespaces, which some editors add.
+
     Attributes:
         boxes: The last four texts of each box, with its line; what stands before names the box.
         sizes: Texts by their names of each size, with its line.
@@ -113,7 +115,7 @@ class _Elements:
         self._open: list[tuple[str, int, list[tuple[str, str]], list[str]]] = []
 
     def start(self, tag: str, _: object) -> None:
-        self._open.append((tag, self.line(), [], []))
+        self._open.append((tag.rpartition("}")[2], self.line(), [], []))
 
     def data(self, text: str) -> None:
         if self._open:
