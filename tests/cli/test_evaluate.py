@@ -209,6 +209,7 @@ def test_wrong_usage(
     ("options", "says"),
     [
         (("--option", "sources=9"), "'sources'"),
+        (("--option", "count=9000000000000000000"), "'count'"),
         (("--option", "window=3"), "'window'"),
         (("--protocol", "papr"), "no protocol 'papr'"),
         (("--method", "ez-vsl"), "has to be trained"),

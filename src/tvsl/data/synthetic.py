@@ -94,7 +94,7 @@ class SyntheticData(DataSet):
 
     name: ClassVar[str] = "synthetic"
     title: ClassVar[str] = "Synthetic world"
-    count: int = Field(500, gt=0)
+    count: int = Field(500, gt=0, le=1_000_000)
     sources: int = Field(1, ge=1, le=MOST_SOURCES)
     classes: ClassSplit = "seen"
     twins: float = Field(0.2, ge=0, le=1)

@@ -88,7 +88,7 @@ class PretrainConfig(BaseModel):
     classes: int = Field(9, gt=1)
     clips: int = Field(24_000, ge=0)
     twins: float = Field(0.35, ge=0, le=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0, le=1000)
     weight_decay: float = Field(0.05, ge=0)
     warm_up: int = Field(60, ge=0)
     clip_norm: float = Field(2.0, gt=0)

@@ -54,20 +54,20 @@ class TrainConfig(BaseModel):
 
     data: str = "synthetic"
     data_options: dict[str, JsonValue] = {}
-    clips: int | None = Field(None, gt=0)
+    clips: int | None = Field(None, gt=0, le=10_000_000)
     method: str = TVSL.name
     preset: str | None = None
     switches: dict[str, JsonValue] = {}
     most_sources: int = Field(4, ge=1, le=MOST_SOURCES)
-    mixtures: int = Field(1, ge=1)
-    epochs: float = Field(2.0, gt=0)
-    steps: int | None = Field(None, gt=0)
-    batch: int = Field(128, gt=0)
-    learning_rate: float = Field(1e-4, gt=0)
+    mixtures: int = Field(1, ge=1, le=10_000)
+    epochs: float = Field(2.0, gt=0, le=1e6)
+    steps: int | None = Field(None, gt=0, le=1_000_000_000)
+    batch: int = Field(128, gt=0, le=1_000_000)
+    learning_rate: float = Field(1e-4, gt=0, le=1000)
     schedule: Schedule = "cosine"
     clip_norm: float | None = Field(None, gt=0)
     validate_every: int = Field(50, gt=0)
-    validation_scenes: int = Field(200, gt=0)
+    validation_scenes: int = Field(200, gt=0, le=1_000_000)
     stored_as: StoredType = "bfloat16"
     seed: int = Field(0, ge=0, lt=2**63)
 
