@@ -48,7 +48,8 @@ def test_half_of_the_files_are_missing(checkpoint: Path, root: Path, tmp_path: P
     assert stopped.code == 1
     assert stopped.out == ""
     (line,) = (line for line in stopped.err.splitlines() if line.startswith("tvsl: "))
-    assert line.startswith(f"tvsl: {gone[0]}: There is no such file. ")
+    assert line.startswith(f"tvsl: {gone[0]}: ")
+    assert "3 of 12" in line
     assert "--on-error skip" in line
     assert results(out) == set()
     skipped = evaluate(checkpoint, root, out, "--on-error", "skip")

@@ -376,7 +376,8 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_divergence_is_said(tokens: Path, tmp_path: Path) -> None:
-    config = short(learning_rate=1e30, schedule="constant")
+    # A rate that no recipe may have; others diverge later.
+    config = short(schedule="constant").model_copy(update={"learning_rate": 1e30})
     with pytest.raises(UsageError, match="not finite"):
         train_head(config, ColourEncoder(), tmp_path / "run", tokens=tokens)
 
