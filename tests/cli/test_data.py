@@ -141,6 +141,22 @@ def test_check_of_a_set_with_gaps(root: Path, tmp_path: Path) -> None:
     assert again.code == 0
 
 
+def test_many_classes_with_gaps_are_cut_short(tmp_path: Path) -> None:
+    names = [f"class {first}{second}" for first in "abc" for second in "abcdefghij"]
+    lines = [
+        {"id": n, "frame": f"frames/{n}.jpg", "audio": f"audio/{n}.wav", "labels": [name]}
+        for n, name in zip(map(str, range(31)), [*names, "no box"], strict=True)
+    ]
+    write(tmp_path / "manifest.jsonl", "\n".join(map(json.dumps, lines)))
+    media(tmp_path, ["30"])
+    for options, shown in (((), 20), (("--all-classes",), 30)):
+        ran = run("data", "check", "folder", tmp_path, *options)
+        assert ran.code == 1
+        assert sum(name in ran.out for name in names) == shown
+        assert ran.err.count("There is no such file") == 5
+        assert ("11 more classes" in ran.out) == (shown == 20)
+
+
 def test_an_existing_file_needs_force(root: Path, tmp_path: Path) -> None:
     out = write(tmp_path / "out.txt", "mine")
     arguments = ("data", "check", "vggsound-single", root, "-o", out)
