@@ -177,8 +177,9 @@ class _Run:
         for source, sort, folder in checked:
             with self._reporting(source):
                 content = localize_input(localizer, source, sort, folder, job)
-                self.results.append({**content, "folder": str(folder)})
-                if not self.as_json:
+                if self.as_json:  # else nobody asks for them again, and many would fill the memory
+                    self.results.append({**content, "folder": str(folder)})
+                else:
                     self._print(summary(content, folder))
 
     def finish(self) -> None:
