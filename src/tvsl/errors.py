@@ -226,7 +226,7 @@ def _problem(first: ErrorDetails, context: Mapping[str, Any]) -> str:
 
 
 def _is_type(part: int | str) -> bool:
-    """Whether a part of an error's place is the name of a type, such as ``dict[str,int]``."""
+    """Tell whether a part of an error's place is the name of a type, such as ``dict[str,int]``."""
     return isinstance(part, str) and re.fullmatch(r"[a-z-]+\[.*\]", part) is not None
 
 

@@ -155,7 +155,7 @@ def clip_name(name: str) -> str:
 
 
 def is_head(cell: str) -> bool:
-    """Whether the first cell of a list is the name of its column."""
+    """Tell whether the first cell of a list is the name of its column."""
     return re.sub(r"\W+", "_", cell.strip().lower()).strip("_") in _HEADS
 
 

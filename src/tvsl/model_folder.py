@@ -124,12 +124,12 @@ def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def is_encoder(config: Mapping[str, Any]) -> bool:
-    """Whether this is the config of an encoder."""
+    """Tell whether this is the config of an encoder."""
     return "embedding" in config and not is_head(config)
 
 
 def is_head(config: Mapping[str, Any]) -> bool:
-    """Whether this is the config of a head."""
+    """Tell whether this is the config of a head."""
     return "method" in config
 
 

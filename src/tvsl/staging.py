@@ -344,7 +344,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 
 def _is_marked(path: Path) -> bool:
-    """Whether this is a temporary folder of ours."""
+    """Tell whether this is a temporary folder of ours."""
     mark = path / _MARK
     if not path.name.startswith(_PREFIX) or path.is_symlink() or mark.is_symlink():
         return False
@@ -437,7 +437,7 @@ def _replaced(folder: Path, names: Iterable[str]) -> list[str]:
 
 
 def _is_inside(folder: Path, place: Path) -> bool:
-    """Whether a place is a folder or lies in it, whatever links there are on the way."""
+    """Tell whether a place is a folder or lies in it, whatever links there are on the way."""
     root = Path(os.path.realpath(folder))
     found = Path(os.path.realpath(place))
     return found == root or root in found.parents
@@ -449,7 +449,7 @@ def _rename(path: Path, target: Path) -> None:
 
 
 def is_inner_name(name: object) -> bool:
-    """Whether this is the relative name of a file that lies within a folder."""
+    """Tell whether this is the relative name of a file that lies within a folder."""
     if not isinstance(name, str) or "\0" in name or "\\" in name:
         return False
     path = PurePosixPath(name)

@@ -190,7 +190,7 @@ def loaded(target: Target, shape: Shape | None, panels: Sequence[Shape]) -> Targ
 
 
 def same_shape(stated: Shape, found: Shape) -> bool:
-    """Whether a picture could be another one reduced or enlarged.
+    """Tell whether a picture could be another one reduced or enlarged.
 
     Only the shape counts, not the size: pictures are often reduced before they are used.
 

@@ -390,7 +390,7 @@ def _broken_off(container: InputContainer, end: float, of_all: str = "") -> Unre
 
 
 def _begins_block(packet: Packet[Any]) -> bool:
-    """Whether a packet begins as a block of these streams does."""
+    """Tell whether a packet begins as a block of these streams does."""
     head = bytes(packet)[:2]
     return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
 

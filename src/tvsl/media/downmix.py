@@ -86,7 +86,7 @@ def as_floats(stored: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def in_range(samples: NDArray[np.floating]) -> bool:
-    """Whether samples are finite and on the scale of floats, a little overshoot included.
+    """Tell whether samples are finite and on the scale of floats, a little overshoot included.
 
     Args:
         samples: Floats, any shape, not empty.
@@ -185,7 +185,7 @@ class Downmix:
 
     @property
     def is_mono(self) -> bool:
-        """Whether the cell in work has one channel."""
+        """Tell whether the cell in work has one channel."""
         return len(self._channels) == 1
 
     def add(self, index: int, channels: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -123,11 +123,11 @@ class Section(io.RawIOBase):
         self._file.seek(part.start)
 
     def readable(self) -> bool:
-        """Whether it can be read: yes."""
+        """Tell whether it can be read: yes."""
         return True
 
     def seekable(self) -> bool:
-        """Whether it can be read anywhere: yes."""
+        """Tell whether it can be read anywhere: yes."""
         return True
 
     def tell(self) -> int:

@@ -279,5 +279,5 @@ class _Timeline:
 
 
 def _alike(stored: NDArray[Any], before: list[NDArray[Any]]) -> bool:
-    """Whether a block is of the channels and type of the one before it, if there is one."""
+    """Tell whether a block is of the channels and type of the one before it, if there is one."""
     return any(len(other) == len(stored) and other.dtype == stored.dtype for other in before)

@@ -201,7 +201,7 @@ def picture_stamp(frame: VideoFrame, container: InputContainer) -> int | None:
 
 
 def _is_ordered(container: InputContainer) -> bool:
-    """Whether a container stores the order of its pictures in place of their times."""
+    """Tell whether a container stores the order of its pictures in place of their times."""
     return container.format.name == "avi"
 
 

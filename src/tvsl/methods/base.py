@@ -225,7 +225,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def can_detect(cls) -> bool:
-        """Whether ``detect`` gives scores."""
+        """Tell whether ``detect`` gives scores."""
         return cls.detect is not Method.detect
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor | None:  # noqa: ARG002

@@ -80,7 +80,7 @@ def read_id(line: str) -> tuple[str, ...]:
 
 
 def begins_account(line: str) -> bool:
-    """Whether a first line is one of ours, be it one that a kill cut off."""
+    """Tell whether a first line is one of ours, be it one that a kill cut off."""
     if not line.endswith("\n"):
         return line.startswith(_START) or _START.startswith(line)
     try:
