@@ -102,6 +102,7 @@ def make_video(
     container_format: str | None = None,
     muxer: dict[str, str] | None = None,
     lower_half: int | None = None,
+    sound_codec: str = "aac",
 ) -> Path:
     """Write a video whose picture ``k`` carries the number ``k % 256``.
 
@@ -129,7 +130,8 @@ def make_video(
             container.mux(packets + stream.encode(None))
             return path
         packets += stream.encode(None)
-        _encode_sound(container, "aac", sound, 44_100, "mono", "fltp", sound_offset)
+        kind = "fltp" if sound_codec == "aac" else "s16"
+        _encode_sound(container, sound_codec, sound, 44_100, "mono", kind, sound_offset)
         container.mux(packets)
     return path
 

@@ -26,7 +26,9 @@ from tvsl.media import (
     sort_of,
     sound_window,
 )
+from tvsl.media.audio import sounding
 
+RATE = 44_100
 KINDS = [
     ("wav", "pcm_s16le", "s16", 44_100, 0.001),
     ("flac", "flac", "s16", 48_000, 0.001),
@@ -390,6 +392,40 @@ def test_silence():
     assert require_sound(loud) is loud
     with pytest.raises(SilentAudioError, match=r"quiet\.wav"):
         require_sound(silent, "quiet.wav")
+
+
+@pytest.mark.parametrize("stored", [1_000, 8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("level", [0.3, -0.9, 1e-3])
+def test_a_constant_offset_is_silence(stored, rate, level):
+    """Nothing moves, nothing is heard; where it ends, resampling rings."""
+    offset = np.full(2 * stored, level, np.float32)
+    offset[::3] += 3e-5  # dither of 16 bits
+    assert is_silent(load_audio((offset, stored), rate))
+    with pytest.raises(SilentAudioError):
+        require_sound(load_audio((offset, stored), rate))
+
+
+@pytest.mark.parametrize("frequency", [20, 100, 3_000])
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_a_soft_tone_on_an_offset_is_heard(frequency, level):
+    time = np.arange(RATE) / RATE
+    tone = 2e-4 * np.sin(2 * np.pi * frequency * time)
+    assert not is_silent(Waveform((tone + level).astype(np.float32), RATE))
+    only_there = np.where((time > 0.4) & (time < 0.6), tone, 0) + level
+    assert not is_silent(Waveform(only_there.astype(np.float32), RATE))
+
+
+def test_where_something_sounds_an_offset_of_zero_changes_nothing():
+    time = np.arange(RATE) / RATE
+    samples = (np.exp(-8 * time) * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
+    assert np.array_equal(sounding(samples, RATE), np.abs(samples) >= 1e-4)
+
+
+def test_silence_is_looked_for_to_the_very_end_of_a_long_sound():
+    samples = np.full(3 * 2**20, 0.2, np.float32)
+    samples[-2000:-1500:2] = 0.3
+    assert not is_silent(Waveform(samples, RATE))
 
 
 @pytest.mark.parametrize(

@@ -65,10 +65,11 @@ def test_limits_hold(tmp_path: Path) -> None:
 
 
 def bursts(*stretches: tuple[float, float], seconds: float = 20.0) -> np.ndarray:
-    """Silence in which a level of 0.5 is heard in some stretches."""
+    """Silence in which a level of 0.5, up and down, is heard in some stretches."""
     samples = np.zeros(round(seconds * RATE), np.float32)
     for begin, end in stretches:
-        samples[round(begin * RATE) : round(end * RATE)] = 0.5
+        part = samples[round(begin * RATE) : round(end * RATE)]
+        part[0::2], part[1::2] = 0.5, -0.5
     return samples
 
 
@@ -110,3 +111,14 @@ def test_at_the_end_of_the_sound_the_window_is_shifted_inwards(tmp_path: Path) -
     assert (heard.start, heard.duration) == pytest.approx((3.0, 5.0), abs=1e-3)
     assert sound_near(path, 8.5, 5.0, 0.5, RATE) is None
     assert sound_near(path, 60.0, 5.0, 0.5, RATE) is None
+
+
+def test_a_constant_offset_is_no_sound_at_any_moment(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "offset.wav", bursts((3, 4), seconds=12) / 2 + 0.25)
+    assert sound_near(path, 8.0, 5.0, 0.5, RATE) is None
+    assert sound_near(path, 0.5, 5.0, 0.5, RATE) is None
+    assert sound_near(path, 11.9, 5.0, 0.5, RATE) is None
+    heard = sound_near(path, 3.5, 5.0, 0.5, RATE)
+    assert heard is not None
+    assert (heard.start, heard.duration) == pytest.approx((3.0, 1.0), abs=0.12)
+    assert heard.samples.mean() == pytest.approx(0.25, abs=1e-3)  # as it is in the file

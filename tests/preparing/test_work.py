@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.media.media_makers import number_in
+from tests.media.media_makers import make_video, number_in
 from tests.preparing.videos import RATE, make_broken, make_clip, pitch_at
-from tvsl.errors import MediaError, NoSoundError, OutputError
+from tvsl.errors import MediaError, NoSoundError, OutputError, SilentAudioError
 from tvsl.media import load_audio, load_image
 from tvsl.preparing.options import make_options
 from tvsl.preparing.outcomes import Failed, Taken
@@ -176,3 +176,16 @@ def test_samples_are_those_of_the_video(prepare: Prepare, tmp_path: Path, video:
     original = load_audio(video, RATE).samples
     written = load_audio(tmp_path / "audio/clip.wav", RATE).samples
     assert np.abs(written - original).max() <= 0.5 / 32768 + 1e-7
+
+
+def test_a_sound_that_is_an_offset_alone_is_told_as_silent(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    offset = np.full(2 * RATE, 0.2, np.float32)
+    source = make_video(
+        tmp_path / "offset.avi", 20, 10, codec="mpeg4", sound=offset, sound_codec="pcm_s16le"
+    )
+    for options in ({}, {"layout": "vggsound"}, {"rate": 16_000, "window": 1.0}):
+        with pytest.raises(SilentAudioError):
+            prepare(source=source, **options)
+    assert files(tmp_path) == {"offset.avi"}

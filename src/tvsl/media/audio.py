@@ -32,6 +32,12 @@ from tvsl.media.streams import file_end
 DEFAULT_RATE = 44_100
 # -80 dB below full scale: under the noise floor of any recording that was meant to be heard.
 SILENCE_PEAK = 1e-4
+# What stays within the peak for so many seconds to either side is no sound, however far it is from
+# zero: an offset of the recorder's, and half a period of the lowest tone that is heard.
+_STILLNESS = 0.05
+# Where a sound with an offset ends, filters ring, for less than so many seconds.
+_RINGING = 0.02
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +152,7 @@ def resample(waveform: Waveform, rate: int) -> Waveform:
 
 
 def is_silent(waveform: Waveform) -> bool:
-    """Whether no sample reaches -80 dB of full scale.
+    """Whether no sample reaches -80 dB of full scale, an offset of all samples left aside.
 
     Args:
         waveform: The sound.
@@ -154,7 +160,35 @@ def is_silent(waveform: Waveform) -> bool:
     Returns:
         True for silence.
     """
-    return bool(np.abs(waveform.samples).max() < SILENCE_PEAK)
+    samples, reach = waveform.samples, round(_STILLNESS * waveform.rate)
+    begins = range(0, samples.size, _AT_ONCE)
+    pieces = (samples[max(0, begin - reach) : begin + _AT_ONCE + reach] for begin in begins)
+    return not any(sounding(piece, waveform.rate).any() for piece in pieces)
+
+
+def sounding(samples: NDArray[np.float32], rate: int) -> NDArray[np.bool_]:
+    """Where something is heard.
+
+    Args:
+        samples: (S,).
+        rate: Samples per second.
+
+    Returns:
+        (S,) bool: where a sample reaches -80 dB of full scale, and those around it move by as much:
+        a constant offset alone is no sound. In less than 0.05 s it cannot be told from one.
+    """
+    from scipy import ndimage
+
+    loud = np.abs(samples) >= SILENCE_PEAK
+    if not loud.any() or samples.size <= _STILLNESS * rate:
+        return loud
+    edge = round(_RINGING * rate)
+    within = samples[edge:-edge] if 0 < edge < samples.size // 4 else samples
+    size = 2 * round(_STILLNESS * rate) + 1
+    most = ndimage.maximum_filter1d(within, size, mode="nearest")
+    moving = most - ndimage.minimum_filter1d(within, size, mode="nearest") >= 2 * SILENCE_PEAK
+    outside = (samples.size - within.size) // 2
+    return np.asarray(loud & np.pad(moving, outside, mode="edge"))
 
 
 def require_sound(waveform: Waveform, path: str | Path | None = None) -> Waveform:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from tvsl.media.audio import (
     DEFAULT_RATE,
-    SILENCE_PEAK,
     AudioSource,
     Waveform,
     load_audio,
     sound_window,
+    sounding,
 )
 from tvsl.media.limits import DEFAULT_LIMITS, LATEST_MOMENT, MediaLimits, check_file
 from tvsl.media.sound_reading import read_window
@@ -119,7 +119,7 @@ def sounding_part(samples: NDArray[np.float32], begin: int, end: int, rate: int)
     Returns:
         The part between the silences around the stretch; None where the stretch is silent.
     """
-    loud = np.flatnonzero(np.abs(samples) >= SILENCE_PEAK)
+    loud = np.flatnonzero(sounding(samples, rate))
     inside = np.flatnonzero((loud >= begin) & (loud < end))
     if inside.size == 0:
         return None
