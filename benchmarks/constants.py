@@ -21,13 +21,13 @@ from rich.table import Table
 
 from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
 from tvsl.loading import load
-from tvsl.memory import keep_freed_memory
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl import TVSL, TVSLConfig, decomposition, detection
-from tvsl.methods.tvsl.spreading import AFFINITY
+from tvsl.methods.tvsl import TVSL, TVSLConfig, detection
+from tvsl.methods.tvsl.inference import AFFINITY
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.world import World
 from tvsl.training.calibrate import map_score
+from tvsl.utils.devices import keep_freed_memory
 
 START = 30_000
 SHOWN = {"readout": "evidence", "exponent": 3.5, "clamp_negative": True, "affinity": AFFINITY}
@@ -36,8 +36,8 @@ SWITCHES: Mapping[str, Sequence[float]] = {
     "responsibility": (0.0, 2.0, 5.0, 10.0, 20.0, 40.0),
 }
 VALUES: Mapping[str, tuple[Any, Sequence[float]]] = {
-    "RIDGE": (decomposition, (0.025, 0.05, 0.1, 0.2, 0.4)),
-    "SEEN_SHARE": (decomposition, (0.0, 0.25, 0.5, 1.0)),
+    "RIDGE": (detection, (0.025, 0.05, 0.1, 0.2, 0.4)),
+    "SEEN_SHARE": (detection, (0.0, 0.25, 0.5, 1.0)),
     "DECOMPOSITION_SHARE": (detection, (0.0, 0.75, 1.5, 3.0)),
     "EVIDENCE_FRACTION": (detection, (0.01, 0.02, 0.03, 0.05, 0.1)),
 }

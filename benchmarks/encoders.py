@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.memory import keep_freed_memory
+from tvsl.utils.devices import keep_freed_memory
 
 SIDE = 2048
 SECONDS = 5

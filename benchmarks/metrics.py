@@ -24,8 +24,8 @@ from rich.table import Table
 from sklearn.metrics import auc, average_precision_score
 from torch import Tensor
 
-from tvsl.memory import keep_freed_memory
 from tvsl.metrics import PAPER, ProtocolMetric, resize_maps
+from tvsl.utils.devices import keep_freed_memory
 
 SIZE = (224, 448)
 GRID = (7, 14)

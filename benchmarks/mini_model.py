@@ -21,16 +21,16 @@ import torch
 from tvsl.audioclip.config import FlipAverage, ImageTokenMode
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.cli.progress import progress
+from tvsl.cli.output import progress
 from tvsl.evaluation.card import card_tables, model_card
 from tvsl.evaluation.mistakes import mistakes
 from tvsl.evaluation.scenes import EncodedScenes, encode_scenes, with_names
 from tvsl.evaluation.world_rows import Row, reach, table_rows
-from tvsl.memory import keep_freed_memory
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
-from tvsl.methods.checkpoint import load_head
+from tvsl.methods.checkpoint_io import load_head
 from tvsl.training.calibrate import calibrate
+from tvsl.utils.devices import keep_freed_memory
 
 VALIDATION_SCENES = 200
 Scenes = dict[str, EncodedScenes]

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from tests.small_model import random_head
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.folder import save_audioclip
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.methods.checkpoint import save_head
-from tvsl.training.pretrain import new_mini_model
+from tvsl.methods.checkpoint_io import save_head
+from tvsl.training.pretraining import new_mini_model
 
 
 def write_mini_bundle(folder: Path, seed: int = 0, **decided: object) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
-from tvsl.audioclip.checkpoint import CONFIG_KEY
+from tvsl.audioclip.checkpoint import CONFIG_KEY, save_audioclip
 from tvsl.audioclip.config import (
     AudioCLIPConfig,
     AudioEncoderConfig,
@@ -20,12 +20,11 @@ from tvsl.audioclip.config import (
     TextEncoderConfig,
 )
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.folder import save_audioclip
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.audioclip.word_tokenizer import build_word_tokenizer
 from tvsl.methods.base import Method
-from tvsl.methods.checkpoint import save_head
+from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import build
 
 from .shared_files import shared

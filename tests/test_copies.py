@@ -18,7 +18,7 @@ from tests.methods.tvsl.inputs import queries, tokens, vocabulary
 from tests.small_model import RATE, scene, tone, write_bundle, write_small_checkpoint
 from tvsl import Localization, Localizer
 from tvsl.methods import METHODS
-from tvsl.methods.config import switched
+from tvsl.methods.base import switched
 
 
 def pickled(thing: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvsl.audioclip.embedded import embedded_folder
+from tvsl.audioclip.weights import embedded_folder
 from tvsl.errors import VocabularyError
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import reach

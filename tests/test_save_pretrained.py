@@ -8,10 +8,10 @@ import torch
 
 from tests.small_model import RATE, random_head, tone, write_bundle
 from tvsl import Localizer
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.folder import save_audioclip
 from tvsl.errors import OutputError
-from tvsl.methods.checkpoint import save_head
+from tvsl.methods.checkpoint_io import save_head
 
 
 def test_the_numbers_of_a_file_lie_where_torch_would_put_them(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from tvsl.errors import ShapeError, TvslError, VocabularyError
 from tvsl.methods.tvsl.conditioning import from_table, to_table
-from tvsl.names import check_names
 from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.vocabularies import check_names
 
 
 def build_tokens(**changes: object) -> Tokens:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tvsl.errors import VocabularyError
-from tvsl.names import check_names
-from tvsl.vocabularies import everyday_sounds, read_vocabulary
+from tvsl.vocabularies import check_names, everyday_sounds, read_vocabulary
 
 
 def test_default_list_is_long_clean_and_without_duplicates() -> None:

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tvsl.devices import Precision
 from tvsl.tokens import Tokens, Vocabulary
+from tvsl.utils.devices import Precision
 
 
 class FrameTokens(NamedTuple):

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tvsl.answering import cannot_detect
 from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import known_tokenizer, load_audioclip, model_folder
-from tvsl.devices import PrecisionChoice, choose_device, choose_precision
-from tvsl.download import Progress
 from tvsl.errors import UsageError
+from tvsl.localization import Request, cannot_detect
 from tvsl.methods import find_method
-from tvsl.methods.base import Method
-from tvsl.methods.checkpoint import StoredHead, read_head
-from tvsl.methods.config import MethodConfig, switched
+from tvsl.methods.base import Method, MethodConfig, switched
+from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
-from tvsl.model_folder import HEAD_FOLDER
-from tvsl.request import Request
+from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
+from tvsl.utils.download import Progress
+from tvsl.utils.model_folder import HEAD_FOLDER
 
 DEFAULT_PRESET = "tvsl"
 

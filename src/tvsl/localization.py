@@ -1,4 +1,4 @@
-"""What a user gets: the sound sources of one moment, each with its map, box and score.
+"""Localization of one frame and its sound: the request, the answer, the result.
 
 Maps are kept raw, on the grid of the encoder, and scaled up when somebody asks: a long video
 gives thousands of them, and a raw 7 x 12 map is some hundred bytes where a full-size one is
@@ -9,17 +9,103 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from tvsl.errors import ShapeError
-from tvsl.staging import check_free_file, write_text
+from tvsl.errors import ShapeError, UsageError, shown
+from tvsl.methods.base import Method
+from tvsl.methods.tvsl.detection import select
+from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.atomic import check_free_file, write_text
+from tvsl.vocabularies import check_names
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which classes to localize.
+
+    Names may be given as any iterable, also as one that can be gone through only once.
+
+    Attributes:
+        labels: The classes that sound, when they are known: one map for each.
+        vocabulary: Else the classes among which to detect; the model's own when None.
+        sources: Else how many to detect; as many as are found when None.
+
+    Raises:
+        UsageError: Labels together with a vocabulary or a number of sources, something else in
+            place of a sequence, or no whole number of sources.
+        VocabularyError: There is no name, or one is empty or occurs twice.
+    """
+
+    labels: Sequence[str] | None = None
+    vocabulary: Sequence[str] | None = None
+    sources: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("labels", "vocabulary"):
+            object.__setattr__(self, field, _sequence(getattr(self, field)))
+        if self.sources is not None:
+            object.__setattr__(self, "sources", _whole(self.sources))
+        if self.labels is not None and (self.vocabulary is not None or self.sources is not None):
+            raise UsageError(
+                "With given labels nothing is detected, so neither a vocabulary nor a number of "
+                "sources has a meaning.",
+                "Give labels alone, or a vocabulary with or without a number of sources.",
+            )
+        for names in (self.labels, self.vocabulary):
+            if names is not None:
+                check_names(names)
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """The classes to ask for; None for the model's own."""
+        return self.vocabulary if self.labels is None else self.labels
+
+
+def _sequence(names: Any) -> tuple[str, ...] | None:
+    """Names as a tuple, which can be gone through again and again."""
+    if names is None:
+        return None
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        raise UsageError("Class names must be a sequence.", "Give a list such as ['dog'].")
+    return tuple(names)
+
+
+def _whole(number: Any) -> int:
+    """A number of sources, be it one of NumPy."""
+    try:
+        if not isinstance(number, bool):
+            return operator.index(number)
+    except TypeError:
+        pass  # told below, with what is no number at all
+    raise UsageError(f"The number of sources is {shown(number)}.", "Give a whole number.")
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A picture and its sound, encoded once.
+
+    Attributes:
+        tokens: Their tokens, B = 1.
+        size: Height and width of the picture in pixels.
+        time: Where in its video the picture stands, in seconds, or None.
+        time_range: Start and end in seconds of the sound that was heard.
+    """
+
+    tokens: Tokens
+    size: tuple[int, int]
+    time: float | None
+    time_range: tuple[float, float]
+
 
 LabelSource = Literal["given", "detected"]
 
@@ -288,3 +374,79 @@ def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
     check_free_file(target, force)
     write_text(target, text)
     return target
+
+
+@torch.inference_mode()
+def answer(
+    method: Method,
+    encoded: Encoded,
+    request: Request,
+    classes: Vocabulary,
+    model: str,
+    at_least_one: bool = True,
+) -> Localization:
+    """Localize the given classes, or those that are detected.
+
+    Args:
+        method: The head.
+        encoded: A picture and its sound.
+        request: What is asked.
+        classes: The classes that the request means, among others where labels are given.
+        model: What the result calls encoder and head.
+        at_least_one: Whether one class is detected also where none reaches the calibrated cut.
+
+    Returns:
+        The sources with their maps.
+
+    Raises:
+        UsageError: Nothing is given, and the method cannot detect.
+    """
+    tokens = encoded.tokens
+    scores = method.detect(tokens, classes)
+    if request.labels is not None:
+        asked = classes.indices(request.labels)
+        queries = Queries.from_lists([asked]).to(tokens.visual.device)
+    elif scores is None:
+        raise cannot_detect(method)
+    else:
+        threshold = method.config.detection_threshold
+        queries = select(scores, request.sources, threshold, at_least_one)
+    if queries.label.numel() == 0:
+        return outcome((), request, model, encoded.size, encoded.time, encoded.time_range)
+    maps = method.shown(method.maps(tokens, queries, classes))
+    # Given labels keep the spelling that they were given in.
+    spelled = request.labels or [classes.names[label] for label in queries.label.tolist()]
+    sources = tuple(
+        SoundSource(
+            label=spelling,
+            score=0.0 if scores is None else float(scores[0, label]),
+            grid=grid,
+            size=encoded.size,
+            time_range=encoded.time_range,
+        )
+        for spelling, label, grid in zip(
+            spelled, queries.label.tolist(), maps.float().cpu().numpy(), strict=True
+        )
+    )
+    return outcome(sources, request, model, encoded.size, encoded.time, encoded.time_range)
+
+
+def cannot_detect(method: Method | type[Method]) -> UsageError:
+    """The error for a method that is asked what sounds, and only knows where."""
+    return UsageError(
+        f"The method '{method.name}' cannot detect what sounds.",
+        "Give labels: by `--labels`, or as the argument `labels`.",
+    )
+
+
+def outcome(
+    sources: tuple[SoundSource, ...],
+    request: Request,
+    model: str,
+    size: tuple[int, int],
+    time: float | None,
+    heard: tuple[float, float] | None = None,
+) -> Localization:
+    """Sources as the result of a request; none where nothing sounds, or nothing that is known."""
+    label_source: LabelSource = "detected" if request.labels is None else "given"
+    return Localization(sources, label_source, model, size, time, heard)

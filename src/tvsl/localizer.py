@@ -12,31 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvsl.answering import answer, outcome
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.folder import save_audioclip
-from tvsl.devices import PrecisionChoice
-from tvsl.encoded import Encoded
 from tvsl.encoder import Encoder
 from tvsl.errors import SilentAudioError, UsageError
 from tvsl.loading import load
-from tvsl.localization import Localization
+from tvsl.localization import Encoded, Localization, Request, answer, outcome
 from tvsl.media.audio import AudioSource, Waveform, require_sound
-from tvsl.media.image import ImageSource, load_image
+from tvsl.media.center_crop import sound_middle, sound_near
+from tvsl.media.image import ImageSource, cut_panels, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
-from tvsl.media.middle import sound_middle, sound_near
-from tvsl.media.panels import cut_panels
 from tvsl.media.video import VideoFrame, iterate_frames, read_frames
-from tvsl.methods.base import Method
-from tvsl.methods.checkpoint import save_head
-from tvsl.methods.config import switched
+from tvsl.methods.base import Method, switched
+from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
-from tvsl.model_folder import HEAD_FOLDER, writing_bundle
-from tvsl.names import same_names
-from tvsl.request import Request
 from tvsl.tokens import Vocabulary
-from tvsl.vocabularies import everyday_sounds
+from tvsl.utils.devices import PrecisionChoice
+from tvsl.utils.model_folder import HEAD_FOLDER, writing_bundle
+from tvsl.vocabularies import everyday_sounds, same_names
 
 Fit = Literal["aspect", "square"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import ShapeError, VocabularyError, first_few, shown
-from tvsl.names import check_names, same_names
+from tvsl.vocabularies import check_names, same_names
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:

@@ -1,15 +1,120 @@
-"""Lists of class names: the default one, and those that people bring in files."""
+"""Class names: their spelling, what makes two spellings one class, and lists of them."""
 
 from __future__ import annotations
 
+import html
 import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from unicodedata import category
 
-from tvsl.errors import VocabularyError
-from tvsl.names import check_names
-from tvsl.small_files import read_small_text
+import ftfy
+from tokenizers import Regex, pre_tokenizers
+
+from tvsl.errors import VocabularyError, first_few, shown
+from tvsl.utils.files import read_small_text
+
+WORD_PATTERN = (
+    r"(?i)<\|startoftext\|>|<\|endoftext\|>"
+    r"|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+)
+"""Where CLIP's tokenizer cuts a text into words (Radford et al., 2021)."""
+
+_MOST_CHARACTERS = 10_000
+_MOST_TOLD = 5
+_WORDS = pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="removed", invert=True)
+
+
+@lru_cache(maxsize=1 << 12)
+def plain_text(text: str) -> str:
+    """Mend and simplify a text as CLIP's tokenizer does before it looks for words.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The text without mojibake, curly quotes, ligatures, full-width letters, HTML entities and
+        control characters, in one Unicode form and lower case, words one space apart.
+
+    Raises:
+        VocabularyError: The text is far too long for a class name, or no Unicode.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise VocabularyError(
+            f"The text {shown(text)} has {len(text)} characters.", "Shorten the class name."
+        )
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise VocabularyError(
+            f"The text {shown(text)} holds half of a character.", "Give the name in Unicode."
+        )
+    mended = text
+    if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is no need
+        mended = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(mended.split()).lower()
+
+
+@lru_cache(maxsize=1 << 12)
+def same_name(name: str) -> str:
+    """The form of a class name that all its spellings share, for comparisons alone.
+
+    Case, white space, Unicode forms and whatever else the tokenizer does not see make no
+    difference: names of one form would have one embedding.
+
+    Args:
+        name: A class name as somebody wrote it.
+
+    Returns:
+        Its words, one space apart.
+
+    Raises:
+        VocabularyError: As for ``plain_text``.
+    """
+    return " ".join(word for word, _ in _WORDS.pre_tokenize_str(plain_text(name)))
+
+
+def same_names(names: Iterable[str]) -> tuple[str, ...]:
+    """``same_name`` of each of some names, in their order."""
+    return tuple(map(same_name, names))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Check that class names can stand for classes.
+
+    Args:
+        names: Class names.
+
+    Raises:
+        VocabularyError: There is none, one is no text or empty, or one occurs twice, be it in
+            another spelling.
+    """
+    if not names:
+        raise VocabularyError("There is no class name.", "Give at least one.")
+    first: dict[str, str] = {}
+    twice = []
+    for name in names:
+        if not isinstance(name, str):
+            raise VocabularyError(f"{shown(name)} is no class name.", "Give each class a text.")
+        if any("\ud800" <= character <= "\udfff" for character in name):
+            raise VocabularyError(
+                f"The class name {shown(name)} is no text in Unicode.", "Write it in UTF-8."
+            )
+        form = same_name(name)
+        if not form:
+            raise VocabularyError("A class name is empty.", "Give each class a name.")
+        if form in first:
+            other = first[form]
+            both = f"{shown(other)} and {shown(name)} (two spellings of one)"
+            twice.append(shown(name) if name == other else both)
+        first.setdefault(form, name)
+    if twice:
+        told = first_few(list(dict.fromkeys(twice)), _MOST_TOLD)
+        raise VocabularyError(
+            f"Class names occur twice: {', '.join(told)}.",
+            "Give each name once; case, white space and forms of characters do not count.",
+        )
+
 
 NAMES_FILE = "names.txt"
 """What a folder of data calls its list of classes."""

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 
 from tests.shared_files import shared
 from tvsl.audioclip.config import TextEncoderConfig
-from tvsl.audioclip.tokenizer import clip_tokenizer
-from tvsl.audioclip.word_tokenizer import WordTokenizer, build_word_tokenizer, load_tokenizer
+from tvsl.audioclip.tokenizer import (
+    WordTokenizer,
+    build_word_tokenizer,
+    clip_tokenizer,
+    load_tokenizer,
+)
 from tvsl.errors import VocabularyError, WeightsError
 
 WORDS = ["Red", "blue", "star", "caf\u00e9"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
-from tvsl.audioclip.word_tokenizer import build_word_tokenizer
+from tvsl.audioclip.tokenizer import build_word_tokenizer
 
 
 @pytest.fixture(autouse=True)

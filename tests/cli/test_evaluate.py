@@ -12,10 +12,10 @@ import pytest
 import tvsl.data
 from tests.cli.running import Ran, run, written
 from tests.evaluation.made_data import MadeData
-from tests.evaluation.reproduction.test_files_bed import write_folder
 from tests.mini_bundle import write_mini_bundle
-from tvsl.evaluation.measuring import TRIVIAL
-from tvsl.evaluation.parts import OUTPUTS
+from tests.reproduce.test_benchmark_files_bed import write_folder
+from tvsl.evaluation.batch_scorer import TRIVIAL
+from tvsl.evaluation.result_cache import OUTPUTS
 from tvsl.synthetic.vocabulary import CLASSES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -223,7 +223,7 @@ def test_what_can_be_known_is_said_before_a_model_is_loaded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tvsl.evaluation.entries.load_encoder", None)
+    monkeypatch.setattr("tvsl.evaluation.models.load_encoder", None)
     ran = run("evaluate", "-o", tmp_path / "out", *options)
     assert ran.code == 2
     assert says in ran.err

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.running import Ran, run, written
 from tests.data.made_files import folders
 from tests.data.real_benchmarks import VGGSOUND
-from tvsl.evaluation.parts import OUTPUTS
+from tvsl.evaluation.result_cache import OUTPUTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,9 +18,9 @@ from tests.small_model import RATE, tone
 from tvsl import Localizer, __version__
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.cli import results
+from tvsl.cli import localized_files
 from tvsl.methods import METHODS
-from tvsl.methods.checkpoint import save_head
+from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
 
 LABELS = "dog barking,train"
@@ -210,7 +210,7 @@ def test_pixels_that_are_not_square(localize: Localize, tmp_path: Path) -> None:
 def test_many_moments_give_a_bounded_number_of_pictures(
     localize: Localize, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "MOST_DRAWN_MOMENTS", 3)
+    monkeypatch.setattr(localized_files, "MOST_DRAWN_MOMENTS", 3)
     assert localize("clip.mp4", "--every", "0.5", "--labels", "dog", "--window", "0.2").code == 0
     assert len(localize.content()["moments"]) == 6
     assert len([name for name in written(localize.out) if "01_dog" in name]) == 3
@@ -613,14 +613,14 @@ def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
     localize: Localize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (3000, 40), "red").save(tmp_path / "large.png")
-    draw = results.drawn_picture
+    draw = localized_files.drawn_picture
 
     def short_of_memory(image: np.ndarray) -> np.ndarray:
         if image.shape[1] == 3000:
             raise MemoryError
         return draw(image)
 
-    monkeypatch.setattr(results, "drawn_picture", short_of_memory)
+    monkeypatch.setattr(localized_files, "drawn_picture", short_of_memory)
     ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS)
     assert ran.code == 1
     assert "large.png: The memory" in ran.err

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.cli.running import run
-from tests.cli.test_arguments import COMMANDS
-from tvsl.cli.name_values import data_options, name_values
+from tests.cli.test_options_arguments import COMMANDS
+from tvsl.cli.options import data_options, name_values
 from tvsl.errors import UsageError
 
 # What may differ, and why.

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Ran, run
-from tests.preparing.videos import contents, make_broken, make_clip
+from tests.preprocess.videos import contents, make_broken, make_clip
 from tvsl.cli.prepare import LayoutName
 from tvsl.media import load_audio, load_image
-from tvsl.preparing.layouts import LAYOUTS
+from tvsl.preprocess.layouts import LAYOUTS
 
 CLIPS = 30
 SECONDS = 2

@@ -7,7 +7,7 @@ import pytest
 from tests.cli.running import Ran, run, run_alone
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.synthetic.vocabulary import CLASSES
-from tvsl.training.pretrain import Terms
+from tvsl.training.pretraining import Terms
 
 SHORT = ("--steps", "1", "--batch", "2", "--clips", "3")
 

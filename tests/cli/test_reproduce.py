@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from tests.cli.running import run, written
-from tests.evaluation.reproduction.real_clips import write_real_clips
-from tests.evaluation.reproduction.test_files_bed import write_folder
-from tvsl.audioclip.folder import save_audioclip
+from tests.reproduce.real_clips import write_real_clips
+from tests.reproduce.test_benchmark_files_bed import write_folder
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.cli.reproduce import CSV, MARKDOWN, PAGE, RESULTS
-from tvsl.evaluation.reproduction import run as run_module
-from tvsl.evaluation.reproduction.rows import AUDIOCLIP, TRIVIAL, TVSL, learned, on_half
-from tvsl.evaluation.reproduction.tables import TABLES
-from tvsl.training.pretrain import new_mini_model
+from tvsl.reproduce import run as run_module
+from tvsl.reproduce.tables import AUDIOCLIP, TABLES, TRIVIAL, TVSL, learned, on_half
+from tvsl.training.pretraining import new_mini_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from tests.cli.running import run, run_alone, written
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.folder import save_audioclip
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.methods.checkpoint import load_head, read_head
+from tvsl.methods.checkpoint_io import load_head, read_head
 from tvsl.training import fit
-from tvsl.training.pretrain import new_mini_model
+from tvsl.training.pretraining import new_mini_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -173,7 +173,7 @@ def test_what_a_data_set_does_not_use_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes = [("Not used", "3 clips of other classes.")]
-    monkeypatch.setattr("tvsl.data.dataset.DataSet.notes", property(lambda _: notes))
+    monkeypatch.setattr("tvsl.data.base.DataSet.notes", property(lambda _: notes))
     ran = run("train", "--model", tmp_path / "nothing", "-o", tmp_path / "run")
     assert "Not used: 3 clips of other classes." in ran.err
 

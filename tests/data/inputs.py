@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
-from tvsl.data.clips import ClipBatch, ClipSet
-from tvsl.data.token_making import make_store, store_key
+from tvsl.data.base import ClipBatch, ClipSet
+from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import StoreKey, TokenStore
 from tvsl.encoder import FrameTokens, SoundTokens
 from tvsl.tokens import Tokens

@@ -19,9 +19,9 @@ from PIL import Image
 from tests.data.made_files import rows, sound, vggss, write
 from tests.data.real_media import MOMENTS, Thing, copy_video, thing, video_boxes
 from tests.data.test_flickr import annotation
-from tvsl.data.vggss import ALIGNMENT
-from tvsl.preparing.options import make_options
-from tvsl.preparing.run import prepare
+from tvsl.data.vggsound import ALIGNMENT
+from tvsl.preprocess.options import make_options
+from tvsl.preprocess.run import prepare
 
 VGGSOUND = {
     "dog": ("f1Z-HuZ-_ZA_000030", "dog barking"),

@@ -8,7 +8,7 @@ import pytest
 from tests.data.made_files import clip, folders, media, real_lists, rows, sound, vggss
 from tests.data.test_flickr import annotation
 from tvsl.data import find_data
-from tvsl.data.dataset import DataSet
+from tvsl.data.base import DataSet
 from tvsl.errors import DataError
 
 HEAD = "video,audio,label"

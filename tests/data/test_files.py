@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.data.made_files import media, picture, sound, write
-from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.base import Item, Source, Split
 from tvsl.data.files import FileDataSet, add_up, draw_targets
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import (

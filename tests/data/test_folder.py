@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data import find_data
+from tvsl.data.base import DataSet
 from tvsl.data.checking import Check, check_data
-from tvsl.data.dataset import DataSet
 from tvsl.data.folder import FolderData
 from tvsl.errors import DataError, UnreadableMediaError, VocabularyError
 from tvsl.synthetic.export import export_world

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.data.made_files import write
 from tvsl.data.manifest import Line, parse_boxes, read_manifest
 from tvsl.errors import DataError
-from tvsl.names import same_name
+from tvsl.vocabularies import same_name
 
 LINE: dict[str, Any] = {"id": "a", "frame": "a.jpg", "audio": "a.wav"}
 

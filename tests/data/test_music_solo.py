@@ -8,8 +8,8 @@ import pytest
 
 from tests.data.made_files import folders, media, picture, real_lists, rows, sound, video, write
 from tvsl.data import find_data
+from tvsl.data.lists import read_rows
 from tvsl.data.music import box_of
-from tvsl.data.rows import read_rows
 from tvsl.errors import DataError
 from tvsl.metrics.protocols import PAPER_THRESHOLDS
 

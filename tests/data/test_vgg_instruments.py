@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.made_files import clip, folders, media, real_lists, rows, write
 from tvsl.data import find_data
-from tvsl.data.rows import read_rows
+from tvsl.data.lists import read_rows
 from tvsl.data.targets import files_of
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError
 from tvsl.metrics.protocols import PAPER_THRESHOLDS

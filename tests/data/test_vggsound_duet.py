@@ -7,7 +7,7 @@ import numpy as np
 from tests.data.made_files import clip, folders, media, real_lists, rows, vggss
 from tvsl.data import find_data
 from tvsl.data.files import draw_targets
-from tvsl.data.vggss import read_vggss
+from tvsl.data.vggsound import read_vggss
 from tvsl.metrics.protocols import PAPER_THRESHOLDS
 
 LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]

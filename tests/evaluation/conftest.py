@@ -6,7 +6,7 @@ import pytest
 
 from tests.mini_bundle import write_mini_bundle
 from tvsl import Localizer
-from tvsl.evaluation.demo import Demo, run_demo
+from tvsl.demo.run import Demo, run_demo
 
 
 @pytest.fixture(scope="package")

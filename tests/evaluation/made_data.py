@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.data.clips import ClipSet
-from tvsl.data.dataset import DataSet, Item, Sample, Source
+from tvsl.data.base import ClipSet, DataSet, Item, Sample, Source
 from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import UnreadableMediaError, UsageError
-from tvsl.evaluation.entries import Entries, Entry
+from tvsl.evaluation.models import Entries, Entry
 from tvsl.methods import METHODS
 from tvsl.tokens import Tokens, Vocabulary
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.made_data import MadeData, made_entries
 from tvsl.evaluation.cases import Cases, show_cases, thirds
-from tvsl.evaluation.conditions import conditions
+from tvsl.evaluation.config import conditions
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
 

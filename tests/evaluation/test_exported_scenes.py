@@ -11,8 +11,7 @@ import pytest
 from tests.cli.running import run
 from tvsl import Localization, Localizer
 from tvsl.evaluation.scenes import encode_scenes
-from tvsl.synthetic.export import export_world
-from tvsl.synthetic.manifest import scene_id
+from tvsl.synthetic.export import export_world, scene_id
 from tvsl.synthetic.world import World, WorldScene
 
 COUNT = 3

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
-from tvsl.audioclip.embedded import embedded_folder
+from tvsl.audioclip.weights import embedded_folder
 from tvsl.data import find_data
-from tvsl.data.dataset import DataSet
-from tvsl.evaluation.conditions import conditions
-from tvsl.evaluation.entries import Entries, load_entries
-from tvsl.evaluation.results import Evaluation
+from tvsl.data.base import DataSet
+from tvsl.evaluation.config import conditions
+from tvsl.evaluation.models import Entries, load_entries
+from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.evaluation.run import Run
-from tvsl.evaluation.sample_lines import write_samples
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import reach
 from tvsl.synthetic.world import World

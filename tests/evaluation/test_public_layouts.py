@@ -18,13 +18,13 @@ import pytest
 from tests.data.real_benchmarks import BENCHMARKS
 from tests.small_model import write_small_checkpoint
 from tvsl.data import find_data
-from tvsl.evaluation.conditions import conditions
-from tvsl.evaluation.entries import Entries, load_entries
-from tvsl.evaluation.measuring import TRIVIAL
-from tvsl.evaluation.parts import OUTPUTS
+from tvsl.evaluation.batch_scorer import TRIVIAL
+from tvsl.evaluation.config import conditions
+from tvsl.evaluation.models import Entries, load_entries
+from tvsl.evaluation.result_cache import OUTPUTS
 from tvsl.evaluation.run import Run
+from tvsl.html.evaluation import write_report
 from tvsl.metrics import PROTOCOLS, hash_ids
-from tvsl.render.evaluation_report import write_report
 
 HEADS = ("tvsl (untrained)", "audioclip (untrained)")
 ALWAYS = ("vggsound-duet", "flickr-extended of ACL-SSL")

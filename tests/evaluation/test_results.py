@@ -13,14 +13,13 @@ from torch.nn import functional as F
 
 from tests.evaluation.made_data import NAMES, MadeData, made_entries
 from tvsl.errors import OutputError, ShapeError
-from tvsl.evaluation.asking import NOT_DETECTED
-from tvsl.evaluation.conditions import conditions
-from tvsl.evaluation.entries import Entries
-from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.batches import encode_groups
+from tvsl.evaluation.config import conditions
+from tvsl.evaluation.models import Entries
+from tvsl.evaluation.predict import NOT_DETECTED
+from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.evaluation.run import Run
-from tvsl.evaluation.sample_lines import write_samples
-from tvsl.evaluation.samples import encode_groups
-from tvsl.evaluation.scoring import stretched
+from tvsl.evaluation.score import stretched
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.methods import METHODS
 from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax

@@ -7,18 +7,17 @@ import torch
 
 from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder, made_entries
 from tvsl.data import find_data
-from tvsl.data.dataset import Item, Sample
+from tvsl.data.base import Item, Sample
 from tvsl.data.synthetic import SyntheticData
 from tvsl.errors import DataError, OutputError, UnreadableMediaError, UsageError, VocabularyError
-from tvsl.evaluation.conditions import conditions
-from tvsl.evaluation.entries import Entries, Entry, load_entries
-from tvsl.evaluation.processes import Processes
-from tvsl.evaluation.results import Evaluation, Row
+from tvsl.evaluation.config import conditions
+from tvsl.evaluation.models import Entries, Entry, load_entries
+from tvsl.evaluation.results import Evaluation, Row, write_samples
 from tvsl.evaluation.run import Run
-from tvsl.evaluation.sample_lines import write_samples
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import Reached, reach
 from tvsl.synthetic.export import export_world
+from tvsl.utils.processes import Processes
 
 ALL = ("paper", "median", "adaptive", "fixed", "negatives")
 

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import detected_pairs, score_maps
+from tvsl.evaluation.score import detected_pairs, score_maps
 from tvsl.evaluation.world_rows import reach, reach_all, table_rows
-from tvsl.methods.base import Method, Supervision
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tvsl.data.rows import read_rows
-from tvsl.data.vggss import read_vggss
+from tvsl.data.lists import read_rows
+from tvsl.data.vggsound import read_vggss
 from tvsl.errors import DataError, MediaError, TvslError
-from tvsl.id_lists import Names, clip_name, read_id_list
-from tvsl.preparing.lists import read_list
+from tvsl.preprocess.finding import read_list
+from tvsl.utils.id_lists import Names, clip_name, read_id_list
 from tvsl.vocabularies import read_vocabulary
 
 LONGEST = 2.0

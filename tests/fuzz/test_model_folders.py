@@ -24,7 +24,7 @@ from tests.small_model import random_head, write_bundle
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import WeightsError
-from tvsl.methods.checkpoint import load_head
+from tvsl.methods.checkpoint_io import load_head
 
 HUGE = 10**9
 NAMES = ("config.json", "model.safetensors", "tokenizer.json", "head/config.json")

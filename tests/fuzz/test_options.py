@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
-from tests.cli.test_arguments import COMMANDS
+from tests.cli.test_options_arguments import COMMANDS
 from tvsl.errors import printable
 
 CASES = 60

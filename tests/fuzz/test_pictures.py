@@ -22,7 +22,7 @@ from PIL import Image, features
 
 from tvsl.errors import MediaError
 from tvsl.media import MediaLimits, load_image, sort_of
-from tvsl.media.object_maps import load_object_map
+from tvsl.media.image import load_object_map
 
 CASES = 60
 LIMITS = MediaLimits(max_pixels=200_000, max_side=5_000)

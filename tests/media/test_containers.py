@@ -16,7 +16,7 @@ import pytest
 from media_makers import chirp, grey_picture, number_in
 
 from tvsl.errors import MediaError
-from tvsl.media import iterate_frames, probe_video, read_frame
+from tvsl.media import frame_timing, iterate_frames, probe_video, read_frame
 
 # Format, codec of the picture, codec of the sound.
 FORMS = [
@@ -180,16 +180,15 @@ def test_with_and_without_an_edit_list(tmp_path: Path, lists: str) -> None:
 def test_the_end_of_a_long_video_is_found_without_reading_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tvsl.media import showing
 
     path = make(tmp_path, FORMS[3], count=25 * 60, seconds=60.02)
     read: list[bool] = []
-    measure = showing._stream_ends
+    measure = frame_timing._stream_ends
 
     def noting(*arguments: Any, from_start: bool) -> Any:
         read.append(from_start)
         return measure(*arguments, from_start=from_start)
 
-    monkeypatch.setattr(showing, "_stream_ends", noting)
+    monkeypatch.setattr(frame_timing, "_stream_ends", noting)
     assert probe_video(path).duration == pytest.approx(60, abs=0.002)
     assert read == [False]

@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
-from tvsl.methods.base import Method
-from tvsl.methods.config import switched
+from tvsl.methods.base import Method, switched
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 SIZE = 24

@@ -13,15 +13,15 @@ import torch
 
 from tests.training.tiny import tiny_model
 from tvsl import Localizer
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.folder import save_audioclip
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
-from tvsl.methods.checkpoint import load_head, read_head
+from tvsl.methods.checkpoint_io import load_head, read_head
 from tvsl.tokens import Queries
+from tvsl.training.config import recipe
 from tvsl.training.fit import train_head
-from tvsl.training.recipe import recipe
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-a-method.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

@@ -18,8 +18,7 @@ from tests.methods.golden import (
 )
 from tests.methods.tvsl.inputs import queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError
-from tvsl.methods.audioclip import AudioCLIPSimilarity
-from tvsl.methods.audioclip_finetuned import AudioCLIPFinetuned, FinetunedConfig
+from tvsl.methods.audioclip import AudioCLIPFinetuned, AudioCLIPSimilarity, FinetunedConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 NO_LABELS = ragged_labels([1] * 6, classes=5)

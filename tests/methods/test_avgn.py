@@ -19,7 +19,7 @@ from tests.methods.official import FIRST, NAMES, SECOND, each, layers, one_hot
 from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, vocabulary
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.methods.avgn import AVGN, AVGNConfig
-from tvsl.methods.config import switched
+from tvsl.methods.base import switched
 
 TAU = 0.03
 LAYERS = {

@@ -9,8 +9,8 @@ import torch
 from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError, VocabularyError
 from tvsl.methods import METHODS
+from tvsl.methods.base import switched
 from tvsl.methods.class_bound import CLASS_READOUTS, ClassBound, reads_whole
-from tvsl.methods.config import switched
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 BOUND = [name for name, kind in METHODS.items() if issubclass(kind, ClassBound)]

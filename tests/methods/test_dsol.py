@@ -23,8 +23,8 @@ from tests.shared_files import fill
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
-from tvsl.methods.checkpoint import load_head, save_head
-from tvsl.methods.config import switched
+from tvsl.methods.base import switched
+from tvsl.methods.checkpoint_io import load_head, save_head
 from tvsl.methods.dsol import DSOL, DSOLConfig, grown
 from tvsl.tokens import Queries, Tokens
 

@@ -9,8 +9,7 @@ from tests.small_model import scene, tone, world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import UsageError
 from tvsl.methods import METHODS
-from tvsl.methods.base import Method
-from tvsl.methods.config import switched
+from tvsl.methods.base import Method, switched
 
 
 def head(name: str) -> Method:

@@ -11,7 +11,7 @@ from PIL import Image
 from tvsl.errors import OutputError, ShapeError, UsageError
 from tvsl.localization import Box
 from tvsl.render.captions import font_of_size, legend_corner, shorten
-from tvsl.render.colormap import label_colors, source_color
+from tvsl.render.colors import label_colors, source_color
 from tvsl.render.overlay import (
     contact_sheet,
     draw_labels,

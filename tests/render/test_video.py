@@ -10,10 +10,8 @@ import pytest
 from tvsl.errors import MediaError, OutputError, UsageError
 from tvsl.localization import Localization
 from tvsl.render import video as video_module
-from tvsl.render.painter import OverlayPainter
-from tvsl.render.sound import can_copy
 from tvsl.render.timeline import MapTimeline
-from tvsl.render.video import write_overlay_video
+from tvsl.render.video import OverlayPainter, can_copy, write_overlay_video
 
 from .inputs import RATE, moment, picture, read_video, shift_and_match, source, write_video
 

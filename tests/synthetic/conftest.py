@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvsl.synthetic.picture import WorldObject
+from tvsl.synthetic.pictures import WorldObject
 from tvsl.synthetic.world import World
 
 Objects = tuple[WorldObject, ...]

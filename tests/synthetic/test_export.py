@@ -11,10 +11,8 @@ from PIL import Image
 from tvsl.errors import OutputError, UsageError
 from tvsl.media import load_audio, load_image, read_frame
 from tvsl.synthetic import export
-from tvsl.synthetic.export import export_world
-from tvsl.synthetic.layout import SIDE
-from tvsl.synthetic.manifest import MANIFEST, describe, object_map
-from tvsl.synthetic.picture import box_of
+from tvsl.synthetic.export import MANIFEST, describe, export_world, object_map
+from tvsl.synthetic.pictures import SIDE, box_of
 from tvsl.synthetic.world import World
 from tvsl.vocabularies import read_vocabulary
 

@@ -10,6 +10,7 @@ from tvsl.synthetic.sounds import (
     REGISTERS,
     SAMPLE_RATE,
     SAMPLES,
+    TIMBRES,
     background,
     decibels,
     envelope,
@@ -19,7 +20,6 @@ from tvsl.synthetic.sounds import (
     to_int16,
     voice,
 )
-from tvsl.synthetic.timbres import TIMBRES
 from tvsl.synthetic.vocabulary import CLASSES, SHAPES, SURFACES
 
 Wave = NDArray[np.float32]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tvsl.errors import VocabularyError
-from tvsl.synthetic.layout import LARGEST, SMALLEST
+from tvsl.synthetic.pictures import LARGEST, SMALLEST
 from tvsl.synthetic.vocabulary import CLASSES, SHAPES, SIZE_WORDS, SURFACES, parts, size_word
 
 

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.methods.base import Method, Supervision
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.methods.tvsl import TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.training import calibrate as module

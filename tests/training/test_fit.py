@@ -16,13 +16,13 @@ from torch import Tensor
 from tests.training.colour_encoder import ColourEncoder
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import OutputError, StoreError, UsageError
-from tvsl.methods.checkpoint import load_head, read_head
+from tvsl.methods.checkpoint_io import load_head, read_head
 from tvsl.methods.tvsl import TVSL
+from tvsl.training.checkpoint_io import WholeCheckpoints
+from tvsl.training.config import TrainConfig, recipe
 from tvsl.training.fit import train_head
-from tvsl.training.keeping import WholeCheckpoints
 from tvsl.training.modules import HeadTraining
-from tvsl.training.pretrain import new_mini_model
-from tvsl.training.recipe import TrainConfig, recipe
+from tvsl.training.pretraining import new_mini_model
 
 SHORT = {
     "clips": 24,

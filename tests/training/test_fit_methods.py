@@ -10,17 +10,15 @@ import torch
 
 from tests.training.colour_encoder import ColourEncoder
 from tests.training.test_fit import assert_same_run, checkpoint, column, failing, short
-from tvsl.answering import answer
-from tvsl.encoded import Encoded
 from tvsl.errors import VocabularyError
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import reach
-from tvsl.methods.checkpoint import load_head, read_head
+from tvsl.localization import Encoded, Request, answer
+from tvsl.methods.checkpoint_io import load_head, read_head
 from tvsl.methods.class_bound import ClassBound
-from tvsl.request import Request
 from tvsl.synthetic.world import World
+from tvsl.training.config import TrainConfig
 from tvsl.training.fit import train_head
-from tvsl.training.recipe import TrainConfig
 
 SMALL: dict[str, dict[str, Any]] = {
     "ots": {"dimension": 8},

@@ -10,10 +10,9 @@ from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
 from tvsl.evaluation.world_rows import Reached, reach
 from tvsl.loading import load
 from tvsl.synthetic.world import World
+from tvsl.training.config import recipe
 from tvsl.training.fit import train_head
-from tvsl.training.pretrain import PretrainConfig
-from tvsl.training.pretraining_run import pretrain
-from tvsl.training.recipe import recipe
+from tvsl.training.pretraining import PretrainConfig, pretrain
 
 SCENES = 100
 FRACTION = 0.6

@@ -16,8 +16,8 @@ from tvsl.errors import DivergedError, UsageError
 from tvsl.methods import METHODS
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Vocabulary
+from tvsl.training.config import TrainConfig, recipe
 from tvsl.training.modules import BatchPlan, HeadTraining, TokenData, require_training
-from tvsl.training.recipe import TrainConfig, recipe
 
 SIZES = {1: 40, 2: 25, 3: 4}
 

@@ -14,9 +14,9 @@ from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import OutputError, UsageError, WeightsError
 from tvsl.synthetic.world import World
-from tvsl.training import pretraining_run
-from tvsl.training.clips import make_clips
-from tvsl.training.pretraining_run import PretrainingData, pretrain
+from tvsl.training import pretraining
+from tvsl.training.pretraining import PretrainingData, pretrain
+from tvsl.training.pretraining_data import make_clips
 from tvsl.training.trainer import Report, Stages
 
 from .tiny import WEIGHTS, recipe, same_state, tiny_model
@@ -25,8 +25,8 @@ from .tiny import WEIGHTS, recipe, same_state, tiny_model
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two steps an epoch, of a model that takes no time."""
-    monkeypatch.setattr(pretraining_run, "STEPS_OF_EPOCH", 2)
-    monkeypatch.setattr(pretraining_run, "new_mini_model", tiny_model)
+    monkeypatch.setattr(pretraining, "STEPS_OF_EPOCH", 2)
+    monkeypatch.setattr(pretraining, "new_mini_model", tiny_model)
 
 
 class PlugError(Exception):
@@ -50,8 +50,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of six steps."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pretraining_run, "STEPS_OF_EPOCH", 2)
-        patched.setattr(pretraining_run, "new_mini_model", tiny_model)
+        patched.setattr(pretraining, "STEPS_OF_EPOCH", 2)
+        patched.setattr(pretraining, "new_mini_model", tiny_model)
         pretrain(recipe(), folder)
     return folder
 

@@ -11,9 +11,9 @@ from tvsl.audioclip.config import (
     TextEncoderConfig,
 )
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.word_tokenizer import build_word_tokenizer
+from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
-from tvsl.training.pretrain import PretrainConfig
+from tvsl.training.pretraining import PretrainConfig
 
 WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
 TINY = AudioCLIPConfig(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tvsl.errors import VocabularyError
-from tvsl.names import check_names
+from tvsl.vocabularies import check_names
 
 ImageTokenMode = Literal["values", "cells", "released"]
 FlipAverage = Literal["none", "mirror", "turn"]

@@ -14,14 +14,14 @@ from typing_extensions import Self
 
 from tvsl.audioclip.config import AudioCLIPConfig, FlipAverage, ImageTokenMode
 from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
+from tvsl.audioclip.image_encoder import fitting_size, normalise, resize
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.transforms import fitting_size, normalise, resize
-from tvsl.devices import Precision
 from tvsl.encoder import FrameTokens, LogitScales, SoundTokens, join_panels
 from tvsl.errors import ShapeError
-from tvsl.model_folder import fingerprint
-from tvsl.names import same_names
 from tvsl.tokens import Tokens, Vocabulary
+from tvsl.utils.devices import Precision
+from tvsl.utils.model_folder import fingerprint
+from tvsl.vocabularies import same_names
 
 _TEXT_BATCH = 64
 _MOST_TEXTS = 4096

@@ -19,8 +19,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from typing_extensions import Self
 
 from tvsl.audioclip import audio_encoder, image_encoder
-from tvsl.audioclip.audio_encoder import AudioEncoder, from_int16_range, power_to_bands
-from tvsl.audioclip.audio_network import AudioNetwork
+from tvsl.audioclip.audio_encoder import (
+    AudioEncoder,
+    AudioNetwork,
+    from_int16_range,
+    power_to_bands,
+)
 from tvsl.audioclip.image_encoder import ImageEncoder
 
 _FUSED_OPERATORS = {

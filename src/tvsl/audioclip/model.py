@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from tvsl.audioclip.audio_encoder import AudioEncoder
-from tvsl.audioclip.audio_network import AudioNetwork
+from tvsl.audioclip.audio_encoder import AudioEncoder, AudioNetwork
 from tvsl.audioclip.config import AudioCLIPConfig, AudioEncoderConfig, ImageTokenMode
 from tvsl.audioclip.image_encoder import ImageEncoder
 from tvsl.audioclip.modulation_audio_encoder import ModulationAudioEncoder
@@ -267,7 +266,7 @@ class AudioCLIP(TextEncoder):
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             raise ShapeError(
                 f"Pictures must be float (B, 3, H, W), got {tuple(images.shape)} {images.dtype}.",
-                "Normalise them with `tvsl.audioclip.transforms.normalise`.",
+                "Normalise them with `tvsl.audioclip.image_encoder.normalise`.",
             )
         if images.shape[2] % cell or images.shape[3] % cell or 0 in images.shape:
             raise ShapeError(

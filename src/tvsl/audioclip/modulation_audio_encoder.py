@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.audioclip.audio_network import AudioNetwork
+from tvsl.audioclip.audio_encoder import AudioNetwork
 from tvsl.audioclip.config import ModulationAudioEncoderConfig
 
 _POWER_FLOOR = 1e-10

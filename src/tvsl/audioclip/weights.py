@@ -1,15 +1,20 @@
-"""The public weight files: where they are, what they must hash to, and how they are read."""
+"""The public weight files and the embedded model: where they are and what they are."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
-from tvsl.audioclip.checkpoint import build, existing_file, read_state
-from tvsl.audioclip.embedded import EMBEDDED, embedded_folder
-from tvsl.audioclip.folder import folder_tokenizer, load_folder
+from tvsl.audioclip.checkpoint import (
+    build,
+    existing_file,
+    folder_tokenizer,
+    load_folder,
+    read_state,
+)
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import (
     VOCABULARY_FILE,
@@ -18,9 +23,10 @@ from tvsl.audioclip.tokenizer import (
     clip_tokenizer,
     find_clip_tokenizer,
 )
-from tvsl.download import Progress, download
 from tvsl.errors import WeightsError
-from tvsl.paths import weights_folder
+from tvsl.utils.download import Progress, download
+from tvsl.utils.files import weights_folder
+from tvsl.utils.model_folder import TENSORS_FILE
 
 _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 VOCABULARY_NAME = "clip-vocabulary"
@@ -306,3 +312,46 @@ def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) 
             f"'{path_or_name}' is no AudioCLIP model.", f"Models: {', '.join(models)}."
         )
     return existing_file(path)
+
+
+EMBEDDED: Mapping[str, str] = {
+    "mini": "a small model of tvsl's synthetic world, for trying things out",
+}
+"""What each of them is, by name."""
+
+
+def embedded_path(name: str) -> Path:
+    """Where the files of an embedded model belong.
+
+    Args:
+        name: A name of ``EMBEDDED``.
+    """
+    return Path(str(resources.files("tvsl"))) / "pretrained" / name
+
+
+def is_here(name: str) -> bool:
+    """Whether this installation holds an embedded model."""
+    return (embedded_path(name) / TENSORS_FILE).is_file()
+
+
+def embedded_folder(name: str) -> Path:
+    """The folder of an embedded model.
+
+    Args:
+        name: A name of ``EMBEDDED``.
+
+    Returns:
+        The folder; it holds the model.
+
+    Raises:
+        WeightsError: This installation came without it.
+    """
+    folder = embedded_path(name)
+    if not is_here(name):
+        raise WeightsError(
+            f"This installation of tvsl came without its embedded model '{name}'.",
+            "Install it again, make the model with `make mini` in a checkout, or use another "
+            "(`--model audioclip`).",
+            folder,
+        )
+    return folder

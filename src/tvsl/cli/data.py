@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvsl.cli.arguments import Command, Group
-from tvsl.cli.failure import SOME_INPUT_FAILED
-from tvsl.cli.name_values import data_options
-from tvsl.cli.options import MOST_WORKERS, AsJson, DataOption, Force, Lists
-from tvsl.cli.output import print_error, print_json, print_lines, print_note
-from tvsl.cli.progress import progress
+from tvsl.cli.options import (
+    MOST_WORKERS,
+    AsJson,
+    Command,
+    DataOption,
+    Force,
+    Group,
+    Lists,
+    data_options,
+)
+from tvsl.cli.output import (
+    SOME_INPUT_FAILED,
+    print_error,
+    print_json,
+    print_lines,
+    print_note,
+    progress,
+)
 from tvsl.errors import UsageError, first_few
-from tvsl.staging import check_free_file, write_text
+from tvsl.utils.atomic import check_free_file, write_text
 
 if TYPE_CHECKING:
     from tvsl.data.checking import Check, Tally
@@ -35,7 +47,7 @@ def list_sets() -> None:
     """List the data sets, how their files lie, and the lists that they need."""
     from tvsl.data import DATA_SETS
     from tvsl.data.listed import ListedData
-    from tvsl.paths import lists_folder
+    from tvsl.utils.files import lists_folder
 
     print_lines(f"Fetched lists: {lists_folder()} (set TVSL_HOME to choose another)", "")
     for name, data in DATA_SETS.items():
@@ -132,7 +144,7 @@ def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:
 
 def _state(file: str) -> str:
     from tvsl.data.lists import PUBLIC_LISTS
-    from tvsl.paths import lists_folder
+    from tvsl.utils.files import lists_folder
 
     if (lists_folder() / file).is_file():
         return "here"
@@ -145,7 +157,7 @@ def _tell_pace(found: Check, seconds: float) -> None:
 
 
 def _print(found: Check, all_classes: bool) -> None:
-    from tvsl.cli.table import print_table
+    from tvsl.cli.output import print_table
 
     print_lines(f"{found.data}, split {found.split}: {found.layout}", "")
     gaps = {name: tally for name, tally in found.classes.items() if _gaps(tally)}

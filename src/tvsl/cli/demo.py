@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.options import AsJson, Force, Seed
-from tvsl.cli.output import print_json, print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.output import print_json, print_lines, progress
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.demo import Demo, DemoResult
-    from tvsl.evaluation.demo_scores import MapScore
+    from tvsl.demo.run import Demo, DemoResult
+    from tvsl.demo.scores import MapScore
     from tvsl.localizer import Localizer
 
 PAGE = "index.html"
@@ -45,12 +44,12 @@ def command(
     Prints what was found of every source, with given and with detected labels. Writes index.html,
     which needs no other file and no network, and results.json.
     """
-    from tvsl.evaluation.demo import run_demo
+    from tvsl.demo.run import run_demo
+    from tvsl.html.demo import demo_page
     from tvsl.loading import check_classes
     from tvsl.localization import write_json
-    from tvsl.render.demo_page import demo_page
-    from tvsl.staging import staged, write_text
     from tvsl.synthetic.vocabulary import CLASSES
+    from tvsl.utils.atomic import staged, write_text
 
     check_classes(model, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:
@@ -68,7 +67,7 @@ def command(
 
 def _load(model: str) -> Localizer:
     from tvsl.localizer import Localizer
-    from tvsl.memory import keep_freed_memory
+    from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
@@ -79,8 +78,8 @@ def _load(model: str) -> Localizer:
 def _earlier_files(folder: Path) -> tuple[str, ...]:
     """What an earlier demo wrote here, by its own results."""
     from tvsl.errors import OutputError
-    from tvsl.small_files import LARGEST_LIST, read_small_json
-    from tvsl.staging import RECORD_REMEDY, foreign_record
+    from tvsl.utils.atomic import RECORD_REMEDY, foreign_record
+    from tvsl.utils.files import LARGEST_LIST, read_small_json
 
     path = folder / RESULTS
     if not os.path.lexists(path):
@@ -92,8 +91,8 @@ def _earlier_files(folder: Path) -> tuple[str, ...]:
 
 
 def _print(demo: Demo, folder: Path) -> None:
-    from tvsl.cli.table import print_table
-    from tvsl.evaluation.demo_scores import PROTOCOL
+    from tvsl.cli.output import print_table
+    from tvsl.demo.scores import PROTOCOL
 
     rows = [row for result in demo.results for row in _rows(result)]
     print_table(_HEADS, rows, _NUMBERS)

@@ -18,9 +18,8 @@ _PACKAGES = (
 def command() -> None:
     """Print versions, devices and caches, for oneself or a bug report."""
     from tvsl import __version__
-    from tvsl.audioclip.embedded import EMBEDDED, embedded_path, is_here
-    from tvsl.audioclip.weights import PUBLIC_FILES
-    from tvsl.paths import weights_folder
+    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_here
+    from tvsl.utils.files import weights_folder
 
     print_lines(f"tvsl         {__version__}")
     print_lines(f"python       {platform.python_version()} ({sys.executable})")

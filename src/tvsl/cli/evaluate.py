@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvsl.cli.name_values import data_options
 from tvsl.cli.options import (
     MOST_WORKERS,
     AsJson,
@@ -23,13 +22,13 @@ from tvsl.cli.options import (
     PrecisionOption,
     Root,
     Vocabulary,
+    data_options,
 )
-from tvsl.cli.output import print_json, print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.output import print_json, print_lines, progress
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.entries import Entries
+    from tvsl.evaluation.models import Entries
     from tvsl.evaluation.results import Evaluation
     from tvsl.evaluation.run import Run
     from tvsl.evaluation.tables import Table
@@ -144,10 +143,10 @@ def command(
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
     source = find_data(data, **(data_options(root, lists, option) or {}))
 
-    from tvsl.evaluation.conditions import conditions
-    from tvsl.evaluation.processes import processes
+    from tvsl.evaluation.config import conditions
     from tvsl.evaluation.run import Run, check_classes_of
-    from tvsl.staging import locked
+    from tvsl.utils.atomic import locked
+    from tvsl.utils.processes import processes
     from tvsl.vocabularies import read_vocabulary
 
     chosen = conditions(
@@ -188,9 +187,9 @@ def _load(
     flip_average: Any,
     threads: int | None,
 ) -> Entries:
-    from tvsl.evaluation.entries import load_entries
-    from tvsl.evaluation.processes import own_device, steady_threads
-    from tvsl.memory import keep_freed_memory
+    from tvsl.evaluation.models import load_entries
+    from tvsl.utils.devices import keep_freed_memory
+    from tvsl.utils.processes import own_device, steady_threads
 
     keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
@@ -204,7 +203,7 @@ def _load(
 
 def _finish(run: Run, cases: int, output: Path, as_json: bool) -> None:
     """Sum up, write and print; exit code 1 if items were left out."""
-    from tvsl.render.evaluation_report import write_report
+    from tvsl.html.evaluation import write_report
 
     evaluation = run.sum_up()
     write_report(run, evaluation, cases, output)
@@ -218,7 +217,7 @@ def _finish(run: Run, cases: int, output: Path, as_json: bool) -> None:
 
 def _print(evaluation: Evaluation, folder: Path) -> None:
     from tvsl.errors import first_few
-    from tvsl.evaluation.parts import PAGE, RESULTS
+    from tvsl.evaluation.result_cache import PAGE, RESULTS
     from tvsl.evaluation.tables import detection_table, notes, result_tables
 
     detection = detection_table(evaluation)
@@ -232,7 +231,7 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _print_table(table: Table) -> None:
-    from tvsl.cli.table import print_table
+    from tvsl.cli.output import print_table
 
     print_lines(f"{table.title}, percent", "")
     print_table(table.heads, table.rows, table.numbers)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvsl.cli.failure import exit_code, report
 from tvsl.cli.options import (
     AsJson,
     Device,
@@ -19,12 +18,11 @@ from tvsl.cli.options import (
     PrecisionOption,
     Vocabulary,
 )
-from tvsl.cli.output import print_json, print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.output import exit_code, print_json, print_lines, progress, report
 from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
 
 if TYPE_CHECKING:
-    from tvsl.cli.results import Job
+    from tvsl.cli.localized_files import Job
     from tvsl.localizer import Localizer
     from tvsl.media import Sort
 
@@ -97,12 +95,12 @@ def command(
     """
     if at is not None and every is not None:
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
-    from tvsl.cli.folder import result_folders
-    from tvsl.cli.results import Job
-    from tvsl.devices import choose_device
+    from tvsl.cli.localized_files import Job
+    from tvsl.cli.output import result_folders
     from tvsl.loading import check_request
-    from tvsl.request import Request
-    from tvsl.staging import locked
+    from tvsl.localization import Request
+    from tvsl.utils.atomic import locked
+    from tvsl.utils.devices import choose_device
     from tvsl.vocabularies import read_vocabulary
 
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
@@ -127,7 +125,7 @@ def command(
 
 def _load(model: str, device: str, window: float | None, settings: dict[str, Any]) -> Localizer:
     from tvsl.localizer import Localizer
-    from tvsl.memory import keep_freed_memory
+    from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
@@ -160,7 +158,7 @@ class _Run:
 
     def check(self, targets: list[tuple[Path, Path]], job: Job) -> list[tuple[Path, Sort, Path]]:
         """Look at every input before the expensive work begins."""
-        from tvsl.cli.results import check_input
+        from tvsl.cli.localized_files import check_input
 
         checked = []
         for source, folder in targets:
@@ -172,7 +170,7 @@ class _Run:
         self, checked: list[tuple[Path, Sort, Path]], job: Job, localizer: Localizer
     ) -> None:
         """Localize what can be localized."""
-        from tvsl.cli.results import localize_input, summary
+        from tvsl.cli.localized_files import localize_input, summary
 
         for source, sort, folder in checked:
             with self._reporting(source):

@@ -24,9 +24,18 @@ from tvsl.cli import (
     train,
     weights,
 )
-from tvsl.cli.arguments import TRACEBACK, Command, Group
-from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED, exit_code, media_warnings, report
-from tvsl.cli.output import forget, prepare_streams, print_error, print_lines
+from tvsl.cli.options import TRACEBACK, Command, Group
+from tvsl.cli.output import (
+    INTERRUPTED,
+    SOME_INPUT_FAILED,
+    exit_code,
+    forget,
+    media_warnings,
+    prepare_streams,
+    print_error,
+    print_lines,
+    report,
+)
 from tvsl.errors import OutputError, TvslError, shown
 
 _UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)

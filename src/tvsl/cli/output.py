@@ -1,16 +1,113 @@
-"""What is printed: every line safe for a terminal, and a stream that breaks told once."""
+"""What reaches the user: errors, warnings, tables, progress, folders of results."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from tvsl.errors import OutputError, printable
+import typer
+
+from tvsl.errors import MediaWarning, OutputError, TvslError, UsageError, VocabularyError, printable
+from tvsl.utils.atomic import RECORD_REMEDY, check_free, foreign_record, is_inner_name, staged
+from tvsl.utils.files import LARGEST_LIST, read_small_json
+
+SOME_INPUT_FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
+
+
+def one_process(work: str) -> None:
+    """Refuse work that several processes cannot share; only the first of them says so.
+
+    Args:
+        work: What is to be done, as the first word of a sentence.
+
+    Raises:
+        UsageError: In the first of several processes.
+        typer.Exit: In the others.
+    """
+    from tvsl.utils.processes import alone
+
+    try:
+        alone(work)
+    except UsageError:
+        if os.environ["RANK"] != "0":
+            raise typer.Exit(WRONG_USAGE) from None
+        raise
+
+
+def exit_code(error: TvslError) -> int:
+    """2 for what the user asked wrongly, 1 for what a file could not give."""
+    return WRONG_USAGE if isinstance(error, UsageError | VocabularyError) else SOME_INPUT_FAILED
+
+
+def report(error: TvslError) -> None:
+    """Print an error on stderr."""
+    print_error(error)
+
+
+@contextmanager
+def media_warnings() -> Iterator[None]:
+    """Print each ``MediaWarning`` as one line, the first of each file."""
+    files: set[Path] = set()
+
+    def tell(warning: MediaWarning) -> bool:
+        if warning.path not in files:
+            print_error(f"warning: {warning}")
+        files.add(warning.path)
+        return True
+
+    with _shown_by(tell):
+        yield
+
+
+@contextmanager
+def noted_warnings() -> Iterator[list[str]]:
+    """Note each ``MediaWarning``; it is shown as without this.
+
+    Yields:
+        What was warned of, each text once, in the order of time.
+    """
+    noted: list[str] = []
+
+    def note(warning: MediaWarning) -> bool:
+        if str(warning) not in noted:
+            noted.append(str(warning))
+        return False
+
+    with _shown_by(note):
+        yield noted
+
+
+@contextmanager
+def _shown_by(take: Callable[[MediaWarning], bool]) -> Iterator[None]:
+    """Give each ``MediaWarning`` to a function first, which tells whether that was enough."""
+    show_other = warnings.showwarning
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not (isinstance(message, MediaWarning) and take(message)):
+            show_other(message, category, filename, lineno, file, line)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MediaWarning)
+        warnings.showwarning = show
+        yield
+
 
 _LONGEST_LINE = 6000
 
@@ -105,3 +202,252 @@ def forget(stream: TextIO) -> None:
 def _write(text: str) -> None:
     with printing():
         sys.stdout.write(text)
+
+
+_GAP = "  "
+
+
+def print_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> None:
+    """Print a table.
+
+    Args:
+        heads: Names of the columns.
+        rows: Texts of the cells; control characters are escaped.
+        right: The columns whose cells are set to the right: numbers.
+    """
+    rows = [[printable(text) for text in row] for row in rows]
+    if sys.stdout is not None and sys.stdout.isatty():
+        with printing():
+            _print_rich(heads, rows, right)
+    else:
+        print_lines(*plain_table(heads, rows, right))
+
+
+def plain_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> list[str]:
+    """The lines of a table in plain text.
+
+    Args:
+        heads: As for ``print_table``.
+        rows: As for ``print_table``.
+        right: As for ``print_table``.
+
+    Returns:
+        A line for the heads and one for each row, without spaces at their ends.
+    """
+    columns = list(zip(heads, *rows, strict=True))
+    widths = [max(len(text) for text in column) for column in columns]
+    return [
+        _GAP.join(
+            text.rjust(width) if head in right else text.ljust(width)
+            for head, text, width in zip(heads, line, widths, strict=True)
+        ).rstrip()
+        for line in (heads, *rows)
+    ]
+
+
+def _print_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(Text(head), justify="right" if head in right else "left")
+    for row in rows:
+        table.add_row(*(Text(text) for text in row))  # not as markup: a name may hold brackets
+    Console().print(table)
+
+
+Report = Callable[[int, "int | None"], None]
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterator[Report]:
+    """Show how far a piece of work is, how fast it goes, and how long it will take.
+
+    Args:
+        title: What is being done.
+        is_bytes: Whether the numbers are bytes.
+        counted: What is counted, to be named with the rate.
+
+    Yields:
+        A function that takes what is done and what there is in all (None: unknown). What was done
+        before its first call, by a run that goes on, does not count for the rate.
+    """
+    pace = _Pace(is_bytes, counted)
+    title = printable(title)
+    if sys.stderr.isatty():
+        with _bar(title, is_bytes, pace) as report:
+            yield report
+    else:
+        yield _lines(title, pace)
+
+
+class _Pace:
+    """Amounts, rates and lengths of time in words.
+
+    Args:
+        is_bytes: Whether bytes are counted.
+        counted: What is counted otherwise.
+    """
+
+    def __init__(self, is_bytes: bool, counted: str) -> None:
+        self.is_bytes = is_bytes
+        self.counted = counted
+        self.began: tuple[float, int] | None = None
+
+    def amount(self, value: float) -> str:
+        """A number of pieces, or of bytes."""
+        return f"{value / 1e6:.1f} MB" if self.is_bytes else f"{value:.10g}"
+
+    def told(self, done: int, total: int | None) -> str:
+        """Rate and time left; empty until something is done, and at the end of the nameless."""
+        now = time.monotonic()
+        if self.began is None:
+            self.began = now, done
+        start, before = self.began
+        if done <= before or now <= start:
+            return ""
+        speed = (done - before) / (now - start)
+        name = f" {self.counted}" if self.counted else ""
+        rate = f"{self.amount(round(speed, 1 if speed >= 1 else 3))}{name}/s"
+        if total is None:
+            return rate
+        if done >= total:
+            return rate if self.counted else ""
+        return f"{rate}, {duration((total - done) / speed)} left"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units at most."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, hours = whole // 60, whole // 3600
+    return f"{minutes} min" if hours == 0 else f"{hours} h {minutes % 60} min"
+
+
+@contextmanager
+def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+    )
+
+    amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
+    told = TextColumn("{task.fields[pace]}", markup=False)
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), amount, told]
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None, pace="")
+
+        def report(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, pace=pace.told(done, total))
+
+        yield report
+
+
+def _lines(title: str, pace: _Pace) -> Report:
+    last, ended = time.monotonic(), False
+
+    def report(done: int, total: int | None) -> None:
+        nonlocal last, ended
+        now, told = time.monotonic(), pace.told(done, total)
+        finished = total is not None and done >= total
+        if ended or (not finished and now - last < _SECONDS_BETWEEN_LINES):
+            return
+        ended, last = finished, now
+        amounts = " of ".join(pace.amount(value) for value in (done, total) if value is not None)
+        line = ", ".join(part for part in (f"{title}: {amounts}", told) if part)
+        print_note(line)
+
+    return report
+
+
+JSON_NAME = "localization.json"
+_UNNAMED = "input"
+
+
+def result_folders(
+    inputs: Sequence[Path], output: Path, force: bool, audio: Path | None = None
+) -> list[tuple[Path, Path]]:
+    """Decide where each input's results go, and refuse before any work is done.
+
+    Args:
+        inputs: The inputs.
+        output: The folder that was named: the results' own for one input, else their parent.
+        force: Whether earlier results may be replaced.
+        audio: The sound of the inputs, if it is a file of its own.
+
+    Returns:
+        Each input with its folder.
+
+    Raises:
+        OutputError: A folder is not empty and ``force`` is not set, it is a file, what is there
+            is no earlier result, or an input is a file of the result that would be replaced.
+    """
+    chosen: list[tuple[Path, Path]] = []
+    taken: set[str] = set()
+    for source in inputs:
+        name = source.stem if source.stem.strip(".") else _UNNAMED
+        while _key(name) in taken:
+            name += "_"
+        taken.add(_key(name))
+        chosen.append((source, output if len(inputs) == 1 else output / name))
+    for _, folder in chosen:
+        check_free(folder, force, _earlier_files)
+    if force:
+        read = {path.resolve() for path in (*inputs, audio) if path is not None}
+        for path in (folder / name for _, folder in chosen for name in _earlier_files(folder)):
+            if os.path.lexists(path) and path.resolve() in read:
+                raise OutputError(
+                    "This input is part of the earlier result, which would be replaced.",
+                    "Copy it elsewhere first, or choose another folder for the results.",
+                    path,
+                )
+    return chosen
+
+
+def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
+    """A folder to write into, whose files are moved to ``folder`` if the block ends well.
+
+    With ``force`` the files of an earlier result there go; what the user put beside them stays.
+
+    Args:
+        folder: Where the results belong.
+        force: Whether earlier results may be replaced.
+
+    Returns:
+        A context with the folder to write into; gone afterwards, whatever happened. It raises
+        ``OutputError`` where a place cannot be written.
+    """
+    return staged(folder, JSON_NAME, force, _earlier_files)
+
+
+def _key(name: str) -> str:
+    """What two names share that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def _earlier_files(folder: Path) -> list[str]:
+    """What an earlier run wrote here, by its own list."""
+    record = folder / JSON_NAME
+    if not os.path.lexists(record):
+        return []
+    content = read_small_json(record, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not {"tvsl", "moments"} <= content.keys():
+        raise foreign_record(record)
+    names = content.get("files")
+    if not isinstance(names, list) or not all(is_inner_name(name) for name in names):
+        raise foreign_record(record)
+    return [*names, JSON_NAME]

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tvsl.cli.failure import INTERRUPTED, SOME_INPUT_FAILED
 from tvsl.cli.options import MOST_WORKERS, AsJson, Force
-from tvsl.cli.output import print_error, print_json, print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.output import (
+    INTERRUPTED,
+    SOME_INPUT_FAILED,
+    print_error,
+    print_json,
+    print_lines,
+    progress,
+)
 from tvsl.errors import UsageError, first_few, shown
 
 if TYPE_CHECKING:
-    from tvsl.preparing.run import Prepared
+    from tvsl.preprocess.run import Prepared
 
 _MOST_TOLD = 20
 
@@ -75,9 +80,9 @@ def command(
     The same command goes on with an interrupted run and tries again what failed. What became of
     each video stands in prepared.jsonl, a summary in report.json.
     """
-    from tvsl.preparing.lists import read_list
-    from tvsl.preparing.options import make_options
-    from tvsl.preparing.run import prepare
+    from tvsl.preprocess.finding import read_list
+    from tvsl.preprocess.options import make_options
+    from tvsl.preprocess.run import prepare
 
     options = make_options(
         layout.value,

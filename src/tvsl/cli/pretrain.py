@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tvsl.cli.failure import one_process
 from tvsl.cli.options import Seed
-from tvsl.cli.output import print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.output import one_process, print_lines, progress
 
 
 def command(
@@ -45,9 +43,8 @@ def command(
     """
     one_process("Pre-training")
     from tvsl.errors import UsageError
-    from tvsl.memory import keep_freed_memory
-    from tvsl.training.pretrain import PretrainConfig, Terms
-    from tvsl.training.pretraining_run import pretrain
+    from tvsl.training.pretraining import PretrainConfig, Terms, pretrain
+    from tvsl.utils.devices import keep_freed_memory
 
     unknown = sorted(set(without or ()) - set(Terms.model_fields))
     if unknown:

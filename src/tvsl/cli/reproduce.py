@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tvsl.cli.failure import one_process
-from tvsl.cli.name_values import data_options, name_values
 from tvsl.cli.options import (
     MOST_WORKERS,
     AsJson,
@@ -22,14 +20,15 @@ from tvsl.cli.options import (
     Precision,
     PrecisionOption,
     Root,
+    data_options,
+    name_values,
 )
-from tvsl.cli.output import print_json, print_lines
-from tvsl.cli.progress import Report, progress
+from tvsl.cli.output import Report, one_process, print_json, print_lines, progress
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.reproduction.bench import Setup
-    from tvsl.evaluation.reproduction.run import Reproduction
+    from tvsl.reproduce.bench import Setup
+    from tvsl.reproduce.run import Reproduction
 
 PAGE = "page.html"
 MARKDOWN = "tables.md"
@@ -89,13 +88,13 @@ def command(
     results.json. The items of the data set must have one source each.
     """
     one_process("A reproduction")
-    from tvsl.devices import choose_device
-    from tvsl.evaluation.reproduction.beds import is_real
-    from tvsl.evaluation.reproduction.bench import Bench, Setup
-    from tvsl.evaluation.reproduction.config import reproduce_config
-    from tvsl.evaluation.reproduction.run import reproduce, require_feasible, wanted
-    from tvsl.evaluation.reproduction.written import json_content
-    from tvsl.staging import locked
+    from tvsl.reproduce.bench import Bench, Setup
+    from tvsl.reproduce.benchmark import is_real
+    from tvsl.reproduce.config import reproduce_config
+    from tvsl.reproduce.report import json_content
+    from tvsl.reproduce.run import reproduce, require_feasible, wanted
+    from tvsl.utils.atomic import locked
+    from tvsl.utils.devices import choose_device
 
     asked = wanted(targets)
     options = data_options(root, lists, option) or {}
@@ -134,7 +133,7 @@ def _cores() -> int:
 def _fetch(setup: Setup) -> None:
     """Fetch weights once, before several processes want them."""
     from tvsl.audioclip.weights import PUBLIC_FILES, fetch
-    from tvsl.memory import keep_freed_memory
+    from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()
     if setup.model in PUBLIC_FILES:
@@ -149,10 +148,10 @@ def _stage(title: str, counted: str) -> Iterator[Report]:
 
 
 def _write(found: Reproduction, folder: Path) -> None:
-    from tvsl.evaluation.reproduction.written import csv_text, json_content, markdown
+    from tvsl.html.reproduction import reproduction_page
     from tvsl.localization import write_json
-    from tvsl.render.reproduction_page import reproduction_page
-    from tvsl.staging import staged, write_text
+    from tvsl.reproduce.report import csv_text, json_content, markdown
+    from tvsl.utils.atomic import staged, write_text
 
     texts = {MARKDOWN: markdown(found), CSV: csv_text(found), PAGE: reproduction_page(found)}
     with staged(folder, RESULTS, True, lambda _: (*texts, RESULTS)) as work:
@@ -162,7 +161,7 @@ def _write(found: Reproduction, folder: Path) -> None:
 
 
 def _summary(found: Reproduction, folder: Path) -> list[str]:
-    from tvsl.evaluation.reproduction.written import claim_text
+    from tvsl.reproduce.report import claim_text
 
     lines = [f"Warning: {text}" for text in found.conditions.warnings]
     lines += [claim_text(claim) for claim in found.claims]

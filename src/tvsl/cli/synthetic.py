@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tvsl.cli.arguments import Command, Group
-from tvsl.cli.options import Force, Seed
-from tvsl.cli.output import print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.options import Command, Force, Group, Seed
+from tvsl.cli.output import print_lines, progress
 
 if TYPE_CHECKING:
     from tvsl.synthetic.world import World
@@ -75,7 +73,7 @@ def preview(
     force: Force = False,
 ) -> None:
     """Write a contact sheet of some scenes, and their sounds as WAV files."""
-    from tvsl.render.world_preview import write_preview
+    from tvsl.render.contact_sheet import write_preview
 
     world = _world(split, classes, seed, twins, off_screen)
     with progress("Making scenes") as made:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tvsl.cli.arguments import LARGEST_NUMBER
-from tvsl.cli.failure import one_process
-from tvsl.cli.name_values import data_options, name_values
 from tvsl.cli.options import (
+    LARGEST_NUMBER,
     DataOption,
     Device,
     FlipAverageOption,
@@ -18,13 +16,14 @@ from tvsl.cli.options import (
     Precision,
     PrecisionOption,
     Root,
+    data_options,
+    name_values,
 )
-from tvsl.cli.output import print_lines, print_note
-from tvsl.cli.progress import progress
+from tvsl.cli.output import one_process, print_lines, print_note, progress
 
 if TYPE_CHECKING:
     from tvsl.audioclip.encoder import AudioCLIPEncoder
-    from tvsl.methods.config import MethodConfig
+    from tvsl.methods.base import MethodConfig
 
 
 def command(
@@ -94,11 +93,11 @@ def command(
     """
     one_process("Training")
     from tvsl.loading import check_classes
-    from tvsl.staging import locked
+    from tvsl.training.config import find_head, recipe
     from tvsl.training.fit import check_recipe, train_head
-    from tvsl.training.kept_recipe import kept_recipe
-    from tvsl.training.recipe import find_head, recipe
+    from tvsl.training.run_config import kept_recipe
     from tvsl.training.trainer import last_checkpoint
+    from tvsl.utils.atomic import locked
 
     given = {
         "data": data,
@@ -135,7 +134,7 @@ def _load(
     model: str, head: MethodConfig, device: str, precision: Any, flip_average: Any
 ) -> AudioCLIPEncoder:
     from tvsl.loading import load_encoder
-    from tvsl.memory import keep_freed_memory
+    from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
@@ -143,7 +142,7 @@ def _load(
 
 
 def _summary(folder: Path) -> str:
-    from tvsl.methods.checkpoint import read_head
+    from tvsl.methods.checkpoint_io import read_head
 
     notes = read_head(folder).notes
     figures = notes["validation"]

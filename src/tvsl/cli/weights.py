@@ -7,11 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tvsl.cli.arguments import Command, Group
-from tvsl.cli.failure import SOME_INPUT_FAILED, report
-from tvsl.cli.options import Force
-from tvsl.cli.output import print_lines
-from tvsl.cli.progress import progress
+from tvsl.cli.options import Command, Force, Group
+from tvsl.cli.output import SOME_INPUT_FAILED, print_lines, progress, report
 from tvsl.errors import TvslError
 
 app = typer.Typer(
@@ -22,9 +19,8 @@ app = typer.Typer(
 @app.command("list", cls=Command)
 def list_files() -> None:
     """List the embedded models and the public files, and which of them are here."""
-    from tvsl.audioclip.embedded import EMBEDDED, embedded_path, is_here
-    from tvsl.audioclip.weights import PUBLIC_FILES
-    from tvsl.paths import weights_folder
+    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_here
+    from tvsl.utils.files import weights_folder
 
     print_lines(f"Folder: {weights_folder()} (set TVSL_HOME to choose another)", "")
     for entry in PUBLIC_FILES.values():

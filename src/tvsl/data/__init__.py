@@ -7,19 +7,14 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from tvsl.data.dataset import DataSet
+from tvsl.data.base import DataSet
 from tvsl.data.extended import FlickrExtended, VGGSSExtended
 from tvsl.data.flickr import FlickrSoundNet
 from tvsl.data.folder import FolderData
-from tvsl.data.music_duet import MusicDuet
-from tvsl.data.music_solo import MusicSolo
+from tvsl.data.music import MusicDuet, MusicSolo
 from tvsl.data.synthetic import SyntheticData
-from tvsl.data.vgg_instruments import VGGInstrumentsSingle
-from tvsl.data.vgg_instruments_multi import VGGInstrumentsMulti
-from tvsl.data.vggsound_duet import VGGSoundDuet
-from tvsl.data.vggsound_multi import VGGSoundMulti
-from tvsl.data.vggsound_single import VGGSoundSingle
-from tvsl.data.vggss_open import VGGSSHeard, VGGSSUnheard
+from tvsl.data.vgg_instruments import VGGInstrumentsMulti, VGGInstrumentsSingle
+from tvsl.data.vggsound import VGGSoundDuet, VGGSoundMulti, VGGSoundSingle, VGGSSHeard, VGGSSUnheard
 from tvsl.errors import UsageError, first_problem
 
 DataT = TypeVar("DataT", bound=DataSet)

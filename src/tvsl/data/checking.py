@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tvsl.data.dataset import Item, LeftOut, Source, UsedList
+from tvsl.data.base import Item, LeftOut, Source, UsedList
 from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import absent
 from tvsl.data.targets import Nowhere, files_of

@@ -11,15 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final
 
-from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.base import Item, Source, Split
 from tvsl.data.flickr import FLICKR_LIST, FlickrSoundNet
 from tvsl.data.layouts import PLAIN, Layout
 from tvsl.data.listed import Media
-from tvsl.data.rows import read_rows, wrong_line
+from tvsl.data.lists import read_rows, wrong_line
 from tvsl.data.targets import Nowhere
-from tvsl.data.vggsound_single import VGGSoundSingle
-from tvsl.data.vggss import ALIGNMENT, VGGSS_FILE
-from tvsl.id_lists import clip_name
+from tvsl.data.vggsound import ALIGNMENT, VGGSS_FILE, VGGSoundSingle
+from tvsl.utils.id_lists import clip_name
 
 _SILENT: Final = "non-sounding"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,20 +12,128 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, InstanceOf, JsonValue
 
-from tvsl.data.dataset import DataSet, DecisionItems, Item, LeftOut, Sample, Source, Split
-from tvsl.data.file_clips import FileClips
+from tvsl.data.base import (
+    ClipBatch,
+    ClipSet,
+    DataSet,
+    DecisionItems,
+    Item,
+    LeftOut,
+    Sample,
+    Source,
+    Split,
+)
 from tvsl.data.layouts import absent
-from tvsl.data.mixed import mix
-from tvsl.data.mixing import draw_mixtures
-from tvsl.data.stated import Stated
+from tvsl.data.lists import Stated
+from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Nowhere, loaded
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
-from tvsl.id_lists import Names, read_id_list
 from tvsl.media import load_audio, load_image, require_sound, sound_middle
-from tvsl.media.panels import cut_panels
-from tvsl.small_files import LARGEST_LIST, read_small
+from tvsl.media.image import cut_panels
+from tvsl.media.limits import check_file
+from tvsl.utils.files import LARGEST_LIST, read_small
+from tvsl.utils.id_lists import Names, read_id_list
+
+_AT_ONCE = 1 << 20
+
+
+class FileClips(ClipSet):
+    """Items of one labelled source each, in an order that the seed decides.
+
+    Attributes:
+        data: The data set, which reads them.
+        items: All that it has of them.
+        window: Seconds of sound of every clip; shorter sounds are followed by silence.
+    """
+
+    name: ClassVar[str] = "files"
+    data: InstanceOf[DataSet]
+    items: InstanceOf[tuple[Item, ...]] = Field(repr=False)
+    window: float = Field(gt=0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names of the data set."""
+        return self.data.names
+
+    @cached_property
+    def chosen(self) -> tuple[Item, ...]:
+        """The items that are clips, in the clips' order."""
+        order = np.random.default_rng((self.seed, len(self.items))).permutation(len(self.items))
+        return tuple(self.items[number] for number in order[: self.count])
+
+    def without(self, ids: Collection[str]) -> FileClips:
+        """The same clips but some; as many others take their places as there are."""
+        items = tuple(item for item in self.items if item.id not in ids)
+        return FileClips(
+            data=self.data,
+            items=items,
+            window=self.window,
+            count=min(self.count, len(items)),
+            seed=self.seed,
+        )
+
+    def description(self) -> dict[str, JsonValue]:
+        """Hashes of ids and labels and of the first clip's files, and how sounds are cut.
+
+        Where the files lie is no part of it: a data set may be moved.
+        """
+        listed = "".join(f"{item.id},{item.labels[0]}\n" for item in self.chosen)
+        return {
+            "data": self.data.name,
+            "count": self.count,
+            "window": self.window,
+            "list": hashlib.sha256(listed.encode()).hexdigest(),
+            "sample": _files_digest(self.chosen[0]),
+        }
+
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each clip, (count,)."""
+        rows = {name: row for row, name in enumerate(self.names)}
+        return np.array([rows[str(item.labels[0])] for item in self.chosen], dtype=np.int64)
+
+    def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
+        """Read some clips; see the base class."""
+        items = [self.chosen[int(number)] for number in numbers]
+        samples = [self.data.read(item, sample_rate) for item in items]
+        length = round(self.window * sample_rate)
+        rows = {name: row for row, name in enumerate(self.names)}
+        return ClipBatch(
+            pictures=[sample.pictures[0] for sample in samples],
+            waveforms=np.stack([of_length(sample.waveform, length) for sample in samples]),
+            labels=np.array([rows[str(item.labels[0])] for item in items], dtype=np.int64),
+        )
+
+
+def of_length(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """A sound of a length: cut off, or with silence behind it.
+
+    Args:
+        waveform: Mono, (S,).
+        length: Samples of the result.
+
+    Returns:
+        (length,).
+    """
+    part = waveform[:length]
+    return np.pad(part, (0, length - len(part)))
+
+
+def _files_digest(item: Item) -> str:
+    digest = hashlib.sha256()
+    for path in (*item.frames, *item.sounds):
+        try:
+            with check_file(path).open("rb") as stream:
+                while part := stream.read(_AT_ONCE):
+                    digest.update(part)
+        except OSError as error:
+            raise MissingFileError(
+                f"The file cannot be read ({error.strerror}).", "Check the data set's root.", path
+            ) from error
+    return digest.hexdigest()
+
 
 _HELD_OUT = 20
 

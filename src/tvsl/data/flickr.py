@@ -15,15 +15,15 @@ from xml.etree.ElementTree import ParseError
 
 import numpy as np
 
-from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.base import Item, Source, Split
 from tvsl.data.layouts import PLAIN, Folders, Layout
 from tvsl.data.listed import ListedData
-from tvsl.data.rows import read_by_id
+from tvsl.data.lists import read_by_id
 from tvsl.data.targets import Box, Boxes, Drawn, FileTarget, Shape, clipped, in_pixels, same_shape
 from tvsl.errors import DataError, UnreadableMediaError, printable, shown
-from tvsl.id_lists import plain_name
 from tvsl.media import MediaLimits, check_file
-from tvsl.small_files import read_small
+from tvsl.utils.files import read_small
+from tvsl.utils.id_lists import plain_name
 
 FLICKR_LIST: Final = "flickr_test.csv"
 ANNOTATED_SIDE: Final = 256

@@ -11,12 +11,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.base import Item, Source, Split
 from tvsl.data.files import FileDataSet, draw_targets
 from tvsl.data.layouts import inside, require_root
+from tvsl.data.lists import Stated, wrong_line
 from tvsl.data.manifest import MANIFEST_FILES, Line, read_manifest
-from tvsl.data.rows import wrong_line
-from tvsl.data.stated import Stated
 from tvsl.data.targets import (
     Boxes,
     FileTarget,
@@ -28,9 +27,8 @@ from tvsl.data.targets import (
     same_shape,
 )
 from tvsl.errors import DataError, UnreadableMediaError, shown
-from tvsl.media.object_maps import load_object_map
-from tvsl.names import same_name, same_names
-from tvsl.vocabularies import NAMES_FILE, read_vocabulary
+from tvsl.media.image import load_object_map
+from tvsl.vocabularies import NAMES_FILE, read_vocabulary, same_name, same_names
 
 
 @dataclass(frozen=True)

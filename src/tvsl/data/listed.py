@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from tvsl.data.dataset import Item, Source, UsedList
+from tvsl.data.base import Item, Source, UsedList
 from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import (
     FRAME_SUFFIXES,
@@ -18,10 +18,9 @@ from tvsl.data.layouts import (
     find_layout,
     require_root,
 )
-from tvsl.data.lists import PUBLIC_LISTS, find_list
-from tvsl.data.stated import Stated
+from tvsl.data.lists import PUBLIC_LISTS, Stated, find_list
 from tvsl.errors import DataError
-from tvsl.small_files import LARGEST_LIST, read_small
+from tvsl.utils.files import LARGEST_LIST, read_small
 
 
 class ListedData(FileDataSet):

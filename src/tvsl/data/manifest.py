@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from tvsl.data.dataset import Split
+from tvsl.data.base import Split
 from tvsl.data.layouts import name_fault
-from tvsl.data.mixing import MOST_SOURCES
-from tvsl.data.rows import LARGEST_SIDE, read_rows, read_text, wrong_line
+from tvsl.data.lists import LARGEST_SIDE, read_rows, read_text, wrong_line
+from tvsl.data.mixtures import MOST_SOURCES
 from tvsl.data.targets import Shape
 from tvsl.errors import DataError, VocabularyError, first_problem, shown
-from tvsl.names import check_names, same_name, same_names
+from tvsl.vocabularies import check_names, same_name, same_names
 
 MANIFEST_FILES: Final = ("manifest.jsonl", "manifest.csv")
 COLUMNS: Final = (

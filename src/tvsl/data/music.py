@@ -1,4 +1,4 @@
-"""MUSIC: people who play instruments, frames of videos from YouTube (Zhao et al., ECCV 2018).
+"""MUSIC (Zhao et al., ECCV 2018): solos and duets.
 
 An id is the 11 characters of the video, the second and the number of the frame:
 ``HnUOaSfTA6c_175_05257``. Every frame of a video is heard with the middle of the whole video.
@@ -7,14 +7,18 @@ An id is the 11 characters of the video, the second and the number of the frame:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, Final
 
+from pydantic import Field
+
+from tvsl.data.base import ClassNames, Item, Source, Split, normal_form
 from tvsl.data.layouts import Layout
 from tvsl.data.listed import ListedData
-from tvsl.data.rows import Row, Share, read_by_id, wrong_line
+from tvsl.data.lists import Entry, Row, Share, read_by_id, read_entries, stated_by, wrong_line
 from tvsl.data.targets import Boxes, clipped
-from tvsl.id_lists import plain_name
+from tvsl.utils.id_lists import plain_name
 
 Rectangle = tuple[Share, Share, Share, Share]
 """Left, top, width, height as shares of the picture."""
@@ -101,3 +105,85 @@ def box_of(rectangle: Rectangle) -> Boxes:
     left, top, width, height = rectangle
     box = clipped((left, top, left + width, top + height))
     return Boxes((box,) if box else ())
+
+
+class _Entry(Entry):
+    label: str = Field(alias="class")
+    bbox: Rectangle
+
+
+class MusicSolo(MusicData):
+    """2,124 frames of 20 videos and 7 instruments; 44,532 frames of 217 videos to train on."""
+
+    name: ClassVar[str] = "music-solo"
+    title: ClassVar[str] = "MUSIC-Solo"
+    files: ClassVar[tuple[str, ...]] = ("music_solo_test.csv", "music_solo.json")
+    train_files: ClassVar[tuple[str, ...]] = ("music_solo_train.txt",)
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """Test frames with boxes, or labelled frames to train on; see the base class."""
+        path, rows = self.rows(self.train_files[0] if split == "train" else self.files[0], 2)
+        annotated = self.find_list(self.files[1]) if split == "test" else path
+        boxes = read_entries(annotated, _Entry) if split == "test" else None
+        media, names = self.media(), ClassNames(self.names)
+        for line, (name, written) in rows:
+            label, target, stated = names.find(written, path, line), Boxes(()), None
+            if boxes is not None:
+                if name not in boxes or normal_form(boxes[name].label) != normal_form(written):
+                    raise wrong_line(path, line, f"has no box of its class: {name!r}")
+                target, stated = box_of(boxes[name].bbox), stated_by(annotated, boxes[name])
+            yield media.item(name, Source(label, target), stated=stated)
+
+
+class _MusicDuetEntry(Entry):
+    class_src1: str
+    bbox_src1: Rectangle
+    class_src2: str
+    bbox_src2: Rectangle
+
+
+class MusicDuet(MusicData):
+    """1,020 frames, of which 1,008 are of one video: cello and acoustic guitar.
+
+    Pictures and sounds are natural mixtures: nothing is put side by side, nothing is added up.
+    Its training frames hold two sources each, so heads are trained on MUSIC-Solo.
+    """
+
+    name: ClassVar[str] = "music-duet"
+    title: ClassVar[str] = "MUSIC-Duet"
+    files: ClassVar[tuple[str, ...]] = ("music_duet_test.csv", "music_duet.json")
+    train_files: ClassVar[tuple[str, ...]] = ("music_duet_train.txt",)
+
+    @property
+    def several(self) -> bool:
+        """Items have two sources."""
+        return True
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """Test frames with boxes, or labelled frames; see the base class."""
+        return self._train() if split == "train" else self._test()
+
+    def _train(self) -> Iterator[Item]:
+        path, rows = self.rows(self.train_files[0], 3)
+        media, names = self.media(), ClassNames(self.names)
+        for line, (name, *written) in rows:
+            labels = [names.find(label, path, line) for label in written]
+            yield media.item(name, *(Source(label, Boxes(())) for label in labels))
+
+    def _test(self) -> Iterator[Item]:
+        path, rows = self.rows(self.files[0], 1)
+        annotated = self.find_list(self.files[1])
+        entries = read_entries(annotated, _MusicDuetEntry)
+        media, names = self.media(), ClassNames(self.names)
+        for line, (name,) in rows:
+            if name not in entries:
+                raise wrong_line(path, line, f"names a frame that is not annotated: {name!r}")
+            entry, place = entries[name], f"The entry of {name!r}"
+            first = names.find(entry.class_src1, annotated, place)
+            second = names.find(entry.class_src2, annotated, place)
+            yield media.item(
+                name,
+                Source(first, box_of(entry.bbox_src1)),
+                Source(second, box_of(entry.bbox_src2)),
+                stated=stated_by(annotated, entry),
+            )

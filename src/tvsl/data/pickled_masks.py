@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tvsl.data.targets import FileTarget, Mask, Shape, in_pixels, same_shape
 from tvsl.errors import MediaLimitError, UnreadableMediaError
 from tvsl.media import MediaLimits, check_file
-from tvsl.small_files import read_small
+from tvsl.utils.files import read_small
 
 LARGEST_FILE: Final = 64 * 2**20
 LARGEST_ARRAY: Final = 2**26

@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
-from tvsl.data.clips import ClipBatch, ClipSet, resampled
-from tvsl.data.dataset import DataSet, DecisionItems, Item, Sample, Source
+from tvsl.data.base import (
+    ClipBatch,
+    ClipSet,
+    DataSet,
+    DecisionItems,
+    Item,
+    Sample,
+    Source,
+    resampled,
+)
 from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Mask, Target
-from tvsl.synthetic.layout import SIDE
-from tvsl.synthetic.manifest import scene_id
+from tvsl.synthetic.export import scene_id
+from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
 from tvsl.synthetic.world import MOST_SOURCES, World, WorldPanel, WorldScene

@@ -1,18 +1,18 @@
-"""VGGSound-Instruments: musical instruments of VGGSound, with masks (Hu et al., CVPR 2022)."""
+"""VGGSound-Instruments (Hu et al., CVPR 2022): single clips with masks, and pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from tvsl.data.class_names import ClassNames
-from tvsl.data.dataset import Item, Source, Split
+from tvsl.data.base import ClassNames, Item, Source, Split
 from tvsl.data.layouts import Folders, Layout
 from tvsl.data.listed import ListedData
+from tvsl.data.lists import read_by_id
+from tvsl.data.mixtures import mix
 from tvsl.data.pickled_masks import PickledMask
-from tvsl.data.rows import read_by_id
 from tvsl.data.targets import Boxes
-from tvsl.id_lists import clip_name
+from tvsl.utils.id_lists import clip_name
 
 _INSTRUMENTS: Final = (
     "accordion", "acoustic guitar", "banjo", "bass drum", "bass guitar", "bongo", "cello",
@@ -73,3 +73,20 @@ class VGGInstrumentsSingle(ListedData):
                 source = Source(names.find(written, path, row.line), mask if masks else Boxes(()))
                 clips.append(media.item(name, source))
             yield clips
+
+
+class VGGInstrumentsMulti(VGGInstrumentsSingle):
+    """446 pairs of clips of different instruments; each panel has the mask of its own clip."""
+
+    name: ClassVar[str] = "vgg-instruments-multi"
+    title: ClassVar[str] = "VGGSound-Instruments, pairs"
+    files: ClassVar[tuple[str, ...]] = ("vgginstruments_multi_test.csv",)
+
+    @property
+    def several(self) -> bool:
+        """Items have two sources."""
+        return True
+
+    def test_items(self) -> Iterator[Item]:
+        """The pairs of the test list."""
+        return (mix(clips) for clips in self._clips(self.files[0], 2))

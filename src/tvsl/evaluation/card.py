@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tvsl.evaluation.scoring import SceneFigure
+from tvsl.evaluation.score import SceneFigure
 
 Figures = Mapping[str, Any]
 

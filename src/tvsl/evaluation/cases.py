@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.dataset import Item, Sample
-from tvsl.evaluation.asking import NOT_DETECTED
-from tvsl.evaluation.measuring import Key
+from tvsl.data.base import Item, Sample
+from tvsl.evaluation.batch_scorer import Key
+from tvsl.evaluation.batches import encode_groups
+from tvsl.evaluation.predict import NOT_DETECTED
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
-from tvsl.evaluation.samples import encode_groups
 from tvsl.metrics import LabelSource
 
 Maps = NDArray[np.float32]

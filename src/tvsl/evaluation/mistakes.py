@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import taken_classes
+from tvsl.evaluation.score import taken_classes
 from tvsl.synthetic.vocabulary import parts
 
 

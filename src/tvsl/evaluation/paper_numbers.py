@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tvsl.data.dataset import DataSet
+from tvsl.data.base import DataSet
 from tvsl.metrics import PAPER_THRESHOLDS
 
 BENCHMARKS = MappingProxyType(

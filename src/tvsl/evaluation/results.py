@@ -1,22 +1,125 @@
-"""The numbers of an evaluation, summed up from what was measured of every pair."""
+"""Results of an evaluation: from the scores of all pairs to rows of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tvsl import __version__
-from tvsl.data.dataset import DataSet
-from tvsl.errors import DataError
-from tvsl.evaluation.measuring import Key, Measurer, detection_scores
-from tvsl.evaluation.pairs import Pairs, gather
+from tvsl.data.base import DataSet
+from tvsl.errors import DataError, OutputError
+from tvsl.evaluation.batch_scorer import Key, Measurer, detection_scores
+from tvsl.evaluation.indexed import Listing
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
-from tvsl.evaluation.parts import MeasuredGroup, Part
+from tvsl.evaluation.result_cache import MeasuredGroup, Part
 from tvsl.methods.base import Method
 from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
+from tvsl.metrics.pair_metric import Columns
+from tvsl.utils.files import write_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What was measured of P pairs, in the order of the data set.
+
+    Attributes:
+        numbers: Number of each pair in the data set, (P,).
+        items: Place of each pair's item in the data set, (P,).
+        labels: Class of each pair in the vocabulary, (P,); -1 without one.
+        sounding: Whether its source is anywhere, (P,) bool.
+        measured: By entry and source of labels, then by protocol: (P,) for each measure.
+        found: By entry: whether the pair's class was detected, (P,) bool.
+    """
+
+    numbers: Tensor
+    items: Tensor
+    labels: Tensor
+    sounding: Tensor
+    measured: Mapping[Key, Mapping[str, Columns]]
+    found: Mapping[str, Tensor]
+
+    def columns(self, key: Key, protocol: str) -> Columns:
+        """What a metric of this protocol sums up."""
+        return {
+            **self.measured[key][protocol],
+            "labels": self.labels,
+            "frames": self.items,
+            "ids": self.numbers,
+            "sounding": self.sounding,
+        }
+
+    def silent(self) -> int:
+        """How many pairs have nothing to be found."""
+        return int((~self.sounding).sum())
+
+
+def gather(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Pairs:
+    """Bring together what was measured of all groups.
+
+    Args:
+        measurer: What measured it.
+        groups: The groups, in any order.
+
+    Returns:
+        The pairs.
+    """
+    listing = measurer.listing
+    numbers = torch.tensor([number for group in groups for number in _numbers(group, listing)])
+    numbers, order = numbers.sort()
+
+    def column(values: Callable[[MeasuredGroup], Iterable[float]], dtype: torch.dtype) -> Tensor:
+        return torch.tensor([one for group in groups for one in values(group)], dtype=dtype)[order]
+
+    def measures(key: Key, protocol: str, names: Sequence[str]) -> Columns:
+        entry, source = key
+        return {
+            name: column(
+                lambda group: group.measured[entry][source][protocol][name],  # noqa: B023
+                torch.float64,
+            )
+            for name in names
+        }
+
+    return Pairs(
+        numbers=numbers,
+        items=column(lambda group: _items(group, listing), torch.int64),
+        labels=torch.tensor(listing.labels)[numbers],
+        sounding=column(lambda group: group.sounding, torch.bool),
+        measured={
+            key: {
+                protocol: measures(key, protocol, metric.measures)
+                for protocol, metric in measurer.metrics.items()
+            }
+            for key in measurer.keys
+        },
+        found={
+            entry: column(lambda group: _found(group, entry, listing), torch.bool)  # noqa: B023
+            for entry, sources in measurer.sources.items()
+            if "detected" in sources
+        },
+    )
+
+
+def _numbers(group: MeasuredGroup, listing: Listing) -> Iterable[int]:
+    return (number for item in group.items for number in listing.pairs(item))
+
+
+def _items(group: MeasuredGroup, listing: Listing) -> Iterable[int]:
+    return (item for item in group.items for _ in listing.pairs(item))
+
+
+def _found(group: MeasuredGroup, entry: str, listing: Listing) -> Iterable[bool]:
+    chosen = group.detected[entry].chosen
+    return (
+        listing.labels[number] in taken
+        for item, taken in zip(group.items, chosen, strict=True)
+        for number in listing.pairs(item)
+    )
 
 
 @dataclass(frozen=True)
@@ -232,3 +335,50 @@ def detection_rule(entry: str, measurer: Measurer) -> str:
     if threshold is None:
         return "classes that stand out of the vocabulary, no threshold was calibrated"
     return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"
+
+
+_NOTHING = ""
+
+
+def write_samples(evaluation: Evaluation, path: Path) -> None:
+    """Write what was measured of every pair, a line for each pair, method and source of labels.
+
+    Args:
+        evaluation: The evaluation.
+        path: Where to.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    metrics, pairs = evaluation.measurer.metrics, evaluation.pairs
+    measures = [(protocol, name) for protocol, one in metrics.items() for name in one.measures]
+    heads = ("id", "source", "label", "sounding", "method", "labels", "detected")
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            write_rows(file, [(*heads, *(f"{protocol} {name}" for protocol, name in measures))])
+            for row in range(len(pairs.numbers)):
+                write_rows(file, _lines(evaluation, row, measures))
+    except OSError as error:
+        raise OutputError(
+            f"The samples cannot be written ({error.strerror}).",
+            "Check the place and the free space.",
+            path,
+        ) from error
+
+
+def _lines(
+    evaluation: Evaluation, row: int, measures: Sequence[tuple[str, str]]
+) -> Iterator[list[str]]:
+    listing, pairs = evaluation.measurer.listing, evaluation.pairs
+    place = int(pairs.items[row])
+    number = int(pairs.numbers[row]) - listing.starts[place]
+    item = listing.items[place]
+    sounding = "yes" if pairs.sounding[row] else "no"
+    pair = [item.id, str(number), item.labels[number] or _NOTHING, sounding]
+    for (entry, source), measured in pairs.measured.items():
+        found = _NOTHING
+        if source == "detected":
+            found = "yes" if pairs.found[entry][row] else "no"
+        values = [float(measured[protocol][name][row]) for protocol, name in measures]
+        told = [_NOTHING if value != value else repr(value) for value in values]
+        yield [*pair, entry, source, found, *told]

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
-from tvsl.data.dataset import DataSet
+from tvsl.data.base import DataSet
 from tvsl.errors import OutputError
-from tvsl.evaluation.conditions import Conditions
-from tvsl.evaluation.entries import Entries
-from tvsl.evaluation.listing import Listing, require_items
-from tvsl.evaluation.measuring import Measurer
-from tvsl.evaluation.parts import PartFiles
-from tvsl.evaluation.processes import Processes
+from tvsl.evaluation.batch_scorer import Measurer
+from tvsl.evaluation.batches import Reader, require_files
+from tvsl.evaluation.config import Conditions
+from tvsl.evaluation.indexed import Listing, require_items
+from tvsl.evaluation.models import Entries
+from tvsl.evaluation.result_cache import PartFiles
 from tvsl.evaluation.results import Evaluation, summed_up
-from tvsl.evaluation.samples import Reader, require_files
 from tvsl.loading import check_classes
 from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
+from tvsl.utils.processes import Processes
 from tvsl.vocabularies import everyday_sounds
 
 Report = Callable[[int, "int | None"], None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tvsl.data.dataset import DataSet
-from tvsl.evaluation.conditions import Conditions
-from tvsl.evaluation.entries import Entries
+from tvsl.data.base import DataSet
+from tvsl.evaluation.config import Conditions
+from tvsl.evaluation.models import Entries
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow
 from tvsl.evaluation.results import Evaluation, Row
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import Figures, score_named
+from tvsl.evaluation.score import Figures, score_named
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.vocabulary import CLASSES

@@ -10,10 +10,10 @@ from tvsl.media.audio import (
     resample,
     sound_window,
 )
+from tvsl.media.center_crop import sound_middle, sound_near
 from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
-from tvsl.media.middle import sound_middle, sound_near
-from tvsl.media.sorting import Sort, is_video, sort_of
+from tvsl.media.media_type import Sort, is_video, sort_of
 from tvsl.media.video import (
     VideoFrame,
     VideoInfo,

@@ -1,4 +1,4 @@
-"""Load pictures: any raster format that Pillow reads itself, as upright 8-bit RGB."""
+"""Pictures from files: upright 8-bit RGB, panels side by side, and maps of object numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError
+from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, check_pixels
 from tvsl.media.pillow import decode, open_image, pillow_calls
 
@@ -315,3 +315,71 @@ def _enough_memory(path: Path | None) -> Iterator[None]:
         raise MediaLimitError(
             "There is not enough memory for the picture.", "Make it smaller.", path
         ) from error
+
+
+def cut_panels(
+    picture: NDArray[np.uint8], panels: int, path: str | Path | None = None
+) -> list[NDArray[np.uint8]]:
+    """Cut a picture into equal parts that stand side by side.
+
+    Args:
+        picture: (H, W, 3).
+        panels: How many parts, at least 1.
+        path: Where the picture is from, for the message.
+
+    Returns:
+        The parts from left to right, each (H, W / panels, 3); views of the picture.
+
+    Raises:
+        UsageError: The width cannot be divided so.
+    """
+    width = picture.shape[1]
+    if panels < 1 or width % panels:
+        raise UsageError(
+            f"A picture {width} pixels wide cannot be cut into {panels} equal panels.",
+            "Give the number of pictures that stand side by side in it, 1 for a usual picture.",
+            path,
+        )
+    return np.split(picture, panels, axis=1)
+
+
+_MODES: Final = ("P", "L", "1", "I", "I;16", "I;16B")
+_LOSSY: Final = ("JPEG", "MPO")
+
+
+def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.int64]:
+    """Load which object each pixel shows.
+
+    Args:
+        path: A picture of one value a pixel, such as a PNG with a palette or in grey.
+        limits: What is allowed.
+
+    Returns:
+        (H, W): the values as they are stored, upright as the picture's; a palette is ignored.
+
+    Raises:
+        MissingFileError: No such file.
+        UnreadableMediaError: The file is broken, its values are not those that were written, or
+            it has several values a pixel.
+        MediaLimitError: The picture exceeds a limit.
+    """
+    target = check_file(path, limits)
+    with open_image(target, limits) as image:
+        if image.mode not in _MODES:
+            raise _no_map(f"has several values a pixel (mode {image.mode})", target)
+        if image.format in _LOSSY:
+            raise _no_map("is a JPEG, which changes values", target)
+        if is_white_zero(image):
+            raise _no_map("is a TIFF whose values fall from black to white", target)
+        step = shallow_step(image)
+        decode(image, target)
+        turned = orientation(image)
+        values = np.empty(upright_shape(image, turned), np.int64)
+        lying(values, turned)[...] = np.asarray(image)
+    return values // step
+
+
+def _no_map(what: str, path: Path) -> UnreadableMediaError:
+    return UnreadableMediaError(
+        f"The map of objects {what}.", "Save it as PNG in grey or with a palette.", path
+    )

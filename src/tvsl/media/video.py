@@ -21,17 +21,7 @@ from numpy.typing import NDArray
 
 from tvsl.errors import UsageError
 from tvsl.media.decoding import decode_pictures
-from tvsl.media.limits import (
-    DEFAULT_LIMITS,
-    MediaLimits,
-    check_duration,
-    check_file,
-    check_frame_rate,
-    check_pixels,
-    open_container,
-)
-from tvsl.media.orientation import turned_degrees
-from tvsl.media.showing import (
+from tvsl.media.frame_timing import (
     LARGEST_SLACK,
     ROUNDING,
     Shown,
@@ -44,6 +34,16 @@ from tvsl.media.showing import (
     shown_size,
     video_end,
 )
+from tvsl.media.limits import (
+    DEFAULT_LIMITS,
+    MediaLimits,
+    check_duration,
+    check_file,
+    check_frame_rate,
+    check_pixels,
+    open_container,
+)
+from tvsl.media.pillow import turned_degrees
 from tvsl.media.streams import require_picture
 
 

@@ -1,6 +1,6 @@
 """Arrays to files: the way back from ``media``, for what this package makes itself.
 
-Nothing here is staged: write into a folder of ``tvsl.staging`` where a half-written file would
+Nothing here is staged: write into a folder of ``tvsl.utils.atomic`` where a half-written file would
 do harm. An ``OSError``, which PyAV's errors are also turned into, is left to the caller.
 """
 

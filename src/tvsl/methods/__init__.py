@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from tvsl.errors import UsageError
 from tvsl.methods.alignment import Alignment
-from tvsl.methods.audioclip import AudioCLIPSimilarity
-from tvsl.methods.audioclip_finetuned import AudioCLIPFinetuned
+from tvsl.methods.audioclip import AudioCLIPFinetuned, AudioCLIPSimilarity
 from tvsl.methods.avgn import AVGN
 from tvsl.methods.base import Method
 from tvsl.methods.coarse_to_fine import CoarseToFine

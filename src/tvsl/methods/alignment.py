@@ -38,12 +38,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.base import check_inputs
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
 from tvsl.methods.lvs import MIN_MASK_TEMPERATURE, masked_mean, soft_mask
-from tvsl.methods.tvsl.direction import unit
-from tvsl.methods.tvsl.projectors import linear_projector
+from tvsl.methods.operations import unit
+from tvsl.methods.tvsl.modules import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
 

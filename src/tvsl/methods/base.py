@@ -1,18 +1,78 @@
-"""What every localization method is: a head on the frozen encoders' tokens."""
+"""The base class of all localization methods, and of their configs."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from tvsl.audioclip.config import MOST_CHANNELS, FlipAverage, ImageTokenMode
 from tvsl.encoder import Encoder, PromptableTextEncoder
-from tvsl.errors import ShapeError, UsageError
-from tvsl.methods.config import MethodConfig, switched
+from tvsl.errors import ShapeError, UsageError, first_problem
 from tvsl.tokens import Queries, Tokens, Vocabulary
+
+
+class MethodConfig(BaseModel):
+    """Sizes and switches of a head; a method with more of them has a subclass.
+
+    Configs come from files of strangers: every number has an upper bound, sizes above all.
+
+    Attributes:
+        embedding: D, the size of the encoder's space.
+        polarity: 1, or -1 to turn maps upside down, decided on validation data.
+        clamp_negative: Whether negative values are cut to 0 before a map is shown or scored, or
+            they stretch its range; decided on validation data.
+        exponent: Power of the values after that, 2 sharpens a map; decided on validation data.
+        detection_threshold: Classes at or over it sound, calibrated on validation data. None:
+            not calibrated, classes that stand out of the vocabulary sound.
+        flip_average: Averaging with the flipped picture that suits the head, decided on
+            validation data; whoever localizes may choose another.
+        image_tokens: Dense image tokens that the head is for; the encoder's own when None.
+        waveform_scale: What waveforms are multiplied by; the encoder's own when None.
+        square_pictures: Whether pictures are squeezed into a square, not kept in their shape.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    embedding: int = Field(1024, gt=0, le=MOST_CHANNELS)
+    polarity: Literal[1, -1] = 1
+    clamp_negative: bool = False
+    exponent: float = Field(1.0, gt=0, le=100)
+    detection_threshold: float | None = Field(None, ge=-1e6, le=1e6)
+    flip_average: FlipAverage = "none"
+    image_tokens: ImageTokenMode | None = None
+    waveform_scale: float | None = Field(None, gt=0, le=1e9)
+    square_pictures: bool = False
+
+    @property
+    def compares_classes(self) -> bool:
+        """Whether what is said of a class depends on the vocabulary's other classes."""
+        return False
+
+
+ConfigT = TypeVar("ConfigT", bound=MethodConfig)
+
+
+def switched(config: ConfigT, **switches: Any) -> ConfigT:
+    """The same config with some switches set otherwise, checked.
+
+    Raises:
+        UsageError: There is no such switch, or a value that it cannot have.
+    """
+    if not switches:
+        return config
+    try:
+        return type(config).model_validate({**config.model_dump(), **switches})
+    except ValidationError as error:
+        raise UsageError(
+            f"The switches are wrong: {first_problem(error)}.",
+            f"Switches: {', '.join(type(config).model_fields)}.",
+        ) from error
+
 
 Supervision = Literal["none", "video labels"]
 
@@ -277,3 +337,18 @@ def check_labels(labels: Tensor, tokens: Tokens, vocabulary: Vocabulary) -> Tens
     if not bool(labels.any(dim=1).all()):
         raise ShapeError("A clip has no label.", "Leave clips without labels out of training.")
     return labels.bool()
+
+
+class Untrained(Method):
+    """A method without parameters and losses."""
+
+    supervision: ClassVar[Supervision] = "none"
+    works_untrained: ClassVar[bool] = True
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
+        """There are none.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError("This method has nothing to train.", "Use it as it is.")

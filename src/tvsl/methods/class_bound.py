@@ -10,11 +10,10 @@ from torch import Tensor
 
 from tvsl.audioclip.config import MOST_CLASSES
 from tvsl.errors import UsageError, VocabularyError
-from tvsl.methods.adapted import Adapted, AdaptedConfig
-from tvsl.methods.base import Supervision, check_labels
-from tvsl.methods.config import MethodConfig, switched
-from tvsl.names import check_names, same_names
+from tvsl.methods.base import MethodConfig, Supervision, check_labels, switched
+from tvsl.methods.operations import Adapted, AdaptedConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.vocabularies import check_names, same_names
 
 ClassReadout = Literal["original", "class", "whole"]
 CLASS_READOUTS: tuple[ClassReadout, ...] = get_args(ClassReadout)

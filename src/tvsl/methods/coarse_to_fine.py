@@ -39,8 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.adapted import two_layers
-from tvsl.methods.base import Method
+from tvsl.methods.base import Method, MethodConfig
 from tvsl.methods.class_bound import (
     CLASS_READOUTS,
     ClassBound,
@@ -48,8 +47,7 @@ from tvsl.methods.class_bound import (
     ClassReadout,
     reads_whole,
 )
-from tvsl.methods.config import MethodConfig
-from tvsl.methods.tvsl.direction import unit
+from tvsl.methods.operations import two_layers, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _TINY = 1e-10

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.methods.base import Method, Supervision, check_inputs
-from tvsl.methods.config import MethodConfig
-from tvsl.methods.tvsl.direction import unit
+from tvsl.methods.base import Method, MethodConfig, Supervision, check_inputs
+from tvsl.methods.operations import unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 

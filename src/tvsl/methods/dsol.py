@@ -37,8 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.adapted import by_panel, others, two_layers
-from tvsl.methods.base import Method
+from tvsl.methods.base import Method, MethodConfig
 from tvsl.methods.class_bound import (
     CLASS_READOUTS,
     ClassBound,
@@ -46,7 +45,7 @@ from tvsl.methods.class_bound import (
     ClassReadout,
     reads_whole,
 )
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.operations import by_panel, others, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _QUARTERS = 2

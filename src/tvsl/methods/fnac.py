@@ -30,8 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.base import check_inputs
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
 from tvsl.tokens import Tokens, Vocabulary
 

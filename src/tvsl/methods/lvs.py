@@ -30,10 +30,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.methods.base import check_inputs
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines
-from tvsl.methods.tvsl.projectors import linear_projector
+from tvsl.methods.tvsl.modules import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
 MIN_MASK_TEMPERATURE: Final = 0.025

@@ -28,9 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.adapted import Adapted, AdaptedConfig, others, two_layers
-from tvsl.methods.base import Supervision
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import MethodConfig, Supervision
+from tvsl.methods.operations import Adapted, AdaptedConfig, others, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 

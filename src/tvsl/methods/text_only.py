@@ -11,12 +11,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor
 
-from tvsl.methods.base import Method, check_inputs
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import Method, MethodConfig, Untrained, check_inputs
 from tvsl.methods.tvsl.conditioning import similarity
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence
-from tvsl.methods.tvsl.spreading import AFFINITY, spread
-from tvsl.methods.untrained import Untrained
+from tvsl.methods.tvsl.inference import AFFINITY, spread
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 

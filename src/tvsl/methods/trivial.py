@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tvsl.methods.untrained import Untrained
+from tvsl.methods.base import Untrained
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _WIDTH = 0.25

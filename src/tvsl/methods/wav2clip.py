@@ -29,11 +29,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.base import check_inputs
-from tvsl.methods.config import MethodConfig
+from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, cross_entropies
-from tvsl.methods.tvsl.direction import unit
-from tvsl.methods.tvsl.projectors import linear_projector
+from tvsl.methods.operations import unit
+from tvsl.methods.tvsl.modules import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
 Variant = Literal["clip_loss", "clip_loss_i", "clip_loss_x"]

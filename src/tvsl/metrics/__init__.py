@@ -15,9 +15,11 @@ from tvsl.metrics.classes import (
     PermutationInvariantAveragePrecision,
     SuccessAUC,
     SuccessRate,
+    class_average,
+    group_mean,
+    group_minimum,
 )
 from tvsl.metrics.detection import DetectionMeanAveragePrecision
-from tvsl.metrics.groups import class_average, group_mean, group_minimum
 from tvsl.metrics.maps import minmax, resize_maps
 from tvsl.metrics.negatives import (
     confidence,
@@ -46,11 +48,13 @@ from tvsl.metrics.protocols import (
     PAPER_THRESHOLDS,
     PROTOCOLS,
     Figure,
+    LabelSource,
     Protocol,
     ProtocolMetric,
+    Scores,
     find_protocol,
+    hash_ids,
 )
-from tvsl.metrics.scores import LabelSource, Scores, hash_ids
 
 __all__ = [
     "ADAPTIVE",

@@ -6,7 +6,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from tvsl.metrics.checks import (
+from tvsl.metrics.precision import average_precision
+from tvsl.metrics.validation import (
     Array,
     as_tensor,
     maps_of,
@@ -15,7 +16,6 @@ from tvsl.metrics.checks import (
     targets_of,
     whole_numbers,
 )
-from tvsl.metrics.precision import average_precision
 
 UNASSIGNED = -1
 """What a source is assigned to that was left without a map."""

@@ -10,9 +10,9 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
-from tvsl.metrics.checks import Array, as_tensor, masks_of, require, whole_numbers
 from tvsl.metrics.pair_metric import UNKNOWN, each_once
 from tvsl.metrics.precision import detection_mean_average_precision
+from tvsl.metrics.validation import Array, as_tensor, masks_of, require, whole_numbers
 
 
 class DetectionMeanAveragePrecision(Metric):

@@ -11,8 +11,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tvsl.metrics.arithmetic import exact, sort_rows
-from tvsl.metrics.checks import Array, as_tensor, flags_of, maps_of, number_of, require, values_of
+from tvsl.metrics.maps import exact, sort_rows
+from tvsl.metrics.validation import (
+    Array,
+    as_tensor,
+    flags_of,
+    maps_of,
+    number_of,
+    require,
+    values_of,
+)
 
 CONFIDENT_SHARE = 0.25
 """The share of a map's pixels whose mean is its confidence."""

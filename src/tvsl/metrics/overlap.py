@@ -13,8 +13,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from tvsl.metrics.arithmetic import at_least, count, exact, occupied, sort_rows
-from tvsl.metrics.checks import (
+from tvsl.metrics.maps import at_least, count, exact, occupied, sort_rows
+from tvsl.metrics.validation import (
     Array,
     as_tensor,
     check_pairs,

@@ -11,9 +11,8 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
-from tvsl.metrics.arithmetic import count, occupied
-from tvsl.metrics.checks import Array, flags_of, maps_of, require, targets_of, whole_numbers
-from tvsl.metrics.maps import minmax, resize_maps
+from tvsl.metrics.maps import count, minmax, occupied, resize_maps
+from tvsl.metrics.validation import Array, flags_of, maps_of, require, targets_of, whole_numbers
 
 Columns = dict[str, Tensor]
 """One value per pair under each name, (P,): measured ones in float64, ``labels`` and ``frames``."""

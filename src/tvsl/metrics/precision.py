@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.metrics.arithmetic import exact
-from tvsl.metrics.checks import (
+from tvsl.metrics.maps import exact
+from tvsl.metrics.validation import (
     Array,
     as_tensor,
     check_pairs,

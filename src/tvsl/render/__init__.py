@@ -1,6 +1,6 @@
 """Drawing results: heat-maps, boxes and names on pictures and on videos with their sound."""
 
-from tvsl.render.colormap import heat_colors, label_colors, source_color
+from tvsl.render.colors import heat_colors, label_colors, source_color
 from tvsl.render.overlay import (
     contact_sheet,
     draw_labels,

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tvsl.errors import printable
 from tvsl.localization import Box
-from tvsl.render.colormap import BLACK, WHITE, Color, text_color
+from tvsl.render.colors import BLACK, WHITE, Color, text_color
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Corner = Literal["bottom left", "bottom right", "top left", "top right"]

@@ -28,17 +28,21 @@ from tvsl.render.captions import (
     legend_patch,
     text_size,
 )
-from tvsl.render.colormap import Color, HeatMap, Picture, heat_colors, label_colors
-from tvsl.render.sheet import SHEET_TEXT, arrange_panels, sheet_picture, sheet_title
-from tvsl.render.tint import (
+from tvsl.render.colors import (
     TINT_STRENGTH,
+    Color,
+    HeatMap,
+    Picture,
     blend_layer,
     check_map,
     check_picture,
     check_strength,
+    heat_colors,
+    label_colors,
     mix_tints,
 )
-from tvsl.staging import check_free_file, writable, write_whole
+from tvsl.render.contact_sheet import SHEET_TEXT, arrange_panels, sheet_picture, sheet_title
+from tvsl.utils.atomic import check_free_file, writable, write_whole
 
 HEAT_STRENGTH = 0.55
 LONGEST_DRAWN = 2048

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tvsl.render.captions import font_of_size
-from tvsl.render.colormap import Color, Picture, heat_colors
+from tvsl.render.colors import Color, Picture, heat_colors
 
 LOWEST = 70.0
 _WINDOW = 0.04

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tvsl.errors import UsageError
 from tvsl.localization import Localization, min_max, upscale
-from tvsl.render.colormap import HeatMap
+from tvsl.render.colors import HeatMap
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Videos with the sound drawn in: every frame painted, the original sound kept beside it."""
+"""Videos with the sources drawn in, and their sound beside them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,273 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
-from av.container import OutputContainer
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 from PIL import Image
 
-from tvsl.errors import OutputError, UsageError
-from tvsl.localization import Localization
+from tvsl.errors import OutputError, UnreadableMediaError, UsageError
+from tvsl.localization import (
+    Box,
+    Localization,
+    box_around_peak,
+    min_max,
+    reduced_size,
+    scaled_box,
+    upscale,
+)
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
-from tvsl.media.streams import clock_zero
+from tvsl.media.streams import clock_zero, sound_stream
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
 from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
-from tvsl.render.colormap import Picture
-from tvsl.render.painter import OverlayPainter
-from tvsl.render.sound import SoundTrack
-from tvsl.staging import check_free_file, writable, write_whole
+from tvsl.render.captions import Corner, legend_corner, legend_patch
+from tvsl.render.colors import Color, HeatMap, Picture, blend_layer, label_colors, mix_tints
+from tvsl.render.overlay import draw_labels
+from tvsl.render.timeline import MapTimeline, Position, TimedMap
+from tvsl.utils.atomic import check_free_file, writable, write_whole
+
+# What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
+# that have an encoder of the same name, then those that have none or an unfinished one.
+_SAME_NAME_CODECS = frozenset({"aac", "ac3", "eac3", "alac"})
+_OTHER_NAME_CODECS = frozenset({"mp3", "mp3float", "opus", "libopus"})
+# The first releases of PyAV 14 want an encoder even for a stream that is copied, and do not know
+# this option, which does away with that; the signature stands in the description only.
+_KNOWS_OPAQUE = "opaque" in (OutputContainer.add_stream_from_template.__doc__ or "")
+_TEMPLATE_OPTIONS: dict[str, Any] = {"opaque": True} if _KNOWS_OPAQUE else {}
+# The rates that AAC knows; a sound of another rate is resampled.
+_AAC_RATES = frozenset(
+    {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
+)
+_FALLBACK_RATE = 48000
+_BITS_PER_CHANNEL = 96_000
+
+SoundPacket: TypeAlias = "Packet[AudioStream]"
+
+
+def can_copy(codec: str) -> bool:
+    """Whether a sound is copied into the output as it is.
+
+    Args:
+        codec: Name of the decoder as FFmpeg gives it.
+
+    Returns:
+        True for what mp4 files commonly hold; other sounds are encoded anew.
+    """
+    return codec in _SAME_NAME_CODECS or (_KNOWS_OPAQUE and codec in _OTHER_NAME_CODECS)
+
+
+class SoundTrack:
+    """The sound of a container, moved into an output piece by piece.
+
+    The pieces are asked for along with the pictures, so that sound and pictures lie side by side
+    in the file and neither waits in memory for the other.
+
+    Args:
+        container: The opened source. Nobody else may read from it.
+        output: Where to; must not have been written to yet.
+        origin: Time on the source's clock that becomes 0 in the output, in seconds.
+        path: The source's path, for messages.
+
+    Raises:
+        UnreadableMediaError: The codec of the sound is not known.
+    """
+
+    def __init__(
+        self, container: InputContainer, output: OutputContainer, origin: Fraction, path: Path
+    ) -> None:
+        self._output = output
+        self._origin = origin
+        self._path = path
+        self._next: SoundPacket | None = None
+        self._packets: Iterator[SoundPacket] = iter(())
+        stream = sound_stream(container)
+        if stream is None:
+            return
+        if stream.codec_context is None or not stream.codec_context.sample_rate:
+            raise UnreadableMediaError(
+                "Its sound is of an unknown codec.", "Convert the file to MP4.", path
+            )
+        if can_copy(stream.codec_context.name):
+            target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
+            self._packets = self._copied(container, stream, target)
+        else:
+            self._packets = self._encoded(container, stream, _aac_stream(output, stream))
+
+    def carry_until(self, time: float | None) -> None:
+        """Write the sound up to a time.
+
+        Args:
+            time: Seconds in the output; None writes all that is left.
+
+        Raises:
+            UnreadableMediaError: The sound is broken.
+        """
+        while True:
+            if self._next is None:
+                self._next = next(self._packets, None)
+            packet = self._next
+            if packet is None:
+                return
+            if time is not None and _start(packet) > time:
+                return
+            self._next = None
+            self._output.mux(packet)
+
+    def _copied(
+        self, container: InputContainer, stream: AudioStream, target: AudioStream
+    ) -> Iterator[SoundPacket]:
+        for packet in self._read(container, stream):
+            # A packet without a time is FFmpeg's mark for the end.
+            if packet.dts is None:
+                continue
+            if packet.pts is None:
+                packet.pts = packet.dts
+            packet.stream = target
+            yield self._shifted(packet)
+
+    def _encoded(
+        self, container: InputContainer, stream: AudioStream, target: AudioStream
+    ) -> Iterator[SoundPacket]:
+        for packet in self._read(container, stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                raise self._broken(error) from error
+            for frame in frames:
+                for encoded in target.encode(frame):
+                    yield self._shifted(encoded)
+        for encoded in target.encode(None):
+            yield self._shifted(encoded)
+
+    def _read(self, container: InputContainer, stream: AudioStream) -> Iterator[SoundPacket]:
+        try:
+            yield from container.demux(stream)
+        except av.FFmpegError as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: av.FFmpegError) -> UnreadableMediaError:
+        return UnreadableMediaError(
+            f"Its sound is broken ({error.strerror}).", "Convert the file anew.", self._path
+        )
+
+    def _shifted(self, packet: SoundPacket) -> SoundPacket:
+        shift = round(self._origin / packet.time_base)
+        if packet.pts is not None:
+            packet.pts -= shift
+        if packet.dts is not None:
+            packet.dts -= shift
+        return packet
+
+
+def _start(packet: SoundPacket) -> float:
+    return float((packet.dts or 0) * packet.time_base)
+
+
+def _aac_stream(output: OutputContainer, stream: AudioStream) -> AudioStream:
+    rate = stream.codec_context.sample_rate
+    target = output.add_stream("aac", rate=rate if rate in _AAC_RATES else _FALLBACK_RATE)
+    channels = min(stream.codec_context.channels, 2)
+    target.codec_context.layout = "mono" if channels == 1 else "stereo"
+    target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
+    return target
+
+
+Entry = tuple[str, Color, Box | None]
+
+# The tints are mixed at this size and the mixture scaled up: each source then costs little.
+_MIXING_SIDE = 160
+# Large enough that a box moves in steps of few pixels only.
+_BOX_SIDE = 480
+# A fading source has its name and box as long as it is more there than not.
+_NAMED_FROM = 0.5
+_MOMENTS_FOR_CORNER = 64
+
+
+class OverlayPainter:
+    """Paints the maps of all sources, with boxes and a legend, into frames of one size.
+
+    A label keeps its colour, and the legend its corner, throughout the video.
+
+    Args:
+        localizations: The analysed moments.
+        size: Height and width of the frames in pixels.
+
+    Attributes:
+        size: As given.
+        colors: The colour of each label.
+
+    Raises:
+        UsageError: There is no moment, or one of several lacks its time.
+    """
+
+    def __init__(self, localizations: Sequence[Localization], size: tuple[int, int]) -> None:
+        self._timeline = MapTimeline(localizations)
+        self.size = size
+        self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
+        self._corner = self._quiet_corner()
+        self._painted_position: Position | None = None
+        self._layer: HeatMap | None = None
+        self._entries: list[Entry] = []
+
+    def paint(self, image: Picture, time: float) -> Picture:
+        """Paint one frame.
+
+        Args:
+            image: The frame, (H, W, 3), uint8, of the painter's size.
+            time: Its time in the video in seconds.
+
+        Returns:
+            The painted frame, (H, W, 3), uint8; the same array where nothing sounds.
+        """
+        position = self._timeline.position(time)
+        if position != self._painted_position:
+            self._prepare(position)
+        if self._layer is None:
+            return image
+        painted = blend_layer(image, self._layer)
+        return draw_labels(painted, self._entries, self._corner) if self._entries else painted
+
+    def _prepare(self, position: Position) -> None:
+        maps = self._timeline.maps_at(position)
+        self._painted_position = position
+        self._layer = self._mixture(maps) if maps else None
+        self._entries = [
+            (timed.label, self.colors[timed.label], self._box(timed))
+            for timed in maps
+            if timed.presence >= _NAMED_FROM
+        ]
+
+    def _mixture(self, maps: Sequence[TimedMap]) -> HeatMap:
+        mixing_size = reduced_size(self.size, _MIXING_SIDE)
+        heatmaps = [upscale(timed.grid, mixing_size) * timed.presence for timed in maps]
+        layer = mix_tints(heatmaps, [self.colors[timed.label] for timed in maps])
+        return np.stack([upscale(plane, self.size) for plane in layer])
+
+    def _box(self, timed: TimedMap) -> Box | None:
+        size = reduced_size(self.size, _BOX_SIDE)
+        box = box_around_peak(min_max(upscale(timed.grid, size)))
+        return None if box is None else scaled_box(box, size, self.size)
+
+    def _quiet_corner(self) -> Corner | None:
+        """The corner where a legend of all labels hides least of the boxes of all moments."""
+        names = tuple(self.colors.items())
+        legend = legend_patch(names, *self.size)
+        if legend is None:
+            return None
+        step = max(1, len(self._timeline) // _MOMENTS_FOR_CORNER)
+        found = [
+            self._box(timed)
+            for number in range(0, len(self._timeline), step)
+            for timed in self._timeline.moment(number)
+        ]
+        boxes = [box for box in found if box is not None]
+        return legend_corner(self.size, (legend.height, legend.width), boxes)
+
 
 LONGEST_SIDE = 1280
 _SMALLEST_SIDE = 16

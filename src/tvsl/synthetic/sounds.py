@@ -1,4 +1,4 @@
-"""From a class and a radius to a waveform: timbre, register, modulation and brightness.
+"""Sounds of the made-up world: timbres and rhythms.
 
 Surface is heard as register. Size is heard, alike for all classes, as the rate of an amplitude
 modulation (2 Hz large to 12 Hz small) and as brightness; loudness is random and tells nothing.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -22,10 +23,60 @@ from tvsl.synthetic.exact import (
     power,
     root_mean_square,
     sine,
+    sine_table,
 )
-from tvsl.synthetic.layout import LARGEST, SMALLEST
-from tvsl.synthetic.timbres import CYCLES, HARMONICS, TIMBRES, Timbre, partial_waves
+from tvsl.synthetic.pictures import LARGEST, SMALLEST
 from tvsl.synthetic.vocabulary import SURFACES, parts
+
+HARMONICS = 48
+CYCLES = 4
+"""A wave table holds four periods, so that partials may lie at quarters of the fundamental."""
+
+
+@dataclass(frozen=True)
+class Timbre:
+    """How a shape sounds.
+
+    Attributes:
+        partials: Amplitude of each partial by its frequency in quarters of the fundamental.
+        attack: Seconds until a note is at its loudest.
+        decay: Seconds in which a note falls to 1/e.
+        breath: Share of the sound whose amplitude is noise.
+        formant: Hertz around which partials are louder, or None.
+    """
+
+    partials: dict[int, float] = field(hash=False)
+    attack: float
+    decay: float
+    breath: float = 0.0
+    formant: float | None = None
+
+
+def _harmonic(amplitudes: dict[int, float]) -> dict[int, float]:
+    return {CYCLES * number: amplitude for number, amplitude in amplitudes.items()}
+
+
+TIMBRES: dict[str, Timbre] = {
+    "disc": Timbre(_harmonic({1: 1.0, 2: 0.22, 3: 0.08}), 0.09, 2.0, breath=0.15),
+    "square": Timbre(_harmonic({n: 1 / n for n in range(1, 24, 2)}), 0.02, 0.9),
+    "triangle": Timbre(_harmonic({n: 1 / n for n in range(1, 25)}), 0.05, 1.4),
+    "star": Timbre(_harmonic(dict.fromkeys(range(1, 25), 0.12)), 0.03, 1.0, formant=1100.0),
+    "ring": Timbre({4: 1.0, 11: 0.75, 22: 0.6, 35: 0.45, 53: 0.3}, 0.004, 0.28),
+    "cross": Timbre(_harmonic({1: 1.0, 2: 0.7, 3: 0.5, 4: 0.35}), 0.12, 2.0, breath=1.0),
+}
+"""Flute, hollow odd harmonics, saw, formant, inharmonic bell, breathy band."""
+
+
+@cache
+def partial_waves() -> NDArray[np.float32]:
+    """Row n is a wave of n periods in the table, with a phase of its own, (97, 4096)."""
+    size = 2**TABLE_BITS
+    steps = np.arange(size)
+    phases = np.random.default_rng(48).integers(size, size=HARMONICS * 2 + 1)
+    index = (np.arange(HARMONICS * 2 + 1)[:, None] * steps + phases[:, None]) % size
+    waves: NDArray[np.float32] = sine_table()[index]
+    return waves
+
 
 SAMPLE_RATE = 16_000
 SAMPLES = 20_480

@@ -11,8 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.errors import UsageError
-from tvsl.synthetic.layout import draw_other, draw_places, draw_radius
-from tvsl.synthetic.picture import WorldObject, box_of, render_picture
+from tvsl.synthetic.pictures import (
+    WorldObject,
+    box_of,
+    draw_other,
+    draw_places,
+    draw_radius,
+    render_picture,
+)
 from tvsl.synthetic.sounds import LOUDNESS, Wave, background, decibels, quantised, voice
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
 

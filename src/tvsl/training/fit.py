@@ -10,24 +10,25 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from pydantic import JsonValue
 
-from tvsl.data.clips import ClipSet
-from tvsl.data.dataset import DataSet
-from tvsl.data.token_making import check_classes, check_store, make_store, store_key
+from tvsl.data.base import ClipSet, DataSet
+from tvsl.data.token_encoding import check_classes, check_store, make_store, store_key
 from tvsl.data.token_store import TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
-from tvsl.evaluation.processes import alone
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.methods.base import Method
-from tvsl.methods.checkpoint import save_head
-from tvsl.methods.config import switched
-from tvsl.methods.untrained import Untrained
-from tvsl.model_folder import HEAD_FOLDER
-from tvsl.staging import locked
+from tvsl.methods.base import Method, Untrained, switched
+from tvsl.methods.checkpoint_io import save_head
 from tvsl.tokens import Vocabulary
-from tvsl.training.calibrate import calibrate
-from tvsl.training.keeping import WholeCheckpoints
-from tvsl.training.kept_recipe import keep_recipe
+from tvsl.training.calibrate import (
+    DETECTION_SOURCES,
+    MAP_SOURCES,
+    calibrate,
+    located,
+    too_few_to_validate,
+    validation_scenes,
+)
+from tvsl.training.checkpoint_io import WholeCheckpoints
+from tvsl.training.config import TrainConfig, find_head, training_data
 from tvsl.training.modules import (
     VALIDATION_KEY,
     VALIDATION_SCORE,
@@ -35,7 +36,7 @@ from tvsl.training.modules import (
     TokenData,
     require_training,
 )
-from tvsl.training.recipe import TrainConfig, find_head, training_data
+from tvsl.training.run_config import keep_recipe
 from tvsl.training.trainer import (
     CHECKPOINTS,
     Stages,
@@ -44,13 +45,9 @@ from tvsl.training.trainer import (
     last_checkpoint,
     silent,
 )
-from tvsl.training.validation import (
-    DETECTION_SOURCES,
-    MAP_SOURCES,
-    located,
-    too_few_to_validate,
-    validation_scenes,
-)
+from tvsl.utils.atomic import locked
+from tvsl.utils.model_folder import HEAD_FOLDER
+from tvsl.utils.processes import alone
 
 BEST = "best.ckpt"
 TOKENS_FOLDER = "tokens"

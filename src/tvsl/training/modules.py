@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader, IterableDataset
 from tvsl.data.token_store import TokenBatch, TokenStore
 from tvsl.errors import DivergedError, UsageError
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.scoring import score_maps
+from tvsl.evaluation.score import score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import Figure
 from tvsl.tokens import Tokens, Vocabulary
-from tvsl.training.recipe import TrainConfig
-from tvsl.training.validation import located
+from tvsl.training.calibrate import located
+from tvsl.training.config import TrainConfig
 
 VALIDATION_SCORE = "validation/score"
 VALIDATION_KEY = "validation"

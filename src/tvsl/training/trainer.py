@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from tvsl.errors import OutputError, UsageError
-from tvsl.training.keeping import KeptMetrics, WholeCheckpoints
+from tvsl.training.checkpoint_io import KeptMetrics, WholeCheckpoints
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"

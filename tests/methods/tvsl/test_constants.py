@@ -13,11 +13,16 @@ import torch
 from tests.methods.tvsl.inputs import head, queries, tokens, vocabulary
 from tvsl.errors import UsageError
 from tvsl.methods.tvsl import preset
-from tvsl.methods.tvsl.decomposition import decompose
-from tvsl.methods.tvsl.detection import agreement, decomposition, evidence, evidence_sum, select
+from tvsl.methods.tvsl.detection import (
+    agreement,
+    decompose,
+    decomposition,
+    evidence,
+    evidence_sum,
+    select,
+)
+from tvsl.methods.tvsl.inference import AFFINITY, log_normaliser
 from tvsl.methods.tvsl.losses import LogitScale
-from tvsl.methods.tvsl.sharing import log_normaliser
-from tvsl.methods.tvsl.spreading import AFFINITY
 
 OF_EVERY_HEAD = {
     "embedding": 1024,

@@ -7,15 +7,15 @@ import torch
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import tokens, vocabulary
 from tvsl.errors import UsageError
-from tvsl.methods.tvsl.decomposition import decompose
+from tvsl.methods.operations import unit
 from tvsl.methods.tvsl.detection import (
     EVIDENCE,
     agreement,
+    decompose,
     evidence,
     fusion_similarity,
     select,
 )
-from tvsl.methods.tvsl.direction import unit
 
 SCORES = torch.tensor([[0.1, 0.9, 0.4, 0.4, 0.7], [0.2, 0.1, 0.0, -0.3, 0.15]])
 

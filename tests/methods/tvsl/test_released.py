@@ -27,7 +27,7 @@ from tests.methods.tvsl.inputs import (
 from tests.shared_files import fill, shared
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.methods.checkpoint import load_head, read_head, save_head
+from tvsl.methods.checkpoint_io import load_head, read_head, save_head
 from tvsl.methods.tvsl import ReleasedConfig, ReleasedTVSL, build
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tvsl.methods.tvsl.direction import inverse_lengths, unit
+from tvsl.methods.operations import inverse_lengths, unit
 from tvsl.tokens import Slots
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tvsl.audioclip.config import MOST_CHANNELS, ImageTokenMode
 from tvsl.errors import UsageError
-from tvsl.methods.config import MethodConfig, switched
+from tvsl.methods.base import MethodConfig, switched
 
 Detector = Literal["evidence", "agreement", "decomposition", "fusion"]
 Readout = Literal["cosine", "signed", "text", "evidence", "sum"]

@@ -1,4 +1,4 @@
-"""T-VSL (Secs. 3.2-3.4, 4.6): the equations in their order, each from the file of its name."""
+"""T-VSL: text-guided visual sound source localization (CVPR 2024)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,42 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.encoder import PromptableTextEncoder
-from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
-from tvsl.methods.config import MethodConfig
-from tvsl.methods.tvsl.conditioning import (
-    Conditioned,
-    condition_on_all,
-    similarity,
-    weighted_mean,
+from tvsl.methods.base import (
+    Method,
+    MethodConfig,
+    Supervision,
+    check_inputs,
+    check_labels,
+    switched,
 )
-from tvsl.methods.tvsl.config import TVSLConfig, check_switches
-from tvsl.methods.tvsl.correspondence import correspondence_weights
+from tvsl.methods.operations import unit
+from tvsl.methods.tvsl.conditioning import Conditioned, condition_on_all, similarity, weighted_mean
+from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_switches, preset
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
-from tvsl.methods.tvsl.direction import unit
-from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
-from tvsl.methods.tvsl.projectors import FusionProjector, linear_projector
-from tvsl.methods.tvsl.prompts import build_prompts, require_token_ids, sample_classes
-from tvsl.methods.tvsl.rates import rated_groups
-from tvsl.methods.tvsl.readout import READOUTS, possible_readouts
-from tvsl.methods.tvsl.sharing import log_normaliser, shares
-from tvsl.methods.tvsl.spreading import AFFINITY, spread
+from tvsl.methods.tvsl.inference import (
+    AFFINITY,
+    READOUTS,
+    log_normaliser,
+    possible_readouts,
+    shares,
+    spread,
+)
+from tvsl.methods.tvsl.losses import (
+    LogitScale,
+    class_loss,
+    contrastive_loss,
+    detection_loss,
+    rated_groups,
+)
+from tvsl.methods.tvsl.modules import (
+    FusionProjector,
+    build_prompts,
+    correspondence_weights,
+    linear_projector,
+    require_token_ids,
+    sample_classes,
+)
+from tvsl.methods.tvsl.released import ReleasedTVSL
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 _CHUNK = 256
@@ -343,3 +360,33 @@ class TVSL(Method):
                 embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
             kept = self._prompted = (vocabulary, context.detach().clone(), embedded)
         return kept[2]
+
+
+def build(
+    config: TVSLConfig | ReleasedConfig | str = "tvsl",
+    embedding: int | None = None,
+    text_encoder: PromptableTextEncoder | None = None,
+) -> Method:
+    """Build an untrained head.
+
+    Args:
+        config: A config, or the name of a preset.
+        embedding: D of the encoder; the config's when None.
+        text_encoder: The frozen text encoder, needed with learned prompts.
+
+    Returns:
+        The head, in training mode.
+
+    Raises:
+        UsageError: No such preset, or switches that contradict each other.
+    """
+    if isinstance(config, str):
+        config = preset(config)
+    if embedding is not None:
+        config = switched(config, embedding=embedding)
+    return method_of(config).from_config(config, text_encoder)
+
+
+def method_of(config: TVSLConfig | ReleasedConfig) -> type[Method]:
+    """The method that a config is for."""
+    return ReleasedTVSL if isinstance(config, ReleasedConfig) else TVSL

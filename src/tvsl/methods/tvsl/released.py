@@ -17,11 +17,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.encoder import Encoder
-from tvsl.methods.base import Method, Supervision, check_inputs, check_labels
-from tvsl.methods.config import MethodConfig, switched
+from tvsl.methods.base import (
+    Method,
+    MethodConfig,
+    Supervision,
+    check_inputs,
+    check_labels,
+    switched,
+)
+from tvsl.methods.operations import unit
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig
-from tvsl.methods.tvsl.direction import unit
 from tvsl.methods.tvsl.losses import MAX_SCALE
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 

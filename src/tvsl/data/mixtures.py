@@ -1,0 +1,170 @@
+"""Mixtures: items of one source each, side by side and all at once (Sec. 4.1).
+
+The number of workers, processes or machines makes no difference to what they give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvsl.data.base import Item, Source
+from tvsl.data.targets import Nowhere, SideBySide
+from tvsl.errors import UsageError
+
+MOST_SOURCES = 8
+_PASSES = 40
+
+Indices = NDArray[np.int64]
+
+
+def draw_mixtures(labels: Indices, sources: int, rounds: int = 1, seed: int = 0) -> Indices:
+    """Draw mixtures of clips of different classes, each clip about equally often.
+
+    Every clip is in ``rounds`` mixtures, give or take one. Only where a class has more than its
+    share, a K-th of all clips, its clips are used less often, for lack of partners; among
+    themselves they too take turns. For K = 1 each clip is alone, once.
+
+    Args:
+        labels: Class of each clip, (N,).
+        sources: K, from 1 to 8.
+        rounds: How often each clip is to be used.
+        seed: Decides what is drawn.
+
+    Returns:
+        Members of each mixture, (M, K), as numbers of clips; their order is random.
+
+    Raises:
+        UsageError: Another K, or clips of fewer than K classes.
+    """
+    if not 1 <= sources <= MOST_SOURCES or rounds < 1:
+        raise UsageError(
+            f"Mixtures of {sources} sources in {rounds} rounds cannot be drawn.",
+            f"Give 1 to {MOST_SOURCES} sources and at least one round.",
+        )
+    check_mixed(labels, sources)
+    if sources == 1:
+        return np.arange(len(labels), dtype=np.int64)[:, None]
+    used = np.zeros(len(labels), dtype=np.int64)
+    drawn = []
+    for number in range(rounds):
+        rng = np.random.default_rng((seed, sources, number))
+        mixtures = _draw_round(rng, labels, sources, used)
+        used += np.bincount(mixtures.ravel(), minlength=len(labels))
+        drawn.append(mixtures)
+    return np.concatenate(drawn)
+
+
+def check_mixed(labels: Indices, sources: int) -> None:
+    """Let through only clips of enough classes to be mixed.
+
+    Args:
+        labels: Class of each clip, (N,).
+        sources: K, the number of sources.
+
+    Raises:
+        UsageError: There are fewer than K classes.
+    """
+    found = len(np.unique(labels))
+    if found < sources:
+        raise UsageError(
+            f"Mixtures of {sources} classes need clips of as many, and there are {found}.",
+            "Give more clips, or mix fewer sources.",
+        )
+
+
+def split_clips(count: int, size: int, seed: int = 0) -> list[Indices]:
+    """Split clips at random into parts of about equal size.
+
+    Args:
+        count: How many clips.
+        size: Most clips of a part.
+        seed: Decides which clip is in which part.
+
+    Returns:
+        The clips of each part, in increasing order.
+    """
+    order = np.random.default_rng((seed, count)).permutation(count).astype(np.int64)
+    return [np.sort(part) for part in np.array_split(order, -(-count // size))]
+
+
+def _draw_round(rng: np.random.Generator, labels: Indices, sources: int, used: Indices) -> Indices:
+    """Mixtures in which each clip occurs at most once, those used least so far first."""
+    count = _most_mixtures(np.unique(labels, return_counts=True)[1], sources)
+    order = np.lexsort((rng.random(len(labels)), used))
+    order = order[_ranks(labels[order]) < count][: count * sources]
+    # Sorted by class and dealt out in columns, a class never meets itself: it fills at most one
+    # column's worth. Which classes meet is then made random by exchanges that keep this so.
+    key = rng.permutation(labels.max() + 1)
+    dealt = order[np.argsort(key[labels[order]], kind="stable")].reshape(sources, count).T
+    mixtures = np.ascontiguousarray(dealt, dtype=np.int64)
+    for _ in range(_PASSES):
+        _exchange(rng, mixtures, labels)
+    return rng.permutation(rng.permuted(mixtures, axis=1))
+
+
+def _most_mixtures(counts: Indices, sources: int) -> int:
+    """The most mixtures of different classes without using a clip twice."""
+    count = int(counts.sum()) // sources
+    while (possible := int(np.minimum(counts, count).sum()) // sources) < count:
+        count = possible
+    return count
+
+
+def _ranks(classes: Indices) -> Indices:
+    """For each entry, how many before it are of its class."""
+    order = np.argsort(classes, kind="stable")
+    ranks = np.empty(len(classes), dtype=np.int64)
+    starts = np.searchsorted(classes[order], classes[order], side="left")
+    ranks[order] = np.arange(len(classes)) - starts
+    return ranks
+
+
+def _exchange(rng: np.random.Generator, mixtures: Indices, labels: Indices) -> None:
+    """Let mixtures exchange a clip with another, where classes still differ afterwards."""
+    count, sources = mixtures.shape
+    rows = rng.permutation(count)[: count // 2 * 2].reshape(2, -1)
+    columns = rng.integers(sources, size=rows.shape)
+    classes = labels[mixtures]
+    given = classes[rows, columns]
+    kept = classes[rows]
+    np.put_along_axis(kept, columns[..., None], -1, axis=-1)
+    clash = (kept == given[::-1, :, None]).any(axis=(0, -1))
+    rows, columns = rows[:, ~clash], columns[:, ~clash]
+    mixtures[rows, columns] = mixtures[rows[::-1], columns[::-1]]
+
+
+def mix(parts: Sequence[Item]) -> Item:
+    """Put items of one panel and one source side by side; their sounds are to be added up.
+
+    Sources of one class become one source with a target in each of their panels: who asks for the
+    class is to find all of it. 22 pairs of VGGSound-Duet are of one class.
+
+    Args:
+        parts: K items, from left to right.
+
+    Returns:
+        One item of K panels, with a source for each class, in the order of their first panels.
+    """
+    panels: dict[str | None, list[int]] = {}
+    for place, part in enumerate(parts):
+        panels.setdefault(part.sources[0].label, []).append(place)
+    return Item(
+        id="+".join(part.id for part in parts),
+        frames=tuple(part.frames[0] for part in parts),
+        sounds=tuple(part.sounds[0] for part in parts),
+        sources=tuple(_source(parts, label, places) for label, places in panels.items()),
+        panels=len(parts),
+        stated=tuple(stated for part in parts for stated in part.stated or (None,)),
+    )
+
+
+def _source(parts: Sequence[Item], label: str | None, places: Sequence[int]) -> Source:
+    if len(places) == 1:
+        return Source(label, parts[places[0]].sources[0].target, places[0])
+    targets = (
+        part.sources[0].target if place in places else Nowhere() for place, part in enumerate(parts)
+    )
+    return Source(label, SideBySide(tuple(targets)))

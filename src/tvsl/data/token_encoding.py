@@ -1,0 +1,249 @@
+"""Making a token store: clips are read and encoded, shard by shard.
+
+A kill at any moment costs the shards in work and nothing else. Several processes may make one
+store together: each takes a shard that is neither there nor in work elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tvsl.data.base import ClipBatch, ClipSet
+from tvsl.data.mixtures import check_mixed, draw_mixtures, split_clips
+from tvsl.data.token_store import (
+    MANIFEST_FILE,
+    SHARD_CLIPS,
+    Manifest,
+    MixtureTokens,
+    Shard,
+    StoreKey,
+    TokenStore,
+    check_key,
+    read_manifest,
+    read_shard,
+    shard_path,
+    write_shard,
+)
+from tvsl.encoder import Encoder
+from tvsl.utils.atomic import writable, write_whole
+
+try:
+    import fcntl
+except ImportError:  # on Windows two processes may make the same shard; both make the same
+    fcntl = None  # type: ignore[assignment]
+
+Report = Callable[[int, "int | None"], None]
+
+_BATCH = 32
+_LOCK_FILE = ".lock"
+_TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+def store_key(encoder: Encoder, clips: ClipSet, **mixing: int | str) -> StoreKey:
+    """The key of a store.
+
+    Args:
+        encoder: The frozen encoder.
+        clips: The clips.
+        mixing: Further fields of ``StoreKey``.
+
+    Returns:
+        The key.
+    """
+    made = {
+        "encoder": encoder.fingerprint,
+        "image_tokens": encoder.image_tokens,
+        "flip_average": encoder.flip_average,
+        "precision": encoder.precision,
+        "clips": clips.description(),
+    }
+    return StoreKey.model_validate({**made, **mixing})
+
+
+def make_store(
+    folder: Path, key: StoreKey, encoder: Encoder, clips: ClipSet, report: Report | None = None
+) -> TokenStore:
+    """Make a store, or what is missing of it, and open it.
+
+    Args:
+        folder: Where it is or shall be.
+        key: What it is for: ``store_key`` of this encoder and these clips.
+        encoder: The frozen encoder.
+        clips: The clips.
+        report: Called with clips so far and in all.
+
+    Returns:
+        The complete store.
+
+    Raises:
+        StoreError: There is a store for something else, or a file of it is damaged.
+        OutputError: It cannot be written; what is there stays usable.
+    """
+    parts = split_clips(clips.count, key.shard_clips, key.seed)
+    _claim(folder, Manifest(key=key, names=clips.names, shards=len(parts)))
+    maker, digest = _Maker(key, encoder, clips, report), key.digest()
+    waiting = [(number, False) for number in range(len(parts))]
+    for number, patient in waiting:
+        path = shard_path(folder, number)
+        if path.is_file():
+            read_shard(path, digest, thorough=True)
+            maker.tell(len(parts[number]))
+            continue
+        with _locked(folder, number, patient) as mine:
+            if mine and not path.is_file():
+                write_shard(maker.make(number, parts[number]), path, digest)
+                continue
+        waiting.append((number, True))  # another process is at it: see to it after all others
+    return TokenStore(folder, key)
+
+
+def check_store(folder: Path, key: StoreKey) -> None:
+    """Let through only a folder without a store, or with one of the same key.
+
+    Args:
+        folder: Where a store is or shall be.
+        key: What it shall be for.
+
+    Raises:
+        StoreError: There is a store for something else, or its manifest is damaged.
+    """
+    if (folder / MANIFEST_FILE).is_file():
+        check_key(read_manifest(folder), key, folder)
+
+
+def check_classes(
+    clips: ClipSet, sources: int, seed: int = 0, shard_clips: int = SHARD_CLIPS
+) -> None:
+    """Let through only clips of which every shard has enough classes to be mixed.
+
+    Args:
+        clips: The clips.
+        sources: The most sources of a mixture.
+        seed: Decides which clip is in which shard.
+        shard_clips: Most clips of a shard.
+
+    Raises:
+        UsageError: There are too few.
+    """
+    labels = clips.labels()
+    if labels is None:
+        return
+    for part in split_clips(clips.count, shard_clips, seed):
+        check_mixed(labels[part], sources)
+
+
+def _claim(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, or compare it with the one that is there."""
+    path = folder / MANIFEST_FILE
+    if path.is_file():
+        check_key(read_manifest(folder), manifest.key, folder)
+        return
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder, -1, wait=True):
+            if not path.is_file():
+                text = manifest.model_dump_json(indent=2) + "\n"
+                write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), True)
+    check_key(read_manifest(folder), manifest.key, folder)
+
+
+@contextmanager
+def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
+    """Hold the lock of a shard; the system gives it back when a process ends, however it ends."""
+    if fcntl is None:
+        yield True
+        return
+    with writable(folder):
+        stream = (folder / _LOCK_FILE).open("ab")
+    with stream:
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, number + 1)
+            free = True
+        except OSError as error:  # other errors: the file system knows no locks
+            free = error.errno not in (errno.EACCES, errno.EAGAIN)
+        yield free
+
+
+class _Maker:
+    """Makes shards.
+
+    Args:
+        key: What for.
+        encoder: The frozen encoder.
+        clips: The clips.
+        report: Called with clips so far and in all.
+    """
+
+    def __init__(
+        self, key: StoreKey, encoder: Encoder, clips: ClipSet, report: Report | None
+    ) -> None:
+        self.key, self.encoder, self.clips, self.report = key, encoder, clips, report
+        self.dtype = _TYPES[key.stored_as]
+        self.done = 0
+
+    def make(self, number: int, numbers: NDArray[np.int64]) -> Shard:
+        """Read and encode the clips of a shard, and the mixtures among them."""
+        pictures, waveforms, labels = [], [], []
+        for batch in self._read_ahead(numbers):
+            prepared = [self.encoder.prepare(picture, square=True) for picture in batch.pictures]
+            pictures.append(self.encoder.encode_frames(torch.stack(prepared)))
+            waveforms.append(torch.from_numpy(batch.waveforms))
+            labels.append(torch.from_numpy(batch.labels))
+            self.tell(len(batch.labels))
+        classes, heard = torch.cat(labels), torch.cat(waveforms)
+        seed = self.key.seed * 1_000_003 + number
+        return Shard(
+            clips=torch.from_numpy(numbers),
+            labels=classes,
+            visual=self._kept([part.tokens for part in pictures]),
+            image=self._kept([part.embeddings for part in pictures]),
+            grid=pictures[0].grid,
+            mixtures={
+                sources: self._mixtures(
+                    heard, draw_mixtures(classes.numpy(), sources, self.key.rounds, seed)
+                )
+                for sources in range(1, self.key.most_sources + 1)
+            },
+        )
+
+    def tell(self, clips: int) -> None:
+        """Report that some more clips are done."""
+        self.done += clips
+        if self.report is not None:
+            self.report(self.done, self.clips.count)
+
+    def _mixtures(self, waveforms: Tensor, members: NDArray[np.int64]) -> MixtureTokens:
+        """Encode sums of waveforms (n, S), for mixtures (M, K)."""
+        rows = torch.from_numpy(members)
+        mixed = (waveforms[part].sum(dim=1) for part in rows.split(_BATCH))
+        sounds = [self.encoder.encode_sounds(batch) for batch in mixed]
+        return MixtureTokens(
+            rows,
+            self._kept([part.tokens for part in sounds]),
+            self._kept([part.embeddings for part in sounds]),
+        )
+
+    def _read_ahead(self, numbers: NDArray[np.int64]) -> Iterator[ClipBatch]:
+        """Read clips in batches, the next one while the present one is encoded."""
+        starts = range(0, len(numbers), _BATCH)
+        chunks = [numbers[start : start + _BATCH].tolist() for start in starts]
+        rate = self.encoder.sample_rate
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self.clips.read, chunks[0], rate)
+            for following in [*chunks[1:], None]:
+                batch = coming.result()
+                if following is not None:
+                    coming = pool.submit(self.clips.read, following, rate)
+                yield batch
+
+    def _kept(self, parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat([part.to("cpu", self.dtype) for part in parts])

@@ -1,0 +1,384 @@
+"""VGG-SS and the sets made of VGGSound's test clips: single, open set, duet, multi.
+
+Boxes are for the frame in the middle of each clip, five seconds after its start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Final, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tvsl.data.base import ClassNames, Item, Source, Split, UsedList, normal_form
+from tvsl.data.layouts import PLAIN, Layout
+from tvsl.data.listed import ListedData, Media, used_list
+from tvsl.data.lists import (
+    Entry,
+    Row,
+    Share,
+    Stated,
+    read_by_id,
+    read_entries,
+    read_rows,
+    stated_by,
+    wrong_line,
+)
+from tvsl.data.mixtures import MOST_SOURCES, draw_mixtures, mix
+from tvsl.data.targets import Boxes, clipped
+from tvsl.errors import DataError, shown
+from tvsl.utils.id_lists import clip_name
+
+VGGSS_FILE: Final = "vggss.json"
+TRAIN_FILE: Final = "vggsound_single_train.txt"
+OFFICIAL_FILE: Final = "vggsound.csv"
+
+_START: Final = re.compile(r"[0-9]{1,6}(?:\.0*)?")
+_ID = re.compile(r".{11}_\d{6}")
+
+
+def _clip_folder(name: str) -> str:
+    """An id as SSLalignment writes it: from when to when the clip lasts, in milliseconds."""
+    if not _ID.fullmatch(name):
+        return name
+    start = int(name[12:])
+    return f"{name[:11]}_{1000 * start}_{1000 * (start + 10)}"
+
+
+ALIGNMENT: Final = Layout(
+    "VGGSound_img/VIDEO_FROM_TO/image_050.jpg, VGGSound_aud/VIDEO_FROM_TO.wav",
+    ("VGGSound_img", "VGGSound_aud"),
+    lambda name: (f"VGGSound_img/{_clip_folder(name)}/image_050",),
+    lambda name: (
+        f"VGGSound_aud/{_clip_folder(name)}",
+        f"VGGSound_aud/{_clip_folder(name)}/{_clip_folder(name)}",
+    ),
+)
+"""SSLalignment, SSL-TIE: ten pictures a second, the fiftieth is meant."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What is known of a test clip.
+
+    Attributes:
+        label: Its class.
+        boxes: Where its source is; empty where the annotators' boxes vanish.
+        stated: What else is told of its picture.
+    """
+
+    label: str
+    boxes: Boxes
+    stated: Stated | None = None
+
+
+class _Entry(Entry):
+    label: str = Field(alias="class")
+    bbox: tuple[tuple[Share, Share, Share, Share], ...]
+
+
+def read_vggss(path: Path) -> dict[str, Annotation]:
+    """Read the annotations.
+
+    Boxes are left, top, right, bottom as shares. Some values are wild (-2.9e16) and some boxes
+    have no area: they are cut off at the picture's edges, and those that vanish are dropped.
+
+    Args:
+        path: ``vggss.json``.
+
+    Returns:
+        Annotations by the clips' ids.
+
+    Raises:
+        DataError: It cannot be read or is something else.
+    """
+    found: dict[str, Annotation] = {}
+    for name, entry in read_entries(path, _Entry).items():
+        if (
+            found.setdefault(clip_name(name), annotation := _annotation(path, entry))
+            is not annotation
+        ):
+            raise wrong_line(path, f"The entry of {shown(name)}", "repeats an earlier one")
+    return found
+
+
+def _annotation(path: Path, entry: _Entry) -> Annotation:
+    boxes = (clipped(box) for box in entry.bbox)
+    found = Boxes(tuple(box for box in boxes if box is not None))
+    return Annotation(entry.label, found, stated_by(path, entry))
+
+
+class VGGSoundData(ListedData):
+    """What the benchmarks on VGGSound share: annotations, classes, layouts, training clips."""
+
+    layouts: ClassVar[tuple[Layout, ...]] = (PLAIN, ALIGNMENT)
+    train_files: ClassVar[tuple[str, ...]] = (TRAIN_FILE,)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The 221 classes of VGG-SS, in natural words."""
+        return self.all_names
+
+    @cached_property
+    def all_names(self) -> tuple[str, ...]:
+        """The classes of all annotated clips."""
+        return tuple(sorted({annotation.label for annotation in self.annotations.values()}))
+
+    @cached_property
+    def annotations(self) -> Mapping[str, Annotation]:
+        """All annotated clips by their ids."""
+        return read_vggss(self.find_list(VGGSS_FILE))
+
+    def annotated(self, media: Media, row: Row, path: Path, column: int = 0) -> Item:
+        """A test clip that a list names.
+
+        Args:
+            media: Looks up its files.
+            row: The line of the list.
+            path: The list.
+            column: The cell with the clip's id; its class stands in the next one, if any.
+
+        Returns:
+            The clip.
+
+        Raises:
+            DataError: It is not annotated, or the list has another class for it.
+        """
+        name = row.cells[column]
+        found = self.annotations.get(name)
+        if found is None:
+            example = shown(next(iter(self.annotations)))
+            raise wrong_line(
+                path,
+                row.line,
+                f"names a clip that is not annotated: {shown(name)} (one that is: {example})",
+            )
+        given = row.cells[column + 1 : column + 2]
+        if given and normal_form(given[0]) != normal_form(found.label):
+            raise wrong_line(
+                path, row.line, f"says {shown(given[0])}, the annotations say {found.label!r}"
+            )
+        return media.item(name, Source(found.label, found.boxes), stated=found.stated)
+
+    def training_items(self) -> Iterator[Item]:
+        """Labelled clips without boxes: those of AVGN's list, or of VGGSound's own.
+
+        AVGN's ``vggsound_single_train.txt`` holds ids and classes; where it is not here,
+        VGGSound's ``vggsound.csv`` serves, its training clips of the classes of VGG-SS.
+        """
+        media = self.media()
+        for name, label in self.training_labels().items():
+            yield media.item(name, Source(label, Boxes(())))
+
+    @cached_property
+    def used_lists(self) -> tuple[UsedList, ...]:
+        """The lists of the split, VGGSound's own where it serves; see the base class."""
+        if self.split != "train":
+            return super().used_lists
+        files = [(one,) if one != TRAIN_FILE else (one, OFFICIAL_FILE) for one in self.train_files]
+        return tuple(used_list(self.find_list(*names)) for names in files)
+
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """Training clips of VGGSound's own list that are of none of the 221 classes."""
+        if self.split != "train" or self._training_list.name != OFFICIAL_FILE:
+            return {}
+        return {"training clips of other classes than those of VGG-SS": self._official[1]}
+
+    @property
+    def _training_list(self) -> Path:
+        return self.find_list(TRAIN_FILE, OFFICIAL_FILE)
+
+    @cached_property
+    def _official(self) -> tuple[dict[str, str], int]:
+        return _official_labels(self._training_list, self.all_names)
+
+    def training_labels(self) -> dict[str, str]:
+        """Classes of training clips by their ids."""
+        path = self._training_list
+        if path.name == OFFICIAL_FILE:
+            return self._official[0]
+        names = ClassNames(self.all_names)
+        rows = read_by_id(path, {2}, clip_name)
+        return {name: names.find(row.cells[1], path, row.line) for name, row in rows.items()}
+
+
+def _official_labels(path: Path, names: Iterable[str]) -> tuple[dict[str, str], int]:
+    """VGGSound's own list: a video, its start in seconds, a class and a split in each line.
+
+    Returns:
+        The classes of the training clips of these names, and how many are of others.
+    """
+    labels = {normal_form(name): name for name in names}
+    found: dict[str, str] = {}
+    others = 0
+    for row in read_rows(path, {4}, {0: str}):
+        video, start, name, split = row.cells
+        if not _START.fullmatch(start):
+            raise wrong_line(path, row.line, f"has no start in seconds: {shown(start)}")
+        if split != "train":
+            continue
+        label = labels.get(normal_form(name))
+        if label is None:
+            others += 1
+        else:
+            found[f"{video}_{int(start.partition('.')[0]):06d}"] = label
+    return found, others
+
+
+class VGGSoundSingle(VGGSoundData):
+    """5,158 clips of 221 classes, with boxes; those of two clips vanish."""
+
+    name: ClassVar[str] = "vggsound-single"
+    title: ClassVar[str] = "VGGSound-Single"
+    files: ClassVar[tuple[str, ...]] = ("vggsound_single_test.csv", VGGSS_FILE)
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """Test clips, or labelled clips to train on; see the base class."""
+        return self.training_items() if split == "train" else self.test_items()
+
+    def test_items(self) -> Iterator[Item]:
+        """The clips of the test list."""
+        path, media = self.find_list(self.files[0]), self.media()
+        for row in read_by_id(path, {1, 2}, clip_name).values():
+            yield self.annotated(media, row, path)
+
+
+_HEARD_FILE = "vggss_heard.txt"
+
+
+class VGGSSHeard(VGGSoundSingle):
+    """2,564 test clips of the 110 classes that are trained on.
+
+    Attributes:
+        among: Classes among which to detect: the ``own`` 110, or ``all`` 221 of VGG-SS.
+    """
+
+    name: ClassVar[str] = "vggss-heard"
+    title: ClassVar[str] = "VGG-SS, heard classes"
+    files: ClassVar[tuple[str, ...]] = ("vggss_heard_test.csv", VGGSS_FILE)
+    train_files: ClassVar[tuple[str, ...]] = (_HEARD_FILE, TRAIN_FILE)
+    among: Literal["own", "all"] = "own"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes of the listed clips, or all; see the base class."""
+        return self.all_names if self.among == "all" else self._own_names
+
+    @cached_property
+    def _own_names(self) -> tuple[str, ...]:
+        ids = read_by_id(self.find_list(self.files[0]), {1, 2}, clip_name)
+        labels = {self.annotations[name].label for name in ids if name in self.annotations}
+        return tuple(sorted(labels))
+
+    def training_labels(self) -> dict[str, str]:
+        """Classes of the 59,468 training clips.
+
+        EZ-VSL's list names the clips and not their classes; those come from the list for
+        VGGSound-Single.
+        """
+        path = self.find_list(_HEARD_FILE)
+        wanted = read_by_id(path, {1, 2}, clip_name)
+        labels, heard = super().training_labels(), set(self._own_names)
+        wrong = [name for name in wanted if labels.get(name) not in heard]
+        if wrong:
+            raise DataError(
+                f"Of {len(wrong)} of {len(wanted)} clips no list says that they are of a heard "
+                f"class; one is '{wrong[0]}'.",
+                f"Check {TRAIN_FILE}, which must hold all training clips of VGGSound.",
+                path,
+            )
+        return {name: labels[name] for name in wanted}
+
+
+class VGGSSUnheard(VGGSSHeard):
+    """2,575 test clips of 110 classes that are not trained on; heads for it hear the others."""
+
+    name: ClassVar[str] = "vggss-unheard"
+    title: ClassVar[str] = "VGG-SS, unheard classes"
+    files: ClassVar[tuple[str, ...]] = ("vggss_unheard_test.csv", VGGSS_FILE)
+    train_files: ClassVar[tuple[str, ...]] = ()
+    splits: ClassVar[tuple[Split, ...]] = ("test",)
+
+
+class VGGSoundDuet(VGGSoundData):
+    """5,158 pairs; in 22 of them both clips are of one class and make up one source.
+
+    Each panel has the boxes of its own clip. (AVGN's code reads those of the partner's partner.)
+    """
+
+    name: ClassVar[str] = "vggsound-duet"
+    title: ClassVar[str] = "VGGSound-Duet"
+    files: ClassVar[tuple[str, ...]] = ("vggsound_duet_test.csv", VGGSS_FILE)
+
+    @property
+    def several(self) -> bool:
+        """Items have two sources."""
+        return True
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """Pairs of test clips, or labelled single clips to train on; see the base class."""
+        return self.training_items() if split == "train" else self._pairs()
+
+    def _pairs(self) -> Iterator[Item]:
+        path, media = self.find_list(self.files[0]), self.media()
+        for row in read_by_id(path, {4}, clip_name, (2,)).values():
+            yield mix([self.annotated(media, row, path, column) for column in (0, 2)])
+
+
+class VGGSoundMulti(VGGSoundSingle):
+    """Mixtures of K test clips of VGGSound-Single.
+
+    No public list says which clips the paper mixed. Here every clip with boxes is used at most
+    once, its partners are of other classes, and what is drawn depends on the test list and the
+    seed alone, not on which files are there.
+
+    Attributes:
+        sources: K, the number of clips of each mixture.
+    """
+
+    name: ClassVar[str] = "vggsound-multi"
+    title: ClassVar[str] = "VGGSound, several sources"
+    sources: int = Field(3, ge=2, le=MOST_SOURCES)
+
+    @property
+    def several(self) -> bool:
+        """Items have several sources."""
+        return True
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        """Mixtures of test clips, or labelled single clips to train on; see the base class."""
+        return self.training_items() if split == "train" else iter(self._mixtures)
+
+    @cached_property
+    def dropped(self) -> Mapping[str, int]:
+        """Test clips that are in no mixture; see the base class."""
+        if self.split == "train":
+            return super().dropped
+        mixed = sum(item.panels for item in self._mixtures)
+        with_boxes = len(self._with_boxes)
+        return {
+            "test clips without boxes": self._clip_count - with_boxes,
+            f"test clips that no mixture of {self.sources} has": with_boxes - mixed,
+        }
+
+    @cached_property
+    def _clip_count(self) -> int:
+        return sum(1 for _ in self.test_items())
+
+    @cached_property
+    def _with_boxes(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.test_items() if self.annotations[item.id].boxes.boxes)
+
+    @cached_property
+    def _mixtures(self) -> tuple[Item, ...]:
+        found = self._with_boxes
+        rows = {name: row for row, name in enumerate(self.names)}
+        labels = np.array([rows[str(item.labels[0])] for item in found], dtype=np.int64)
+        drawn = draw_mixtures(labels, self.sources, seed=self.seed)
+        return tuple(mix([found[number] for number in members]) for members in drawn)

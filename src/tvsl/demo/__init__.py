@@ -1,0 +1,1 @@
+"""The demo: scenes that nobody chose by their results, localized and scored."""

@@ -1,1 +1,0 @@
-"""The paper's tables and figures, measured anew: specs, runs, results."""

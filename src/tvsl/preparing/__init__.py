@@ -1,1 +1,0 @@
-"""Raw videos to a folder of frames and waveforms: found, named, read by several processes."""

@@ -1,0 +1,118 @@
+"""What is done with one video: its picture or pictures and its sound become files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvsl.errors import MediaError, MediaLimitError
+from tvsl.media import (
+    Waveform,
+    load_audio,
+    probe_video,
+    read_frame,
+    read_frames,
+    require_sound,
+    shrink,
+    sound_window,
+    to_int16,
+    write_jpeg,
+    write_wav,
+)
+from tvsl.preprocess.journal import Taken
+from tvsl.preprocess.layouts import (
+    Moment,
+    audio_path,
+    every_second,
+    frame_path,
+    listed_pictures,
+    remove,
+)
+from tvsl.preprocess.options import Options
+from tvsl.utils.atomic import writable, write_whole
+
+_LARGEST_JPEG = 65_500
+
+
+def prepare_video(
+    clip: str, source: Path, pictures: tuple[str, ...], options: Options, root: Path
+) -> Taken:
+    """Write the files of one clip: all of them, or none.
+
+    Args:
+        clip: The clip's id, which is checked already.
+        source: The video.
+        pictures: Names of the pictures that a list asks for; empty for all.
+        options: What is taken.
+        root: The folder with ``frames`` and ``audio``, which are there.
+
+    Returns:
+        What was taken.
+
+    Raises:
+        MediaError: The video cannot be used, or what would be taken of its sound is silent.
+        OutputError: A file cannot be written.
+    """
+    if options.at is None:
+        return _every_second(clip, source, pictures, options, root)
+    return _one_moment(clip, source, options.at, options, root)
+
+
+def _one_moment(clip: str, source: Path, at: Moment, options: Options, root: Path) -> Taken:
+    """A picture and the sound around it; both are read before either is written."""
+    moment = probe_video(source).duration / 2 if at == "middle" else at
+    frame = read_frame(source, moment)
+    if options.window == "whole":
+        sound = load_audio(source, options.rate)
+    else:
+        sound = sound_window(source, moment, options.window, options.rate)
+        end = sound.start + sound.duration
+        if end <= moment - options.window / 2:
+            raise MediaError(
+                f"The sound ends at {end:.2f} s, before what is wanted around {moment:.2f} s.",
+                "Take another moment with --at, or the whole sound with --window whole.",
+            )
+    require_sound(sound)
+    _write_picture(root, clip, frame.image, options)
+    return Taken({clip: frame.time}, _write_sound(root, clip, sound))
+
+
+def _every_second(
+    clip: str, source: Path, pictures: tuple[str, ...], options: Options, root: Path
+) -> Taken:
+    """Pictures of every second, or those of a list, and the whole sound."""
+    info = probe_video(source)
+    if pictures:
+        moments = listed_pictures(pictures, info.frame_rate)
+    else:
+        moments = every_second(clip, info.duration, info.frame_rate)
+    sound = require_sound(load_audio(source, options.rate))
+    frames = read_frames(source, moments.values())
+    try:
+        for name, frame in zip(moments, frames, strict=True):
+            _write_picture(root, name, frame.image, options)
+    except MediaError:
+        remove(root, clip, moments)
+        raise
+    return Taken(moments, _write_sound(root, clip, sound))
+
+
+def _write_picture(root: Path, name: str, picture: NDArray[np.uint8], options: Options) -> None:
+    if options.short_side is not None:
+        picture = shrink(picture, options.short_side)
+    if max(picture.shape) > _LARGEST_JPEG:
+        raise MediaLimitError(
+            f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels is too large for JPEG.",
+            "Reduce the pictures with --short-side.",
+        )
+    with writable(root):
+        write_whole(frame_path(root, name), lambda path: write_jpeg(path, picture))
+
+
+def _write_sound(root: Path, clip: str, sound: Waveform) -> tuple[float, float]:
+    samples = to_int16(sound.samples)
+    with writable(root):
+        write_whole(audio_path(root, clip), lambda path: write_wav(path, samples, sound.rate))
+    return sound.start, sound.start + sound.duration

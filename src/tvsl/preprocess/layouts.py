@@ -1,0 +1,201 @@
+"""Names of raw videos, of the clips made of them, and of their files.
+
+The names of the results are those that the benchmarks' lists use: VGGSound's clips are the 11
+characters of the video and its start in six digits; MUSIC's videos are their 11 characters.
+
+A name is the video's id, the second and the number of the picture in the video. Of each second
+there are four: in a video of R pictures per second, R rounded, those numbered R s + k (R // 4)
+for k from 0 to 3. The rule is read off the lists of AVGN: 353 of their 355 videos hold to it, and
+two of few pictures per second count them without rounding R.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, TypeAlias
+from unicodedata import category
+
+from tvsl.errors import MediaError
+from tvsl.utils.atomic import writable
+
+Moment: TypeAlias = float | Literal["middle"]
+Window: TypeAlias = float | Literal["whole"]
+
+_YOUTUBE = "[A-Za-z0-9_-]{11}"
+_VGGSOUND = re.compile(rf"({_YOUTUBE})_([0-9]{{1,6}})")
+_ACAV = re.compile(rf"({_YOUTUBE})_([0-9]{{1,9}})_([0-9]{{1,9}})")
+_MUSIC = re.compile(_YOUTUBE)
+_FOLDERS_JOINED_BY = "__"
+# With ".jpg" and what is added while a file is written, still a name for any file system.
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way to name videos.
+
+    Attributes:
+        pattern: How they are named, for messages.
+        identify: Gives the id of a video's clip by the video's path inside the folder, or None
+            where the name does not fit.
+        at: The moment of the picture unless told otherwise; None where pictures of every second
+            are taken.
+        window: The sound around it unless told otherwise.
+    """
+
+    pattern: str
+    identify: Callable[[PurePosixPath], str | None]
+    at: Moment | None
+    window: Window
+
+
+def _vggsound(path: PurePosixPath) -> str | None:
+    found = _VGGSOUND.fullmatch(path.stem)
+    return None if found is None else f"{found[1]}_{int(found[2]):06d}"
+
+
+def _acav(path: PurePosixPath) -> str | None:
+    found = _ACAV.fullmatch(path.stem)
+    if found is None:
+        return None
+    seconds, rest = divmod(int(found[2]), 1000)
+    # A start between two seconds has no name in VGGSound's way; rounding it could join two clips.
+    return path.stem if rest else f"{found[1]}_{seconds:06d}"
+
+
+def _music(path: PurePosixPath) -> str | None:
+    return path.stem if _MUSIC.fullmatch(path.stem) else None
+
+
+def _folder(path: PurePosixPath) -> str:
+    return _FOLDERS_JOINED_BY.join(path.with_suffix("").parts)
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "vggsound": Layout("<11 characters>_<start in seconds>.mp4", _vggsound, "middle", "whole"),
+    "acav": Layout("<11 characters>_<start in ms>_<end in ms>.mp4", _acav, "middle", "whole"),
+    "music": Layout("<11 characters>.mp4, in any folders", _music, None, "whole"),
+    "folder": Layout("any name, in any folders", _folder, "middle", 10.0),
+}
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name can be that of a file in a folder, and of nothing outside of it.
+
+    Args:
+        name: An id, which comes from the name of a video or from a list.
+
+    Returns:
+        False for what is empty or too long, or holds separators, control characters or no text.
+    """
+    if any(mark in "/\\" or category(mark) in ("Cc", "Cs") for mark in name):
+        return False
+    return 0 < len(name.encode()) <= _LONGEST_NAME
+
+
+FRAMES, AUDIO = "frames", "audio"
+
+
+def frame_path(root: Path, name: str) -> Path:
+    """Where a picture of this name is."""
+    return root / FRAMES / f"{name}.jpg"
+
+
+def audio_path(root: Path, name: str) -> Path:
+    """Where the sound of the clip of this id is."""
+    return root / AUDIO / f"{name}.wav"
+
+
+def are_here(root: Path, clip: str, pictures: Iterable[str]) -> bool:
+    """Whether the files of a clip are in their places; each was whole when it was moved there."""
+    return all(path.is_file() for path in _paths(root, clip, pictures))
+
+
+def remove(root: Path, clip: str, pictures: Iterable[str]) -> None:
+    """Remove the files of a clip, as far as they are there and in this folder.
+
+    Raises:
+        OutputError: A file cannot be removed.
+    """
+    if not all(is_file_name(name) for name in (clip, *pictures)):
+        return  # no account of ours: it shall not lead to files elsewhere
+    with writable(root):
+        for path in _paths(root, clip, pictures):
+            path.unlink(missing_ok=True)
+
+
+def _paths(root: Path, clip: str, pictures: Iterable[str]) -> list[Path]:
+    return [audio_path(root, clip), *(frame_path(root, name) for name in pictures)]
+
+
+_PER_SECOND = 4
+# The names have room for three and five digits.
+_MOST_SECONDS = 1000
+_MOST_PICTURES = 100_000
+_SHORT_NAME = re.compile(r"(.{11,})_([0-9]{1,3})_([0-9]{1,5})")
+_NAME = re.compile(r"(.+)_([0-9]{3})_([0-9]{5})")
+
+
+def full_name(name: str) -> str | None:
+    """A picture's name with as many digits as it should have; None where it is no picture's."""
+    found = _SHORT_NAME.fullmatch(name)
+    return None if found is None else f"{found[1]}_{int(found[2]):03d}_{int(found[3]):05d}"
+
+
+def split_name(name: str) -> tuple[str, int, int] | None:
+    """A picture's video, second and number; None where the name is no picture's."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else (found[1], int(found[2]), int(found[3]))
+
+
+def every_second(video: str, duration: float, rate: float) -> dict[str, float]:
+    """The pictures of a video that are taken unless a list tells which.
+
+    Args:
+        video: The video's id.
+        duration: Its length in seconds.
+        rate: Its pictures per second.
+
+    Returns:
+        The moment of each picture in seconds by its name, in their order; names have room for the
+        first 1000 seconds.
+    """
+    whole = max(1, round(rate))
+    step = max(1, whole // _PER_SECOND)
+    moments: dict[str, float] = {}
+    for second in range(_MOST_SECONDS):
+        for number in range(second * whole, (second + 1) * whole, step)[:_PER_SECOND]:
+            if number / rate >= duration or number >= _MOST_PICTURES:
+                return moments
+            moments[f"{video}_{second:03d}_{number:05d}"] = number / rate
+    return moments
+
+
+def listed_pictures(names: Iterable[str], rate: float) -> dict[str, float]:
+    """The moments of pictures that a list names.
+
+    Args:
+        names: Names of pictures of one video.
+        rate: The video's pictures per second.
+
+    Returns:
+        The moment of each picture in seconds by its name, in their order.
+
+    Raises:
+        MediaError: Numbers and seconds do not belong together at this rate: the list was made for
+            another version of the video.
+    """
+    whole = max(1, round(rate))
+    moments: dict[str, float] = {}
+    for name in names:
+        parts = split_name(name)
+        if parts is None or parts[1] not in (parts[2] // whole, int(parts[2] / rate)):
+            raise MediaError(
+                f"The list's '{name}' cannot be found at {rate:.2f} pictures per second.",
+                "Get the version of the video that the list was made for.",
+            )
+        moments[name] = parts[2] / rate
+    return dict(sorted(moments.items(), key=lambda item: item[1]))

@@ -1,0 +1,235 @@
+"""Colours of sources and heat, and how they are blended into pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvsl.errors import ShapeError, UsageError
+from tvsl.localization import Localization
+
+Color = tuple[int, int, int]
+Picture = NDArray[np.uint8]
+HeatMap = NDArray[np.float32]
+
+WHITE: Color = (255, 255, 255)
+BLACK: Color = (0, 0, 0)
+
+# The hues of Okabe and Ito, told apart under every common colour blindness, made brighter than
+# in print because they lie on photographs; ordered so that the first few differ most.
+_HUES: tuple[Color, ...] = (
+    (255, 150, 0),
+    (70, 185, 255),
+    (0, 205, 140),
+    (245, 105, 190),
+    (250, 235, 60),
+    (60, 75, 250),
+    (225, 48, 35),
+)
+# Each further round through the hues mixes in this much white or black.
+_ROUNDS: tuple[tuple[Color, float], ...] = (
+    (WHITE, 0.0),
+    (WHITE, 0.5),
+    (BLACK, 0.3),
+    (WHITE, 0.7),
+    (BLACK, 0.45),
+    (WHITE, 0.3),
+    (BLACK, 0.15),
+    (WHITE, 0.82),
+)
+
+# From cold to hot with rising lightness, so that the ramp also reads in greyscale; not up to white,
+# which would vanish on bright skies.
+_HEAT_STOPS = (0.0, 0.2, 0.42, 0.64, 0.84, 1.0)
+_HEAT_ANCHORS: tuple[Color, ...] = (
+    (12, 14, 82),
+    (76, 24, 150),
+    (186, 42, 122),
+    (240, 100, 50),
+    (255, 176, 32),
+    (255, 240, 40),
+)
+_HEAT_LEVELS = 1024
+
+
+def source_color(index: int) -> Color:
+    """Colour of one sound source.
+
+    Args:
+        index: Number of the source, from 0. The first 7 have hues of their own, lighter and
+            darker ones follow; the colours repeat after 56.
+
+    Returns:
+        Red, green and blue, each 0 to 255.
+
+    Raises:
+        UsageError: The index is negative.
+    """
+    if index < 0:
+        raise UsageError(f"A source's number cannot be negative: {index}.", "Count from 0.")
+    hue = _HUES[index % len(_HUES)]
+    towards, share = _ROUNDS[index // len(_HUES) % len(_ROUNDS)]
+    red, green, blue = (
+        round(part + (goal - part) * share) for part, goal in zip(hue, towards, strict=True)
+    )
+    return red, green, blue
+
+
+def label_colors(localizations: Sequence[Localization]) -> dict[str, Color]:
+    """A colour for every label, the same in all pictures and the video of one input.
+
+    Args:
+        localizations: The moments, in the order of time.
+
+    Returns:
+        The colours, in the order of each label's first appearance.
+    """
+    labels = dict.fromkeys(source.label for found in localizations for source in found.sources)
+    return {label: source_color(index) for index, label in enumerate(labels)}
+
+
+def text_color(background: Color) -> Color:
+    """Black or white, whichever is easier to read on a colour.
+
+    Args:
+        background: Red, green and blue, each 0 to 255.
+
+    Returns:
+        Black or white.
+    """
+    red, green, blue = background
+    # Weights of the channels in perceived lightness, ITU-R BT.601.
+    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else WHITE
+
+
+def _heat_table() -> Picture:
+    positions = np.linspace(0.0, 1.0, _HEAT_LEVELS)
+    anchors = np.array(_HEAT_ANCHORS, dtype=np.float64)
+    channels = [np.interp(positions, _HEAT_STOPS, anchors[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+_HEAT_TABLE = _heat_table()
+
+
+def heat_colors(values: HeatMap) -> Picture:
+    """Colours of a heat-map: dark blue where it is cold, over red to yellow.
+
+    Args:
+        values: Map, (H, W), in [0, 1]; values outside are cut to the range.
+
+    Returns:
+        Colours, (H, W, 3), uint8.
+
+    Raises:
+        ShapeError: The map has not two axes or holds values that are not finite.
+    """
+    if values.ndim != 2:
+        raise ShapeError(
+            f"A heat-map must have two axes, got shape {values.shape}.", "Give one map, (H, W)."
+        )
+    if not np.isfinite(values).all():
+        raise ShapeError(
+            "The heat-map holds values that are not finite.", "Check where it was made."
+        )
+    levels = np.rint(np.clip(values, 0.0, 1.0) * (_HEAT_LEVELS - 1)).astype(np.intp)
+    colors: Picture = _HEAT_TABLE[levels]
+    return colors
+
+
+TINT_STRENGTH = 0.62
+# Over 1 it keeps the tint near the peaks: with several sources at once, lukewarm places would
+# otherwise cover the whole picture with a mixture of all colours.
+_TINT_CONTRAST = 1.8
+
+
+def check_picture(image: Picture) -> None:
+    """Refuse what is no picture.
+
+    Args:
+        image: Should be (H, W, 3), uint8.
+
+    Raises:
+        ShapeError: It is not.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ShapeError(
+            f"A picture must be (H, W, 3) of uint8, got {image.shape} of {image.dtype}.",
+            "Convert it to RGB with 8 bits for each channel.",
+        )
+
+
+def check_map(heatmap: HeatMap, image: Picture) -> None:
+    """Refuse a map that does not cover its picture.
+
+    Args:
+        heatmap: Should be (H, W), in [0, 1].
+        image: The picture, (H, W, 3), uint8.
+
+    Raises:
+        ShapeError: The sizes differ.
+    """
+    if heatmap.shape != image.shape[:2]:
+        raise ShapeError(
+            f"The heat-map of shape {heatmap.shape} does not fit the picture {image.shape[:2]}.",
+            "Scale the map up to the picture's size first.",
+        )
+
+
+def check_strength(strength: float) -> None:
+    """Refuse a strength outside [0, 1].
+
+    Args:
+        strength: Share of the colour at the hottest place.
+
+    Raises:
+        UsageError: It is outside.
+    """
+    if not 0.0 <= strength <= 1.0:
+        raise UsageError(f"The strength {strength} is not in [0, 1].", "Choose e.g. 0.55.")
+
+
+def mix_tints(
+    heatmaps: Sequence[HeatMap], colors: Sequence[Color], strength: float = TINT_STRENGTH
+) -> HeatMap:
+    """Mix the tints of several sources into one layer, whatever their order.
+
+    Args:
+        heatmaps: At least one map, each (h, w), in [0, 1].
+        colors: One colour for each map.
+        strength: Share of the colour where one source is hottest, in [0, 1].
+
+    Returns:
+        The layer, (4, h, w), float32: red, green and blue in 0 to 255, already multiplied by
+        the share of the colour, then that share in [0, 1].
+    """
+    shares = strength * np.clip(np.stack(heatmaps), 0.0, 1.0) ** _TINT_CONTRAST
+    covered = 1.0 - np.prod(1.0 - shares, axis=0)
+    # A place that two sources claim gets the mean of their colours, weighted by their shares.
+    weights = shares / np.maximum(shares.sum(axis=0), 1e-6) * covered
+    mixed = np.einsum("nhw,nc->chw", weights, np.array(colors, dtype=np.float32))
+    layer: HeatMap = np.concatenate([mixed, covered[None]]).astype(np.float32)
+    return layer
+
+
+def blend_layer(image: Picture, layer: HeatMap) -> Picture:
+    """Lay a layer of ``mix_tints`` over a picture.
+
+    Args:
+        image: Picture, (H, W, 3), uint8.
+        layer: Layer, (4, H, W), float32.
+
+    Returns:
+        The picture with the layer, (H, W, 3), uint8.
+    """
+    result = np.empty_like(image)
+    kept = 1.0 - layer[3]
+    for channel in range(3):
+        blended = image[:, :, channel] * kept
+        blended += layer[channel]
+        # Half a step more, because the cast to whole numbers cuts the rest off.
+        blended += 0.5
+        result[:, :, channel] = np.minimum(blended, 255.0)
+    return result

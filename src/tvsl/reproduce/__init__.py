@@ -1,0 +1,3 @@
+"""The paper's tables and figures, measured anew: specs, runs, results."""
+
+from __future__ import annotations

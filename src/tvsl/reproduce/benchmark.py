@@ -1,0 +1,479 @@
+"""Benchmarks of the paper's tables: clips to train on, scenes with their truth."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tvsl.audioclip.image_encoder import resize
+from tvsl.data import find_data
+from tvsl.data.base import ClipSet, DecisionItems, Item
+from tvsl.data.files import FileClips, FileDataSet
+from tvsl.data.mixtures import draw_mixtures, mix
+from tvsl.data.synthetic import SyntheticClips, SyntheticData
+from tvsl.data.targets import Boxes, Nowhere, Target
+from tvsl.encoder import Encoder
+from tvsl.errors import UsageError
+from tvsl.evaluation.scenes import EncodedScenes, encode_items, encode_scenes
+from tvsl.metrics import hash_ids
+from tvsl.reproduce.config import ReproduceConfig
+from tvsl.reproduce.experiment import Kind
+from tvsl.synthetic.vocabulary import ClassSplit
+from tvsl.synthetic.world import World
+from tvsl.tokens import Queries, Tokens
+
+Split = Literal["validation", "test"]
+MOST_SOURCES = 4
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ShownScene:
+    """A test scene for people to look at.
+
+    Attributes:
+        picture: Its panels side by side, RGB, (H, W, 3) uint8.
+        labels: What sounds and is seen, source by source.
+    """
+
+    picture: Picture
+    labels: tuple[str, ...]
+
+
+class Testbed(ABC):
+    """What tables are measured on.
+
+    Attributes:
+        title: What pages call it.
+        real: Whether it is made of files, and no made-up world.
+        paper: The paper's benchmarks that stand beside it, by their name in ``PAPER_SETS``.
+        halved: Whether only half of the classes are trained on anyway.
+    """
+
+    title: str
+    real: bool
+    paper: str
+    halved: bool
+
+    @property
+    @abstractmethod
+    def clips(self) -> ClipSet:
+        """The clips to train on."""
+
+    @property
+    def most_sources(self) -> int:
+        """Up to how many training clips are mixed: of different classes, so that many there are."""
+        return MOST_SOURCES
+
+    @abstractmethod
+    def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:
+        """The classes that sources of a kind of scene are of, and are detected among.
+
+        Args:
+            kind: The kind.
+            half: Whether for heads that are trained on half of the classes.
+        """
+
+    @abstractmethod
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
+        """Why there are no scenes of a kind; None if there are.
+
+        Args:
+            kind: The kind.
+            split: The split.
+            half: Whether for heads that are trained on half of the classes.
+        """
+
+    @abstractmethod
+    def count(self, kind: Kind, split: Split, half: bool = False) -> int:
+        """How many scenes of a kind there are, as many as the recipe wants at most."""
+
+    @abstractmethod
+    def scenes(
+        self, encoder: Encoder, kind: Kind, split: Split, numbers: range, half: bool = False
+    ) -> EncodedScenes:
+        """Make or read scenes, and encode them.
+
+        Args:
+            encoder: The frozen encoder.
+            kind: The kind; ``negatives`` is not asked for.
+            split: The split.
+            numbers: Which of them.
+            half: Whether for heads that are trained on half of the classes.
+
+        Returns:
+            The scenes.
+        """
+
+    @abstractmethod
+    def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
+        """The classes that can be seen in scenes, so far as is known."""
+
+    @abstractmethod
+    def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
+        """Test scenes for people to look at."""
+
+    def warnings(self) -> list[str]:
+        """What keeps numbers from meaning what they seem to mean."""
+        return []
+
+    @abstractmethod
+    def record(self) -> dict[str, Any]:
+        """What identifies it; tokens are kept for this."""
+
+
+def with_negatives(scenes: EncodedScenes, visible: Sequence[set[str]]) -> EncodedScenes:
+    """Give every other scene a sound whose source is nowhere in its picture.
+
+    Args:
+        scenes: Scenes of one source each.
+        visible: The classes that can be seen in each of them.
+
+    Returns:
+        The same scenes, of which every other one has the sound, and is asked for the class, of the
+        next scene whose class it does not show. Where every class is shown, a scene stays as it is.
+    """
+    labels = scenes.queries.label.clone()
+    sounds = torch.arange(len(labels))
+    for row in range(1, len(labels), 2):
+        others = (np.arange(1, len(labels)) + row) % len(labels)
+        names = (scenes.vocabulary.names[int(labels[other])] for other in others)
+        fitting = (n for n, name in zip(others, names, strict=True) if name not in visible[row])
+        sounds[row] = int(next(fitting, row))
+    silent = sounds != torch.arange(len(labels))
+    tokens = scenes.tokens
+    hot = scenes.labels & ~silent[:, None]
+    return replace(
+        scenes,
+        tokens=Tokens(
+            tokens.visual,
+            tokens.audio[sounds],
+            tokens.image,
+            tokens.sound[sounds],
+            tokens.grid,
+            tokens.panels,
+        ),
+        queries=Queries(scenes.queries.clip, labels[sounds]),
+        labels=hot,
+        masks=scenes.masks & ~silent[:, None, None],
+        boxes=scenes.boxes & ~silent[:, None, None],
+        twins=scenes.twins & ~silent[:, None, None],
+    )
+
+
+_ANY_RATE = 16_000
+
+
+def shown_item(item: Item, data: FileDataSet) -> ShownScene:
+    """The pictures of an item at the size of its targets, side by side."""
+    pictures = data.read(item, _ANY_RATE).pictures
+    squares = [resize(picture, (data.side, data.side)) for picture in pictures]
+    labels = tuple(str(label) for label in item.labels)
+    return ShownScene(np.concatenate(squares, axis=1), labels)
+
+
+class WorldBed(Testbed):
+    """Scenes of the world; training knows half of its classes.
+
+    Args:
+        config: The recipe.
+    """
+
+    title = "the synthetic world"
+    real = False
+    paper = "VGGSound"
+    halved = True
+
+    def __init__(self, config: ReproduceConfig) -> None:
+        self.config = config
+
+    @cached_property
+    def clips(self) -> SyntheticClips:
+        """Clips of the training split."""
+        return SyntheticData(split="train").clips(self.config.clips, self.config.seed)
+
+    def world(self, kind: Kind, split: Split) -> World:
+        """The world that scenes of a kind are from."""
+        shares = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
+        classes: ClassSplit = "unseen" if kind.part == "unseen" else "seen"
+        given = shares.get(kind.twist or "", {})
+        return World(split, classes, self.config.seed, **given)
+
+    def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:  # noqa: ARG002
+        """The seen or the unseen classes."""
+        return self.world(kind, "test").names
+
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:  # noqa: ARG002
+        """It has scenes of every kind."""
+        return None
+
+    def count(self, kind: Kind, split: Split, half: bool = False) -> int:  # noqa: ARG002
+        """As many as the recipe wants."""
+        if split == "validation":
+            return self.config.validation_scenes
+        return 500 if self.config.test_scenes is None else self.config.test_scenes
+
+    def scenes(
+        self,
+        encoder: Encoder,
+        kind: Kind,
+        split: Split,
+        numbers: range,
+        half: bool = False,  # noqa: ARG002
+    ) -> EncodedScenes:
+        """Make and encode scenes; see the base class."""
+        world = self.world(kind, split)
+        return encode_scenes(encoder, world, kind.sources, len(numbers), start=numbers.start)
+
+    def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
+        """The classes of all objects."""
+        world = self.world(kind, split)
+        scenes = (world.scene(number, kind.sources) for number in numbers)
+        return [
+            {thing.label for panel in scene.panels for thing in panel.objects} for scene in scenes
+        ]
+
+    def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
+        """Pictures of test scenes."""
+        world = self.world(kind, "test")
+        scenes = [world.scene(number, kind.sources) for number in numbers]
+        return [ShownScene(scene.picture, scene.labels) for scene in scenes]
+
+    def record(self) -> dict[str, Any]:
+        """The clips' description, which changes when the world does."""
+        return {"data": "synthetic", "clips": self.clips.description()}
+
+
+PAIRS: Mapping[str, str] = {
+    "vggsound-single": "vggsound-duet",
+    "vgg-instruments-single": "vgg-instruments-multi",
+    "music-solo": "music-duet",
+}
+"""Data sets whose benchmark has a list of its own for two sources."""
+_PAPER: Mapping[str, str] = {
+    "vgg-instruments-single": "VGGSound-Instruments",
+    "music-solo": "MUSIC",
+}
+
+
+class FilesBed(Testbed):
+    """Scenes of a data set in files.
+
+    Args:
+        data: The data set, its test split.
+        options: Its options.
+        config: The recipe.
+
+    Raises:
+        UsageError: Its items have no classes.
+    """
+
+    real = True
+    halved = False
+
+    def __init__(
+        self, data: FileDataSet, options: Mapping[str, Any], config: ReproduceConfig
+    ) -> None:
+        if len(data.names) < 2:
+            raise UsageError(
+                f"The data set '{data.name}' has no classes to train on.",
+                "Tables need a data set whose items have class labels.",
+            )
+        self.data, self.options, self.config = data, options, config
+        self.title = data.title
+        self.paper = _PAPER.get(data.name, "VGGSound")
+        self.items = lru_cache(maxsize=None)(self._items)
+
+    @cached_property
+    def clips(self) -> FileClips:
+        """Clips of the training split but those that decisions are made on."""
+        clips = self.data.clips(self.config.clips, self.config.seed)
+        return clips.without({item.id for item in self._decision_items})
+
+    @property
+    def most_sources(self) -> int:
+        """As many as the clips have classes, but no more than four."""
+        return min(MOST_SOURCES, len({item.labels[0] for item in self.clips.chosen}))
+
+    @cached_property
+    def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The classes that Table 4 trains on, and those that are unseen then; drawn by the seed."""
+        names = self.data.names
+        order = np.random.default_rng((self.config.seed, len(names))).permutation(len(names))
+        first = set(order[: -(-len(names) // 2)].tolist())
+        return (
+            tuple(name for number, name in enumerate(names) if number in first),
+            tuple(name for number, name in enumerate(names) if number not in first),
+        )
+
+    def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:
+        """All classes, or one of the halves; see the base class."""
+        if kind.part == "unseen":
+            return self.halves[1]
+        return self.halves[0] if half else self.data.names
+
+    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
+        """Why there are no such scenes; see the base class."""
+        if kind.twist == "twins":
+            return "nothing tells which pictures show a silent object of the sounding class"
+        try:
+            found = self.items(kind, split, half)
+        except UsageError as error:
+            return error.problem
+        return None if found else "no scene is left"
+
+    def count(self, kind: Kind, split: Split, half: bool = False) -> int:
+        """How many scenes there are, as many as the recipe wants at most."""
+        return len(self.items(kind, split, half))
+
+    def scenes(
+        self, encoder: Encoder, kind: Kind, split: Split, numbers: range, half: bool = False
+    ) -> EncodedScenes:
+        """Read and encode scenes; see the base class."""
+        items = self.items(kind, split, half)[numbers.start : numbers.stop]
+        vocabulary = encoder.vocabulary(self.names(kind, half))
+        wanted = DecisionItems(self.data, items, self.data.side, self.clips.window)
+        return encode_items(wanted, encoder, vocabulary)
+
+    def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
+        """The classes of the labels: more is not known."""
+        items = self.items(kind, split, False)[numbers.start : numbers.stop]
+        return [{str(label) for label in item.labels} for item in items]
+
+    def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
+        """Pictures of test scenes."""
+        items = self.items(kind, "test", False)
+        return [shown_item(items[number], self.data) for number in numbers]
+
+    def record(self) -> dict[str, Any]:
+        """The clips' description, and the names of the test items."""
+        return {
+            "data": self.data.name,
+            "clips": self.clips.description(),
+            "items": hash_ids(item.id for item in self.data.items),
+        }
+
+    def warnings(self) -> list[str]:
+        """That test items were trained on, or left out, or are of other lists."""
+        trained = {item.id for item in self.clips.chosen}
+        both = sum(item.id in trained for item in self._singles("test"))
+        # Lines of other splits serve training and validation: they are no warning.
+        told = [f"{what}: {text}" for what, text in self.data.notes if what != "Not used"]
+        if both:
+            told.append(f"{both} of the test items are training clips, too.")
+        return told
+
+    def _items(self, kind: Kind, split: Split, half: bool) -> tuple[Item, ...]:
+        names = set(self.names(kind, half))
+        singles = [item for item in self._singles(split) if item.labels[0] in names]
+        found = self._of_sources(kind.sources, split, singles, names)
+        if kind.twist == "off-screen":
+            found = with_further_sounds(found, singles)
+        most = self.config.validation_scenes if split == "validation" else self.config.test_scenes
+        if most is None or len(found) <= most:
+            return tuple(found)
+        rng = np.random.default_rng((self.config.seed, kind.sources))
+        chosen = np.sort(rng.permutation(len(found))[:most])
+        return tuple(found[number] for number in chosen)
+
+    def _singles(self, split: Split) -> list[Item]:
+        """Items of one labelled source; test items only where it is known where the source is."""
+        if split == "test":
+            return [item for item in self.data.items if item.panels == 1 and _has_one_source(item)]
+        # Where lists have no splits, what could be kept from training is tested, too.
+        tested = {item.id for item in self.data.items}
+        return [item for item in self._decision_items if item.id not in tested]
+
+    @cached_property
+    def _decision_items(self) -> tuple[Item, ...]:
+        return self.data.decision_items(1, self.config.validation_scenes).items
+
+    def _of_sources(
+        self, sources: int, split: Split, singles: list[Item], names: set[str]
+    ) -> list[Item]:
+        if sources == 1:
+            return singles
+        pairs = PAIRS.get(self.data.name)
+        if sources == 2 and split == "test" and pairs is not None:
+            listed = find_data(pairs, **self.options).items
+            return [item for item in listed if set(item.labels) <= names]
+        rows = {name: row for row, name in enumerate(self.data.names)}
+        labels = np.array([rows[str(item.labels[0])] for item in singles], dtype=np.int64)
+        drawn = draw_mixtures(labels, sources, seed=self.config.seed)
+        return [mix([singles[number] for number in members]) for members in drawn]
+
+
+def with_further_sounds(scenes: Sequence[Item], singles: Sequence[Item]) -> list[Item]:
+    """Add to each scene a sound of a class that is none of its own.
+
+    Args:
+        scenes: The scenes.
+        singles: Items whose sounds may be added.
+
+    Returns:
+        The scenes to which one can be added; each takes the next that fits.
+    """
+    found = []
+    for place, scene in enumerate(scenes):
+        order = (singles[(place + 1 + step) % len(singles)] for step in range(len(singles)))
+        other = next((item for item in order if item.labels[0] not in scene.labels), None)
+        if other is not None:
+            sounds = (*scene.sounds, *other.sounds)
+            found.append(replace(scene, id=f"{scene.id}~{other.id}", sounds=sounds))
+    return found
+
+
+def _has_one_source(item: Item) -> bool:
+    return len(item.sources) == 1 and item.labels[0] is not None and _is_somewhere(item)
+
+
+def _is_somewhere(item: Item) -> bool:
+    return all(_drawn(source.target) for source in item.sources)
+
+
+def _drawn(target: Target) -> bool:
+    if isinstance(target, Boxes):
+        return bool(target.boxes)
+    return not isinstance(target, Nowhere)
+
+
+def is_real(data: str) -> bool:
+    """Whether a data set is made of files, and no made-up world."""
+    return data != SyntheticData.name
+
+
+def open_testbed(data: str, options: Mapping[str, Any], config: ReproduceConfig) -> Testbed:
+    """What tables are measured on.
+
+    Args:
+        data: Name of the data set: ``synthetic``, or one of files whose items have one source.
+        options: Its options.
+        config: The recipe.
+
+    Returns:
+        The testbed.
+
+    Raises:
+        UsageError: There is no such data set or option, or tables cannot be measured on it.
+        DataError: A list of it cannot be used.
+    """
+    if not is_real(data):
+        if options:
+            raise UsageError(
+                f"The world has no such options here: {', '.join(options)}.",
+                "Each table has scenes of its own; leave them out.",
+            )
+        return WorldBed(config)
+    found = find_data(data, **options)
+    if not isinstance(found, FileDataSet):
+        raise UsageError(
+            f"The data set '{data}' is not made of files.", "Choose synthetic, or one of files."
+        )
+    return FilesBed(found, options, config)

@@ -1,0 +1,148 @@
+"""The paper's figures: bars of its main tables, and pictures under the maps of several methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.score import stretched
+from tvsl.methods.base import Method
+from tvsl.reproduce.bench import Bench, SceneSet
+from tvsl.reproduce.benchmark import Picture, ShownScene
+from tvsl.reproduce.experiment import DUET, TRIO, Kind, Row, Unit
+from tvsl.reproduce.plan import Choice, Plan
+from tvsl.reproduce.runs import Runs
+from tvsl.reproduce.tables import ALIGNMENT, AVGN, MIX_AND_LOCALIZE, TVSL
+from tvsl.reproduce.train import assigned_maps
+
+HeatMaps = NDArray[np.float32]
+"""(n, H, W) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class SheetSpec:
+    """A figure of pictures.
+
+    Attributes:
+        name: What the command line calls it.
+        title: What pages call it.
+        kind: The scenes that it shows.
+        rows: The methods that it compares.
+        paper: Number of the paper's figure.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    rows: tuple[Row, ...]
+    paper: int
+
+
+_COMPARED = (ALIGNMENT, MIX_AND_LOCALIZE, AVGN, TVSL)
+SHEETS: Mapping[str, SheetSpec] = {
+    sheet.name: sheet
+    for sheet in (
+        SheetSpec("figure3", "Maps on duets", DUET, _COMPARED, 3),
+        SheetSpec("figure4", "Maps on mixtures of three", TRIO, _COMPARED, 4),
+    )
+}
+"""Figures of pictures by name."""
+
+BARS = "figure1"
+"""The figure of bars, which is made of Tables 1 and 2."""
+
+
+@dataclass(frozen=True, eq=False)
+class ShownCase:
+    """A scene with the maps of several methods.
+
+    Attributes:
+        picture: Its panels side by side, RGB, (H, W, 3) uint8.
+        labels: What sounds, source by source.
+        truth: Where each source is, (P, H, W) bool.
+        maps: For each method one map for each source, or one for all; None where it has none.
+    """
+
+    picture: Picture
+    labels: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    maps: tuple[HeatMaps | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A figure of pictures.
+
+    Attributes:
+        spec: Which.
+        methods: The methods, in the order of the maps.
+        cases: The scenes.
+    """
+
+    spec: SheetSpec
+    methods: tuple[str, ...]
+    cases: tuple[ShownCase, ...]
+
+
+def sheet(
+    spec: SheetSpec, bench: Bench, plan: Plan, choices: Mapping[Unit, Choice]
+) -> Sheet | None:
+    """Look at test scenes through the heads of the first seed, labels given.
+
+    Args:
+        spec: Which figure.
+        bench: The reproduction.
+        plan: What was done.
+        choices: What validation chose.
+
+    Returns:
+        The figure; the recipe's seed draws its scenes, and no result has a say in it. None where
+        there are no such scenes.
+    """
+    if bench.testbed.lacks(spec.kind, "test") is not None:
+        return None
+    wanted = SceneSet(spec.kind, "test")
+    scenes = next(bench.scenes(wanted))
+    count = min(bench.config.pictures, scenes.tokens.batch)
+    rng = np.random.default_rng(bench.config.seed)
+    numbers = sorted(rng.choice(scenes.tokens.batch, count, replace=False).tolist())
+    shown = bench.testbed.shown(spec.kind, numbers)
+    runs, maps = Runs(bench.setup.folder), []
+    for row in spec.rows:
+        chosen = choices[plan.unit(row.several)].chosen
+        head = None if chosen is None else runs.load(chosen, bench)
+        maps.append([None] * count if head is None else _maps(head, scenes, numbers))
+    cases = tuple(
+        _case(scenes, number, one, tuple(found))
+        for number, one, *found in zip(numbers, shown, *maps, strict=True)
+    )
+    return Sheet(spec, tuple(row.title for row in spec.rows), cases)
+
+
+def _case(
+    scenes: EncodedScenes, number: int, shown: ShownScene, maps: tuple[HeatMaps | None, ...]
+) -> ShownCase:
+    truth = scenes.boxes[scenes.queries.clip.cpu() == number]
+    return ShownCase(shown.picture, shown.labels, truth.numpy(), maps)
+
+
+@torch.inference_mode()
+def _maps(head: Method, scenes: EncodedScenes, numbers: list[int]) -> list[HeatMaps]:
+    clip = scenes.queries.clip
+    if head.permutation_invariant:
+        shown = assigned_maps(head, scenes)
+    else:
+        shown = head.shown(head.maps(scenes.tokens, scenes.queries, scenes.vocabulary))
+    each = (shown[clip == number] for number in numbers)
+    return [_drawn(maps if head.class_aware else maps[:1], scenes.size) for maps in each]
+
+
+def _drawn(maps: Tensor, size: tuple[int, int]) -> HeatMaps:
+    drawn: HeatMaps = stretched(maps.float().cpu(), size).numpy()
+    return drawn

@@ -1,0 +1,556 @@
+"""The report of a reproduction: agreement with the paper, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations, product
+from typing import Any
+
+from scipy.stats import kendalltau
+
+from tvsl.evaluation.card import markdown_table
+from tvsl.evaluation.tables import PAPER_HEAD
+from tvsl.evaluation.tables import Table as TextTable
+from tvsl.reproduce.expectations import Claim
+from tvsl.reproduce.experiment import LABEL_TITLES, HeadSpec, LabelSource
+from tvsl.reproduce.plan import Choice
+from tvsl.reproduce.results import (
+    TOLD_FIRST,
+    UNTOLD_FIRST,
+    Line,
+    Table,
+    Value,
+    apart,
+    one_each,
+    ranked,
+)
+from tvsl.reproduce.run import Conditions, Reproduction
+from tvsl.reproduce.tables import EVERY
+from tvsl.utils.files import write_rows
+
+_PREFERRED = (UNTOLD_FIRST, TOLD_FIRST)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The order of a column, ours against the paper's.
+
+    Attributes:
+        head: Title of the column.
+        benchmarks: Which of the paper's.
+        labels: Which source of labels is meant for methods that have several; None where none has.
+        rows: The rows that both have.
+        tau: Kendall's tau-b of the two orders; None where it is not defined.
+        chance: How likely a tau so far from 0 is among random orders.
+        agreed: Pairs of rows, better one first in both.
+        reversed: Pairs of rows that the paper has the other way round; ours first.
+        unclear: Pairs whose difference is not larger than their standard deviations.
+    """
+
+    head: str
+    benchmarks: str
+    labels: LabelSource | None
+    rows: tuple[str, ...]
+    tau: float | None
+    chance: float | None
+    agreed: tuple[tuple[str, str], ...]
+    reversed: tuple[tuple[str, str], ...]
+    unclear: tuple[tuple[str, str], ...]
+
+
+def agreements(table: Table) -> list[Agreement]:
+    """Compare the order of every column that the paper has.
+
+    Args:
+        table: The table.
+
+    Returns:
+        One for each column, for each of the paper's benchmarks beside it, and for detected and
+        given labels, where a method has both.
+    """
+    found = []
+    for benchmarks, column in product(table.beside, range(len(table.heads))):
+        orders: dict[tuple[_Compared, ...], LabelSource] = {}
+        for preferred in _PREFERRED:
+            lines = one_each(table.lines, preferred)
+            compared = [_Compared.of(line, benchmarks, column) for line in lines]
+            orders.setdefault(tuple(one for one in compared if one is not None), preferred[0])
+        head, low = table.heads[column], table.columns[column].low_is_good
+        found += [
+            _compare(head, benchmarks, labels if len(orders) > 1 else None, both, low)
+            for both, labels in orders.items()
+            if len(both) > 1
+        ]
+    return found
+
+
+def tau_of(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None, float | None]:
+    """Kendall's tau-b of two orders of the same things.
+
+    Args:
+        ours: A number for each of them.
+        theirs: Another one.
+
+    Returns:
+        Tau, and how likely one so far from 0 is by chance; None where all numbers of a side are
+        equal.
+    """
+    result = kendalltau(ours, theirs)
+    tau, chance = float(result.statistic), float(result.pvalue)
+    return (None, None) if math.isnan(tau) else (tau, chance)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A row of a column that both have."""
+
+    row: str
+    ours: Value
+    theirs: float
+
+    @classmethod
+    def of(cls, line: Line, benchmarks: str, column: int) -> _Compared | None:
+        ours, theirs = line.values[column], line.paper[benchmarks][column]
+        return None if ours is None or theirs is None else cls(line.row, ours, theirs)
+
+
+def _compare(
+    head: str,
+    benchmarks: str,
+    labels: LabelSource | None,
+    compared: Sequence[_Compared],
+    low_is_good: bool,
+) -> Agreement:
+    sign = -1 if low_is_good else 1
+    tau, chance = tau_of([one.ours.mean for one in compared], [one.theirs for one in compared])
+    pairs: dict[str, list[tuple[str, str]]] = {"agreed": [], "reversed": [], "unclear": []}
+    for first, second in combinations(compared, 2):
+        leads = sign * (first.ours.mean - second.ours.mean) >= 0
+        better, worse = (first, second) if leads else (second, first)
+        if not apart(better.ours, worse.ours):
+            kind = "unclear"
+        else:
+            kind = "agreed" if sign * (better.theirs - worse.theirs) >= 0 else "reversed"
+        pairs[kind].append((better.row, worse.row))
+    return Agreement(
+        head,
+        benchmarks,
+        labels,
+        tuple(one.row for one in compared),
+        tau,
+        chance,
+        tuple(pairs["agreed"]),
+        tuple(pairs["reversed"]),
+        tuple(pairs["unclear"]),
+    )
+
+
+def sentences(table: Table) -> list[str]:
+    """What a table says.
+
+    Args:
+        table: The table.
+
+    Returns:
+        Who is first in each column, who is not above the trivial baselines, and what the paper has
+        the other way round.
+    """
+    columns = range(len(table.heads))
+    told = [text for column in columns if (text := _first(table, column))]
+    told += [text for column in columns if (text := _trivial(table, column))]
+    seen = set()
+    for one in agreements(table):
+        if one.benchmarks == table.beside[0] and one.head not in seen:
+            seen.add(one.head)
+            told.append(_against(one))
+    return told
+
+
+def _first(table: Table, column: int) -> str | None:
+    """The best and the next row; of a method that may be told labels, the line where it is not."""
+    rows = [line for line in one_each(table.lines) if not line.trivial]
+    order = ranked(rows, column, table.columns[column].low_is_good)
+    if len(order) < 2:
+        return None
+    (best, value), (second, next_value) = order[:2]
+    clear = "" if apart(value, next_value) else ", which is within their standard deviations"
+    return (
+        f"{table.heads[column]}: first is {named(best)} with {value.text()}, then "
+        f"{named(second)} with {next_value.text()}{clear}."
+    )
+
+
+def _trivial(table: Table, column: int) -> str | None:
+    trivial = ranked([line for line in table.lines if line.trivial], column, False)
+    others = ranked([line for line in table.lines if not line.trivial], column, False)
+    if not trivial or not others or table.columns[column].low_is_good:
+        return None
+    bar, bound = trivial[0]
+    under = [named(line) for line, value in others if value.mean <= bound.mean]
+    what = f"the best trivial baseline, {bar.row} ({bound.text()})"
+    if not under:
+        return f"{table.heads[column]}: every method is above {what}."
+    return f"{table.heads[column]}: not above {what}: {', '.join(under)}."
+
+
+def _against(one: Agreement) -> str:
+    pairs = len(one.agreed) + len(one.reversed) + len(one.unclear)
+    start = f"{one.head}, beside the paper's numbers on {one.benchmarks}"
+    if not one.reversed:
+        return f"{start}: of {pairs} pairs of rows none is the other way round."
+    return (
+        f"{start}: {len(one.reversed)} of {pairs} pairs of rows are the other way round. "
+        f"{_grouped(one.reversed)}."
+    )
+
+
+def _grouped(pairs: Sequence[tuple[str, str]]) -> str:
+    """Pairs in few words: what each row is better than."""
+    worse: dict[str, list[str]] = {}
+    for better, other in pairs:
+        worse.setdefault(better, []).append(other)
+    told = [f"{row} is better here than {', '.join(others)}" for row, others in worse.items()]
+    return "; ".join(told)
+
+
+def named(line: Line) -> str:
+    """A row with the source of its labels, where it has any."""
+    title = LABEL_TITLES[line.labels]
+    return line.row if line.labels == "none" else f"{line.row} ({title})"
+
+
+_NOTHING = ""
+_ORDER_HEADS = (
+    "column",
+    "the paper on",
+    "where a choice",
+    "rows",
+    "Kendall's tau",
+    "p",
+    "pairs as in the paper",
+    "the other way round",
+    "within deviations",
+)
+_TITLES = {row.single.head: row.title for row in reversed(EVERY)}
+"""Of rows with one head the first gives it its name."""
+
+
+def text_table(table: Table) -> TextTable:
+    """A measured table as texts, in percent, with the paper's numbers beside ours.
+
+    Args:
+        table: The table.
+
+    Returns:
+        Mean and standard deviation over the seeds; after each column that the paper has, its
+        numbers on the nearest of its benchmarks.
+    """
+    shown = [column for column in range(len(table.heads)) if _in_paper(table, column)]
+    heads = [
+        part
+        for column, head in enumerate(table.heads)
+        for part in (head, *([PAPER_HEAD] * (column in shown)))
+    ]
+    rows = tuple(tuple(_cells(table, line, shown)) for line in table.lines)
+    return TextTable(table.title, ("method", "labels", *heads), rows, 2)
+
+
+def _in_paper(table: Table, column: int) -> bool:
+    names = table.beside[:1]
+    return any(line.paper[name][column] is not None for line in table.lines for name in names)
+
+
+def _cells(table: Table, line: Line, shown: Sequence[int]) -> list[str]:
+    cells = [line.row, LABEL_TITLES[line.labels]]
+    for column, value in enumerate(line.values):
+        cells.append(_NOTHING if value is None else value.text())
+        if column in shown:
+            paper = line.paper[table.beside[0]][column]
+            cells.append(_NOTHING if paper is None else f"{paper:.1f}")
+    return cells
+
+
+def best_cells(table: Table) -> set[tuple[int, int]]:
+    """Line and column of the best value of every column, the trivial baselines left aside."""
+    best = set()
+    for column, spec in enumerate(table.columns):
+        known = [
+            (-value.mean if spec.low_is_good else value.mean, number)
+            for number, line in enumerate(table.lines)
+            if not line.trivial and (value := line.values[column]) is not None
+        ]
+        if known:
+            best.add((max(known)[1], column))
+    return best
+
+
+def order_table(table: Table) -> TextTable | None:
+    """How far the paper's order is found again.
+
+    Args:
+        table: The table.
+
+    Returns:
+        A row for each column, for each of the paper's benchmarks beside it, and for each source of
+        labels; None where the paper has no numbers to compare with.
+    """
+    rows = tuple(
+        (
+            one.head,
+            one.benchmarks,
+            _NOTHING if one.labels is None else LABEL_TITLES[one.labels],
+            str(len(one.rows)),
+            _NOTHING if one.tau is None else f"{one.tau:.2f}",
+            _NOTHING if one.chance is None else f"{one.chance:.2g}",
+            str(len(one.agreed)),
+            str(len(one.reversed)),
+            str(len(one.unclear)),
+        )
+        for one in agreements(table)
+    )
+    return TextTable("Order, ours against the paper's", _ORDER_HEADS, rows, 3) if rows else None
+
+
+def remarks(table: Table) -> list[str]:
+    """Why columns or cells are missing."""
+    told = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
+    reasons = {line.row: note for line in table.lines for note in line.notes}
+    return told + [f"{row}: {note}" for row, note in reasons.items()]
+
+
+def choice_table(choices: Sequence[Choice]) -> TextTable:
+    """What validation chose of all candidates.
+
+    Args:
+        choices: The choices.
+
+    Returns:
+        A row for each learned unit: what it was chosen for, on what and how fast it is trained, and
+        what every candidate reached on validation.
+    """
+    rows = tuple(
+        (
+            head_title(choice.unit.head),
+            "single sources" if choice.unit.task == "single" else "several sources",
+            _chosen(choice),
+            _scores(choice),
+        )
+        for choice in choices
+        if choice.unit.regimes
+    )
+    heads = ("head", "chosen for", "chosen", "validation scores of all candidates")
+    return TextTable("What validation chose", heads, rows, len(heads))
+
+
+def head_title(head: HeadSpec) -> str:
+    """What a head is called, with its switches where it is no row of Table 1."""
+    if head in _TITLES:
+        return _TITLES[head]
+    parts = [head.preset] if head.preset else []
+    parts += [f"{name} {value}" for name, value in head.switches]
+    return f"{head.method} ({', '.join(parts)})" if parts else head.method
+
+
+def _chosen(choice: Choice) -> str:
+    chosen = choice.chosen
+    if chosen is None or chosen.regime is None:
+        return f"none: {choice.reason}"
+    return f"{chosen.regime.name}, {chosen.learning_rate:g}"
+
+
+def _scores(choice: Choice) -> str:
+    parts = []
+    for training, score in choice.scores:
+        regime = "" if training.regime is None else training.regime.name
+        reached = "failed" if score is None else f"{score:.1f}"
+        parts.append(f"{regime}, {training.learning_rate:g}: {reached}")
+    return "; ".join(parts)
+
+
+def how(conditions: Conditions) -> list[tuple[str, str]]:
+    """How everything was measured: term and explanation."""
+    config = conditions.config
+    rates = ", ".join(f"{rate:g}" for rate in config.learning_rates)
+    sizes = "; ".join(
+        f"{method}: {', '.join(f'{name} {value}' for name, value in switches.items())}"
+        for method, switches in config.switches.items()
+    )
+    scenes = ", ".join(f"{count} of {title}" for title, count in conditions.scenes.items())
+    told = {
+        "Measured on": f"{conditions.title}. Test scenes: {scenes}.",
+        "Encoder": (
+            f"{conditions.model}, SHA-256 {conditions.encoder}; frozen, its tokens are encoded "
+            f"once and shared by all rows. Flip average: {config.flip_average}."
+        ),
+        "Training": (
+            f"Every learned head sees the same {conditions.clips} clips of {conditions.classes} "
+            f"classes for {config.steps} steps of {config.batch} mixtures, with Adam and a rate "
+            f"that is {config.schedule}; {config.seeds} seeds. What it is after the last step "
+            "counts."
+        ),
+        "Tuning": _tuning(conditions, rates),
+        "Numbers": (
+            "Percent, mean ± standard deviation over the seeds; rows without one are not trained. "
+            "Protocol `paper` on boxes; an undetected source scores 0 with detected labels."
+        ),
+        "Beside the paper": _beside(conditions),
+    }
+    if sizes:
+        told["Sizes"] = f"Set to suit the encoder: {sizes}."
+    return list(told.items())
+
+
+def _beside(conditions: Conditions) -> str:
+    start = f"The paper's numbers are on {conditions.beside}"
+    if conditions.real:
+        return f"{start}."
+    return f"{start}: other data and another encoder. Orders can be compared, values cannot."
+
+
+def _tuning(conditions: Conditions, rates: str) -> str:
+    start = (
+        f"Every learned row has the same short list of learning rates, {rates}; for several "
+        "sources heads are trained on single sources and on mixtures, too. Validation chooses with "
+        "the first seed, "
+    )
+    end = "by the one rule of `tvsl train` for every head. Test scenes decide nothing."
+    if not conditions.located:
+        return f"{start}by the loss. The detector is decided {end}"
+    return (
+        f"{start}by AP and IoU@0.5 for single sources, by CAP and CIoU@0.3 for several. Readout, "
+        "polarity, clamp, exponent, detector, and for T-VSL and text only whether maps are spread "
+        f"over alike cells, are decided {end}"
+    )
+
+
+CSV_HEAD = (
+    "table",
+    "row",
+    "labels",
+    "column",
+    "mean",
+    "deviation",
+    "seeds",
+    "paper",
+    "trained",
+)
+
+
+def markdown(found: Reproduction) -> str:
+    """All tables with what they say, as Markdown."""
+    parts = [f"# The paper's tables on {found.conditions.title}"]
+    parts += [f"**{warning}**" for warning in found.conditions.warnings]
+    if found.claims:
+        parts += ["## Expected, and found", _listed([claim_text(one) for one in found.claims])]
+    for table in found.tables:
+        number = "" if table.number is None else f"Table {table.number}: "
+        parts += [f"## {number}{table.title}", table.says, _as_markdown(text_table(table))]
+        order = order_table(table)
+        if order is not None:
+            parts += [f"{order.title}:", _as_markdown(order)]
+        told = [*sentences(table), *remarks(table)]
+        if told:
+            parts.append(_listed(told))
+    choices = choice_table(found.choices)
+    if choices.rows:
+        parts += [f"## {choices.title}", _as_markdown(choices)]
+    parts.append("## How it was measured")
+    parts += [f"**{term}.** {text}" for term, text in how(found.conditions)]
+    return "\n\n".join(parts) + "\n"
+
+
+def claim_text(claim: Claim) -> str:
+    """A claim, whether it came out, and by what numbers."""
+    return f"{'Holds' if claim.holds else 'Does not hold'}: {claim.says} ({claim.numbers})"
+
+
+def _as_markdown(table: TextTable) -> str:
+    return markdown_table(table.heads, [[_cell(text) for text in row] for row in table.rows])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def csv_text(found: Reproduction) -> str:
+    """All cells in long form."""
+    text = io.StringIO()
+    write_rows(text, [CSV_HEAD])
+    for table in found.tables:
+        for line in table.lines:
+            write_rows(text, _csv_rows(table, line))
+    return text.getvalue()
+
+
+def _csv_rows(table: Table, line: Line) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for column, head in enumerate(table.heads):
+        value = line.values[column]
+        paper = line.paper[table.beside[0]][column] if table.beside else None
+        if value is not None:
+            cells = (value.mean, value.deviation, len(value.seeds), paper, line.trained[column])
+            rows.append([table.name, line.row, line.labels, head, *cells])
+    return rows
+
+
+def json_content(found: Reproduction) -> dict[str, Any]:
+    """Everything, as plain JSON types."""
+    conditions = found.conditions
+    return {
+        "conditions": {
+            **{name: value for name, value in vars(conditions).items() if name != "config"},
+            "config": conditions.config.model_dump(mode="json"),
+            "warnings": list(conditions.warnings),
+        },
+        "claims": [asdict(claim) for claim in found.claims],
+        "tables": [_table(table) for table in found.tables],
+        "choices": [_choice(choice) for choice in found.choices],
+    }
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "paper_table": table.number,
+        "columns": list(table.heads),
+        "left_out": dict(table.left_out),
+        "beside": list(table.beside),
+        "lines": [_line(line) for line in table.lines],
+        "agreements": [asdict(one) for one in agreements(table)],
+        "sentences": sentences(table),
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "row": line.row,
+        "labels": line.labels,
+        "trivial": line.trivial,
+        "seeds": [None if value is None else list(value.seeds) for value in line.values],
+        "mean": [None if value is None else value.mean for value in line.values],
+        "deviation": [None if value is None else value.deviation for value in line.values],
+        "paper": {name: list(numbers) for name, numbers in line.paper.items()},
+        "trained": list(line.trained),
+        "notes": list(line.notes),
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    return {
+        "head": head_title(choice.unit.head),
+        "task": choice.unit.task,
+        "chosen": None if choice.chosen is None else choice.chosen.digest,
+        "reason": choice.reason,
+        "candidates": [
+            {**asdict(training), "digest": training.digest, "validation": score}
+            for training, score in choice.scores
+        ],
+    }

@@ -1,0 +1,480 @@
+"""The paper's tables and our further ones: rows and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from tvsl.evaluation.score import SceneFigure
+from tvsl.methods.tvsl.inference import AFFINITY, READOUTS
+from tvsl.reproduce.experiment import (
+    DUET,
+    DUETS,
+    MIXTURES,
+    NEGATIVES,
+    OFF_SCREEN_DUET,
+    OFF_SCREEN_SINGLE,
+    QUARTET,
+    SINGLE,
+    SINGLES,
+    SINGLES_THEN_DUETS,
+    TRIO,
+    TWIN_DUET,
+    TWIN_SINGLE,
+    UNSEEN_DUET,
+    UNSEEN_SINGLE,
+    Column,
+    HeadSpec,
+    Kind,
+    Regime,
+    Row,
+    TableSpec,
+    Task,
+    TokenMode,
+    Unit,
+)
+from tvsl.reproduce.paper import DROP
+
+
+def both_tasks(
+    single: Kind = SINGLE, several: Kind = DUET, paper: bool = True
+) -> tuple[Column, ...]:
+    """The four figures that most tables give.
+
+    Args:
+        single: The scenes of single sources.
+        several: The scenes of several sources.
+        paper: Whether the paper's table has them.
+
+    Returns:
+        AP and success rate of the one, CAP and success rate of the other.
+    """
+    wanted: tuple[tuple[str, Kind, SceneFigure | Literal["success"], Task, str], ...] = (
+        ("single: AP", single, "AP", "single", "{single}: AP"),
+        ("single: {success}", single, "success", "single", "{single}: {success}"),
+        ("duet: CAP", several, "CAP", "several", "{several}: CAP"),
+        ("duet: {success}", several, "success", "several", "{several}: {success}"),
+    )
+    return tuple(
+        Column(title, kind, figure, head, known if paper else None)
+        for title, kind, figure, head, known in wanted
+    )
+
+
+def learned(
+    title: str,
+    method: str,
+    paper: str | None = None,
+    mixtures: Regime = DUETS,
+    preset: str | None = None,
+    **switches: Any,
+) -> Row:
+    """A row of heads that are trained.
+
+    For single sources heads are trained on single sources; for mixtures on single sources or on
+    mixtures, as validation prefers.
+
+    Args:
+        title: What tables call it.
+        method: Name of the method.
+        paper: What the paper's tables call it.
+        mixtures: The mixtures that it may be trained on.
+        preset: Preset of its switches, for T-VSL.
+        switches: Switches that are set otherwise.
+
+    Returns:
+        The row.
+    """
+    head = HeadSpec(method, preset, tuple(sorted(switches.items())))
+    return Row(
+        title,
+        Unit(head, (SINGLES,), "single"),
+        Unit(head, (SINGLES, mixtures), "several"),
+        paper,
+    )
+
+
+def untrained(title: str, method: str, paper: str | None = None, *, trivial: bool = False) -> Row:
+    """A row of a method as it is, without training.
+
+    Args:
+        title: What tables call it.
+        method: Name of the method.
+        paper: What the paper's tables call it.
+        trivial: Whether it looks at nothing.
+
+    Returns:
+        The row.
+    """
+    unit = Unit(HeadSpec(method))
+    return Row(title, unit, unit, paper, trivial=trivial)
+
+
+def on_half(row: Row) -> Row:
+    """The same row, trained on half of the classes."""
+
+    def halved(unit: Unit) -> Unit:
+        return replace(unit, regimes=tuple(replace(one, half=True) for one in unit.regimes))
+
+    return replace(row, single=halved(row.single), several=halved(row.several))
+
+
+TVSL = learned("T-VSL", "tvsl", "T-VSL")
+TVSL_UNTRAINED = untrained("T-VSL, untrained", "tvsl")
+TVSL_PRINTED = replace(
+    learned("T-VSL, every equation as printed", "tvsl", preset="paper"),
+    otherwise=(("readout", "cosine"), ("affinity", 0.0)),
+)
+TVSL_MIXTURES = Row(
+    "T-VSL, trained on mixtures of one to four",
+    Unit(TVSL.single.head, (MIXTURES,), "several"),
+    Unit(TVSL.single.head, (MIXTURES,), "several"),
+)
+AUDIOCLIP = untrained("AudioCLIP similarity, untrained", "audioclip")
+TEXT_ONLY = untrained("Text only", "text-only")
+MIX_AND_LOCALIZE = learned("Mix-and-Localize", "mix-and-localize", "Mix-and-Localize")
+FNAC = learned("FNAC", "fnac", "FNAC")
+AVGN = learned("AVGN", "avgn", "AVGN")
+ALIGNMENT = learned("Alignment", "alignment", "Alignment")
+
+PAPER_METHODS: tuple[Row, ...] = (
+    learned("OTS", "ots", "OTS"),
+    learned("CoarsetoFine", "coarse-to-fine", "CoarsetoFine"),
+    learned("LVS", "lvs", "LVS"),
+    learned("EZ-VSL", "ez-vsl", "EZ-VSL"),
+    MIX_AND_LOCALIZE,
+    learned("DSOL", "dsol", "DSOL", mixtures=SINGLES_THEN_DUETS),
+    learned("MarginNCE", "margin-nce", "MarginNCE"),
+    FNAC,
+    AVGN,
+    ALIGNMENT,
+    learned("AudioCLIP, fine-tuned", "audioclip-finetuned", "AudioCLIP"),
+    learned("Wav2CLIP", "wav2clip", "Wav2CLIP"),
+    TVSL,
+)
+"""The methods of the paper's Tables 1 and 2, in their order."""
+
+CONTROLS: tuple[Row, ...] = (TVSL_UNTRAINED, TEXT_ONLY, AUDIOCLIP)
+"""What the encoder can do by itself."""
+
+TRIVIAL: tuple[Row, ...] = (
+    untrained("Whole frame", "whole-frame", trivial=True),
+    untrained("Centre", "centre", trivial=True),
+    untrained("Random", "random", trivial=True),
+)
+"""What chance reaches."""
+
+EVERY: tuple[Row, ...] = (*PAPER_METHODS, *CONTROLS, *TRIVIAL)
+
+PROMPT_LENGTHS = (0, 2, 4, 8, 16, 32)
+_OTHERS = tuple(row for row in PAPER_METHODS if row is not TVSL)
+
+TABLE_1 = TableSpec(
+    "table1",
+    "Single sources",
+    "One source in each scene; heads are trained on single sources.",
+    (*PAPER_METHODS, *CONTROLS, TVSL_PRINTED, *TRIVIAL),
+    (
+        Column("AP", SINGLE, "AP", "single", "{single}: AP"),
+        Column("{success}", SINGLE, "success", "single", "{single}: {success}"),
+        Column("AUC", SINGLE, "AUC", "single", "{single}: AUC"),
+    ),
+    paper=1,
+)
+
+TABLE_2 = TableSpec(
+    "table2",
+    "Several sources",
+    "Two sources in each scene, pictures side by side and sounds added up.",
+    (*PAPER_METHODS, *CONTROLS, TVSL_PRINTED, *TRIVIAL),
+    (
+        Column("CAP", DUET, "CAP", "several", "{several}: CAP"),
+        Column("{success}", DUET, "success", "several", "{several}: {success}"),
+        Column("AUC", DUET, "AUC", "several", "{several}: AUC"),
+    ),
+    paper=2,
+)
+
+
+def _ablation(title: str, paper: str | None, **blocks: bool) -> Row:
+    names = ("audio_conditioning", "image_conditioning", "correspondence")
+    switches: dict[str, Any] = {name: blocks.get(name, False) for name in names}
+    return learned(title, "tvsl", paper, **switches)
+
+
+TABLE_3 = TableSpec(
+    "table3",
+    "Building blocks of T-VSL",
+    "Audio conditioning, image conditioning and audio-visual correspondence (AVC), with labels "
+    "given. Without image conditioning the class name has no say in the picture.",
+    (
+        replace(AUDIOCLIP, title="none (AudioCLIP similarity)", paper="T-VSL, AudioCLIP alone"),
+        _ablation("AVC", "T-VSL, correspondence", correspondence=True),
+        _ablation(
+            "audio, AVC",
+            "T-VSL, correspondence, audio conditioning",
+            audio_conditioning=True,
+            correspondence=True,
+        ),
+        _ablation(
+            "image, AVC",
+            "T-VSL, correspondence, image conditioning",
+            image_conditioning=True,
+            correspondence=True,
+        ),
+        _ablation("audio, image", None, audio_conditioning=True, image_conditioning=True),
+        replace(TVSL, title="audio, image, AVC", paper="T-VSL, all three"),
+    ),
+    both_tasks(),
+    labels=("given", "none"),
+    paper=3,
+)
+
+TABLE_4 = TableSpec(
+    "table4",
+    "Zero-shot transfer to unseen classes",
+    "Heads are trained on half of the classes and tested on the other half, among which classes "
+    "are detected.",
+    tuple(
+        on_half(row)
+        for row in (
+            TVSL,
+            MIX_AND_LOCALIZE,
+            ALIGNMENT,
+            FNAC,
+            *(row for row in _OTHERS if row not in (MIX_AND_LOCALIZE, ALIGNMENT, FNAC)),
+            *CONTROLS,
+            *TRIVIAL,
+        )
+    ),
+    (
+        Column("single: AP", UNSEEN_SINGLE, "AP", "single"),
+        Column("single: {success}", UNSEEN_SINGLE, "success", "single", "music-solo: IoU@0.5"),
+        Column("duet: CAP", UNSEEN_DUET, "CAP", "several"),
+        Column("duet: {success}", UNSEEN_DUET, "success", "several", "music-duet: CIoU@0.3"),
+    ),
+    paper=4,
+)
+
+TABLE_5 = TableSpec(
+    "table5",
+    "More sources than in training",
+    "Heads that are trained on single sources, tested on mixtures of two to four.",
+    (
+        TVSL,
+        AVGN,
+        ALIGNMENT,
+        FNAC,
+        *(row for row in _OTHERS if row not in (AVGN, ALIGNMENT, FNAC)),
+        TVSL_MIXTURES,
+        *CONTROLS,
+        *TRIVIAL,
+    ),
+    (
+        Column("2: {success}", DUET, "success", "single", "2 sources"),
+        Column("3: {success}", TRIO, "success", "single", "3 sources"),
+        Column("4: {success}", QUARTET, "success", "single", "4 sources"),
+        Column("drop from 2 to 4", QUARTET, "success", "single", DROP, falls_from=DUET),
+    ),
+    paper=5,
+)
+
+TABLE_6 = TableSpec(
+    "table6",
+    "Length of the learned prompt",
+    "Learned context vectors before the class name in the text encoder's input, labels given.",
+    tuple(
+        replace(TVSL, title="0", paper="T-VSL, prompt length 0")
+        if length == 0
+        else learned(str(length), "tvsl", f"T-VSL, prompt length {length}", prompt_length=length)
+        for length in PROMPT_LENGTHS
+    ),
+    both_tasks(),
+    labels=("given",),
+    paper=6,
+)
+
+TABLE_7 = TableSpec(
+    "table7",
+    "One stage or two",
+    "Two stages detect classes first; one stage conditions on all classes at once. Our preset "
+    "detaches the trained detector from everything else, so that one stage and two can differ in "
+    "the detected labels alone, and not even there where validation prefers a detector without "
+    "training. As printed, the detector also trains the projections.",
+    (
+        replace(AVGN, paper="AVGN, one stage"),
+        learned("T-VSL, one stage", "tvsl", "T-VSL, one stage", stages=1),
+        replace(TVSL, title="T-VSL, two stages", paper="T-VSL, two stages"),
+        replace(
+            learned("as printed, one stage", "tvsl", preset="paper", stages=1),
+            otherwise=TVSL_PRINTED.otherwise,
+        ),
+        replace(TVSL_PRINTED, title="as printed, two stages"),
+    ),
+    both_tasks(),
+    paper=7,
+)
+
+LABELS = TableSpec(
+    "labels",
+    "Labels given or detected",
+    "All methods that ask for classes and can detect them. Detected: the likeliest classes, as "
+    "many as there are sources; a source whose class is not among them scores 0.",
+    (
+        *(row for row in PAPER_METHODS if row.single.head.method in ("coarse-to-fine", "dsol")),
+        AVGN,
+        TVSL,
+        TVSL_UNTRAINED,
+        TEXT_ONLY,
+    ),
+    (
+        *both_tasks(paper=False),
+        Column("single: detection mAP", SINGLE, "detection", "single"),
+        Column("duet: detection mAP", DUET, "detection", "several"),
+    ),
+)
+
+
+def _with(title: str, **switches: JsonValue) -> Row:
+    """T-VSL with switches that validation has not decided."""
+    return replace(TVSL, title=title, paper=None, otherwise=tuple(switches.items()))
+
+
+READOUT_TABLE = TableSpec(
+    "readouts",
+    "Readouts of T-VSL",
+    "The same heads, read out in every way; `cosine` is the paper's, literally. Polarity, clamp "
+    "and exponent are decided on validation for each of them.",
+    tuple(_with(name, readout=name) for name in READOUTS),
+    (
+        *both_tasks(paper=False),
+        Column("twin single: AP", TWIN_SINGLE, "AP", "single"),
+        Column("twin duet: CAP", TWIN_DUET, "CAP", "several"),
+    ),
+    labels=("given",),
+)
+
+IMPROVEMENTS = TableSpec(
+    "improvements",
+    "What our T-VSL has beyond the paper",
+    "The same heads, each with one switch set by hand. The detector: the evidence of sound and "
+    "picture added up, their agreement, this with the sound decomposed over the class names, or "
+    "the paper's P_f. The audio query: as trained, half way back to where it started from (our "
+    "preset), or all the way. The sound: each class takes of all tokens, or they are shared out "
+    "(our preset). Maps: as read out, or spread over alike cells. Small and large: mean cIoU of "
+    "the third of the single sources with the smallest boxes, and with the largest.",
+    tuple(
+        on_half(row)
+        for row in (
+            replace(TVSL, paper=None),
+            _with("detector: evidence", detector="evidence"),
+            _with("detector: agreement", detector="agreement"),
+            _with("detector: decomposition", detector="decomposition"),
+            _with("detector: P_f", detector="fusion"),
+            _with("audio query: as trained", query_anchor=0.0),
+            _with("audio query: untrained", query_anchor=1.0),
+            _with("sound: not shared out", responsibility=0.0),
+            _with("maps: as read out", affinity=0.0),
+            _with("maps: spread", affinity=AFFINITY),
+        )
+    ),
+    (
+        Column("single: AP", SINGLE, "AP", "single"),
+        Column("small: cIoU", SINGLE, "small IoU", "single"),
+        Column("large: cIoU", SINGLE, "large IoU", "single"),
+        Column("duet: CAP", DUET, "CAP", "several"),
+        Column("duet: {success}", DUET, "success", "several"),
+        Column("unseen duet: {success}", UNSEEN_DUET, "success", "several"),
+        Column("twin duet: CAP", TWIN_DUET, "CAP", "several"),
+    ),
+    labels=("detected", "given"),
+)
+
+_MODES = (
+    TokenMode("values", "none"),
+    TokenMode("values", "mirror"),
+    TokenMode("values", "turn"),
+    TokenMode("cells", "none"),
+    TokenMode("cells", "turn"),
+)
+
+
+def _encoded(title: str, method: str, mode: TokenMode) -> Row:
+    unit = Unit(HeadSpec(method), mode=mode)
+    return Row(f"{title}; {mode.image_tokens}, flip {mode.flip_average}", unit, unit)
+
+
+TOKENS = TableSpec(
+    "tokens",
+    "Image tokens and flip averages",
+    "Dense tokens by the value path or with every cell as a query of the attention pooling, alone "
+    "or averaged with those of the mirrored or turned picture. Nothing is trained here.",
+    tuple(
+        _encoded(title, method, mode)
+        for title, method in (("T-VSL, untrained", "tvsl"), ("AudioCLIP similarity", "audioclip"))
+        for mode in _MODES
+    ),
+    both_tasks(paper=False),
+    labels=("given", "none"),
+)
+
+TWINS = TableSpec(
+    "twins",
+    "Twins",
+    "Beside each source there is a silent object of its class and of another size; the name cannot "
+    "tell the two apart, the sound can. Right: the map is higher on the one that sounds.",
+    EVERY,
+    (
+        Column("single: AP", TWIN_SINGLE, "AP", "single"),
+        Column("single: right", TWIN_SINGLE, "right twin", "single"),
+        Column("duet: CAP", TWIN_DUET, "CAP", "several"),
+        Column("duet: right", TWIN_DUET, "right twin", "several"),
+    ),
+)
+
+OFF_SCREEN = TableSpec(
+    "off-screen",
+    "Sounds off screen",
+    "In every scene there is one more sound, of a class that is nowhere visible.",
+    EVERY,
+    both_tasks(OFF_SCREEN_SINGLE, OFF_SCREEN_DUET, paper=False),
+)
+
+
+NEGATIVES_TABLE = TableSpec(
+    "negatives",
+    "Is there anything to be found?",
+    "Of every other scene all that sounds is nowhere visible; a method should be sure of its map "
+    "only where there is something (SLAVC's AP and max-F1).",
+    EVERY,
+    (
+        Column("AP", NEGATIVES, "confident AP", "single"),
+        Column("max-F1", NEGATIVES, "max-F1", "single"),
+        Column("IoU@0.5 of those that are there", NEGATIVES, "LocAcc", "single"),
+    ),
+    labels=("given", "assigned", "none"),
+)
+
+TABLES: Mapping[str, TableSpec] = {
+    table.name: table
+    for table in (
+        TABLE_1,
+        TABLE_2,
+        TABLE_3,
+        TABLE_4,
+        TABLE_5,
+        TABLE_6,
+        TABLE_7,
+        LABELS,
+        READOUT_TABLE,
+        IMPROVEMENTS,
+        TOKENS,
+        TWINS,
+        OFF_SCREEN,
+        NEGATIVES_TABLE,
+    )
+}
+"""All tables by name; the first seven are the paper's."""

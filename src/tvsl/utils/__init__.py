@@ -1,0 +1,1 @@
+"""Files, folders, devices and processes: what every package needs."""

@@ -1,0 +1,90 @@
+"""Devices of torch, the precision that pays on them, and memory that is kept."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Literal
+
+import torch
+
+from tvsl.errors import UsageError, shown
+
+Precision = Literal["float32", "bfloat16"]
+PrecisionChoice = Literal["float32", "bfloat16", "auto"]
+
+# Torch has more types of devices: some hold no numbers (meta), others need packages of their own.
+_ACCELERATORS = ("cuda", "mps", "xpu")
+
+
+def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
+    """The arithmetic that a user named.
+
+    Args:
+        name: ``auto`` for bfloat16 where the device has fast units for it: a GPU that knows it, or
+            a CPU with matrix units (AMX). The bfloat16 units of other CPUs are no faster than
+            their float32 units, or slower.
+        device: Where it is to be computed.
+
+    Returns:
+        The arithmetic.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    fast = device.type == "cpu" and has_matrix_units is not None and has_matrix_units()
+    return "bfloat16" if fast else "float32"
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a user named.
+
+    Args:
+        name: ``auto`` for a GPU where there is one, else a device of torch.
+
+    Returns:
+        The device; it exists.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name in ("cpu", "cpu:0"):  # torch takes any number, others that it hands it to do not
+        return torch.device("cpu")
+    problem = f"There is no device {shown(name)} here."
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    remedy = f"Use {', '.join(['auto', 'cpu', *(f'cuda:{index}' for index in range(count))])}."
+    if name.partition(":")[0] not in _ACCELERATORS:
+        raise UsageError(problem, remedy)
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError) as error:  # torch's own for a device that is not there
+        raise UsageError(problem, remedy) from error
+    return device
+
+
+_TRIM_THRESHOLD = -1
+_MMAP_THRESHOLD = -3
+_KEPT = 1 << 30
+
+
+def keep_freed_memory() -> bool:
+    """Advise glibc to keep up to 1 GiB of freed memory in the process.
+
+    By default it gives the activations of one clip back to the system and gets them again for the
+    next one, page by page; on virtual machines this can cost as much as the arithmetic. It changes
+    the whole process, so only programs of our own call it, and no library code.
+
+    Returns:
+        Whether there was a glibc that took the advice.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return False
+    return all(library.mallopt(what, _KEPT) == 1 for what in (_TRIM_THRESHOLD, _MMAP_THRESHOLD))

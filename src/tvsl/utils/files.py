@@ -1,0 +1,191 @@
+"""Small files: bounded reading, safe CSV cells, and the folders of cached files.
+
+A device has no end and a pipe may wait for ever; a file of hundreds of gigabytes would fill the
+memory before anybody saw that it is no list.
+
+A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, whatever
+its quotes. An id of YouTube may begin with ``-``, and a label with anything.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import Any, Final, TextIO
+
+from tvsl.errors import TvslError
+
+# Two letters at least: one is a drive of Windows. ``Path`` makes one slash of two.
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(?=[^/])")
+
+
+def home() -> Path:
+    """``TVSL_HOME`` if set, else the platform's cache folder for this package."""
+    from platformdirs import user_cache_path
+
+    chosen = os.environ.get("TVSL_HOME")
+    return Path(chosen).expanduser() if chosen else user_cache_path("tvsl", appauthor=False)
+
+
+def weights_folder() -> Path:
+    """Folder of the public weight files."""
+    return home() / "weights"
+
+
+def lists_folder() -> Path:
+    """Folder of the benchmarks' lists and annotations."""
+    return home() / "lists"
+
+
+def address(path: str | Path) -> str | None:
+    """The address on the network that was given in place of a path.
+
+    Args:
+        path: What a user gave.
+
+    Returns:
+        The address, with the slashes that a path loses; None for anything else, also where a file
+        or folder of that name exists.
+    """
+    found = _SCHEME.match(str(path))
+    if found is None or os.path.lexists(path):
+        return None
+    return f"{found[1]}://{str(path)[found.end() :]}"
+
+
+_AT_ONCE: Final = 1 << 18
+
+LARGEST_CONFIG: Final = 1 << 24
+"""Bytes that a config, a recipe or a record of a run may have."""
+LARGEST_LIST: Final = 1 << 28
+"""Bytes that a list, a manifest or a file of annotations may have."""
+
+
+def read_small(path: str | Path, most: int, error: type[TvslError], remedy: str) -> bytes:
+    """Read a whole file.
+
+    Args:
+        path: The file; a link to one is fine.
+        most: How many bytes it may have.
+        error: What is raised where it cannot be read.
+        remedy: What to do then.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        TvslError: Of the type ``error``: there is no such file, it is a folder, device, pipe or
+            socket, it is larger than ``most``, or the system does not let it be read.
+    """
+    place = Path(path)
+    try:
+        status = place.stat()
+        if not S_ISREG(status.st_mode):
+            found = "a folder" if S_ISDIR(status.st_mode) else "a device, pipe or socket"
+            raise error(f"This is {found}, not a file.", remedy, path)
+        if status.st_size > most:
+            raise _too_large(path, most, error, remedy)
+        with place.open("rb") as stream:
+            # Bit by bit: a read of so many bytes takes as much memory, however short the file.
+            parts, left = [], most + 1
+            while left and (part := stream.read(min(left, _AT_ONCE))):
+                parts.append(part)
+                left -= len(part)
+    except FileNotFoundError as reason:
+        raise error("There is no such file.", remedy, path) from reason
+    except (OSError, ValueError) as reason:  # ValueError: a name that no file can have
+        why = getattr(reason, "strerror", None) or str(reason)
+        raise error(f"The file cannot be read ({why}).", remedy, path) from reason
+    if not left:  # it grew, or the system did not tell its size
+        raise _too_large(path, most, error, remedy)
+    return b"".join(parts)
+
+
+def read_small_text(path: str | Path, most: int, error: type[TvslError], remedy: str) -> str:
+    """Read a text file in UTF-8, with or without the mark that some editors put first.
+
+    Args:
+        path: As for ``read_small``.
+        most: As for ``read_small``.
+        error: As for ``read_small``.
+        remedy: As for ``read_small``.
+
+    Returns:
+        The text, its line ends as they are.
+
+    Raises:
+        TvslError: As for ``read_small``, or it is no text in UTF-8.
+    """
+    content = read_small(path, most, error, remedy)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as reason:
+        raise error("The file is no text in UTF-8.", remedy, path) from reason
+
+
+def read_small_json(path: str | Path, most: int, error: type[TvslError], remedy: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: As for ``read_small``.
+        most: As for ``read_small``.
+        error: As for ``read_small``.
+        remedy: As for ``read_small``.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        TvslError: As for ``read_small``, or it holds no JSON, or JSON that is nested too deeply.
+    """
+    text = read_small_text(path, most, error, remedy)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as reason:
+        raise error("The file is damaged: it holds no JSON.", remedy, path) from reason
+
+
+def _too_large(path: str | Path, most: int, error: type[TvslError], remedy: str) -> TvslError:
+    return error(f"The file is too large: {most} bytes are allowed.", remedy, path)
+
+
+_FORMULA: Final = re.compile(r"['\s]*[=+\-@\t\r\n＝＋－＠]")  # noqa: RUF001  (wide forms run as well)
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?inf")
+
+
+def guarded(cell: object) -> str:
+    """A cell as it is written: an apostrophe stands before what could be a formula.
+
+    Args:
+        cell: A text or a number; None for an empty cell.
+
+    Returns:
+        The text; numbers stay as they are, also those in texts.
+    """
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def unguarded(cell: str) -> str:
+    """The text of a cell that ``guarded`` gave."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
+def write_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
+    """Write rows as CSV, one line each, with commas.
+
+    Args:
+        file: Where to; opened with ``newline=""``.
+        rows: Their cells.
+    """
+    for row in rows:
+        line = io.StringIO(newline="")
+        # Only characters of this ending are put in quotes, and a cell may hold either.
+        csv.writer(line, lineterminator="\r\n").writerow([guarded(cell) for cell in row])
+        file.write(line.getvalue().removesuffix("\r\n") + "\n")

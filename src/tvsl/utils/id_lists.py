@@ -1,0 +1,243 @@
+"""Lists of ids: how people and public data sets write them, and which names they mean.
+
+One clip has many names: VGGSound's list holds a video and its start, its files are called by the
+start in six digits (``VIDEO_000030``) or not (``VIDEO_30``), AudioSet adds the end
+(``VIDEO_30_40``, ``VIDEO_30.000_40.000``), others count in milliseconds (``VIDEO_30000_40000``).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+from unicodedata import normalize
+
+from tvsl.errors import TvslError, shown
+from tvsl.utils.files import LARGEST_LIST, read_small_text, unguarded
+
+_REMEDY: Final = "Give a CSV, text or JSON file whose first column is the id."
+_HEADS: Final = frozenset(
+    {"id", "ids", "video", "videos", "video_id", "videoid", "youtube_id", "ytid", "yt_id", "vid"}
+    | {"file", "files", "filename", "file_name", "name", "clip", "clip_id", "segment_id", "key"}
+    | {"audio", "frame", "image", "path", "sample"}
+)
+_TIMES: Final = (
+    ("start", "start_seconds", "start_time", "start_time_seconds", "start_sec"),
+    ("end", "end_seconds", "end_time", "end_time_seconds", "end_sec"),
+)
+_SUFFIXES: Final = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts"}
+    | {".m2ts", ".mts", ".3gp", ".ogv", ".jpg", ".jpeg", ".png", ".wav", ".flac", ".ogg", ".opus"}
+    | {".mp3", ".m4a", ".aac"}
+)
+_SECONDS: Final = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
+_NUMBER: Final = re.compile(_SECONDS)
+_VIDEO: Final = re.compile(r"Y?([A-Za-z0-9_-]{11})")
+# DCASE puts a Y before the ids of AudioSet.
+_CLIP: Final = tuple(
+    re.compile(rf"{before}([A-Za-z0-9_-]{{11}})_({_SECONDS})(?:_({_SECONDS}))?")
+    for before in ("", "Y")
+)
+# The pictures of MUSIC: second and number of a picture, not start and end.
+_PICTURE: Final = re.compile(r".{11}_[0-9]{3}_[0-9]{5}")
+_LONGEST_CLIP: Final = 60
+"""Seconds; two numbers that lie farther apart are milliseconds."""
+
+
+@dataclass(frozen=True)
+class ListedId:
+    """An id of a list.
+
+    Attributes:
+        text: The id, for people.
+        names: What it may be called, the most special first.
+        optional: Whether it may be a comment or the name of a column: then it is an id only where
+            something has exactly this name.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    optional: bool = False
+
+
+class Names:
+    """Names that there are, found by any form in which lists write them.
+
+    Args:
+        names: The names.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact = dict.fromkeys(names)
+        self._by_form: dict[str, list[str]] = {}
+        for name in self._exact:
+            self._by_form.setdefault(next(_forms(name)), []).append(name)
+
+    def find(self, listed: ListedId) -> str | None:
+        """The name that an id of a list means.
+
+        Args:
+            listed: The id.
+
+        Returns:
+            The name; None where there is none, or where several are meant alike.
+        """
+        exact = next((name for name in listed.names if name in self._exact), None)
+        if exact is not None or listed.optional:
+            return exact
+        for name in listed.names:
+            for form in _forms(name):
+                found = self._by_form.get(form, [])
+                if len(found) == 1:
+                    return found[0]
+        return None
+
+    @property
+    def example(self) -> str | None:
+        """One of the names."""
+        return next(iter(self._exact), None)
+
+
+def read_id_list(path: Path, error: type[TvslError]) -> tuple[ListedId, ...]:
+    """Read the ids of a list.
+
+    Args:
+        path: A JSON file (ids, rows, or objects with an id) where its name ends in ``.json``, else
+            text in UTF-8 with any line ends: the first cell of each line, cells being separated by
+            tabs, commas or semicolons, in quotes or not. Lines that begin with ``#`` are comments.
+        error: What is raised where it cannot be used.
+
+    Returns:
+        The ids in their order, each once; none where the list is empty.
+
+    Raises:
+        TvslError: Of the type ``error``: the file cannot be read, or is no such list.
+    """
+    text = read_small_text(path, LARGEST_LIST, error, _REMEDY)
+    try:
+        ids = _json_ids(text) if path.suffix.lower() == ".json" else _text_ids(text)
+        found: dict[str, ListedId] = {}
+        for one in ids:
+            found.setdefault(one.text, one)
+        return tuple(found.values())
+    except (ValueError, TypeError, csv.Error, RecursionError) as reason:
+        raise error(f"The list cannot be understood ({reason}).", _REMEDY, path) from reason
+
+
+def plain_name(name: str) -> str:
+    """An id without the folders and the ending of a file of media, in composed characters."""
+    return _without_ending(name).rpartition("/")[2]
+
+
+def clip_name(name: str) -> str:
+    """A clip's name as VGGSound's benchmarks write it: ``VIDEO_000030``.
+
+    Args:
+        name: Any form of the name.
+
+    Returns:
+        The name; of clips that do not start at a whole second, and of others than clips of
+        YouTube, the name without ending. A name with folders is left as it is.
+    """
+    if "/" in name or "\\" in name:
+        return name
+    plain = plain_name(name)
+    found = _clip(plain)
+    if found is None or found[1] % 1000:
+        return plain
+    return f"{found[0]}_{found[1] // 1000:06d}"
+
+
+def is_head(cell: str) -> bool:
+    """Tell whether the first cell of a list is the name of its column."""
+    return re.sub(r"\W+", "_", cell.strip().lower()).strip("_") in _HEADS
+
+
+def _forms(name: str) -> Iterator[str]:
+    """A name in one form for all spellings; then what it might mean as well."""
+    plain = plain_name(name)
+    clip = _clip(plain)
+    if clip is not None:
+        video, start = clip
+        yield f"{video} {start}"
+        if start % 1_000_000 == 0 and "_" not in plain[12:]:  # one number: perhaps milliseconds
+            yield f"{video} {start // 1000}"
+    if "/" in name:
+        yield _without_ending(name).replace("/", "__")  # as `tvsl prepare` names clips in folders
+    yield plain
+
+
+def _without_ending(name: str) -> str:
+    text = normalize("NFC", name.strip()).replace("\\", "/")
+    stem, dot, ending = text.rpartition(".")
+    return stem if stem and dot + ending.lower() in _SUFFIXES else text
+
+
+def _clip(plain: str) -> tuple[str, int] | None:
+    """Video and start in milliseconds of a clip of YouTube; None for other names."""
+    if _PICTURE.fullmatch(plain):
+        return None
+    found = next((match for one in _CLIP if (match := one.fullmatch(plain))), None)
+    if found is None:
+        return None
+    start = Decimal(found[2])
+    end = None if found[3] is None else Decimal(found[3])
+    in_seconds = end is None or end - start <= _LONGEST_CLIP
+    return found[1], int(start * 1000 if in_seconds else start)
+
+
+def _text_ids(text: str) -> Iterator[ListedId]:
+    begun = False
+    for line in re.split(r"\r\n|\r|\n", text):
+        whole = line.split("\t")[0].strip()
+        if line.lstrip().startswith("#"):
+            yield ListedId(whole, (whole,), optional=True)
+            continue
+        cells = _cells(line)
+        if cells and cells[0]:
+            yield _listed(cells, whole, optional=not begun and is_head(cells[0]))
+            begun = True
+
+
+def _cells(line: str) -> list[str]:
+    delimiter = next((mark for mark in "\t,;" if mark in line), ",")
+    rows = csv.reader([line], delimiter=delimiter, skipinitialspace=True)
+    return [unguarded(cell.strip()) for row in rows for cell in row]
+
+
+def _listed(cells: Sequence[str], whole: str = "", optional: bool = False) -> ListedId:
+    first, *others = cells
+    names = [first, whole or first]
+    if _VIDEO.fullmatch(first) and others and _NUMBER.fullmatch(others[0]):
+        numbers = others[: 2 if len(others) > 1 and _NUMBER.fullmatch(others[1]) else 1]
+        names.insert(0, "_".join([first, *numbers]))
+    return ListedId(first if optional else names[0], tuple(dict.fromkeys(names)), optional)
+
+
+def _json_ids(text: str) -> Iterator[ListedId]:
+    content = json.loads(text)
+    if not isinstance(content, list):
+        raise TypeError("no list of entries")
+    for entry in content:
+        cells = [cell.strip() for cell in _json_cells(entry)]
+        if cells[0]:
+            yield _listed(cells)
+
+
+def _json_cells(entry: Any) -> list[str]:
+    """The id of an entry, then when it starts and ends, as far as it is told."""
+    if isinstance(entry, dict):
+        named = {str(key).strip().lower(): value for key, value in entry.items()}
+        first = next((value for key, value in named.items() if is_head(key)), None)
+        times = (next((named[key] for key in keys if key in named), None) for keys in _TIMES)
+        entry = [next(iter(named.values()), None) if first is None else first, *times]
+    cells = entry if isinstance(entry, list) and entry else [entry]
+    if not isinstance(cells[0], str):
+        raise TypeError(f"an entry begins with {shown(cells[0])}, not with an id")
+    plain = (cell for cell in cells[1:] if isinstance(cell, str | int | float))
+    return [cells[0], *(str(cell) for cell in plain)]

@@ -1,0 +1,344 @@
+"""Folders that hold a model: ``config.json``, ``model.safetensors``, ``README.md``.
+
+Encoders and heads are kept in this form. Nothing in it is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from tvsl.errors import OutputError, UsageError, WeightsError, shown
+from tvsl.utils.atomic import RECORD_REMEDY, foreign_record, staged, writable
+from tvsl.utils.files import LARGEST_CONFIG, read_small_json
+
+CONFIG_FILE = "config.json"
+TENSORS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+CARD_FILE = "README.md"
+HEAD_FOLDER = "head"
+"""Where a bundle, the folder of an encoder, keeps the head that belongs to it."""
+LARGEST_TENSORS = 1 << 34
+"""Bytes that a file of tensors may have; the public model has half a gigabyte."""
+
+_STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
+_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+
+OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)
+_STATED: Final = {"format": "pt"}
+_TYPES: Final = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+@contextmanager
+def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool]) -> Iterator[Path]:
+    """Write a model's files: all of them appear in ``folder``, or none.
+
+    Args:
+        folder: Where they belong; other files there stay.
+        force: Whether a model that is there may be replaced.
+        own: Tells by its config whether a model that is there is of the kind that is written.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputError: The folder is not empty and ``force`` is not set, what is there is no model of
+            this kind, or it cannot be written.
+    """
+
+    def earlier(folder: Path) -> tuple[str, ...]:
+        return _earlier_files(folder, own)
+
+    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+        yield work
+
+
+@contextmanager
+def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
+    """Write an encoder's files and its head's: all of them appear in ``folder``, or none.
+
+    Args:
+        folder: Where they belong; other files there stay.
+        force: Whether an encoder and a head that are there may be replaced.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        OutputError: As for ``writing``.
+    """
+
+    def earlier(folder: Path) -> list[str]:
+        own = _earlier_files(folder / HEAD_FOLDER, is_head)
+        return [*_earlier_files(folder, is_encoder), *(f"{HEAD_FOLDER}/{name}" for name in own)]
+
+    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+        yield work
+
+
+def _earlier_files(folder: Path, own: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
+    path = folder / CONFIG_FILE
+    if not os.path.lexists(path):
+        return ()
+    content = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not own(content):
+        raise foreign_record(path)
+    return OWN_FILES
+
+
+def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a model, the same for every file format.
+
+    Args:
+        description: Its config, as text.
+        tensors: Its tensors by name; their order does not count.
+
+    Returns:
+        64 hexadecimal digits, over the description, names, shapes and values.
+    """
+    digest = hashlib.sha256(description.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def is_encoder(config: Mapping[str, Any]) -> bool:
+    """Tell whether this is the config of an encoder."""
+    return "embedding" in config and not is_head(config)
+
+
+def is_head(config: Mapping[str, Any]) -> bool:
+    """Tell whether this is the config of a head."""
+    return "method" in config
+
+
+def existing_folder(folder: Path, holds: str) -> Path:
+    """Let through only a folder with the files that no model can do without.
+
+    Args:
+        folder: Where a model should be.
+        holds: What is looked for, for the message.
+
+    Raises:
+        WeightsError: The folder or a file is missing.
+    """
+    remedy = f"Give the folder of {holds}: {CONFIG_FILE} and {TENSORS_FILE}."
+    if folder.exists() and not folder.is_dir():
+        raise WeightsError("This is a file, not a folder.", remedy, folder)
+    if not folder.is_dir():
+        raise WeightsError("There is no such folder.", remedy, folder)
+    for name in (CONFIG_FILE, TENSORS_FILE):
+        if not (folder / name).is_file():
+            raise WeightsError(f"The folder lacks {name}.", remedy, folder)
+    return folder
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        WeightsError: The file cannot be read, or holds something else.
+    """
+    content = read_small_json(path, LARGEST_CONFIG, WeightsError, remedy)
+    if not isinstance(content, dict):
+        raise WeightsError("The file holds no JSON object.", remedy, path)
+    return content
+
+
+def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file.
+
+    Returns:
+        Its tensors and what its header states.
+
+    Raises:
+        WeightsError: It is truncated, damaged, too large or cannot be read, or holds values of
+            types that no model of this package has.
+    """
+    try:
+        _check_header(path, remedy)
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            for name in names:
+                part = file.get_slice(name)
+                stored = part.get_dtype()
+                if max(part.get_shape(), default=0) > LARGEST_TENSORS:
+                    raise ValueError(f"{name} has no such shape")
+                if stored not in _STORED_TYPES:
+                    raise WeightsError(
+                        f"{shown(name)} is stored as {shown(stored)}, not as numbers of a model.",
+                        remedy,
+                        path,
+                    )
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, OverflowError, RuntimeError) as error:
+        raise WeightsError("The file is truncated or damaged.", remedy, path) from error
+
+
+def _check_header(path: Path, remedy: str) -> None:
+    """Refuse a file that is too large, or whose header is: it is parsed as a whole."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if size > LARGEST_TENSORS:
+        raise WeightsError(
+            f"The file is too large: {LARGEST_TENSORS} bytes are allowed.", remedy, path
+        )
+    if header > LARGEST_CONFIG:
+        raise WeightsError("The file is damaged: its header has no end.", remedy, path)
+
+
+def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> dict[str, Tensor]:
+    """Tensors as they are to be stored: on the CPU, all that are no integers in one type.
+
+    Args:
+        tensors: A state dict.
+        dtype: float16 or float32.
+        path: Where they are to be stored, for the message.
+
+    Raises:
+        OutputError: A value is not finite, or not in this type.
+        UsageError: Another type than these two.
+    """
+    if dtype not in (torch.float16, torch.float32):
+        raise UsageError(f"Weights are not stored as {dtype}.", "Give torch.float16 or float32.")
+    stored = {}
+    for name, value in tensors.items():
+        kept = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
+        if not torch.isfinite(kept).all():
+            raise OutputError(
+                f"'{name}' holds values that are not finite as {str(dtype).split('.')[-1]}.",
+                "Store them as float32; where they are not finite either, training diverged.",
+                path,
+            )
+        stored[name] = kept.contiguous().clone()  # safetensors refuses tensors that share memory
+    return stored
+
+
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, stated: Mapping[str, str] = _STATED
+) -> None:
+    """Write tensors as safetensors, always to the same bytes.
+
+    The library's own writer orders the header at random, and leaves a file of another name behind
+    when it is killed.
+
+    Args:
+        tensors: Tensors by name, on the CPU.
+        path: Where to; an existing file is replaced.
+        stated: Further entries of the header.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    # As the format asks for: large types first, so that all lie at multiples of their size.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": dict(sorted(stated.items()))}
+    end = 0
+    for name in names:
+        start, end = end, end + tensors[name].nbytes
+        header[name] = {
+            "dtype": _TYPES[tensors[name].dtype],
+            "shape": list(tensors[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        for name in names:
+            values = tensors[name].detach().contiguous().flatten()
+            file.write(values.view(torch.uint8).numpy().data)
+
+
+def check_tensors(
+    expected: Mapping[str, Tensor],
+    found: Mapping[str, Tensor],
+    path: Path,
+    problem: str,
+    remedy: str,
+) -> None:
+    """Check that names, shapes and kinds are exactly those expected, and all values finite.
+
+    A kind is any floating-point type of 16 to 64 bits, or else the very type. Shapes are compared
+    before any value is looked at, so that nothing needs more memory than the file has.
+
+    Args:
+        expected: State dict of the model that is to be filled.
+        found: What a file holds.
+        path: That file.
+        problem: What it means when names or shapes differ, without a full stop.
+        remedy: What to do then.
+
+    Raises:
+        WeightsError: They differ.
+    """
+    shapes = {name: tuple(value.shape) for name, value in expected.items()}
+    given = {name: tuple(value.shape) for name, value in found.items()}
+    if shapes != given:
+        raise WeightsError(f"{problem}: {_difference(shapes, given)}.", remedy, path)
+    for name, value in found.items():
+        floating = expected[name].is_floating_point() and value.dtype in _FLOATS
+        plain = value.layout == torch.strided and value.device.type == "cpu"
+        if not plain or not (floating or value.dtype == expected[name].dtype):
+            raise WeightsError(
+                f"{problem}: '{name}' holds {str(value.dtype).split('.')[-1]}, not "
+                f"{str(expected[name].dtype).split('.')[-1]}.",
+                remedy,
+                path,
+            )
+    broken = [
+        name
+        for name, value in found.items()
+        if value.is_floating_point() and not torch.isfinite(value.float()).all()
+    ]
+    negative = [name for name, value in found.items() if _is_negative_variance(name, value)]
+    if negative:
+        raise WeightsError(
+            f"'{negative[0]}' holds variances below 0.",
+            "The file is damaged: get it again.",
+            path,
+        )
+    if broken:
+        raise WeightsError(
+            f"{len(broken)} tensors hold values that are not finite, among them {broken[0]}.",
+            "The file is damaged: get it again.",
+            path,
+        )
+
+
+def _difference(
+    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> str:
+    missing, surplus = expected.keys() - found.keys(), found.keys() - expected.keys()
+    if missing or surplus:
+        example = shown(min(missing or surplus))
+        return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them {example}"
+    name = next(name for name in sorted(expected) if expected[name] != found[name])
+    return f"'{name}' has shape {found[name]}, not {expected[name]}"
+
+
+def _is_negative_variance(name: str, value: Tensor) -> bool:
+    return name.endswith("running_var") and bool((value < 0).any())

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tvsl
+from tests.small_model import write_bundle
+from tvsl.audioclip import weights
+from tvsl.audioclip.weights import EMBEDDED, embedded_folder, embedded_path, is_here, load_audioclip
+from tvsl.errors import WeightsError
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package folder without any model."""
+    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
+    return tmp_path
+
+
+def test_mini_belongs_into_the_package() -> None:
+    assert "mini" in EMBEDDED
+    assert embedded_path("mini") == Path(tvsl.__file__).parent / "pretrained" / "mini"
+
+
+def test_what_is_missing_is_said(package: Path) -> None:
+    folder = package / "pretrained" / "mini"
+    assert not is_here("mini")
+    for load in (embedded_folder, load_audioclip):
+        with pytest.raises(WeightsError) as caught:
+            load("mini")
+        assert caught.value.path == folder
+        for part in ("'mini'", "make mini", "--model audioclip"):
+            assert part in str(caught.value)
+
+
+def test_what_is_there_is_loaded(package: Path) -> None:
+    folder = write_bundle(package / "pretrained" / "mini")
+    assert is_here("mini")
+    assert embedded_folder("mini") == folder
+    assert load_audioclip("mini").config.embedding == 32
+
+
+def test_a_path_is_no_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bundle(package / "mini")
+    monkeypatch.chdir(package)
+    for path in (Path("mini"), "./mini", package / "mini"):
+        assert load_audioclip(path).config.embedding == 32
+    with pytest.raises(WeightsError, match="embedded"):
+        load_audioclip("mini")

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tvsl.demo.scenes import KINDS, DemoScene, demo_scenes
+from tvsl.synthetic.export import describe
+from tvsl.synthetic.vocabulary import CLASSES
+from tvsl.synthetic.world import World
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, DemoScene]:
+    return {shown.kind.name: shown for shown in demo_scenes()}
+
+
+def test_there_is_one_of_every_kind(scenes: dict[str, DemoScene]) -> None:
+    assert list(scenes) == [kind.name for kind in KINDS]
+    assert len(scenes) == len(KINDS) == 7
+
+
+def test_all_are_held_out(scenes: dict[str, DemoScene]) -> None:
+    for shown in scenes.values():
+        assert shown.world.split == "test"
+        again = World("test", shown.world.classes).scene(shown.scene.index, len(shown.scene.panels))
+        np.testing.assert_array_equal(shown.scene.picture, again.picture)
+        np.testing.assert_array_equal(shown.scene.waveform, again.waveform)
+
+
+@pytest.mark.parametrize(
+    ("name", "sources", "classes", "twins", "off_screen"),
+    [
+        ("one", 1, "seen", 0, False),
+        ("two", 2, "seen", 0, False),
+        ("three", 3, "seen", 0, False),
+        ("four", 4, "seen", 0, False),
+        ("twin", 1, "seen", 1, False),
+        ("off-screen", 1, "seen", 0, True),
+        ("unseen", 2, "unseen", 0, False),
+    ],
+)
+def test_each_shows_what_it_says(
+    name: str,
+    sources: int,
+    classes: str,
+    twins: int,
+    off_screen: bool,
+    scenes: dict[str, DemoScene],
+) -> None:
+    shown = scenes[name]
+    truth = describe(shown.world, shown.scene, {})  # an independent account of the scene
+    assert len(truth["labels"]) == truth["panels"] == sources
+    assert set(truth["labels"]) <= set(CLASSES[classes])  # type: ignore[index]
+    assert len(truth["twins"]) == twins
+    assert (truth["off_screen"] is not None) == off_screen
+    assert shown.id == truth["id"]
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_each_is_the_first_of_its_kind(seed: int) -> None:
+    for shown in demo_scenes(seed):
+        world, count = World("test", shown.kind.classes, seed), len(shown.scene.panels)
+        earlier = [world.scene(index, count) for index in range(shown.scene.index)]
+        assert not any(shown.kind.fits(scene) for scene in earlier)
+
+
+def test_other_seeds_show_other_scenes(scenes: dict[str, DemoScene]) -> None:
+    for shown in demo_scenes(1):
+        other = scenes[shown.kind.name].scene
+        assert not np.array_equal(shown.scene.picture, other.picture)
+
+
+def test_boxes_lie_in_the_whole_picture(scenes: dict[str, DemoScene]) -> None:
+    for shown in scenes.values():
+        truth = describe(shown.world, shown.scene, {})
+        for label, box in zip(shown.scene.labels, shown.boxes, strict=True):
+            assert truth["boxes"][label] == [list(box)]
+        silent = [thing["box"] for thing in truth["objects"] if thing["twin"]]
+        assert [list(box) for box in shown.twins if box is not None] == silent
+
+
+def test_what_is_heard_off_screen_is_what_the_pictures_do_not_explain(
+    scenes: dict[str, DemoScene],
+) -> None:
+    for name, shown in scenes.items():
+        rest = shown.off_screen_sound
+        if name != "off-screen":
+            assert rest is None
+            continue
+        assert rest is not None
+        seen = sum(panel.waveform for panel in shown.scene.panels)
+        np.testing.assert_allclose(seen + rest, shown.scene.waveform, atol=1e-6)
+        assert np.abs(rest).max() > 0.01

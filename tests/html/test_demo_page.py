@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.mini_bundle import write_mini_bundle
+from tests.render.html_page import Page, check_policy, check_self_contained
+from tvsl import Localizer
+from tvsl.demo.run import Demo, DemoResult, run_demo
+from tvsl.demo.scores import PROTOCOL
+from tvsl.html.demo import demo_page
+from tvsl.synthetic.vocabulary import CLASSES
+
+HOSTILE = "<script>alert('x')</script> & \"dogs\" {$style}"
+
+
+@pytest.fixture(scope="module")
+def localizer(tmp_path_factory: pytest.TempPathFactory) -> Localizer:
+    folder = write_mini_bundle(tmp_path_factory.mktemp("page") / "tiny")
+    return Localizer.from_pretrained(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def demo(localizer: Localizer) -> Demo:
+    return run_demo(localizer)
+
+
+@pytest.fixture(scope="module")
+def text(demo: Demo) -> str:
+    return demo_page(demo, "mini")
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_the_page_holds_all_that_it_shows(page: Page, text: str) -> None:
+    check_self_contained(page, text)
+    check_policy(page)
+
+
+def test_all_scenes_are_there_with_their_sounds_and_maps(page: Page, demo: Demo) -> None:
+    assert [found["id"] for found in page.all("section")][:-1] == [
+        result.shown.kind.name for result in demo.results
+    ]
+    sounds = sum(1 + len(result.sources) for result in demo.results) + 1  # one is off screen
+    assert len(page.all("audio")) == sounds
+    assert all("controls" in sound and sound["aria-label"] for sound in page.all("audio"))
+    assert len(page.all("table")) == len(demo.results)
+    pictures = page.all("img", **{"class": "picture"})
+    assert len(pictures) == len(demo.results)
+    assert all("alt" in found for found in page.all("img"))
+
+
+def test_every_box_switches_a_map(page: Page, demo: Demo) -> None:
+    layers = [found for found in page.all("img") if "data-row" in found]
+    switches = [found for found in page.all("input") if "data-switches" in found]
+    rows = sum(len(result.sources) + len(result.false) for result in demo.results)
+    assert len({found["data-switches"] for found in switches}) == len(switches) == rows
+    assert {found["data-row"] for found in layers} == {f["data-switches"] for f in switches}
+    for labels in ("given", "detected"):
+        wanted = sum(len(getattr(result, labels).sources) for result in demo.results)
+        assert sum(labels in found["class"].split() for found in layers) == wanted
+
+
+def test_what_was_not_detected_has_no_map_with_detected_labels(page: Page, demo: Demo) -> None:
+    missed = {
+        f"{result.shown.kind.name}-{number}"
+        for result in demo.results
+        for number, source in enumerate(result.sources)
+        if source.detected is None
+    }
+    assert missed
+    assert missed == {f["data-switches"] for f in page.all("input", **{"data-detected": "no"})}
+    for found in page.all("img"):
+        if found.get("data-row") in missed:
+            assert found["class"] == "layer given"
+
+
+def test_maps_that_differ_are_both_there(demo: Demo) -> None:
+    result = demo.results[0]
+    first, *rest = result.sources
+    other = replace(first.given, grid=first.given.grid[::-1].copy())
+    changed_source = replace(first, detected=other, detected_score=first.given_score)
+    changed = replace(demo, results=(replace(result, sources=(changed_source, *rest)),))
+    row = f"{result.shown.kind.name}-0"
+    classes = [f["class"] for f in Page(demo_page(changed, "mini")).all("img", **{"data-row": row})]
+    assert classes == ["layer given", "layer detected"]
+
+
+def test_boxes_of_sources_and_twins(text: str, demo: Demo) -> None:
+    for result in demo.results:
+        start = text.index(f'id="{result.shown.kind.name}"')
+        part = text[start : text.index("</section>", start)]
+        for kind, boxes in (("truth", result.shown.boxes), ("twin", result.shown.twins)):
+            (drawing,) = re.findall(rf'<svg class="{kind}".*?</svg>', part)
+            found = re.findall(r'x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', drawing)
+            wanted = [
+                (str(box[0]), str(box[1]), str(box[2] - box[0]), str(box[3] - box[1]))
+                for box in boxes
+                if box is not None
+            ]
+            assert found == [box for box in wanted for _ in range(2)]
+
+
+def test_numbers_stand_in_the_table(page: Page, demo: Demo, text: str) -> None:
+    cells = re.findall(r'<td data-name="(Score|Box IoU|cIoU)" class="number">([^<]*)</td>', text)
+    wanted = []
+    for result in demo.results:
+        for source in result.sources:
+            score = source.given_score
+            numbers = (source.given.score, score.box_iou, score.ciou)
+            wanted += [f"{number:.2f}" for number in numbers]
+        for found in result.false:
+            wanted += [f"{found.score:.2f}", "-", "-"]
+    assert [value for _, value in cells] == wanted
+    counts = demo.summary
+    assert page.texts["dd"][:4] == [
+        str(n) for n in (counts.given_hits, counts.detected_hits, counts.detected, counts.false)
+    ]
+
+
+def test_the_caption_says_what_a_hit_is(page: Page) -> None:
+    assert PROTOCOL in " ".join("".join(page.texts["dd"]).split())
+    captions = page.texts["caption"]
+    assert captions == [
+        f"A hit is a cIoU of {value} or more here." for value in (0.5, 0.3, 0.3, 0.3, 0.5, 0.5, 0.3)
+    ]
+
+
+def hostile(result: DemoResult) -> DemoResult:
+    """The same result, but with a class name that tries to be HTML."""
+    scene = result.shown.scene
+    panels = tuple(
+        replace(panel, objects=tuple(replace(thing, label=HOSTILE) for thing in panel.objects))
+        for panel in scene.panels
+    )
+    kind = replace(result.shown.kind, title=HOSTILE, says=HOSTILE)
+    changed = replace(scene, panels=panels, off_screen=HOSTILE)
+    shown = replace(result.shown, scene=changed, kind=kind)
+    sources = tuple(replace(source, label=HOSTILE) for source in result.sources)
+    false = tuple(replace(source, label=HOSTILE + "!") for source in result.detected.sources)
+    detected = replace(result.detected, sources=false)
+    return replace(result, shown=shown, sources=sources, detected=detected)
+
+
+def test_names_are_escaped(demo: Demo, page: Page) -> None:
+    evil = replace(
+        demo,
+        model=HOSTILE,
+        encoder_sha256=HOSTILE,
+        results=tuple(hostile(result) for result in demo.results),
+    )
+    text = demo_page(evil, f"/models/{HOSTILE}")
+    found = Page(text)
+    assert len(found.all("script")) == 1
+    assert found.texts["script"] == page.texts["script"]
+    assert HOSTILE not in text
+    assert HOSTILE in found.texts["h2"]
+    assert HOSTILE in found.texts["code"]
+    assert any(HOSTILE in sound["aria-label"] for sound in found.all("audio"))
+
+
+def test_the_same_demo_gives_the_same_bytes(text: str, localizer: Localizer) -> None:
+    assert demo_page(run_demo(localizer), "mini") == text
+
+
+def test_another_seed_gives_another_page(text: str, localizer: Localizer) -> None:
+    other = demo_page(run_demo(localizer, 4), "mini")
+    assert other != text
+    assert "seed 4" in other
+    assert "--seed 4" in other
+
+
+def test_commands_can_be_copied(page: Page, demo: Demo) -> None:
+    for result, command in zip(demo.results, page.texts["pre"], strict=True):
+        export, localize = (shlex.split(line) for line in command.split("\n", 1))
+        scene = result.shown.scene
+        assert export[:3] == ["tvsl", "synthetic", "export"]
+        assert export[export.index("--scenes") + 1] == str(scene.index + 1)
+        assert ("unseen" in export) == (set(scene.labels) <= set(CLASSES["unseen"]))
+        assert localize[2] == f"{export[3]}/frames/{result.shown.id}.png"
+        assert localize[localize.index("--labels") + 1] == ",".join(scene.labels)
+        assert localize[localize.index("--panels") + 1] == str(len(scene.panels))
+
+
+def test_a_scene_without_false_classes_has_no_such_row(demo: Demo) -> None:
+    result = demo.results[0]
+    right = replace(result, detected=replace(result.detected, sources=()))
+    assert 'class="false"' not in demo_page(replace(demo, results=(right,)), "mini")
+
+
+@pytest.mark.parametrize(
+    ("label", "note"),
+    [("off screen", "not in the picture"), ("silent", "but silent"), ("none", "neither seen")],
+)
+def test_a_false_class_is_told_apart(label: str, note: str, demo: Demo) -> None:
+    (result,) = [r for r in demo.results if r.shown.kind.off_screen]
+    scene = result.shown.scene
+    silent = [thing.label for thing in scene.panels[0].objects if not thing.sounds]
+    visible = {*silent, *scene.labels, str(scene.off_screen)}
+    names = {
+        "off screen": str(scene.off_screen),
+        "silent": next(iter(silent)),
+        "none": next(name for name in CLASSES["seen"] if name not in visible),
+    }
+    wrong = replace(result.sources[0].given, label=names[label])
+    changed = replace(result, detected=replace(result.detected, sources=(wrong,)))
+    text = demo_page(replace(demo, results=(changed,)), "mini")
+    (row,) = re.findall(r'<tr class="false">.*?</tr>', text)
+    assert note in row
+    assert names[label] in row
+
+
+def test_a_map_on_the_wrong_twin_is_said(demo: Demo) -> None:
+    (result,) = [r for r in demo.results if r.shown.kind.twin]
+    for right, says in ((True, "than on its silent twin"), (False, "on the silent twin than")):
+        score = replace(result.sources[0].given_score, right_twin=right)
+        source = replace(result.sources[0], given_score=score)
+        text = demo_page(replace(demo, results=(replace(result, sources=(source,)),)), "mini")
+        assert says in text
+
+
+def test_a_map_without_contrast_has_no_box(demo: Demo) -> None:
+    result = demo.results[0]
+    flat = replace(result.sources[0].given, grid=np.ones((14, 14), dtype=np.float32))
+    source = replace(result.sources[0], given=flat, detected=None, detected_score=None)
+    changed = replace(result, sources=(source,), detected=replace(result.detected, sources=()))
+    text = demo_page(replace(demo, results=(changed,)), "mini")
+    (drawing,) = re.findall(r'<svg class="box off".*?</svg>', text)
+    assert "<rect" not in drawing

@@ -1,0 +1,44 @@
+"""Measured tables whose numbers are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tvsl.reproduce.experiment import DUET, QUARTET, SINGLE, Column, Kind, LabelSource, Task
+from tvsl.reproduce.results import Line, Table, Value
+
+
+def column(title: str, kind: Kind = SINGLE, figure: str = "AP") -> Column:
+    head: Task = "single" if kind.sources == 1 else "several"
+    falls_from = DUET if title.startswith("drop") else None
+    return Column(title, kind, figure, head, falls_from=falls_from)
+
+
+def line(
+    row: str,
+    *values: float | tuple[float, ...] | None,
+    labels: LabelSource = "none",
+    paper: Sequence[float | None] = (),
+    trivial: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Line:
+    """A line; a single number is a value without seeds."""
+    measured = tuple(
+        None if one is None else Value(one if isinstance(one, tuple) else (one,)) for one in values
+    )
+    numbers = tuple(paper) or (None,) * len(values)
+    trained = ("",) * len(values)
+    return Line(row, labels, measured, {"VGGSound": numbers}, trained, trivial, notes)
+
+
+def table(name: str, heads: Sequence[str], lines: Sequence[Line], number: int | None = 1) -> Table:
+    """A table beside the paper's numbers on VGGSound."""
+    kinds = {"drop": QUARTET, "duet": DUET, "CIoU": DUET}
+    columns = tuple(
+        column(head, next((kind for text, kind in kinds.items() if text in head), SINGLE))
+        for head in heads
+    )
+    beside = () if number is None else ("VGGSound",)
+    return Table(
+        name, name.title(), "A table.", columns, tuple(heads), tuple(lines), beside, number
+    )

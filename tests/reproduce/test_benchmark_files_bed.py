@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.data.made_files import picture, sound
+from tests.reproduce.conftest import FEW
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.weights import load_audioclip
+from tvsl.data.base import Split
+from tvsl.errors import DataError, UsageError
+from tvsl.reproduce.benchmark import PAIRS, FilesBed, open_testbed
+from tvsl.reproduce.config import reproduce_config
+from tvsl.reproduce.experiment import (
+    DUET,
+    NEGATIVES,
+    OFF_SCREEN_DUET,
+    OFF_SCREEN_SINGLE,
+    QUARTET,
+    SINGLE,
+    TRIO,
+    TWIN_SINGLE,
+    UNSEEN_DUET,
+    UNSEEN_SINGLE,
+)
+
+CLASSES = ("red star", "blue ring", "green disc", "dotted cross")
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def write_folder(root: Path, splits: tuple[str | None, ...], count: int = 3) -> Path:
+    """A folder with ``count`` items of each class in each split."""
+    lines: list[dict[str, Any]] = []
+    for split in splits:
+        for number in range(count * len(CLASSES)):
+            name, label = f"{split}-{number}", CLASSES[number % len(CLASSES)]
+            picture(root / f"{name}.png", 40 + number, (50, 40))
+            sound(root / f"{name}.wav", 0.02 * (number + 1), seconds=0.3 + 0.1 * number)
+            box = [0.1, 0.2, 0.5 + 0.02 * number, 0.7]
+            line = {"id": name, "frame": f"{name}.png", "audio": f"{name}.wav", "split": split}
+            lines.append({**line, "labels": [label], "boxes": {label: [box]}})
+    write_manifest(root, lines)
+    return root
+
+
+def write_manifest(root: Path, lines: list[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (root / "manifest.jsonl").write_text(text)
+
+
+def read_manifest(root: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+
+
+def opened(root: Path, **fields: object) -> FilesBed:
+    few = {**FEW, "clips": None, "test_scenes": None, "validation_scenes": 100}
+    config = reproduce_config(True, "quick", **{**few, **fields})
+    found = open_testbed("folder", {"root": str(root), "window": 1.0, "side": 56}, config)
+    assert isinstance(found, FilesBed)
+    return found
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("files"), SPLITS)
+
+
+@pytest.fixture(scope="module")
+def bed(root: Path) -> FilesBed:
+    return opened(root)
+
+
+@pytest.fixture(scope="module")
+def encoder(model: Path) -> AudioCLIPEncoder:
+    return AudioCLIPEncoder(load_audioclip(model))
+
+
+def test_items_of_one_source_are_scenes(bed: FilesBed) -> None:
+    for split in ("validation", "test"):
+        assert bed.lacks(SINGLE, split) is None  # type: ignore[arg-type]
+        assert bed.count(SINGLE, split) == 12  # type: ignore[arg-type]
+    assert {item.id.split("-")[0] for item in bed.items(SINGLE, "validation", False)} == {
+        "validation"
+    }
+    assert bed.clips.count == 12
+    assert bed.warnings() == []
+    assert bed.names(SINGLE) == tuple(sorted(CLASSES))
+
+
+@pytest.mark.parametrize("kind", [DUET, TRIO, QUARTET])
+def test_mixtures_are_of_different_classes(kind: Any, bed: FilesBed) -> None:
+    items = bed.items(kind, "test", False)
+    assert len(items) == 12 // kind.sources
+    for item in items:
+        assert len(set(item.labels)) == len(item.frames) == len(item.sounds) == kind.sources
+        assert item.panels == kind.sources
+    used = [name for item in items for name in item.id.split("+")]
+    assert len(used) == len(set(used))
+
+
+def test_scenes_are_encoded_with_their_targets(bed: FilesBed, encoder: AudioCLIPEncoder) -> None:
+    numbers = range(1, 4)
+    scenes = bed.scenes(encoder, DUET, "test", numbers)
+    assert (scenes.tokens.batch, scenes.tokens.panels) == (3, 2)
+    assert scenes.size == (56, 112)
+    items = bed.items(DUET, "test", False)[1:4]
+    sources = [source for item in items for source in item.sources]
+    assert [scenes.vocabulary.names[label] for label in scenes.queries.label.tolist()] == [
+        source.label for source in sources
+    ]
+    for pair, source in enumerate(sources):
+        target = source.target.draw(56, 56)
+        panel = np.asarray(scenes.boxes[pair]).reshape(56, 2, 56)
+        assert (panel[:, source.panel] == (target >= 0.5)).all()
+        assert not panel[:, 1 - source.panel].any()  # type: ignore[operator]
+    assert not bool(scenes.twins.any())
+    assert scenes.labels.sum(dim=1).tolist() == [2, 2, 2]
+
+
+def test_a_scene_s_sound_is_the_sum_of_its_items(bed: FilesBed, encoder: AudioCLIPEncoder) -> None:
+    scenes = bed.scenes(encoder, DUET, "test", range(1))
+    item = bed.items(DUET, "test", False)[0]
+    length = encoder.sample_rate  # of a second
+    total = np.zeros(length, dtype=np.float32)
+    singles = {single.id: single for single in bed.data.items}
+    for name in item.id.split("+"):
+        heard = bed.data.read(singles[name], encoder.sample_rate).waveform[:length]
+        total[: len(heard)] += heard
+    expected = encoder.encode_sounds(torch.from_numpy(total[None]))
+    torch.testing.assert_close(scenes.tokens.sound, expected.embeddings, atol=1e-4, rtol=1e-4)
+
+
+def test_off_screen_sounds_are_of_another_class(bed: FilesBed) -> None:
+    singles = {item.sounds[0]: item.labels[0] for item in bed.data.items}
+    for kind in (OFF_SCREEN_SINGLE, OFF_SCREEN_DUET):
+        for item in bed.items(kind, "test", False):
+            *own, further = item.sounds
+            assert len(own) == kind.sources
+            assert singles[further] not in item.labels
+
+
+def test_half_of_the_classes_is_left_out(bed: FilesBed) -> None:
+    known, unseen = bed.halves
+    assert set(known) | set(unseen) == set(CLASSES)
+    assert len(known) == len(unseen) == 2
+    assert bed.names(SINGLE, half=True) == known
+    assert bed.names(UNSEEN_SINGLE) == bed.names(UNSEEN_DUET, half=True) == unseen
+    for kind, half, names in (
+        (SINGLE, True, known),
+        (DUET, True, known),
+        (UNSEEN_SINGLE, False, unseen),
+        (UNSEEN_DUET, False, unseen),
+    ):
+        items = bed.items(kind, "test", half)
+        assert items
+        assert all(set(item.labels) <= set(names) for item in items)
+    assert len({opened(bed.data.root, seed=seed).halves for seed in range(8)}) > 2
+
+
+def test_what_is_not_there_is_told(bed: FilesBed) -> None:
+    assert "silent object" in str(bed.lacks(TWIN_SINGLE, "test"))
+    assert bed.lacks(NEGATIVES, "test") is None
+    few = opened(bed.data.root)
+    few.__dict__["halves"] = (CLASSES[:3], CLASSES[3:])
+    assert "classes need clips of as many" in str(few.lacks(UNSEEN_DUET, "test"))
+
+
+def test_as_many_scenes_as_the_recipe_wants(root: Path) -> None:
+    few = opened(root, test_scenes=5)
+    assert few.count(SINGLE, "test") == few.count(OFF_SCREEN_SINGLE, "test") == 5
+    chosen = few.items(SINGLE, "test", False)
+    every = opened(root).items(SINGLE, "test", False)
+    assert set(chosen) < set(every)
+    assert chosen == opened(root, test_scenes=5).items(SINGLE, "test", False)
+    assert chosen != opened(root, test_scenes=5, seed=3).items(SINGLE, "test", False)
+
+
+def test_a_folder_without_validation_keeps_some_clips_for_it(tmp_path: Path) -> None:
+    bed = opened(write_folder(tmp_path, ("train", "test"), 2))
+    kept = {item.id for item in bed.items(SINGLE, "validation", False)}
+    trained = {item.id for item in bed.clips.chosen}
+    assert len(kept) == 2
+    assert len(trained) == 6
+    assert not kept & trained
+    assert all(name.startswith("train-") for name in kept | trained)
+
+
+def test_test_items_never_decide_anything(tmp_path: Path) -> None:
+    bed = opened(write_folder(tmp_path, (None,), 2))  # every line is of all splits
+    assert bed.lacks(SINGLE, "validation") == "no scene is left"
+    assert bed.warnings() == ["6 of the test items are training clips, too."]
+
+
+def test_items_without_a_place_are_left_out(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ("train", "test"), 2)
+    lines = read_manifest(root)
+    lines[-1]["boxes"] = {}
+    lines[-2]["labels"].append(CLASSES[1])
+    write_manifest(root, lines)
+    names = {item.id for item in opened(root).items(SINGLE, "test", False)}
+    assert names == {line["id"] for line in lines[8:-2]}
+
+
+def test_as_many_clips_are_mixed_as_there_are_classes_to_train_on(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, SPLITS, 1)
+    assert opened(root).most_sources == 4
+    write_manifest(root, read_manifest(root)[1:])
+    assert len(opened(root).data.names) == 4
+    assert opened(root).most_sources == 3
+
+
+def test_pictures_to_look_at(bed: FilesBed) -> None:
+    (found,) = bed.shown(DUET, [1])
+    assert found.picture.shape == (56, 112, 3)
+    assert found.labels == bed.items(DUET, "test", False)[1].labels
+
+
+def test_visible_is_what_the_labels_say(bed: FilesBed) -> None:
+    found = bed.visible(SINGLE, "test", range(2, 4))
+    assert found == [set(item.labels) for item in bed.items(SINGLE, "test", False)[2:4]]
+
+
+def test_a_record_names_the_items(bed: FilesBed, tmp_path: Path) -> None:
+    record = bed.record()
+    assert record["data"] == "folder"
+    assert len(record["items"]) == 64
+    assert opened(write_folder(tmp_path, SPLITS, 1)).record()["items"] != record["items"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "says"),
+    [
+        ("synthetic", {"twins": 1.0}, "no such options here: twins"),
+        ("nothing", {"root": "here"}, "no data set 'nothing'"),
+        ("folder", {"root": "here", "pages": 3}, "'pages'"),
+    ],
+)
+def test_wrong_testbeds(data: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        open_testbed(data, options, reproduce_config(True, "quick"))
+
+
+def test_a_data_set_without_classes(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, ("test",), 1)
+    write_manifest(root, [{**line, "labels": [], "boxes": []} for line in read_manifest(root)])
+    with pytest.raises(UsageError, match="no classes to train on"):
+        opened(root)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        opened(tmp_path / "nowhere")
+
+
+def test_pairs_are_of_data_sets_that_there_are() -> None:
+    from tvsl.data import DATA_SETS
+
+    for single, several in PAIRS.items():
+        assert {single, several} <= DATA_SETS.keys()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from tvsl.errors import UsageError
+from tvsl.reproduce.config import PRESETS, reproduce_config
+from tvsl.training.config import find_head, recipe
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_presets_differ_in_how_much_is_done(real: bool) -> None:
+    full, quick = (reproduce_config(real, preset) for preset in PRESETS)
+    assert full.seeds == 3
+    assert quick.steps < full.steps
+    assert quick.batch < full.batch
+    assert quick.validation_scenes < full.validation_scenes
+
+
+def test_fields_can_be_set_otherwise() -> None:
+    config = reproduce_config(False, "quick", steps=7, learning_rates=[1e-2])
+    assert (config.steps, config.learning_rates, config.clips) == (7, (1e-2,), 64)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("real", [False, True])
+def test_sizes_are_switches_of_their_methods(real: bool, preset: str) -> None:
+    for method, switches in reproduce_config(real, preset).switches.items():
+        _, config = find_head(recipe(method=method, switches=switches))
+        assert config.model_dump().items() >= switches.items()
+
+
+@pytest.mark.parametrize(
+    ("preset", "fields", "says"),
+    [
+        ("slow", {}, "no scale 'slow'"),
+        ("full", {"step": 3}, "'step'"),
+        ("full", {"steps": 0}, "'steps'"),
+        ("full", {"learning_rates": []}, "'learning_rates'"),
+        ("full", {"schedule": "slow"}, "'schedule'"),
+    ],
+)
+def test_wrong_recipes(preset: str, fields: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        reproduce_config(False, preset, **fields)

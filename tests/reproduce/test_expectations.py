@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.reproduce.made_tables import line, table
+from tvsl.reproduce.expectations import Claim, claims
+from tvsl.reproduce.results import Line
+
+
+def judged(name: str, heads: tuple[str, ...], *lines: Line) -> list[Claim]:
+    return claims([table(name, heads, lines)])
+
+
+@pytest.mark.parametrize(("lowest", "holds"), [(20.0, True), (10.0, False)])
+def test_every_learned_method_is_above_the_trivial_ones(lowest: float, holds: bool) -> None:
+    found = judged(
+        "table1",
+        ("AP",),
+        line("OTS", (lowest, lowest)),
+        line("AVGN", 5.0, labels="detected"),
+        line("AVGN", 30.0, labels="given"),
+        line("Text only", 1.0, labels="given"),
+        line("Centre", 15.0, trivial=True),
+        line("Random", 3.0, trivial=True),
+    )
+    (claim,) = [one for one in found if "trivial" in one.says]
+    assert claim.holds is holds
+    assert "OTS" in claim.numbers
+    assert "15.0" in claim.numbers
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(71.0, True), (69.0, False)])
+def test_first_on_several_sources_by_20_points(ours: float, holds: bool) -> None:
+    (claim,) = judged(
+        "table2",
+        ("CAP", "CIoU@0.3"),
+        line("T-VSL", 0.0, ours, labels="detected"),
+        line("T-VSL", 0.0, 99.0, labels="given"),
+        line("FNAC", 0.0, 50.0),
+        line("AVGN", 0.0, 95.0, labels="given"),
+        line("Text only", 0.0, 90.0, labels="detected"),
+    )
+    assert claim.holds is holds
+    assert claim.numbers.endswith(f"difference {ours - 50:+.1f}")
+    assert "FNAC 50.0" in claim.numbers
+
+
+def test_nothing_has_no_sign() -> None:
+    rows = (line("T-VSL", 0.0, 49.98, labels="detected"), line("FNAC", 0.0, 50.0))
+    (claim,) = judged("table2", ("CAP", "CIoU@0.3"), *rows)
+    assert claim.numbers.endswith("difference +0.0")
+
+
+@pytest.mark.parametrize(
+    ("ours", "best", "level"),
+    [
+        ((90.0, 90.0), (89.0, 89.0), True),
+        ((88.0, 90.0), (89.5, 90.5), True),
+        ((80.0,), (81.0,), False),
+    ],
+)
+def test_level_on_single_sources(
+    ours: tuple[float, ...], best: tuple[float, ...], level: bool
+) -> None:
+    found = judged("table1", ("AP",), line("T-VSL", ours, labels="detected"), line("LVS", best))
+    (claim,) = [one for one in found if "level" in one.says]
+    assert claim.holds is level
+
+
+@pytest.mark.parametrize(("best", "holds"), [((80.0, 80.2), True), ((88.0, 91.0), False)])
+def test_clearly_ahead_with_sounds_off_screen(best: tuple[float, ...], holds: bool) -> None:
+    ours = line("T-VSL", (90.0, 90.4), labels="detected")
+    (claim,) = judged("off-screen", ("single: AP",), ours, line("LVS", best))
+    assert claim.holds is holds
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(20.0, True), (30.0, False)])
+def test_the_smallest_drop(ours: float, holds: bool) -> None:
+    (claim,) = judged(
+        "table5",
+        ("drop from 2 to 4",),
+        line("T-VSL", ours, labels="detected"),
+        line("FNAC", 25.0),
+        line("LVS", 90.0),
+        line("AVGN", 1.0, labels="given"),
+        line("OTS", None),
+    )
+    assert claim.holds is holds
+    assert "FNAC" in claim.numbers
+
+
+@pytest.mark.parametrize(
+    ("values", "holds"),
+    [((90, 80, 85, 50), True), ((84, 80, 85, 50), False), ((90, 40, 85, 50), False)],
+)
+def test_the_order_of_the_blocks(values: tuple[float, ...], holds: bool) -> None:
+    rows = ("audio, image, AVC", "audio, AVC", "image, AVC", "AVC")
+    lines = [line(row, value, labels="given") for row, value in zip(rows, values, strict=True)]
+    (claim,) = judged("table3", ("duet: CAP",), *lines)
+    assert claim.holds is holds
+
+
+@pytest.mark.parametrize(("single", "duet"), [(True, True), (True, False), (False, True)])
+def test_twins_are_told_apart_by_ear(single: bool, duet: bool) -> None:
+    found = judged(
+        "twins",
+        ("single: AP", "duet: CAP"),
+        line("T-VSL", 80.0 + 0.5 * single, 60.0 + 0.5 * duet, labels="given"),
+        line("T-VSL", 0.0, 0.0, labels="detected"),
+        line("Text only", 60.25, 46.25, labels="given"),
+    )
+    assert [claim.holds for claim in found] == [single, duet]
+
+
+def test_nothing_is_claimed_of_what_was_not_measured() -> None:
+    assert claims([]) == []
+    assert judged("table2", ("CAP",), line("T-VSL", 90.0, labels="detected")) == []
+    assert judged("table1", ("AUC",), line("T-VSL", 90.0, labels="detected")) == []
+    assert judged("table3", ("duet: CAP",), line("AVC", 90.0, labels="given")) == []
+    assert judged("twins", ("single: AP",), line("T-VSL", 90.0, labels="given")) == []

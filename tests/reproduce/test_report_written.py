@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.reproduce.made_tables import line, table
+from tvsl.reproduce.config import reproduce_config
+from tvsl.reproduce.expectations import Claim
+from tvsl.reproduce.experiment import DUETS, SINGLES, HeadSpec, Training
+from tvsl.reproduce.plan import Choice
+from tvsl.reproduce.report import (
+    CSV_HEAD,
+    best_cells,
+    choice_table,
+    csv_text,
+    head_title,
+    how,
+    json_content,
+    markdown,
+    order_table,
+    remarks,
+    text_table,
+)
+from tvsl.reproduce.run import Conditions, Reproduction
+from tvsl.reproduce.tables import FNAC, TVSL, TVSL_MIXTURES, TVSL_UNTRAINED
+
+LINES = [
+    line("FNAC", (50.0, 52.0), None, paper=(43.3, 48.4)),
+    line("T-VSL", 90.0, 80.0, labels="detected", paper=(48.1, 53.7)),
+    line("T-VSL", 95.0, 85.0, labels="given", paper=(48.1, 53.7)),
+    line("Odd | one", 10.0, 12.0),
+    line("AVGN", None, None, notes=("It cannot.",), paper=(44.1, 49.6)),
+    line("Centre", 99.0, 1.0, trivial=True),
+]
+TABLE = replace(
+    table("table1", ("AP", "IoU@0.5"), LINES), left_out={"AUC": "there are no such scenes"}
+)
+SCORES = (
+    (Training(FNAC.single.head, SINGLES, 1e-4), 40.0),
+    (Training(FNAC.single.head, SINGLES, 1e-3), None),
+    (Training(FNAC.single.head, DUETS, 1e-3), 42.5),
+)
+CHOICES = (
+    Choice(FNAC.several, SCORES, SCORES[2][0]),
+    Choice(TVSL_UNTRAINED.single, (), Training(TVSL_UNTRAINED.single.head)),
+    Choice(TVSL.single, SCORES[1:2], None, "The loss is not finite."),
+)
+
+
+def conditions(real: bool = False, located: bool = True) -> Conditions:
+    return Conditions(
+        title="a world",
+        real=real,
+        model="mini",
+        encoder="ab" * 32,
+        config=reproduce_config(real),
+        clips=11,
+        classes=3,
+        scenes={"duets": 7},
+        located=located,
+        beside="VGGSound-Single and VGGSound-Duet",
+        warnings=("Beware.",),
+    )
+
+
+def made() -> Reproduction:
+    claims = (Claim("It is so.", True, "3 of 3"), Claim("It is more.", False, "1 of 3"))
+    return Reproduction(conditions(), (TABLE,), (), False, CHOICES, claims)
+
+
+def test_a_table_stands_beside_the_paper_s() -> None:
+    found = text_table(TABLE)
+    assert found.heads == ("method", "labels", "AP", "paper", "IoU@0.5", "paper")
+    assert found.rows[0] == ("FNAC", "no labels", "51.0 ± 1.4", "43.3", "", "48.4")
+    assert found.rows[2] == ("T-VSL", "labels given", "95.0", "48.1", "85.0", "53.7")
+    assert found.rows[3] == ("Odd | one", "no labels", "10.0", "", "12.0", "")
+    own = table("twins", ("AP",), [line("a", 1.0)], None)
+    assert text_table(own).heads == ("method", "labels", "AP")
+
+
+def test_the_best_is_found_among_what_is_not_trivial() -> None:
+    assert best_cells(TABLE) == {(2, 0), (2, 1)}
+    drops = table("table5", ("drop",), [line("a", 3.0), line("b", 2.0), line("c", None)])
+    assert best_cells(drops) == {(1, 0)}
+
+
+def test_the_order_is_told_in_numbers() -> None:
+    found = order_table(TABLE)
+    assert found is not None
+    assert [row[:4] for row in found.rows] == [("AP", "VGGSound", "labels detected", "2"),
+                                               ("AP", "VGGSound", "labels given", "2")]  # fmt: skip
+    assert found.rows[0][4:] == ("1.00", "1", "1", "0", "0")
+    assert order_table(table("twins", ("AP",), [line("a", 1.0)], None)) is None
+
+
+def test_what_is_missing_is_explained() -> None:
+    assert remarks(TABLE) == ["No column 'AUC': there are no such scenes.", "AVGN: It cannot."]
+
+
+def test_choices_are_told_with_all_candidates() -> None:
+    first, failed = choice_table(CHOICES).rows
+    assert first == (
+        "FNAC",
+        "several sources",
+        "duets, 0.001",
+        "single sources, 0.0001: 40.0; single sources, 0.001: failed; duets, 0.001: 42.5",
+    )
+    assert failed[2] == "none: The loss is not finite."
+
+
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        (TVSL.single.head, "T-VSL"),
+        (TVSL_MIXTURES.single.head, "T-VSL"),
+        (FNAC.single.head, "FNAC"),
+        (HeadSpec("tvsl", "paper"), "tvsl (paper)"),
+        (HeadSpec("tvsl", None, (("stages", 1),)), "tvsl (stages 1)"),
+        (HeadSpec("whole-frame"), "Whole frame"),
+    ],
+)
+def test_heads_have_titles(head: HeadSpec, title: str) -> None:
+    assert head_title(head) == title
+
+
+def test_how_it_was_measured_follows_the_conditions() -> None:
+    told = dict(how(conditions()))
+    assert "11 clips of 3 classes for 150 steps of 64 mixtures" in told["Training"]
+    assert "7 of duets" in told["Measured on"]
+    assert "0.0001, 0.001, 0.003" in told["Tuning"]
+    assert "Validation chooses" in told["Tuning"]
+    assert "values cannot" in told["Beside the paper"]
+    assert "avgn: dimension 64" in told["Sizes"]
+    other = dict(how(conditions(real=True, located=False)))
+    assert "by the loss" in other["Tuning"]
+    assert "values cannot" not in other["Beside the paper"]
+    assert "Sizes" not in other
+
+
+def test_markdown_holds_everything() -> None:
+    text = markdown(made())
+    for part in (
+        "# The paper's tables on a world",
+        "**Beware.**",
+        "- Holds: It is so. (3 of 3)",
+        "- Does not hold: It is more. (1 of 3)",
+        "## Table 1: Table1",
+        "| FNAC | no labels | 51.0 ± 1.4 | 43.3 |  | 48.4 |",
+        "| Odd \\| one |",
+        "- AVGN: It cannot.",
+        "## What validation chose",
+        "**Training.** ",
+    ):
+        assert part in text
+    assert text.endswith("\n")
+
+
+def test_csv_has_a_line_for_every_cell(tmp_path: Path) -> None:
+    path = tmp_path / "tables.csv"
+    path.write_text(csv_text(made()))
+    with path.open(newline="") as stream:
+        head, *rows = csv.reader(stream)
+    assert tuple(head) == CSV_HEAD
+    cells = sum(value is not None for one in LINES for value in one.values)
+    assert len(rows) == cells
+    first = dict(zip(head, rows[0], strict=True))
+    assert (first["row"], first["column"], first["seeds"]) == ("FNAC", "AP", "2")
+    assert float(first["mean"]) == 51
+    assert float(first["deviation"]) == pytest.approx(2**0.5)
+    assert float(first["paper"]) == 43.3
+
+
+def test_json_holds_every_seed() -> None:
+    content = json.loads(json.dumps(json_content(made()), allow_nan=False))
+    assert content["conditions"]["config"]["steps"] == 150
+    (found,) = content["tables"]
+    assert found["lines"][0]["seeds"] == [[50.0, 52.0], None]
+    assert found["lines"][0]["paper"] == {"VGGSound": [43.3, 48.4]}
+    assert found["agreements"][0]["tau"] == pytest.approx(1)
+    assert found["sentences"][0].startswith("AP: first is T-VSL")
+    assert content["claims"][1] == {"says": "It is more.", "holds": False, "numbers": "1 of 3"}
+    chosen = content["choices"][0]
+    assert chosen["chosen"] == chosen["candidates"][2]["digest"]
+    assert [one["validation"] for one in chosen["candidates"]] == [40.0, None, 42.5]

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.reproduce.made_tables import line, table
+from tvsl.reproduce.results import TOLD_FIRST, Value, apart, one_each, ranked
+
+NUMBERS = st.lists(st.floats(0, 100), min_size=2, max_size=6)
+
+
+@given(NUMBERS)
+def test_mean_and_deviation(numbers: list[float]) -> None:
+    value = Value(tuple(numbers))
+    assert value.mean == pytest.approx(statistics.fmean(numbers))
+    assert value.deviation == pytest.approx(statistics.stdev(numbers), abs=1e-9)
+
+
+def test_a_single_value_has_no_deviation() -> None:
+    assert Value((3.25,)).deviation is None
+    assert Value((3.25,)).text() == "3.2"
+    assert Value((90.0, 92.0)).text() == "91.0 ± 1.4"
+
+
+def test_apart_is_more_than_both_deviations_together() -> None:
+    near, far = Value((10.0, 14.0)), Value((20.0, 20.0))  # 12 ± 2.83, 20
+    assert apart(near, far)
+    assert apart(far, near)
+    assert not apart(near, Value((13.0,)))
+    assert not apart(near, Value((14.0, 18.0)))  # 4 apart, and both ± 2.83: 4 is their root
+    assert apart(near, Value((14.1, 18.1)))
+    assert not apart(far, far)
+
+
+def test_ranked_is_best_first_without_what_is_missing() -> None:
+    made = table("table1", ("AP",), [line("a", 1.0), line("b", None), line("c", (2.0, 4.0))])
+    assert [one.row for one, _ in ranked(made.lines, 0, False)] == ["c", "a"]
+    assert [one.row for one, _ in ranked(made.lines, 0, True)] == ["a", "c"]
+
+
+def test_a_row_has_one_line_by_what_is_preferred() -> None:
+    lines = [
+        line("a", 1.0, labels="given"),
+        line("a", 2.0, labels="detected"),
+        line("b", 3.0),
+        line("c", 4.0, labels="given"),
+        line("c", 5.0, labels="assigned"),
+    ]
+    assert [one.labels for one in one_each(lines)] == ["detected", "none", "assigned"]
+    assert [one.labels for one in one_each(lines, TOLD_FIRST)] == ["given", "none", "given"]
+
+
+def test_cells_are_found_by_their_titles() -> None:
+    lines = [line("a", 1.0, 2.0, labels="given"), line("a", 3.0, 4.0, labels="detected")]
+    made = table("table1", ("AP", "AUC"), lines)
+    assert made.value("a", "AUC", "detected") == Value((4.0,))
+    assert made.value("a", "AUC", "none", "given", "detected") == Value((2.0,))
+    assert made.value("a", "AUC", "none") is None
+    assert made.value("b", "AUC", "given") is None
+    assert made.value("a", "CAP", "given") is None

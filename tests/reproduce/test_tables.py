@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+from tvsl.methods import METHODS
+from tvsl.reproduce.experiment import KINDS, Row, TableSpec, Unit
+from tvsl.reproduce.paper import PAPER_SETS, paper_numbers
+from tvsl.reproduce.tables import PAPER_METHODS, PROMPT_LENGTHS, TABLES, TRIVIAL
+from tvsl.training.config import find_head, recipe
+
+SPECS = tuple(TABLES.values())
+NUMBERED = [spec for spec in SPECS if spec.paper is not None]
+VGGSOUND = PAPER_SETS["VGGSound"]
+UNITS = tuple(
+    dict.fromkeys(unit for spec in SPECS for row in spec.rows for unit in (row.single, row.several))
+)
+
+
+def test_all_tables_of_the_paper_are_there() -> None:
+    assert [spec.paper for spec in NUMBERED] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(name == spec.name for name, spec in TABLES.items())
+    more = {"labels", "readouts", "improvements", "tokens", "twins", "off-screen", "negatives"}
+    assert more <= TABLES.keys()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: f"{unit.head.method} {unit.head.switches}")
+def test_every_head_exists_with_its_switches(unit: Unit) -> None:
+    head = unit.head
+    kind, config = find_head(
+        recipe(method=head.method, preset=head.preset, switches=dict(head.switches))
+    )
+    assert kind is METHODS[head.method]
+    for name, value in head.switches:
+        assert getattr(config, name) == value
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_rows_and_columns_have_one_name_each(spec: TableSpec) -> None:
+    for titles in ([row.title for row in spec.rows], [column.title for column in spec.columns]):
+        assert len(titles) == len(set(titles)) > 0
+    assert all(column.kind is KINDS[column.kind.name] for column in spec.columns)
+
+
+@pytest.mark.parametrize("spec", NUMBERED, ids=lambda spec: spec.name)
+def test_every_row_of_the_paper_is_measured(spec: TableSpec) -> None:
+    assert spec.paper is not None
+    numbers = paper_numbers(spec.paper)
+    assert {row.paper for row in spec.rows if row.paper is not None} >= numbers.keys()
+    known = {name for values in numbers.values() for name in values}
+    keys = [VGGSOUND.key(column) for column in spec.columns]
+    assert {key for key in keys if key is not None} <= known
+    assert any(key is not None for key in keys)
+
+
+def test_the_methods_of_the_main_tables_are_those_of_the_paper() -> None:
+    names = [row.paper for row in PAPER_METHODS]
+    assert names == list(paper_numbers(1))
+    for name in ("table1", "table2"):
+        assert TABLES[name].rows[: len(PAPER_METHODS)] == PAPER_METHODS
+
+
+def test_single_sources_are_learned_from_single_sources() -> None:
+    for row in PAPER_METHODS:
+        assert [phase.sources for regime in row.single.regimes for phase in regime.phases] == [(1,)]
+        assert row.single.task == "single"
+        assert row.several.task == "several"
+        assert row.several.regimes[0] == row.single.regimes[0]
+        assert row.several.regimes[-1].phases[-1].sources == (2,)
+
+
+def test_tables_of_unseen_classes_alone_leave_classes_out() -> None:
+    for spec in SPECS:
+        learned = [unit for row in spec.rows for unit in (row.single, row.several) if unit.regimes]
+        assert all(
+            regime.half is (spec.name in ("table4", "improvements"))
+            for unit in learned
+            for regime in unit.regimes
+        )
+    assert all(column.kind.part == "unseen" for column in TABLES["table4"].columns)
+
+
+def test_table_5_measures_heads_that_know_single_sources() -> None:
+    spec = TABLES["table5"]
+    assert {column.head for column in spec.columns} == {"single"}
+    assert [column.kind.sources for column in spec.columns[:3]] == [2, 3, 4]
+    assert spec.columns[-1].low_is_good
+    ours = [row for row in spec.rows if row.single.head.method == "tvsl" and row.single.regimes]
+    assert [row.single.regimes[0].most_sources for row in ours] == [1, 4]
+
+
+def test_ablations_differ_in_their_blocks_alone() -> None:
+    rows = {row.title: dict(row.single.head.switches) for row in TABLES["table3"].rows[1:5]}
+    assert [title for title, blocks in rows.items() if blocks["correspondence"]] == [
+        "AVC",
+        "audio, AVC",
+        "image, AVC",
+    ]
+    assert rows["audio, AVC"]["audio_conditioning"]
+    assert not rows["audio, AVC"]["image_conditioning"]
+    assert rows["image, AVC"]["image_conditioning"]
+    assert not rows["image, AVC"]["audio_conditioning"]
+
+
+def test_prompts_have_the_paper_s_lengths() -> None:
+    assert PROMPT_LENGTHS == (0, 2, 4, 8, 16, 32)
+    lengths = [
+        dict(row.single.head.switches).get("prompt_length", 0) for row in TABLES["table6"].rows
+    ]
+    assert tuple(lengths) == PROMPT_LENGTHS
+
+
+def test_trivial_rows_need_no_training() -> None:
+    def trivial(row: Row) -> bool:
+        return row.trivial and not row.single.regimes
+
+    assert all(trivial(row) for row in TRIVIAL)
+    for name in ("table1", "table2", "table4", "table5", "twins", "off-screen", "negatives"):
+        assert sum(trivial(row) for row in TABLES[name].rows) == 3

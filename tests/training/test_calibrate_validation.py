@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.colour_encoder import ColourEncoder
+from tvsl.data import find_data
+from tvsl.data.folder import FolderData
+from tvsl.errors import UsageError
+from tvsl.evaluation.scenes import encode_scenes
+from tvsl.media import write_wav
+from tvsl.methods.checkpoint_io import read_head
+from tvsl.synthetic.world import World
+from tvsl.training.calibrate import located, validation_scenes
+from tvsl.training.config import recipe
+from tvsl.training.fit import train_head
+
+NAMES = ("red star", "blue ring", "green cross")
+
+
+def folder(root: Path, count: int, boxes: bool, split: str | None = None) -> Path:
+    """A folder of clips in which each class has its own colour and tone."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for number in range(count):
+        label = number % len(NAMES)
+        picture = rng.integers(0, 60, (64, 64, 3)).astype(np.uint8)
+        picture[8:40, 16:48, label] = 250
+        tone = np.sin(np.arange(8000) * 0.05 * (label + 1)) * 9000
+        for sub in ("frames", "audio"):
+            (root / sub).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(root / f"frames/{number}.png")
+        write_wav(root / f"audio/{number}.wav", tone.astype(np.int16), 16_000)
+        line = {
+            "id": str(number),
+            "frame": f"frames/{number}.png",
+            "audio": f"audio/{number}.wav",
+            "labels": [NAMES[label]],
+        }
+        if boxes:
+            line["boxes"] = {NAMES[label]: [[0.25, 0.125, 0.75, 0.625]]}
+        if split is not None:
+            line["split"] = "validation" if number < 6 else split
+        lines.append(json.dumps(line))
+    (root / "manifest.jsonl").write_text("\n".join(lines))
+    return root
+
+
+def ids(root: Path, sources: int = 1) -> set[str]:
+    return {item.id for item in data(root).decision_items(sources, 99).items}
+
+
+def data(root: Path) -> FolderData:
+    found = find_data("folder", root=root, window=0.5, split="train")
+    assert isinstance(found, FolderData)
+    return found
+
+
+def silent(done: int, total: int | None) -> None:
+    assert total is None or done <= total
+
+
+def test_the_world_is_validated_on_its_validation_split() -> None:
+    encoder = ColourEncoder()
+    made = validation_scenes(encoder, find_data("synthetic", split="train"), 3, silent)
+    assert [part.sources for part in made] == [1, 2, 3, 4]
+    expected = encode_scenes(encoder, World("validation"), 2, 3)
+    assert (made[1].boxes == expected.boxes).all()
+    assert (made[1].labels == expected.labels).all()
+    assert (made[1].tokens.visual == expected.tokens.visual).all()
+    assert all(located(part) for part in made)
+
+
+def test_what_the_lists_keep_for_validation_is_used(tmp_path: Path) -> None:
+    root = folder(tmp_path, 15, boxes=True, split="train")
+    assert ids(root) == {str(number) for number in range(6)}
+    assert not ids(root) & {item.id for item in data(root).clips(None, 0).chosen}
+
+
+def test_clips_are_held_out_where_nothing_is_kept(tmp_path: Path) -> None:
+    root = folder(tmp_path, 60, boxes=False)
+    held = ids(root)
+    assert len(held) == 3
+    assert held == ids(root)
+    clips = data(root).clips(None, 0).without(held)
+    assert clips.count == 57
+    assert not held & {item.id for item in clips.chosen}
+
+
+def test_mixtures_are_of_different_classes(tmp_path: Path) -> None:
+    root = folder(tmp_path, 30, boxes=True, split="train")
+    for item in data(root).decision_items(3, 99).items:
+        assert set(item.labels) == set(NAMES)
+    assert not ids(root, sources=4)
+
+
+def test_nothing_to_validate_on(tmp_path: Path) -> None:
+    root = folder(tmp_path, 1, boxes=False)
+    with pytest.raises(UsageError, match="too few clips"):
+        validation_scenes(ColourEncoder(), data(root), 4, silent)
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_a_head_for_a_folder_of_one_s_own(boxes: bool, tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", 24, boxes)
+    options = {"root": str(root), "window": 0.5}
+    config = recipe(
+        data="folder", data_options=options, batch=4, steps=3, most_sources=2, validate_every=2
+    )
+    head = train_head(config, ColourEncoder(), tmp_path / "run")
+    notes = read_head(head).notes
+    assert ("AP" in notes["validation"]) == boxes
+    assert (notes["calibration"]["score"] is not None) == boxes
+    assert notes["calibration"]["switches"]["detection_threshold"] is not None

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import ctypes, resource, sys
+from tvsl.utils.devices import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+size = 40_000_000  # by itself glibc gives everything over 32 MiB back at once
+def work():
+    place = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(size)))
+    ctypes.memset(place, 1, size)
+    libc.free(place)
+for _ in range(3):
+    work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    work()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(mode: str) -> tuple[str, int]:
+    command = [sys.executable, "-c", FAULTS, mode]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    kept, count = printed.split()
+    return kept, int(count)
+
+
+def test_freed_memory_is_not_faulted_in_again() -> None:
+    kept, count = faults("keep")
+    if kept == "False":
+        pytest.skip("no glibc here")
+    assert count < 1_000
+    assert count < faults("default")[1] / 10
