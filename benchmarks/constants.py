@@ -95,7 +95,7 @@ def print_all(console: Console, make: Callable[[], Method], scenes: Scenes) -> N
         own = getattr(make().config, name)
         for value in values:
             method = make()
-            method.decide(**{name: value})
+            method.set_tuned(**{name: value})
             shown.add_row(marked(value, own), *maps(method, scenes))
         console.print(shown)
     for name, (module, values) in VALUES.items():

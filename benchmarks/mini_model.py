@@ -79,10 +79,10 @@ def calibrated(method: Method, validation: Scenes) -> dict[str, Any]:
     mixtures = [validation[title] for title in ("single", "duet", "3 sources", "4 sources")]
     decided = calibrate(method, mixtures[:2], mixtures)
     return {
-        "switches": decided.switches,
+        "hyperparameters": decided.hyperparameters,
         "validation": decided.score,
-        "trials": [(trial.switches, trial.score) for trial in decided.trials],
-        "detection": [(trial.switches, trial.score) for trial in decided.detection],
+        "trials": [(trial.hyperparameters, trial.score) for trial in decided.trials],
+        "detection": [(trial.hyperparameters, trial.score) for trial in decided.detection],
     }
 
 
@@ -170,11 +170,17 @@ def main_table(shipped: Prepared, heads: list[Path]) -> dict[str, Any]:
         if name == "T-VSL":
             masks = measured(method, test, "masks")
             wrong = mistaken(method, test)
-            trials = [switches for switches, _ in decided[name]["trials"]]  # best first
-            for switches in trials:
-                if switches["readout"] not in readouts:
-                    readouts[switches["readout"]] = _with_switches(method, switches, test)
-            bare = next(switches for switches in trials if not switches["affinity"])
+            trials = [
+                hyperparameters for hyperparameters, _ in decided[name]["trials"]
+            ]  # best first
+            for hyperparameters in trials:
+                if hyperparameters["readout"] not in readouts:
+                    readouts[hyperparameters["readout"]] = _with_switches(
+                        method, hyperparameters, test
+                    )
+            bare = next(
+                hyperparameters for hyperparameters in trials if not hyperparameters["affinity"]
+            )
             methods["T-VSL, maps not spread"] = _with_switches(method, bare, test)
     return {
         "decided": decided,
@@ -185,9 +191,9 @@ def main_table(shipped: Prepared, heads: list[Path]) -> dict[str, Any]:
     }
 
 
-def _with_switches(method: Method, switches: dict[str, Any], test: Scenes) -> dict[str, Any]:
+def _with_switches(method: Method, hyperparameters: dict[str, Any], test: Scenes) -> dict[str, Any]:
     kept = method.config
-    method.decide(**switches)
+    method.set_tuned(**hyperparameters)
     reached = {title: measured(method, {title: test[title]})[title] for title in test}
     method.config = kept
     return reached

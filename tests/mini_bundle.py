@@ -15,7 +15,7 @@ from tvsl.training.pretraining import new_mini_model
 
 
 def write_mini_bundle(folder: Path, seed: int = 0, **decided: object) -> Path:
-    """Write the model and a head with made-up weights, whose switches are set as ``decided``."""
+    """Write the model and a head of made-up weights, its hyperparameters as ``decided``."""
     torch.manual_seed(seed)
     save_audioclip(new_mini_model().freeze(), folder)
     head = random_head(embedding=128, seed=seed, **decided)

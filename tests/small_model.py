@@ -79,7 +79,7 @@ def random_head(embedding: int = 32, seed: int = 1, **decided: object) -> Method
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
-    head.decide(**decided)
+    head.set_tuned(**decided)
     return head
 
 

@@ -18,7 +18,7 @@ from tests.methods.tvsl.inputs import queries, tokens, vocabulary
 from tests.small_model import RATE, scene, tone, write_bundle, write_small_checkpoint
 from tvsl import Localization, Localizer
 from tvsl.methods import METHODS
-from tvsl.methods.base import switched
+from tvsl.methods.base import with_overrides
 
 
 def pickled(thing: Any) -> Any:
@@ -85,7 +85,9 @@ def test_every_head_can_be_copied(name: str, copied: Callable[[Any], Any]) -> No
     torch.manual_seed(0)
     kind = METHODS[name]
     sized = {"dimension": 16} if "dimension" in kind.config_type.model_fields else {}
-    head = kind.from_config(kind.config_for(switched(kind.config_type(), **sized), vocabulary()))
+    head = kind.from_config(
+        kind.config_for(with_overrides(kind.config_type(), **sized), vocabulary())
+    )
     head = head.double().eval()
     given, asked = tokens(3), queries((0, 0), (2, 1))
     with torch.no_grad():

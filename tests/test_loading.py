@@ -89,7 +89,7 @@ def test_a_preset_leaves_the_bundle_s_head_alone(bundle: Path, preset: str) -> N
 
 def test_a_config_of_one_s_own(bundle: Path) -> None:
     loaded = load(bundle, preset=TVSLConfig(readout="text"), device="cpu")
-    assert loaded.name == "world/tvsl (own switches)"
+    assert loaded.name == "world/tvsl (own hyperparameters)"
     assert loaded.method.config == TVSLConfig(readout="text", embedding=32)
 
 
@@ -288,7 +288,7 @@ def test_the_head_s_threshold_decides_how_many(localizer: Localizer) -> None:
     ranked = localizer.localize_encoded(encoded, sources=4).sources
     between = (ranked[1].score + ranked[2].score) / 2
     before = localizer.method.config
-    localizer.method.decide(detection_threshold=between)
+    localizer.method.set_tuned(detection_threshold=between)
     found = localizer.localize_encoded(encoded)
     localizer.method.config = before
     assert [source.label for source in found.sources] == [s.label for s in ranked[:2]]

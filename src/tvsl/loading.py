@@ -13,7 +13,7 @@ from tvsl.audioclip.weights import known_tokenizer, load_audioclip, model_folder
 from tvsl.errors import UsageError
 from tvsl.localization import Request, cannot_detect
 from tvsl.methods import find_method
-from tvsl.methods.base import Method, MethodConfig, switched
+from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
@@ -45,7 +45,7 @@ class _Head(NamedTuple):
     Attributes:
         title: What results call it.
         method: Its class.
-        config: Its sizes and switches.
+        config: Its sizes and hyperparameters.
         build: Builds it.
     """
 
@@ -185,7 +185,7 @@ def _find_head(
     if preset is not None:
         if head is not None or method is not None:
             raise UsageError(
-                "A preset is an untrained head of T-VSL, with the preset's switches.",
+                "A preset is an untrained head of T-VSL, with the preset's hyperparameters.",
                 "Give a preset, or a head or a method, not both.",
             )
         return _preset(preset)
@@ -227,12 +227,12 @@ def _preset(preset: str | TVSLConfig | ReleasedConfig) -> _Head:
         config = find_preset(preset)
         return _untrained(method_of(config), config, preset)
     method = method_of(preset)
-    return _untrained(method, preset, f"{method.name} (own switches)")
+    return _untrained(method, preset, f"{method.name} (own hyperparameters)")
 
 
 def _untrained(method: type[Method], config: MethodConfig, title: str) -> _Head:
     def build(encoder: AudioCLIPEncoder) -> Method:
-        sized = switched(config, embedding=encoder.config.embedding)
+        sized = with_overrides(config, embedding=encoder.config.embedding)
         return method.on_encoder(sized, encoder)
 
     return _Head(title, method, config, build)

@@ -413,7 +413,7 @@ def answer(
         queries = select(scores, request.sources, threshold, at_least_one)
     if queries.label.numel() == 0:
         return outcome((), request, model, encoded.size, encoded.time, encoded.time_range)
-    maps = method.shown(method.maps(tokens, queries, classes))
+    maps = method.postprocess(method.maps(tokens, queries, classes))
     # Given labels keep the spelling that they were given in.
     spelled = request.labels or [classes.names[label] for label in queries.label.tolist()]
     sources = tuple(

@@ -24,7 +24,7 @@ from tvsl.media.center_crop import sound_middle, sound_near
 from tvsl.media.image import ImageSource, cut_panels, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.video import VideoFrame, iterate_frames, read_frames
-from tvsl.methods.base import Method, switched
+from tvsl.methods.base import Method, with_overrides
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
 from tvsl.tokens import Vocabulary
@@ -165,7 +165,7 @@ class Localizer:
         if not isinstance(self.encoder, AudioCLIPEncoder):
             raise UsageError("This encoder cannot be saved.", "Use an AudioCLIPEncoder.")
         head = copy.copy(self.method)
-        head.config = switched(
+        head.config = with_overrides(
             self.method.config,
             flip_average=self.encoder.flip_average,
             square_pictures=self.fit == "square",

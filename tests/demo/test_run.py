@@ -66,7 +66,7 @@ def test_scores_equal_those_of_the_tables(demo: Demo, localizer: Localizer) -> N
             localizer.encoder, result.shown.world, len(scene.panels), scene.index + 1
         )
         maps = localizer.method.maps(encoded.tokens, encoded.queries, encoded.vocabulary)
-        scores = score_maps(localizer.method.shown(maps), encoded)
+        scores = score_maps(localizer.method.postprocess(maps), encoded)
         for place, source in enumerate(result.sources, start=scene.index * len(scene.panels)):
             assert encoded.vocabulary.names[int(scores.label[place])] == source.label
             assert float(scores.overlap[place]) == pytest.approx(source.given_score.ciou, abs=5e-3)

@@ -122,12 +122,12 @@ class MadeEncoder:
         return Vocabulary(tuple(names), embeddings)
 
 
-def made_entries(*names: str, **switches: Any) -> Entries:
+def made_entries(*names: str, **hyperparameters: Any) -> Entries:
     """Methods without training on the made-up encoder."""
     torch.manual_seed(0)
     heads = []
     for name in names or ("text-only", "audioclip"):
         method = METHODS[name]
-        head = method.from_config(method.config_type(embedding=SIZE, **switches)).eval()
+        head = method.from_config(method.config_type(embedding=SIZE, **hyperparameters)).eval()
         heads.append(Entry(f"{name} (untrained)", head))
     return Entries("made", MadeEncoder(), tuple(heads))  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ def test_the_tables_score_the_same_maps(sources: int, localizer: Localizer) -> N
     scenes = encode_scenes(localizer.encoder, WORLD, sources, COUNT)
     method = localizer.method
     raw = method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-    maps = method.shown(raw).detach().numpy()
+    maps = method.postprocess(raw).detach().numpy()
     scores = method.detect(scenes.tokens, scenes.vocabulary)
     assert scores is not None
     for index in range(COUNT):

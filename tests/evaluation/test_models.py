@@ -54,7 +54,7 @@ def test_several_heads_and_methods(bundle: Path, heads: list[Path]) -> None:
     assert len(prints) == 4
     again = load_entries(bundle, heads[:2], ["text-only", "tvsl"], "cpu")
     assert {entry.sha256 for entry in again.methods} == prints
-    again.methods[0].method.decide(exponent=2.0)
+    again.methods[0].method.set_tuned(exponent=2.0)
     assert again.methods[0].sha256 not in prints
 
 

@@ -48,7 +48,7 @@ class Nameless(Telling):
 
     permutation_invariant: ClassVar[bool] = True
 
-    def candidates(self, tokens: Tokens) -> Tensor:
+    def unlabelled_maps(self, tokens: Tokens) -> Tensor:
         return torch.tensor([[[-1.0, -2, -3]], [[-3, -2, -1]]]).expand(tokens.batch, -1, -1, -1)
 
 
@@ -204,7 +204,7 @@ def test_a_method_that_does_not_detect_after_all(group: Group) -> None:
 
 def test_maps_without_names_are_assigned_by_the_truth(group: Group) -> None:
     head = Nameless(None)
-    head.decide(polarity=-1)
+    head.set_tuned(polarity=-1)
     asked = asked_of(head, group, ("given", "none"))
     assert list(asked.rows) == ["given", "none"]
     assert asked.pairs.tolist() == [0, 1, 2, 3] * 2
@@ -217,7 +217,7 @@ def test_maps_without_names_are_assigned_by_the_truth(group: Group) -> None:
 def test_maps_without_names_need_no_classes() -> None:
     group = group_of(MadeData(count=2, sources=1, labelled=False, silent=(1,)))
     head = Nameless(None)
-    head.decide(polarity=-1)
+    head.set_tuned(polarity=-1)
     asked = asked_of(head, group, ("none",))
     on_the_left = bool((group.targets[0] > 0).nonzero()[:, 1].double().mean() < 10)
     assert told(asked, "none")[0] == ((3, 2, 1) if on_the_left else (1, 2, 3))

@@ -226,7 +226,7 @@ def test_maps_without_names_are_scored_by_the_best_permutation(tmp_path: Path) -
     best = []
     for place in range(6):
         (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
-        found = head.method.candidates(group.tokens)[0].detach()
+        found = head.method.unlabelled_maps(group.tokens)[0].detach()
         full = minmax(F.interpolate(found[None], (20, 40), mode="bilinear")[0]).flatten(1).numpy()
         truth = group.targets.flatten(1).numpy()
         fit = [[average_precision_score(one, scores) for scores in full] for one in truth]

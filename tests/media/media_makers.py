@@ -55,7 +55,7 @@ def _encode_sound(
     kind: str,
     offset: float,
 ) -> None:
-    # FFmpeg's own encoder of Vorbis is behind a switch.
+    # FFmpeg's own encoder of Vorbis is behind a hyperparameter.
     options = {"strict": "experimental"} if codec == "vorbis" else {}
     stream = container.add_stream(codec, rate=rate, options=options)
     stream.layout = layout

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
-from tvsl.methods.base import Method, switched
+from tvsl.methods.base import Method, with_overrides
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 SIZE = 24
@@ -102,10 +102,10 @@ def class_world(
     )
 
 
-def new_head(kind: type[Method], seed: int = 0, **switches: object) -> Method:
+def new_head(kind: type[Method], seed: int = 0, **hyperparameters: object) -> Method:
     """A head for the world, as training builds it."""
     torch.manual_seed(seed)
-    config = switched(kind.config_type(), **switches)
+    config = with_overrides(kind.config_type(), **hyperparameters)
     return kind.from_config(kind.config_for(config, class_world(1).vocabulary))
 
 

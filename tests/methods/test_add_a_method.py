@@ -65,7 +65,7 @@ def test_the_method_of_the_page_is_trained_and_used(
     encoder = AudioCLIPEncoder(load_audioclip(model))
     config = recipe(
         method="bilinear",
-        switches={"temperature": 0.1},
+        hyperparameters={"temperature": 0.1},
         clips=16,
         batch=8,
         steps=4,

@@ -19,7 +19,7 @@ from tests.methods.official import FIRST, NAMES, SECOND, each, layers, one_hot
 from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, vocabulary
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.methods.avgn import AVGN, AVGNConfig
-from tvsl.methods.base import switched
+from tvsl.methods.base import with_overrides
 
 TAU = 0.03
 LAYERS = {
@@ -90,9 +90,9 @@ def _attention(place: str, source: str) -> dict[str, Tensor]:
     return result
 
 
-def small(**switches: object) -> AVGN:
+def small(**hyperparameters: object) -> AVGN:
     torch.manual_seed(0)
-    sizes = {"dimension": 16, "depth": 1, "classes": vocabulary().names, **switches}
+    sizes = {"dimension": 16, "depth": 1, "classes": vocabulary().names, **hyperparameters}
     return AVGN(AVGNConfig(**sizes, embedding=SIZE)).double()
 
 
@@ -146,7 +146,7 @@ def test_maps_are_golden() -> None:
 def test_normalised_groups_scale_maps_alone() -> None:
     head, given = official(), as_tokens(*inputs())
     whole = head.maps(given, each(FIRST), five_classes())
-    head.config = switched(head.config, normalise_groups=True)
+    head.config = with_overrides(head.config, normalise_groups=True)
     cosines = head.maps(given, each(FIRST), five_classes())
     _, _, audio = head.groups(given)
     lengths = audio[torch.arange(6), FIRST].norm(dim=1)
@@ -238,10 +238,10 @@ def test_dropped_branches_keep_their_mean() -> None:
     assert float(values.mean()) == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.mark.parametrize("switches", [{"dimension": 12}, {"depth": 0}, {"drop_path": 1.0}])
-def test_impossible_sizes_are_refused(switches: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=next(iter(switches))):
-        AVGNConfig(**switches)  # type: ignore[arg-type]
+@pytest.mark.parametrize("hyperparameters", [{"dimension": 12}, {"depth": 0}, {"drop_path": 1.0}])
+def test_impossible_sizes_are_refused(hyperparameters: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(hyperparameters))):
+        AVGNConfig(**hyperparameters)  # type: ignore[arg-type]
 
 
 def test_it_learns_what_each_class_looks_like() -> None:

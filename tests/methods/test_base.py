@@ -55,13 +55,13 @@ def test_a_config_is_made_to_fit_the_classes_of_training() -> None:
 def test_maps_that_answer_queries_are_not_permuted() -> None:
     assert not Flat.permutation_invariant
     with pytest.raises(UsageError, match="'flat'"):
-        Flat().candidates(tokens(2))
+        Flat().unlabelled_maps(tokens(2))
 
 
 def test_validation_decides() -> None:
     head = TVSL(TVSLConfig(embedding=8))
     before = {name: value.clone() for name, value in head.state_dict().items()}
-    head.decide(polarity=-1, detection_threshold=0.5, readout="sum", flip_average="turn")
+    head.set_tuned(polarity=-1, detection_threshold=0.5, readout="sum", flip_average="turn")
     assert head.polarity == -1
     assert head.config == TVSLConfig(
         embedding=8, polarity=-1, detection_threshold=0.5, readout="sum", flip_average="turn"
@@ -70,7 +70,7 @@ def test_validation_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("switches", "says"),
+    ("hyperparameters", "says"),
     [
         ({"polarity": 0}, "polarity"),
         ({"polarity": 2}, "polarity"),
@@ -81,10 +81,10 @@ def test_validation_decides() -> None:
         ({"colour": 1}, "colour"),
     ],
 )
-def test_validation_decides_nothing_else(switches: dict[str, object], says: str) -> None:
+def test_validation_decides_nothing_else(hyperparameters: dict[str, object], says: str) -> None:
     flat = Flat()
     with pytest.raises(UsageError, match=says):
-        flat.decide(**switches)
+        flat.set_tuned(**hyperparameters)
     assert flat.config == MethodConfig()
 
 
@@ -140,7 +140,7 @@ FIELDS = ("visual", "audio", "image", "sound")
 
 
 def shown(maps: Tensor, **decided: object) -> Tensor:
-    return Flat(MethodConfig(**decided)).shown(maps)
+    return Flat(MethodConfig(**decided)).postprocess(maps)
 
 
 VALUES = arrays.arrays(np.float64, (3, 2, 4), elements=st.integers(-96, 96).map(lambda n: n / 32))
@@ -196,9 +196,9 @@ def test_a_method_has_one_readout_and_one_detector_unless_it_says_more() -> None
     assert Flat().readouts() == Flat().detectors() == [{}]
     assert Flat().parameter_groups(0.1) == [{"params": [], "lr": 0.1}]
     head = TVSL(TVSLConfig(embedding=8))
-    for switches in (head.readouts(), head.detectors()):
-        assert len(switches) > 1
-        assert len({tuple(choice.items()) for choice in switches}) == len(switches)
-        for choice in switches:
-            head.decide(**choice)
+    for hyperparameters in (head.readouts(), head.detectors()):
+        assert len(hyperparameters) > 1
+        assert len({tuple(choice.items()) for choice in hyperparameters}) == len(hyperparameters)
+        for choice in hyperparameters:
+            head.set_tuned(**choice)
             assert vars(head.config).items() >= choice.items()

@@ -9,7 +9,7 @@ import torch
 from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError, VocabularyError
 from tvsl.methods import METHODS
-from tvsl.methods.base import switched
+from tvsl.methods.base import with_overrides
 from tvsl.methods.class_bound import CLASS_READOUTS, ClassBound, reads_whole
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -20,7 +20,7 @@ def head(name: str) -> ClassBound:
     """A head for the seven classes that has seen each of them."""
     torch.manual_seed(0)
     kind = METHODS[name]
-    config = kind.config_for(switched(kind.config_type(), dimension=16), vocabulary())
+    config = kind.config_for(with_overrides(kind.config_type(), dimension=16), vocabulary())
     made = kind.from_config(config).double()
     assert isinstance(made, ClassBound)
     with torch.no_grad():

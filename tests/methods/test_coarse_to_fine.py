@@ -65,10 +65,10 @@ def clips() -> tuple[Tensor, Tensor, Tokens]:
     return visual, audio, Tokens(visual, audio, visual.mean(dim=1), audio.mean(dim=1), (7, 7))
 
 
-def small(**switches: object) -> CoarseToFine:
+def small(**hyperparameters: object) -> CoarseToFine:
     torch.manual_seed(0)
     config = CoarseToFineConfig(
-        **{"dimension": 8, "hidden": 12, "classes": vocabulary().names, **switches},
+        **{"dimension": 8, "hidden": 12, "classes": vocabulary().names, **hyperparameters},
         embedding=SIZE,
     )
     return CoarseToFine(config).double()
@@ -212,9 +212,9 @@ def test_readouts_answer_one_and_several() -> None:
     by_class = head.maps(given, several, names)
     whole = head.maps(given, alone, names)[0]
     assert not torch.allclose(by_class[1], whole)
-    head.decide(readout="class")
+    head.set_tuned(readout="class")
     assert torch.equal(head.maps(given, alone, names)[0], by_class[1])
-    head.decide(readout="whole")
+    head.set_tuned(readout="whole")
     assert torch.equal(head.maps(given, several, names), torch.stack([whole, whole]))
     assert [choice["readout"] for choice in head.readouts()] == ["original", "class", "whole"]
 
@@ -224,7 +224,7 @@ def test_the_likeliest_class_counts_however_unlikely() -> None:
     heard, _ = head.probabilities(head.read(given))
     likeliest = Queries(torch.arange(3), heard.argmax(dim=1))
     expected = head.maps(given, likeliest, names)
-    head.decide(readout="whole")
+    head.set_tuned(readout="whole")
     torch.testing.assert_close(head.maps(given, likeliest, names), expected)
 
 

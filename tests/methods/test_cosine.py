@@ -25,10 +25,10 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def head(name: str, size: int = 16, **switches: Any) -> Method:
+def head(name: str, size: int = 16, **hyperparameters: Any) -> Method:
     torch.manual_seed(0)
     kind = METHODS[name]
-    return kind.from_config(kind.config_type(embedding=size, **SMALL[name], **switches))
+    return kind.from_config(kind.config_type(embedding=size, **SMALL[name], **hyperparameters))
 
 
 def small(name: str) -> Method:

@@ -23,7 +23,7 @@ from tests.shared_files import fill
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
-from tvsl.methods.base import switched
+from tvsl.methods.base import with_overrides
 from tvsl.methods.checkpoint_io import load_head, save_head
 from tvsl.methods.dsol import DSOL, DSOLConfig, grown
 from tvsl.tokens import Queries, Tokens
@@ -32,10 +32,10 @@ NEXT = torch.arange(6).roll(-1)
 DICTIONARY = ("object_sums", "object_counts", "heard_weight", "heard_bias")
 
 
-def official(**switches: object) -> DSOL:
+def official(**hyperparameters: object) -> DSOL:
     """The head with the golden weights, its dictionary and its frozen audio head."""
     config = DSOLConfig(embedding=512, classes=NAMES, scale_tokens=False)
-    head = DSOL(switched(config, **switches)).double()
+    head = DSOL(with_overrides(config, **hyperparameters)).double()
     names = {
         "project_image.0": "dsol.conv_v_1",
         "project_image.2": "dsol.conv_v_2",
@@ -61,9 +61,11 @@ def dictionary() -> Tensor:
     return torch.from_numpy(0.2 * fill().uniform("dsol.dictionary", (5, 512)).astype("float64"))
 
 
-def small(**switches: object) -> DSOL:
+def small(**hyperparameters: object) -> DSOL:
     torch.manual_seed(0)
-    config = DSOLConfig(**{"dimension": 8, **switches}, embedding=SIZE, classes=vocabulary().names)
+    config = DSOLConfig(
+        **{"dimension": 8, **hyperparameters}, embedding=SIZE, classes=vocabulary().names
+    )
     return DSOL(config).double()
 
 
@@ -256,9 +258,9 @@ def test_readouts_answer_one_and_several() -> None:
     by_class = head.maps(given, several, names)
     whole = head.maps(given, alone, names)[0]
     assert not torch.allclose(by_class[0], by_class[1])
-    head.decide(readout="class")
+    head.set_tuned(readout="class")
     assert torch.equal(head.maps(given, alone, names)[0], by_class[1])
-    head.decide(readout="whole")
+    head.set_tuned(readout="whole")
     assert torch.equal(head.maps(given, several, names), torch.stack([whole, whole]))
     assert [choice["readout"] for choice in head.readouts()] == ["original", "class", "whole"]
 

@@ -32,9 +32,9 @@ def official() -> FNAC:
     return head
 
 
-def small(seed: int = 0, **switches: float) -> FNAC:
+def small(seed: int = 0, **hyperparameters: float) -> FNAC:
     torch.manual_seed(seed)
-    return FNAC(FNACConfig(embedding=16, dimension=8, **switches)).double()
+    return FNAC(FNACConfig(embedding=16, dimension=8, **hyperparameters)).double()
 
 
 def test_every_term_and_its_gradients_are_golden() -> None:

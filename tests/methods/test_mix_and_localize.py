@@ -54,7 +54,7 @@ def test_loss_and_gradients_are_golden() -> None:
 
 def test_candidates_are_golden() -> None:
     visual, sound = inputs()
-    found = official().candidates(as_tokens(visual, sound[[0, 0, 1, 1, 2, 2]]))
+    found = official().unlabelled_maps(as_tokens(visual, sound[[0, 0, 1, 1, 2, 2]]))
     assert relative(found, golden("mix.map")) < 1e-9
 
 
@@ -218,13 +218,13 @@ def test_clips_are_asked_each_by_itself() -> None:
 
 
 def test_candidates_are_for_methods_without_names() -> None:
-    assert small(3).candidates(tokens(2)).shape == (2, 3, 3, 4)
+    assert small(3).unlabelled_maps(tokens(2)).shape == (2, 3, 3, 4)
     assert MixAndLocalize.permutation_invariant
     with pytest.raises(ShapeError, match="one encoder"):
-        small().candidates(tokens(2, size=8))
+        small().unlabelled_maps(tokens(2, size=8))
     assert not OTS.permutation_invariant
     with pytest.raises(UsageError, match="maps"):
-        OTS(OTSConfig(embedding=SIZE)).candidates(tokens(2))
+        OTS(OTSConfig(embedding=SIZE)).unlabelled_maps(tokens(2))
 
 
 # Learning
@@ -233,7 +233,7 @@ def test_candidates_are_for_methods_without_names() -> None:
 def assigned(head: MixAndLocalize, world: ClassWorld) -> float:
     """PIAP over the cells, in place of pixels."""
     with torch.no_grad():
-        maps = head.candidates(world.tokens)
+        maps = head.unlabelled_maps(world.tokens)
     targets = world.things.unflatten(1, world.tokens.grid)
     frames = torch.arange(len(maps)).repeat_interleave(2)
     scores = permutation_invariant_average_precision(

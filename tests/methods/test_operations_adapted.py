@@ -10,8 +10,8 @@ from tvsl.methods.operations import by_panel, others, two_layers
 from tvsl.methods.ots import OTS, OTSConfig
 
 
-def head(**switches: object) -> OTS:
-    return OTS(OTSConfig(embedding=SIZE, **switches))
+def head(**hyperparameters: object) -> OTS:
+    return OTS(OTSConfig(embedding=SIZE, **hyperparameters))
 
 
 def test_tokens_are_scaled_to_a_mean_square_of_one() -> None:

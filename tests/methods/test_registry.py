@@ -9,14 +9,14 @@ from tests.small_model import scene, tone, world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import UsageError
 from tvsl.methods import METHODS
-from tvsl.methods.base import Method, switched
+from tvsl.methods.base import Method, with_overrides
 
 
 def head(name: str) -> Method:
     torch.manual_seed(0)
     kind = METHODS[name]
     small = {"dimension": 16} if "dimension" in kind.config_type.model_fields else {}
-    config = kind.config_for(switched(kind.config_type(), **small), vocabulary())
+    config = kind.config_for(with_overrides(kind.config_type(), **small), vocabulary())
     made = kind.from_config(config).double()
     with torch.no_grad():
         for parameter in made.parameters():
@@ -113,9 +113,9 @@ def test_what_may_be_permuted_has_candidates(name: str) -> None:
     made, given = head(name).eval(), tokens(3)
     if not made.permutation_invariant:
         with pytest.raises(UsageError, match="maps"):
-            made.candidates(given)
+            made.unlabelled_maps(given)
         return
-    candidates = made.candidates(given)
+    candidates = made.unlabelled_maps(given)
     assert candidates.ndim == 4
     assert (len(candidates), *candidates.shape[2:]) == (3, *given.grid)
     asked = queries((1, 0), (0, 3), (1, 6), (2, 2))
@@ -126,9 +126,9 @@ def test_what_may_be_permuted_has_candidates(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_validation_can_decide_what_all_methods_have(name: str) -> None:
     made = head(name)
-    made.decide(polarity=-1, clamp_negative=True, exponent=2.0, flip_average="turn")
+    made.set_tuned(polarity=-1, clamp_negative=True, exponent=2.0, flip_average="turn")
     maps = torch.tensor([[[-2.0, 1.0], [-1.0, 0.5]]])
     expected = torch.tensor([[[4.0, 0.0], [1.0, 0.0]]])
-    torch.testing.assert_close(made.shown(maps), expected)
-    for switches in (*made.readouts(), *made.detectors()):
-        made.decide(**switches)
+    torch.testing.assert_close(made.postprocess(maps), expected)
+    for hyperparameters in (*made.readouts(), *made.detectors()):
+        made.set_tuned(**hyperparameters)

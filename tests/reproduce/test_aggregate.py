@@ -16,7 +16,15 @@ from tvsl.errors import OutputError
 from tvsl.html.reproduction import _table_card
 from tvsl.reproduce.aggregate import Gatherer
 from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.experiment import DUET, LABEL_TITLES, Kind, LabelSource, Row, Switches, Training
+from tvsl.reproduce.experiment import (
+    DUET,
+    LABEL_TITLES,
+    Hyperparameters,
+    Kind,
+    LabelSource,
+    Row,
+    Training,
+)
 from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.report import csv_text, text_table
 from tvsl.reproduce.runs import RunRecord, Runs, ScoreRecord
@@ -109,14 +117,16 @@ SOURCES: tuple[LabelSource, ...] = ("given", "detected")
 SEEDS = 2
 
 
-def made_up(training: Training, kind: str, otherwise: Switches, source: str, name: str) -> float:
+def made_up(
+    training: Training, kind: str, otherwise: Hyperparameters, source: str, name: str
+) -> float:
     """A number between 1 and 99 that nothing else has."""
     text = repr((training.digest, kind, otherwise, source, name))
     return 1 + 98 * int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) / 16**12
 
 
 def made_figures(
-    training: Training, kind: Kind, otherwise: Switches
+    training: Training, kind: Kind, otherwise: Hyperparameters
 ) -> dict[str, dict[str, float]]:
     names: tuple[str, ...] = SINGLE_FIGURES if kind.sources == 1 else SEVERAL_FIGURES
     names += ("AUC", "small IoU", "large IoU", "right twin")

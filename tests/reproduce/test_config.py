@@ -24,9 +24,9 @@ def test_fields_can_be_set_otherwise() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("real", [False, True])
 def test_sizes_are_switches_of_their_methods(real: bool, preset: str) -> None:
-    for method, switches in reproduce_config(real, preset).switches.items():
-        _, config = find_head(recipe(method=method, switches=switches))
-        assert config.model_dump().items() >= switches.items()
+    for method, hyperparameters in reproduce_config(real, preset).hyperparameters.items():
+        _, config = find_head(recipe(method=method, hyperparameters=hyperparameters))
+        assert config.model_dump().items() >= hyperparameters.items()
 
 
 @pytest.mark.parametrize(

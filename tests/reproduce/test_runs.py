@@ -48,7 +48,9 @@ def test_a_head_says_what_it_is(runs: Runs, bench: Bench) -> None:
     assert head.notes["training"]["learning_rate"] == 1e-3
     assert head.notes["training"]["regime"]["name"] == "single sources"
     loaded = runs.load(TRAINING, bench)
-    assert loaded.config.model_dump().items() >= head.notes["calibration"]["switches"].items()
+    assert (
+        loaded.config.model_dump().items() >= head.notes["calibration"]["hyperparameters"].items()
+    )
 
 
 def test_scores_are_measured_once(
@@ -69,11 +71,11 @@ def test_other_switches_come_with_what_was_decided_for_them(runs: Runs, bench: B
     scenes_of(bench, SINGLE)
     trials = record.notes["calibration"]["trials"]  # type: ignore[index, call-overload]
     for trial in trials:  # type: ignore[union-attr]
-        switches = trial["switches"]  # type: ignore[index, call-overload]
-        chosen = {name: switches[name] for name in ("readout", "affinity")}  # type: ignore[index, call-overload]
+        hyperparameters = trial["hyperparameters"]  # type: ignore[index, call-overload]
+        chosen = {name: hyperparameters[name] for name in ("readout", "affinity")}  # type: ignore[index, call-overload]
         head = runs.load(TRAINING, bench, tuple(chosen.items()))
-        assert head.config.model_dump().items() >= switches.items()  # type: ignore[union-attr]
-    best = trials[0]["switches"]  # type: ignore[index, call-overload]
+        assert head.config.model_dump().items() >= hyperparameters.items()  # type: ignore[union-attr]
+    best = trials[0]["hyperparameters"]  # type: ignore[index, call-overload]
     head = runs.load(TRAINING, bench, (("query_anchor", 0.25),))
     expected = {**best, "query_anchor": 0.25}  # type: ignore[dict-item]
     assert head.config.model_dump().items() >= expected.items()

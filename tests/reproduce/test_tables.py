@@ -23,14 +23,16 @@ def test_all_tables_of_the_paper_are_there() -> None:
     assert more <= TABLES.keys()
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: f"{unit.head.method} {unit.head.switches}")
+@pytest.mark.parametrize(
+    "unit", UNITS, ids=lambda unit: f"{unit.head.method} {unit.head.hyperparameters}"
+)
 def test_every_head_exists_with_its_switches(unit: Unit) -> None:
     head = unit.head
     kind, config = find_head(
-        recipe(method=head.method, preset=head.preset, switches=dict(head.switches))
+        recipe(method=head.method, preset=head.preset, hyperparameters=dict(head.hyperparameters))
     )
     assert kind is METHODS[head.method]
-    for name, value in head.switches:
+    for name, value in head.hyperparameters:
         assert getattr(config, name) == value
 
 
@@ -89,7 +91,7 @@ def test_table_5_measures_heads_that_know_single_sources() -> None:
 
 
 def test_ablations_differ_in_their_blocks_alone() -> None:
-    rows = {row.title: dict(row.single.head.switches) for row in TABLES["table3"].rows[1:5]}
+    rows = {row.title: dict(row.single.head.hyperparameters) for row in TABLES["table3"].rows[1:5]}
     assert [title for title, blocks in rows.items() if blocks["correspondence"]] == [
         "AVC",
         "audio, AVC",
@@ -104,7 +106,8 @@ def test_ablations_differ_in_their_blocks_alone() -> None:
 def test_prompts_have_the_paper_s_lengths() -> None:
     assert PROMPT_LENGTHS == (0, 2, 4, 8, 16, 32)
     lengths = [
-        dict(row.single.head.switches).get("prompt_length", 0) for row in TABLES["table6"].rows
+        dict(row.single.head.hyperparameters).get("prompt_length", 0)
+        for row in TABLES["table6"].rows
     ]
     assert tuple(lengths) == PROMPT_LENGTHS
 

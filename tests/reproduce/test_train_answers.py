@@ -60,7 +60,7 @@ class Nameless(Knowing):
     permutation_invariant: ClassVar[bool] = True
     nodes: int = 3
 
-    def candidates(self, tokens: Tokens) -> Tensor:
+    def unlabelled_maps(self, tokens: Tokens) -> Tensor:
         scenes = self.truth[id(tokens)]
         every = scenes.boxes.float().unflatten(0, (tokens.batch, scenes.sources))
         noise = torch.rand(
@@ -136,7 +136,7 @@ def best_by_trying(maps: Tensor, truth: Tensor) -> float:
 def test_nameless_maps_are_assigned_where_they_fit_best(sources: int) -> None:
     scenes = made_scenes(4, sources, seed=sources)
     method = Nameless(scenes)
-    full = stretched(method.candidates(scenes.tokens).flatten(0, 1), scenes.size)
+    full = stretched(method.unlabelled_maps(scenes.tokens).flatten(0, 1), scenes.size)
     every = full.unflatten(0, (4, 3))
     expected = sum(
         best_by_trying(every[clip], scenes.boxes[scenes.queries.clip == clip]) for clip in range(4)
@@ -151,7 +151,9 @@ def test_sources_without_a_map_take_the_one_that_fits_them() -> None:
     method = Nameless(scenes)
     method.nodes = 1
     maps = assigned_maps(method, scenes)
-    assert torch.equal(maps, method.candidates(scenes.tokens)[:, 0].repeat_interleave(3, dim=0))
+    assert torch.equal(
+        maps, method.unlabelled_maps(scenes.tokens)[:, 0].repeat_interleave(3, dim=0)
+    )
 
 
 class Sure(Knowing):

@@ -31,10 +31,12 @@ EZ = HeadSpec("ez-vsl", None, (("dimension", 16),))
 
 
 def built(training: Training, bench: Bench) -> Method:
-    kind, switches = find_head(train_config(training, bench))
+    kind, hyperparameters = find_head(train_config(training, bench))
     torch.manual_seed(training.seed)
     vocabulary = bench.encoder.vocabulary(bench.testbed.clips.names)
-    return kind.from_config(kind.config_for(switches, vocabulary), bench.encoder.text_encoder)
+    return kind.from_config(
+        kind.config_for(hyperparameters, vocabulary), bench.encoder.text_encoder
+    )
 
 
 def stepped(training: Training, bench: Bench) -> Method:
@@ -79,8 +81,8 @@ def test_validation_decides_and_compares(bench: Bench) -> None:
     scenes = bench.validation()
     assert [part.sources for part in scenes] == [1, 2, 3, 4]
     decided = calibrate(again, scenes[:2], scenes)
-    assert found.notes["calibration"]["switches"] == decided.switches
-    assert found.head.config.model_dump().items() >= decided.switches.items()
+    assert found.notes["calibration"]["hyperparameters"] == decided.hyperparameters
+    assert found.head.config.model_dump().items() >= decided.hyperparameters.items()
     assert not found.head.training
     names = {"single": ("AP", "IoU@0.5"), "several": ("CAP", "CIoU@0.3")}
     for (task, (average, success)), part in zip(names.items(), scenes[:2], strict=True):
@@ -119,7 +121,7 @@ def test_phases_follow_each_other(
 def test_what_needs_no_training_is_only_decided(bench: Bench) -> None:
     found = train(Training(HeadSpec("text-only")), bench)
     assert found.validation.keys() == {"single", "several"}
-    assert "detection_threshold" in found.notes["calibration"]["switches"]
+    assert "detection_threshold" in found.notes["calibration"]["hyperparameters"]
 
 
 def test_other_tokens_have_validation_scenes_of_their_own(bench: Bench) -> None:

@@ -32,7 +32,7 @@ class Prompter(Method):
     config_type: ClassVar[type[MethodConfig]] = TVSLConfig
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = True
-    decidable: ClassVar[frozenset[str]] = Method.decidable | {"readout", "detector"}
+    tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout", "detector"}
 
     def __init__(self, scenes: Sequence[EncodedScenes], blurred: str = "signed") -> None:
         super().__init__(TVSLConfig())
@@ -123,10 +123,10 @@ def test_the_way_that_finds_the_sources_is_chosen(
     method = kind(SCENES).train()
     weights = {name: value.clone() for name, value in method.state_dict().items()}
     decided = calibrate(method, SCENES, SCENES)
-    assert decided.switches.items() >= {**expected, "readout": "signed"}.items()
-    assert vars(method.config).items() >= decided.switches.items()
+    assert decided.hyperparameters.items() >= {**expected, "readout": "signed"}.items()
+    assert vars(method.config).items() >= decided.hyperparameters.items()
     assert decided.score == decided.trials[0].score > 90
-    assert decided.trials[0].switches["readout"] == "signed"
+    assert decided.trials[0].hyperparameters["readout"] == "signed"
     scores = [trial.score for trial in decided.trials]
     assert scores == sorted(scores, reverse=True)
     assert len(decided.trials) == 3
@@ -138,7 +138,7 @@ def test_the_way_that_finds_the_sources_is_chosen(
 @pytest.mark.parametrize("readout", ["signed", "text", "sum"])
 def test_the_best_readout_is_chosen(readout: str) -> None:
     method = Prompter(SCENES, readout)
-    assert calibrate(method, SCENES, SCENES).switches["readout"] == readout
+    assert calibrate(method, SCENES, SCENES).hyperparameters["readout"] == readout
     assert method.config.readout == readout  # type: ignore[attr-defined]
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
     def told(
         method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes], every: int
     ) -> float:
-        shown.append([method.shown(maps) for maps in raw])
+        shown.append([method.postprocess(maps) for maps in raw])
         return real(method, raw, scenes, every)
 
     monkeypatch.setattr(module, "map_score", told)
@@ -160,18 +160,18 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
     (best,) = [
         trial
         for trial in calibrate(method, SCENES, SCENES).trials
-        if trial.switches["readout"] == "signed"
+        if trial.hyperparameters["readout"] == "signed"
     ]
     for one, other in combinations(shown[: len(shown) // 3], 2):
         assert not all(map(torch.equal, one, other))
-    method.decide(readout="signed", polarity=1, clamp_negative=False, exponent=1.0)
+    method.set_tuned(readout="signed", polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in SCENES]
 
     def score(polarity: int, clamp: bool, exponent: float) -> float:
-        method.decide(polarity=polarity, clamp_negative=clamp, exponent=exponent)
+        method.set_tuned(polarity=polarity, clamp_negative=clamp, exponent=exponent)
         return real(method, raw, SCENES, module.EVERY)
 
-    polarity = best.switches["polarity"]
+    polarity = best.hyperparameters["polarity"]
     assert score(polarity, False, 1.0) >= score(-polarity, False, 1.0)
     assert best.score == max(
         score(polarity, clamp, exponent) for clamp in (False, True) for exponent in module.EXPONENTS
@@ -182,7 +182,7 @@ def test_a_method_without_detection_has_no_threshold() -> None:
     method = Prompter(SCENES)
     decided = calibrate(method, SCENES, SCENES)
     assert decided.detection == []
-    assert "detection_threshold" not in decided.switches
+    assert "detection_threshold" not in decided.hyperparameters
     assert method.config.detection_threshold is None
 
 
@@ -207,15 +207,15 @@ class Detecting(Prompter):
 def test_the_best_detector_and_its_threshold_are_chosen(good: str) -> None:
     method = Detecting(SCENES, good)
     decided = calibrate(method, SCENES, SCENES)
-    assert decided.switches["detector"] == method.config.detector == good  # type: ignore[attr-defined]
-    assert decided.detection[0].switches["detector"] == good
+    assert decided.hyperparameters["detector"] == method.config.detector == good  # type: ignore[attr-defined]
+    assert decided.detection[0].hyperparameters["detector"] == good
     assert decided.detection[0].score == pytest.approx(100)
     assert decided.detection[1].score < 90
     threshold = method.config.detection_threshold
     assert threshold is not None
     assert 0.5 < threshold < 0.7
-    assert decided.switches["detection_threshold"] == threshold
-    assert decided.switches["readout"] == "signed"  # what maps are read by stays
+    assert decided.hyperparameters["detection_threshold"] == threshold
+    assert decided.hyperparameters["readout"] == "signed"  # what maps are read by stays
 
 
 def test_maps_are_scored_as_the_paper_reports_them() -> None:

@@ -115,4 +115,4 @@ def test_a_head_for_a_folder_of_one_s_own(boxes: bool, tmp_path: Path) -> None:
     notes = read_head(head).notes
     assert ("AP" in notes["validation"]) == boxes
     assert (notes["calibration"]["score"] is not None) == boxes
-    assert notes["calibration"]["switches"]["detection_threshold"] is not None
+    assert notes["calibration"]["hyperparameters"]["detection_threshold"] is not None

@@ -71,21 +71,23 @@ def test_data_that_there_is_not(fields: dict[str, Any], says: str) -> None:
     ("name", "kind"), [(None, TVSL), ("tvsl", TVSL), ("paper", TVSL), ("released", ReleasedTVSL)]
 )
 def test_presets(name: str | None, kind: type) -> None:
-    found, switches = find_head(recipe(preset=name))
+    found, hyperparameters = find_head(recipe(preset=name))
     assert found is kind
-    assert switches == preset(name or "tvsl")
+    assert hyperparameters == preset(name or "tvsl")
 
 
 def test_switches() -> None:
-    _, switches = find_head(recipe(preset="paper", switches={"correspondence": False}))
-    assert switches == preset("paper", correspondence=False)
+    _, hyperparameters = find_head(
+        recipe(preset="paper", hyperparameters={"correspondence": False})
+    )
+    assert hyperparameters == preset("paper", correspondence=False)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_found(name: str) -> None:
-    found, switches = find_head(recipe(method=name))
+    found, hyperparameters = find_head(recipe(method=name))
     assert found is METHODS[name]
-    assert type(switches) is found.config_type
+    assert type(hyperparameters) is found.config_type
 
 
 @pytest.mark.parametrize(
@@ -94,8 +96,8 @@ def test_every_method_is_found(name: str) -> None:
         ({"method": "best"}, "no method 'best'"),
         ({"method": "ez-vsl", "preset": "paper"}, "no presets"),
         ({"preset": "printed"}, "no preset 'printed'"),
-        ({"switches": {"stages": 3}}, "'stages'"),
-        ({"method": "ez-vsl", "switches": {"stages": 1}}, "'stages'"),
+        ({"hyperparameters": {"stages": 3}}, "'stages'"),
+        ({"method": "ez-vsl", "hyperparameters": {"stages": 1}}, "'stages'"),
     ],
 )
 def test_heads_that_there_are_not(fields: dict[str, Any], says: str) -> None:

@@ -32,7 +32,7 @@ SHORT = {
     "validation_scenes": 4,
     "most_sources": 3,
     "learning_rate": 1e-2,
-    "switches": {"token_projectors": "slow"},
+    "hyperparameters": {"token_projectors": "slow"},
 }
 
 
@@ -122,7 +122,7 @@ def test_a_head_learns(tmp_path: Path) -> None:
         validation_scenes=24,
         most_sources=1,
         learning_rate=1e-2,
-        switches={
+        hyperparameters={
             "token_projectors": "trained",
             "identity_start": False,
             "query_anchor": 0.0,
@@ -175,7 +175,7 @@ def test_the_same_recipe_gives_the_same_bits(whole: Path, tokens: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("method", "switches", "losses"),
+    ("method", "hyperparameters", "losses"),
     [
         ("lvs", {}, ["contrastive"]),
         ("ez-vsl", {"dimension": 8}, ["contrastive"]),
@@ -187,13 +187,13 @@ def test_the_same_recipe_gives_the_same_bits(whole: Path, tokens: Path, tmp_path
     ],
 )
 def test_every_contrastive_method_is_trained_by_the_same_command(
-    method: str, switches: dict[str, Any], losses: list[str], tokens: Path, tmp_path: Path
+    method: str, hyperparameters: dict[str, Any], losses: list[str], tokens: Path, tmp_path: Path
 ) -> None:
-    config = short(method=method, switches=switches, steps=4)
+    config = short(method=method, hyperparameters=hyperparameters, steps=4)
     folder = train_head(config, ColourEncoder(), tmp_path / "run", tokens=tokens)
     head = load_head(folder, ColourEncoder())
     assert head.name == method
-    assert vars(head.config).items() >= switches.items()
+    assert vars(head.config).items() >= hyperparameters.items()
     for name in losses:
         assert len(column(tmp_path / "run", f"validation/{name}")) == 2
 
@@ -212,7 +212,7 @@ def test_the_mini_model_s_kind_with_learned_prompts(
     encoder = AudioCLIPEncoder(new_mini_model(), flip_average="turn")
     before = {name: value.clone() for name, value in encoder.model.state_dict().items()}
     fields = {"clips": 8, "batch": 4, "steps": 3, "validate_every": 2, "most_sources": 2}
-    config = short(**fields, switches={"prompt_length": 2, "prompt_classes": 4})
+    config = short(**fields, hyperparameters={"prompt_length": 2, "prompt_classes": 4})
     folder = train_head(config, encoder, tmp_path / "run")
     head = load_head(folder, encoder)
     assert head.config.flip_average == "turn"
@@ -304,7 +304,7 @@ def test_too_little_memory_leaves_the_last_checkpoint(
 
 def test_what_is_decided_is_stored_with_the_best_head(whole: Path) -> None:
     stored = read_head(whole / "head")
-    decided = stored.notes["calibration"]["switches"]
+    decided = stored.notes["calibration"]["hyperparameters"]
     assert set(decided) >= {"readout", "detector", "polarity", "detection_threshold"}
     for name, value in decided.items():
         assert getattr(stored.config, name) == value
@@ -321,10 +321,10 @@ def test_what_is_decided_is_stored_with_the_best_head(whole: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"method": "text-only", "switches": {}}, "needs no training"),
+        ({"method": "text-only", "hyperparameters": {}}, "needs no training"),
         ({"data": "vgg"}, "no data set"),
-        ({"switches": {"image_tokens": "cells"}}, r"'cells'.*'values'"),
-        ({"switches": {"prompt_length": 2}}, "text encoder"),
+        ({"hyperparameters": {"image_tokens": "cells"}}, r"'cells'.*'values'"),
+        ({"hyperparameters": {"prompt_length": 2}}, "text encoder"),
     ],
 )
 def test_recipes_that_cannot_be_followed(fields: dict[str, Any], says: str, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recipe(name: str, **fields: Any) -> TrainConfig:
     sizes = {"validation_scenes": 2, "most_sources": 2, "steps": 6}
-    return short(**{**sizes, "method": name, "switches": SMALL[name], **fields})
+    return short(**{**sizes, "method": name, "hyperparameters": SMALL[name], **fields})
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -78,7 +78,7 @@ def test_a_run_is_resumed_across_its_stages(
     name: str, tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second stage begins in step 3, where the last checkpoint is."""
-    config = recipe(name, switches={**SMALL[name], "first_stage": 0.5})
+    config = recipe(name, hyperparameters={**SMALL[name], "first_stage": 0.5})
     train_head(config, ColourEncoder(), tmp_path / "whole", tokens=tokens)
     with failing(monkeypatch, 4, SystemExit()), pytest.raises(SystemExit):
         train_head(config, ColourEncoder(), tmp_path / "run", tokens=tokens)

@@ -460,9 +460,9 @@ def _check_head(folder: Path, model: AudioCLIP, stored: Mapping[str, Tensor]) ->
     if not path.is_file():
         return
     record = read_json(path, _REMEDY)
-    switches, config = record.get("config"), model.config
-    if isinstance(switches, dict) and switches.get("waveform_scale") is not None:
-        config = config.model_copy(update={"waveform_scale": switches["waveform_scale"]})
+    hyperparameters, config = record.get("config"), model.config
+    if isinstance(hyperparameters, dict) and hyperparameters.get("waveform_scale") is not None:
+        config = config.model_copy(update={"waveform_scale": hyperparameters["waveform_scale"]})
     # As they are read again: all in single precision but the counters.
     values = {
         name: value.float() if value.is_floating_point() else value

@@ -42,7 +42,7 @@ def command(
     lists: Lists = None,
     method: Annotated[str | None, typer.Option(help="Method [tvsl].")] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Switches of T-VSL: tvsl, paper or released [tvsl].")
+        str | None, typer.Option(help="Hyperparameters of T-VSL: tvsl, paper or released [tvsl].")
     ] = None,
     model: Annotated[
         str, typer.Option(help="mini, audioclip, or a checkpoint's file or folder: the encoder.")
@@ -105,7 +105,7 @@ def command(
         "clips": clips,
         "method": method,
         "preset": preset,
-        "switches": name_values("--switch", switch),
+        "hyperparameters": name_values("--switch", switch),
         "most_sources": most_sources,
         "mixtures": mixtures,
         "epochs": epochs,

@@ -161,7 +161,7 @@ def model_card(results: Figures, bundle: Path, others: Mapping[str, Figures] | N
     size = sum(path.stat().st_size for path in bundle.rglob("*.safetensors")) / 1e6
     notes = json.loads((bundle / "head" / "config.json").read_text(encoding="utf-8"))["notes"]
     seed, decided = notes["recipe"]["seed"], results["decided"]["T-VSL"]
-    choices = ", ".join(f"{name} {value}" for name, value in decided["switches"].items())
+    choices = ", ".join(f"{name} {value}" for name, value in decided["hyperparameters"].items())
     flips = ", ".join(
         f"{title.split(', flip ')[1]} {score:.1f}"
         for title, score in results["token_validation"].items()
@@ -182,8 +182,12 @@ def model_card(results: Figures, bundle: Path, others: Mapping[str, Figures] | N
     )
 
 
-def _readout(switches: Mapping[str, Any]) -> str:
-    return f"{switches['readout']}, spread" if switches.get("affinity") else switches["readout"]
+def _readout(hyperparameters: Mapping[str, Any]) -> str:
+    return (
+        f"{hyperparameters['readout']}, spread"
+        if hyperparameters.get("affinity")
+        else hyperparameters["readout"]
+    )
 
 
 def _gaps(methods: Figures) -> str:

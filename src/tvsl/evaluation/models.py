@@ -14,7 +14,7 @@ from tvsl.audioclip.weights import model_folder
 from tvsl.errors import UsageError
 from tvsl.loading import load_encoder
 from tvsl.methods import METHODS
-from tvsl.methods.base import Method, MethodConfig, switched
+from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import TVSL
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def sha256(self) -> str:
-        """Fingerprint of the head with all its switches, as they are now."""
+        """Fingerprint of the head with all its hyperparameters, as they are now."""
         described = f"{self.method.name} {self.method.config.model_dump_json()}"
         return fingerprint(described, self.method.state_dict())
 
@@ -75,7 +75,7 @@ class _Fresh:
 
     def build(self, encoder: AudioCLIPEncoder) -> Method:
         """Build it on its encoder; see ``StoredHead``."""
-        config = switched(self.config, embedding=encoder.config.embedding)
+        config = with_overrides(self.config, embedding=encoder.config.embedding)
         # The same one each time, or an interrupted evaluation would not know it again.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -175,11 +175,15 @@ def _agreed(sources: _Sources, wanted: Set[str]) -> MethodConfig:
     """The config of the first head, if all want the same encoder."""
     leader, first = next(iter(sources.items()))
     for name, source in sources.items():
-        switch = _difference(first, source, wanted)
-        if switch is not None:
-            ours, theirs = getattr(first.config, switch), getattr(source.config, switch)
+        hyperparameter = _difference(first, source, wanted)
+        if hyperparameter is not None:
+            ours, theirs = (
+                getattr(first.config, hyperparameter),
+                getattr(source.config, hyperparameter),
+            )
             raise UsageError(
-                f"'{leader}' wants the encoder with {switch} {ours!r}, '{name}' {theirs!r}.",
+                f"'{leader}' wants the encoder with {hyperparameter} {ours!r}, "
+                f"'{name}' {theirs!r}.",
                 "Evaluate them one by one, or give --flip-average where it is this.",
             )
     return first.config
@@ -188,13 +192,13 @@ def _agreed(sources: _Sources, wanted: Set[str]) -> MethodConfig:
 def _difference(
     first: StoredHead | _Fresh, other: StoredHead | _Fresh, wanted: Set[str]
 ) -> str | None:
-    """The switch in which two heads want different encoders, if there is one."""
-    for switch in sorted(wanted):
-        theirs = getattr(other.config, switch)
+    """The hyperparameter in which two heads want different encoders, if there is one."""
+    for hyperparameter in sorted(wanted):
+        theirs = getattr(other.config, hyperparameter)
         # Without training a head goes with whatever a trained one wants, where it leaves it open.
         open_to_all = isinstance(other, _Fresh) and not isinstance(first, _Fresh)
-        if open_to_all and theirs == MethodConfig.model_fields[switch].default:
+        if open_to_all and theirs == MethodConfig.model_fields[hyperparameter].default:
             continue
-        if theirs != getattr(first.config, switch):
-            return switch
+        if theirs != getattr(first.config, hyperparameter):
+            return hyperparameter
     return None

@@ -170,8 +170,8 @@ def _nameless(method: Method, group: Group, vocabulary: Vocabulary) -> Tensor:
     if not method.permutation_invariant:
         nothing = Queries(group.clip, torch.zeros_like(group.clip))
         return _shown(method, group.tokens, nothing, vocabulary)
-    raw = method.candidates(group.tokens)
-    found = method.shown(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
+    raw = method.unlabelled_maps(group.tokens)
+    found = method.postprocess(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
     chosen = assign(found, group.targets, group.clip)
     maps: Tensor = found[group.clip.to(found.device), chosen.to(found.device)]
     return maps
@@ -271,4 +271,4 @@ def _wanted(group: Group, detection: Detection, answered: bool) -> _Wanted:
 
 def _shown(method: Method, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
     asked = queries.to(tokens.visual.device)
-    return method.shown(method.maps(tokens, asked, vocabulary)).float()
+    return method.postprocess(method.maps(tokens, asked, vocabulary)).float()

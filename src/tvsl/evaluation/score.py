@@ -133,7 +133,7 @@ def score_named(method: Method, scenes: EncodedScenes, on: str = "boxes") -> Nam
         Its scores.
     """
     raw = method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-    given = score_maps(method.shown(raw), scenes, on)
+    given = score_maps(method.postprocess(raw), scenes, on)
     detection = method.detect(scenes.tokens, scenes.vocabulary)
     if detection is None:
         return NamedScores(given, None, None)

@@ -47,7 +47,7 @@ from tvsl.tokens import Tokens, Vocabulary
 
 
 class AlignmentConfig(MethodConfig):
-    """Sizes and switches of Alignment.
+    """Sizes and hyperparameters of Alignment.
 
     Attributes:
         dimension: Size of the space of whole clips.
@@ -82,7 +82,7 @@ class Alignment(CosineMethod):
     """The Alignment head.
 
     Args:
-        config: Its sizes and switches.
+        config: Its sizes and hyperparameters.
     """
 
     name: ClassVar[str] = "alignment"

@@ -17,7 +17,7 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
 class MethodConfig(BaseModel):
-    """Sizes and switches of a head; a method with more of them has a subclass.
+    """Sizes and hyperparameters of a head; a method with more of them has a subclass.
 
     Configs come from files of strangers: every number has an upper bound, sizes above all.
 
@@ -57,20 +57,20 @@ class MethodConfig(BaseModel):
 ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 
 
-def switched(config: ConfigT, **switches: Any) -> ConfigT:
-    """The same config with some switches set otherwise, checked.
+def with_overrides(config: ConfigT, **hyperparameters: Any) -> ConfigT:
+    """The same config with some hyperparameters set otherwise, checked.
 
     Raises:
-        UsageError: There is no such switch, or a value that it cannot have.
+        UsageError: There is no such hyperparameter, or a value that it cannot have.
     """
-    if not switches:
+    if not hyperparameters:
         return config
     try:
-        return type(config).model_validate({**config.model_dump(), **switches})
+        return type(config).model_validate({**config.model_dump(), **hyperparameters})
     except ValidationError as error:
         raise UsageError(
-            f"The switches are wrong: {first_problem(error)}.",
-            f"Switches: {', '.join(type(config).model_fields)}.",
+            f"The hyperparameters are wrong: {first_problem(error)}.",
+            f"Hyperparameters: {', '.join(type(config).model_fields)}.",
         ) from error
 
 
@@ -81,7 +81,7 @@ class Method(nn.Module, ABC):
     """A head that localizes; a new method is one file with one subclass of this.
 
     Args:
-        config: Its sizes and switches.
+        config: Its sizes and hyperparameters.
 
     Class attributes:
         name: What the registry and a head's file call the method.
@@ -91,11 +91,11 @@ class Method(nn.Module, ABC):
             the same map for every query of a clip.
         works_untrained: Whether a head is of use as it is built.
         permutation_invariant: Whether the method finds sources without knowing which is which, so
-            that evaluation may assign its ``candidates`` to the true sources.
-        decidable: Switches that change no parameter, so that validation may decide them.
+            that evaluation may assign its ``unlabelled_maps`` to the true sources.
+        tunable: Hyperparameters that change no parameter, so that validation may decide them.
 
     Attributes:
-        config: As given, or as ``decide`` left it.
+        config: As given, or as ``set_tuned`` left it.
         progress: How much of the training is done, from 0 to 1: whoever trains says it before
             each step, for methods that train in stages or warm up.
     """
@@ -106,7 +106,7 @@ class Method(nn.Module, ABC):
     class_aware: ClassVar[bool]
     works_untrained: ClassVar[bool] = False
     permutation_invariant: ClassVar[bool] = False
-    decidable: ClassVar[frozenset[str]] = frozenset(
+    tunable: ClassVar[frozenset[str]] = frozenset(
         {"polarity", "clamp_negative", "exponent", "detection_threshold", "flip_average"}
     )
 
@@ -131,7 +131,7 @@ class Method(nn.Module, ABC):
             The head, in training mode.
 
         Raises:
-            UsageError: Switches that contradict each other.
+            UsageError: Hyperparameters that contradict each other.
         """
         return cls(config)
 
@@ -147,7 +147,7 @@ class Method(nn.Module, ABC):
             The config with the size of the vocabulary's embeddings, and whatever else of the
             classes the method keeps for good.
         """
-        return switched(config, embedding=vocabulary.embeddings.shape[1])
+        return with_overrides(config, embedding=vocabulary.embeddings.shape[1])
 
     @classmethod
     def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:  # noqa: ARG003
@@ -174,7 +174,7 @@ class Method(nn.Module, ABC):
             The head, in training mode, on the CPU.
 
         Raises:
-            UsageError: Switches that contradict each other.
+            UsageError: Hyperparameters that contradict each other.
         """
         return cls.from_config(cls.config_on(config, encoder), encoder.text_encoder)
 
@@ -183,7 +183,7 @@ class Method(nn.Module, ABC):
         """1, or -1 where the raw maps are lower on the source than around it."""
         return self.config.polarity
 
-    def shown(self, maps: Tensor) -> Tensor:
+    def postprocess(self, maps: Tensor) -> Tensor:
         """Raw maps as they are shown and scored: polarity, clamp and exponent.
 
         The three are decided on validation data by the same rule for every method
@@ -204,22 +204,22 @@ class Method(nn.Module, ABC):
             maps = maps.sign() * maps.abs() ** self.config.exponent
         return maps
 
-    def decide(self, **switches: Any) -> None:
-        """Set switches as validation data decided; they are stored with the head.
+    def set_tuned(self, **hyperparameters: Any) -> None:
+        """Set hyperparameters as validation data decided; they are stored with the head.
 
         Args:
-            switches: Of those in ``decidable``.
+            hyperparameters: Of those in ``tunable``.
 
         Raises:
-            UsageError: Another switch, or a value that it cannot have.
+            UsageError: Another hyperparameter, or a value that it cannot have.
         """
-        others = sorted(switches.keys() - self.decidable)
+        others = sorted(hyperparameters.keys() - self.tunable)
         if others:
             raise UsageError(
                 f"Validation cannot decide {', '.join(others)}.",
-                f"It decides {', '.join(sorted(self.decidable))}.",
+                f"It decides {', '.join(sorted(self.tunable))}.",
             )
-        self.config = switched(self.config, **switches)
+        self.config = with_overrides(self.config, **hyperparameters)
 
     @abstractmethod
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
@@ -248,7 +248,7 @@ class Method(nn.Module, ABC):
             Maps on the token grid, (P, h, w).
         """
 
-    def candidates(self, tokens: Tokens) -> Tensor:  # noqa: ARG002
+    def unlabelled_maps(self, tokens: Tokens) -> Tensor:  # noqa: ARG002
         """Raw maps of the sources that a permutation-invariant method finds, without names.
 
         Args:
@@ -276,11 +276,11 @@ class Method(nn.Module, ABC):
         return [{"params": list(self.parameters()), "lr": learning_rate}]
 
     def readouts(self) -> list[dict[str, Any]]:
-        """Ways to read a map out, each as switches for ``decide``; validation chooses one."""
+        """Readouts of a map as hyperparameters for ``set_tuned``; validation chooses one."""
         return [{}]
 
     def detectors(self) -> list[dict[str, Any]]:
-        """Detectors, each as switches for ``decide``; validation chooses one."""
+        """Detectors, each as hyperparameters for ``set_tuned``; validation chooses one."""
         return [{}]
 
     @classmethod

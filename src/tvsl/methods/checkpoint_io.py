@@ -17,7 +17,7 @@ from tvsl.audioclip.checkpoint import encoder_fingerprint
 from tvsl.encoder import Encoder
 from tvsl.errors import OutputError, UsageError, WeightsError, first_problem, shown
 from tvsl.methods import METHODS
-from tvsl.methods.base import Method, MethodConfig, switched
+from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.utils.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -56,7 +56,7 @@ class StoredHead:
     Attributes:
         folder: Where it is.
         method: Its class.
-        config: Its sizes and switches, with what validation decided.
+        config: Its sizes and hyperparameters, with what validation decided.
         encoder_sha256: Fingerprint of the encoder that it belongs to.
         notes: What was noted of its training.
     """
@@ -123,7 +123,7 @@ def save_head(
 ) -> Path:
     """Write a head as a folder that ``load_head`` reads: all of it, or nothing.
 
-    What validation decided is a part of the head's config: see ``Method.decide``.
+    What validation decided is a part of the head's config: see ``Method.set_tuned``.
 
     Args:
         head: The head, of a registered method.
@@ -156,7 +156,7 @@ def save_head(
     record = _Record(
         method=head.name,
         encoder_sha256=encoder.fingerprint,
-        config=switched(head.config, image_tokens=kept).model_dump(mode="json"),
+        config=with_overrides(head.config, image_tokens=kept).model_dump(mode="json"),
         notes=dict(notes or {}),
     )
     folder = Path(folder).expanduser()

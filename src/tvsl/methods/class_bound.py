@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tvsl.audioclip.config import MOST_CLASSES
 from tvsl.errors import UsageError, VocabularyError
-from tvsl.methods.base import MethodConfig, Supervision, check_labels, switched
+from tvsl.methods.base import MethodConfig, Supervision, check_labels, with_overrides
 from tvsl.methods.operations import Adapted, AdaptedConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.vocabularies import check_names, same_names
@@ -62,7 +62,7 @@ class ClassBound(Adapted):
     @classmethod
     def config_for(cls, config: MethodConfig, vocabulary: Vocabulary) -> MethodConfig:
         """The config with the vocabulary's size and names; see the base class."""
-        return switched(super().config_for(config, vocabulary), classes=vocabulary.names)
+        return with_overrides(super().config_for(config, vocabulary), classes=vocabulary.names)
 
     def class_rows(self, vocabulary: Vocabulary) -> Tensor:
         """The head's own row of each class of a vocabulary, (N,) int64; -1 for one unknown."""

@@ -54,7 +54,7 @@ _TINY = 1e-10
 
 
 class CoarseToFineConfig(ClassBoundConfig):
-    """Sizes and switches of CoarsetoFine.
+    """Sizes and hyperparameters of CoarsetoFine.
 
     Attributes:
         dimension: Size of the hidden layer of the correspondence MLP, and of the class vectors.
@@ -91,7 +91,7 @@ class CoarseToFine(ClassBound):
 
     name: ClassVar[str] = "coarse-to-fine"
     config_type: ClassVar[type[MethodConfig]] = CoarseToFineConfig
-    decidable: ClassVar[frozenset[str]] = Method.decidable | {"readout"}
+    tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout"}
     config: CoarseToFineConfig
 
     def __init__(self, config: CoarseToFineConfig) -> None:

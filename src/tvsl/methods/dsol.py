@@ -53,7 +53,7 @@ _SHARPNESS = 3.0
 
 
 class DSOLConfig(ClassBoundConfig):
-    """Sizes and switches of DSOL.
+    """Sizes and hyperparameters of DSOL.
 
     Attributes:
         dimension: Size of the space that both sides are projected to.
@@ -84,7 +84,7 @@ class DSOL(ClassBound):
 
     name: ClassVar[str] = "dsol"
     config_type: ClassVar[type[MethodConfig]] = DSOLConfig
-    decidable: ClassVar[frozenset[str]] = Method.decidable | {"readout"}
+    tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout"}
     config: DSOLConfig
     object_sums: Tensor
     object_counts: Tensor

@@ -8,8 +8,8 @@ in both directions, summed. A negative m raises the positive: a pair need not wi
 tolerates clips whose sound is not seen, and negatives that are none. m = 0 is EZ-VSL.
 
 No code was published. m = -0.2 and tau = 0.03 could not be checked against the paper; both are
-switches. Adapted to frozen shared tokens as EZ-VSL is: its two projections stand on the tokens and
-on the pooled sound.
+hyperparameters. Adapted to frozen shared tokens as EZ-VSL is: its two projections stand on the
+tokens and on the pooled sound.
 
 Self-supervised: no labels are used. The map, one for all sources of a clip, is the cosine of each
 cell with the sound.

@@ -17,7 +17,7 @@ nodes, and the mean of their sounds. With fewer panels than nodes only the first
 with more, the nodes choose. The scalar that scales the original's maps, and is in no loss, is
 left out.
 
-Self-supervised: no labels are used, and nodes have no names. ``candidates`` gives the K maps
+Self-supervised: no labels are used, and nodes have no names. ``unlabelled_maps`` gives the K maps
 cos(v_p, a_k); evaluation may assign them to the sources by the best permutation against the
 truth, as the original's does (PIAP). ``maps`` does without the truth. To a class alone it gives
 the node with the larger maximum. To several of a clip it assigns nodes by the permutation that
@@ -107,7 +107,7 @@ class MixAndLocalize(Adapted):
         returned = (to_picture + to_node.transpose(1, 2)).logsumexp(dim=2)
         return -returned.mean()
 
-    def candidates(self, tokens: Tokens) -> Tensor:
+    def unlabelled_maps(self, tokens: Tokens) -> Tensor:
         """One map for each node, (B, K, h, w), cosines; see the base class."""
         read = self.read(tokens)
         cells = F.normalize(self.project_image(read.visual), dim=-1)
@@ -121,7 +121,7 @@ class MixAndLocalize(Adapted):
         """
         check_inputs(self.config.embedding, tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
-        candidates = self.candidates(tokens)
+        candidates = self.unlabelled_maps(tokens)
         return candidates[queries.clip, self._assigned(candidates, tokens, queries, vocabulary)]
 
     def _nodes(self, sound: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
 class TextOnlyConfig(MethodConfig):
-    """Its switches; those of T-VSL that mean something here.
+    """Its hyperparameters; those of T-VSL that mean something here.
 
     Attributes:
         detector: How the heard and the seen evidence are put together.
@@ -40,13 +40,13 @@ class TextOnly(Untrained):
     """cos(v_j, e_k); detects as T-VSL does without training.
 
     Args:
-        config: Its switches.
+        config: Its hyperparameters.
     """
 
     name: ClassVar[str] = "text-only"
     config_type: ClassVar[type[MethodConfig]] = TextOnlyConfig
     class_aware: ClassVar[bool] = True
-    decidable: ClassVar[frozenset[str]] = Method.decidable | {"detector", "affinity"}
+    tunable: ClassVar[frozenset[str]] = Method.tunable | {"detector", "affinity"}
     config: TextOnlyConfig
 
     def __init__(self, config: TextOnlyConfig = TextOnlyConfig()) -> None:  # noqa: B008  (frozen)

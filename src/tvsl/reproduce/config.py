@@ -25,7 +25,7 @@ class ReproduceConfig(BaseModel):
         learning_rates: The short list, of which validation chooses for every method.
         schedule: Of the learning rate.
         seeds: Heads of every learned row.
-        switches: Sizes and the like of methods that suit encoder and steps, by method.
+        hyperparameters: Sizes and the like of methods that suit encoder and steps, by method.
         flip_average: Averaging with the flipped picture, for all methods.
         stored_as: Type of the training tokens on disk.
         pictures: Test scenes that the figures show.
@@ -42,7 +42,7 @@ class ReproduceConfig(BaseModel):
     learning_rates: tuple[float, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
     schedule: Schedule = "cosine"
     seeds: int = Field(3, ge=1)
-    switches: dict[str, dict[str, JsonValue]] = {}
+    hyperparameters: dict[str, dict[str, JsonValue]] = {}
     flip_average: FlipAverage = "none"
     stored_as: StoredType = "bfloat16"
     pictures: int = Field(4, gt=0)
@@ -68,7 +68,7 @@ _PRESETS: Mapping[tuple[bool, str], dict[str, Any]] = {
         "steps": 150,
         "batch": 64,
         "learning_rates": (1e-4, 1e-3, 3e-3),
-        "switches": _MINI_SWITCHES,
+        "hyperparameters": _MINI_SWITCHES,
         "flip_average": "turn",
     },
     (False, "quick"): {
@@ -79,7 +79,7 @@ _PRESETS: Mapping[tuple[bool, str], dict[str, Any]] = {
         "batch": 8,
         "learning_rates": (1e-4, 1e-3),
         "seeds": 2,
-        "switches": _MINI_SWITCHES,
+        "hyperparameters": _MINI_SWITCHES,
         "pictures": 1,
     },
     (True, "full"): {},
@@ -90,7 +90,7 @@ _PRESETS: Mapping[tuple[bool, str], dict[str, Any]] = {
         "batch": 4,
         "learning_rates": (1e-4,),
         "seeds": 1,
-        "switches": {"avgn": {"dimension": 64}},
+        "hyperparameters": {"avgn": {"dimension": 64}},
         "pictures": 1,
     },
 }

@@ -13,8 +13,8 @@ from pydantic import JsonValue
 from tvsl.audioclip.config import FlipAverage, ImageTokenMode
 from tvsl.evaluation.score import SceneFigure
 
-Switches = tuple[tuple[str, JsonValue], ...]
-"""Switches of a method with their values, as part of something that is compared."""
+Hyperparameters = tuple[tuple[str, JsonValue], ...]
+"""Hyperparameters of a method with their values, as part of something that is compared."""
 
 Task = Literal["single", "several"]
 """What a head is chosen for: single sources, or mixtures."""
@@ -77,17 +77,17 @@ AS_ALL = TokenMode()
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A method with its switches.
+    """A method with its hyperparameters.
 
     Attributes:
         method: Name of the method.
-        preset: Preset of its switches, for T-VSL.
-        switches: Switches that are set otherwise.
+        preset: Preset of its hyperparameters, for T-VSL.
+        hyperparameters: Hyperparameters that are set otherwise.
     """
 
     method: str
     preset: str | None = None
-    switches: Switches = ()
+    hyperparameters: Hyperparameters = ()
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ class Row:
         single: The head of columns for single sources.
         several: The head of columns for mixtures.
         paper: Row of ``paper_numbers``; None for a row of our own.
-        otherwise: Switches that are set otherwise than validation decided, with what it decided
-            beside them.
+        otherwise: Hyperparameters that are set otherwise than validation decided, with what it
+            decided beside them.
         trivial: Whether it looks at nothing.
     """
 
@@ -237,7 +237,7 @@ class Row:
     single: Unit
     several: Unit
     paper: str | None = None
-    otherwise: Switches = ()
+    otherwise: Hyperparameters = ()
     trivial: bool = False
 
     def unit(self, task: Task) -> Unit:
@@ -304,8 +304,8 @@ class TableSpec:
     labels: tuple[LabelSource, ...] = ("detected", "given", "assigned", "none")
     paper: int | None = None
 
-    def needs(self) -> Iterator[tuple[Unit, Kind, Switches]]:
-        """Every head with the scenes that it is measured on, and the switches set otherwise."""
+    def needs(self) -> Iterator[tuple[Unit, Kind, Hyperparameters]]:
+        """Every head with the scenes it is scored on, and the hyperparameters set otherwise."""
         for row in self.rows:
             for column in self.columns:
                 for kind in column.kinds:

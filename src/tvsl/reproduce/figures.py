@@ -138,7 +138,7 @@ def _maps(head: Method, scenes: EncodedScenes, numbers: list[int]) -> list[HeatM
     if head.permutation_invariant:
         shown = assigned_maps(head, scenes)
     else:
-        shown = head.shown(head.maps(scenes.tokens, scenes.queries, scenes.vocabulary))
+        shown = head.postprocess(head.maps(scenes.tokens, scenes.queries, scenes.vocabulary))
     each = (shown[clip == number] for number in numbers)
     return [_drawn(maps if head.class_aware else maps[:1], scenes.size) for maps in each]
 

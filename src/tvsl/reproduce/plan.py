@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.experiment import Kind, Regime, Switches, TableSpec, Training, Unit
+from tvsl.reproduce.experiment import Hyperparameters, Kind, Regime, TableSpec, Training, Unit
 from tvsl.reproduce.runs import RunRecord
 
-Measurement = tuple[Kind, Switches]
-"""Scenes, and the switches that are set otherwise than validation decided."""
+Measurement = tuple[Kind, Hyperparameters]
+"""Scenes, and the hyperparameters that are set otherwise than validation decided."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -346,11 +346,11 @@ def choice_table(choices: Sequence[Choice]) -> TextTable:
 
 
 def head_title(head: HeadSpec) -> str:
-    """What a head is called, with its switches where it is no row of Table 1."""
+    """What a head is called, with its hyperparameters where it is no row of Table 1."""
     if head in _TITLES:
         return _TITLES[head]
     parts = [head.preset] if head.preset else []
-    parts += [f"{name} {value}" for name, value in head.switches]
+    parts += [f"{name} {value}" for name, value in head.hyperparameters]
     return f"{head.method} ({', '.join(parts)})" if parts else head.method
 
 
@@ -375,8 +375,8 @@ def how(conditions: Conditions) -> list[tuple[str, str]]:
     config = conditions.config
     rates = ", ".join(f"{rate:g}" for rate in config.learning_rates)
     sizes = "; ".join(
-        f"{method}: {', '.join(f'{name} {value}' for name, value in switches.items())}"
-        for method, switches in config.switches.items()
+        f"{method}: {', '.join(f'{name} {value}' for name, value in hyperparameters.items())}"
+        for method, hyperparameters in config.hyperparameters.items()
     )
     scenes = ", ".join(f"{count} of {title}" for title, count in conditions.scenes.items())
     told = {

@@ -16,7 +16,7 @@ from tvsl.localization import write_json
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import load_head, save_head
 from tvsl.reproduce.bench import Bench, SceneSet
-from tvsl.reproduce.experiment import Kind, LabelSource, Switches, Task, Training
+from tvsl.reproduce.experiment import Hyperparameters, Kind, LabelSource, Task, Training
 from tvsl.reproduce.train import figures, negative_figures, train
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import LARGEST_CONFIG, read_small
@@ -86,7 +86,9 @@ class Runs:
         """
         return _read(self.head(training).with_suffix(".json"), RunRecord)
 
-    def scores(self, training: Training, kind: Kind, otherwise: Switches) -> ScoreRecord | None:
+    def scores(
+        self, training: Training, kind: Kind, otherwise: Hyperparameters
+    ) -> ScoreRecord | None:
         """What a head reaches; None if it is still to be measured.
 
         Raises:
@@ -95,14 +97,14 @@ class Runs:
         return _read(self._scores(training, kind, otherwise), ScoreRecord)
 
     def figure(
-        self, training: Training, kind: Kind, otherwise: Switches, name: SceneFigure
+        self, training: Training, kind: Kind, otherwise: Hyperparameters, name: SceneFigure
     ) -> tuple[dict[LabelSource, float], str | None]:
         """One of the figures that a head reaches.
 
         Args:
             training: Which head.
             kind: On which scenes.
-            otherwise: Switches that are set otherwise than validation decided.
+            otherwise: Hyperparameters that are set otherwise than validation decided.
             name: Which figure.
 
         Returns:
@@ -124,7 +126,7 @@ class Runs:
         given = {source: one[name] for source, one in scores.figures.items() if name in one}
         return given, scores.reason
 
-    def has_scores(self, training: Training, kind: Kind, otherwise: Switches) -> bool:
+    def has_scores(self, training: Training, kind: Kind, otherwise: Hyperparameters) -> bool:
         """Whether it is known what a head reaches."""
         return self._scores(training, kind, otherwise).is_file()
 
@@ -168,14 +170,14 @@ class Runs:
         return made
 
     def score(
-        self, training: Training, kind: Kind, otherwise: Switches, bench: Bench
+        self, training: Training, kind: Kind, otherwise: Hyperparameters, bench: Bench
     ) -> ScoreRecord:
         """Measure a head that was trained, unless it is measured.
 
         Args:
             training: Which head.
             kind: On which scenes.
-            otherwise: Switches that are set otherwise than validation decided.
+            otherwise: Hyperparameters that are set otherwise than validation decided.
             bench: With what.
 
         Returns:
@@ -196,33 +198,35 @@ class Runs:
         _write(made, self._scores(training, kind, otherwise))
         return made
 
-    def load(self, training: Training, bench: Bench, otherwise: Switches = ()) -> Method:
+    def load(self, training: Training, bench: Bench, otherwise: Hyperparameters = ()) -> Method:
         """Load a head that was trained.
 
         Args:
             training: Which.
             bench: With what.
-            otherwise: Switches that are set otherwise than validation decided.
+            otherwise: Hyperparameters that are set otherwise than validation decided.
 
         Returns:
             The head, in evaluation mode.
         """
         head = load_head(self.head(training), bench.encoder_of(training.mode))
         if otherwise:
-            head.decide(**self._decided(training, dict(otherwise)))
+            head.set_tuned(**self._decided(training, dict(otherwise)))
         return head
 
-    def _decided(self, training: Training, switches: dict[str, Any]) -> dict[str, Any]:
-        """Some switches, with what validation decided beside them: its best trial that has them."""
+    def _decided(self, training: Training, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """Some hyperparameters, and those of validation's best trial that has them."""
         record = self.record(training)
         calibration: Any = {} if record is None else record.notes.get("calibration", {})
         for trial in calibration.get("trials", []):
-            tried: dict[str, Any] = trial["switches"]
-            if all(tried[name] == value for name, value in switches.items() if name in tried):
-                return {**tried, **switches}
-        return switches
+            tried: dict[str, Any] = trial["hyperparameters"]
+            if all(
+                tried[name] == value for name, value in hyperparameters.items() if name in tried
+            ):
+                return {**tried, **hyperparameters}
+        return hyperparameters
 
-    def _scores(self, training: Training, kind: Kind, otherwise: Switches) -> Path:
+    def _scores(self, training: Training, kind: Kind, otherwise: Hyperparameters) -> Path:
         parts = [kind.name, *(f"{name}={value}" for name, value in otherwise)]
         return self.folder / "scores" / training.digest / f"{'-'.join(parts)}.json"
 

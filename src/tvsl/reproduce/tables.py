@@ -70,7 +70,7 @@ def learned(
     paper: str | None = None,
     mixtures: Regime = DUETS,
     preset: str | None = None,
-    **switches: Any,
+    **hyperparameters: Any,
 ) -> Row:
     """A row of heads that are trained.
 
@@ -82,13 +82,13 @@ def learned(
         method: Name of the method.
         paper: What the paper's tables call it.
         mixtures: The mixtures that it may be trained on.
-        preset: Preset of its switches, for T-VSL.
-        switches: Switches that are set otherwise.
+        preset: Preset of its hyperparameters, for T-VSL.
+        hyperparameters: Hyperparameters that are set otherwise.
 
     Returns:
         The row.
     """
-    head = HeadSpec(method, preset, tuple(sorted(switches.items())))
+    head = HeadSpec(method, preset, tuple(sorted(hyperparameters.items())))
     return Row(
         title,
         Unit(head, (SINGLES,), "single"),
@@ -201,8 +201,8 @@ TABLE_2 = TableSpec(
 
 def _ablation(title: str, paper: str | None, **blocks: bool) -> Row:
     names = ("audio_conditioning", "image_conditioning", "correspondence")
-    switches: dict[str, Any] = {name: blocks.get(name, False) for name in names}
-    return learned(title, "tvsl", paper, **switches)
+    hyperparameters: dict[str, Any] = {name: blocks.get(name, False) for name in names}
+    return learned(title, "tvsl", paper, **hyperparameters)
 
 
 TABLE_3 = TableSpec(
@@ -338,9 +338,9 @@ LABELS = TableSpec(
 )
 
 
-def _with(title: str, **switches: JsonValue) -> Row:
-    """T-VSL with switches that validation has not decided."""
-    return replace(TVSL, title=title, paper=None, otherwise=tuple(switches.items()))
+def _with(title: str, **hyperparameters: JsonValue) -> Row:
+    """T-VSL with hyperparameters that validation has not decided."""
+    return replace(TVSL, title=title, paper=None, otherwise=tuple(hyperparameters.items()))
 
 
 READOUT_TABLE = TableSpec(
@@ -360,8 +360,9 @@ READOUT_TABLE = TableSpec(
 IMPROVEMENTS = TableSpec(
     "improvements",
     "What our T-VSL has beyond the paper",
-    "The same heads, each with one switch set by hand. The detector: the evidence of sound and "
-    "picture added up, their agreement, this with the sound decomposed over the class names, or "
+    "The same heads, each with one hyperparameter set by hand. The detector: the evidence of sound "
+    "and picture added up, their agreement, this with the sound decomposed over the class names, "
+    "or "
     "the paper's P_f. The audio query: as trained, half way back to where it started from (our "
     "preset), or all the way. The sound: each class takes of all tokens, or they are shared out "
     "(our preset). Maps: as read out, or spread over alike cells. Small and large: mean cIoU of "

@@ -18,7 +18,7 @@ from tvsl.data.token_store import TokenBatch
 from tvsl.evaluation.predict import assign
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.evaluation.score import Figures, PairScores, score_maps, score_named, stretched
-from tvsl.methods.base import Method, switched
+from tvsl.methods.base import Method, with_overrides
 from tvsl.metrics import (
     ciou,
     confidence,
@@ -62,15 +62,15 @@ def train_config(training: Training, bench: Bench) -> TrainConfig:
     """The recipe of one head, as `tvsl train` would have it.
 
     Raises:
-        UsageError: There is no such method, preset or switch.
+        UsageError: There is no such method, preset or hyperparameter.
     """
     head, config = training.head, bench.config
-    sizes = config.switches.get(head.method, {})
+    sizes = config.hyperparameters.get(head.method, {})
     return recipe(
         data=bench.setup.data,
         method=head.method,
         preset=head.preset,
-        switches={**sizes, **dict(head.switches)},
+        hyperparameters={**sizes, **dict(head.hyperparameters)},
         steps=config.steps,
         batch=config.batch,
         learning_rate=training.learning_rate,
@@ -80,7 +80,7 @@ def train_config(training: Training, bench: Bench) -> TrainConfig:
 
 
 def train(training: Training, bench: Bench) -> Trained:
-    """Have a head trained, and let validation decide its switches.
+    """Have a head trained, and let validation decide its hyperparameters.
 
     Every head is trained by the module, the losses and the optimiser of `tvsl train`, for the same
     number of steps; what it is after the last one counts.
@@ -95,7 +95,7 @@ def train(training: Training, bench: Bench) -> Trained:
     Raises:
         DivergedError: Its loss is no longer finite.
         VocabularyError: It cannot express the classes.
-        UsageError: There is no such method or switch.
+        UsageError: There is no such method or hyperparameter.
     """
     config = train_config(training, bench)
     vocabulary = bench.vocabulary(bench.testbed.names(SINGLE, training.half))
@@ -108,11 +108,11 @@ def train(training: Training, bench: Bench) -> Trained:
 def _untrained(
     config: TrainConfig, training: Training, bench: Bench, vocabulary: Vocabulary
 ) -> Method:
-    kind, switches = find_head(config)
+    kind, hyperparameters = find_head(config)
     encoder = bench.encoder_of(training.mode)
-    switches = switched(switches, flip_average=encoder.flip_average)
+    hyperparameters = with_overrides(hyperparameters, flip_average=encoder.flip_average)
     torch.manual_seed(training.seed)
-    built = kind.on_encoder(kind.config_for(switches, vocabulary), encoder)
+    built = kind.on_encoder(kind.config_for(hyperparameters, vocabulary), encoder)
     return built.to(encoder.device)
 
 
@@ -263,7 +263,11 @@ def negative_figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[La
     for scenes in blocks:
         for source in sources:
             named = source != "assigned"
-            maps = method.shown(_maps(method, scenes)) if named else assigned_maps(method, scenes)
+            maps = (
+                method.postprocess(_maps(method, scenes))
+                if named
+                else assigned_maps(method, scenes)
+            )
             columns[source].append(_sure(maps.float().cpu(), scenes))
     result: dict[LabelSource, Figures] = {}
     for source, parts in columns.items():
@@ -302,8 +306,8 @@ def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
     Returns:
         A map for each pair, as shown, (P, h, w).
     """
-    found = method.candidates(scenes.tokens)
-    maps: Tensor = method.shown(found.flatten(0, 1)).view_as(found)
+    found = method.unlabelled_maps(scenes.tokens)
+    maps: Tensor = method.postprocess(found.flatten(0, 1)).view_as(found)
     clips = scenes.queries.clip
     chosen = assign(maps.cpu(), scenes.boxes, clips)
     return maps[clips, chosen.to(clips.device)]

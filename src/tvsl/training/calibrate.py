@@ -1,4 +1,4 @@
-"""Validation: the scenes, and the switches of a head that are chosen on them.
+"""Validation: the scenes, and the hyperparameters of a head that are chosen on them.
 
 The same rule for every method, else a comparison of methods would be one of these choices. Test
 data are never looked at.
@@ -81,11 +81,11 @@ class Trial:
     """A choice that was tried on validation data.
 
     Attributes:
-        switches: The choice.
+        hyperparameters: The choice.
         score: What it reached, in percent.
     """
 
-    switches: dict[str, Any]
+    hyperparameters: dict[str, Any]
     score: float
 
 
@@ -94,14 +94,14 @@ class Calibration:
     """What was decided, and what it was decided from.
 
     Attributes:
-        switches: The decision, as ``Method.decide`` takes it.
+        hyperparameters: The decision, as ``Method.set_tuned`` takes it.
         score: Score of the maps on validation data, in percent, on every other row and column of
             pixels; None where there are no maps to decide on.
         trials: Best score of every readout, best first.
         detection: Mean average precision of every detector, best first.
     """
 
-    switches: dict[str, Any]
+    hyperparameters: dict[str, Any]
     score: float | None
     trials: list[Trial]  # lists, since JSON, which they are stored as, knows no tuples
     detection: list[Trial]
@@ -111,7 +111,7 @@ class Calibration:
 def calibrate(
     method: Method, scenes: Sequence[EncodedScenes], mixtures: Sequence[EncodedScenes]
 ) -> Calibration:
-    """Decide a head's switches, and set them.
+    """Decide a head's hyperparameters, and set them.
 
     Args:
         method: The head; it is left as decided.
@@ -124,18 +124,18 @@ def calibrate(
     """
     method.eval()
     readouts = method.readouts() if scenes else []
-    trials = [_best_of(method, switches, scenes) for switches in readouts]
+    trials = [_best_of(method, hyperparameters, scenes) for hyperparameters in readouts]
     best = _best(trials) if trials else None
-    shown = {} if best is None else best.switches
-    method.decide(**shown)
+    shown = {} if best is None else best.hyperparameters
+    method.set_tuned(**shown)
     detection, threshold = _decide_detection(method, mixtures)
-    switches = {**shown, **(detection[0].switches if detection else {})}
+    hyperparameters = {**shown, **(detection[0].hyperparameters if detection else {})}
     if threshold is not None:
-        switches["detection_threshold"] = threshold
-        method.decide(detection_threshold=threshold)
+        hyperparameters["detection_threshold"] = threshold
+        method.set_tuned(detection_threshold=threshold)
     ranked = sorted(trials, key=lambda trial: -trial.score)
     score = None if best is None else best.score
-    return Calibration(switches, score, ranked, detection)
+    return Calibration(hyperparameters, score, ranked, detection)
 
 
 def map_score(
@@ -144,7 +144,7 @@ def map_score(
     """One figure for a head's maps: the mean of AP and of the success rate over the scenes.
 
     Args:
-        method: The head, whose switches say how raw maps are shown.
+        method: The head, whose hyperparameters say how raw maps are shown.
         raw: Raw maps of each set of scenes.
         scenes: The sets.
         every: Which rows and columns of pixels are looked at, as in ``score_maps``.
@@ -153,7 +153,7 @@ def map_score(
         The mean of ``one_figure`` over the sets.
     """
     figures = [
-        one_figure(score_maps(method.shown(maps), part, every=every), part.sources)
+        one_figure(score_maps(method.postprocess(maps), part, every=every), part.sources)
         for maps, part in zip(raw, scenes, strict=True)
     ]
     return sum(figures) / len(figures)
@@ -175,29 +175,33 @@ def one_figure(scores: PairScores, sources: int) -> float:
     return (summary["CAP"] + summary["CIoU@0.3"]) / 2
 
 
-def _best_of(method: Method, switches: dict[str, Any], scenes: Sequence[EncodedScenes]) -> Trial:
+def _best_of(
+    method: Method, hyperparameters: dict[str, Any], scenes: Sequence[EncodedScenes]
+) -> Trial:
     """The best polarity of one readout, then the best exponent without the cut and with it.
 
     With the cut, exponents are looked for anew: what is best once negative values are cut off may
     be poor before, and some methods' maps need the cut.
     """
-    method.decide(**switches, polarity=1, clamp_negative=False, exponent=1.0)
+    method.set_tuned(**hyperparameters, polarity=1, clamp_negative=False, exponent=1.0)
     raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
     known: dict[tuple[int, bool, float], float] = {}
 
     def tried(polarity: int, clamp: bool, exponent: float) -> Trial:
         chosen = {"polarity": polarity, "clamp_negative": clamp, "exponent": exponent}
-        method.decide(**switches, **chosen)
+        method.set_tuned(**hyperparameters, **chosen)
         # Scoring is all that takes time here: nothing is scored twice.
         shown = (polarity, clamp and _is_cut(raw, polarity), exponent)
         if shown not in known:
             known[shown] = map_score(method, raw, scenes, EVERY)
-        return Trial({**switches, **chosen}, known[shown])
+        return Trial({**hyperparameters, **chosen}, known[shown])
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
-    polarity = _best(plain).switches["polarity"]
+    polarity = _best(plain).hyperparameters["polarity"]
     uncut = _climb(lambda exponent: tried(polarity, False, exponent), 1.0)
-    cut = _climb(lambda exponent: tried(polarity, True, exponent), uncut.switches["exponent"])
+    cut = _climb(
+        lambda exponent: tried(polarity, True, exponent), uncut.hyperparameters["exponent"]
+    )
     return _best([*plain, uncut, cut])
 
 
@@ -233,8 +237,8 @@ def _decide_detection(
 ) -> tuple[list[Trial], float | None]:
     """Detectors by their mean average precision, and the threshold of the best."""
     trials = []
-    for switches in method.detectors():
-        method.decide(**switches)
+    for hyperparameters in method.detectors():
+        method.set_tuned(**hyperparameters)
         scores = _detection_scores(method, mixtures)
         if scores is None:
             return [], None
@@ -242,9 +246,9 @@ def _decide_detection(
             100 * float(detection_mean_average_precision(score, part.labels))
             for score, part in zip(scores, mixtures, strict=True)
         ]
-        trials.append(Trial(switches, sum(precision) / len(precision)))
+        trials.append(Trial(hyperparameters, sum(precision) / len(precision)))
     trials.sort(key=lambda trial: -trial.score)
-    method.decide(**trials[0].switches)
+    method.set_tuned(**trials[0].hyperparameters)
     scores = _detection_scores(method, mixtures) or []
     truth = torch.cat([part.labels.flatten() for part in mixtures])
     return trials, best_threshold(torch.cat([score.flatten() for score in scores]), truth)

@@ -12,7 +12,7 @@ from tvsl.data.mixtures import MOST_SOURCES
 from tvsl.data.token_store import StoredType
 from tvsl.errors import UsageError, first_problem
 from tvsl.methods import find_method
-from tvsl.methods.base import Method, MethodConfig, switched
+from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.methods.tvsl import TVSL, method_of
 from tvsl.methods.tvsl import preset as find_preset
 
@@ -33,8 +33,8 @@ class TrainConfig(BaseModel):
         data_options: Further options of the data set.
         clips: How many clips of it; all there are when None, of the world 8000.
         method: Name of the method.
-        preset: Preset of its switches, for T-VSL.
-        switches: Switches that are set otherwise.
+        preset: Preset of its hyperparameters, for T-VSL.
+        hyperparameters: Hyperparameters that are set otherwise.
         most_sources: Mixtures have 1 to so many sources; each batch has one number of them.
         mixtures: How often each clip is used for each number of sources over 1.
         epochs: How often all mixtures are seen.
@@ -56,7 +56,7 @@ class TrainConfig(BaseModel):
     clips: int | None = Field(None, gt=0, le=10_000_000)
     method: str = TVSL.name
     preset: str | None = None
-    switches: dict[str, JsonValue] = {}
+    hyperparameters: dict[str, JsonValue] = {}
     most_sources: int = Field(4, ge=1, le=MOST_SOURCES)
     mixtures: int = Field(1, ge=1, le=10_000)
     epochs: float = Field(2.0, gt=0, le=1e6)
@@ -103,18 +103,18 @@ def training_data(config: TrainConfig) -> DataSet:
 
 
 def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
-    """The method of a recipe with its switches.
+    """The method of a recipe with its hyperparameters.
 
     Raises:
-        UsageError: There is no such method, preset or switch, or a value that it cannot have.
+        UsageError: There is no such method, preset or hyperparameter, or a wrong value.
     """
     method = find_method(config.method)
     if method is not TVSL:
         if config.preset is not None:
             raise UsageError(
                 f"The method '{config.method}' has no presets.",
-                f"Presets are for '{TVSL.name}'; set single switches.",
+                f"Presets are for '{TVSL.name}'; set single hyperparameters.",
             )
-        return method, switched(method.config_type(), **config.switches)
-    chosen = find_preset(config.preset or TVSL.name, **config.switches)
+        return method, with_overrides(method.config_type(), **config.hyperparameters)
+    chosen = find_preset(config.preset or TVSL.name, **config.hyperparameters)
     return method_of(chosen), chosen

@@ -16,7 +16,7 @@ from tvsl.data.token_store import TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.methods.base import Method, Untrained, switched
+from tvsl.methods.base import Method, Untrained, with_overrides
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import (
@@ -102,7 +102,7 @@ def train_head(
     stages: Stages = silent,
     tokens: Path | None = None,
 ) -> Path:
-    """Train a head on the tokens of a frozen encoder, and let validation decide its switches.
+    """Train a head on the tokens of a frozen encoder; validation decides its hyperparameters.
 
     Args:
         config: The recipe.
@@ -179,17 +179,19 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
 def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
     """Everything that can be wrong is looked at here, before the expensive work."""
     data, clips = check_recipe(config)
-    kind, switches = find_head(config)
-    wanted = switches.image_tokens
+    kind, hyperparameters = find_head(config)
+    wanted = hyperparameters.image_tokens
     if wanted is not None and wanted != encoder.image_tokens:
         raise UsageError(
             f"The head is for image tokens '{wanted}', the encoder gives '{encoder.image_tokens}'.",
             f"Build the encoder with image_tokens='{wanted}'.",
         )
     vocabulary = encoder.vocabulary(clips.names)
-    switches = kind.config_for(switched(switches, flip_average=encoder.flip_average), vocabulary)
+    hyperparameters = kind.config_for(
+        with_overrides(hyperparameters, flip_average=encoder.flip_average), vocabulary
+    )
     torch.manual_seed(config.seed)
-    method = kind.on_encoder(switches, encoder)
+    method = kind.on_encoder(hyperparameters, encoder)
     require_training(method)
     return _Prepared(data, clips, method, vocabulary)
 

@@ -209,7 +209,7 @@ class HeadTraining(LightningModule):
             return
         queries = scenes.queries.to(scenes.tokens.visual.device)
         maps = self.method.maps(scenes.tokens, queries, scenes.vocabulary)
-        summary = score_maps(self.method.shown(maps), scenes).summary(scenes.sources)
+        summary = score_maps(self.method.postprocess(maps), scenes).summary(scenes.sources)
         average: Figure = "AP" if scenes.sources == 1 else "CAP"
         self._validated.append({**figures, average: summary[average]})
 

@@ -63,21 +63,21 @@ def randomise(head: nn.Module, seed: int = 3, spread: float = 0.15) -> None:
             parameter.add_((spread * noise).to(parameter.dtype))
 
 
-def config(name: str = "tvsl", **switches: object) -> TVSLConfig:
+def config(name: str = "tvsl", **hyperparameters: object) -> TVSLConfig:
     base = preset(name)
     assert isinstance(base, TVSLConfig)
-    return TVSLConfig(**{**base.model_dump(), "embedding": SIZE, **switches})
+    return TVSLConfig(**{**base.model_dump(), "embedding": SIZE, **hyperparameters})
 
 
 def head(
     name: str = "tvsl",
     text_encoder: PromptableTextEncoder | None = None,
     random: bool = True,
-    **switches: object,
+    **hyperparameters: object,
 ) -> TVSL:
     """A head in float64, its parameters moved away from where they start."""
     torch.manual_seed(0)
-    built = TVSL(config(name, **switches), text_encoder).double()
+    built = TVSL(config(name, **hyperparameters), text_encoder).double()
     if random:
         randomise(built)
     return built

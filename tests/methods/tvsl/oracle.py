@@ -1,6 +1,6 @@
 """The printed equations, naively: loops, and a copy of the tokens for every source.
 
-Nothing of the package is used but a head's state dict and switches. Everything is NumPy in
+Nothing of the package is used but a head's state dict and hyperparameters. Everything is NumPy in
 float64.
 """
 
@@ -56,7 +56,7 @@ class Pair:
 @dataclass
 class Oracle:
     state: Mapping[str, Any]
-    switches: Any
+    hyperparameters: Any
     visual: Array  # (B, n_v, D) tokens of the encoder
     audio: Array
     text: Array  # (N, D)
@@ -82,8 +82,8 @@ class Oracle:
 
     def _pair(self, clip: int, label: int) -> Pair:
         e, v, a = self.text[label], self.seen[clip], self.heard[clip]
-        v_k = phi(v, e, v) if self.switches.image_conditioning else v.copy()
-        a_k = phi(a, e, a) if self.switches.audio_conditioning else a.copy()
+        v_k = phi(v, e, v) if self.hyperparameters.image_conditioning else v.copy()
+        a_k = phi(a, e, a) if self.hyperparameters.audio_conditioning else a.copy()
         f_v, f_a = v_k.mean(axis=0), a_k.mean(axis=0)
         guide = self.linear("project_audio_correspondence", f_a)
         v_hat = phi(v_k, guide, v_k)
@@ -104,7 +104,7 @@ class Oracle:
     def fused(self, clip: int) -> Array:
         x = np.concatenate([self.heard[clip].mean(axis=0), self.seen[clip].mean(axis=0)])
         fused = self.linear("fusion.linear", x)
-        if self.switches.fusion_layers == 2:
+        if self.hyperparameters.fusion_layers == 2:
             inner = self.linear("fusion.hidden.0", x)
             gelu = np.array([0.5 * t * (1 + math.erf(t / math.sqrt(2))) for t in inner])
             fused = fused + self.linear("fusion.hidden.2", gelu)
@@ -126,20 +126,22 @@ class Oracle:
             for row, truth in zip(self.detection(), self.labels, strict=True)
         ]
         loss = sum(losses) / len(losses)
-        return loss if self.switches.printed_sums else loss / len(self.text)
+        return loss if self.hyperparameters.printed_sums else loss / len(self.text)
 
     def loss_cls(self) -> float:
         losses = []
         for pair in self.pairs:
             features = []
-            if self.switches.image_conditioning:
+            if self.hyperparameters.image_conditioning:
                 features.append(pair.seen_class)
-            if self.switches.audio_conditioning:
+            if self.hyperparameters.audio_conditioning:
                 features.append(pair.heard_class)
             for feature in features:
                 logits = [self.logit("class_scale", cosine(e, feature)) for e in self.text]
                 losses.append(cross_entropy(logits, pair.label))
-        return sum(losses) / (len(self.visual) if self.switches.printed_sums else len(self.pairs))
+        return sum(losses) / (
+            len(self.visual) if self.hyperparameters.printed_sums else len(self.pairs)
+        )
 
     def loss_av(self) -> float:
         losses = []
@@ -148,7 +150,7 @@ class Oracle:
                 other
                 for other in self.pairs
                 if other is positive
-                or not self.switches.mask_same_class
+                or not self.hyperparameters.mask_same_class
                 or other.label != positive.label
             ]
             place = [other is positive for other in candidates].index(True)
@@ -163,8 +165,8 @@ class Oracle:
         """L_cls of the one-stage variant: every class is conditioned on in every clip."""
         loss = 0.0
         sides = (
-            (self.switches.image_conditioning, self.seen, "project_visual_class"),
-            (self.switches.audio_conditioning, self.heard, "project_audio_class"),
+            (self.hyperparameters.image_conditioning, self.seen, "project_visual_class"),
+            (self.hyperparameters.audio_conditioning, self.heard, "project_audio_class"),
         )
         for wanted, side, name in sides:
             if not wanted:
@@ -174,4 +176,4 @@ class Oracle:
                     feature = self.linear(name, phi(row, e, row).mean(axis=0))
                     logit = self.logit("class_scale", cosine(feature, e))
                     loss += binary_cross_entropy(logit, bool(y)) / len(side)
-        return loss if self.switches.printed_sums else loss / len(self.text)
+        return loss if self.hyperparameters.printed_sums else loss / len(self.text)

@@ -58,7 +58,7 @@ def test_unknown_preset_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "switches",
+    "hyperparameters",
     [
         {"embedding": 0},
         {"prompt_length": 33},
@@ -74,9 +74,9 @@ def test_unknown_preset_is_refused(name: str) -> None:
     ],
     ids=str,
 )
-def test_switch_outside_its_range_is_refused(switches: dict[str, object]) -> None:
+def test_switch_outside_its_range_is_refused(hyperparameters: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        TVSLConfig(**switches)
+        TVSLConfig(**hyperparameters)
 
 
 def test_configs_do_not_change() -> None:
@@ -85,16 +85,16 @@ def test_configs_do_not_change() -> None:
 
 
 @pytest.mark.parametrize(
-    "switches",
+    "hyperparameters",
     [
         {"prompt_length": 4},
         {"stages": 1, "audio_conditioning": False, "image_conditioning": False},
     ],
     ids=str,
 )
-def test_contradiction_is_refused(switches: dict[str, object]) -> None:
+def test_contradiction_is_refused(hyperparameters: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        build(TVSLConfig(embedding=8, **switches))
+        build(TVSLConfig(embedding=8, **hyperparameters))
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ SPELLED = {"query_anchor": 0.5, "responsibility": 10.0, "readout_exponent": 0.5,
 
 
 @pytest.mark.parametrize(
-    ("switch", "other"),
+    ("hyperparameter", "other"),
     [
         ("query_anchor", 0.4),
         ("responsibility", 9.0),
@@ -113,11 +113,11 @@ SPELLED = {"query_anchor": 0.5, "responsibility": 10.0, "readout_exponent": 0.5,
         ("audio_conditioning", False),
     ],
 )
-def test_the_default_map_is_that_of_its_constants(switch: str, other: object) -> None:
+def test_the_default_map_is_that_of_its_constants(hyperparameter: str, other: object) -> None:
     batch, words, asked = tokens(3), vocabulary(), queries(*ASKED)
     default = head().maps(batch, asked, words)
     assert torch.equal(head(**SPELLED).maps(batch, asked, words), default)
-    changed = head(**{**SPELLED, switch: other}).maps(batch, asked, words)
+    changed = head(**{**SPELLED, hyperparameter: other}).maps(batch, asked, words)
     assert not torch.equal(changed, default)
 
 

@@ -100,7 +100,7 @@ def test_order_of_the_vocabulary_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("switches", "compares"),
+    ("hyperparameters", "compares"),
     [
         ({}, True),
         ({"responsibility": 0.0}, False),
@@ -109,10 +109,12 @@ def test_order_of_the_vocabulary_does_not_matter() -> None:
     ],
     ids=str,
 )
-def test_config_says_whether_classes_are_compared(switches: dict[str, Any], compares: bool) -> None:
-    assert config("tvsl", **switches).compares_classes is compares
+def test_config_says_whether_classes_are_compared(
+    hyperparameters: dict[str, Any], compares: bool
+) -> None:
+    assert config("tvsl", **hyperparameters).compares_classes is compares
     batch = tokens(3)
-    built = head(random=False, **switches)
+    built = head(random=False, **hyperparameters)
     few, many = vocabulary(2), vocabulary(7)
     asked = queries((0, 0), (2, 1))
     one, other = (built.maps(batch, asked, words) for words in (few, many))

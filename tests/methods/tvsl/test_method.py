@@ -81,13 +81,13 @@ def oracle_of(built: TVSL, batch: Tokens, labels: Tensor, words: Vocabulary) -> 
 
 
 @pytest.mark.parametrize("name", ["paper", "tvsl"])
-@pytest.mark.parametrize("switch", SWITCHES)
-def test_losses_equal_the_printed_equations(name: str, switch: str) -> None:
-    built = head(name, **SWITCHES[switch])
+@pytest.mark.parametrize("hyperparameter", SWITCHES)
+def test_losses_equal_the_printed_equations(name: str, hyperparameter: str) -> None:
+    built = head(name, **SWITCHES[hyperparameter])
     batch, words, labels = tokens(5), vocabulary(), ragged_labels(COUNTS)
     found = built.losses(batch, labels, words)
     expected = oracle_of(built, batch, labels, words)
-    conditioned = switch != "neither"  # otherwise there is no L_cls
+    conditioned = hyperparameter != "neither"  # otherwise there is no L_cls
     assert found.keys() == ({"mcid", "cls", "av"} if conditioned else {"mcid", "av"})
     assert found["mcid"].item() == pytest.approx(expected.loss_mcid(), rel=1e-9)
     if conditioned:
@@ -96,9 +96,9 @@ def test_losses_equal_the_printed_equations(name: str, switch: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["paper", "tvsl"])
-@pytest.mark.parametrize("switch", ["as it is", "no audio", "no image", "trained"])
-def test_means_and_projections_equal_copies_of_the_tokens(name: str, switch: str) -> None:
-    built = head(name, **SWITCHES[switch])
+@pytest.mark.parametrize("hyperparameter", ["as it is", "no audio", "no image", "trained"])
+def test_means_and_projections_equal_copies_of_the_tokens(name: str, hyperparameter: str) -> None:
+    built = head(name, **SWITCHES[hyperparameter])
     batch, words, labels = tokens(5), vocabulary(), ragged_labels(COUNTS)
     seen = Seen(built)
     built.losses(batch, labels, words)
@@ -117,9 +117,9 @@ def test_means_and_projections_equal_copies_of_the_tokens(name: str, switch: str
         np.testing.assert_allclose(found, np.array(rows), rtol=1e-7, atol=1e-12, err_msg=what)
 
 
-@pytest.mark.parametrize("switch", ["as it is", "no audio", "no image", "neither"])
-def test_paper_map_is_the_literal_one(switch: str) -> None:
-    built = head("paper", **SWITCHES[switch])
+@pytest.mark.parametrize("hyperparameter", ["as it is", "no audio", "no image", "neither"])
+def test_paper_map_is_the_literal_one(hyperparameter: str) -> None:
+    built = head("paper", **SWITCHES[hyperparameter])
     batch, words, labels = tokens(5), vocabulary(), ragged_labels(COUNTS)
     maps = built.maps(batch, Queries.from_labels(labels), words)
     pairs = oracle_of(built, batch, labels, words).pairs
@@ -129,8 +129,8 @@ def test_paper_map_is_the_literal_one(switch: str) -> None:
 
 @pytest.mark.parametrize("name", ["paper", "tvsl"])
 def test_gradients_equal_finite_differences_of_the_equations(name: str) -> None:
-    switches: dict[str, Any] = {"token_projectors": "trained", "detach_detection": False}
-    built = head(name, **switches)
+    hyperparameters: dict[str, Any] = {"token_projectors": "trained", "detach_detection": False}
+    built = head(name, **hyperparameters)
     batch, words, labels = tokens(3), vocabulary(), ragged_labels([1, 3, 2])
 
     def printed() -> float:
@@ -183,8 +183,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def variant(name: str) -> TVSL:
-    preset, switches = VARIANTS[name]
-    return head(preset, **switches)
+    preset, hyperparameters = VARIANTS[name]
+    return head(preset, **hyperparameters)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -232,8 +232,8 @@ def test_no_query_gives_no_map(name: str) -> None:
 @pytest.mark.parametrize("name", ["tvsl", "paper", "signed", "vanilla"])
 @pytest.mark.parametrize(("seen", "heard"), [(30.0, 1.0), (1.0, 0.02), (1e-3, 1e3)])
 def test_length_of_tokens_does_not_change_cosine_maps(name: str, seen: float, heard: float) -> None:
-    preset, switches = VARIANTS[name]
-    built = head(preset, **{**switches, "token_projectors": "identity"})
+    preset, hyperparameters = VARIANTS[name]
+    built = head(preset, **{**hyperparameters, "token_projectors": "identity"})
     if isinstance(built.project_audio_correspondence, nn.Linear):
         with torch.no_grad():  # a bias is not homogeneous
             built.project_audio_correspondence.bias.zero_()
@@ -267,8 +267,8 @@ def test_default_map_needs_text_and_sound_to_agree() -> None:
 # Ablations
 
 
-def keys(**switches: Any) -> set[str]:
-    return set(head(**switches).state_dict())
+def keys(**hyperparameters: Any) -> set[str]:
+    return set(head(**hyperparameters).state_dict())
 
 
 def linear(*names: str) -> set[str]:
@@ -276,7 +276,7 @@ def linear(*names: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("switches", "gone"),
+    ("hyperparameters", "gone"),
     [
         ({"audio_conditioning": False}, linear("project_audio_class")),
         ({"image_conditioning": False}, linear("project_visual_class")),
@@ -296,10 +296,12 @@ def linear(*names: str) -> set[str]:
     ],
     ids=str,
 )
-def test_switch_removes_its_own_parameters_alone(switches: dict[str, Any], gone: set[str]) -> None:
+def test_switch_removes_its_own_parameters_alone(
+    hyperparameters: dict[str, Any], gone: set[str]
+) -> None:
     full = {"token_projectors": "trained"}
-    assert keys(**full) - keys(**{**full, **switches}) == gone
-    assert keys(**{**full, **switches}) <= keys(**full)
+    assert keys(**full) - keys(**{**full, **hyperparameters}) == gone
+    assert keys(**{**full, **hyperparameters}) <= keys(**full)
 
 
 def test_one_stage_needs_no_detector_but_a_bias() -> None:
@@ -377,7 +379,7 @@ def reached(built: TVSL, labels: Tensor | None = None) -> dict[str, float]:
 
 @pytest.mark.parametrize("random", [False, True], ids=["start", "later"])
 @pytest.mark.parametrize(
-    ("name", "switches"),
+    ("name", "hyperparameters"),
     [
         ("paper", {}),
         *(
@@ -403,8 +405,10 @@ def reached(built: TVSL, labels: Tensor | None = None) -> dict[str, float]:
     ],
     ids=str,
 )
-def test_gradients_reach_every_parameter(name: str, switches: dict[str, Any], random: bool) -> None:
-    norms = reached(head(name, random=random, **switches))
+def test_gradients_reach_every_parameter(
+    name: str, hyperparameters: dict[str, Any], random: bool
+) -> None:
+    norms = reached(head(name, random=random, **hyperparameters))
     assert {key for key, norm in norms.items() if not norm > 0} == set()
 
 
@@ -424,8 +428,8 @@ def test_gradients_reach_every_parameter_whatever_is_switched_off(
     names = (
         "audio_conditioning", "image_conditioning", "correspondence", "stages", "detach_detection",
     )  # fmt: skip
-    switches = dict(zip(names, values, strict=True))
-    norms = reached(head("tvsl", token_projectors="trained", **switches))
+    hyperparameters = dict(zip(names, values, strict=True))
+    norms = reached(head("tvsl", token_projectors="trained", **hyperparameters))
     assert {key for key, norm in norms.items() if not norm > 0} == set()
 
 
@@ -721,7 +725,7 @@ def precision(built: TVSL, batch: Tokens, labels: Tensor, truth: Tensor) -> floa
 
 
 @pytest.mark.parametrize(
-    ("name", "switches", "reached"),
+    ("name", "hyperparameters", "reached"),
     [
         ("tvsl", {"readout": "signed"}, 0.9),
         ("tvsl", {"readout": "evidence"}, 0.95),
@@ -732,12 +736,14 @@ def precision(built: TVSL, batch: Tokens, labels: Tensor, truth: Tensor) -> floa
     ],
     ids=str,
 )
-def test_training_localizes(name: str, switches: dict[str, Any], reached: float | None) -> None:
+def test_training_localizes(
+    name: str, hyperparameters: dict[str, Any], reached: float | None
+) -> None:
     torch.manual_seed(0)
     # Not anchored nor shared out: what training alone reaches.
     fixed = {"embedding": 32, "token_projectors": "trained"}
     fixed |= {"query_anchor": 0.0, "responsibility": 0.0}
-    built = TVSL(config(name, **{**fixed, **switches}))
+    built = TVSL(config(name, **{**fixed, **hyperparameters}))
     words, (held_out, labels, truth) = world_vocabulary(), scenes(24, seed=1)
     before = precision(built, held_out, labels, truth)
     optimiser = torch.optim.Adam(built.parameters(), lr=5e-3)
@@ -764,7 +770,7 @@ def test_an_anchored_audio_query_lies_between_the_trained_and_the_untrained_one(
     )
     maps = {}
     for anchor in (0.0, 0.25, 1.0):
-        built.decide(query_anchor=anchor)
+        built.set_tuned(query_anchor=anchor)
         maps[anchor] = built.similarities(batch, pairs, words)[1]
     mean, trained = given[:2]
     cells = unit(batch.visual[pairs.clip])

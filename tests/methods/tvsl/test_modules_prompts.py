@@ -59,8 +59,8 @@ def words(encoder: AudioCLIP, names: tuple[list[int], ...] = NAMES) -> Vocabular
     return Vocabulary(tuple(str(n) for n in range(len(names))), embeddings, ids)
 
 
-def prompted(encoder: AudioCLIP, length: int = 4, **switches: object) -> TVSL:
-    return head(prompt_length=length, text_encoder=encoder, **switches)
+def prompted(encoder: AudioCLIP, length: int = 4, **hyperparameters: object) -> TVSL:
+    return head(prompt_length=length, text_encoder=encoder, **hyperparameters)
 
 
 def test_no_vectors_give_plain_embeddings(encoder: AudioCLIP) -> None:

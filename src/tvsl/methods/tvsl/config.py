@@ -1,4 +1,4 @@
-"""T-VSL's switches and its presets; nothing else knows the presets."""
+"""T-VSL's hyperparameters and its presets; nothing else knows the presets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tvsl.audioclip.config import MOST_CHANNELS, ImageTokenMode
 from tvsl.errors import UsageError
-from tvsl.methods.base import MethodConfig, switched
+from tvsl.methods.base import MethodConfig, with_overrides
 
 Detector = Literal["evidence", "agreement", "decomposition", "fusion"]
 Readout = Literal["cosine", "signed", "text", "evidence", "sum"]
@@ -16,7 +16,7 @@ TokenProjectors = Literal["identity", "slow", "trained"]
 
 
 class TVSLConfig(MethodConfig):
-    """Switches of the method as the paper describes it, beside those of every head.
+    """Hyperparameters of the method as the paper describes it, beside those of every head.
 
     Attributes:
         token_projectors: P_a and P_v (Sec. 3.2): ``identity`` leaves the encoder's tokens alone,
@@ -79,10 +79,10 @@ class TVSLConfig(MethodConfig):
 
 
 def check_switches(config: TVSLConfig) -> None:
-    """Refuse switches that do not go together.
+    """Refuse hyperparameters that do not go together.
 
     Args:
-        config: The switches.
+        config: The hyperparameters.
 
     Raises:
         UsageError: One stage without any conditioning, or an anchor without the identity.
@@ -100,7 +100,7 @@ def check_switches(config: TVSLConfig) -> None:
 
 
 class ReleasedConfig(MethodConfig):
-    """The released code has no switches; only sizes, so that it can be tested small.
+    """The released code has no hyperparameters; only sizes, so that it can be tested small.
 
     Attributes:
         hidden: Width of the projectors' hidden layer.
@@ -144,20 +144,20 @@ PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
 }
 
 
-def preset(name: str, **switches: Any) -> TVSLConfig | ReleasedConfig:
+def preset(name: str, **hyperparameters: Any) -> TVSLConfig | ReleasedConfig:
     """Look a preset up.
 
     Args:
         name: ``tvsl``, our best; ``paper``, every equation as printed; ``released``, the public
             code, bug for bug where it shapes numbers.
-        switches: Switches that are set otherwise.
+        hyperparameters: Hyperparameters that are set otherwise.
 
     Returns:
         Its config.
 
     Raises:
-        UsageError: There is no such preset or switch, or a value that it cannot have.
+        UsageError: There is no such preset or hyperparameter, or a value that it cannot have.
     """
     if name not in PRESETS:
         raise UsageError(f"There is no preset '{name}'.", f"Presets: {', '.join(PRESETS)}.")
-    return switched(PRESETS[name], **switches)
+    return with_overrides(PRESETS[name], **hyperparameters)

@@ -93,7 +93,7 @@ def contrastive_loss(logits: Tensor, label: Tensor, mask_same_class: bool) -> Te
     """L_av: symmetric InfoNCE; a pair's positive is itself alone.
 
     Other pairs of the same class are never positives: that would teach P_av to forget which
-    instance sounds. Whether they are negatives is the switch.
+    instance sounds. Whether they are negatives is the hyperparameter.
 
     Args:
         logits: Scaled cosines of ĝ^v (rows) and ĝ^a (columns), (P, P).

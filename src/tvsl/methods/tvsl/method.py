@@ -16,7 +16,7 @@ from tvsl.methods.base import (
     Supervision,
     check_inputs,
     check_labels,
-    switched,
+    with_overrides,
 )
 from tvsl.methods.operations import unit
 from tvsl.methods.tvsl.conditioning import Conditioned, condition_on_all, similarity, weighted_mean
@@ -57,7 +57,7 @@ class TVSL(Method):
     """The T-VSL head.
 
     Args:
-        config: Its switches.
+        config: Its hyperparameters.
         text_encoder: The frozen text encoder; needed only with learned prompts.
 
     Raises:
@@ -70,7 +70,7 @@ class TVSL(Method):
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
     works_untrained: ClassVar[bool] = True
-    decidable: ClassVar[frozenset[str]] = Method.decidable | {
+    tunable: ClassVar[frozenset[str]] = Method.tunable | {
         "readout",
         "readout_exponent",
         "query_anchor",
@@ -378,12 +378,12 @@ def build(
         The head, in training mode.
 
     Raises:
-        UsageError: No such preset, or switches that contradict each other.
+        UsageError: No such preset, or hyperparameters that contradict each other.
     """
     if isinstance(config, str):
         config = preset(config)
     if embedding is not None:
-        config = switched(config, embedding=embedding)
+        config = with_overrides(config, embedding=embedding)
     return method_of(config).from_config(config, text_encoder)
 
 

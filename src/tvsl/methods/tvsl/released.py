@@ -23,7 +23,7 @@ from tvsl.methods.base import (
     Supervision,
     check_inputs,
     check_labels,
-    switched,
+    with_overrides,
 )
 from tvsl.methods.operations import unit
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
@@ -71,7 +71,7 @@ class ReleasedTVSL(Method):
     def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:
         """The config with the encoder's own logit scales, which the released losses go on with."""
         own = {f"{pair}_scale": value for pair, value in encoder.logit_scales._asdict().items()}
-        return switched(
+        return with_overrides(
             config, **{name: own[name] for name in own if getattr(config, name) is None}
         )
 
