@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_metrics(done: tuple[Run, Evaluation]) -> N
         ("random", "none"),
     )
     metrics = {
-        (key, name): ProtocolMetric(protocol, True, stretch="(" in key[0])
+        (key, name): ProtocolMetric(protocol, True, normalize="(" in key[0])
         for key in keys
         for name, protocol in PROTOCOLS.items()
     }

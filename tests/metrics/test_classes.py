@@ -179,7 +179,7 @@ def test_what_was_not_detected_scores_0() -> None:
 def test_maps_may_be_scored_as_they_are() -> None:
     maps = torch.ones(COUNT, 32, 64)
     share = TARGETS.flatten(1).double().mean(dim=1)
-    metric = MeanCIoU(stretch=False)
+    metric = MeanCIoU(normalize=False)
     metric.update(maps, TARGETS)
     assert metric.compute().item() == pytest.approx(share.mean().item())
     metric = MeanCIoU()
@@ -282,9 +282,11 @@ def test_pairs_can_be_measured_and_summed_up_apart() -> None:
         metric.update(MAPS, SOME_SILENT, LABELS, FRAMES, IDS)
         columns = {"labels": LABELS, "frames": FRAMES, "ids": IDS, "sounding": ~SILENT}
         parts = [
-            metric.measured(MAPS[some], SOME_SILENT[some]) for some in torch.arange(12).split(5)
+            metric.pair_scores(MAPS[some], SOME_SILENT[some]) for some in torch.arange(12).split(5)
         ]
-        measured = {name: torch.cat([part[name] for part in parts]) for name in metric.measures}
-        assert metric.sum_up({**columns, **measured}) == metric.compute()
+        measured = {name: torch.cat([part[name] for part in parts]) for name in metric.score_names}
+        assert metric.compute_from({**columns, **measured}) == metric.compute()
     with pytest.raises(ShapeError, match="No pair was seen"):
-        MeanCIoU().sum_up({"ciou": torch.ones(2), "sounding": torch.zeros(2, dtype=torch.bool)})
+        MeanCIoU().compute_from(
+            {"ciou": torch.ones(2), "sounding": torch.zeros(2, dtype=torch.bool)}
+        )

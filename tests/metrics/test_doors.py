@@ -260,7 +260,7 @@ def test_a_protocol_goes_by_its_name() -> None:
         lambda: metrics.Scores("paper", "given", {"AP": NAN}, 1, 1, 0, "ab"),
         lambda: metrics.Scores("paper", "given", [0.5], 1, 1, 0, "ab"),
         lambda: metrics.Scores("paper", "given", {}, "1", 1, 0, "ab"),
-        lambda: ProtocolMetric("paper").sum_up({}),
+        lambda: ProtocolMetric("paper").compute_from({}),
     ],
 )
 def test_settings_that_cannot_be_are_refused(make: Callable[[], Any]) -> None:

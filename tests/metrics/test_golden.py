@@ -101,7 +101,7 @@ def test_protocols(
     protocol: Protocol, section: str, names: dict[str, str], numbers: Numbers
 ) -> None:
     maps, targets = golden_set()
-    if protocol.keeps_silent:
+    if protocol.include_empty:
         targets = with_silent(targets)
     metric = ProtocolMetric(protocol)
     for some, truth in zip(maps.split(10), targets.split(10), strict=True):

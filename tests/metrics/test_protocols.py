@@ -24,9 +24,9 @@ BOTH = [(name, several) for name in PROTOCOLS for several in (False, True)]
 
 
 def scores(
-    name: str, several: bool, maps: torch.Tensor, targets: torch.Tensor, stretch: bool = True
+    name: str, several: bool, maps: torch.Tensor, targets: torch.Tensor, normalize: bool = True
 ) -> dict[str, float]:
-    metric = ProtocolMetric(PROTOCOLS[name], several, stretch=stretch)
+    metric = ProtocolMetric(PROTOCOLS[name], several, normalize=normalize)
     numbers = torch.arange(len(maps))
     metric.update(maps, targets, labels=numbers % 3, frames=numbers // 2, ids=numbers)
     return {number: value.item() for number, value in metric.compute().items()}
@@ -106,7 +106,7 @@ def test_the_whole_frame_is_scored_as_it_is() -> None:
     share = targets.flatten(1).double().mean(dim=1).numpy()
     maps = torch.ones(6, 32, 64)
     for name in ("paper", "median", "fixed"):
-        found = scores(name, False, maps, targets, stretch=False)
+        found = scores(name, False, maps, targets, normalize=False)
         if "AP" in found:
             assert found["AP"] == pytest.approx(share.mean())
         if "mean cIoU" in found:
@@ -181,7 +181,7 @@ HAND_MADE = {
 
 @pytest.mark.parametrize(("name", "several"), BOTH)
 def test_each_number_is_what_its_name_says(name: str, several: bool) -> None:
-    found = ProtocolMetric(name, several).sum_up(HAND_MADE)
+    found = ProtocolMetric(name, several).compute_from(HAND_MADE)
     expected = {number: BY_HAND[number] for number in found}
     assert {number: float(value) for number, value in found.items()} == pytest.approx(expected)
 
@@ -220,7 +220,7 @@ RULES = {
 def test_protocols_are_frozen_as_the_docs_have_them(name: str) -> None:
     protocol = PROTOCOLS[name]
     assert ((protocol.cut, protocol.level), protocol.single, protocol.multiple) == RULES[name]
-    assert protocol.keeps_silent == (name == "negatives")
+    assert protocol.include_empty == (name == "negatives")
 
 
 def test_the_thresholds_of_the_paper_s_benchmarks() -> None:

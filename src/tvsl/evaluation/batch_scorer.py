@@ -52,10 +52,10 @@ class Measurer:
         }
         self.metrics, self.trivial_metrics = (
             {
-                protocol.name: ProtocolMetric(protocol, listing.data.several, stretch)
+                protocol.name: ProtocolMetric(protocol, listing.data.several, normalize)
                 for protocol in conditions.chosen
             }
-            for stretch in (True, False)
+            for normalize in (True, False)
         )
 
     @property
@@ -145,7 +145,7 @@ def _measured(
     metrics: Mapping[str, ProtocolMetric], maps: Tensor, targets: Tensor
 ) -> dict[str, dict[str, Tensor]]:
     return {
-        protocol: {name: column.cpu() for name, column in metric.measured(maps, targets).items()}
+        protocol: {name: column.cpu() for name, column in metric.pair_scores(maps, targets).items()}
         for protocol, metric in metrics.items()
     }
 

@@ -92,7 +92,7 @@ def gather(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Pairs:
         sounding=column(lambda group: group.sounding, torch.bool),
         measured={
             key: {
-                protocol: measures(key, protocol, metric.measures)
+                protocol: measures(key, protocol, metric.score_names)
                 for protocol, metric in measurer.metrics.items()
             }
             for key in measurer.keys
@@ -273,14 +273,14 @@ def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iter
     heads = {entry.name: (entry.method, entry.sha256) for entry in measurer.entries.methods}
     for protocol, metric in measurer.metrics.items():
         for key in measurer.keys:
-            values = metric.sum_up(pairs.columns(key, protocol))
+            values = metric.compute_from(pairs.columns(key, protocol))
             scores = Scores(
                 protocol=protocol,
                 label_source=key[1],
                 values={name: float(value) for name, value in values.items()},
                 found=len(found),
                 listed=measurer.listing.data.listed_count,
-                left_out=0 if metric.keeps_silent else pairs.silent(),
+                left_out=0 if metric.include_empty else pairs.silent(),
                 ids_hash=ids_hash,
             )
             yield _row(key, heads.get(key[0]), scores, measurer.listing.data)
@@ -351,7 +351,7 @@ def write_samples(evaluation: Evaluation, path: Path) -> None:
         OutputError: The file cannot be written.
     """
     metrics, pairs = evaluation.measurer.metrics, evaluation.pairs
-    measures = [(protocol, name) for protocol, one in metrics.items() for name in one.measures]
+    measures = [(protocol, name) for protocol, one in metrics.items() for name in one.score_names]
     heads = ("id", "source", "label", "sounding", "method", "labels", "detected")
     try:
         with path.open("w", encoding="utf-8", newline="") as file:

@@ -159,11 +159,11 @@ def score_maps(
     seen = slice(None, None, every)
     targets = (scenes.boxes if on == "boxes" else scenes.masks)[:, seen, seen]
     masks, twins = scenes.masks[:, seen, seen], scenes.twins[:, seen, seen]
-    metric = ProtocolMetric(PAPER, stretch=False)
+    metric = ProtocolMetric(PAPER, normalize=False)
     columns: list[tuple[Tensor, Tensor, Tensor]] = []
     for part in torch.arange(len(maps)).split(_CHUNK):
         full = stretched(maps[part].float().cpu(), scenes.size)[:, seen, seen]
-        measured = metric.measured(full, targets[part])
+        measured = metric.pair_scores(full, targets[part])
         right = _right_twin(full, masks[part], twins[part])
         columns.append((measured["ap"], measured["ciou"], right))
     precision, overlap, right = (torch.cat(column) for column in zip(*columns, strict=True))

@@ -160,7 +160,7 @@ def _found(evaluation: Evaluation) -> str:
 
 def _left_out(conditions: Conditions) -> str:
     """Which protocols leave out sources that are nowhere, in words."""
-    keeping = [one.name for one in conditions.chosen if one.keeps_silent]
+    keeping = [one.name for one in conditions.chosen if one.include_empty]
     if len(keeping) == len(conditions.chosen):
         return ""
     return " and left out" + (f", but by {', '.join(keeping)}" if keeping else "")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tvsl.metrics.assignment import permutation_invariant_average_precision
-from tvsl.metrics.maps import exact, occupied
+from tvsl.metrics.maps import foreground, to_float64
 from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
 from tvsl.metrics.overlap import Cut, ciou, cut_maps, iou, mask_ciou, success_auc, success_rate
 from tvsl.metrics.pair_metric import Columns, PairMetric
@@ -35,7 +35,7 @@ def group_mean(values: Array, groups: Array) -> Tensor:
     values = values_of(values)
     groups = whole_numbers(groups, values, "groups")
     kept, place = groups.unique(return_inverse=True)
-    sums = exact(values).new_zeros(len(kept)).index_add_(0, place, exact(values))
+    sums = to_float64(values).new_zeros(len(kept)).index_add_(0, place, to_float64(values))
     return torch.div(sums, place.bincount(minlength=len(kept)))
 
 
@@ -83,13 +83,13 @@ Unit = Literal["pair", "frame mean", "frame worst"]
 frame by its worst source (IIoU)."""
 
 
-class MeanCIoU(PairMetric):
+class MeanCIoU(PairMetric[Tensor]):
     """Mean cIoU ("Avg-cIoU" of the field).
 
     Args:
         cut: How maps are cut, see `cut_maps`; ``area`` makes it the adaptive cIoU.
         level: Of the cut ``value``.
-        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
@@ -100,20 +100,20 @@ class MeanCIoU(PairMetric):
         1.0
     """
 
-    measures = ("ciou",)
+    score_names = ("ciou",)
 
     def __init__(
-        self, cut: Cut = "value", level: float = 0.5, stretch: bool = True, **kwargs: Any
+        self, cut: Cut = "value", level: float = 0.5, normalize: bool = True, **kwargs: Any
     ) -> None:
-        super().__init__(stretch, **kwargs)
+        super().__init__(normalize, **kwargs)
         choice_of(cut, get_args(Cut), "The rule of a cut")
         self.cut, self.level = cut, number_of(level, "The level of a cut")
 
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """CIoU of each pair."""
         return {"ciou": mask_ciou(cut_maps(maps, targets, self.cut, self.level), targets)}
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The mean."""
         return columns["ciou"].mean()
 
@@ -125,7 +125,7 @@ class SuccessAUC(MeanCIoU):
         cut: How maps are cut, see `cut_maps`.
         level: Of the cut ``value``.
         unit: What succeeds or fails; but for ``pair``, ``frames`` must be given.
-        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
@@ -134,10 +134,10 @@ class SuccessAUC(MeanCIoU):
         cut: Cut = "value",
         level: float = 0.5,
         unit: Unit = "pair",
-        stretch: bool = True,
+        normalize: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(cut, level, stretch, **kwargs)
+        super().__init__(cut, level, normalize, **kwargs)
         choice_of(unit, get_args(Unit), "What succeeds or fails")
         self.unit = unit
         self.needs = () if unit == "pair" else ("frames",)
@@ -149,7 +149,7 @@ class SuccessAUC(MeanCIoU):
         brought_together = group_mean if self.unit == "frame mean" else group_minimum
         return brought_together(columns["ciou"], columns["frames"])
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The area."""
         return success_auc(self.units(columns))
 
@@ -162,7 +162,7 @@ class SuccessRate(SuccessAUC):
         cut: How maps are cut, see `cut_maps`.
         level: Of the cut ``value``.
         unit: What succeeds or fails; but for ``pair``, ``frames`` must be given.
-        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
@@ -172,55 +172,55 @@ class SuccessRate(SuccessAUC):
         cut: Cut = "value",
         level: float = 0.5,
         unit: Unit = "pair",
-        stretch: bool = True,
+        normalize: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(cut, level, unit, stretch, **kwargs)
+        super().__init__(cut, level, unit, normalize, **kwargs)
         self.threshold = number_of(threshold, "A threshold")
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The share."""
         return success_rate(self.units(columns), self.threshold)
 
 
-class MeanIoU(PairMetric):
+class MeanIoU(PairMetric[Tensor]):
     """Mean IoU of maps cut at a value.
 
     Args:
         level: Pixels of this value or more are the prediction.
         smooth: Added to both counts; the released T-VSL adds 1e-4.
-        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
-    measures = ("iou",)
+    score_names = ("iou",)
 
     def __init__(
-        self, level: float = 0.5, smooth: float = 0.0, stretch: bool = True, **kwargs: Any
+        self, level: float = 0.5, smooth: float = 0.0, normalize: bool = True, **kwargs: Any
     ) -> None:
-        super().__init__(stretch, **kwargs)
+        super().__init__(normalize, **kwargs)
         self.level = number_of(level, "The level of a cut")
         self.smooth = number_of(smooth, "A smoothing")
 
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """IoU of each pair."""
         return {"iou": iou(maps, targets, self.level, self.smooth)}
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The mean."""
         return columns["iou"].mean()
 
 
-class MeanAveragePrecision(PairMetric):
+class MeanAveragePrecision(PairMetric[Tensor]):
     """Mean pixel average precision (AP of the tables); targets are cut at > 0."""
 
-    measures = ("ap",)
+    score_names = ("ap",)
 
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """Average precision of each pair."""
-        return {"ap": average_precision(maps, occupied(targets))}
+        return {"ap": average_precision(maps, foreground(targets))}
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The mean."""
         return columns["ap"].mean()
 
@@ -230,7 +230,7 @@ class ClassAwareAveragePrecision(MeanAveragePrecision):
 
     needs = ("labels",)
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The mean over the classes."""
         return class_average(columns["ap"], columns["labels"])
 
@@ -246,10 +246,10 @@ class PermutationInvariantAveragePrecision(MeanAveragePrecision):
     def _parts(self, pairs: int, count: int) -> list[slice]:  # noqa: ARG002
         return [slice(0, pairs)]  # a frame must not be torn apart
 
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
         """Average precision of each pair by the map that is assigned to it; NaN if empty."""
         assert frames is not None  # `needs` says so
-        truth = occupied(targets)
+        truth = foreground(targets)
         sounding = truth.flatten(1).any(dim=1)
         values = torch.full((len(maps),), torch.nan, dtype=torch.float64, device=maps.device)
         values[sounding] = permutation_invariant_average_precision(
@@ -258,32 +258,32 @@ class PermutationInvariantAveragePrecision(MeanAveragePrecision):
         return {"ap": values}
 
 
-class NegativesAveragePrecision(PairMetric):
+class NegativesAveragePrecision(PairMetric[Tensor]):
     """AP over the confidence with silent and off-screen sounds among the pairs (SLAVC).
 
     Args:
         threshold: From this cIoU on a map is in the right place.
         level: Pixels of this value or more are the prediction.
-        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
-    measures = ("ciou", "confidence")
-    keeps_silent = True
+    score_names = ("ciou", "confidence")
+    include_empty = True
 
     def __init__(
-        self, threshold: float = 0.5, level: float = 0.5, stretch: bool = True, **kwargs: Any
+        self, threshold: float = 0.5, level: float = 0.5, normalize: bool = True, **kwargs: Any
     ) -> None:
-        super().__init__(stretch, **kwargs)
+        super().__init__(normalize, **kwargs)
         self.threshold = number_of(threshold, "A threshold")
         self.level = number_of(level, "The level of a cut")
 
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
         """CIoU and confidence of each pair."""
         overlaps = ciou(maps, targets, self.level)
         return {"ciou": overlaps, "confidence": confidence(maps)}
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The area under the published precision-recall curve."""
         return negatives_average_precision(
             columns["confidence"], columns["ciou"], columns["sounding"], self.threshold
@@ -293,7 +293,7 @@ class NegativesAveragePrecision(PairMetric):
 class NegativesMaxF1(NegativesAveragePrecision):
     """The best F1 over the confidence (SLAVC); arguments as `NegativesAveragePrecision`."""
 
-    def summarise(self, columns: Columns) -> Any:
+    def aggregate(self, columns: Columns) -> Tensor:
         """The best F1."""
         return negatives_max_f1(
             columns["confidence"], columns["ciou"], columns["sounding"], self.threshold

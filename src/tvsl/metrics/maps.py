@@ -10,12 +10,12 @@ from torch.nn import functional as F
 from tvsl.metrics.validation import Array, maps_of, require
 
 
-def exact(values: Tensor) -> Tensor:
+def to_float64(values: Tensor) -> Tensor:
     """Float64, in which counts of pixels and their quotients keep every digit."""
     return values.double()
 
 
-def occupied(targets: Tensor) -> Tensor:
+def foreground(targets: Tensor) -> Tensor:
     """The pixels where a target is at all, bool."""
     return targets if targets.dtype == torch.bool else targets > 0
 
@@ -35,7 +35,7 @@ def count(masks: Tensor) -> Tensor:
         # NumPy counts bytes with vector instructions, many times as fast as torch sums them.
         counts = [np.count_nonzero(row) for row in masks.numpy()]
         return torch.tensor(counts, dtype=torch.float64)
-    return exact(masks.sum(dim=1))
+    return to_float64(masks.sum(dim=1))
 
 
 def sort_rows(values: Tensor) -> Tensor:

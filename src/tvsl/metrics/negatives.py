@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tvsl.metrics.maps import exact, sort_rows
+from tvsl.metrics.maps import sort_rows, to_float64
 from tvsl.metrics.validation import (
     Array,
     as_tensor,
@@ -46,7 +46,7 @@ def confidence(maps: Array, share: float = CONFIDENT_SHARE) -> Tensor:
     require(0 < share <= 1, f"No part of a map is {share}.", "Give a share over 0 and up to 1.")
     pixels = maps.shape[1] * maps.shape[2]
     highest = sort_rows(maps.detach().flatten(1).clone())[:, -max(1, int(share * pixels)) :]
-    return exact(highest).mean(dim=1)
+    return to_float64(highest).mean(dim=1)
 
 
 def precision_recall(
@@ -78,7 +78,7 @@ def precision_recall(
 
     def predicted(chosen: Tensor) -> Tensor:
         ordered = sure[chosen].sort().values
-        return exact(len(ordered) - torch.searchsorted(ordered, levels.contiguous()))
+        return to_float64(len(ordered) - torch.searchsorted(ordered, levels.contiguous()))
 
     right = predicted(right_place & there)
     every = predicted(torch.ones_like(there))

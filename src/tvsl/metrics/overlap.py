@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from tvsl.metrics.maps import at_least, count, exact, occupied, sort_rows
+from tvsl.metrics.maps import at_least, count, foreground, sort_rows, to_float64
 from tvsl.metrics.validation import (
     Array,
     as_tensor,
@@ -55,7 +55,7 @@ def mask_ciou(cut: Array, targets: Array) -> Tensor:
         whole = count(cut) + count(targets) - hit
     else:
         # A sum of many small weights keeps six digits only in float64.
-        weights = exact(targets)
+        weights = to_float64(targets)
         hit = (weights * cut).sum(dim=1)
         whole = weights.sum(dim=1) + count(cut & (targets == 0))
     return hit / whole.clamp(min=torch.finfo(whole.dtype).tiny)
@@ -181,7 +181,7 @@ def iou(maps: Array, targets: Array, threshold: float = 0.5, smooth: float = 0.0
     check_pairs(maps, targets)
     level, smooth = number_of(threshold, "A threshold"), number_of(smooth, "A smoothing")
     require(smooth >= 0, f"A smoothing cannot be {smooth}.", "Give 0 or more.")
-    cut, truth = at_least(maps, level).flatten(1), occupied(targets).flatten(1)
+    cut, truth = at_least(maps, level).flatten(1), foreground(targets).flatten(1)
     hit, whole = count(cut & truth) + smooth, count(cut | truth) + smooth
     return hit / whole.clamp(min=torch.finfo(whole.dtype).tiny)
 
@@ -199,7 +199,7 @@ def success_rate(ciou: Array, threshold: float) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
     """
-    return exact(values_of(ciou) >= number_of(threshold, "A threshold")).mean()
+    return to_float64(values_of(ciou) >= number_of(threshold, "A threshold")).mean()
 
 
 def success_auc(ciou: Array) -> Tensor:
@@ -214,10 +214,10 @@ def success_auc(ciou: Array) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
     """
-    values = exact(values_of(ciou))
+    values = to_float64(values_of(ciou))
     # 0.05 i, not i / 20: seven of the products lie one unit above, so that a cIoU of exactly 0.3
     # misses its threshold in every public evaluator, and has to here.
     steps = [0.05 * step for step in range(SUCCESS_STEPS + 1)]
     thresholds = torch.tensor(steps, dtype=values.dtype, device=values.device)
-    rates = exact(values[:, None] >= thresholds).mean(dim=0)
+    rates = to_float64(values[:, None] >= thresholds).mean(dim=0)
     return torch.trapezoid(rates, thresholds)

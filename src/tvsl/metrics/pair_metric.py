@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
-from tvsl.metrics.maps import count, minmax, occupied, resize_maps
+from tvsl.metrics.maps import count, foreground, minmax, resize_maps
 from tvsl.metrics.validation import Array, flags_of, maps_of, require, targets_of, whole_numbers
 
 Columns = dict[str, Tensor]
@@ -19,6 +19,9 @@ Columns = dict[str, Tensor]
 
 _NUMBERS = ("labels", "frames", "ids", "sounding")
 _PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
+
+Result = TypeVar("Result", Tensor, dict[str, Tensor])
+"""What `compute` gives: a scalar, or one under each of several names."""
 
 UNKNOWN = -1
 """The number of a pair, class or frame that was not given."""
@@ -34,16 +37,16 @@ def each_once(columns: Columns) -> Columns:
     return {name: column[order[new]] for name, column in columns.items()}
 
 
-class PairMetric(Metric):
-    """A metric that measures every pair when it is seen and sums up when asked.
+class PairMetric(Metric, Generic[Result]):
+    """A metric that scores every pair when it is seen and sums up when asked.
 
-    The measures of all pairs are kept, a few bytes each, and gathered from all processes. So the
+    The scores of all pairs are kept, a few bytes each, and gathered from all processes. So the
     result does not depend on how pairs are spread over batches and processes, and a pair that is
     seen twice, as when a distributed sampler fills up its last batch, counts once if ``ids`` are
     given; then it is also the same bit for bit.
 
     Args:
-        stretch: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
     """
 
@@ -51,22 +54,22 @@ class PairMetric(Metric):
     higher_is_better = True
     full_state_update = False
 
-    measures: tuple[str, ...]
-    """The columns that `measure` gives."""
+    score_names: tuple[str, ...]
+    """The columns that `score` gives."""
     needs: tuple[str, ...] = ()
     """Which of ``labels`` and ``frames`` must be given."""
-    keeps_silent: bool = False
+    include_empty: bool = False
     """Whether pairs with an empty target count; else they are left out."""
 
-    def __init__(self, stretch: bool = True, **kwargs: Any) -> None:
+    def __init__(self, normalize: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.stretch = stretch
+        self.normalize = normalize
         for name in self._columns():
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.reset()
 
     def _columns(self) -> tuple[str, ...]:
-        return (*self.measures, *_NUMBERS)
+        return (*self.score_names, *_NUMBERS)
 
     def reset(self) -> None:
         """Forget all pairs."""
@@ -85,7 +88,7 @@ class PairMetric(Metric):
         ids: Array | None = None,
         detected: Array | None = None,
     ) -> None:
-        """Measure some pairs, given as tensors, NumPy arrays or lists.
+        """ScoreName some pairs, given as tensors, NumPy arrays or lists.
 
         Args:
             maps: (P, h, w), floating, of any size: they are brought to the size of the targets.
@@ -102,9 +105,9 @@ class PairMetric(Metric):
         maps, targets = self._pairs_of(maps, targets)
         given = {"labels": labels, "frames": frames, "ids": ids}
         columns: Columns = {name: self._numbers(one, maps, name) for name, one in given.items()}
-        columns["sounding"] = count(occupied(targets).flatten(1)) > 0
+        columns["sounding"] = count(foreground(targets).flatten(1)) > 0
         of_frames = None if frames is None else columns["frames"]
-        measured = self.measured(maps, targets, of_frames)
+        measured = self.pair_scores(maps, targets, of_frames)
         if detected is not None:
             taken = flags_of(detected, maps, "detected")
             measured = {name: column * taken for name, column in measured.items()}
@@ -133,8 +136,8 @@ class PairMetric(Metric):
             return torch.full((len(maps),), UNKNOWN, device=maps.device)
         return whole_numbers(given, maps, name)
 
-    def measured(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:
-        """Measure pairs without keeping them.
+    def pair_scores(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:
+        """ScoreName pairs without keeping them.
 
         Args:
             maps: As for `update`.
@@ -142,7 +145,7 @@ class PairMetric(Metric):
             frames: As for `update`.
 
         Returns:
-            One (P,) float64 tensor for each of ``measures``.
+            One (P,) float64 tensor for each of ``score_names``.
 
         Raises:
             ShapeError: The shapes do not agree.
@@ -155,27 +158,25 @@ class PairMetric(Metric):
         for some in self._parts(len(maps), count):
             full = maps[some]
             full = full if full.shape[1:] == targets.shape[1:] else resize_maps(full, size)
-            full = minmax(full) if self.stretch else full
-            parts.append(
-                self.measure(full, targets[some], None if frames is None else frames[some])
-            )
-        return {name: torch.cat([part[name] for part in parts]) for name in self.measures}
+            full = minmax(full) if self.normalize else full
+            parts.append(self.score(full, targets[some], None if frames is None else frames[some]))
+        return {name: torch.cat([part[name] for part in parts]) for name in self.score_names}
 
     def _parts(self, pairs: int, count: int) -> list[slice]:
         return [slice(start, start + count) for start in range(0, max(pairs, 1), count)]
 
     def pairs(self) -> Columns:
-        """The measures of all pairs seen by this process, or by all where it is synchronised.
+        """The scores of all pairs seen by this process, or by all where it is synchronised.
 
         Returns:
-            One (P,) tensor for each measure, and ``labels``, ``frames``, ``ids``, ``sounding``; in
+            one (P,) tensor for each score, and ``labels``, ``frames``, ``ids``, ``sounding``; in
             the order of the ids, each once, where all are given.
         """
         columns = {name: dim_zero_cat(getattr(self, name)) for name in self._columns()}
         columns["sounding"] = columns["sounding"].bool()
         return each_once(columns)
 
-    def compute(self) -> Any:
+    def compute(self) -> Result:
         """Sum up.
 
         Returns:
@@ -184,9 +185,9 @@ class PairMetric(Metric):
         Raises:
             ShapeError: No pair was seen, or none with a target.
         """
-        return self.sum_up(self.pairs())
+        return self.compute_from(self.pairs())
 
-    def sum_up(self, columns: Columns) -> Any:
+    def compute_from(self, columns: Columns) -> Result:
         """Sum up pairs that were measured before, here or in another run.
 
         Args:
@@ -199,24 +200,24 @@ class PairMetric(Metric):
             ShapeError: There is no pair, or none with a target.
             UsageError: A column is missing.
         """
-        wanted = ("sounding", *self.measures, *self.needs)
+        wanted = ("sounding", *self.score_names, *self.needs)
         missing = [name for name in wanted if name not in columns]
         if missing:
             raise UsageError(
                 f"{type(self).__name__} needs the columns {', '.join(missing)}.",
                 "Give what `pairs` of a metric of this kind gives.",
             )
-        if not self.keeps_silent:
+        if not self.include_empty:
             sounding = columns["sounding"]
             columns = {name: column[sounding] for name, column in columns.items()}
         seen = len(columns["sounding"])
         require(seen > 0, "No pair was seen.", "Score at least one with a target.")
-        return self.summarise(columns)
+        return self.aggregate(columns)
 
     @abstractmethod
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
-        """Measure each pair: maps of the size of their targets, in [0, 1] where stretched."""
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
+        """Score each pair: maps of the size of their targets, in [0, 1] where stretched."""
 
     @abstractmethod
-    def summarise(self, columns: Columns) -> Any:
-        """Sum up the measures of all pairs that count."""
+    def aggregate(self, columns: Columns) -> Result:
+        """Average the scores of all pairs that count."""

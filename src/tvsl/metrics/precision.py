@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.metrics.maps import exact
+from tvsl.metrics.maps import to_float64
 from tvsl.metrics.validation import (
     Array,
     as_tensor,
@@ -145,7 +145,7 @@ def _all_at_once(scores: Tensor, truth: Tensor) -> Tensor:
     row = place // columns
     tied = (line[(place - 1).clamp(min=0)] == key - 1).nonzero()[:, 0]
     place[tied] = torch.searchsorted(line, key[tied] - 1)
-    precision = exact(positives.cumsum(0)[row] - rank) / ((row + 1) * columns - place)
+    precision = to_float64(positives.cumsum(0)[row] - rank) / ((row + 1) * columns - place)
     gained = torch.diff(rank, append=positives.sum()[None])
     total = precision.new_zeros(rows).index_add_(0, row, precision * gained)
     result: Tensor = total / positives

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tvsl.errors import UsageError
 from tvsl.metrics.classes import class_average, group_minimum
-from tvsl.metrics.maps import exact, occupied
+from tvsl.metrics.maps import foreground, to_float64
 from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
 from tvsl.metrics.overlap import Cut, cut_maps, iou, mask_ciou, success_auc, success_rate
 from tvsl.metrics.pair_metric import Columns, PairMetric
@@ -107,7 +107,7 @@ class Scores:
         }
 
 
-Measure = Literal["ciou", "iou", "ap", "confidence"]
+ScoreName = Literal["ciou", "iou", "ap", "confidence"]
 
 Figure = Literal[
     "AP",
@@ -144,20 +144,20 @@ class Protocol:
         source: Whose protocol it is.
         cut: How maps, resized and stretched to [0, 1], are cut for the cIoU.
         level: Of the cut ``value``.
-        measures: What is measured of each pair.
+        score_names: Names of the scores of each pair.
         single: The numbers for one source per clip.
         multiple: The numbers for several sources per clip.
-        keeps_silent: Whether pairs with an empty target count.
+        include_empty: Whether pairs with an empty target count.
     """
 
     name: str
     source: str
     cut: Cut
     level: float
-    measures: tuple[Measure, ...]
+    score_names: tuple[ScoreName, ...]
     single: tuple[Figure, ...]
     multiple: tuple[Figure, ...]
-    keeps_silent: bool = False
+    include_empty: bool = False
 
 
 PAPER = Protocol(
@@ -165,7 +165,7 @@ PAPER = Protocol(
     source="T-VSL, Sec. 4.1; the cut at half of a map's range is ours, the paper is silent on it",
     cut="value",
     level=0.5,
-    measures=("ciou", "ap"),
+    score_names=("ciou", "ap"),
     single=("AP", "IoU@0.1", "IoU@0.3", "IoU@0.5", "AUC"),
     multiple=("CAP", "CIoU@0.1", "CIoU@0.3", "CIoU@0.5", "AUC"),
 )
@@ -174,7 +174,7 @@ MEDIAN = Protocol(
     source="EZ-VSL, `test.py`; LVS but for one pixel at the median",
     cut="median",
     level=0.5,
-    measures=("ciou",),
+    score_names=("ciou",),
     single=("cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
     multiple=("cIoU@0.1", "cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
 )
@@ -183,7 +183,7 @@ ADAPTIVE = Protocol(
     source="SSLalignment, `cal_CIOU_adap`, `finalize_cIoU`, `finalize_IAUC`",
     cut="area",
     level=0.5,
-    measures=("ciou",),
+    score_names=("ciou",),
     single=("cIoU@0.5", "mean cIoU", "AUC"),
     multiple=("cIoU@0.5", "mean cIoU", "AUC", "IIoU@0.5", "IAUC"),
 )
@@ -192,7 +192,7 @@ FIXED = Protocol(
     source="the released T-VSL, `EvaluatorNew`: means, no success rates, at a cut of 0.3 (IoU 0.5)",
     cut="value",
     level=0.3,
-    measures=("ciou", "iou", "ap"),
+    score_names=("ciou", "iou", "ap"),
     single=("AP", "mean cIoU", "mean IoU", "AUC"),
     multiple=("AP", "mean cIoU", "mean IoU", "AUC"),
 )
@@ -201,10 +201,10 @@ NEGATIVES = Protocol(
     source="SLAVC, `EvaluatorFull`, with silent or off-screen sounds among the pairs",
     cut="value",
     level=0.5,
-    measures=("ciou", "confidence"),
+    score_names=("ciou", "confidence"),
     single=("confident AP", "max-F1", "LocAcc", "AUC"),
     multiple=("confident AP", "max-F1", "LocAcc", "AUC"),
-    keeps_silent=True,
+    include_empty=True,
 )
 
 PROTOCOLS = MappingProxyType(
@@ -244,14 +244,14 @@ def find_protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-class ProtocolMetric(PairMetric):
+class ProtocolMetric(PairMetric[dict[str, Tensor]]):
     """All numbers of a protocol in one go.
 
     Args:
         protocol: The protocol, or its name.
         several_sources: Whether clips have several sources: which of its numbers are meant. CAP
             needs ``labels``, IIoU needs ``frames``.
-        stretch: Whether maps are raw; False for those that are in [0, 1] and scored as they are.
+        normalize: Whether maps are raw; False for those that are in [0, 1] and scored as they are.
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Raises:
@@ -262,30 +262,30 @@ class ProtocolMetric(PairMetric):
         self,
         protocol: Protocol | str,
         several_sources: bool = False,
-        stretch: bool = True,
+        normalize: bool = True,
         **kwargs: Any,
     ) -> None:
         protocol = protocol if isinstance(protocol, Protocol) else find_protocol(protocol)
-        self.measures = protocol.measures
-        self.keeps_silent = protocol.keeps_silent
-        super().__init__(stretch, **kwargs)
+        self.score_names = protocol.score_names
+        self.include_empty = protocol.include_empty
+        super().__init__(normalize, **kwargs)
         self.protocol = protocol
         self.names = protocol.multiple if several_sources else protocol.single
         self.needs = tuple(sorted({_NEEDS[name] for name in self.names if name in _NEEDS}))
 
-    def measure(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
-        """What the protocol measures of each pair."""
+    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
+        """Scores of each pair."""
         cut = cut_maps(maps, targets, self.protocol.cut, self.protocol.level)
         columns = {"ciou": mask_ciou(cut, targets)}
-        if "iou" in self.measures:
+        if "iou" in self.score_names:
             columns["iou"] = iou(maps, targets, 0.5, _RELEASED_SMOOTHING)
-        if "ap" in self.measures:
-            columns["ap"] = average_precision(maps, occupied(targets))
-        if "confidence" in self.measures:
+        if "ap" in self.score_names:
+            columns["ap"] = average_precision(maps, foreground(targets))
+        if "confidence" in self.score_names:
             columns["confidence"] = confidence(maps)
         return columns
 
-    def summarise(self, columns: Columns) -> dict[str, Tensor]:
+    def aggregate(self, columns: Columns) -> dict[str, Tensor]:
         """The numbers of the protocol by their names, each a float64 scalar in [0, 1]."""
         return {name: _NUMBERS[name](columns) for name in self.names}
 
@@ -323,7 +323,7 @@ _NUMBERS: dict[Figure, Callable[[Columns], Tensor]] = {
     "IAUC": lambda columns: success_auc(_worst(columns)),
     "mean cIoU": lambda columns: columns["ciou"].mean(),
     "mean IoU": lambda columns: columns["iou"].mean(),
-    "LocAcc": lambda columns: exact(_sounding(columns) > 0.5).mean(),
+    "LocAcc": lambda columns: to_float64(_sounding(columns) > 0.5).mean(),
     "confident AP": lambda columns: negatives_average_precision(
         columns["confidence"], columns["ciou"], columns["sounding"]
     ),
