@@ -1,33 +1,19 @@
 """Scores of localization maps: pure functions, `torchmetrics` classes and named protocols."""
 
-from tvsl.metrics.assignment import (
-    UNASSIGNED,
-    best_assignment,
-    permutation_invariant_average_precision,
-)
-from tvsl.metrics.classes import (
-    ClassAwareAveragePrecision,
-    MeanAveragePrecision,
-    MeanCIoU,
-    MeanIoU,
-    NegativesAveragePrecision,
-    NegativesMaxF1,
-    PermutationInvariantAveragePrecision,
-    SuccessAUC,
-    SuccessRate,
-    class_average,
-    group_mean,
-    group_minimum,
-)
-from tvsl.metrics.detection import DetectionMeanAveragePrecision
 from tvsl.metrics.maps import minmax, resize_maps
 from tvsl.metrics.negatives import (
+    NegativesAveragePrecision,
+    NegativesMaxF1,
     confidence,
     negatives_average_precision,
     negatives_max_f1,
     precision_recall,
 )
 from tvsl.metrics.overlap import (
+    MeanCIoU,
+    MeanIoU,
+    SuccessAUC,
+    SuccessRate,
     area_cut,
     ciou,
     cut_maps,
@@ -37,8 +23,18 @@ from tvsl.metrics.overlap import (
     success_auc,
     success_rate,
 )
-from tvsl.metrics.pair_metric import PairMetric
-from tvsl.metrics.precision import average_precision, detection_mean_average_precision
+from tvsl.metrics.pair_metric import PairMetric, class_average, group_mean, group_minimum
+from tvsl.metrics.precision import (
+    UNASSIGNED,
+    ClassAwareAveragePrecision,
+    DetectionMeanAveragePrecision,
+    MeanAveragePrecision,
+    PermutationInvariantAveragePrecision,
+    average_precision,
+    best_assignment,
+    detection_mean_average_precision,
+    permutation_invariant_average_precision,
+)
 from tvsl.metrics.protocols import (
     ADAPTIVE,
     FIXED,

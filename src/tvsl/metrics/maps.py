@@ -1,4 +1,4 @@
-"""Maps before they are scored: size and range, and the sums over their pixels."""
+"""Maps before they are scored: their size, their range, and counts of their pixels."""
 
 from __future__ import annotations
 
@@ -7,21 +7,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.metrics.validation import Array, maps_of, require
+from tvsl.metrics.validation import Array, check_maps, require
 
 
 def to_float64(values: Tensor) -> Tensor:
-    """Float64, in which counts of pixels and their quotients keep every digit."""
+    """Convert to float64, in which counts of pixels and their quotients keep every digit."""
     return values.double()
 
 
 def foreground(targets: Tensor) -> Tensor:
-    """The pixels where a target is at all, bool."""
+    """Pixels where a target is over 0, bool."""
     return targets if targets.dtype == torch.bool else targets > 0
 
 
 def at_least(maps: Tensor, threshold: float | Tensor) -> Tensor:
-    """Whether each pixel reaches a threshold, bool."""
+    """Compare each pixel with a threshold.
+
+    Args:
+        maps: (P, H, W), floating.
+        threshold: One for all, or one for each map, (P, 1, 1).
+
+    Returns:
+        (P, H, W) bool, true where the threshold is reached.
+    """
     if maps.device.type != "cpu" or maps.dtype == torch.bfloat16:
         return maps >= threshold
     # NumPy compares about five times as fast as torch.
@@ -30,7 +38,7 @@ def at_least(maps: Tensor, threshold: float | Tensor) -> Tensor:
 
 
 def count(masks: Tensor) -> Tensor:
-    """How many elements of each row are set, (R, N) bool -> (R,) float64."""
+    """Count the true elements of each row, (R, N) bool to (R,) float64."""
     if masks.device.type == "cpu":
         # NumPy counts bytes with vector instructions, many times as fast as torch sums them.
         counts = [np.count_nonzero(row) for row in masks.numpy()]
@@ -39,7 +47,7 @@ def count(masks: Tensor) -> Tensor:
 
 
 def sort_rows(values: Tensor) -> Tensor:
-    """Each row in ascending order, (P, N); the tensor given may be overwritten."""
+    """Sort each row in ascending order, (P, N); the tensor given may be overwritten."""
     if values.device.type == "cpu" and values.dtype != torch.bfloat16:
         # NumPy sorts with vector instructions, about ten times as fast as torch.
         values.numpy().sort(axis=1)
@@ -48,7 +56,7 @@ def sort_rows(values: Tensor) -> Tensor:
 
 
 def resize_maps(maps: Array, size: tuple[int, int]) -> Tensor:
-    """Bring maps to the size of their targets, bilinear (design, Sec. 7).
+    """Resize maps to the size of their targets, bilinear (design, Sec. 7).
 
     Args:
         maps: (P, h, w), floating.
@@ -59,8 +67,12 @@ def resize_maps(maps: Array, size: tuple[int, int]) -> Tensor:
 
     Raises:
         ShapeError: Not maps, a value is not finite, or a size below one pixel.
+
+    Example:
+        >>> resize_maps([[[0.0, 1.0]]], (1, 4)).tolist()
+        [[[0.0, 0.25, 0.75, 1.0]]]
     """
-    tensor = maps_of(maps)
+    tensor = check_maps(maps)
     shape = tuple(size) if isinstance(size, tuple | list) else ()
     whole = len(shape) == 2 and all(isinstance(side, int | np.integer) for side in shape)
     require(
@@ -75,7 +87,7 @@ def resize_maps(maps: Array, size: tuple[int, int]) -> Tensor:
 
 
 def minmax(maps: Array) -> Tensor:
-    """Stretch each map to [0, 1], as every public evaluator but one does.
+    """Normalize each map to [0, 1], as every public evaluator but one does.
 
     Args:
         maps: (P, H, W), floating.
@@ -85,8 +97,12 @@ def minmax(maps: Array) -> Tensor:
 
     Raises:
         ShapeError: Not maps, or a value is not finite.
+
+    Example:
+        >>> minmax([[[-1.0, 0.0, 3.0]]]).tolist()
+        [[[0.0, 0.25, 1.0]]]
     """
-    tensor = maps_of(maps, finite=False)
+    tensor = check_maps(maps, finite=False)
     low, high = tensor.amin(dim=(1, 2), keepdim=True), tensor.amax(dim=(1, 2), keepdim=True)
     require(
         bool((low.isfinite() & high.isfinite()).all()),

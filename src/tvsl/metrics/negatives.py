@@ -1,4 +1,4 @@
-"""Whether a source is there at all: scores with silent and off-screen sounds (SLAVC).
+"""Scores with silent and off-screen sounds: is there a source at all? (SLAVC).
 
 Every public evaluator but SLAVC's asks only where. With frames whose sound has no visible source
 among the others, a map also has a confidence, and a prediction is one at a confidence of t or more:
@@ -8,18 +8,22 @@ sounding frame below t is a miss; one that is found in the wrong place is wrong,
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from tvsl.metrics.maps import sort_rows, to_float64
+from tvsl.metrics.overlap import ciou as ciou_of
+from tvsl.metrics.pair_metric import Columns, PairMetric
 from tvsl.metrics.validation import (
     Array,
     as_tensor,
-    flags_of,
-    maps_of,
-    number_of,
+    check_flags,
+    check_maps,
+    check_number,
+    check_values,
     require,
-    values_of,
 )
 
 CONFIDENT_SHARE = 0.25
@@ -29,7 +33,7 @@ _CURVE_STEPS, _F1_STEPS = 200, 10
 
 
 def confidence(maps: Array, share: float = CONFIDENT_SHARE) -> Tensor:
-    """How sure a map is that something sounds: the mean of its highest pixels.
+    """Confidence of a map that something sounds: the mean of its highest pixels.
 
     Args:
         maps: (P, H, W), floating; in [0, 1] for SLAVC's protocol.
@@ -40,9 +44,13 @@ def confidence(maps: Array, share: float = CONFIDENT_SHARE) -> Tensor:
 
     Raises:
         ShapeError: Not maps, or a share outside (0, 1].
+
+    Example:
+        >>> confidence([[[0.9, 0.7, 0.1, 0.3]]], share=0.5).item()
+        0.8
     """
-    maps = maps_of(maps)
-    share = number_of(share, "A share")
+    maps = check_maps(maps)
+    share = check_number(share, "A share")
     require(0 < share <= 1, f"No part of a map is {share}.", "Give a share over 0 and up to 1.")
     pixels = maps.shape[1] * maps.shape[2]
     highest = sort_rows(maps.detach().flatten(1).clone())[:, -max(1, int(share * pixels)) :]
@@ -56,8 +64,8 @@ def precision_recall(
 
     Args:
         confidence: (P,).
-        correct: (P,) bool, whether the map is in the right place.
-        sounding: (P,) bool, whether there is anything to be found.
+        correct: (P,) bool, true where the map is in the right place.
+        sounding: (P,) bool, true where there is anything to be found.
         thresholds: (T,), confidences from which on a map is a prediction.
 
     Returns:
@@ -65,10 +73,15 @@ def precision_recall(
 
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
+
+    Example:
+        >>> sure, place, there = [0.9, 0.8, 0.1], [True, False, True], [True, True, True]
+        >>> [value.tolist() for value in precision_recall(sure, place, there, [0.5])]
+        [[0.5], [0.5]]
     """
-    sure = values_of(confidence)
-    right_place = flags_of(correct, sure, "places")
-    there = flags_of(sounding, sure, "targets")
+    sure = check_values(confidence)
+    right_place = check_flags(correct, sure, "places")
+    there = check_flags(sounding, sure, "targets")
     levels = as_tensor(thresholds, "Thresholds").to(sure)
     require(
         levels.ndim == 1 and not bool(levels.isnan().any()),
@@ -110,10 +123,15 @@ def negatives_average_precision(
 
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
+
+    Example:
+        >>> sure, overlap = [0.9, 0.8, 0.7, 0.1], [0.6, 0.7, 0.0, 0.0]
+        >>> negatives_average_precision(sure, overlap, [True, True, True, False]).item()
+        0.33333333333333337
     """
-    confidence = values_of(confidence)
-    ciou = values_of(ciou, confidence, "cIoUs")
-    threshold = number_of(threshold, "A threshold")
+    confidence = check_values(confidence)
+    ciou = check_values(ciou, confidence, "cIoUs")
+    threshold = check_number(threshold, "A threshold")
     stride = max(1, len(confidence) // _CURVE_STEPS)
     thresholds = confidence.sort().values[:-1].flip(0)[::stride].contiguous()
     precision, recall = precision_recall(confidence, ciou >= threshold, sounding, thresholds)
@@ -124,7 +142,7 @@ def negatives_average_precision(
 def negatives_max_f1(
     confidence: Array, ciou: Array, sounding: Array, threshold: float = 0.5
 ) -> Tensor:
-    """The best F1 over the confidence, as `EvaluatorFull.finalize_stats` of SLAVC computes it.
+    """Best F1 over the confidence, as `EvaluatorFull.finalize_stats` of SLAVC computes it.
 
     About eleven quantiles of the confidences are tried. SLAVC prints it in percent with one digit.
 
@@ -139,12 +157,79 @@ def negatives_max_f1(
 
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
+
+    Example:
+        >>> negatives_max_f1([0.9, 0.8, 0.1], [0.6, 0.7, 0.0], [True, True, False]).item()
+        1.0
     """
-    confidence = values_of(confidence)
-    ciou = values_of(ciou, confidence, "cIoUs")
-    threshold = number_of(threshold, "A threshold")
+    confidence = check_values(confidence)
+    ciou = check_values(ciou, confidence, "cIoUs")
+    threshold = check_number(threshold, "A threshold")
     stride = max(1, len(confidence) // _F1_STEPS)
     thresholds = confidence.sort().values[::stride].contiguous()
     precision, recall = precision_recall(confidence, ciou >= threshold, sounding, thresholds)
     both = precision + recall
     return torch.where(both > 0, 2 * precision * recall / both, torch.zeros_like(both)).max()
+
+
+class NegativesAveragePrecision(PairMetric[Tensor]):
+    """AP over the confidence with silent and off-screen sounds among the pairs (SLAVC).
+
+    Args:
+        threshold: From this cIoU on a map is in the right place.
+        level: Pixels of this value or more are the prediction.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no such threshold or level.
+
+    Example:
+        >>> metric = NegativesAveragePrecision(normalize=False)
+        >>> metric.update([[[0.9, 0.1]], [[0.8, 0.2]], [[0.0, 0.7]]], [[[True, False]]] * 3)
+        >>> round(metric.compute().item(), 4)
+        0.3333
+    """
+
+    score_names = ("ciou", "confidence")
+    include_empty = True
+
+    def __init__(
+        self, threshold: float = 0.5, level: float = 0.5, normalize: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(normalize, **kwargs)
+        self.threshold = check_number(threshold, "A threshold")
+        self.level = check_number(level, "The level of a cut")
+
+    def score(self, maps: Tensor, targets: Tensor) -> Columns:
+        """CIoU and confidence of each pair; see the base class."""
+        return {"ciou": ciou_of(maps, targets, self.level), "confidence": confidence(maps)}
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Area under the published precision-recall curve."""
+        return negatives_average_precision(
+            columns["confidence"], columns["ciou"], columns["sounding"], self.threshold
+        )
+
+
+class NegativesMaxF1(NegativesAveragePrecision):
+    """Best F1 over the confidence (SLAVC).
+
+    Args:
+        threshold: From this cIoU on a map is in the right place.
+        level: Pixels of this value or more are the prediction.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Example:
+        >>> metric = NegativesMaxF1(normalize=False)
+        >>> metric.update([[[0.9, 0.1]], [[0.8, 0.2]], [[0.0, 0.7]]], [[[True, False]]] * 3)
+        >>> metric.compute().item()
+        0.8
+    """
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Best F1."""
+        return negatives_max_f1(
+            columns["confidence"], columns["ciou"], columns["sounding"], self.threshold
+        )

@@ -1,6 +1,6 @@
-"""Overlap of a cut map with its target, and the success rates that are made of it.
+"""Overlap of a binarized map with its target, and the success rates that are made of it.
 
-cIoU ("consensus IoU") is Σ M g / (Σ g + Σ M [g = 0]) for a cut map M in {0, 1} and a target g in
+cIoU ("consensus IoU") is Σ M g / (Σ g + Σ M [g = 0]) for a map M cut to {0, 1} and a target g in
 [0, 1] that says how many annotators agree (Flickr-SoundNet); with g in {0, 1} it is plain IoU.
 All public evaluators share this formula and differ in how they cut the map: at a part of its
 range, at its median, at the area of the target, at a fixed value.
@@ -8,26 +8,32 @@ range, at its median, at the area of the target, at a fixed value.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from tvsl.metrics.maps import at_least, count, foreground, sort_rows, to_float64
+from tvsl.metrics.pair_metric import Columns, PairMetric, group_mean, group_minimum
 from tvsl.metrics.validation import (
     Array,
     as_tensor,
-    check_pairs,
-    choice_of,
-    maps_of,
-    masks_of,
-    number_of,
+    check_bool,
+    check_choice,
+    check_maps,
+    check_number,
+    check_same_shape,
+    check_targets,
+    check_values,
     require,
-    targets_of,
-    values_of,
 )
 
 Cut = Literal["value", "median", "area"]
+"""Rule of a cut: from a level on, at the median (EZ-VSL), at the target's area (SSLalignment)."""
+
+Unit = Literal["pair", "frame mean", "frame worst"]
+"""Unit that succeeds or fails: each source; a frame by the mean of its sources (DSOL,
+CoarsetoFine); a frame by its worst source (IIoU)."""
 
 SUCCESS_STEPS = 20
 """The success curve has 21 thresholds, 0 to 1."""
@@ -37,7 +43,7 @@ def mask_ciou(cut: Array, targets: Array) -> Tensor:
     """CIoU of maps that are cut already.
 
     Args:
-        cut: (P, H, W) bool, where the source is said to be.
+        cut: (P, H, W) bool, the predicted pixels.
         targets: (P, H, W), bool or floating in [0, 1].
 
     Returns:
@@ -45,10 +51,14 @@ def mask_ciou(cut: Array, targets: Array) -> Tensor:
 
     Raises:
         ShapeError: The shapes differ, or a target leaves [0, 1].
+
+    Example:
+        >>> mask_ciou([[[True, True, False]]], [[[False, True, True]]]).item()
+        0.3333333333333333
     """
-    cut = masks_of(targets_of(cut, name="Maps that are cut"), name="Maps that are cut")
-    targets = targets_of(targets, cut)
-    check_pairs(cut, targets)
+    cut = check_bool(check_targets(cut, name="Maps that are cut"), name="Maps that are cut")
+    targets = check_targets(targets, cut)
+    check_same_shape(cut, targets)
     cut, targets = cut.flatten(1), targets.flatten(1)
     if targets.dtype == torch.bool:
         hit = count(cut & targets)
@@ -79,11 +89,10 @@ def ciou(maps: Array, targets: Array, threshold: float | Array = 0.5) -> Tensor:
         ShapeError: The shapes differ, or a target leaves [0, 1].
 
     Example:
-        >>> target = torch.tensor([[[True, True], [False, False]]])
-        >>> ciou(torch.tensor([[[0.9, 0.8], [0.6, 0.0]]]), target).tolist()
-        [0.6666666666666666]
+        >>> ciou([[[0.9, 0.8, 0.6, 0.0]]], [[[True, True, False, False]]]).item()
+        0.6666666666666666
     """
-    maps = maps_of(maps)
+    maps = check_maps(maps)
     return mask_ciou(at_least(maps, _level(threshold, maps)), targets)
 
 
@@ -91,12 +100,12 @@ def _level(threshold: float | Array, maps: Tensor) -> float | Tensor:
     """One level for all maps, or one for each of them, (P, 1, 1)."""
     levels = as_tensor(threshold, "A threshold")
     if levels.ndim:
-        return values_of(levels, maps, "thresholds").to(maps)[:, None, None]
-    return number_of(levels, "A threshold")
+        return check_values(levels, maps, "thresholds").to(maps)[:, None, None]
+    return check_number(levels, "A threshold")
 
 
 def median_threshold(maps: Array) -> Tensor:
-    """The value in the middle of each map's sorted pixels, (P,): EZ-VSL's cut.
+    """Value in the middle of each map's sorted pixels: EZ-VSL's cut.
 
     Of an even number of pixels it is the upper of the two in the middle, and `ciou` takes the
     pixels that equal it; LVS leaves those out, which differs by one pixel where none are equal.
@@ -106,8 +115,15 @@ def median_threshold(maps: Array) -> Tensor:
 
     Returns:
         (P,), to be given to `ciou`.
+
+    Raises:
+        ShapeError: Not maps, or a value is not finite.
+
+    Example:
+        >>> median_threshold([[[0.1, 0.2, 0.3, 0.9]]]).item()
+        0.3
     """
-    maps = maps_of(maps)
+    maps = check_maps(maps)
     pixels = maps.shape[1] * maps.shape[2]
     return maps.flatten(1).kthvalue(pixels // 2 + 1, dim=1).values
 
@@ -124,10 +140,17 @@ def area_cut(maps: Array, targets: Array) -> Tensor:
     Returns:
         (P, H, W) bool: pixels above the value at place N - area of the N sorted ones, as published;
         where no two are equal this is one pixel less than the area.
+
+    Raises:
+        ShapeError: The shapes differ, or a value is not finite.
+
+    Example:
+        >>> area_cut([[[0.1, 0.2, 0.3, 0.9]]], [[[False, True, True, True]]]).tolist()
+        [[[False, False, True, True]]]
     """
-    maps = maps_of(maps)
-    targets = targets_of(targets, maps)
-    check_pairs(maps, targets)
+    maps = check_maps(maps)
+    targets = check_targets(targets, maps)
+    check_same_shape(maps, targets)
     values = maps.flatten(1)
     pixels = values.shape[1]
     area = (targets.flatten(1) > 0).sum(dim=1, keepdim=True)
@@ -141,24 +164,28 @@ def cut_maps(maps: Array, targets: Array, rule: Cut = "value", level: float = 0.
 
     Args:
         maps: (P, H, W), floating.
-        targets: (P, H, W); looked at by the rule ``area`` alone.
+        targets: (P, H, W); read by the rule ``area`` alone.
         rule: ``value``: from ``level`` on; ``median``: EZ-VSL's; ``area``: SSLalignment's.
         level: Of the rule ``value``.
 
     Returns:
-        (P, H, W) bool, where the source is said to be.
+        (P, H, W) bool, the predicted pixels.
 
     Raises:
         UsageError: There is no such rule or level.
         ShapeError: Not maps, or no targets where they are needed.
+
+    Example:
+        >>> cut_maps([[[0.1, 0.2, 0.3, 0.9]]], [[[True] * 4]], "median").tolist()
+        [[[False, False, True, True]]]
     """
-    choice_of(rule, get_args(Cut), "The rule of a cut")
+    check_choice(rule, get_args(Cut), "The rule of a cut")
     if rule == "area":
         return area_cut(maps, targets)
-    maps = maps_of(maps)
+    maps = check_maps(maps)
     if rule == "median":
         return at_least(maps, median_threshold(maps)[:, None, None])
-    return at_least(maps, number_of(level, "The level of a cut"))
+    return at_least(maps, check_number(level, "The level of a cut"))
 
 
 def iou(maps: Array, targets: Array, threshold: float = 0.5, smooth: float = 0.0) -> Tensor:
@@ -174,12 +201,16 @@ def iou(maps: Array, targets: Array, threshold: float = 0.5, smooth: float = 0.0
         (P,) in [0, 1], float64. Without smoothing, 0 where nothing is to be found.
 
     Raises:
-        ShapeError: The shapes differ.
+        ShapeError: The shapes differ, or a negative smoothing.
+
+    Example:
+        >>> iou([[[0.9, 0.8, 0.6, 0.0]]], [[[True, True, False, False]]]).item()
+        0.6666666666666666
     """
-    maps = maps_of(maps)
-    targets = targets_of(targets, maps)
-    check_pairs(maps, targets)
-    level, smooth = number_of(threshold, "A threshold"), number_of(smooth, "A smoothing")
+    maps = check_maps(maps)
+    targets = check_targets(targets, maps)
+    check_same_shape(maps, targets)
+    level, smooth = check_number(threshold, "A threshold"), check_number(smooth, "A smoothing")
     require(smooth >= 0, f"A smoothing cannot be {smooth}.", "Give 0 or more.")
     cut, truth = at_least(maps, level).flatten(1), foreground(targets).flatten(1)
     hit, whole = count(cut & truth) + smooth, count(cut | truth) + smooth
@@ -187,7 +218,7 @@ def iou(maps: Array, targets: Array, threshold: float = 0.5, smooth: float = 0.0
 
 
 def success_rate(ciou: Array, threshold: float) -> Tensor:
-    """The share of pairs whose cIoU reaches a threshold: IoU@τ and CIoU@τ of the tables.
+    """Share of pairs whose cIoU reaches a threshold: IoU@τ and CIoU@τ of the tables.
 
     Args:
         ciou: (P,) in [0, 1].
@@ -198,12 +229,16 @@ def success_rate(ciou: Array, threshold: float) -> Tensor:
 
     Raises:
         ShapeError: There is no value, or one is missing.
+
+    Example:
+        >>> success_rate([0.1, 0.3, 0.7], 0.3).item()
+        0.6666666666666666
     """
-    return to_float64(values_of(ciou) >= number_of(threshold, "A threshold")).mean()
+    return to_float64(check_values(ciou) >= check_number(threshold, "A threshold")).mean()
 
 
 def success_auc(ciou: Array) -> Tensor:
-    """The area under the success rate over 21 thresholds, by trapezoids (AUC of the tables).
+    """Area under the success rate over 21 thresholds, by trapezoids (AUC of the tables).
 
     Args:
         ciou: (P,) in [0, 1].
@@ -213,11 +248,172 @@ def success_auc(ciou: Array) -> Tensor:
 
     Raises:
         ShapeError: There is no value, or one is missing.
+
+    Example:
+        >>> round(success_auc([0.0, 1.0]).item(), 4)
+        0.5125
     """
-    values = to_float64(values_of(ciou))
+    values = to_float64(check_values(ciou))
     # 0.05 i, not i / 20: seven of the products lie one unit above, so that a cIoU of exactly 0.3
     # misses its threshold in every public evaluator, and has to here.
     steps = [0.05 * step for step in range(SUCCESS_STEPS + 1)]
     thresholds = torch.tensor(steps, dtype=values.dtype, device=values.device)
     rates = to_float64(values[:, None] >= thresholds).mean(dim=0)
     return torch.trapezoid(rates, thresholds)
+
+
+class MeanCIoU(PairMetric[Tensor]):
+    """Mean cIoU ("Avg-cIoU" of the field).
+
+    Args:
+        cut: The rule of the cut, see `cut_maps`; ``area`` makes it the adaptive cIoU.
+        level: Of the cut ``value``.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no such rule or level.
+
+    Example:
+        >>> metric = MeanCIoU(cut="median")
+        >>> metric.update([[[0.9, 0.8, 0.1, 0.3]]], [[[True, True, False, False]]])
+        >>> metric.compute().item()
+        1.0
+    """
+
+    score_names = ("ciou",)
+
+    def __init__(
+        self, cut: Cut = "value", level: float = 0.5, normalize: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(normalize, **kwargs)
+        check_choice(cut, get_args(Cut), "The rule of a cut")
+        self.cut, self.level = cut, check_number(level, "The level of a cut")
+
+    def score(self, maps: Tensor, targets: Tensor) -> Columns:
+        """CIoU of each pair; see the base class."""
+        return {"ciou": mask_ciou(cut_maps(maps, targets, self.cut, self.level), targets)}
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Mean of the pairs."""
+        return columns["ciou"].mean()
+
+
+class SuccessAUC(MeanCIoU):
+    """Area under the success rate over 21 thresholds (AUC; IAUC with ``frame worst``).
+
+    Args:
+        cut: The rule of the cut, see `cut_maps`.
+        level: Of the cut ``value``.
+        unit: What succeeds or fails; but for ``pair``, ``frames`` must be given.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no such rule, level or unit.
+
+    Example:
+        >>> metric = SuccessAUC()
+        >>> metric.update([[[0.9, 0.8, 0.1, 0.3]]], [[[True, True, False, False]]])
+        >>> metric.compute().item()
+        1.0
+    """
+
+    def __init__(
+        self,
+        cut: Cut = "value",
+        level: float = 0.5,
+        unit: Unit = "pair",
+        normalize: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cut, level, normalize, **kwargs)
+        check_choice(unit, get_args(Unit), "What succeeds or fails")
+        self.unit = unit
+        self.needs = () if unit == "pair" else ("frames",)
+
+    def units(self, columns: Columns) -> Tensor:
+        """CIoU of whatever succeeds or fails."""
+        if self.unit == "pair":
+            return columns["ciou"]
+        over_sources = group_mean if self.unit == "frame mean" else group_minimum
+        return over_sources(columns["ciou"], columns["frames"])
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Area under the curve of the units."""
+        return success_auc(self.units(columns))
+
+
+class SuccessRate(SuccessAUC):
+    """Share whose cIoU reaches a threshold (IoU@τ, CIoU@τ; IIoU@τ with ``frame worst``).
+
+    Args:
+        threshold: τ.
+        cut: The rule of the cut, see `cut_maps`.
+        level: Of the cut ``value``.
+        unit: What succeeds or fails; but for ``pair``, ``frames`` must be given.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no such threshold, rule, level or unit.
+
+    Example:
+        >>> metric = SuccessRate(0.5)
+        >>> metric.update([[[0.9, 0.8]], [[0.2, 0.4]]], [[[True, False]]] * 2)
+        >>> metric.compute().item()
+        0.5
+    """
+
+    def __init__(
+        self,
+        threshold: float = 0.5,
+        cut: Cut = "value",
+        level: float = 0.5,
+        unit: Unit = "pair",
+        normalize: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cut, level, unit, normalize, **kwargs)
+        self.threshold = check_number(threshold, "A threshold")
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Share of the units."""
+        return success_rate(self.units(columns), self.threshold)
+
+
+class MeanIoU(PairMetric[Tensor]):
+    """Mean IoU of maps cut at a value.
+
+    Args:
+        level: Pixels of this value or more are the prediction.
+        smooth: Added to both counts; the released T-VSL adds 1e-4.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no such level or smoothing.
+
+    Example:
+        >>> metric = MeanIoU()
+        >>> metric.update([[[0.9, 0.8, 0.1, 0.3]]], [[[True, False, False, False]]])
+        >>> metric.compute().item()
+        0.5
+    """
+
+    score_names = ("iou",)
+
+    def __init__(
+        self, level: float = 0.5, smooth: float = 0.0, normalize: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(normalize, **kwargs)
+        self.level = check_number(level, "The level of a cut")
+        self.smooth = check_number(smooth, "A smoothing")
+
+    def score(self, maps: Tensor, targets: Tensor) -> Columns:
+        """IoU of each pair; see the base class."""
+        return {"iou": iou(maps, targets, self.level, self.smooth)}
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Mean of the pairs."""
+        return columns["iou"].mean()

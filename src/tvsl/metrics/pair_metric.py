@@ -1,4 +1,4 @@
-"""What all metrics of (clip, source) pairs share: measured once, summed up at the end."""
+"""Scores of (clip, source) pairs: the base class of their metrics, and averages over groups."""
 
 from __future__ import annotations
 
@@ -11,20 +11,103 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
-from tvsl.metrics.maps import count, foreground, minmax, resize_maps
-from tvsl.metrics.validation import Array, flags_of, maps_of, require, targets_of, whole_numbers
+from tvsl.metrics.maps import count, foreground, minmax, resize_maps, to_float64
+from tvsl.metrics.validation import (
+    Array,
+    check_flags,
+    check_integers,
+    check_maps,
+    check_targets,
+    check_values,
+    require,
+)
 
 Columns = dict[str, Tensor]
-"""One value per pair under each name, (P,): measured ones in float64, ``labels`` and ``frames``."""
-
-_NUMBERS = ("labels", "frames", "ids", "sounding")
-_PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
+"""One value per pair under each name, (P,): scores in float64, ``labels``, ``frames``, ``ids`` in
+int64, and ``sounding``."""
 
 Result = TypeVar("Result", Tensor, dict[str, Tensor])
-"""What `compute` gives: a scalar, or one under each of several names."""
+"""Type of `compute`: a scalar, or one under each of several names."""
 
 UNKNOWN = -1
 """The number of a pair, class or frame that was not given."""
+
+_INTEGERS = ("labels", "frames", "ids", "sounding")
+_PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
+
+
+def group_mean(values: Array, groups: Array) -> Tensor:
+    """Mean of each group.
+
+    With frames as groups and cIoUs as values it is what DSOL and CoarsetoFine decide success on:
+    the mean over the sources of a frame.
+
+    Args:
+        values: (P,), such as cIoUs.
+        groups: The group of each pair, such as its frame, (P,) int64.
+
+    Returns:
+        (G,), float64, one for each group that occurs, in the order of their numbers.
+
+    Raises:
+        ShapeError: There is no value, one is missing, or the vectors differ in length.
+
+    Example:
+        >>> group_mean([0.2, 0.4, 0.5], [3, 3, 8]).tolist()
+        [0.30000000000000004, 0.5]
+    """
+    values = check_values(values)
+    groups = check_integers(groups, values, "groups")
+    kept, place = groups.unique(return_inverse=True)
+    sums = to_float64(values).new_zeros(len(kept)).index_add_(0, place, to_float64(values))
+    return torch.div(sums, place.bincount(minlength=len(kept)))
+
+
+def group_minimum(values: Array, groups: Array) -> Tensor:
+    """Minimum of each group: a frame succeeds only if all of its sources do.
+
+    With frames as groups and cIoUs as values, `success_rate` of this is IIoU and `success_auc` of
+    it IAUC (`finalize_cIoU` and `finalize_IAUC` of SSLalignment).
+
+    Args:
+        values: (P,), such as cIoUs.
+        groups: The group of each pair, such as its frame, (P,) int64.
+
+    Returns:
+        (G,), one for each group that occurs, in the order of their numbers.
+
+    Raises:
+        ShapeError: There is no value, one is missing, or the vectors differ in length.
+
+    Example:
+        >>> group_minimum([0.2, 0.4, 0.5], [3, 3, 8]).tolist()
+        [0.2, 0.5]
+    """
+    values = check_values(values)
+    groups = check_integers(groups, values, "groups")
+    kept, place = groups.unique(return_inverse=True)
+    start = values.new_full((len(kept),), torch.inf)
+    return start.scatter_reduce(0, place, values, reduce="amin")
+
+
+def class_average(values: Array, labels: Array) -> Tensor:
+    """Mean within each class, then over the classes that occur: CAP out of APs (design, Sec. 7).
+
+    Args:
+        values: (P,), such as the average precision of each (clip, source) pair.
+        labels: The class of each pair, (P,) int64.
+
+    Returns:
+        A scalar, float64; frequent classes weigh no more than rare ones.
+
+    Raises:
+        ShapeError: There is no value, one is missing, or the vectors differ in length.
+
+    Example:
+        >>> class_average([1.0, 1.0, 0.5], [0, 0, 1]).item()
+        0.75
+    """
+    return group_mean(values, labels).mean()
 
 
 def each_once(columns: Columns) -> Columns:
@@ -37,8 +120,31 @@ def each_once(columns: Columns) -> Columns:
     return {name: column[order[new]] for name, column in columns.items()}
 
 
+def check_pairs(maps: Array, targets: Array) -> tuple[Tensor, Tensor]:
+    """Validate maps and their targets, which may be larger.
+
+    Args:
+        maps: (P, h, w), floating.
+        targets: (P, H, W), bool or a consensus in [0, 1].
+
+    Returns:
+        Both as tensors on one device.
+
+    Raises:
+        ShapeError: Not maps, not targets, or not as many.
+    """
+    maps = check_maps(maps)
+    targets = check_targets(targets, maps)
+    require(
+        len(targets) == len(maps),
+        f"There are {len(maps)} maps, but {len(targets)} targets.",
+        "Give one per (clip, source) pair.",
+    )
+    return maps, targets
+
+
 class PairMetric(Metric, Generic[Result]):
-    """A metric that scores every pair when it is seen and sums up when asked.
+    """A metric that scores each (clip, source) pair in `update` and aggregates in `compute`.
 
     The scores of all pairs are kept, a few bytes each, and gathered from all processes. So the
     result does not depend on how pairs are spread over batches and processes, and a pair that is
@@ -46,8 +152,13 @@ class PairMetric(Metric, Generic[Result]):
     given; then it is also the same bit for bit.
 
     Args:
-        normalize: Whether maps are raw and are to be stretched to [0, 1] each.
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
+
+    Class attributes:
+        score_names: The columns that `score` gives.
+        needs: Which of ``labels`` and ``frames`` must be given.
+        include_empty: Whether pairs with an empty target count; else they are left out.
     """
 
     is_differentiable = False
@@ -55,29 +166,26 @@ class PairMetric(Metric, Generic[Result]):
     full_state_update = False
 
     score_names: tuple[str, ...]
-    """The columns that `score` gives."""
     needs: tuple[str, ...] = ()
-    """Which of ``labels`` and ``frames`` must be given."""
     include_empty: bool = False
-    """Whether pairs with an empty target count; else they are left out."""
 
     def __init__(self, normalize: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.normalize = normalize
-        for name in self._columns():
+        for name in (*self.score_names, *_INTEGERS):
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.reset()
-
-    def _columns(self) -> tuple[str, ...]:
-        return (*self.score_names, *_NUMBERS)
 
     def reset(self) -> None:
         """Forget all pairs."""
         super().reset()
-        for name in self._columns():
-            # A process that sees no pair has to send columns of the right type all the same.
-            dtype = torch.int64 if name in _NUMBERS else torch.float64
-            getattr(self, name).append(torch.empty(0, dtype=dtype, device=self.device))
+        # A process that sees no pair has to send columns of the right type all the same.
+        for name in (*self.score_names, *_INTEGERS):
+            self._append(name, torch.empty(0))
+
+    def _append(self, name: str, column: Tensor) -> None:
+        dtype = torch.int64 if name in _INTEGERS else torch.float64
+        getattr(self, name).append(column.detach().to(self.device, dtype))
 
     def update(
         self,
@@ -88,10 +196,10 @@ class PairMetric(Metric, Generic[Result]):
         ids: Array | None = None,
         detected: Array | None = None,
     ) -> None:
-        """ScoreName some pairs, given as tensors, NumPy arrays or lists.
+        """Score some pairs, given as tensors, NumPy arrays or lists.
 
         Args:
-            maps: (P, h, w), floating, of any size: they are brought to the size of the targets.
+            maps: (P, h, w), floating, of any size: they are resized to the size of the targets.
             targets: (P, H, W), bool or a consensus in [0, 1].
             labels: The class of each pair, (P,) int64.
             frames: The number of each pair's frame in the data set, (P,) int64.
@@ -102,31 +210,18 @@ class PairMetric(Metric, Generic[Result]):
             ShapeError: The shapes or types do not agree, a map is not finite, or labels or frames
                 are needed and not given.
         """
-        maps, targets = self._pairs_of(maps, targets)
+        maps, targets = check_pairs(maps, targets)
         given = {"labels": labels, "frames": frames, "ids": ids}
-        columns: Columns = {name: self._numbers(one, maps, name) for name, one in given.items()}
+        columns: Columns = {name: self._integers(one, maps, name) for name, one in given.items()}
         columns["sounding"] = count(foreground(targets).flatten(1)) > 0
-        of_frames = None if frames is None else columns["frames"]
-        measured = self.pair_scores(maps, targets, of_frames)
+        scores = self.pair_scores(maps, targets, None if frames is None else columns["frames"])
         if detected is not None:
-            taken = flags_of(detected, maps, "detected")
-            measured = {name: column * taken for name, column in measured.items()}
-        columns |= measured
-        for name, column in columns.items():  # only now: an update that fails leaves no trace
-            dtype = torch.int64 if name in _NUMBERS else torch.float64
-            getattr(self, name).append(column.detach().to(self.device, dtype))
+            kept = check_flags(detected, maps, "detected")
+            scores = {name: column * kept for name, column in scores.items()}
+        for name, column in {**columns, **scores}.items():  # an update that fails leaves no trace
+            self._append(name, column)
 
-    def _pairs_of(self, maps: Array, targets: Array) -> tuple[Tensor, Tensor]:
-        checked = maps_of(maps)
-        drawn = targets_of(targets, checked)
-        require(
-            len(drawn) == len(checked),
-            f"There are {len(checked)} maps, but {len(drawn)} targets.",
-            "Give one per (clip, source) pair.",
-        )
-        return checked, drawn
-
-    def _numbers(self, given: Array | None, maps: Tensor, name: str) -> Tensor:
+    def _integers(self, given: Array | None, maps: Tensor, name: str) -> Tensor:
         require(
             given is not None or name not in self.needs,
             f"{type(self).__name__} needs {name}.",
@@ -134,10 +229,10 @@ class PairMetric(Metric, Generic[Result]):
         )
         if given is None:
             return torch.full((len(maps),), UNKNOWN, device=maps.device)
-        return whole_numbers(given, maps, name)
+        return check_integers(given, maps, name)
 
-    def pair_scores(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:
-        """ScoreName pairs without keeping them.
+    def pair_scores(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:  # noqa: ARG002
+        """Score pairs without keeping them.
 
         Args:
             maps: As for `update`.
@@ -150,37 +245,43 @@ class PairMetric(Metric, Generic[Result]):
         Raises:
             ShapeError: The shapes do not agree.
         """
-        maps, targets = self._pairs_of(maps, targets)
-        frames = None if frames is None else whole_numbers(frames, maps, "frames")
-        size = (targets.shape[1], targets.shape[2])
-        count = max(1, _PIXELS // (size[0] * size[1]))
-        parts = []
-        for some in self._parts(len(maps), count):
-            full = maps[some]
-            full = full if full.shape[1:] == targets.shape[1:] else resize_maps(full, size)
-            full = minmax(full) if self.normalize else full
-            parts.append(self.score(full, targets[some], None if frames is None else frames[some]))
-        return {name: torch.cat([part[name] for part in parts]) for name in self.score_names}
+        maps, targets = check_pairs(maps, targets)
+        number = max(1, _PIXELS // targets[:1].numel()) if len(targets) else 1
+        chunks = zip(maps.split(number), targets.split(number), strict=True)
+        scores = [self.score(self.prepare(some, truth), truth) for some, truth in chunks]
+        return {name: torch.cat([chunk[name] for chunk in scores]) for name in self.score_names}
 
-    def _parts(self, pairs: int, count: int) -> list[slice]:
-        return [slice(start, start + count) for start in range(0, max(pairs, 1), count)]
+    def prepare(self, maps: Tensor, targets: Tensor) -> Tensor:
+        """Maps as `score` takes them.
 
-    def pairs(self) -> Columns:
-        """The scores of all pairs seen by this process, or by all where it is synchronised.
+        Args:
+            maps: (P, h, w).
+            targets: (P, H, W).
 
         Returns:
-            one (P,) tensor for each score, and ``labels``, ``frames``, ``ids``, ``sounding``; in
+            (P, H, W), normalized to [0, 1] if the metric says so.
+        """
+        if maps.shape[1:] != targets.shape[1:]:
+            maps = resize_maps(maps, (targets.shape[1], targets.shape[2]))
+        return minmax(maps) if self.normalize else maps
+
+    def pairs(self) -> Columns:
+        """Scores of all pairs seen by this process, or by all where it is synchronised.
+
+        Returns:
+            One (P,) tensor for each score, and ``labels``, ``frames``, ``ids``, ``sounding``; in
             the order of the ids, each once, where all are given.
         """
-        columns = {name: dim_zero_cat(getattr(self, name)) for name in self._columns()}
+        names = (*self.score_names, *_INTEGERS)
+        columns = {name: dim_zero_cat(getattr(self, name)) for name in names}
         columns["sounding"] = columns["sounding"].bool()
         return each_once(columns)
 
     def compute(self) -> Result:
-        """Sum up.
+        """Aggregate the scores of all pairs.
 
         Returns:
-            A float64 scalar, or one for each of several names.
+            A float64 scalar, or one under each of several names.
 
         Raises:
             ShapeError: No pair was seen, or none with a target.
@@ -188,7 +289,7 @@ class PairMetric(Metric, Generic[Result]):
         return self.compute_from(self.pairs())
 
     def compute_from(self, columns: Columns) -> Result:
-        """Sum up pairs that were measured before, here or in another run.
+        """Aggregate pairs that were scored before, here or in another run.
 
         Args:
             columns: As `pairs` gives them; what the metric does not need may be missing.
@@ -215,9 +316,24 @@ class PairMetric(Metric, Generic[Result]):
         return self.aggregate(columns)
 
     @abstractmethod
-    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:
-        """Score each pair: maps of the size of their targets, in [0, 1] where stretched."""
+    def score(self, maps: Tensor, targets: Tensor) -> Columns:
+        """Score each pair.
+
+        Args:
+            maps: (P, H, W), as `prepare` leaves them.
+            targets: (P, H, W).
+
+        Returns:
+            One (P,) float64 tensor for each of ``score_names``.
+        """
 
     @abstractmethod
     def aggregate(self, columns: Columns) -> Result:
-        """Average the scores of all pairs that count."""
+        """Aggregate the scores of the pairs that count.
+
+        Args:
+            columns: As `pairs` gives them, without those left out; at least one pair.
+
+        Returns:
+            As `compute`.
+        """

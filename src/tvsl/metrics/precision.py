@@ -1,4 +1,4 @@
-"""Average precision: of pixels within a map, of clips within a class.
+"""Average precision: of pixels within a map, of clips within a class, and under an assignment.
 
 AP = Σ_n (R_n - R_{n-1}) P_n over the distinct scores, highest first: scikit-learn's
 `average_precision_score`, equal scores taken together. A scalar per positive says the same: AP is
@@ -14,21 +14,38 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
-from tvsl.metrics.maps import to_float64
+from tvsl.errors import UsageError
+from tvsl.metrics.maps import foreground, to_float64
+from tvsl.metrics.pair_metric import (
+    UNKNOWN,
+    Columns,
+    PairMetric,
+    check_pairs,
+    class_average,
+    each_once,
+)
 from tvsl.metrics.validation import (
     Array,
     as_tensor,
-    check_pairs,
-    maps_of,
-    masks_of,
+    check_bool,
+    check_integers,
+    check_maps,
+    check_same_shape,
+    check_targets,
     require,
-    targets_of,
 )
+
+UNASSIGNED = -1
+"""Assignment of a source that is left without a map."""
 
 _GPU_PIXELS = 1 << 26  # at a time
 _ROW_BITS = 35  # keys lie within ±2^33
+_MAPS_AT_A_TIME = 64
 
 
 def average_precision(maps: Array, targets: Array) -> Tensor:
@@ -45,13 +62,12 @@ def average_precision(maps: Array, targets: Array) -> Tensor:
         ShapeError: The shapes differ, targets are not bool, or a value is not finite.
 
     Example:
-        >>> target = torch.tensor([[[True, True], [False, False]]])
-        >>> average_precision(torch.tensor([[[0.9, 0.5], [0.6, 0.0]]]), target).tolist()
-        [0.8333333333333333]
+        >>> average_precision([[[0.9, 0.5, 0.6, 0.0]]], [[[True, True, False, False]]]).item()
+        0.8333333333333333
     """
-    maps = maps_of(maps, finite=False)
-    targets = masks_of(targets_of(targets, maps))
-    check_pairs(maps, targets)
+    maps = check_maps(maps, finite=False)
+    targets = check_bool(check_targets(targets, maps))
+    check_same_shape(maps, targets)
     return _of_rows(maps.detach().flatten(1), targets.flatten(1))
 
 
@@ -153,7 +169,7 @@ def _all_at_once(scores: Tensor, truth: Tensor) -> Tensor:
 
 
 def detection_mean_average_precision(scores: Array, labels: Array) -> Tensor:
-    """How well the sounding classes are detected (Sec. 3.2): mAP over clips.
+    """Mean average precision of the detected classes (Sec. 3.2): AP over clips, mean over classes.
 
     Args:
         scores: (B, N), floating, higher = more likely heard and seen.
@@ -165,6 +181,11 @@ def detection_mean_average_precision(scores: Array, labels: Array) -> Tensor:
     Raises:
         ShapeError: The shapes differ, labels are not bool, no class occurs, or a score is not
             finite.
+
+    Example:
+        >>> scores, labels = [[0.9], [0.1], [0.5]], [[True], [True], [False]]
+        >>> detection_mean_average_precision(scores, labels).item()
+        0.8333333333333333
     """
     scores, labels = as_tensor(scores, "Scores"), as_tensor(labels, "Labels")
     require(
@@ -173,8 +194,255 @@ def detection_mean_average_precision(scores: Array, labels: Array) -> Tensor:
         f"and {tuple(labels.shape)}.",
         "Give one row per clip and one column per class.",
     )
-    labels = masks_of(labels, scores, "Labels")
+    labels = check_bool(labels, scores, "Labels")
     occurs = labels.any(dim=0)
     require(bool(occurs.any()), "No clip has a label.", "Give at least one true class.")
     rows, truth = scores.detach()[:, occurs].T.contiguous(), labels[:, occurs].T.contiguous()
     return _of_rows(rows, truth).mean()
+
+
+def best_assignment(scores: Array) -> Tensor:
+    """Assign maps to the sources of their frame, one to one, for the highest sum of scores.
+
+    Args:
+        scores: How well each map fits each source, (P, M).
+
+    Returns:
+        The map of each source, (P,) int64 on the CPU; `UNASSIGNED` where there are fewer maps than
+        sources and it was left without.
+
+    Raises:
+        ShapeError: Not a table of numbers, or one is not finite.
+
+    Example:
+        >>> best_assignment([[0.9, 0.8], [0.7, 0.1]]).tolist()
+        [1, 0]
+    """
+    table = as_tensor(scores, "Scores").detach().cpu().double()
+    require(
+        table.ndim == 2 and bool(table.isfinite().all()),
+        f"Scores must be finite and (P, M), got {tuple(table.shape)}.",
+        "Give how well each map fits each source.",
+    )
+    rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
+    assigned = torch.full((len(table),), UNASSIGNED, dtype=torch.int64)
+    assigned[torch.from_numpy(rows)] = torch.from_numpy(columns)
+    return assigned
+
+
+def permutation_invariant_average_precision(
+    maps: Array, targets: Array, map_frames: Array, target_frames: Array
+) -> Tensor:
+    """PIAP of each source: AP under the assignment that is best for its frame.
+
+    Mix-and-Localize's nodes have no names, so each frame's maps are assigned to its sources, one to
+    one, for the highest sum of pixel average precisions (its author, issue 3 of the repository).
+
+    Args:
+        maps: (M, H, W), floating, any number per frame.
+        targets: (P, H, W) bool, any number per frame.
+        map_frames: The frame of each map, (M,) int64.
+        target_frames: The frame of each target, (P,) int64.
+
+    Returns:
+        (P,) in [0, 1], float64; 0 for a source that was left without a map.
+
+    Raises:
+        ShapeError: The shapes do not agree, or a target is empty.
+
+    Example:
+        >>> maps, targets = [[[0.1, 0.9]], [[0.8, 0.2]]], [[[True, False]], [[False, True]]]
+        >>> permutation_invariant_average_precision(maps, targets, [0, 0], [0, 0]).tolist()
+        [1.0, 1.0]
+    """
+    maps = check_maps(maps)
+    targets = check_bool(check_targets(targets, maps))
+    map_frames = check_integers(map_frames, maps, "frames of maps")
+    target_frames = check_integers(target_frames, targets, "frames of targets")
+    require(
+        maps.shape[1:] == targets.shape[1:],
+        f"Maps {tuple(maps.shape)} and targets {tuple(targets.shape)} do not agree.",
+        "Give maps and targets of one size.",
+    )
+    require(
+        bool(targets.flatten(1).any(dim=1).all()),
+        "A target is empty.",
+        "Leave out the pairs whose target is empty, and count them.",
+    )
+    source, candidate = (target_frames[:, None] == map_frames).nonzero(as_tuple=True)
+    table = torch.zeros(len(targets), len(maps), dtype=torch.float64)
+    for some in torch.arange(len(source), device=maps.device).split(_MAPS_AT_A_TIME):
+        scores = average_precision(maps[candidate[some]], targets[source[some]])
+        table[source[some].cpu(), candidate[some].cpu()] = scores.cpu().double()
+    map_frames, target_frames = map_frames.cpu(), target_frames.cpu()
+    result = torch.zeros(len(targets), dtype=torch.float64)
+    for frame in target_frames.unique():
+        rows = (target_frames == frame).nonzero()[:, 0]
+        of_frame = table[rows][:, map_frames == frame]
+        assigned = best_assignment(of_frame)
+        mapped = assigned != UNASSIGNED
+        result[rows[mapped]] = of_frame[mapped, assigned[mapped]]
+    return result.to(maps.device)
+
+
+class MeanAveragePrecision(PairMetric[Tensor]):
+    """Mean pixel average precision (AP of the tables); targets are cut at > 0.
+
+    Args:
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Example:
+        >>> metric = MeanAveragePrecision()
+        >>> metric.update([[[0.9, 0.5, 0.6, 0.0]]], [[[True, True, False, False]]])
+        >>> metric.compute().item()
+        0.8333333333333333
+    """
+
+    score_names = ("ap",)
+
+    def score(self, maps: Tensor, targets: Tensor) -> Columns:
+        """Average precision of each pair; see the base class."""
+        return {"ap": average_precision(maps, foreground(targets))}
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Mean of the pairs."""
+        return columns["ap"].mean()
+
+
+class ClassAwareAveragePrecision(MeanAveragePrecision):
+    """Pixel average precision, averaged within a class first (CAP); needs ``labels``.
+
+    Args:
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Example:
+        >>> metric = ClassAwareAveragePrecision()
+        >>> metric.update([[[0.9, 0.5]], [[0.1, 0.2]]], [[[True, False]]] * 2, labels=[0, 1])
+        >>> metric.compute().item()
+        0.75
+    """
+
+    needs = ("labels",)
+
+    def aggregate(self, columns: Columns) -> Tensor:
+        """Mean over the classes."""
+        return class_average(columns["ap"], columns["labels"])
+
+
+class PermutationInvariantAveragePrecision(MeanAveragePrecision):
+    """Mean average precision under the best assignment within each frame (PIAP).
+
+    Needs ``frames``; all pairs of a frame must come in one update.
+
+    Args:
+        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Example:
+        >>> metric = PermutationInvariantAveragePrecision()
+        >>> maps, targets = [[[0.1, 0.9]], [[0.8, 0.2]]], [[[True, False]], [[False, True]]]
+        >>> metric.update(maps, targets, frames=[0, 0])
+        >>> metric.compute().item()
+        1.0
+    """
+
+    needs = ("frames",)
+
+    def pair_scores(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:
+        """Average precision of each pair by the map that is assigned to it; NaN if empty."""
+        maps, targets = check_pairs(maps, targets)
+        frames = self._integers(frames, maps, "frames")
+        truth = foreground(targets)
+        sounding = truth.flatten(1).any(dim=1)
+        values = torch.full((len(maps),), torch.nan, dtype=torch.float64, device=maps.device)
+        values[sounding] = permutation_invariant_average_precision(
+            self.prepare(maps, targets), truth[sounding], frames, frames[sounding]
+        )
+        return {"ap": values}
+
+
+class DetectionMeanAveragePrecision(Metric):
+    """Mean over classes of AP over clips: `detection_mean_average_precision` of all batches.
+
+    Args:
+        classes: N, the number of classes.
+        kwargs: Arguments of `torchmetrics.Metric`.
+
+    Raises:
+        UsageError: There is no class.
+
+    Example:
+        >>> metric = DetectionMeanAveragePrecision(1)
+        >>> metric.update([[0.9], [0.1], [0.5]], [[True], [True], [False]])
+        >>> round(metric.compute().item(), 4)
+        0.8333
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    scores: list[Tensor]
+    labels: list[Tensor]
+    ids: list[Tensor]
+
+    def __init__(self, classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(classes, int) or classes < 1:
+            raise UsageError(f"There cannot be {classes!r} classes.", "Give a number from 1 on.")
+        self.classes = classes
+        for name in ("scores", "labels", "ids"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all clips."""
+        super().reset()
+        # A process that sees no clip has to send tables of the right shape all the same.
+        self.scores.append(torch.empty(0, self.classes, device=self.device))
+        self.labels.append(torch.empty(0, self.classes, device=self.device, dtype=torch.uint8))
+        self.ids.append(torch.empty(0, device=self.device, dtype=torch.int64))
+
+    def update(self, scores: Array, labels: Array, ids: Array | None = None) -> None:
+        """Keep some clips, given as tensors, NumPy arrays or lists.
+
+        Args:
+            scores: (B, N), higher = more likely heard and seen.
+            labels: (B, N) bool, the true classes.
+            ids: The number of each clip in the data set, (B,) int64, not negative; a clip that is
+                seen twice counts once.
+
+        Raises:
+            ShapeError: The shapes or types differ from this, or a score is not finite.
+        """
+        scores, labels = as_tensor(scores, "Scores"), as_tensor(labels, "Labels")
+        require(
+            scores.ndim == 2 and scores.shape == labels.shape and scores.shape[1] == self.classes,
+            f"Scores and labels must be (B, {self.classes}), got {tuple(scores.shape)} and "
+            f"{tuple(labels.shape)}.",
+            "Give one row per clip and one column per class.",
+        )
+        require(
+            scores.is_floating_point() and bool(scores.isfinite().all()),
+            f"Scores must be floating and finite, got {scores.dtype}.",
+            "Look for an overflow where the scores are made.",
+        )
+        labels = check_bool(labels, name="Labels")
+        if ids is None:
+            ids = torch.full((len(scores),), UNKNOWN)
+        self.ids.append(check_integers(ids, scores, "ids").to(self.device))
+        self.scores.append(scores.detach().to(self.device, torch.float32))
+        self.labels.append(labels.to(self.device, torch.uint8))
+
+    def compute(self) -> Tensor:
+        """Mean over the classes that occur, a float64 scalar.
+
+        Raises:
+            ShapeError: No clip has a label.
+        """
+        clips = each_once(
+            {name: dim_zero_cat(getattr(self, name)) for name in ("scores", "labels", "ids")}
+        )
+        return detection_mean_average_precision(clips["scores"], clips["labels"].bool())

@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from torch import Tensor
 
 from tvsl.errors import UsageError
-from tvsl.metrics.classes import class_average, group_minimum
 from tvsl.metrics.maps import foreground, to_float64
 from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
 from tvsl.metrics.overlap import Cut, cut_maps, iou, mask_ciou, success_auc, success_rate
-from tvsl.metrics.pair_metric import Columns, PairMetric
+from tvsl.metrics.pair_metric import Columns, PairMetric, class_average, group_minimum
 from tvsl.metrics.precision import average_precision
-from tvsl.metrics.validation import number_of
+from tvsl.metrics.validation import check_number
 
 LabelSource = Literal["given", "detected", "none"]
-"""Whether labels were given to the model, detected by it, or not used: by a class-agnostic model,
-or by one whose maps are assigned to the sources by the truth."""
+"""Source of the labels: given to the model, detected by it, or none, for a class-agnostic model or
+one whose maps are assigned to the sources by the truth."""
 
 
 def hash_ids(ids: Iterable[str]) -> str:
-    """The SHA-256 of a set of item names: what was evaluated, in whatever order.
+    """SHA-256 of a set of item names, in whatever order: a record of what was evaluated.
 
     Args:
         ids: Names of the items, without line breaks.
@@ -40,6 +39,10 @@ def hash_ids(ids: Iterable[str]) -> str:
 
     Raises:
         UsageError: They are no such names.
+
+    Example:
+        >>> hash_ids(["b", "a"]) == hash_ids({"a", "b"})
+        True
     """
     several = isinstance(ids, Iterable) and not isinstance(ids, str)
     names = set(ids) if several else set()
@@ -51,15 +54,15 @@ def hash_ids(ids: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Scores:
-    """The numbers of one evaluation.
+    """Numbers of one evaluation, and what they are of.
 
     Attributes:
-        protocol: The name of the protocol.
-        label_source: Whether labels were given, detected or not used.
+        protocol: Name of the protocol.
+        label_source: Source of the labels.
         values: The protocol's numbers, each in [0, 1].
-        found: How many of the listed items were there and readable.
-        listed: How many items the benchmark lists.
-        left_out: How many pairs were left out, because their target is empty.
+        found: Number of listed items that were there and readable.
+        listed: Number of items that the benchmark lists.
+        left_out: Number of pairs that were left out, because their target is empty.
         ids_hash: `hash_ids` of the items found.
 
     Raises:
@@ -91,23 +94,16 @@ class Scores:
             )
         if not isinstance(self.values, Mapping):
             raise UsageError("These are no scores.", "Give each number with its name.")
-        values = {name: number_of(value, name) for name, value in self.values.items()}
+        values = {name: check_number(value, name) for name, value in self.values.items()}
         object.__setattr__(self, "values", values)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
-        return {
-            "protocol": self.protocol,
-            "label_source": self.label_source,
-            "values": dict(self.values),
-            "found": self.found,
-            "listed": self.listed,
-            "left_out": self.left_out,
-            "ids_hash": self.ids_hash,
-        }
+        """All attributes, ready for JSON."""
+        return asdict(self)
 
 
 ScoreName = Literal["ciou", "iou", "ap", "confidence"]
+"""Names of the scores of a pair."""
 
 Figure = Literal[
     "AP",
@@ -130,23 +126,23 @@ Figure = Literal[
     "max-F1",
     "LocAcc",
 ]
-"""The names of all numbers of the protocols, one for each."""
+"""Names of all numbers of the protocols, one for each."""
 
 _RELEASED_SMOOTHING = 1e-4
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to score maps, once and for all.
+    """A frozen way to score maps.
 
     Attributes:
-        name: What its numbers are called by.
-        source: Whose protocol it is.
-        cut: How maps, resized and stretched to [0, 1], are cut for the cIoU.
+        name: The name that stands beside its numbers.
+        source: The evaluator that it follows.
+        cut: Rule by which maps, resized and normalized to [0, 1], are cut for the cIoU.
         level: Of the cut ``value``.
-        score_names: Names of the scores of each pair.
-        single: The numbers for one source per clip.
-        multiple: The numbers for several sources per clip.
+        score_names: Scores of each pair.
+        single: Numbers for one source per clip.
+        multiple: Numbers for several sources per clip.
         include_empty: Whether pairs with an empty target count.
     """
 
@@ -222,11 +218,11 @@ PAPER_THRESHOLDS: Mapping[str, Figure] = MappingProxyType(
         "vggsound-duet": "CIoU@0.3",
     }
 )
-"""Which success rate the paper gives for which of its benchmarks (Sec. 4.1)."""
+"""Success rate that the paper gives for each of its benchmarks (Sec. 4.1)."""
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of a name.
+    """Find a protocol by its name.
 
     Args:
         name: One of `PROTOCOLS`.
@@ -236,6 +232,10 @@ def find_protocol(name: str) -> Protocol:
 
     Raises:
         UsageError: There is none of this name.
+
+    Example:
+        >>> find_protocol("paper").single
+        ('AP', 'IoU@0.1', 'IoU@0.3', 'IoU@0.5', 'AUC')
     """
     if not isinstance(name, str) or name not in PROTOCOLS:
         raise UsageError(
@@ -249,13 +249,19 @@ class ProtocolMetric(PairMetric[dict[str, Tensor]]):
 
     Args:
         protocol: The protocol, or its name.
-        several_sources: Whether clips have several sources: which of its numbers are meant. CAP
+        several_sources: Whether clips have several sources, which have numbers of their own. CAP
             needs ``labels``, IIoU needs ``frames``.
         normalize: Whether maps are raw; False for those that are in [0, 1] and scored as they are.
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Raises:
         UsageError: There is no protocol of this name.
+
+    Example:
+        >>> metric = ProtocolMetric("negatives")
+        >>> metric.update([[[0.9, 0.1]], [[0.2, 0.8]]], [[[True, False]], [[True, False]]])
+        >>> {name: round(value.item(), 4) for name, value in metric.compute().items()}
+        {'confident AP': 0.0, 'max-F1': 0.6667, 'LocAcc': 0.5, 'AUC': 0.5125}
     """
 
     def __init__(
@@ -273,8 +279,8 @@ class ProtocolMetric(PairMetric[dict[str, Tensor]]):
         self.names = protocol.multiple if several_sources else protocol.single
         self.needs = tuple(sorted({_NEEDS[name] for name in self.names if name in _NEEDS}))
 
-    def score(self, maps: Tensor, targets: Tensor, frames: Tensor | None) -> Columns:  # noqa: ARG002
-        """Scores of each pair."""
+    def score(self, maps: Tensor, targets: Tensor) -> Columns:
+        """Scores of each pair; see the base class."""
         cut = cut_maps(maps, targets, self.protocol.cut, self.protocol.level)
         columns = {"ciou": mask_ciou(cut, targets)}
         if "iou" in self.score_names:
@@ -286,8 +292,14 @@ class ProtocolMetric(PairMetric[dict[str, Tensor]]):
         return columns
 
     def aggregate(self, columns: Columns) -> dict[str, Tensor]:
-        """The numbers of the protocol by their names, each a float64 scalar in [0, 1]."""
-        return {name: _NUMBERS[name](columns) for name in self.names}
+        """Numbers of the protocol by their names, each a float64 scalar in [0, 1]."""
+        return {name: self._number(name, columns) for name in self.names}
+
+    @staticmethod
+    def _number(name: Figure, columns: Columns) -> Tensor:
+        if name in _NUMBERS:
+            return _NUMBERS[name](columns)
+        return success_rate(columns["ciou"], float(name.partition("@")[2]))  # IoU@τ and the like
 
 
 def _sounding(columns: Columns) -> Tensor:
@@ -298,10 +310,6 @@ def _worst(columns: Columns) -> Tensor:
     return group_minimum(columns["ciou"], columns["frames"])
 
 
-def _rate(threshold: float) -> Callable[[Columns], Tensor]:
-    return lambda columns: success_rate(columns["ciou"], threshold)
-
-
 _NEEDS: Mapping[Figure, str] = MappingProxyType(
     {"CAP": "labels", "IIoU@0.5": "frames", "IAUC": "frames"}
 )
@@ -309,15 +317,6 @@ _NEEDS: Mapping[Figure, str] = MappingProxyType(
 _NUMBERS: dict[Figure, Callable[[Columns], Tensor]] = {
     "AP": lambda columns: columns["ap"].mean(),
     "CAP": lambda columns: class_average(columns["ap"], columns["labels"]),
-    "IoU@0.1": _rate(0.1),
-    "IoU@0.3": _rate(0.3),
-    "IoU@0.5": _rate(0.5),
-    "CIoU@0.1": _rate(0.1),
-    "CIoU@0.3": _rate(0.3),
-    "CIoU@0.5": _rate(0.5),
-    "cIoU@0.1": _rate(0.1),
-    "cIoU@0.3": _rate(0.3),
-    "cIoU@0.5": _rate(0.5),
     "IIoU@0.5": lambda columns: success_rate(_worst(columns), 0.5),
     "AUC": lambda columns: success_auc(_sounding(columns)),
     "IAUC": lambda columns: success_auc(_worst(columns)),

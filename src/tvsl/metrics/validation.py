@@ -1,4 +1,4 @@
-"""The door of the metrics: what is given as tensors of the right kind, or an error."""
+"""Validation of inputs: each function returns a tensor of the right kind or raises an error."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ Array = Tensor | ArrayLike
 
 
 def require(condition: bool, problem: str, remedy: str) -> None:
-    """Raise a ShapeError unless a condition holds."""
+    """Raise a ShapeError unless a condition holds.
+
+    Args:
+        condition: What must be true.
+        problem: What is wrong otherwise, one sentence.
+        remedy: What to do about it, one sentence.
+    """
     if not condition:
         raise ShapeError(problem, remedy)
 
 
 def as_tensor(given: Any, name: str) -> Tensor:
-    """Numbers as a dense tensor, where it is on whatever device it is.
+    """Convert numbers to a dense tensor, on whatever device they are.
 
     Args:
         given: A tensor, a NumPy array, nested lists or a number.
         name: What to call it in an error.
 
     Returns:
-        The tensor; it shares its memory with what was given where it can.
+        The tensor without gradients; it shares its memory with ``given`` where it can.
 
     Raises:
         ShapeError: No numbers, complex ones, of no regular shape, or without data.
@@ -64,7 +70,7 @@ def _from_array(given: Any) -> Tensor:
     return torch.as_tensor(given)
 
 
-def _titled(name: str) -> str:
+def _capitalize(name: str) -> str:
     return name[:1].upper() + name[1:]
 
 
@@ -73,8 +79,15 @@ def _at_least_single(values: Tensor) -> Tensor:
     return values.float() if values.element_size() < 4 else values
 
 
-def maps_of(maps: Any, finite: bool = True) -> Tensor:
-    """Maps, (P, H, W) floating of 32 bits or more.
+def check_maps(maps: Any, finite: bool = True) -> Tensor:
+    """Validate maps, (P, H, W) floating.
+
+    Args:
+        maps: As given.
+        finite: Whether to check the values as well.
+
+    Returns:
+        The maps, of 32 bits or more.
 
     Raises:
         ShapeError: Not maps, or a value is not finite.
@@ -96,13 +109,16 @@ def maps_of(maps: Any, finite: bool = True) -> Tensor:
     return tensor
 
 
-def targets_of(targets: Any, like: Tensor | None = None, name: str = "Targets") -> Tensor:
-    """Targets, (P, H, W), bool or a consensus in [0, 1].
+def check_targets(targets: Any, like: Tensor | None = None, name: str = "Targets") -> Tensor:
+    """Validate targets, (P, H, W), bool or a consensus in [0, 1].
 
     Args:
         targets: As given.
         like: The maps that they are for, whose device they are brought to.
-        name: What to call them.
+        name: What to call them in an error.
+
+    Returns:
+        The targets, bool or floating.
 
     Raises:
         ShapeError: Of another shape, or outside [0, 1].
@@ -115,23 +131,26 @@ def targets_of(targets: Any, like: Tensor | None = None, name: str = "Targets") 
     )
     if tensor.dtype != torch.bool:
         tensor = _at_least_single(tensor) if tensor.is_floating_point() else tensor.float()
-        _check_consensus(tensor)
+        if tensor.numel():
+            low, high = tensor.aminmax()
+            require(
+                bool((low >= 0) & (high <= 1)),
+                f"Targets must lie in [0, 1], got {float(low)} to {float(high)}.",
+                "Take the union of overlapping boxes, or the share of annotators.",
+            )
     return tensor if like is None else tensor.to(like.device)
 
 
-def _check_consensus(targets: Tensor) -> None:
-    if targets.numel() == 0:
-        return
-    low, high = targets.aminmax()
-    require(
-        bool((low >= 0) & (high <= 1)),
-        f"Targets must lie in [0, 1], got {float(low)} to {float(high)}.",
-        "Take the union of overlapping boxes, or the share of annotators.",
-    )
+def check_same_shape(maps: Tensor, targets: Tensor) -> None:
+    """Check that each map has its target.
 
+    Args:
+        maps: (P, H, W).
+        targets: (P, H, W).
 
-def check_pairs(maps: Tensor, targets: Tensor) -> None:
-    """Check that each map has its target, both (P, H, W)."""
+    Raises:
+        ShapeError: The shapes differ.
+    """
     require(
         maps.shape == targets.shape,
         f"Maps and targets must share one shape (P, H, W), got {tuple(maps.shape)} and "
@@ -140,8 +159,35 @@ def check_pairs(maps: Tensor, targets: Tensor) -> None:
     )
 
 
-def masks_of(masks: Any, like: Tensor | None = None, name: str = "Targets") -> Tensor:
-    """Yes or no for each element, bool of any shape.
+def check_same_length(values: Tensor, others: Tensor, name: str) -> None:
+    """Check that a vector has one element for each of some values or maps.
+
+    Args:
+        values: The P values or maps.
+        others: The vector.
+        name: What to call it in an error.
+
+    Raises:
+        ShapeError: It is no vector, or longer or shorter.
+    """
+    require(
+        others.ndim == 1 and len(values) == len(others),
+        f"There must be as many {name} as values, one each, got {tuple(others.shape)} and "
+        f"{tuple(values.shape)}.",
+        "Give one per (clip, source) pair.",
+    )
+
+
+def check_bool(masks: Any, like: Tensor | None = None, name: str = "Targets") -> Tensor:
+    """Validate booleans of any shape.
+
+    Args:
+        masks: As given.
+        like: A tensor whose device they are brought to.
+        name: What to call them in an error.
+
+    Returns:
+        The booleans.
 
     Raises:
         ShapeError: They are not bool.
@@ -155,20 +201,42 @@ def masks_of(masks: Any, like: Tensor | None = None, name: str = "Targets") -> T
     return tensor if like is None else tensor.to(like.device)
 
 
-def values_of(values: Any, like: Tensor | None = None, name: str = "values") -> Tensor:
-    """Values, (P,) floating, at least one and none missing.
+def check_flags(flags: Any, like: Tensor, name: str) -> Tensor:
+    """Validate one boolean for each of some values or maps, (P,).
+
+    Args:
+        flags: As given.
+        like: The P values or maps, whose device they are brought to.
+        name: What to call them in an error.
+
+    Returns:
+        The booleans.
+
+    Raises:
+        ShapeError: They are not bool, or not as many.
+    """
+    tensor = as_tensor(flags, _capitalize(name))
+    check_same_length(like, tensor, name)
+    return check_bool(tensor, like, _capitalize(name))
+
+
+def check_values(values: Any, like: Tensor | None = None, name: str = "values") -> Tensor:
+    """Validate values, (P,), at least one and none missing.
 
     Args:
         values: As given.
         like: Other values that there must be as many of, on the same device.
-        name: What to call them.
+        name: What to call them in an error.
+
+    Returns:
+        The values, floating.
 
     Raises:
-        ShapeError: They are not.
+        ShapeError: No vector, empty, or a value is missing or not finite.
     """
-    tensor = as_tensor(values, _titled(name))
+    tensor = as_tensor(values, _capitalize(name))
     if like is not None:
-        check_alike(like, tensor, name)
+        check_same_length(like, tensor, name)
         tensor = tensor.to(like.device)
     require(
         tensor.ndim == 1 and len(tensor) > 0,
@@ -189,53 +257,42 @@ def values_of(values: Any, like: Tensor | None = None, name: str = "values") -> 
     return tensor
 
 
-def whole_numbers(numbers: Any, like: Tensor, name: str) -> Tensor:
-    """Whole numbers that go with some values or maps, (P,) int64.
+def check_integers(numbers: Any, like: Tensor, name: str) -> Tensor:
+    """Validate one integer for each of some values or maps, (P,).
 
     Args:
         numbers: As given.
         like: The P values or maps, whose device they are brought to.
-        name: What to call them.
+        name: What to call them in an error.
+
+    Returns:
+        The integers, int64.
 
     Raises:
-        ShapeError: They are no whole numbers, or not as many.
+        ShapeError: They are no integers, or not as many.
     """
-    tensor = as_tensor(numbers, _titled(name))
-    check_alike(like, tensor, name)
+    tensor = as_tensor(numbers, _capitalize(name))
+    check_same_length(like, tensor, name)
     require(
         not tensor.is_floating_point(),
-        f"{_titled(name)} must be whole numbers, got {tensor.dtype}.",
+        f"{_capitalize(name)} must be whole numbers, got {tensor.dtype}.",
         "Give the number of a class, frame or pair, such as its place in a list of names.",
     )
     return tensor.to(like.device, torch.int64)
 
 
-def flags_of(flags: Any, like: Tensor, name: str) -> Tensor:
-    """Yes or no for each of some values or maps, (P,) bool.
+def check_number(value: Any, name: str) -> float:
+    """Validate a finite number, such as a threshold.
+
+    Args:
+        value: As given.
+        name: What to call it in an error.
+
+    Returns:
+        The number.
 
     Raises:
-        ShapeError: They are not bool, or not as many.
-    """
-    tensor = as_tensor(flags, _titled(name))
-    check_alike(like, tensor, name)
-    return masks_of(tensor, like, _titled(name))
-
-
-def check_alike(values: Tensor, others: Tensor, name: str) -> None:
-    """Check that a vector has one element for each of some values or maps."""
-    require(
-        others.ndim == 1 and len(values) == len(others),
-        f"There must be as many {name} as values, one each, got {tuple(others.shape)} and "
-        f"{tuple(values.shape)}.",
-        "Give one per (clip, source) pair.",
-    )
-
-
-def number_of(value: Any, name: str) -> float:
-    """A finite number, such as a threshold.
-
-    Raises:
-        UsageError: It is none.
+        UsageError: It is none, or not finite.
     """
     try:
         number = float(value)
@@ -246,8 +303,13 @@ def number_of(value: Any, name: str) -> float:
     return number
 
 
-def choice_of(value: Any, choices: Iterable[str], name: str) -> None:
+def check_choice(value: Any, choices: Iterable[str], name: str) -> None:
     """Check that a name is one of some.
+
+    Args:
+        value: As given.
+        choices: The names.
+        name: What to call it in an error.
 
     Raises:
         UsageError: It is none of them.
