@@ -20,6 +20,8 @@ LONGEST_FILE = 620
 PAGE_PARTS = [
     f"html/templates/{name}"
     for name in (
+        "base.html",
+        "macros.html",
         "demo.html",
         "evaluation.html",
         "evaluation.css",

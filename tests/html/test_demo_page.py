@@ -98,7 +98,7 @@ def test_boxes_of_sources_and_twins(text: str, demo: Demo) -> None:
         start = text.index(f'id="{result.shown.kind.name}"')
         part = text[start : text.index("</section>", start)]
         for kind, boxes in (("truth", result.shown.boxes), ("twin", result.shown.twins)):
-            (drawing,) = re.findall(rf'<svg class="{kind}".*?</svg>', part)
+            (drawing,) = re.findall(rf'<svg class="{kind}".*?</svg>', part, re.DOTALL)
             found = re.findall(r'x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', drawing)
             wanted = [
                 (str(box[0]), str(box[1]), str(box[2] - box[0]), str(box[3] - box[1]))
@@ -212,7 +212,7 @@ def test_a_false_class_is_told_apart(label: str, note: str, demo: Demo) -> None:
     wrong = replace(result.sources[0].given, label=names[label])
     changed = replace(result, detected=replace(result.detected, sources=(wrong,)))
     text = demo_page(replace(demo, results=(changed,)), "mini")
-    (row,) = re.findall(r'<tr class="false">.*?</tr>', text)
+    (row,) = re.findall(r'<tr class="false">.*?</tr>', text, re.DOTALL)
     assert note in row
     assert names[label] in row
 
@@ -232,5 +232,5 @@ def test_a_map_without_contrast_has_no_box(demo: Demo) -> None:
     source = replace(result.sources[0], given=flat, detected=None, detected_score=None)
     changed = replace(result, sources=(source,), detected=replace(result.detected, sources=()))
     text = demo_page(replace(demo, results=(changed,)), "mini")
-    (drawing,) = re.findall(r'<svg class="box off".*?</svg>', text)
+    (drawing,) = re.findall(r'<svg class="box off".*?</svg>', text, re.DOTALL)
     assert "<rect" not in drawing

@@ -7,13 +7,15 @@ import hashlib
 import html
 import io
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import pytest
 
+from tests.reproduce.test_report_written import made
 from tvsl.errors import OutputError
-from tvsl.html.reproduction import _table_card
+from tvsl.html.reproduction import reproduction_page
 from tvsl.reproduce.aggregate import Gatherer
 from tvsl.reproduce.config import reproduce_config
 from tvsl.reproduce.experiment import (
@@ -205,7 +207,7 @@ def test_each_cell_holds_the_figure_of_its_head(name: str, gatherer: Gatherer) -
     sources = [one for one in SOURCES[::-1] if one in spec.labels]
     assert len(table.lines) == len(spec.rows) * len(sources)
     words = text_table(table)
-    on_page = on_the_page(str(_table_card(table)))
+    on_page = on_the_page(reproduction_page(replace(made(), tables=(table,))))
     assert on_page[: 1 + len(words.rows)] == [words.heads, *words.rows]
     found = cast(Any, SimpleNamespace(tables=[table]))
     written = {

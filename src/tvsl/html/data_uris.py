@@ -8,6 +8,7 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import binary_erosion
 
 from tvsl.localization import BOX_CUT, SoundSource, min_max, upscale
 from tvsl.media.writing import wav_bytes
@@ -18,37 +19,34 @@ _LINE_SHARE = 160
 
 
 def picture_uri(picture: Picture) -> str:
-    """A picture (H, W, 3) as a data URI, PNG."""
+    """Encode a picture (H, W, 3) as a data URI, PNG."""
     return _png_uri(Image.fromarray(picture))
 
 
 def photo_uri(picture: Picture) -> str:
-    """A picture (H, W, 3) as a data URI, JPEG: a fifth of the size, not without loss."""
+    """Encode a picture (H, W, 3) as a data URI, JPEG: a fifth of the size, not without loss."""
     content = io.BytesIO()
     Image.fromarray(picture).save(content, format="JPEG", quality=88)
     return _uri("image/jpeg", content.getvalue())
 
 
 def outline_uri(region: NDArray[np.bool_]) -> str:
-    """The outline of a region (H, W) as a data URI: a white line in a dark casing, else clear.
-
-    Args:
-        region: The region.
+    """Draw the outline of a region (H, W): a white line in a dark casing, all else clear.
 
     Returns:
-        The URI; the picture has twice the size of the region's.
+        The data URI of a PNG, twice as high and wide as the region.
     """
     scaled = region.repeat(_LAYER_SCALE, axis=0).repeat(_LAYER_SCALE, axis=1)
     width = _line_width(len(scaled))
-    line = _outline(scaled, width)
-    casing = _outline(scaled & ~line, -(-width // 2)) | _outline(~scaled, -(-width // 2))
+    line = outline(scaled, width)
+    casing = outline(scaled & ~line, -(-width // 2)) | outline(~scaled, -(-width // 2))
     image = Image.fromarray(line.astype(np.uint8) + 2 * casing.astype(np.uint8))
     image.putpalette(bytes((0, 0, 0, 255, 255, 255, 0, 0, 0)))
     return _png_uri(image, transparency=bytes((0, 255, 190)))
 
 
 def heat_uri(source: SoundSource, color: Color) -> str:
-    """A source's map as a data URI: a PNG of one colour, more opaque where it is hotter.
+    """Draw a source's map in one colour, more opaque where it is hotter.
 
     A line runs around what is at least half as hot as the hottest place.
 
@@ -57,12 +55,12 @@ def heat_uri(source: SoundSource, color: Color) -> str:
         color: Its colour.
 
     Returns:
-        The URI; the picture has twice the size of the source's.
+        The data URI of a PNG, twice as high and wide as the source's picture.
     """
     height, width = source.size
     heat = min_max(upscale(source.grid, (_LAYER_SCALE * height, _LAYER_SCALE * width)))
     opacity = np.rint(255 * mix_tints([heat], [color], 1.0)[3]).astype(np.uint8)
-    opacity[_outline(heat >= BOX_CUT, _line_width(len(heat)))] = 255
+    opacity[outline(heat >= BOX_CUT, _line_width(len(heat)))] = 255
     image = Image.fromarray(opacity)
     # All entries of the palette are one colour, and each is as opaque as its number says.
     image.putpalette(bytes(color) * 256)
@@ -70,25 +68,37 @@ def heat_uri(source: SoundSource, color: Color) -> str:
 
 
 def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
-    """A mono sound (n,) as a data URI, WAV."""
+    """Encode a mono sound as a data URI, WAV.
+
+    Args:
+        samples: The sound, (n,).
+        rate: Samples per second.
+
+    Returns:
+        The URI.
+    """
     return _uri("audio/wav", wav_bytes(samples, rate))
+
+
+def outline(region: NDArray[np.bool_], width: int, at_edges: bool = False) -> NDArray[np.bool_]:
+    """Find the pixels of a region that are near to what is outside of it.
+
+    Args:
+        region: The region, (H, W).
+        width: Steps from pixel to pixel that count as near, at least 1.
+        at_edges: Whether there is a line also where the region ends with the picture.
+
+    Returns:
+        The line, (H, W).
+    """
+    inner = binary_erosion(region, iterations=width, border_value=not at_edges)
+    line: NDArray[np.bool_] = region & ~inner
+    return line
 
 
 def _line_width(height: int) -> int:
     """Pixels of a line that is still seen where a high layer is shown small."""
     return max(1, round(height / _LINE_SHARE))
-
-
-def _outline(region: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """The pixels of a region that are no further than a width from what is outside of it."""
-    inner = region
-    for _ in range(width):
-        outer, inner = inner, inner.copy()
-        inner[1:] &= outer[:-1]
-        inner[:-1] &= outer[1:]
-        inner[:, 1:] &= outer[:, :-1]
-        inner[:, :-1] &= outer[:, 1:]
-    return region & ~inner
 
 
 def _png_uri(image: Image.Image, transparency: bytes | None = None) -> str:

@@ -37,7 +37,7 @@ document.addEventListener("play", (event) => {
   for (const other of document.querySelectorAll("audio")) {
     if (other !== event.target) other.pause();
   }
-  const line = event.target.parentElement.querySelector(".head");
+  const line = event.target.parentElement.querySelector(".playhead");
   if (line) follow(event.target, line);
 }, true);
 
