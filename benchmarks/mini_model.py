@@ -18,17 +18,17 @@ from typing import Any
 
 import torch
 
-from tvsl.audioclip.config import FlipAverage, ImageTokenMode
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.cli.output import progress
+from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.card import card_tables, model_card
 from tvsl.evaluation.mistakes import mistakes
 from tvsl.evaluation.scenes import EncodedScenes, encode_scenes, with_names
 from tvsl.evaluation.world_rows import Row, reach, table_rows
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
-from tvsl.methods.checkpoint_io import load_head
+from tvsl.methods.checkpoint_io import read_head
 from tvsl.training.calibrate import calibrate
 from tvsl.utils.devices import keep_freed_memory
 
@@ -108,9 +108,9 @@ def untrained(name: str, embedding: int) -> Method:
 
 def compared_methods(encoder: AudioCLIPEncoder, heads: list[Path]) -> dict[str, Method]:
     size = encoder.config.embedding
-    methods = {"T-VSL": load_head(heads[0], encoder)}
+    methods = {"T-VSL": read_head(heads[0]).build(encoder)}
     if len(heads) > 1:
-        methods["EZ-VSL"] = load_head(heads[1], encoder)
+        methods["EZ-VSL"] = read_head(heads[1]).build(encoder)
     names = {
         "T-VSL, untrained": "tvsl",
         "text only": "text-only",
@@ -216,7 +216,7 @@ def token_table(
         made = shipped if same else prepared(bundle, tokens, flip, count)
         methods = {"T-VSL, untrained": untrained("tvsl", made.encoder.config.embedding)}
         if tokens == "values":
-            methods["T-VSL"] = load_head(head, made.encoder)
+            methods["T-VSL"] = read_head(head).build(made.encoder)
         for name, method in methods.items():
             title = f"{name}, {tokens}, flip {flip}"
             scores[title] = calibrated(method, made.validation)["validation"]

@@ -1,12 +1,13 @@
-"""What a tri-modal encoder must offer; AudioCLIP is the one there is.
+"""The protocol of a tri-modal encoder, and how one is made.
 
-Another one would be a package beside ``audioclip`` with this protocol, and nothing else changes.
+AudioCLIP (``tvsl.audioclip``) is the one that tvsl brings. docs/add-an-encoder.md adds another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -15,10 +16,40 @@ from torch import Tensor, nn
 
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
+from tvsl.utils.download import Progress
+
+ImageTokenMode = Literal["values", "cells", "released"]
+"""Kinds of dense image tokens of AudioCLIP."""
+FlipAverage = Literal["none", "mirror", "turn"]
+"""The flipped picture with whose tokens those of a picture are averaged."""
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How an encoder is wanted.
+
+    An encoder that cannot do what is asked for says so by what it states of itself: whoever asked
+    for a flip average, for image tokens or for a precision that it does not have gets an error.
+
+    Attributes:
+        device: Where tokens are made.
+        precision: Arithmetic of the convolutions.
+        flip_average: Averaging with the flipped picture.
+        image_tokens: Kind of dense image tokens; the encoder's own when None.
+        waveform_scale: What waveforms are multiplied by; the encoder's own when None.
+        progress: Called with bytes so far and in all while weights are fetched.
+    """
+
+    device: torch.device
+    precision: Precision = "float32"
+    flip_average: FlipAverage = "none"
+    image_tokens: ImageTokenMode | None = None
+    waveform_scale: float | None = None
+    progress: Progress | None = None
 
 
 class FrameTokens(NamedTuple):
-    """What an encoder makes of B pictures.
+    """Tokens of B pictures.
 
     Attributes:
         tokens: Patch tokens, (B, h * w, D).
@@ -32,7 +63,7 @@ class FrameTokens(NamedTuple):
 
 
 class SoundTokens(NamedTuple):
-    """What an encoder makes of B sounds.
+    """Tokens of B sounds.
 
     Attributes:
         tokens: Patch tokens, (B, n_a, D).
@@ -44,7 +75,7 @@ class SoundTokens(NamedTuple):
 
 
 class LogitScales(NamedTuple):
-    """What an encoder's own contrastive losses multiply cosines by, each in [1, 100].
+    """Factors of the cosines in an encoder's own contrastive losses, each in [1, 100].
 
     Attributes:
         image_text: Of picture and text.
@@ -58,7 +89,7 @@ class LogitScales(NamedTuple):
 
 
 def join_panels(frames: FrameTokens, sounds: SoundTokens, panels: int) -> Tokens:
-    """Clips of pictures that were encoded one by one and of the sounds that go with them.
+    """Join pictures that were encoded one by one with the sounds that go with them.
 
     Args:
         frames: B * panels pictures, clip by clip.
@@ -81,7 +112,7 @@ def join_panels(frames: FrameTokens, sounds: SoundTokens, panels: int) -> Tokens
 
 
 class PromptableTextEncoder(Protocol):
-    """What learned prompts (Sec. 4.6) need of a text encoder."""
+    """The part of a text encoder that learned prompts (Sec. 4.6) need."""
 
     token_embedding: nn.Embedding
 
@@ -90,11 +121,15 @@ class PromptableTextEncoder(Protocol):
 
 
 class Encoder(Protocol):
-    """A frozen encoder of pictures, sounds and class names into one space."""
+    """A frozen encoder of pictures, sounds and class names into one space of D dimensions."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, by which a head names its encoder."""
+        """SHA-256 of the weights, 64 hexadecimal digits, by which a head names its encoder."""
+
+    @property
+    def embedding(self) -> int:
+        """D, the size of the space."""
 
     @property
     def device(self) -> torch.device:
@@ -102,15 +137,15 @@ class Encoder(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """In which arithmetic they are made."""
+        """Arithmetic in which tokens are made."""
 
     @property
-    def image_tokens(self) -> str:
-        """Which dense image tokens it gives, where it has several kinds; a head is for one."""
+    def image_tokens(self) -> ImageTokenMode | None:
+        """Kind of dense image tokens, as a head is for one; None where there is only one kind."""
 
     @property
-    def flip_average(self) -> str:
-        """With which flipped picture tokens are averaged."""
+    def flip_average(self) -> FlipAverage:
+        """Flipped picture with whose tokens those of a picture are averaged."""
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -1,27 +1,42 @@
-"""From the name of a model, and perhaps of a head, to an encoder with a head on it."""
+"""Encoders and heads from what users call them: names, paths, references and classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from inspect import getattr_static
 from pathlib import Path
-from typing import NamedTuple
 
-from tvsl.audioclip.config import FlipAverage
+import torch
+
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import known_tokenizer, load_audioclip, model_folder
+from tvsl.audioclip.weights import (
+    EMBEDDED,
+    PUBLIC_FILES,
+    known_tokenizer,
+    load_audioclip,
+    model_folder,
+)
+from tvsl.encoder import Encoder, EncoderOptions, FlipAverage
 from tvsl.errors import UsageError
 from tvsl.localization import Request, cannot_detect
-from tvsl.methods import find_method
+from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.methods.checkpoint_io import StoredHead, read_head
+from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
+from tvsl.registry import Registry, is_reference
 from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.utils.download import Progress
 from tvsl.utils.model_folder import HEAD_FOLDER
 
 DEFAULT_PRESET = "tvsl"
+
+EncoderFactory = Callable[[EncoderOptions], Encoder]
+_PROTOCOL = [name for name in vars(Encoder) if not name.startswith("_")]
+_ABSENT = object()
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,51 +46,91 @@ class Loaded:
     Attributes:
         encoder: The frozen encoder, on its device.
         method: The head.
-        name: What results call the two: model/head.
+        name: Name of the two in results: model/head.
     """
 
-    encoder: AudioCLIPEncoder
+    encoder: Encoder
     method: Method
     name: str
 
 
-class _Head(NamedTuple):
-    """A head that is still to be built on its encoder.
+@dataclass(frozen=True)
+class UntrainedHead:
+    """A head that is built anew.
 
     Attributes:
-        title: What results call it.
         method: Its class.
-        config: Its sizes and hyperparameters.
-        build: Builds it.
+        config: Its hyperparameters; the size is that of the encoder.
     """
 
-    title: str
     method: type[Method]
     config: MethodConfig
-    build: Callable[[AudioCLIPEncoder], Method]
+
+    @classmethod
+    def of(cls, method: type[Method]) -> UntrainedHead:
+        """An untrained head of a method that is of use so.
+
+        Raises:
+            UsageError: The method has to be trained first.
+        """
+        if not method.works_untrained:
+            raise UsageError(
+                f"The method '{method.name}' has to be trained first.",
+                f"Train a head with `tvsl train --method {method.name}`, and give its folder by "
+                f"`--head`; or choose one of {', '.join(untrained_methods())}.",
+            )
+        return cls(method, method.config_type())
+
+    def build(self, encoder: Encoder) -> Method:
+        """Build the head, the same one each time.
+
+        Args:
+            encoder: Its encoder.
+
+        Returns:
+            The head, in evaluation mode, on the encoder's device.
+
+        Raises:
+            UsageError: Hyperparameters that contradict each other or the encoder.
+        """
+        config = with_overrides(self.config, embedding=encoder.embedding)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            head = self.method.on_encoder(config, encoder)
+        return head.to(encoder.device).eval()
+
+
+def untrained_methods() -> tuple[str, ...]:
+    """Names of the methods that are of use before any training, trivial baselines left out."""
+    methods, _ = METHODS.load_all()
+    return tuple(
+        name
+        for name, method in methods.items()
+        if method.works_untrained and not issubclass(method, Trivial)
+    )
 
 
 def load(
-    name_or_path: str | Path,
+    model: str | Path | Encoder,
     head: str | Path | None = None,
     preset: str | TVSLConfig | ReleasedConfig | None = None,
     device: str = "auto",
     precision: PrecisionChoice = "float32",
     flip_average: FlipAverage | None = None,
     progress: Progress | None = None,
-    method: str | None = None,
+    method: str | type[Method] | None = None,
 ) -> Loaded:
     """Load an encoder with a head; see ``Localizer.from_pretrained``.
 
     Args:
-        name_or_path: The encoder.
+        model: The encoder.
         head: Folder of a trained head for it.
         preset: Else an untrained head; the encoder's own trained head when None, if it has one.
         device: ``auto``, or a device of torch.
         precision: Arithmetic of the convolutions.
         flip_average: As the head's config says when None.
         progress: Called with bytes so far and in all while weights are fetched.
-        method: Name of the head's method; any when None.
+        method: The head's method; any when None.
 
     Returns:
         The two.
@@ -86,15 +141,13 @@ def load(
         UsageError: No such preset, method or device; a preset together with a head or a method;
             a head of another method; or a method that is of no use without a trained head.
     """
-    folder = model_folder(name_or_path)
-    found = _find_head(folder, head, preset, method)
-    encoder = load_encoder(name_or_path, found.config, device, precision, flip_average, progress)
-    place = Path(name_or_path) if folder is None else folder.resolve()
-    return Loaded(encoder, found.build(encoder), f"{place.name}/{found.title}")
+    title, found = _find_head(model, head, preset, method)
+    encoder = load_encoder(model, found.config, device, precision, flip_average, progress)
+    return Loaded(encoder, found.build(encoder), f"{model_name(model)}/{title}")
 
 
 def check_request(
-    name_or_path: str | Path,
+    model: str | Path,
     request: Request,
     head: str | Path | None = None,
     preset: str | None = None,
@@ -103,7 +156,7 @@ def check_request(
     """Refuse what a model cannot answer, as far as that is known before its weights are read.
 
     Args:
-        name_or_path: As for ``load``.
+        model: As for ``load``.
         request: What it is to be asked.
         head: As for ``load``.
         preset: As for ``load``.
@@ -115,41 +168,44 @@ def check_request(
             ``load``.
         WeightsError: The head cannot be had or used.
     """
-    found = _find_head(model_folder(name_or_path), head, preset, method)
+    _, found = _find_head(model, head, preset, method)
     if request.labels is None and not found.method.can_detect():
         raise cannot_detect(found.method)
     if request.names is not None:
-        check_classes(name_or_path, request.names)
+        check_classes(model, request.names)
 
 
-def check_classes(name_or_path: str | Path, names: Sequence[str]) -> None:
+def check_classes(model: str | Path | Encoder, names: Sequence[str]) -> None:
     """Refuse class names that a model cannot express, as far as is known without its weights.
 
     Args:
-        name_or_path: As for ``load``.
+        model: As for ``load``.
         names: Different class names.
 
     Raises:
         VocabularyError: It cannot express one, or one occurs twice.
         WeightsError: Its tokenizer is damaged.
+        UsageError: There is no such encoder.
     """
-    tokenizer = known_tokenizer(name_or_path)
-    if tokenizer is not None:
-        tokenizer.class_ids(names)
+    if isinstance(model, str | Path) and _added_factory(model) is None:
+        tokenizer = known_tokenizer(model)
+        if tokenizer is not None:
+            tokenizer.class_ids(names)
 
 
 def load_encoder(
-    name_or_path: str | Path,
+    model: str | Path | Encoder,
     config: MethodConfig,
     device: str = "auto",
     precision: PrecisionChoice = "float32",
     flip_average: FlipAverage | None = None,
     progress: Progress | None = None,
-) -> AudioCLIPEncoder:
+) -> Encoder:
     """Load an encoder as a head wants it.
 
     Args:
-        name_or_path: The encoder.
+        model: Name, path or reference of the encoder, or one that is made already, which keeps its
+            own device and precision.
         config: The head's.
         device: ``auto``, or a device of torch.
         precision: Arithmetic of the convolutions.
@@ -162,26 +218,121 @@ def load_encoder(
     Raises:
         WeightsError: It cannot be had or used.
         VocabularyError: The vocabulary file is missing.
-        UsageError: No such device.
+        UsageError: No such device or encoder, or one that cannot do what is asked for.
     """
-    target = choose_device(device)
-    model = load_audioclip(name_or_path, config.waveform_scale, progress)
-    model.require_tokenizer()  # else the lack of it would show only after all other work
-    return AudioCLIPEncoder(
-        model,
-        choose_precision(precision, target),
-        config.image_tokens,
-        config.flip_average if flip_average is None else flip_average,
-    ).to(target)
+    if isinstance(model, str | Path):
+        target = choose_device(device)
+        options = EncoderOptions(
+            target,
+            choose_precision(precision, target),
+            config.flip_average if flip_average is None else flip_average,
+            config.image_tokens,
+            config.waveform_scale,
+            progress,
+        )
+        encoder = (_added_factory(model) or partial(_audioclip, model))(options)
+    else:
+        encoder = model
+        flip = encoder.flip_average if flip_average is None else flip_average
+        options = EncoderOptions(encoder.device, encoder.precision, flip, config.image_tokens)
+    _check_encoder(encoder, options, precision)
+    return encoder
+
+
+def model_name(model: str | Path | Encoder) -> str:
+    """Name of an encoder in results.
+
+    Args:
+        model: As for ``load``.
+
+    Returns:
+        The name that was given, the last part of a path, or the name of a class.
+    """
+    if not isinstance(model, str | Path):
+        return type(model).__name__
+    if _added_factory(model) is not None:
+        return str(model).rpartition(":")[2]
+    folder = model_folder(model)
+    return (Path(model) if folder is None else folder.resolve()).name
+
+
+def own_head(model: str | Path | Encoder) -> StoredHead | None:
+    """The trained head that lies in a model's folder.
+
+    Args:
+        model: As for ``load``.
+
+    Returns:
+        The head; None where there is none.
+
+    Raises:
+        WeightsError: It is damaged.
+    """
+    if not isinstance(model, str | Path) or _added_factory(model) is not None:
+        return None
+    folder = model_folder(model)
+    if folder is None or not (folder / HEAD_FOLDER).is_dir():
+        return None
+    return read_head(folder / HEAD_FOLDER)
+
+
+def _audioclip(model: str | Path, options: EncoderOptions) -> Encoder:
+    """An AudioCLIP, by its name or path."""
+    loaded = load_audioclip(model, options.waveform_scale, options.progress)
+    loaded.require_tokenizer()  # else the lack of it would show only after all other work
+    encoder = AudioCLIPEncoder(
+        loaded, options.precision, options.image_tokens, options.flip_average
+    )
+    return encoder.to(options.device)
+
+
+_MODELS = (*EMBEDDED, *(one.name for one in PUBLIC_FILES.values() if one.is_model))
+
+ENCODERS: Registry[EncoderFactory] = Registry(
+    "encoder",
+    "tvsl.encoders",
+    {name: partial(_audioclip, name) for name in _MODELS},
+    "a class or function that makes a tvsl.encoder.Encoder of tvsl.encoder.EncoderOptions",
+    callable,
+)
+"""Encoders by name; a path of a checkpoint is given in place of a name."""
+
+
+def _added_factory(model: str | Path) -> EncoderFactory | None:
+    """Look up an encoder that is not of tvsl; None for the name or the path of an AudioCLIP."""
+    if not isinstance(model, str) or model in _MODELS:
+        return None
+    return ENCODERS.resolve(model) if is_reference(model) or model in ENCODERS else None
+
+
+def _check_encoder(encoder: Encoder, options: EncoderOptions, precision: PrecisionChoice) -> None:
+    """Let through only an encoder that is one, and does what was asked for."""
+    kind = type(encoder).__name__
+    missing = [name for name in _PROTOCOL if getattr_static(encoder, name, _ABSENT) is _ABSENT]
+    if missing:
+        raise UsageError(
+            f"{kind} is no encoder: it lacks {', '.join(missing)}.",
+            "See tvsl.encoder.Encoder for all that an encoder has.",
+        )
+    for asked, wanted, given in (
+        ("flip average", options.flip_average, encoder.flip_average),
+        ("image tokens", options.image_tokens, encoder.image_tokens),
+        ("precision", None if precision == "auto" else options.precision, encoder.precision),
+    ):
+        if wanted not in (None, given):
+            raise UsageError(
+                f"The encoder {kind} has no {asked} '{wanted}', it gives '{given}'.",
+                "Choose what it gives, or another head or encoder.",
+            )
 
 
 def _find_head(
-    folder: Path | None,
+    model: str | Path | Encoder,
     head: str | Path | None,
     preset: str | TVSLConfig | ReleasedConfig | None,
-    method: str | None,
-) -> _Head:
-    """The head that was asked for; all that can be wrong is said before weights are fetched."""
+    method: str | type[Method] | None,
+) -> tuple[str, StoredHead | UntrainedHead]:
+    """The head that was asked for, and its name in results, before weights are fetched."""
     if preset is not None:
         if head is not None or method is not None:
             raise UsageError(
@@ -189,50 +340,19 @@ def _find_head(
                 "Give a preset, or a head or a method, not both.",
             )
         return _preset(preset)
-    kind = None if method is None else find_method(method)
+    wanted = METHODS.resolve(method) if isinstance(method, str) else method
     if head is not None:
-        stored = read_head(head)
-        if kind not in (None, stored.method):
-            raise UsageError(
-                f"This head is of the method '{stored.method.name}', not of '{method}'.",
-                "Give another head, or no method: the head knows its own.",
-                stored.folder,
-            )
-        return _trained(stored, stored.folder.resolve().name)
-    if folder is not None and (folder / HEAD_FOLDER).is_dir():
-        own = read_head(folder / HEAD_FOLDER)
-        if kind in (None, own.method):
-            return _trained(own, "trained")
-    return _preset(DEFAULT_PRESET) if kind is None else _as_built(kind)
+        stored = read_head(head, wanted)
+        return f"{stored.method.name} ({stored.folder.resolve().name})", stored
+    own = own_head(model)
+    if own is not None and wanted in (None, own.method):
+        return f"{own.method.name} (trained)", own
+    return _preset(DEFAULT_PRESET) if wanted is None else (wanted.name, UntrainedHead.of(wanted))
 
 
-def _trained(stored: StoredHead, where: str) -> _Head:
-    title = f"{stored.method.name} ({where})"
-    return _Head(title, stored.method, stored.config, stored.build)
-
-
-def _as_built(method: type[Method]) -> _Head:
-    """An untrained head of a method that is of use so."""
-    if not method.works_untrained:
-        raise UsageError(
-            f"The method '{method.name}' is of no use without a trained head.",
-            f"Train one with `tvsl train --method {method.name}`, and give its folder by `--head`.",
-        )
-    return _untrained(method, method.config_type(), method.name)
-
-
-def _preset(preset: str | TVSLConfig | ReleasedConfig) -> _Head:
+def _preset(preset: str | TVSLConfig | ReleasedConfig) -> tuple[str, UntrainedHead]:
     """An untrained head of T-VSL."""
-    if isinstance(preset, str):
-        config = find_preset(preset)
-        return _untrained(method_of(config), config, preset)
-    method = method_of(preset)
-    return _untrained(method, preset, f"{method.name} (own hyperparameters)")
-
-
-def _untrained(method: type[Method], config: MethodConfig, title: str) -> _Head:
-    def build(encoder: AudioCLIPEncoder) -> Method:
-        sized = with_overrides(config, embedding=encoder.config.embedding)
-        return method.on_encoder(sized, encoder)
-
-    return _Head(title, method, config, build)
+    config = find_preset(preset) if isinstance(preset, str) else preset
+    method = method_of(config)
+    title = preset if isinstance(preset, str) else f"{method.name} (own hyperparameters)"
+    return title, UntrainedHead(method, config)

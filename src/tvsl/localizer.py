@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl.audioclip.checkpoint import save_audioclip
-from tvsl.audioclip.config import FlipAverage
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.encoder import Encoder
+from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import SilentAudioError, UsageError
 from tvsl.loading import load
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
@@ -47,7 +46,7 @@ _MOST_VOCABULARIES = 8
 
 @dataclass(frozen=True)
 class Resolution:
-    """How finely a video is heard.
+    """Steps and windows in time by which a video is heard.
 
     Attributes:
         step: Seconds from moment to moment; None for one moment.
@@ -102,11 +101,11 @@ class Localizer:
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path = "audioclip",
+        name_or_path: str | Path | Encoder = "audioclip",
         *,
         head: str | Path | None = None,
         preset: str | TVSLConfig | ReleasedConfig | None = None,
-        method: str | None = None,
+        method: str | type[Method] | None = None,
         device: str = "auto",
         precision: PrecisionChoice = "float32",
         flip_average: FlipAverage | None = None,
@@ -117,12 +116,14 @@ class Localizer:
 
         Args:
             name_or_path: ``mini``, which comes with the package; ``audioclip`` or
-                ``audioclip-partial`` (fetched where absent); or the path of a checkpoint: a file,
-                or a folder, which may hold a trained head in its folder ``head``.
+                ``audioclip-partial`` (fetched where absent); the path of a checkpoint: a file,
+                or a folder, which may hold a trained head in its folder ``head``; or an encoder
+                of one's own: its registered name, a reference (``file.py:MyEncoder``), or itself.
             head: Folder of another trained head; the model's own when None, if it has one.
             preset: Else an untrained T-VSL head; the zero-shot preset ``tvsl`` when None.
-            method: Name of a method of ``tvsl.methods.METHODS``, that of the head; without a head
-                of it, an untrained one, where the method is of use so.
+            method: The head's method: a name of ``tvsl.methods.METHODS``, a reference
+                (``file.py:MyMethod``) or the class; without a head of it, an untrained one, where
+                the method is of use so.
             device: ``auto``, or a device of torch.
             precision: Arithmetic of the convolutions; ``auto`` takes bfloat16 where it pays.
             flip_average: Average with the flipped picture's tokens; the head's choice when None.
@@ -305,7 +306,7 @@ class Localizer:
         return self._moments(path, request, frames, panels, resolution)
 
     def resolution(self, at: float | None = None, every: float | None = None) -> Resolution:
-        """How finely ``localize_video`` hears a video.
+        """Step, window and span by which ``localize_video`` hears a video.
 
         Args:
             at: As for ``localize_video``; one moment is heard like those of the usual series.

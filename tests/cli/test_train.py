@@ -11,7 +11,7 @@ from tests.cli.running import run, run_alone, written
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.methods.checkpoint_io import load_head, read_head
+from tvsl.methods.checkpoint_io import read_head
 from tvsl.training import fit
 from tvsl.training.pretraining import new_mini_model
 
@@ -47,7 +47,7 @@ def test_a_head_from_the_command_line(model: Path, tmp_path: Path) -> None:
         assert title in ran.err
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "recipe.json"):
         assert (out / name).is_file()
-    head = load_head(out / "head", AudioCLIPEncoder(load_audioclip(model)))
+    head = read_head(out / "head").build(AudioCLIPEncoder(load_audioclip(model)))
     assert head.config.token_projectors == "slow"  # type: ignore[attr-defined]
     recipe = read_head(out / "head").notes["recipe"]
     assert recipe["data_options"] == {"twins": 0.5}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.made_files import folders
-from tvsl.data import DATA_SETS, find_data, find_kind
+from tvsl.data import DATA_SETS, find_data
 from tvsl.data.listed import ListedData
 from tvsl.errors import DataError, UsageError
 from tvsl.metrics.protocols import PAPER_THRESHOLDS
@@ -24,7 +24,7 @@ def test_the_paper_s_benchmarks_are_here() -> None:
 
 def test_an_unknown_set_lists_the_known() -> None:
     with pytest.raises(UsageError, match=r"no data set 'vggsond'.*vggsound-single"):
-        find_kind("vggsond")
+        DATA_SETS.find("vggsond")
 
 
 @pytest.mark.parametrize(

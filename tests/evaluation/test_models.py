@@ -9,7 +9,8 @@ from tests.small_model import random_head
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import UsageError, WeightsError
-from tvsl.evaluation.models import load_entries, untrained_methods
+from tvsl.evaluation.models import load_entries
+from tvsl.loading import untrained_methods
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head
 

@@ -24,7 +24,7 @@ from tests.small_model import random_head, write_bundle
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import WeightsError
-from tvsl.methods.checkpoint_io import load_head
+from tvsl.methods.checkpoint_io import read_head
 
 HUGE = 10**9
 NAMES = ("config.json", "model.safetensors", "tokenizer.json", "head/config.json")
@@ -43,7 +43,7 @@ def encoder(bundle: Path) -> AudioCLIPEncoder:
 def load(folder: Path, encoder: AudioCLIPEncoder) -> None:
     """Load the model and its head; the head on the encoder that is good."""
     load_audioclip(folder)
-    load_head(folder / "head", encoder)
+    read_head(folder / "head").build(encoder)
 
 
 def settled(folder: Path, encoder: AudioCLIPEncoder) -> WeightsError | None:

@@ -16,7 +16,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import OutputError, TvslError, UsageError, WeightsError
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, Supervision
-from tvsl.methods.checkpoint_io import load_head, read_head, save_head
+from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.methods.tvsl import TVSL, ReleasedConfig, ReleasedTVSL, TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -65,7 +65,7 @@ class Scaled(Method):
 
 @pytest.fixture
 def scaled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tvsl.methods.checkpoint_io.METHODS", {**METHODS, "scaled": Scaled})
+    monkeypatch.setitem(METHODS._added, "scaled", Scaled)
 
 
 def encoded(encoder: AudioCLIPEncoder) -> tuple[Tokens, Queries, Vocabulary]:
@@ -114,7 +114,7 @@ def test_the_files_hold_what_they_should(folder: Path, encoder: AudioCLIPEncoder
 
 
 def test_what_is_loaded_does_the_same(folder: Path, encoder: AudioCLIPEncoder) -> None:
-    loaded = load_head(str(folder), encoder)
+    loaded = read_head(str(folder)).build(encoder)
     assert not loaded.training
     assert loaded.polarity == -1
     assert loaded.config.detection_threshold == 0.25
@@ -144,14 +144,14 @@ def test_every_method_is_kept_by_the_same_code(
             parameter.add_(0.1 * torch.randn(parameter.shape))
     save_head(built, encoder, tmp_path / "h")
     torch.manual_seed(6)
-    assert_same(load_head(tmp_path / "h", encoder), built, encoder)
+    assert_same(read_head(tmp_path / "h").build(encoder), built, encoder)
 
 
 def test_the_released_method_too(tmp_path: Path) -> None:
     encoder = AudioCLIPEncoder(world_model(), image_tokens="released")
     head = ReleasedTVSL(ReleasedConfig(embedding=32, hidden=8))
     save_head(head, encoder, tmp_path / "h")
-    loaded = load_head(tmp_path / "h", encoder)
+    loaded = read_head(tmp_path / "h").build(encoder)
     assert loaded.polarity == -1
     assert_same(loaded, head, encoder)
 
@@ -166,7 +166,7 @@ def test_loading_does_not_touch_the_random_numbers(folder: Path, encoder: AudioC
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    load_head(folder, encoder)
+    read_head(folder).build(encoder)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -187,7 +187,7 @@ def test_a_folder_that_is_not_empty_is_refused(folder: Path, encoder: AudioCLIPE
     save_head(other, encoder, folder, card="mine", force=True)
     assert {path.name for path in folder.iterdir()} == FILES | {"log.csv"}
     assert (folder / "README.md").read_text() == "mine"
-    assert_same(load_head(folder, encoder), other, encoder)
+    assert_same(read_head(folder).build(encoder), other, encoder)
 
 
 # What is refused
@@ -211,7 +211,7 @@ def test_a_method_that_could_not_be_loaded_is_not_saved(
         """Has its parent's name."""
 
     for head in (Scaled(ScaledConfig(embedding=32)), Mine(TVSLConfig(embedding=32))):
-        with pytest.raises(UsageError, match="METHODS"):
+        with pytest.raises(UsageError, match="tvsl.register"):
             save_head(head, encoder, tmp_path / "h")
     assert not (tmp_path / "h").exists()
 
@@ -222,12 +222,12 @@ def test_a_head_for_other_tokens_is_neither_saved_nor_loaded(
     cells = AudioCLIPEncoder(world_model(), image_tokens="cells")
     assert cells.fingerprint == encoder.fingerprint
     with pytest.raises(WeightsError, match=r"'values'.*'cells'"):
-        load_head(folder, cells)
+        read_head(folder).build(cells)
     head = TVSL(TVSLConfig(embedding=32, image_tokens="cells"))
     with pytest.raises(UsageError, match=r"'cells'.*'values'"):
         save_head(head, encoder, tmp_path / "h")
     save_head(head, cells, tmp_path / "h")
-    assert load_head(tmp_path / "h", cells).config.image_tokens == "cells"
+    assert read_head(tmp_path / "h").build(cells).config.image_tokens == "cells"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_head_for_other_tokens_is_neither_saved_nor_loaded(
 def test_a_head_for_another_encoder_is_refused(other: Callable[[], Any], folder: Path) -> None:
     another = AudioCLIPEncoder(other())
     with pytest.raises(WeightsError, match="another encoder") as caught:
-        load_head(folder, another)
+        read_head(folder).build(another)
     assert caught.value.path == folder / "config.json"
     assert another.fingerprint[:12] in str(caught.value)
     assert "trained on" in caught.value.remedy
@@ -327,7 +327,7 @@ def test_damaged_heads_are_refused(
 ) -> None:
     damage(folder)
     with pytest.raises(WeightsError) as caught:
-        load_head(folder, encoder)
+        read_head(folder).build(encoder)
     assert str(folder / file) in str(caught.value)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -341,7 +341,7 @@ def test_a_head_s_prompts_need_a_text_encoder(
     save_head(head, encoder, tmp_path / "h")
     monkeypatch.setattr(AudioCLIPEncoder, "text_encoder", None)
     with pytest.raises(WeightsError, match="text encoder"):
-        load_head(tmp_path / "h", encoder)
+        read_head(tmp_path / "h").build(encoder)
 
 
 @pytest.mark.parametrize("name", ["absent", "file", "empty"])
@@ -349,4 +349,4 @@ def test_what_is_no_folder_of_a_head(name: str, encoder: AudioCLIPEncoder, tmp_p
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(TvslError, match=str(tmp_path / name)):
-        load_head(tmp_path / name, encoder)
+        read_head(tmp_path / name).build(encoder)

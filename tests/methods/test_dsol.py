@@ -24,7 +24,7 @@ from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.methods.base import with_overrides
-from tvsl.methods.checkpoint_io import load_head, save_head
+from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.methods.dsol import DSOL, DSOLConfig, grown
 from tvsl.tokens import Queries, Tokens
 
@@ -209,7 +209,7 @@ def test_what_was_gathered_is_stored(tmp_path: Path) -> None:
     given = encoder.encode(frames, waveforms)
     head.losses(given, torch.eye(4, dtype=torch.bool), names)
     save_head(head, encoder, tmp_path / "head")
-    loaded = cast(DSOL, load_head(tmp_path / "head", encoder))
+    loaded = cast(DSOL, read_head(tmp_path / "head").build(encoder))
     assert same(kept(loaded), kept(head))
     head.progress = loaded.progress = 1.0
     found = []

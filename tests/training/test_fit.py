@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.training.colour_encoder import ColourEncoder
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import OutputError, StoreError, UsageError
-from tvsl.methods.checkpoint_io import load_head, read_head
+from tvsl.methods.checkpoint_io import read_head
 from tvsl.methods.tvsl import TVSL
 from tvsl.training.checkpoint_io import WholeCheckpoints
 from tvsl.training.config import TrainConfig, recipe
@@ -150,7 +150,7 @@ def test_a_head_learns(tmp_path: Path) -> None:
     assert scores == pytest.approx(means)
     best = checkpoint(tmp_path / "run", "best.ckpt")
     assert best["global_step"] == 20 * (1 + scores.index(max(scores)))
-    head = load_head(folder, encoder)
+    head = read_head(folder).build(encoder)
     for name, value in head.state_dict().items():
         assert torch.equal(value, best["state_dict"][f"method.{name}"])
     notes = read_head(folder).notes
@@ -191,7 +191,7 @@ def test_every_contrastive_method_is_trained_by_the_same_command(
 ) -> None:
     config = short(method=method, hyperparameters=hyperparameters, steps=4)
     folder = train_head(config, ColourEncoder(), tmp_path / "run", tokens=tokens)
-    head = load_head(folder, ColourEncoder())
+    head = read_head(folder).build(ColourEncoder())
     assert head.name == method
     assert vars(head.config).items() >= hyperparameters.items()
     for name in losses:
@@ -214,7 +214,7 @@ def test_the_mini_model_s_kind_with_learned_prompts(
     fields = {"clips": 8, "batch": 4, "steps": 3, "validate_every": 2, "most_sources": 2}
     config = short(**fields, hyperparameters={"prompt_length": 2, "prompt_classes": 4})
     folder = train_head(config, encoder, tmp_path / "run")
-    head = load_head(folder, encoder)
+    head = read_head(folder).build(encoder)
     assert head.config.flip_average == "turn"
     assert head.config.image_tokens == "values"
     state = checkpoint(tmp_path / "run", "last.ckpt")["state_dict"]
@@ -309,7 +309,7 @@ def test_what_is_decided_is_stored_with_the_best_head(whole: Path) -> None:
     for name, value in decided.items():
         assert getattr(stored.config, name) == value
     best = checkpoint(whole, "best.ckpt")["state_dict"]
-    head = load_head(whole / "head", ColourEncoder())
+    head = read_head(whole / "head").build(ColourEncoder())
     assert not head.training
     for name, value in head.state_dict().items():
         assert torch.equal(value, best[f"method.{name}"])

@@ -14,7 +14,7 @@ from tvsl.errors import VocabularyError
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import reach
 from tvsl.localization import Encoded, Request, answer
-from tvsl.methods.checkpoint_io import load_head, read_head
+from tvsl.methods.checkpoint_io import read_head
 from tvsl.methods.class_bound import ClassBound
 from tvsl.synthetic.world import World
 from tvsl.training.config import TrainConfig
@@ -52,7 +52,7 @@ def test_a_method_is_trained_stored_and_used(name: str, tokens: Path, tmp_path: 
     encoder = ColourEncoder()
     folder = train_head(recipe(name), encoder, tmp_path / "run", tokens=tokens)
     assert len(column(tmp_path / "run", "validation/score")) == 2
-    head = load_head(folder, encoder)
+    head = read_head(folder).build(encoder)
     best = checkpoint(tmp_path / "run", "best.ckpt")["state_dict"]
     for key, value in head.state_dict().items():
         assert torch.equal(value, best[f"method.{key}"]), key

@@ -6,12 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tvsl.encoder import ImageTokenMode
 from tvsl.errors import VocabularyError
 from tvsl.vocabularies import check_names
-
-ImageTokenMode = Literal["values", "cells", "released"]
-FlipAverage = Literal["none", "mirror", "turn"]
-
 
 MOST_CHANNELS = 16_384
 """Upper bound of every width and embedding: eight times the largest of the public models."""

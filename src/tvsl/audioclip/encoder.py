@@ -12,11 +12,18 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from tvsl.audioclip.config import AudioCLIPConfig, FlipAverage, ImageTokenMode
+from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
 from tvsl.audioclip.image_encoder import fitting_size, normalise, resize
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.encoder import FrameTokens, LogitScales, SoundTokens, join_panels
+from tvsl.encoder import (
+    FlipAverage,
+    FrameTokens,
+    ImageTokenMode,
+    LogitScales,
+    SoundTokens,
+    join_panels,
+)
 from tvsl.errors import ShapeError
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
@@ -61,6 +68,11 @@ class AudioCLIPEncoder:
     def config(self) -> AudioCLIPConfig:
         """Sizes of the model."""
         return self.model.config
+
+    @property
+    def embedding(self) -> int:
+        """D, the size of the space."""
+        return self.config.embedding
 
     @property
     def device(self) -> torch.device:

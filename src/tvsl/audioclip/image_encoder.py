@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.audioclip.config import ImageEncoderConfig, ImageTokenMode
+from tvsl.audioclip.config import ImageEncoderConfig
+from tvsl.encoder import ImageTokenMode
 from tvsl.errors import ShapeError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

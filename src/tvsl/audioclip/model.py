@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.audioclip.audio_encoder import AudioEncoder, AudioNetwork
-from tvsl.audioclip.config import AudioCLIPConfig, AudioEncoderConfig, ImageTokenMode
+from tvsl.audioclip.config import AudioCLIPConfig, AudioEncoderConfig
 from tvsl.audioclip.image_encoder import ImageEncoder
 from tvsl.audioclip.modulation_audio_encoder import ModulationAudioEncoder
 from tvsl.audioclip.text_encoder import TextEncoder
@@ -22,7 +22,7 @@ from tvsl.audioclip.tokenizer import (
     TextTokenizer,
     find_clip_tokenizer,
 )
-from tvsl.encoder import LogitScales
+from tvsl.encoder import ImageTokenMode, LogitScales
 from tvsl.errors import ShapeError, VocabularyError
 
 MAX_LOGIT_SCALE = 100.0

@@ -25,6 +25,7 @@ from tvsl.cli.output import (
     print_lines,
     print_note,
     progress,
+    report,
 )
 from tvsl.errors import UsageError, first_few
 from tvsl.utils.atomic import check_free_file, write_text
@@ -49,14 +50,18 @@ def list_sets() -> None:
     from tvsl.data.listed import ListedData
     from tvsl.utils.files import lists_folder
 
+    known, problems = DATA_SETS.load_all()
+
     print_lines(f"Fetched lists: {lists_folder()} (set TVSL_HOME to choose another)", "")
-    for name, data in DATA_SETS.items():
+    for name, data in known.items():
         print_lines(f"{name:24}{data.title}")
         if issubclass(data, ListedData):
             for layout in data.layouts:
                 print_lines(f"{'':24}files  {layout.title}")
             for file in (*data.files, *data.train_files):
                 print_lines(f"{'':24}list   {file} ({_state(file)})")
+    for problem in problems:
+        report(problem)
 
 
 @app.command("fetch-lists", cls=Command)
@@ -64,12 +69,12 @@ def fetch(
     name: Annotated[str | None, typer.Argument(help="A data set [all of them].")] = None,
 ) -> None:
     """Fetch the public lists and annotations of a data set, or all of them."""
-    from tvsl.data import DATA_SETS, find_kind
+    from tvsl.data import DATA_SETS
     from tvsl.data.listed import ListedData
     from tvsl.data.lists import PUBLIC_LISTS, fetch_lists
 
-    chosen = DATA_SETS.values() if name is None else [find_kind(name)]
-    sets = [data for data in chosen if issubclass(data, ListedData)]
+    known = DATA_SETS.load_all()[0].values() if name is None else [DATA_SETS.resolve(name)]
+    sets = [data for data in known if issubclass(data, ListedData)]
     if not sets:
         raise UsageError(f"The data set '{name}' needs no lists.", "See `tvsl data list`.")
     files = dict.fromkeys(file for data in sets for file in (*data.files, *data.train_files))
@@ -133,10 +138,10 @@ def check(
 
 
 def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:
-    from tvsl.data import find_kind, make_data
+    from tvsl.data import DATA_SETS, make_data
     from tvsl.data.files import FileDataSet
 
-    kind = find_kind(name)
+    kind = DATA_SETS.resolve(name)
     if not issubclass(kind, FileDataSet):
         raise UsageError(f"The data set '{name}' has no files.", "There is nothing to check.")
     return make_data(kind, options)

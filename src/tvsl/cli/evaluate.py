@@ -138,10 +138,10 @@ def command(
     if label_source is not None and labels is not None:
         raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
     label_source = label_source or labels
-    from tvsl.data import find_data
+    from tvsl.data import DATA_SETS, make_data
 
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
-    source = find_data(data, **(data_options(root, lists, option) or {}))
+    source = make_data(DATA_SETS.resolve(data), data_options(root, lists, option) or {})
 
     from tvsl.evaluation.config import conditions
     from tvsl.evaluation.run import Run, check_classes_of
@@ -174,7 +174,9 @@ def command(
 def _protocols(given: list[str] | None) -> list[str]:
     from tvsl.metrics import PAPER, PROTOCOLS
 
-    names = given or [PAPER.name]
+    names = [
+        PROTOCOLS.resolve(name).name if name != _EVERY else name for name in given or [PAPER.name]
+    ]
     return list(PROTOCOLS) if _EVERY in names else names
 
 

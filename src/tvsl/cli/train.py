@@ -22,7 +22,7 @@ from tvsl.cli.options import (
 from tvsl.cli.output import one_process, print_lines, print_note, progress
 
 if TYPE_CHECKING:
-    from tvsl.audioclip.encoder import AudioCLIPEncoder
+    from tvsl.encoder import Encoder
     from tvsl.methods.base import MethodConfig
 
 
@@ -92,7 +92,9 @@ def command(
     head in the folder head, for `tvsl localize --head`.
     """
     one_process("Training")
+    from tvsl.data import DATA_SETS
     from tvsl.loading import check_classes
+    from tvsl.methods import METHODS
     from tvsl.training.config import find_head, recipe
     from tvsl.training.fit import check_recipe, train_head
     from tvsl.training.run_config import kept_recipe
@@ -100,10 +102,10 @@ def command(
     from tvsl.utils.atomic import locked
 
     given = {
-        "data": data,
+        "data": None if data is None else DATA_SETS.resolve(data).name,
         "data_options": data_options(root, lists, option),
         "clips": clips,
-        "method": method,
+        "method": None if method is None else METHODS.resolve(method).name,
         "preset": preset,
         "hyperparameters": name_values("--switch", switch),
         "most_sources": most_sources,
@@ -132,7 +134,7 @@ def command(
 
 def _load(
     model: str, head: MethodConfig, device: str, precision: Any, flip_average: Any
-) -> AudioCLIPEncoder:
+) -> Encoder:
     from tvsl.loading import load_encoder
     from tvsl.utils.devices import keep_freed_memory
 

@@ -1,61 +1,96 @@
-"""Data sets by name; a new data set is one more file and one more entry."""
+"""Data sets by name; other packages add to them (docs/add-a-data-set.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
-from tvsl.data.base import DataSet
-from tvsl.data.extended import FlickrExtended, VGGSSExtended
-from tvsl.data.flickr import FlickrSoundNet
-from tvsl.data.folder import FolderData
-from tvsl.data.music import MusicDuet, MusicSolo
-from tvsl.data.synthetic import SyntheticData
-from tvsl.data.vgg_instruments import VGGInstrumentsMulti, VGGInstrumentsSingle
-from tvsl.data.vggsound import VGGSoundDuet, VGGSoundMulti, VGGSoundSingle, VGGSSHeard, VGGSSUnheard
 from tvsl.errors import UsageError, first_problem
+from tvsl.registry import Registry
+from tvsl.utils.lazy import lazy_names
 
-DataT = TypeVar("DataT", bound=DataSet)
+if TYPE_CHECKING:
+    from tvsl.data.base import ClipSet as ClipSet
+    from tvsl.data.base import DataSet as DataSet
+    from tvsl.data.base import Item as Item
+    from tvsl.data.base import Sample as Sample
+    from tvsl.data.base import Source as Source
+    from tvsl.data.extended import FlickrExtended as FlickrExtended
+    from tvsl.data.extended import VGGSSExtended as VGGSSExtended
+    from tvsl.data.files import FileClips as FileClips
+    from tvsl.data.files import FileDataSet as FileDataSet
+    from tvsl.data.flickr import FlickrSoundNet as FlickrSoundNet
+    from tvsl.data.folder import FolderData as FolderData
+    from tvsl.data.listed import ListedData as ListedData
+    from tvsl.data.music import MusicDuet as MusicDuet
+    from tvsl.data.music import MusicSolo as MusicSolo
+    from tvsl.data.synthetic import SyntheticClips as SyntheticClips
+    from tvsl.data.synthetic import SyntheticData as SyntheticData
+    from tvsl.data.targets import Boxes as Boxes
+    from tvsl.data.targets import Mask as Mask
+    from tvsl.data.targets import Nowhere as Nowhere
+    from tvsl.data.targets import Target as Target
+    from tvsl.data.token_store import TokenStore as TokenStore
+    from tvsl.data.vgg_instruments import VGGInstrumentsMulti as VGGInstrumentsMulti
+    from tvsl.data.vgg_instruments import VGGInstrumentsSingle as VGGInstrumentsSingle
+    from tvsl.data.vggsound import VGGSoundDuet as VGGSoundDuet
+    from tvsl.data.vggsound import VGGSoundMulti as VGGSoundMulti
+    from tvsl.data.vggsound import VGGSoundSingle as VGGSoundSingle
+    from tvsl.data.vggsound import VGGSSHeard as VGGSSHeard
+    from tvsl.data.vggsound import VGGSSUnheard as VGGSSUnheard
 
-DATA_SETS: Mapping[str, type[DataSet]] = {
-    data.name: data
-    for data in (
-        SyntheticData,
-        FolderData,
-        MusicSolo,
-        MusicDuet,
-        VGGInstrumentsSingle,
-        VGGInstrumentsMulti,
-        VGGSoundSingle,
-        VGGSoundDuet,
-        VGGSoundMulti,
-        VGGSSHeard,
-        VGGSSUnheard,
-        VGGSSExtended,
-        FlickrSoundNet,
-        FlickrExtended,
-    )
+    DataT = TypeVar("DataT", bound=DataSet)
+
+_BUILTIN = {
+    "synthetic": "tvsl.data.synthetic:SyntheticData",
+    "folder": "tvsl.data.folder:FolderData",
+    "music-solo": "tvsl.data.music:MusicSolo",
+    "music-duet": "tvsl.data.music:MusicDuet",
+    "vgg-instruments-single": "tvsl.data.vgg_instruments:VGGInstrumentsSingle",
+    "vgg-instruments-multi": "tvsl.data.vgg_instruments:VGGInstrumentsMulti",
+    "vggsound-single": "tvsl.data.vggsound:VGGSoundSingle",
+    "vggsound-duet": "tvsl.data.vggsound:VGGSoundDuet",
+    "vggsound-multi": "tvsl.data.vggsound:VGGSoundMulti",
+    "vggss-heard": "tvsl.data.vggsound:VGGSSHeard",
+    "vggss-unheard": "tvsl.data.vggsound:VGGSSUnheard",
+    "vggss-extended": "tvsl.data.extended:VGGSSExtended",
+    "flickr-soundnet": "tvsl.data.flickr:FlickrSoundNet",
+    "flickr-extended": "tvsl.data.extended:FlickrExtended",
 }
+_OTHERS = (
+    "tvsl.data.base:ClipSet",
+    "tvsl.data.base:DataSet",
+    "tvsl.data.base:Item",
+    "tvsl.data.base:Sample",
+    "tvsl.data.base:Source",
+    "tvsl.data.files:FileClips",
+    "tvsl.data.files:FileDataSet",
+    "tvsl.data.listed:ListedData",
+    "tvsl.data.synthetic:SyntheticClips",
+    "tvsl.data.targets:Boxes",
+    "tvsl.data.targets:Mask",
+    "tvsl.data.targets:Nowhere",
+    "tvsl.data.targets:Target",
+    "tvsl.data.token_store:TokenStore",
+)
+
+if not TYPE_CHECKING:
+    __getattr__, _dir, _names = lazy_names(__name__, (*_BUILTIN.values(), *_OTHERS))
+    __all__ = ["DATA_SETS", "find_data", "make_data", *_names]
+
+    def __dir__() -> list[str]:
+        return __all__
 
 
-def find_kind(name: str) -> type[DataSet]:
-    """A data set's type by its name.
+def _is_data_set(thing: object) -> bool:
+    from tvsl.data.base import DataSet
 
-    Args:
-        name: One of ``DATA_SETS``.
+    return isinstance(thing, type) and issubclass(thing, DataSet)
 
-    Returns:
-        The type; its fields are the options.
 
-    Raises:
-        UsageError: There is no such data set.
-    """
-    found = DATA_SETS.get(name)
-    if found is None:
-        raise UsageError(f"There is no data set '{name}'.", f"Data sets: {', '.join(DATA_SETS)}.")
-    return found
+DATA_SETS: Registry[type[DataSet]] = Registry(
+    "data set", "tvsl.datasets", _BUILTIN, "a subclass of tvsl.data.DataSet", _is_data_set
+)
 
 
 def find_data(name: str, **options: Any) -> DataSet:
@@ -71,7 +106,7 @@ def find_data(name: str, **options: Any) -> DataSet:
     Raises:
         UsageError: There is no such data set or option, or a value that it cannot have.
     """
-    return make_data(find_kind(name), options)
+    return make_data(DATA_SETS.find(name), options)
 
 
 def make_data(kind: type[DataT], options: Mapping[str, Any]) -> DataT:
@@ -87,6 +122,8 @@ def make_data(kind: type[DataT], options: Mapping[str, Any]) -> DataT:
     Raises:
         UsageError: There is no such option, one is missing, or has a value that it cannot have.
     """
+    from pydantic import ValidationError
+
     try:
         return kind.model_validate(options)
     except ValidationError as error:

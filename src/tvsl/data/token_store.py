@@ -183,7 +183,7 @@ class StoreKey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str
-    image_tokens: str
+    image_tokens: str | None
     flip_average: str
     precision: str
     stored_as: StoredType = "bfloat16"

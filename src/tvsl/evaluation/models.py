@@ -6,20 +6,16 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from tvsl.audioclip.config import FlipAverage
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import model_folder
+from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import UsageError
-from tvsl.loading import load_encoder
+from tvsl.loading import UntrainedHead, load_encoder, model_name, own_head
 from tvsl.methods import METHODS
-from tvsl.methods.base import Method, MethodConfig, with_overrides
+from tvsl.methods.base import Method, MethodConfig
 from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import TVSL
 from tvsl.utils.devices import PrecisionChoice
-from tvsl.utils.model_folder import HEAD_FOLDER, fingerprint
+from tvsl.utils.model_folder import fingerprint
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -57,7 +53,7 @@ class Entries:
     """
 
     model: str
-    encoder: AudioCLIPEncoder
+    encoder: Encoder
     methods: tuple[Entry, ...]
 
     @property
@@ -66,24 +62,7 @@ class Entries:
         return self.methods[0].method.config.square_pictures
 
 
-@dataclass(frozen=True)
-class _Fresh:
-    """A head that is built anew."""
-
-    method: type[Method]
-    config: MethodConfig
-
-    def build(self, encoder: AudioCLIPEncoder) -> Method:
-        """Build it on its encoder; see ``StoredHead``."""
-        config = with_overrides(self.config, embedding=encoder.config.embedding)
-        # The same one each time, or an interrupted evaluation would not know it again.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            head = self.method.on_encoder(config, encoder)
-        return head.to(encoder.device).eval()
-
-
-_Sources = dict[str, "StoredHead | _Fresh"]
+_Sources = dict[str, "StoredHead | UntrainedHead"]
 
 
 def load_entries(
@@ -117,58 +96,37 @@ def load_entries(
         WeightsError: The encoder or a head cannot be had or used.
         VocabularyError: The vocabulary file is missing.
     """
-    folder = model_folder(model)
     sources: _Sources = {}
     wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
     fresh = {name: _fresh(name) for name in methods}
-    own = None if folder is None else folder / HEAD_FOLDER
-    if not heads and own is not None and own.is_dir():
-        head = read_head(own)
-        # Nobody named it: it gives way to a method that was named and wants another encoder.
-        if all(_difference(head, one, wanted) is None for one in fresh.values()):
-            sources[f"{head.method.name} (trained)"] = head
+    own = None if heads else own_head(model)
+    # Nobody named it: it gives way to a method that was named and wants another encoder.
+    if own is not None and all(_difference(own, one, wanted) is None for one in fresh.values()):
+        sources[f"{own.method.name} (trained)"] = own
     for path in heads:
         head = read_head(path)
         _put(sources, f"{head.method.name} ({path})", head)
     for name in methods:
-        _put(sources, f"{name} (untrained)", fresh[name])
+        _put(sources, f"{fresh[name].method.name} (untrained)", fresh[name])
     if not sources:
         _put(sources, f"{TVSL.name} (untrained)", _fresh(TVSL.name))
     config = _agreed(sources, wanted)
     encoder = load_encoder(model, config, device, precision, flip_average, progress)
     built = tuple(Entry(name, source.build(encoder)) for name, source in sources.items())
-    place = Path(model) if folder is None else folder.resolve()
-    return Entries(place.name, encoder, built)
+    return Entries(model_name(model), encoder, built)
 
 
-def _put(sources: _Sources, name: str, source: StoredHead | _Fresh) -> None:
+def _put(sources: _Sources, name: str, source: StoredHead | UntrainedHead) -> None:
     if name in sources:
         raise UsageError(f"'{name}' is to be evaluated twice.", "Name each head once.")
     sources[name] = source
 
 
-def untrained_methods() -> tuple[str, ...]:
-    """Names of the methods that do something sensible before any training."""
-    return tuple(
-        name
-        for name, method in METHODS.items()
-        if method.works_untrained and not issubclass(method, Trivial)
-    )
-
-
-def _fresh(name: str) -> _Fresh:
-    known = ", ".join(untrained_methods())
-    if name not in METHODS:
-        raise UsageError(f"There is no method '{name}'.", f"Without training: {known}.")
-    method = METHODS[name]
+def _fresh(name: str) -> UntrainedHead:
+    method = METHODS.resolve(name)
     if issubclass(method, Trivial):
         raise UsageError(f"The baseline '{name}' is in every table.", "Leave it out.")
-    if not method.works_untrained:
-        raise UsageError(
-            f"The method '{name}' has to be trained first.",
-            f"Give the folder of a trained head, or one of {known}.",
-        )
-    return _Fresh(method, method.config_type())
+    return UntrainedHead.of(method)
 
 
 def _agreed(sources: _Sources, wanted: Set[str]) -> MethodConfig:
@@ -190,13 +148,13 @@ def _agreed(sources: _Sources, wanted: Set[str]) -> MethodConfig:
 
 
 def _difference(
-    first: StoredHead | _Fresh, other: StoredHead | _Fresh, wanted: Set[str]
+    first: StoredHead | UntrainedHead, other: StoredHead | UntrainedHead, wanted: Set[str]
 ) -> str | None:
     """The hyperparameter in which two heads want different encoders, if there is one."""
     for hyperparameter in sorted(wanted):
         theirs = getattr(other.config, hyperparameter)
         # Without training a head goes with whatever a trained one wants, where it leaves it open.
-        open_to_all = isinstance(other, _Fresh) and not isinstance(first, _Fresh)
+        open_to_all = isinstance(other, UntrainedHead) and not isinstance(first, UntrainedHead)
         if open_to_all and theirs == MethodConfig.model_fields[hyperparameter].default:
             continue
         if theirs != getattr(first.config, hyperparameter):

@@ -1,61 +1,95 @@
-"""The localization methods, by name."""
+"""The localization methods, by name; other packages add to them (docs/add-a-method.md)."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from tvsl.errors import UsageError
-from tvsl.methods.alignment import Alignment
-from tvsl.methods.audioclip import AudioCLIPFinetuned, AudioCLIPSimilarity
-from tvsl.methods.avgn import AVGN
-from tvsl.methods.base import Method
-from tvsl.methods.coarse_to_fine import CoarseToFine
-from tvsl.methods.dsol import DSOL
-from tvsl.methods.ez_vsl import EZVSL
-from tvsl.methods.fnac import FNAC
-from tvsl.methods.lvs import LVS
-from tvsl.methods.margin_nce import MarginNCE
-from tvsl.methods.mix_and_localize import MixAndLocalize
-from tvsl.methods.ots import OTS
-from tvsl.methods.text_only import TextOnly
-from tvsl.methods.trivial import Centre, Noise, WholeFrame
-from tvsl.methods.tvsl import TVSL, ReleasedTVSL
-from tvsl.methods.wav2clip import Wav2CLIP
+from typing import TYPE_CHECKING
 
-METHODS: Mapping[str, type[Method]] = {
-    method.name: method
-    for method in (
-        TVSL,
-        ReleasedTVSL,
-        OTS,
-        CoarseToFine,
-        LVS,
-        EZVSL,
-        MixAndLocalize,
-        DSOL,
-        MarginNCE,
-        FNAC,
-        AVGN,
-        Alignment,
-        AudioCLIPFinetuned,
-        Wav2CLIP,
-        AudioCLIPSimilarity,
-        TextOnly,
-        WholeFrame,
-        Centre,
-        Noise,
-    )
+from tvsl.registry import Registry
+from tvsl.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tvsl.methods.alignment import Alignment as Alignment
+    from tvsl.methods.audioclip import AudioCLIPFinetuned as AudioCLIPFinetuned
+    from tvsl.methods.audioclip import AudioCLIPSimilarity as AudioCLIPSimilarity
+    from tvsl.methods.avgn import AVGN as AVGN
+    from tvsl.methods.base import Method as Method
+    from tvsl.methods.base import MethodConfig as MethodConfig
+    from tvsl.methods.base import Untrained as Untrained
+    from tvsl.methods.base import check_inputs as check_inputs
+    from tvsl.methods.base import check_labels as check_labels
+    from tvsl.methods.base import with_overrides as with_overrides
+    from tvsl.methods.checkpoint_io import read_head as read_head
+    from tvsl.methods.checkpoint_io import save_head as save_head
+    from tvsl.methods.coarse_to_fine import CoarseToFine as CoarseToFine
+    from tvsl.methods.cosine import CosineMethod as CosineMethod
+    from tvsl.methods.dsol import DSOL as DSOL
+    from tvsl.methods.ez_vsl import EZVSL as EZVSL
+    from tvsl.methods.fnac import FNAC as FNAC
+    from tvsl.methods.lvs import LVS as LVS
+    from tvsl.methods.margin_nce import MarginNCE as MarginNCE
+    from tvsl.methods.mix_and_localize import MixAndLocalize as MixAndLocalize
+    from tvsl.methods.ots import OTS as OTS
+    from tvsl.methods.text_only import TextOnly as TextOnly
+    from tvsl.methods.trivial import Centre as Centre
+    from tvsl.methods.trivial import Noise as Noise
+    from tvsl.methods.trivial import WholeFrame as WholeFrame
+    from tvsl.methods.tvsl import TVSL as TVSL
+    from tvsl.methods.tvsl import ReleasedConfig as ReleasedConfig
+    from tvsl.methods.tvsl import ReleasedTVSL as ReleasedTVSL
+    from tvsl.methods.tvsl import TVSLConfig as TVSLConfig
+    from tvsl.methods.wav2clip import Wav2CLIP as Wav2CLIP
+
+# In the order of the paper's tables.
+_BUILTIN = {
+    "tvsl": "tvsl.methods.tvsl:TVSL",
+    "tvsl-released": "tvsl.methods.tvsl:ReleasedTVSL",
+    "ots": "tvsl.methods.ots:OTS",
+    "coarse-to-fine": "tvsl.methods.coarse_to_fine:CoarseToFine",
+    "lvs": "tvsl.methods.lvs:LVS",
+    "ez-vsl": "tvsl.methods.ez_vsl:EZVSL",
+    "mix-and-localize": "tvsl.methods.mix_and_localize:MixAndLocalize",
+    "dsol": "tvsl.methods.dsol:DSOL",
+    "margin-nce": "tvsl.methods.margin_nce:MarginNCE",
+    "fnac": "tvsl.methods.fnac:FNAC",
+    "avgn": "tvsl.methods.avgn:AVGN",
+    "alignment": "tvsl.methods.alignment:Alignment",
+    "audioclip-finetuned": "tvsl.methods.audioclip:AudioCLIPFinetuned",
+    "wav2clip": "tvsl.methods.wav2clip:Wav2CLIP",
+    "audioclip": "tvsl.methods.audioclip:AudioCLIPSimilarity",
+    "text-only": "tvsl.methods.text_only:TextOnly",
+    "whole-frame": "tvsl.methods.trivial:WholeFrame",
+    "centre": "tvsl.methods.trivial:Centre",
+    "random": "tvsl.methods.trivial:Noise",
 }
-"""Each of them builds a head with ``from_config``; a new method is one more entry.
+_OTHERS = (
+    "tvsl.methods.base:Method",
+    "tvsl.methods.base:MethodConfig",
+    "tvsl.methods.base:Untrained",
+    "tvsl.methods.base:check_inputs",
+    "tvsl.methods.base:check_labels",
+    "tvsl.methods.base:with_overrides",
+    "tvsl.methods.checkpoint_io:read_head",
+    "tvsl.methods.checkpoint_io:save_head",
+    "tvsl.methods.cosine:CosineMethod",
+    "tvsl.methods.tvsl:ReleasedConfig",
+    "tvsl.methods.tvsl:TVSLConfig",
+)
 
-In the order of the paper's tables.
-"""
+if not TYPE_CHECKING:
+    __getattr__, _dir, _names = lazy_names(__name__, (*_BUILTIN.values(), *_OTHERS))
+    __all__ = ["METHODS", *_names]
+
+    def __dir__() -> list[str]:
+        return __all__
 
 
-def find_method(name: str) -> type[Method]:
-    """A method by its name.
+def _is_method(thing: object) -> bool:
+    from tvsl.methods.base import Method
 
-    Raises:
-        UsageError: There is none of that name.
-    """
-    if name not in METHODS:
-        raise UsageError(f"There is no method '{name}'.", f"Methods: {', '.join(METHODS)}.")
-    return METHODS[name]
+    return isinstance(thing, type) and issubclass(thing, Method)
+
+
+METHODS: Registry[type[Method]] = Registry(
+    "method", "tvsl.methods", _BUILTIN, "a subclass of tvsl.methods.Method", _is_method
+)
+"""Each of them builds a head with ``from_config``."""

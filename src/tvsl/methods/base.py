@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from tvsl.audioclip.config import MOST_CHANNELS, FlipAverage, ImageTokenMode
-from tvsl.encoder import Encoder, PromptableTextEncoder
+from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.encoder import Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError, first_problem
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

@@ -18,6 +18,7 @@ from tvsl.encoder import Encoder
 from tvsl.errors import OutputError, UsageError, WeightsError, first_problem, shown
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
+from tvsl.registry import Source
 from tvsl.utils.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -38,12 +39,23 @@ _REMEDY = "Give the folder of a head that `tvsl train` wrote, whole and unchange
 
 
 class _Record(BaseModel):
-    """What ``config.json`` holds."""
+    """Content of ``config.json``.
+
+    Attributes:
+        format: Version of the format.
+        method: Name of the method.
+        source: Where its class comes from, for those who lack it; nothing is imported for it. None
+            for a method of tvsl.
+        encoder_sha256: Fingerprint of the encoder.
+        config: Fields of the method's config.
+        notes: What was noted of the training.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal[1] = FORMAT
     method: str
+    source: Source | None = None
     encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     config: dict[str, JsonValue]
     notes: dict[str, JsonValue] = {}
@@ -121,7 +133,7 @@ def save_head(
     card: str | None = None,
     force: bool = False,
 ) -> Path:
-    """Write a head as a folder that ``load_head`` reads: all of it, or nothing.
+    """Write a head as a folder that ``read_head`` reads: all of it, or nothing.
 
     What validation decided is a part of the head's config: see ``Method.set_tuned``.
 
@@ -144,7 +156,7 @@ def save_head(
     if METHODS.get(head.name) is not type(head):
         raise UsageError(
             f"{type(head).__name__} is not the registered method '{head.name}'.",
-            "Add it to tvsl.methods.METHODS, so that its heads can be loaded.",
+            "Add it by tvsl.register, so that its heads can be loaded.",
         )
     # A head that left the choice to its encoder is from now on one for the encoder's own choice.
     kept = head.config.image_tokens or encoder.image_tokens
@@ -155,6 +167,7 @@ def save_head(
         )
     record = _Record(
         method=head.name,
+        source=METHODS.source(head.name),
         encoder_sha256=encoder.fingerprint,
         config=with_overrides(head.config, image_tokens=kept).model_dump(mode="json"),
         notes=dict(notes or {}),
@@ -170,32 +183,37 @@ def save_head(
             )
     tensors = storable(head.state_dict(), torch.float32, folder)
     with writing(folder, force, is_head) as work:
-        text = record.model_dump_json(indent=2)
+        text = record.model_dump_json(indent=2, exclude=None if record.source else {"source"})
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(head, text), encoding="utf-8")
         write_tensors(tensors, work / TENSORS_FILE)
     return folder
 
 
-def read_head(folder: str | Path) -> StoredHead:
+def read_head(folder: str | Path, method: type[Method] | None = None) -> StoredHead:
     """Read what a head says of itself, before its encoder is loaded.
 
     Args:
         folder: A folder that ``save_head`` wrote.
+        method: The class of its method; that of the registry when None.
 
     Returns:
         The head, still to be built.
 
     Raises:
-        WeightsError: A file is missing or damaged, or the method is unknown.
+        WeightsError: A file is missing or damaged, or the method is not known.
+        UsageError: The head is of another method, or the package with its method is broken.
     """
     folder = existing_folder(Path(folder).expanduser(), "a head")
     path = folder / CONFIG_FILE
     record = _read_record(path)
-    method = METHODS.get(record.method)
     if method is None:
-        raise WeightsError(
-            f"There is no method {shown(record.method)}.", f"Methods: {', '.join(METHODS)}.", path
+        method = _known_method(record, path)
+    elif method.name != record.method:
+        raise UsageError(
+            f"This head is of the method {shown(record.method)}, not of '{method.name}'.",
+            "Give another head, or no method: the head knows its own.",
+            folder,
         )
     try:
         config = method.config_type.model_validate(record.config)
@@ -206,21 +224,20 @@ def read_head(folder: str | Path) -> StoredHead:
     return StoredHead(folder, method, config, record.encoder_sha256, record.notes)
 
 
-def load_head(folder: str | Path, encoder: Encoder) -> Method:
-    """Load a head for its encoder.
-
-    Args:
-        folder: A folder that ``save_head`` wrote.
-        encoder: The encoder that it was trained on.
-
-    Returns:
-        The head, in evaluation mode, on the encoder's device.
-
-    Raises:
-        WeightsError: A file is missing or damaged, the method is unknown, or the head belongs to
-            another encoder.
-    """
-    return read_head(folder).build(encoder)
+def _known_method(record: _Record, path: Path) -> type[Method]:
+    """The registered method of a name; what the file says of its class is told, not imported."""
+    if record.method in METHODS:
+        return METHODS[record.method]
+    source = record.source
+    if source is None:
+        remedy = f"Methods: {', '.join(METHODS)}."
+    elif source.distribution is not None:
+        remedy = f"Install {shown(source.distribution)}, which the head's class was from."
+    else:
+        remedy = (
+            f"Give its class by --method; when the head was trained it was {shown(str(source))}."
+        )
+    raise WeightsError(f"There is no method {shown(record.method)}.", remedy, path)
 
 
 def _read_record(path: Path) -> _Record:
@@ -242,12 +259,12 @@ def _read_record(path: Path) -> _Record:
 
 
 def _card(head: Method, record: str) -> str:
-    """The bare facts."""
+    """Text of ``README.md`` with the bare facts."""
     count = sum(parameter.numel() for parameter in head.parameters())
     return (
         f"# A head for tvsl: {head.name}\n\n"
         f"{count:,} parameters; it works on the one encoder that is named below by its SHA-256.\n\n"
         "Load it with `tvsl localize --model MODEL --head FOLDER` or "
-        "`tvsl.Localizer.from_pretrained(MODEL, head=FOLDER)`.\n\n"
+        "`tvsl.load(MODEL, head=FOLDER)`.\n\n"
         f"```json\n{record}\n```\n"
     )

@@ -22,6 +22,7 @@ from tvsl.metrics.overlap import Cut, cut_maps, iou, mask_ciou, success_auc, suc
 from tvsl.metrics.pair_metric import Columns, PairMetric, class_average, group_minimum
 from tvsl.metrics.precision import average_precision
 from tvsl.metrics.validation import check_number
+from tvsl.registry import Registry
 
 LabelSource = Literal["given", "detected", "none"]
 """Source of the labels: given to the model, detected by it, or none, for a class-agnostic model or
@@ -203,8 +204,12 @@ NEGATIVES = Protocol(
     include_empty=True,
 )
 
-PROTOCOLS = MappingProxyType(
-    {protocol.name: protocol for protocol in (PAPER, MEDIAN, ADAPTIVE, FIXED, NEGATIVES)}
+PROTOCOLS: Registry[Protocol] = Registry(
+    "protocol",
+    "tvsl.protocols",
+    {protocol.name: protocol for protocol in (PAPER, MEDIAN, ADAPTIVE, FIXED, NEGATIVES)},
+    "a tvsl.metrics.Protocol",
+    lambda thing: isinstance(thing, Protocol),
 )
 """All protocols by their names."""
 
@@ -237,11 +242,7 @@ def find_protocol(name: str) -> Protocol:
         >>> find_protocol("paper").single
         ('AP', 'IoU@0.1', 'IoU@0.3', 'IoU@0.5', 'AUC')
     """
-    if not isinstance(name, str) or name not in PROTOCOLS:
-        raise UsageError(
-            f"There is no protocol '{name}'.", f"Choose one of {', '.join(PROTOCOLS)}."
-        )
-    return PROTOCOLS[name]
+    return PROTOCOLS.find(name)
 
 
 class ProtocolMetric(PairMetric[dict[str, Tensor]]):

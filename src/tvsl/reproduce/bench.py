@@ -14,7 +14,8 @@ from torch import Tensor
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data.token_encoding import Report, make_store, store_key
 from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
-from tvsl.errors import VocabularyError
+from tvsl.encoder import Encoder
+from tvsl.errors import UsageError, VocabularyError
 from tvsl.evaluation.scenes import EncodedScenes
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
@@ -79,7 +80,7 @@ class Bench:
     """
 
     setup: Setup
-    _encoders: dict[TokenMode, AudioCLIPEncoder] = field(default_factory=dict)
+    _encoders: dict[TokenMode, Encoder] = field(default_factory=dict)
     _vocabularies: dict[tuple[str, ...], Vocabulary] = field(default_factory=dict)
     _validation: dict[tuple[TokenMode, bool], list[EncodedScenes]] = field(default_factory=dict)
 
@@ -94,7 +95,7 @@ class Bench:
         return open_testbed(self.setup.data, self.setup.options, self.config)
 
     @cached_property
-    def encoder(self) -> AudioCLIPEncoder:
+    def encoder(self) -> Encoder:
         """The frozen encoder, as for all but the table of token modes."""
         return load_encoder(
             self.setup.model,
@@ -104,12 +105,17 @@ class Bench:
             self.config.flip_average,
         )
 
-    def encoder_of(self, mode: TokenMode) -> AudioCLIPEncoder:
+    def encoder_of(self, mode: TokenMode) -> Encoder:
         """The encoder with other image tokens or another flip average."""
         if mode == AS_ALL:
             return self.encoder
         if mode not in self._encoders:
             known = self.encoder
+            if not isinstance(known, AudioCLIPEncoder):
+                raise UsageError(
+                    "Only AudioCLIP has several kinds of image tokens and flip averages.",
+                    "Leave this table out.",
+                )
             self._encoders[mode] = AudioCLIPEncoder(
                 known.model,
                 known.precision,

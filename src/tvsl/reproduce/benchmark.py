@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl.audioclip.image_encoder import resize
-from tvsl.data import find_data
+from tvsl.data import DATA_SETS, find_data, make_data
 from tvsl.data.base import ClipSet, DecisionItems, Item
 from tvsl.data.files import FileClips, FileDataSet
 from tvsl.data.mixtures import draw_mixtures, mix
@@ -471,7 +471,7 @@ def open_testbed(data: str, options: Mapping[str, Any], config: ReproduceConfig)
                 "Each table has scenes of its own; leave them out.",
             )
         return WorldBed(config)
-    found = find_data(data, **options)
+    found = make_data(DATA_SETS.resolve(data), options)
     if not isinstance(found, FileDataSet):
         raise UsageError(
             f"The data set '{data}' is not made of files.", "Choose synthetic, or one of files."

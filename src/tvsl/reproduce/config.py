@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from tvsl.audioclip.config import FlipAverage
 from tvsl.data.token_store import StoredType
+from tvsl.encoder import FlipAverage
 from tvsl.errors import UsageError, first_problem
 from tvsl.training.config import Schedule
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from tvsl.audioclip.config import FlipAverage, ImageTokenMode
+from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.score import SceneFigure
 
 Hyperparameters = tuple[tuple[str, JsonValue], ...]

@@ -14,7 +14,7 @@ from tvsl.errors import DivergedError, OutputError, VocabularyError
 from tvsl.evaluation.score import NOT_ALWAYS, Figures, SceneFigure
 from tvsl.localization import write_json
 from tvsl.methods.base import Method
-from tvsl.methods.checkpoint_io import load_head, save_head
+from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.reproduce.bench import Bench, SceneSet
 from tvsl.reproduce.experiment import Hyperparameters, Kind, LabelSource, Task, Training
 from tvsl.reproduce.train import figures, negative_figures, train
@@ -209,7 +209,7 @@ class Runs:
         Returns:
             The head, in evaluation mode.
         """
-        head = load_head(self.head(training), bench.encoder_of(training.mode))
+        head = read_head(self.head(training)).build(bench.encoder_of(training.mode))
         if otherwise:
             head.set_tuned(**self._decided(training, dict(otherwise)))
         return head

@@ -11,7 +11,7 @@ from tvsl.data.base import DataSet
 from tvsl.data.mixtures import MOST_SOURCES
 from tvsl.data.token_store import StoredType
 from tvsl.errors import UsageError, first_problem
-from tvsl.methods import find_method
+from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.methods.tvsl import TVSL, method_of
 from tvsl.methods.tvsl import preset as find_preset
@@ -108,7 +108,7 @@ def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
     Raises:
         UsageError: There is no such method, preset or hyperparameter, or a wrong value.
     """
-    method = find_method(config.method)
+    method = METHODS.find(config.method)
     if method is not TVSL:
         if config.preset is not None:
             raise UsageError(

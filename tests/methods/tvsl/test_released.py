@@ -27,7 +27,7 @@ from tests.methods.tvsl.inputs import (
 from tests.shared_files import fill, shared
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.methods.checkpoint_io import load_head, read_head, save_head
+from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.methods.tvsl import ReleasedConfig, ReleasedTVSL, build
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -326,7 +326,7 @@ def test_the_head_takes_the_logit_scales_of_its_encoder_and_keeps_them(tmp_path:
     assert [getattr(head.config, name) for name in SCALES] == expected
     folder = save_head(head, encoder, tmp_path / "head")
     assert [read_head(folder).config.model_dump()[name] for name in SCALES] == expected
-    loaded = load_head(folder, encoder)
+    loaded = read_head(folder).build(encoder)
     assert [getattr(loaded.config, name) for name in SCALES] == expected
     # A head that was stored before there were any finds them with its encoder.
     path = folder / "config.json"
@@ -334,7 +334,7 @@ def test_the_head_takes_the_logit_scales_of_its_encoder_and_keeps_them(tmp_path:
     for name in SCALES:
         del record["config"][name]
     path.write_text(json.dumps(record), encoding="utf-8")
-    found = load_head(folder, encoder)
+    found = read_head(folder).build(encoder)
     assert [getattr(found.config, name) for name in SCALES] == expected
     given = ReleasedTVSL.on_encoder(config.model_copy(update={SCALES[0]: 7.0}), encoder)
     assert given.config.image_text_scale == 7.0

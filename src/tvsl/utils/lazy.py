@@ -1,0 +1,32 @@
+"""Names of a package that are imported when they are first used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def lazy_names(
+    package: str, places: Iterable[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+
+    Args:
+        package: Its ``__name__``.
+        places: ``module:name`` of each name, or the dotted name of a submodule.
+
+    Returns:
+        The three.
+    """
+    homes = {place.replace(":", ".").rpartition(".")[2]: place for place in places}
+
+    def attribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module '{package}' has no attribute '{name}'")
+        module, colon, _ = homes[name].partition(":")
+        found = importlib.import_module(module)
+        return getattr(found, name) if colon else found
+
+    names = sorted(homes)
+    return attribute, lambda: names, names
