@@ -156,7 +156,7 @@ def pointing(places: list[int], peaks: list[float]) -> tuple[MixAndLocalize, Tok
     maps = torch.zeros(1, len(places), 12, dtype=torch.float64)
     for node, (place, peak) in enumerate(zip(places, peaks, strict=True)):
         maps[0, node, place] = peak
-    object.__setattr__(head, "candidates", lambda _: maps.unflatten(2, (3, 4)))
+    object.__setattr__(head, "unlabelled_maps", lambda _: maps.unflatten(2, (3, 4)))
     return head, clip
 
 
