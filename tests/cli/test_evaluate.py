@@ -39,8 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set with what can go wrong, under the name ``made``."""
-    known = {**tvsl.data.DATA_SETS, "made": WorldlyData}
-    monkeypatch.setattr(tvsl.data, "DATA_SETS", known)
+    monkeypatch.setitem(tvsl.data.DATA_SETS._added, "made", WorldlyData)
 
 
 def evaluate(model: Path, out: Path, *options: str | Path) -> Ran:

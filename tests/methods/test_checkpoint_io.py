@@ -211,7 +211,7 @@ def test_a_method_that_could_not_be_loaded_is_not_saved(
         """Has its parent's name."""
 
     for head in (Scaled(ScaledConfig(embedding=32)), Mine(TVSLConfig(embedding=32))):
-        with pytest.raises(UsageError, match="tvsl.register"):
+        with pytest.raises(UsageError, match=r"tvsl\.register"):
             save_head(head, encoder, tmp_path / "h")
     assert not (tmp_path / "h").exists()
 
