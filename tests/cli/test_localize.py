@@ -613,14 +613,14 @@ def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
     localize: Localize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (3000, 40), "red").save(tmp_path / "large.png")
-    draw = localized_files.drawn_picture
+    draw = localized_files.reduced_image
 
     def short_of_memory(image: np.ndarray) -> np.ndarray:
         if image.shape[1] == 3000:
             raise MemoryError
         return draw(image)
 
-    monkeypatch.setattr(localized_files, "drawn_picture", short_of_memory)
+    monkeypatch.setattr(localized_files, "reduced_image", short_of_memory)
     ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS)
     assert ran.code == 1
     assert "large.png: The memory" in ran.err

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tvsl.html.data_uris import heat_uri, outline_uri, photo_uri, picture_uri, sound_uri
+from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri, png_uri, sound_uri
 from tvsl.localization import SoundSource
 
 
@@ -28,7 +28,7 @@ def layer(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]
 
 def test_a_picture_comes_back() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
-    with Image.open(content(picture_uri(picture), "image/png")) as image:
+    with Image.open(content(png_uri(picture), "image/png")) as image:
         np.testing.assert_array_equal(np.asarray(image), picture)
 
 
@@ -80,7 +80,7 @@ def test_a_map_without_contrast_shows_nothing(value: float) -> None:
 def test_a_photo_comes_back_nearly() -> None:
     ramp = np.linspace(0, 255, 64).astype(np.uint8)
     picture = np.stack([np.tile(ramp, (48, 1))] * 3, axis=2)
-    with Image.open(content(photo_uri(picture), "image/jpeg")) as image:
+    with Image.open(content(jpeg_uri(picture), "image/jpeg")) as image:
         assert np.abs(np.asarray(image).astype(int) - picture).max() < 6
 
 

@@ -10,16 +10,16 @@ from PIL import Image
 
 from tvsl.errors import OutputError, ShapeError, UsageError
 from tvsl.localization import Box
-from tvsl.render.captions import font_of_size, legend_corner, shorten
 from tvsl.render.colors import label_colors, source_color
+from tvsl.render.contact_sheet import contact_sheet
+from tvsl.render.drawing import font_of_size, legend_corner, shorten
 from tvsl.render.overlay import (
-    contact_sheet,
+    color_overlay,
     draw_labels,
-    drawn_picture,
     heat_overlay,
+    reduced_image,
     save_png,
     source_overlay,
-    tinted_overlay,
 )
 
 from .inputs import moment, picture, source
@@ -53,19 +53,19 @@ def test_heat_with_strength_one_is_pure_color_at_the_peak() -> None:
     assert (heat_overlay(image, np.ones((20, 20), np.float32), strength=0.0) == image).all()
 
 
-def test_tints_do_not_depend_on_the_order() -> None:
+def test_colors_do_not_depend_on_the_order() -> None:
     image, one = picture(30, 40), corner_map(30, 40)
     two = one[::-1, ::-1]
     red, blue = (255, 0, 0), (0, 0, 255)
-    result = tinted_overlay(image, [one, two], [red, blue])
-    assert (result == tinted_overlay(image, [two, one], [blue, red])).all()
+    result = color_overlay(image, [one, two], [red, blue])
+    assert (result == color_overlay(image, [two, one], [blue, red])).all()
     assert result[0, 0, 0] > image[0, 0, 0]
     assert result[-1, -1, 2] > image[-1, -1, 2]
 
 
-def test_no_tint_leaves_a_copy() -> None:
+def test_no_map_leaves_a_copy() -> None:
     image = picture(8, 8)
-    result = tinted_overlay(image, [], [])
+    result = color_overlay(image, [], [])
     assert (result == image).all()
     assert result is not image
 
@@ -82,7 +82,7 @@ def test_wrong_arrays_are_refused(image: np.ndarray, heatmap: np.ndarray) -> Non
     with pytest.raises(ShapeError):
         heat_overlay(image, heatmap)
     with pytest.raises(ShapeError):
-        tinted_overlay(image, [heatmap], [(1, 2, 3)])
+        color_overlay(image, [heatmap], [(1, 2, 3)])
 
 
 def test_wrong_options_are_refused() -> None:
@@ -90,7 +90,7 @@ def test_wrong_options_are_refused() -> None:
     with pytest.raises(UsageError):
         heat_overlay(image, heatmap, strength=1.5)
     with pytest.raises(UsageError):
-        tinted_overlay(image, [heatmap], [])
+        color_overlay(image, [heatmap], [])
 
 
 @pytest.mark.parametrize("size", [*SIZES, (2160, 3840)])
@@ -249,12 +249,12 @@ def test_a_label_keeps_its_colour_wherever_it_ranks() -> None:
 
 def test_large_pictures_are_drawn_reduced() -> None:
     image = picture(1500, 3000)
-    assert drawn_picture(image).shape == (1024, 2048, 3)
-    assert drawn_picture(image[:10, :2048]) is not image
+    assert reduced_image(image).shape == (1024, 2048, 3)
+    assert reduced_image(image[:10, :2048]) is not image
     small = picture(1500, 2048)
-    assert drawn_picture(small) is small
+    assert reduced_image(small) is small
     one = source("dog", 1, 2, (1500, 3000))
-    drawn = source_overlay(drawn_picture(image), one, (255, 0, 0))
+    drawn = source_overlay(reduced_image(image), one, (255, 0, 0))
     assert drawn.shape == (1024, 2048, 3)
 
 
@@ -275,7 +275,7 @@ STRANGE = [
     "size", [(1, 1), (1, 5000), (5000, 1), (2, 2), (3, 700), (16, 9), (1, 65_535), (65_535, 1)]
 )
 def test_tiny_and_thin_pictures_with_strange_names(size: tuple[int, int]) -> None:
-    image = drawn_picture(picture(*size))
+    image = reduced_image(picture(*size))
     found = moment(None, *(source(label, 1, 2, size) for label in STRANGE), size=size)
     colors = label_colors([found])
     for one in found.sources:

@@ -34,8 +34,8 @@ from tvsl.media.image import cut_panels
 from tvsl.media.streams import require_sound as require_sound_stream
 from tvsl.render import (
     contact_sheet,
-    drawn_picture,
     label_colors,
+    reduced_image,
     require_overlay_video,
     save_png,
     source_overlay,
@@ -297,7 +297,7 @@ def _write_pictures(
     prefix: str = "",
 ) -> NDArray[np.uint8]:
     """An overlay per source and a contact sheet, which is returned as well."""
-    image = drawn_picture(image)
+    image = reduced_image(image)
     for number, source in enumerate(found.sources, start=1):
         overlay = source_overlay(image, source, colors[source.label])
         save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")

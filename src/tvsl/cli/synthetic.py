@@ -73,7 +73,7 @@ def preview(
     force: Force = False,
 ) -> None:
     """Write a contact sheet of some scenes, and their sounds as WAV files."""
-    from tvsl.render.contact_sheet import write_preview
+    from tvsl.render.preview import write_preview
 
     world = _world(split, classes, seed, twins, off_screen)
     with progress("Making scenes") as made:

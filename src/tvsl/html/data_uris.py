@@ -1,4 +1,4 @@
-"""Pictures, heat-maps and sounds as data URIs, which a page can hold in itself."""
+"""Images, heat-maps and sounds as data URIs, which a page can hold in itself."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scipy.ndimage import binary_erosion
 
 from tvsl.localization import BOX_CUT, SoundSource, min_max, upscale
 from tvsl.media.writing import wav_bytes
-from tvsl.render.colors import Color, Picture, mix_tints
+from tvsl.render.colors import Color, RGBImage, color_layer
 
 _LAYER_SCALE = 2
 _LINE_SHARE = 160
 
 
-def picture_uri(picture: Picture) -> str:
-    """Encode a picture (H, W, 3) as a data URI, PNG."""
-    return _png_uri(Image.fromarray(picture))
+def png_uri(image: RGBImage) -> str:
+    """Encode an image (H, W, 3) as a data URI, PNG."""
+    return _pillow_uri(Image.fromarray(image))
 
 
-def photo_uri(picture: Picture) -> str:
-    """Encode a picture (H, W, 3) as a data URI, JPEG: a fifth of the size, not without loss."""
+def jpeg_uri(image: RGBImage) -> str:
+    """Encode an image (H, W, 3) as a data URI, JPEG: a fifth of the size, not without loss."""
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, format="JPEG", quality=88)
+    Image.fromarray(image).save(content, format="JPEG", quality=88)
     return _uri("image/jpeg", content.getvalue())
 
 
@@ -42,7 +42,7 @@ def outline_uri(region: NDArray[np.bool_]) -> str:
     casing = outline(scaled & ~line, -(-width // 2)) | outline(~scaled, -(-width // 2))
     image = Image.fromarray(line.astype(np.uint8) + 2 * casing.astype(np.uint8))
     image.putpalette(bytes((0, 0, 0, 255, 255, 255, 0, 0, 0)))
-    return _png_uri(image, transparency=bytes((0, 255, 190)))
+    return _pillow_uri(image, transparency=bytes((0, 255, 190)))
 
 
 def heat_uri(source: SoundSource, color: Color) -> str:
@@ -59,12 +59,12 @@ def heat_uri(source: SoundSource, color: Color) -> str:
     """
     height, width = source.size
     heat = min_max(upscale(source.grid, (_LAYER_SCALE * height, _LAYER_SCALE * width)))
-    opacity = np.rint(255 * mix_tints([heat], [color], 1.0)[3]).astype(np.uint8)
+    opacity = np.rint(255 * color_layer([heat], [color], 1.0)[3]).astype(np.uint8)
     opacity[outline(heat >= BOX_CUT, _line_width(len(heat)))] = 255
     image = Image.fromarray(opacity)
     # All entries of the palette are one colour, and each is as opaque as its number says.
     image.putpalette(bytes(color) * 256)
-    return _png_uri(image, transparency=bytes(range(256)))
+    return _pillow_uri(image, transparency=bytes(range(256)))
 
 
 def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
@@ -101,11 +101,11 @@ def _line_width(height: int) -> int:
     return max(1, round(height / _LINE_SHARE))
 
 
-def _png_uri(image: Image.Image, transparency: bytes | None = None) -> str:
+def _pillow_uri(image: Image.Image, transparency: bytes | None = None) -> str:
     content = io.BytesIO()
     image.save(content, format="PNG", optimize=True, transparency=transparency)
     return _uri("image/png", content.getvalue())
 
 
-def _uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

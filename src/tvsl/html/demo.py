@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tvsl.demo.run import Demo, DemoResult
 from tvsl.demo.scores import PROTOCOL, MapScore, threshold
-from tvsl.html.data_uris import heat_uri, picture_uri, sound_uri
+from tvsl.html.data_uris import heat_uri, png_uri, sound_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values
 from tvsl.localization import BOX_PROTOCOL
 from tvsl.render.colors import source_color
@@ -61,7 +61,7 @@ def _scene(result: DemoResult, model: str) -> Values:
         "panels": panels,
         "side": SIDE,
         "labels": scene.labels,
-        "picture": picture_uri(scene.picture),
+        "picture": png_uri(scene.picture),
         "truth": shown.boxes,
         "twins": [box for box in shown.twins if box is not None],
         "maps": _maps(result),

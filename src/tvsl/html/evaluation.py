@@ -15,10 +15,10 @@ from tvsl.evaluation.result_cache import OUTPUTS, PAGE, RESULTS, SAMPLES
 from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.evaluation.run import Run
 from tvsl.evaluation.tables import detection_table, notes, result_tables
-from tvsl.html.data_uris import heat_uri, outline_uri, photo_uri
+from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values, table_values
 from tvsl.localization import SoundSource, write_json
-from tvsl.render.colors import Picture, source_color
+from tvsl.render.colors import RGBImage, source_color
 from tvsl.utils.atomic import staged, write_text
 
 MEASURES = {"ap": "AP", "ciou": "cIoU", "iou": "IoU", "confidence": "confidence"}
@@ -96,7 +96,7 @@ def _case(case: Case, name: str, sample_rate: int) -> Values:
         "id": case.item.id,
         "score": f"{100 * case.score:.1f}",
         "panels": case.item.panels,
-        "picture": photo_uri(_side_by_side(case.sample.pictures)),
+        "picture": jpeg_uri(_side_by_side(case.sample.pictures)),
         "labels": [source.label or _UNNAMED for source in case.sources],
         "maps": [values for row in sources for values in _maps(*row)],
         "outlines": [outline_uri(source.target > 0) for source in case.sources],
@@ -108,7 +108,7 @@ def _case(case: Case, name: str, sample_rate: int) -> Values:
     }
 
 
-def _side_by_side(pictures: Sequence[Picture]) -> Picture:
+def _side_by_side(pictures: Sequence[RGBImage]) -> RGBImage:
     """Panels as high as is shown, each as wide as the first."""
     height, width = pictures[0].shape[:2]
     size = (max(round(_SHOWN_HEIGHT * width / height), 1), _SHOWN_HEIGHT)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from tvsl.errors import printable
 from tvsl.evaluation.tables import PAPER_HEAD, Table
-from tvsl.html.data_uris import picture_uri, sound_uri
+from tvsl.html.data_uris import png_uri, sound_uri
 from tvsl.localization import SoundSource
 from tvsl.render.colors import source_color
-from tvsl.render.spectrogram import LOWEST, spectrogram_picture
+from tvsl.render.spectrogram import LOWEST, spectrogram_image
 
 Values = dict[str, object]
 """Plain data for a template, by the names that it knows them by."""
@@ -136,7 +136,7 @@ def sound_values(
     return {
         "name": name,
         "uri": sound_uri(samples, rate),
-        "spectrogram": picture_uri(spectrogram_picture(waveform, rate, _SPECTROGRAM)),
+        "spectrogram": png_uri(spectrogram_image(waveform, rate, _SPECTROGRAM)),
         "seconds": f"{len(waveform) / rate:.2f}",
         "pitch": f"{LOWEST:.0f} Hz to {rate / 2000:.0f} kHz",
     }

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from tvsl.html.data_uris import outline, picture_uri
+from tvsl.html.data_uris import outline, png_uri
 from tvsl.html.page import Values, render_page, table_values
-from tvsl.render.colors import WHITE, Color, Picture, source_color
-from tvsl.render.overlay import tinted_overlay
+from tvsl.render.colors import WHITE, Color, RGBImage, source_color
+from tvsl.render.overlay import color_overlay
 from tvsl.reproduce.figures import HeatMaps, Sheet, ShownCase
 from tvsl.reproduce.report import (
     best_cells,
@@ -109,9 +109,9 @@ def _sheet(sheet: Sheet) -> Values:
         "cases": [
             {
                 "labels": case.labels,
-                "truth": picture_uri(_outlined(case)),
+                "truth": png_uri(_outlined(case)),
                 "maps": [
-                    (method, "" if maps is None else picture_uri(_tinted(case, maps)))
+                    (method, "" if maps is None else png_uri(_overlaid(case, maps)))
                     for method, maps in zip(sheet.methods, case.maps, strict=True)
                 ],
             }
@@ -120,18 +120,18 @@ def _sheet(sheet: Sheet) -> Values:
     }
 
 
-def _tinted(case: ShownCase, maps: HeatMaps) -> Picture:
+def _overlaid(case: ShownCase, maps: HeatMaps) -> RGBImage:
     """The picture in grey under the maps; a single map for several sources is white."""
     for_all = len(maps) == 1 < len(case.labels)
     colors: list[Color] = [WHITE] if for_all else [source_color(n) for n in range(len(maps))]
     # Objects have colours of their own, which would pass for maps.
     grey = np.asarray(Image.fromarray(case.picture).convert("L"))
-    return tinted_overlay(np.repeat(grey[..., None], 3, axis=2), list(maps), colors)
+    return color_overlay(np.repeat(grey[..., None], 3, axis=2), list(maps), colors)
 
 
-def _outlined(case: ShownCase) -> Picture:
+def _outlined(case: ShownCase) -> RGBImage:
     """The picture with a line around each source."""
-    picture: Picture = case.picture.copy()
+    picture: RGBImage = case.picture.copy()
     for number, truth in enumerate(case.truth):
         picture[outline(truth, _OUTLINE_WIDTH, at_edges=True)] = source_color(number)
     return picture

@@ -1,28 +1,28 @@
-"""Drawing results: heat-maps, boxes and names on pictures and on videos with their sound."""
+"""Drawing results: heat-maps, boxes and names on images and on videos with their sound."""
 
 from tvsl.render.colors import heat_colors, label_colors, source_color
+from tvsl.render.contact_sheet import contact_sheet
 from tvsl.render.overlay import (
-    contact_sheet,
+    color_overlay,
     draw_labels,
-    drawn_picture,
     heat_overlay,
+    reduced_image,
     save_png,
     source_overlay,
-    tinted_overlay,
 )
 from tvsl.render.video import require_overlay_video, write_overlay_video
 
 __all__ = [
+    "color_overlay",
     "contact_sheet",
     "draw_labels",
-    "drawn_picture",
     "heat_colors",
     "heat_overlay",
     "label_colors",
+    "reduced_image",
     "require_overlay_video",
     "save_png",
     "source_color",
     "source_overlay",
-    "tinted_overlay",
     "write_overlay_video",
 ]

@@ -1,8 +1,9 @@
-"""Colours of sources and heat, and how they are blended into pictures."""
+"""Colours of sources and heat, and how they are blended into images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,15 @@ from tvsl.errors import ShapeError, UsageError
 from tvsl.localization import Localization
 
 Color = tuple[int, int, int]
-Picture = NDArray[np.uint8]
+"""Red, green and blue, each 0 to 255."""
+RGBImage = NDArray[np.uint8]
+"""(H, W, 3), 0 to 255."""
 HeatMap = NDArray[np.float32]
+"""(H, W), in [0, 1]."""
 
 WHITE: Color = (255, 255, 255)
 BLACK: Color = (0, 0, 0)
+COLOR_STRENGTH = 0.62
 
 # The hues of Okabe and Ito, told apart under every common colour blindness, made brighter than
 # in print because they lie on photographs; ordered so that the first few differ most.
@@ -52,6 +57,9 @@ _HEAT_ANCHORS: tuple[Color, ...] = (
     (255, 240, 40),
 )
 _HEAT_LEVELS = 1024
+# Over 1 it keeps the colours near the peaks: with several sources at once, lukewarm places would
+# otherwise cover the whole image with a mixture of all colours.
+_GAMMA = 1.8
 
 
 def source_color(index: int) -> Color:
@@ -62,7 +70,7 @@ def source_color(index: int) -> Color:
             darker ones follow; the colours repeat after 56.
 
     Returns:
-        Red, green and blue, each 0 to 255.
+        The colour.
 
     Raises:
         UsageError: The index is negative.
@@ -78,7 +86,7 @@ def source_color(index: int) -> Color:
 
 
 def label_colors(localizations: Sequence[Localization]) -> dict[str, Color]:
-    """A colour for every label, the same in all pictures and the video of one input.
+    """A colour for every label, the same in all images and the video of one input.
 
     Args:
         localizations: The moments, in the order of time.
@@ -91,31 +99,23 @@ def label_colors(localizations: Sequence[Localization]) -> dict[str, Color]:
 
 
 def text_color(background: Color) -> Color:
-    """Black or white, whichever is easier to read on a colour.
-
-    Args:
-        background: Red, green and blue, each 0 to 255.
-
-    Returns:
-        Black or white.
-    """
+    """Black or white, whichever is easier to read on a background."""
     red, green, blue = background
     # Weights of the channels in perceived lightness, ITU-R BT.601.
     return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 125 else WHITE
 
 
-def _heat_table() -> Picture:
+@cache
+def _heat_table() -> RGBImage:
+    """The colour of every level, (levels, 3)."""
     positions = np.linspace(0.0, 1.0, _HEAT_LEVELS)
     anchors = np.array(_HEAT_ANCHORS, dtype=np.float64)
     channels = [np.interp(positions, _HEAT_STOPS, anchors[:, channel]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-_HEAT_TABLE = _heat_table()
-
-
-def heat_colors(values: HeatMap) -> Picture:
-    """Colours of a heat-map: dark blue where it is cold, over red to yellow.
+def heat_colors(values: HeatMap) -> RGBImage:
+    """Colour a heat-map: dark blue where it is cold, over red to yellow.
 
     Args:
         values: Map, (H, W), in [0, 1]; values outside are cut to the range.
@@ -135,25 +135,12 @@ def heat_colors(values: HeatMap) -> Picture:
             "The heat-map holds values that are not finite.", "Check where it was made."
         )
     levels = np.rint(np.clip(values, 0.0, 1.0) * (_HEAT_LEVELS - 1)).astype(np.intp)
-    colors: Picture = _HEAT_TABLE[levels]
+    colors: RGBImage = _heat_table()[levels]
     return colors
 
 
-TINT_STRENGTH = 0.62
-# Over 1 it keeps the tint near the peaks: with several sources at once, lukewarm places would
-# otherwise cover the whole picture with a mixture of all colours.
-_TINT_CONTRAST = 1.8
-
-
-def check_picture(image: Picture) -> None:
-    """Refuse what is no picture.
-
-    Args:
-        image: Should be (H, W, 3), uint8.
-
-    Raises:
-        ShapeError: It is not.
-    """
+def check_image(image: RGBImage) -> None:
+    """Refuse what is no (H, W, 3) uint8 with a ``ShapeError``."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ShapeError(
             f"A picture must be (H, W, 3) of uint8, got {image.shape} of {image.dtype}.",
@@ -161,68 +148,62 @@ def check_picture(image: Picture) -> None:
         )
 
 
-def check_map(heatmap: HeatMap, image: Picture) -> None:
-    """Refuse a map that does not cover its picture.
+def check_overlay(image: RGBImage, heatmaps: Sequence[HeatMap], strength: float) -> None:
+    """Refuse an image, maps or a strength that cannot be blended.
 
     Args:
-        heatmap: Should be (H, W), in [0, 1].
-        image: The picture, (H, W, 3), uint8.
+        image: Must be (H, W, 3), uint8.
+        heatmaps: Each must be (H, W).
+        strength: Must be in [0, 1].
 
     Raises:
-        ShapeError: The sizes differ.
+        ShapeError: The image or a map has another shape or type.
+        UsageError: The strength is outside its range.
     """
-    if heatmap.shape != image.shape[:2]:
-        raise ShapeError(
-            f"The heat-map of shape {heatmap.shape} does not fit the picture {image.shape[:2]}.",
-            "Scale the map up to the picture's size first.",
-        )
-
-
-def check_strength(strength: float) -> None:
-    """Refuse a strength outside [0, 1].
-
-    Args:
-        strength: Share of the colour at the hottest place.
-
-    Raises:
-        UsageError: It is outside.
-    """
+    check_image(image)
     if not 0.0 <= strength <= 1.0:
         raise UsageError(f"The strength {strength} is not in [0, 1].", "Choose e.g. 0.55.")
+    for heatmap in heatmaps:
+        if heatmap.shape != image.shape[:2]:
+            raise ShapeError(
+                f"The heat-map of shape {heatmap.shape} does not fit the picture "
+                f"{image.shape[:2]}.",
+                "Scale the map up to the picture's size first.",
+            )
 
 
-def mix_tints(
-    heatmaps: Sequence[HeatMap], colors: Sequence[Color], strength: float = TINT_STRENGTH
+def color_layer(
+    heatmaps: Sequence[HeatMap], colors: Sequence[Color], strength: float = COLOR_STRENGTH
 ) -> HeatMap:
-    """Mix the tints of several sources into one layer, whatever their order.
+    """Mix the maps of several sources, each in its own colour, whatever their order.
 
     Args:
         heatmaps: At least one map, each (h, w), in [0, 1].
         colors: One colour for each map.
-        strength: Share of the colour where one source is hottest, in [0, 1].
+        strength: Opacity where one source is hottest, in [0, 1].
 
     Returns:
-        The layer, (4, h, w), float32: red, green and blue in 0 to 255, already multiplied by
-        the share of the colour, then that share in [0, 1].
+        The layer, (4, h, w), float32: red, green and blue in 0 to 255, already multiplied by the
+        opacity, then the opacity in [0, 1].
     """
-    shares = strength * np.clip(np.stack(heatmaps), 0.0, 1.0) ** _TINT_CONTRAST
-    covered = 1.0 - np.prod(1.0 - shares, axis=0)
-    # A place that two sources claim gets the mean of their colours, weighted by their shares.
-    weights = shares / np.maximum(shares.sum(axis=0), 1e-6) * covered
+    opacities = strength * np.clip(np.stack(heatmaps), 0.0, 1.0) ** _GAMMA
+    covered = 1.0 - np.prod(1.0 - opacities, axis=0)
+    # A place that two sources claim gets the mean of their colours, weighted by their opacities.
+    weights = opacities / np.maximum(opacities.sum(axis=0), 1e-6) * covered
     mixed = np.einsum("nhw,nc->chw", weights, np.array(colors, dtype=np.float32))
     layer: HeatMap = np.concatenate([mixed, covered[None]]).astype(np.float32)
     return layer
 
 
-def blend_layer(image: Picture, layer: HeatMap) -> Picture:
-    """Lay a layer of ``mix_tints`` over a picture.
+def blend(image: RGBImage, layer: HeatMap) -> RGBImage:
+    """Lay a layer over an image.
 
     Args:
-        image: Picture, (H, W, 3), uint8.
-        layer: Layer, (4, H, W), float32.
+        image: Image, (H, W, 3), uint8.
+        layer: Layer as of ``color_layer``, (4, H, W), float32.
 
     Returns:
-        The picture with the layer, (H, W, 3), uint8.
+        The image under the layer, (H, W, 3), uint8.
     """
     result = np.empty_like(image)
     kept = 1.0 - layer[3]

@@ -1,8 +1,8 @@
-"""Pictures with the sound drawn in: heat-maps, tints, boxes and names."""
+"""Images with the sound drawn in: heat-maps, boxes and names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from PIL import Image
 from tvsl.errors import UsageError
 from tvsl.localization import (
     Box,
-    Localization,
     SoundSource,
     min_max,
     reduced_size,
@@ -19,228 +18,197 @@ from tvsl.localization import (
     upscale,
 )
 from tvsl.media.writing import write_png
-from tvsl.render.captions import (
+from tvsl.render.colors import (
+    COLOR_STRENGTH,
+    Color,
+    HeatMap,
+    RGBImage,
+    blend,
+    check_image,
+    check_overlay,
+    color_layer,
+    heat_colors,
+)
+from tvsl.render.drawing import (
     Corner,
     caption_bar,
     corner_place,
     draw_box,
+    draw_legend,
     legend_corner,
-    legend_patch,
     text_size,
 )
-from tvsl.render.colors import (
-    TINT_STRENGTH,
-    Color,
-    HeatMap,
-    Picture,
-    blend_layer,
-    check_map,
-    check_picture,
-    check_strength,
-    heat_colors,
-    label_colors,
-    mix_tints,
-)
-from tvsl.render.contact_sheet import SHEET_TEXT, arrange_panels, sheet_picture, sheet_title
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 
+Annotation = tuple[str, Color, Box | None]
+"""Name, colour and box of a source."""
+
 HEAT_STRENGTH = 0.55
-LONGEST_DRAWN = 2048
-_PICTURE_BAR: Color = (70, 70, 78)
+LONGEST_SIDE = 2048
 
 
-def drawn_picture(image: Picture) -> Picture:
-    """The picture at a size to draw on.
+def reduced_image(image: RGBImage) -> RGBImage:
+    """Bring an image to a size to draw on.
 
     Drawing takes twenty times the memory of what is drawn on.
 
     Args:
-        image: Picture, (H, W, 3), uint8.
+        image: Image, (H, W, 3), uint8.
 
     Returns:
-        The picture, reduced where its longer side has more than 2048 pixels.
+        The image, reduced where its longer side has more than 2048 pixels.
 
     Raises:
-        ShapeError: The picture has another shape or type.
+        ShapeError: The image has another shape or type.
     """
-    check_picture(image)
+    check_image(image)
     size = (image.shape[0], image.shape[1])
-    drawn = reduced_size(size, LONGEST_DRAWN)
-    if drawn == size:
+    height, width = reduced_size(size, LONGEST_SIDE)
+    if (height, width) == size:
         return image
-    resized = Image.fromarray(image).resize((drawn[1], drawn[0]), Image.Resampling.LANCZOS)
-    return np.asarray(resized)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def heat_overlay(image: Picture, heatmap: HeatMap, strength: float = HEAT_STRENGTH) -> Picture:
-    """Lay one heat-map over a picture; the colder a place, the more of the picture shows.
+def heat_overlay(image: RGBImage, heatmap: HeatMap, strength: float = HEAT_STRENGTH) -> RGBImage:
+    """Lay one heat-map over an image; the colder a place, the more of the image shows.
 
     Args:
-        image: Picture, (H, W, 3), uint8.
+        image: Image, (H, W, 3), uint8.
         heatmap: Map, (H, W), in [0, 1].
-        strength: Share of the heat's colour at the hottest place, in [0, 1].
+        strength: Opacity of the heat's colour at the hottest place, in [0, 1].
 
     Returns:
-        The picture with the map, (H, W, 3), uint8.
+        The image with the map, (H, W, 3), uint8.
 
     Raises:
-        ShapeError: The picture or the map has another shape or type.
+        ShapeError: The image or the map has another shape or type.
         UsageError: The strength is outside its range.
     """
-    check_picture(image)
-    check_map(heatmap, image)
-    check_strength(strength)
+    check_overlay(image, [heatmap], strength)
     heat = np.clip(heatmap, 0.0, 1.0).astype(np.float32)
     colors = heat_colors(heat)
-    share = strength * heat
-    planes = [colors[:, :, channel] * share for channel in range(3)]
-    return blend_layer(image, np.stack([*planes, share]).astype(np.float32))
+    opacity = strength * heat
+    planes = [colors[:, :, channel] * opacity for channel in range(3)]
+    return blend(image, np.stack([*planes, opacity]).astype(np.float32))
 
 
-def tinted_overlay(
-    image: Picture,
+def color_overlay(
+    image: RGBImage,
     heatmaps: Sequence[HeatMap],
     colors: Sequence[Color],
-    strength: float = TINT_STRENGTH,
-) -> Picture:
-    """Lay the maps of several sources over a picture at once, each as a tint in its own colour.
+    strength: float = COLOR_STRENGTH,
+) -> RGBImage:
+    """Lay the maps of several sources over an image at once, each in its own colour.
 
     Args:
-        image: Picture, (H, W, 3), uint8.
-        heatmaps: Maps, each (H, W), in [0, 1]; none leaves the picture as it is.
+        image: Image, (H, W, 3), uint8.
+        heatmaps: Maps, each (H, W), in [0, 1]; none leaves the image as it is.
         colors: One colour for each map.
-        strength: Share of the colour where a source is hottest, in [0, 1].
+        strength: Opacity where a source is hottest, in [0, 1].
 
     Returns:
-        The picture with the tints, (H, W, 3), uint8.
+        The image with the maps, (H, W, 3), uint8.
 
     Raises:
-        ShapeError: The picture or a map has another shape or type.
+        ShapeError: The image or a map has another shape or type.
         UsageError: There are not as many colours as maps, or the strength is out of range.
     """
-    check_picture(image)
-    check_strength(strength)
+    check_overlay(image, heatmaps, strength)
     if len(heatmaps) != len(colors):
         raise UsageError(
             f"There are {len(heatmaps)} maps but {len(colors)} colours.",
             "Give one colour for each map.",
         )
-    for heatmap in heatmaps:
-        check_map(heatmap, image)
     if not heatmaps:
         return image.copy()
-    return blend_layer(image, mix_tints(heatmaps, colors, strength))
+    return blend(image, color_layer(heatmaps, colors, strength))
 
 
-def _heat_panel(
-    image: Picture, source: SoundSource, color: Color
+def boxed_heat(
+    image: RGBImage, source: SoundSource, color: Color
 ) -> tuple[Image.Image, Box | None]:
+    """Draw the heat-map and the box of one source.
+
+    Args:
+        image: Image, (H, W, 3), uint8; map and box are scaled to it.
+        source: The source.
+        color: Colour of its box.
+
+    Returns:
+        The image with the source, RGB, and its box there; None for a map without contrast.
+    """
     size = (image.shape[0], image.shape[1])
-    picture = Image.fromarray(heat_overlay(image, min_max(upscale(source.grid, size))))
-    box = source.box
-    if box is not None:
-        box = scaled_box(box, source.size, size)
-        draw_box(picture, box, color)
-    return picture, box
+    drawn = Image.fromarray(heat_overlay(image, min_max(upscale(source.grid, size))))
+    if source.box is None:
+        return drawn, None
+    box = scaled_box(source.box, source.size, size)
+    draw_box(drawn, box, color)
+    return drawn, box
 
 
-def source_overlay(image: Picture, source: SoundSource, color: Color) -> Picture:
+def source_overlay(image: RGBImage, source: SoundSource, color: Color) -> RGBImage:
     """Draw one source: its heat-map, its box, and a bar with its name and score.
 
     The bar lies at the bottom, or at the top where it would hide the box otherwise.
 
     Args:
-        image: Picture, (H, W, 3), uint8; map and box are scaled to it.
+        image: Image, (H, W, 3), uint8; map and box are scaled to it.
         source: The source.
         color: Its colour, for box and bar.
 
     Returns:
-        The picture with the source, (H, W, 3), uint8.
+        The image with the source, (H, W, 3), uint8.
 
     Raises:
-        ShapeError: The picture has another shape or type.
+        ShapeError: The image has another shape or type.
     """
-    check_picture(image)
-    picture, box = _heat_panel(image, source, color)
-    size = text_size(picture.height, picture.width)
-    bar = caption_bar(picture.width, size, source.label, f"{source.score:.2f}", color)
-    bottom = max(picture.height - bar.height, 0)
+    check_image(image)
+    drawn, box = boxed_heat(image, source, color)
+    size = text_size(drawn.height, drawn.width)
+    bar = caption_bar(drawn.width, size, source.label, f"{source.score:.2f}", color)
+    bottom = max(drawn.height - bar.height, 0)
     hides_box = box is not None and box.bottom > bottom and box.top >= bar.height
-    picture.paste(bar, (0, 0 if hides_box else bottom))
-    return np.array(picture)
+    drawn.paste(bar, (0, 0 if hides_box else bottom))
+    return np.array(drawn)
 
 
 def draw_labels(
-    image: Picture,
-    entries: Sequence[tuple[str, Color, Box | None]],
-    corner: Corner | None = None,
-) -> Picture:
+    image: RGBImage, annotations: Sequence[Annotation], corner: Corner | None = None
+) -> RGBImage:
     """Draw the boxes of several sources and a legend of their names.
 
     Args:
-        image: Picture, (H, W, 3), uint8.
-        entries: Name, colour and box of each source; None draws no box.
-        corner: Where the legend lies; None takes the corner where it hides least of the boxes.
+        image: Image, (H, W, 3), uint8.
+        annotations: Name, colour and box of each source; None draws no box.
+        corner: The legend's corner; None takes the one where it hides least of the boxes.
 
     Returns:
-        The picture with boxes and legend, (H, W, 3), uint8.
+        The image with boxes and legend, (H, W, 3), uint8.
 
     Raises:
-        ShapeError: The picture has another shape or type.
+        ShapeError: The image has another shape or type.
     """
-    check_picture(image)
-    picture = Image.fromarray(image)
+    check_image(image)
+    drawn = Image.fromarray(image)
     boxes = []
-    for _, color, box in entries:
+    for _, color, box in annotations:
         if box is not None:
-            draw_box(picture, box, color)
+            draw_box(drawn, box, color)
             boxes.append(box)
-    names = tuple((name, color) for name, color, _ in entries)
-    legend = legend_patch(names, picture.height, picture.width)
+    names = tuple((name, color) for name, color, _ in annotations)
+    legend = draw_legend(names, drawn.height, drawn.width)
     if legend is not None:
-        picture_size, legend_size = picture.size[::-1], legend.size[::-1]
-        corner = corner or legend_corner(picture_size, legend_size, boxes)
-        picture.paste(legend, corner_place(picture_size, legend_size, corner), legend)
-    return np.array(picture)
+        image_size, legend_size = drawn.size[::-1], legend.size[::-1]
+        corner = corner or legend_corner(image_size, legend_size, boxes)
+        drawn.paste(legend, corner_place(image_size, legend_size, corner), legend)
+    return np.array(drawn)
 
 
-def contact_sheet(
-    image: Picture, localization: Localization, colors: Mapping[str, Color] | None = None
-) -> Picture:
-    """The picture and one panel for each source beside it, under a line on how it was made.
-
-    Panels are scaled to 240 to 480 pixels (320 where there are many), so that sheets of very
-    large pictures and of many sources stay usable.
+def save_png(image: RGBImage, path: str | Path, force: bool = False) -> Path:
+    """Write an image as PNG, whole or not at all.
 
     Args:
-        image: Picture, (H, W, 3), uint8.
-        localization: Its sources.
-        colors: The colour of each label; ``label_colors`` of this moment when None.
-
-    Returns:
-        The sheet, (H', W', 3), uint8.
-
-    Raises:
-        ShapeError: The picture has another shape or type.
-    """
-    check_picture(image)
-    chosen = label_colors([localization]) if colors is None else colors
-    picture = sheet_picture(image, 1 + len(localization.sources))
-    pixels = np.array(picture)
-    panels = [(picture, caption_bar(picture.width, SHEET_TEXT, "picture", "", _PICTURE_BAR))]
-    for source in localization.sources:
-        color = chosen[source.label]
-        score = f"{source.score:.2f}"
-        bar = caption_bar(picture.width, SHEET_TEXT, source.label, score, color)
-        panels.append((_heat_panel(pixels, source, color)[0], bar))
-    return np.array(arrange_panels(panels, sheet_title(localization)))
-
-
-def save_png(image: Picture, path: str | Path, force: bool = False) -> Path:
-    """Write a picture as PNG, whole or not at all.
-
-    Args:
-        image: Picture, (H, W, 3), uint8.
+        image: Image, (H, W, 3), uint8.
         path: Where to; the folder must exist.
         force: Whether an existing file may be replaced.
 
@@ -248,10 +216,10 @@ def save_png(image: Picture, path: str | Path, force: bool = False) -> Path:
         The path that was written.
 
     Raises:
-        ShapeError: The picture has another shape or type.
+        ShapeError: The image has another shape or type.
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
     """
-    check_picture(image)
+    check_image(image)
     target = Path(path)
     check_free_file(target, force)
     with writable(target, "file"):

@@ -1,4 +1,4 @@
-"""A sound as a picture: time to the right, pitch upwards in octaves, loudness as heat."""
+"""Spectrograms: time to the right, pitch upwards in octaves, loudness as heat."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from tvsl.render.captions import font_of_size
-from tvsl.render.colors import Color, Picture, heat_colors
+from tvsl.render.colors import Color, RGBImage, heat_colors
+from tvsl.render.drawing import font_of_size
 
 LOWEST = 70.0
 _WINDOW = 0.04
@@ -17,19 +17,19 @@ _TICK_TEXT = 10
 _TICK_COLOR: Color = (255, 255, 255)
 
 
-def spectrogram_picture(
+def spectrogram_image(
     samples: NDArray[np.float32], rate: int, size: tuple[int, int], ticks: bool = True
-) -> Picture:
+) -> RGBImage:
     """Draw the spectrogram of a sound.
 
     Args:
         samples: Mono waveform, (n,), n at least 1.
         rate: Samples per second.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the image in pixels.
         ticks: Whether a few frequencies are written at the left edge.
 
     Returns:
-        The picture, (H, W, 3), uint8: 70 Hz to half the rate from bottom to top, the loudest
+        The image, (H, W, 3), uint8: 70 Hz to half the rate from bottom to top, the loudest
         55 dB of the sound from cold to hot.
     """
     height, width = size
@@ -40,8 +40,8 @@ def spectrogram_picture(
     rest = (bins - low)[:, None]
     rows = levels[low] * (1 - rest) + levels[low + 1] * rest
     heat = np.clip(1 + (rows - rows.max()) / _RANGE, 0, 1).astype(np.float32)
-    picture = heat_colors(heat[::-1])
-    return _with_ticks(picture, pitches) if ticks else picture
+    image = heat_colors(heat[::-1])
+    return _with_ticks(image, pitches) if ticks else image
 
 
 def _pitches(height: int, rate: int) -> NDArray[np.float64]:
@@ -61,9 +61,9 @@ def _power(samples: NDArray[np.float32], rate: int, columns: int) -> NDArray[np.
     return power
 
 
-def _with_ticks(picture: Picture, pitches: NDArray[np.float64]) -> Picture:
-    image = Image.fromarray(picture)
-    draw = ImageDraw.Draw(image, "RGBA")
+def _with_ticks(image: RGBImage, pitches: NDArray[np.float64]) -> RGBImage:
+    drawn = Image.fromarray(image)
+    draw = ImageDraw.Draw(drawn, "RGBA")
     font = font_of_size(_TICK_TEXT)
     for hertz in _TICKS:
         row = len(pitches) - 1 - int(np.searchsorted(pitches, hertz))
@@ -79,4 +79,4 @@ def _with_ticks(picture: Picture, pitches: NDArray[np.float64]) -> Picture:
                 stroke_width=1,
                 stroke_fill=(0, 0, 0, 150),
             )
-    return np.array(image)
+    return np.array(drawn)

@@ -18,24 +18,21 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from tvsl.errors import OutputError, UnreadableMediaError, UsageError
-from tvsl.localization import (
-    Box,
-    Localization,
-    box_around_peak,
-    min_max,
-    reduced_size,
-    scaled_box,
-    upscale,
-)
+from tvsl.localization import Localization
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
 from tvsl.media.streams import clock_zero, sound_stream
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
 from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
-from tvsl.render.captions import Corner, legend_corner, legend_patch
-from tvsl.render.colors import Color, HeatMap, Picture, blend_layer, label_colors, mix_tints
-from tvsl.render.overlay import draw_labels
-from tvsl.render.timeline import MapTimeline, Position, TimedMap
+from tvsl.render.colors import RGBImage
+from tvsl.render.video_overlay import VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
+
+LONGEST_SIDE = 1280
+_SMALLEST_SIDE = 16
+# Fine enough for every frame rate in use, and within what MPEG-4 Part 2 can express.
+_CLOCK = Fraction(1, 60_000)
+_USUAL_FRAME_RATE = 25.0
+_BITS_PER_PIXEL = 0.2
 
 # What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
 # that have an encoder of the same name, then those that have none or an unfinished one.
@@ -55,6 +52,213 @@ _BITS_PER_CHANNEL = 96_000
 SoundPacket: TypeAlias = "Packet[AudioStream]"
 
 
+def write_overlay_video(
+    source: str | Path,
+    target: str | Path,
+    localizations: Sequence[Localization],
+    force: bool = False,
+    progress: Callable[[int, int | None], None] | None = None,
+    max_side: int = LONGEST_SIDE,
+    limits: MediaLimits = DEFAULT_LIMITS,
+) -> Path:
+    """Write a video with the map of every source in its own colour, and with the original sound.
+
+    Between two analysed moments the maps of a label are mixed by time; before the first and
+    after the last one they are held. One moment alone is held throughout. Every label keeps its
+    colour. The file is H.264 in mp4 (MPEG-4 Part 2 where no H.264 encoder is installed); it
+    appears whole or not at all.
+
+    Args:
+        source: The video.
+        target: Where to, an mp4 file; the folder must exist.
+        localizations: The analysed moments of this video, each with its time in seconds.
+        force: Whether an existing file may be replaced.
+        progress: Called after each frame with the number of frames written and of all frames
+            (an estimate; None where the file does not tell).
+        max_side: Longest side of the output in pixels, at least 16; larger videos are scaled.
+        limits: What the source may demand at most.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        UsageError: There is nothing to draw, or ``max_side`` is too small.
+        MediaError: The source cannot be read.
+        OutputError: The target exists and ``force`` is not set, or it cannot be written.
+    """
+    source, target = Path(source), Path(target)
+    if max_side < _SMALLEST_SIDE:
+        raise UsageError(f"A video of {max_side} pixels is too small.", "Choose e.g. 1280.")
+    _check_target(source, target, force)
+
+    def write(partial: Path) -> None:
+        _write(source, target, partial, localizations, progress, max_side, limits)
+
+    with writable(target, "video"):
+        write_whole(target, write)
+    return target
+
+
+def require_overlay_video(
+    source: str | Path, max_side: int = LONGEST_SIDE, limits: MediaLimits = DEFAULT_LIMITS
+) -> None:
+    """Let through only a video that ``write_overlay_video`` can encode with the FFmpeg here.
+
+    A black frame with the beginning of the sound is written, to nowhere.
+
+    Args:
+        source: The video.
+        max_side: As for ``write_overlay_video``.
+        limits: As for ``write_overlay_video``.
+
+    Raises:
+        MediaError: The source cannot be read.
+        OutputError: There is no encoder, or it does not work.
+    """
+    source = Path(source)
+    info = probe_video(source, limits)
+    size = _output_size(info, max_side)
+    with open_container(source, limits) as sound:
+        try:
+            with av.open(io.BytesIO(), "w", format="mp4") as output:
+                encoder = _FrameEncoder(output, size, info.frame_rate or _USUAL_FRAME_RATE)
+                track = SoundTrack(sound, output, Fraction(0), source)
+                encoder.write(np.zeros((*size, 3), np.uint8), 0.0, 1.0)
+                track.carry_until(0.0)
+                encoder.finish()
+        except (av.FFmpegError, ValueError) as error:  # an unknown codec is a ValueError
+            raise OutputError(
+                f"The video with what was found cannot be written: FFmpeg has no encoder for it "
+                f"that works here ({error}).",
+                "Install PyAV from PyPI, whose FFmpeg has H.264 and AAC, or give a picture.",
+                source,
+            ) from error
+
+
+def _check_target(source: Path, target: Path, force: bool) -> None:
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError("This is the source itself.", "Choose another name.", target)
+    check_free_file(target, force)
+
+
+def _write(
+    source: Path,
+    target: Path,
+    partial: Path,
+    localizations: Sequence[Localization],
+    progress: Callable[[int, int | None], None] | None,
+    max_side: int,
+    limits: MediaLimits,
+) -> None:
+    info = probe_video(source, limits)
+    overlay = VideoOverlay(localizations, _output_size(info, max_side))
+    # Inside the block of the source, its door would take an error of the output for one of its own.
+    with (
+        open_container(source, limits) as sound,
+        _output_errors(target),
+        av.open(str(partial), "w", format="mp4") as output,
+    ):
+        zero = clock_zero(sound)
+        # The sound may begin before the first frame, where the clock of the times stands at 0.
+        origin = min(zero, Fraction(sound.start_time or 0, av.time_base))
+        rate = info.frame_rate or _USUAL_FRAME_RATE
+        encoder = _FrameEncoder(output, overlay.size, rate)
+        track = SoundTrack(sound, output, origin, source)
+        total = max(1, round(info.duration * rate)) if info.duration else None
+        for count, (frame, duration) in enumerate(
+            _with_durations(iterate_frames(source, limits=limits), 1.0 / rate), start=1
+        ):
+            start = frame.time + float(zero - origin)
+            track.carry_until(start)
+            image = overlay.draw(_scaled(frame.image, overlay.size), frame.time)
+            encoder.write(image, start, duration)
+            if progress is not None:
+                progress(count, total)
+        encoder.finish()
+        track.carry_until(None)
+
+
+@contextmanager
+def _output_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except (av.FFmpegError, OSError) as error:
+        raise OutputError(
+            f"The video cannot be written ({error.strerror}).", "Choose a writable place.", target
+        ) from error
+
+
+class _FrameEncoder:
+    """Encodes frames at given times, which need not be evenly spaced."""
+
+    def __init__(self, output: OutputContainer, size: tuple[int, int], rate: float) -> None:
+        self._output = output
+        self._stream = _video_stream(output, size, rate)
+        self._last = -1
+        self._durations: dict[int, int] = {}
+
+    def write(self, image: RGBImage, start: float, duration: float) -> None:
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        # Times that a damaged file repeats would be refused by the container.
+        self._last = max(self._last + 1, round(start / _CLOCK))
+        frame.pts, frame.time_base = self._last, _CLOCK
+        self._durations[self._last] = max(1, round(duration / _CLOCK))
+        self._pack(frame)
+
+    def finish(self) -> None:
+        self._pack(None)
+
+    def _pack(self, frame: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(frame):
+            # Without it the last frame would last no time at all.
+            duration = self._durations.pop(packet.pts or 0, None)
+            if duration is not None:
+                packet.duration = round(duration * _CLOCK / packet.time_base)
+            self._output.mux(packet)
+
+
+def _video_stream(output: OutputContainer, size: tuple[int, int], rate: float) -> VideoStream:
+    exact = Fraction(rate).limit_denominator(1001)
+    if has_encoder(X264):
+        options = {"crf": "20", "preset": "veryfast"}
+        stream = output.add_stream(X264, rate=exact, options=options)
+    else:
+        stream = output.add_stream("mpeg4", rate=exact)
+        stream.bit_rate = round(_BITS_PER_PIXEL * size[0] * size[1] * rate)
+    stream.height, stream.width = size
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = _CLOCK
+    stream.codec_context.colorspace = BT601_MATRIX
+    return stream
+
+
+def _output_size(info: VideoInfo, max_side: int) -> tuple[int, int]:
+    """Height and width of the output: both even, because colours are stored for 2 x 2 pixels."""
+    scale = min(1.0, max_side / max(info.width, info.height))
+    height, width = (max(2, int(side * scale) // 2 * 2) for side in (info.height, info.width))
+    return height, width
+
+
+def _scaled(image: RGBImage, size: tuple[int, int]) -> RGBImage:
+    if image.shape[:2] == size:
+        return image
+    height, width = size
+    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _with_durations(
+    frames: Iterable[VideoFrame], usual: float
+) -> Iterator[tuple[VideoFrame, float]]:
+    """Each frame with the seconds until the next one."""
+    held: VideoFrame | None = None
+    for frame in frames:
+        if held is not None:
+            yield held, frame.time - held.time
+        held = frame
+    if held is not None:
+        yield held, usual
+
+
 def can_copy(codec: str) -> bool:
     """Whether a sound is copied into the output as it is.
 
@@ -70,7 +274,7 @@ def can_copy(codec: str) -> bool:
 class SoundTrack:
     """The sound of a container, moved into an output piece by piece.
 
-    The pieces are asked for along with the pictures, so that sound and pictures lie side by side
+    The pieces are asked for along with the frames, so that sound and frames lie side by side
     in the file and neither waits in memory for the other.
 
     Args:
@@ -181,313 +385,3 @@ def _aac_stream(output: OutputContainer, stream: AudioStream) -> AudioStream:
     target.codec_context.layout = "mono" if channels == 1 else "stereo"
     target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
     return target
-
-
-Entry = tuple[str, Color, Box | None]
-
-# The tints are mixed at this size and the mixture scaled up: each source then costs little.
-_MIXING_SIDE = 160
-# Large enough that a box moves in steps of few pixels only.
-_BOX_SIDE = 480
-# A fading source has its name and box as long as it is more there than not.
-_NAMED_FROM = 0.5
-_MOMENTS_FOR_CORNER = 64
-
-
-class OverlayPainter:
-    """Paints the maps of all sources, with boxes and a legend, into frames of one size.
-
-    A label keeps its colour, and the legend its corner, throughout the video.
-
-    Args:
-        localizations: The analysed moments.
-        size: Height and width of the frames in pixels.
-
-    Attributes:
-        size: As given.
-        colors: The colour of each label.
-
-    Raises:
-        UsageError: There is no moment, or one of several lacks its time.
-    """
-
-    def __init__(self, localizations: Sequence[Localization], size: tuple[int, int]) -> None:
-        self._timeline = MapTimeline(localizations)
-        self.size = size
-        self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
-        self._corner = self._quiet_corner()
-        self._painted_position: Position | None = None
-        self._layer: HeatMap | None = None
-        self._entries: list[Entry] = []
-
-    def paint(self, image: Picture, time: float) -> Picture:
-        """Paint one frame.
-
-        Args:
-            image: The frame, (H, W, 3), uint8, of the painter's size.
-            time: Its time in the video in seconds.
-
-        Returns:
-            The painted frame, (H, W, 3), uint8; the same array where nothing sounds.
-        """
-        position = self._timeline.position(time)
-        if position != self._painted_position:
-            self._prepare(position)
-        if self._layer is None:
-            return image
-        painted = blend_layer(image, self._layer)
-        return draw_labels(painted, self._entries, self._corner) if self._entries else painted
-
-    def _prepare(self, position: Position) -> None:
-        maps = self._timeline.maps_at(position)
-        self._painted_position = position
-        self._layer = self._mixture(maps) if maps else None
-        self._entries = [
-            (timed.label, self.colors[timed.label], self._box(timed))
-            for timed in maps
-            if timed.presence >= _NAMED_FROM
-        ]
-
-    def _mixture(self, maps: Sequence[TimedMap]) -> HeatMap:
-        mixing_size = reduced_size(self.size, _MIXING_SIDE)
-        heatmaps = [upscale(timed.grid, mixing_size) * timed.presence for timed in maps]
-        layer = mix_tints(heatmaps, [self.colors[timed.label] for timed in maps])
-        return np.stack([upscale(plane, self.size) for plane in layer])
-
-    def _box(self, timed: TimedMap) -> Box | None:
-        size = reduced_size(self.size, _BOX_SIDE)
-        box = box_around_peak(min_max(upscale(timed.grid, size)))
-        return None if box is None else scaled_box(box, size, self.size)
-
-    def _quiet_corner(self) -> Corner | None:
-        """The corner where a legend of all labels hides least of the boxes of all moments."""
-        names = tuple(self.colors.items())
-        legend = legend_patch(names, *self.size)
-        if legend is None:
-            return None
-        step = max(1, len(self._timeline) // _MOMENTS_FOR_CORNER)
-        found = [
-            self._box(timed)
-            for number in range(0, len(self._timeline), step)
-            for timed in self._timeline.moment(number)
-        ]
-        boxes = [box for box in found if box is not None]
-        return legend_corner(self.size, (legend.height, legend.width), boxes)
-
-
-LONGEST_SIDE = 1280
-_SMALLEST_SIDE = 16
-# Fine enough for every frame rate in use, and within what MPEG-4 Part 2 can express.
-_CLOCK = Fraction(1, 60_000)
-_USUAL_FRAME_RATE = 25.0
-_BITS_PER_PIXEL = 0.2
-# FFmpeg's number for the matrix of ITU-R BT.601, which PyAV converts with.
-
-Progress = Callable[[int, int | None], None]
-
-
-def write_overlay_video(
-    source: str | Path,
-    target: str | Path,
-    localizations: Sequence[Localization],
-    force: bool = False,
-    progress: Progress | None = None,
-    max_side: int = LONGEST_SIDE,
-    limits: MediaLimits = DEFAULT_LIMITS,
-) -> Path:
-    """Write a video with the map of every source tinted in, and with the original sound.
-
-    Between two analysed moments the maps of a label are mixed by time; before the first and
-    after the last one they are held. One moment alone is held throughout. Every label keeps its
-    colour. The file is H.264 in mp4 (MPEG-4 Part 2 where no H.264 encoder is installed); it
-    appears whole or not at all.
-
-    Args:
-        source: The video.
-        target: Where to, an mp4 file; the folder must exist.
-        localizations: The analysed moments of this video, each with its time in seconds.
-        force: Whether an existing file may be replaced.
-        progress: Called after each frame with the number of frames written and of all frames
-            (an estimate; None where the file does not tell).
-        max_side: Longest side of the output in pixels, at least 16; larger videos are scaled.
-        limits: What the source may demand at most.
-
-    Returns:
-        The path that was written.
-
-    Raises:
-        UsageError: There is nothing to draw, or ``max_side`` is too small.
-        MediaError: The source cannot be read.
-        OutputError: The target exists and ``force`` is not set, or it cannot be written.
-    """
-    source, target = Path(source), Path(target)
-    if max_side < _SMALLEST_SIDE:
-        raise UsageError(f"A video of {max_side} pixels is too small.", "Choose e.g. 1280.")
-    _check_target(source, target, force)
-
-    def write(partial: Path) -> None:
-        _write(source, target, partial, localizations, progress, max_side, limits)
-
-    with writable(target, "video"):
-        write_whole(target, write)
-    return target
-
-
-def require_overlay_video(
-    source: str | Path, max_side: int = LONGEST_SIDE, limits: MediaLimits = DEFAULT_LIMITS
-) -> None:
-    """Let through only a video that ``write_overlay_video`` can encode with the FFmpeg here.
-
-    A black picture with the beginning of the sound is written, to nowhere.
-
-    Args:
-        source: The video.
-        max_side: As for ``write_overlay_video``.
-        limits: As for ``write_overlay_video``.
-
-    Raises:
-        MediaError: The source cannot be read.
-        OutputError: There is no encoder, or it does not work.
-    """
-    source = Path(source)
-    info = probe_video(source, limits)
-    size = _output_size(info, max_side)
-    with open_container(source, limits) as sound:
-        try:
-            with av.open(io.BytesIO(), "w", format="mp4") as output:
-                encoder = _FrameEncoder(output, size, info.frame_rate or _USUAL_FRAME_RATE)
-                track = SoundTrack(sound, output, Fraction(0), source)
-                encoder.write(np.zeros((*size, 3), np.uint8), 0.0, 1.0)
-                track.carry_until(0.0)
-                encoder.finish()
-        except (av.FFmpegError, ValueError) as error:  # an unknown codec is a ValueError
-            raise OutputError(
-                f"The video with what was found cannot be written: FFmpeg has no encoder for it "
-                f"that works here ({error}).",
-                "Install PyAV from PyPI, whose FFmpeg has H.264 and AAC, or give a picture.",
-                source,
-            ) from error
-
-
-def _check_target(source: Path, target: Path, force: bool) -> None:
-    if target.exists() and source.exists() and target.samefile(source):
-        raise OutputError("This is the source itself.", "Choose another name.", target)
-    check_free_file(target, force)
-
-
-def _write(
-    source: Path,
-    target: Path,
-    partial: Path,
-    localizations: Sequence[Localization],
-    progress: Progress | None,
-    max_side: int,
-    limits: MediaLimits,
-) -> None:
-    info = probe_video(source, limits)
-    painter = OverlayPainter(localizations, _output_size(info, max_side))
-    # Inside the block of the source, its door would take an error of the output for one of its own.
-    with (
-        open_container(source, limits) as sound,
-        _output_errors(target),
-        av.open(str(partial), "w", format="mp4") as output,
-    ):
-        zero = clock_zero(sound)
-        # The sound may begin before the first picture, where the clock of the times stands at 0.
-        origin = min(zero, Fraction(sound.start_time or 0, av.time_base))
-        rate = info.frame_rate or _USUAL_FRAME_RATE
-        encoder = _FrameEncoder(output, painter.size, rate)
-        track = SoundTrack(sound, output, origin, source)
-        total = max(1, round(info.duration * rate)) if info.duration else None
-        for count, (frame, duration) in enumerate(
-            _with_durations(iterate_frames(source, limits=limits), 1.0 / rate), start=1
-        ):
-            start = frame.time + float(zero - origin)
-            track.carry_until(start)
-            image = painter.paint(_scaled(frame.image, painter.size), frame.time)
-            encoder.write(image, start, duration)
-            if progress is not None:
-                progress(count, total)
-        encoder.finish()
-        track.carry_until(None)
-
-
-@contextmanager
-def _output_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except (av.FFmpegError, OSError) as error:
-        raise OutputError(
-            f"The video cannot be written ({error.strerror}).", "Choose a writable place.", target
-        ) from error
-
-
-class _FrameEncoder:
-    """Encodes pictures at given times, which need not be evenly spaced."""
-
-    def __init__(self, output: OutputContainer, size: tuple[int, int], rate: float) -> None:
-        self._output = output
-        self._stream = _video_stream(output, size, rate)
-        self._last = -1
-        self._durations: dict[int, int] = {}
-
-    def write(self, image: Picture, start: float, duration: float) -> None:
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
-        # Times that a damaged file repeats would be refused by the container.
-        self._last = max(self._last + 1, round(start / _CLOCK))
-        frame.pts, frame.time_base = self._last, _CLOCK
-        self._durations[self._last] = max(1, round(duration / _CLOCK))
-        self._pack(frame)
-
-    def finish(self) -> None:
-        self._pack(None)
-
-    def _pack(self, frame: av.VideoFrame | None) -> None:
-        for packet in self._stream.encode(frame):
-            # Without it the last picture would last no time at all.
-            duration = self._durations.pop(packet.pts or 0, None)
-            if duration is not None:
-                packet.duration = round(duration * _CLOCK / packet.time_base)
-            self._output.mux(packet)
-
-
-def _video_stream(output: OutputContainer, size: tuple[int, int], rate: float) -> VideoStream:
-    exact = Fraction(rate).limit_denominator(1001)
-    if has_encoder(X264):
-        options = {"crf": "20", "preset": "veryfast"}
-        stream = output.add_stream(X264, rate=exact, options=options)
-    else:
-        stream = output.add_stream("mpeg4", rate=exact)
-        stream.bit_rate = round(_BITS_PER_PIXEL * size[0] * size[1] * rate)
-    stream.height, stream.width = size
-    stream.pix_fmt = "yuv420p"
-    stream.codec_context.time_base = _CLOCK
-    stream.codec_context.colorspace = BT601_MATRIX
-    return stream
-
-
-def _output_size(info: VideoInfo, max_side: int) -> tuple[int, int]:
-    """Height and width of the output: both even, because colours are stored for 2 x 2 pixels."""
-    scale = min(1.0, max_side / max(info.width, info.height))
-    height, width = (max(2, int(side * scale) // 2 * 2) for side in (info.height, info.width))
-    return height, width
-
-
-def _scaled(image: Picture, size: tuple[int, int]) -> Picture:
-    if image.shape[:2] == size:
-        return image
-    picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.array(picture)
-
-
-def _with_durations(
-    frames: Iterable[VideoFrame], usual: float
-) -> Iterator[tuple[VideoFrame, float]]:
-    """Each frame with the seconds until the next one."""
-    held: VideoFrame | None = None
-    for frame in frames:
-        if held is not None:
-            yield held, frame.time - held.time
-        held = frame
-    if held is not None:
-        yield held, usual

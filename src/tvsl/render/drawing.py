@@ -1,4 +1,4 @@
-"""Text and frames on pictures: sizes that fit the picture, names cut to the space there is."""
+"""Text, boxes and legends on images: sizes that suit the image, names cut to the space there is."""
 
 from __future__ import annotations
 
@@ -23,44 +23,30 @@ _LONGEST_NAME = 300
 _LEGEND_HEIGHT = 0.45
 _LEGEND_WIDTH = 0.5
 _LEGEND_SHADE = (0, 0, 0, 145)
-_TINY_PICTURE = 100
+_TINY_IMAGE = 100
 
 
 def text_size(height: int, width: int) -> int:
-    """Size of the letters that suits a picture.
+    """Size of the font that suits an image.
 
     Args:
-        height: Height of the picture in pixels.
-        width: Width of the picture in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
-        Size of the font in pixels.
+        The size in pixels.
     """
     return round(min(max(min(height, width) / 28, _SMALLEST_TEXT), _LARGEST_TEXT))
 
 
 @lru_cache(maxsize=32)
 def font_of_size(size: int) -> Font:
-    """Pillow's own font, so that pictures look the same on every machine.
-
-    Args:
-        size: Size in pixels.
-
-    Returns:
-        The font.
-    """
+    """Pillow's own font in a size in pixels, so that images look the same on every machine."""
     return ImageFont.load_default(size=size)
 
 
 def line_height(size: int) -> int:
-    """Height of one line with the space around it.
-
-    Args:
-        size: Size of the font in pixels.
-
-    Returns:
-        Height in pixels.
-    """
+    """Pixels from line to line for a font of a size in pixels."""
     return round(size * 1.45)
 
 
@@ -76,7 +62,7 @@ def shorten(text: str, size: int, width: float) -> str:
     Returns:
         The text or its beginning; empty where not even the ellipsis has room.
     """
-    # Measuring takes time with the length, and no picture holds more than this.
+    # Measuring takes time with the length, and no image holds more than this.
     seen = printable(" ".join(text[: 4 * _LONGEST_NAME].split()))
     spaced = "".join(letter if letter.isprintable() else " " for letter in seen)
     line = " ".join(spaced.split())[:_LONGEST_NAME]
@@ -111,7 +97,7 @@ def draw_text(
 
 @lru_cache(maxsize=64)
 def caption_bar(width: int, size: int, name: str, value: str, color: Color) -> Image.Image:
-    """A bar in a colour with a name at its left end and a value at its right end.
+    """Draw a bar with a name at its left end and a value at its right end.
 
     The value is kept whole as long as it fits at all, the name is shortened.
 
@@ -139,22 +125,22 @@ def caption_bar(width: int, size: int, name: str, value: str, color: Color) -> I
     return bar
 
 
-def draw_box(picture: Image.Image, box: Box, color: Color) -> None:
+def draw_box(image: Image.Image, box: Box, color: Color) -> None:
     """Draw a box with a dark rim, so that it shows on bright and dark ground; cut at the edges.
 
     Args:
-        picture: What to draw on, RGB.
-        box: The box in pixels of the picture.
+        image: What to draw on, RGB.
+        box: The box in pixels of the image.
         color: Colour of its lines.
     """
     left, top = max(box.left, 0), max(box.top, 0)
-    right, bottom = min(box.right, picture.width) - 1, min(box.bottom, picture.height) - 1
+    right, bottom = min(box.right, image.width) - 1, min(box.bottom, image.height) - 1
     if right < left or bottom < top:
         return
-    draw = ImageDraw.Draw(picture)
-    thickness = max(1, round(min(picture.size) / 160))
-    # In a tiny picture the rim would be thicker than the line itself.
-    rim = 0 if min(picture.size) < _TINY_PICTURE else max(1, thickness // 3)
+    draw = ImageDraw.Draw(image)
+    thickness = max(1, round(min(image.size) / 160))
+    # In a tiny image the rim would be thicker than the line itself.
+    rim = 0 if min(image.size) < _TINY_IMAGE else max(1, thickness // 3)
     if rim:
         draw.rectangle((left, top, right, bottom), outline=BLACK, width=thickness + 2 * rim)
     if right - left > 2 * rim and bottom - top > 2 * rim:
@@ -163,18 +149,18 @@ def draw_box(picture: Image.Image, box: Box, color: Color) -> None:
 
 
 @lru_cache(maxsize=64)
-def legend_patch(
+def draw_legend(
     names: tuple[tuple[str, Color], ...], height: int, width: int
 ) -> Image.Image | None:
-    """The legend for a picture: a patch of colour and the name for each source.
+    """Draw the legend for an image: a square of colour and the name of each source.
 
-    It takes at most about half the width and half the height of the picture; the last row
-    counts the names that found no room.
+    It takes at most about half the width and half the height of the image; the last row counts
+    the names that found no room.
 
     Args:
         names: Name and colour of each source.
-        height: Height of the picture in pixels.
-        width: Width of the picture in pixels.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
 
     Returns:
         The legend, RGBA, do not draw on it; None without names or where nothing fits.
@@ -206,46 +192,56 @@ def legend_patch(
 
 
 def legend_corner(
-    picture: tuple[int, int], legend: tuple[int, int], boxes: Sequence[Box]
+    image_size: tuple[int, int], legend_size: tuple[int, int], boxes: Sequence[Box]
 ) -> Corner:
-    """The corner where a legend hides least of the boxes.
+    """Find the corner where a legend hides least of the boxes.
 
     Args:
-        picture: Height and width of the picture in pixels.
-        legend: Height and width of the legend in pixels.
-        boxes: What should stay visible, in pixels of the picture.
+        image_size: Height and width of the image in pixels.
+        legend_size: Height and width of the legend in pixels.
+        boxes: What should stay visible, in pixels of the image.
 
     Returns:
         The corner; the bottom left one where all are equal.
     """
 
-    def hidden(corner: Corner) -> float:
-        left, top = corner_place(picture, legend, corner)
-        right, bottom = left + legend[1], top + legend[0]
-        covered = 0.0
-        for box in boxes:
-            across = max(0, min(right, box.right) - max(left, box.left))
-            down = max(0, min(bottom, box.bottom) - max(top, box.top))
-            covered += across * down
-        return covered
+    def hidden(corner: Corner) -> int:
+        left, top = corner_place(image_size, legend_size, corner)
+        legend = Box(left, top, left + legend_size[1], top + legend_size[0])
+        return sum(shared_area(legend, box) for box in boxes)
 
     return min(CORNERS, key=hidden)
 
 
-def corner_place(
-    picture: tuple[int, int], legend: tuple[int, int], corner: Corner
-) -> tuple[int, int]:
-    """Column and row of a legend's upper left pixel in a corner of the picture.
+def shared_area(first: Box, second: Box) -> int:
+    """Pixels that two boxes have in common.
 
     Args:
-        picture: Height and width of the picture in pixels.
-        legend: Height and width of the legend in pixels.
-        corner: Which corner.
+        first: A box.
+        second: Another one.
 
     Returns:
-        Column and row, never outside the picture.
+        Their number.
     """
-    margin = max(1, text_size(*picture) // 3)
-    left = margin if "left" in corner else picture[1] - legend[1] - margin
-    top = margin if "top" in corner else picture[0] - legend[0] - margin
+    across = min(first.right, second.right) - max(first.left, second.left)
+    down = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(across, 0) * max(down, 0)
+
+
+def corner_place(
+    image_size: tuple[int, int], legend_size: tuple[int, int], corner: Corner
+) -> tuple[int, int]:
+    """Column and row of a legend's upper left pixel in a corner of an image.
+
+    Args:
+        image_size: Height and width of the image in pixels.
+        legend_size: Height and width of the legend in pixels.
+        corner: The corner.
+
+    Returns:
+        Column and row, never outside the image.
+    """
+    margin = max(1, text_size(*image_size) // 3)
+    left = margin if "left" in corner else image_size[1] - legend_size[1] - margin
+    top = margin if "top" in corner else image_size[0] - legend_size[0] - margin
     return max(left, 0), max(top, 0)

@@ -8,16 +8,16 @@ import pytest
 
 from tvsl.errors import OutputError, UsageError
 from tvsl.media import load_audio, load_image
-from tvsl.render.contact_sheet import (
+from tvsl.render.preview import (
     OFF_SCREEN,
     PANEL,
     SHEET,
     SOUNDS,
     TWIN,
-    world_sheet,
+    preview_sheet,
     write_preview,
 )
-from tvsl.render.spectrogram import LOWEST, spectrogram_picture
+from tvsl.render.spectrogram import LOWEST, spectrogram_image
 from tvsl.synthetic.export import MANIFEST
 from tvsl.synthetic.world import World
 
@@ -32,7 +32,7 @@ def tone(hertz: float, seconds: float = 1.0) -> np.ndarray:
 
 @pytest.mark.parametrize("hertz", [150, 440, 2000, 6000])
 def test_a_tone_is_a_line_at_its_octave(hertz: float) -> None:
-    image = spectrogram_picture(tone(hertz), RATE, (90, 120), ticks=False)
+    image = spectrogram_image(tone(hertz), RATE, (90, 120), ticks=False)
     assert image.shape == (90, 120, 3)
     row = int(image.astype(int).sum(axis=(1, 2)).argmax())
     expected = 89 - 89 * np.log(hertz / LOWEST) / np.log(RATE / 2 / LOWEST)
@@ -41,17 +41,17 @@ def test_a_tone_is_a_line_at_its_octave(hertz: float) -> None:
 
 def test_time_runs_to_the_right() -> None:
     samples = np.concatenate([tone(500, 0.5) * 0, tone(500, 0.5)])
-    image = spectrogram_picture(samples, RATE, (60, 100), ticks=False).astype(int).sum(axis=(0, 2))
+    image = spectrogram_image(samples, RATE, (60, 100), ticks=False).astype(int).sum(axis=(0, 2))
     assert image[:45].max() < image[55:].min()
 
 
 def test_silence_and_a_single_sample_can_be_drawn() -> None:
-    assert spectrogram_picture(tone(500) * 0, RATE, (60, 100)).shape == (60, 100, 3)
-    assert spectrogram_picture(np.ones(1, np.float32), RATE, (60, 100)).shape == (60, 100, 3)
+    assert spectrogram_image(tone(500) * 0, RATE, (60, 100)).shape == (60, 100, 3)
+    assert spectrogram_image(np.ones(1, np.float32), RATE, (60, 100)).shape == (60, 100, 3)
 
 
 def test_ticks_are_written_at_the_left() -> None:
-    plain, ticked = (spectrogram_picture(tone(500), RATE, (84, 200), t) for t in (False, True))
+    plain, ticked = (spectrogram_image(tone(500), RATE, (84, 200), t) for t in (False, True))
     changed = (plain != ticked).any(axis=(0, 2))
     assert changed[:5].all()
     assert not changed[80:].any()
@@ -60,7 +60,7 @@ def test_ticks_are_written_at_the_left() -> None:
 @pytest.mark.parametrize(("scenes", "sources"), [(1, 1), (5, 1), (3, 2), (1, 8)])
 def test_a_sheet_has_room_for_all_scenes(scenes: int, sources: int) -> None:
     world = World("test", seed=1)
-    sheet = world_sheet([world.scene(n, sources) for n in range(scenes)], "title")
+    sheet = preview_sheet([world.scene(n, sources) for n in range(scenes)], "title")
     assert sheet.dtype == np.uint8
     assert sheet.shape[0] >= PANEL
     assert sheet.shape[1] >= sources * PANEL
@@ -70,7 +70,7 @@ def test_a_sheet_has_room_for_all_scenes(scenes: int, sources: int) -> None:
 def test_colours_stand_for_what_is_there(share: float) -> None:
     """Beyond the legend, twins and off-screen sounds are drawn where there are some."""
     world = World("test", seed=1, twins=share, off_screen=share)
-    sheet = world_sheet([world.scene(n) for n in range(3)], "title")[80:]
+    sheet = preview_sheet([world.scene(n) for n in range(3)], "title")[80:]
     assert count(sheet, SOUNDS) > 500
     assert (count(sheet, TWIN) > 200) == bool(share)
     assert (count(sheet, OFF_SCREEN) > 20) == bool(share)
