@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tvsl.errors import ShapeError, UsageError, shown
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl.detection import select
+from tvsl.methods.operations import select
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.atomic import check_free_file, write_text
 from tvsl.vocabularies import check_names

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from tests.metrics.inputs import boxes, coarse_maps
 from tvsl import metrics
 from tvsl.errors import ShapeError, TvslError, UsageError
-from tvsl.methods.tvsl.detection import select
+from tvsl.methods.operations import select
 from tvsl.metrics import PAPER, PROTOCOLS, ProtocolMetric
 
 COUNT = 6

@@ -14,8 +14,8 @@ from tvsl.errors import VocabularyError
 from tvsl.evaluation.scenes import encode_scenes
 from tvsl.evaluation.world_rows import reach
 from tvsl.localization import Encoded, Request, answer
+from tvsl.methods.adapted import ClosedVocabulary
 from tvsl.methods.checkpoint_io import read_head
-from tvsl.methods.class_bound import ClassBound
 from tvsl.synthetic.world import World
 from tvsl.training.config import TrainConfig
 from tvsl.training.fit import train_head
@@ -60,13 +60,13 @@ def test_a_method_is_trained_stored_and_used(name: str, tokens: Path, tmp_path: 
     scenes = encode_scenes(encoder, world, 2, 2)
     figures = reach(head, scenes)
     assert set(figures.given) >= {"CAP", "CIoU@0.3", "AUC"}
-    assert (figures.detection is None) != isinstance(head, ClassBound)
+    assert (figures.detection is None) != isinstance(head, ClosedVocabulary)
     one = encode_scenes(encoder, world, 2, 1)
     names = [world.names[row] for row in one.queries.label.tolist()]
     encoded = Encoded(one.tokens, one.size, None, (0.0, 1.0))
     told = answer(head, encoded, Request(labels=names), encoder.vocabulary(names), name)
     assert [source.label for source in told.sources] == names
-    if isinstance(head, ClassBound):
+    if isinstance(head, ClosedVocabulary):
         assert read_head(folder).config == head.config
         assert head.config.classes == World("train").names
         with pytest.raises(VocabularyError, match="zero-shot"):

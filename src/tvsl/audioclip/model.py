@@ -22,6 +22,7 @@ from tvsl.audioclip.tokenizer import (
     TextTokenizer,
     find_clip_tokenizer,
 )
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import ImageTokenMode, LogitScales
 from tvsl.errors import ShapeError, VocabularyError
 
@@ -251,10 +252,8 @@ class AudioCLIP(TextEncoder):
                 f"Eq. 1 needs two or three modalities of one batch size, got {given}.",
                 "Give the embeddings of the same samples.",
             )
-        target = torch.arange(given[0], device=self.device)
         pairs = [pair for pair in self.logits(image, audio, text) if pair is not None]
-        losses = [F.cross_entropy(pair, target) + F.cross_entropy(pair.T, target) for pair in pairs]
-        return torch.stack(losses).sum()
+        return torch.stack([symmetric_info_nce(pair, "sum") for pair in pairs]).sum()
 
     def check_images(self, images: Tensor) -> None:
         """Check what ``encode_image`` takes.

@@ -19,7 +19,7 @@ from tvsl.errors import UsageError
 from tvsl.evaluation.batches import Group
 from tvsl.evaluation.config import Counting
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl.detection import select
+from tvsl.methods.operations import select
 from tvsl.metrics import (
     UNASSIGNED,
     LabelSource,

@@ -38,11 +38,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
+from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.methods.lvs import MIN_MASK_TEMPERATURE, masked_mean, soft_mask
 from tvsl.methods.operations import unit
-from tvsl.methods.tvsl.modules import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
 
@@ -52,7 +52,7 @@ class AlignmentConfig(MethodConfig):
     Attributes:
         dimension: Size of the space of whole clips.
         positive_threshold: Cells over this cosine are confident (epsilon).
-        mask_temperature: How softly the threshold cuts (tau).
+        mask_temperature: Softness of the threshold (tau).
         temperature: Of the cross-entropies.
         noise: Length of an augmentation, in lengths of the token that it is added to.
         neighbours: Whether nearest neighbours are positives too.
@@ -67,11 +67,11 @@ class AlignmentConfig(MethodConfig):
 
 
 class View(NamedTuple):
-    """One way to look at, or to listen to, the clips of a batch.
+    """Pictures, or sounds, of the clips of a batch.
 
     Attributes:
-        version: Which version of their tokens.
-        clip: Whose tokens each clip takes, (B,): its own, or its neighbour's.
+        version: Number of the version of their tokens: 0 as they are, 1 augmented.
+        clip: The clip whose tokens each clip takes, (B,): itself, or its neighbour.
     """
 
     version: int
@@ -90,14 +90,12 @@ class Alignment(CosineMethod):
     config: AlignmentConfig
 
     def __init__(self, config: AlignmentConfig = AlignmentConfig()) -> None:  # noqa: B008  (frozen)
-        size = config.embedding
-        project_image = linear_projector(size, identity_start=True)
-        super().__init__(config, project_image, linear_projector(size, identity_start=True))
-        self.align_image = nn.Linear(size, config.dimension)
-        self.align_audio = nn.Linear(size, config.dimension)
+        super().__init__(config)
+        self.align_image = nn.Linear(config.embedding, config.dimension)
+        self.align_audio = nn.Linear(config.embedding, config.dimension)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Both losses over all pairs of views; labels are not looked at."""
+        """Both losses over all pairs of views; labels are not used."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         seen = [tokens.visual, self._augmented(tokens.visual)]
         heard = [tokens.sound, self._augmented(tokens.sound)]
@@ -133,7 +131,7 @@ class Alignment(CosineMethod):
     def contrast(
         self, versions: Sequence[Sequence[Tensor]], looks: Sequence[View], sounds: Sequence[View]
     ) -> Tensor:
-        """The sum of NCE over all pairs of views.
+        """Sum of NCE over all pairs of views.
 
         Args:
             versions: Similarities of the versions, as ``similarities`` gives them.
@@ -161,7 +159,7 @@ class Alignment(CosineMethod):
         together = look[:, None] == sound
         together.fill_diagonal_(False)
         logits = similarity[look][:, sound] / self.config.temperature
-        return cross_entropies(logits.masked_fill(together, -torch.inf))
+        return symmetric_info_nce(logits.masked_fill(together, -torch.inf), "sum")
 
     def _augmented(self, tokens: Tensor) -> Tensor:
         """Tokens or sounds with noise, which like dropout is for training alone."""

@@ -28,11 +28,10 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import MethodConfig, Untrained, check_inputs, check_labels
-from tvsl.methods.cosine import CosineMethod, cross_entropies, one_map
-from tvsl.methods.operations import unit
-from tvsl.methods.tvsl.losses import MAX_SCALE, LogitScale
-from tvsl.methods.tvsl.modules import linear_projector
+from tvsl.methods.cosine import CosineMethod, one_map
+from tvsl.methods.operations import MAX_SCALE, LogitScale, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -43,7 +42,7 @@ class AudioCLIPSimilarity(Untrained):
     class_aware: ClassVar[bool] = False
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """The same map for every query of a clip; see the base class."""
+        """Cosines with the sound, the same map for every query of a clip; see the base class."""
         queries.check(tokens.batch, len(vocabulary))
         return one_map(unit(tokens.visual), unit(tokens.sound), tokens.grid, queries)
 
@@ -52,7 +51,7 @@ class FinetunedConfig(MethodConfig):
     """Sizes of the fine-tuned AudioCLIP.
 
     Attributes:
-        scale: What the cosines are multiplied by at the start. 100 is AudioCLIP's; encoders that
+        scale: Factor of the cosines at the start. 100 is AudioCLIP's; encoders that
             were trained with a smaller one are better tuned with theirs.
         text: Whether the class names are a third modality; they are video labels.
     """
@@ -73,9 +72,7 @@ class AudioCLIPFinetuned(CosineMethod):
     config: FinetunedConfig
 
     def __init__(self, config: FinetunedConfig = FinetunedConfig()) -> None:  # noqa: B008  (frozen)
-        size = config.embedding
-        project_image = linear_projector(size, identity_start=True)
-        super().__init__(config, project_image, linear_projector(size, identity_start=True))
+        super().__init__(config)
         modalities = ("audio", "image", "text") if config.text else ("audio", "image")
         self.scales = nn.ModuleDict(
             {"_".join(pair): LogitScale(config.scale) for pair in combinations(modalities, 2)}
@@ -96,5 +93,5 @@ class AudioCLIPFinetuned(CosineMethod):
         for one, other in combinations(modalities, 2):
             name = f"{one}_{other}"
             logits = self.scales[name](modalities[one] @ modalities[other].T)
-            losses[name] = cross_entropies(logits) / math.factorial(len(self.scales))
+            losses[name] = symmetric_info_nce(logits, "sum") / math.factorial(len(self.scales))
         return losses

@@ -43,8 +43,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.contrastive import symmetric_info_nce
+from tvsl.methods.adapted import ClosedVocabulary, ClosedVocabularyConfig
 from tvsl.methods.base import MethodConfig
-from tvsl.methods.class_bound import ClassBound, ClassBoundConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 HEADS = 8
@@ -215,7 +216,7 @@ class Grouping(nn.Module):
         return finished
 
 
-class AVGNConfig(ClassBoundConfig):
+class AVGNConfig(ClosedVocabularyConfig):
     """Sizes of AVGN.
 
     Attributes:
@@ -239,7 +240,7 @@ class AVGNConfig(ClassBoundConfig):
     sum_presences: bool = False
 
 
-class AVGN(ClassBound):
+class AVGN(ClosedVocabulary):
     """The AVGN head.
 
     Args:
@@ -294,13 +295,11 @@ class AVGN(ClassBound):
         cells, image, audio = self.groups(read)
         sound = self._guides(audio)[torch.arange(read.batch, device=located.device), located]
         best = torch.einsum("ipd,jd->ijp", cells, sound).amax(dim=2)
-        logits = best / self.config.temperature
-        own = torch.arange(len(logits), device=logits.device)
         named = self.classify_token(self.class_tokens)
         presence = _presence_loss(self.presence_image(image), seen)
         presence = presence + _presence_loss(self.presence_audio(audio), heard)
         return {
-            "loc": F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own),
+            "loc": symmetric_info_nce(best / self.config.temperature, "sum"),
             "tok": F.cross_entropy(named, torch.arange(len(named), device=named.device)),
             "pred": presence * seen.shape[1] if self.config.sum_presences else presence,
         }

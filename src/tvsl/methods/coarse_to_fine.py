@@ -39,21 +39,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.base import Method, MethodConfig
-from tvsl.methods.class_bound import (
+from tvsl.methods.adapted import (
     CLASS_READOUTS,
-    ClassBound,
-    ClassBoundConfig,
     ClassReadout,
+    ClosedVocabulary,
+    ClosedVocabularyConfig,
     reads_whole,
 )
+from tvsl.methods.base import Method, MethodConfig
 from tvsl.methods.operations import two_layers, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _TINY = 1e-10
 
 
-class CoarseToFineConfig(ClassBoundConfig):
+class CoarseToFineConfig(ClosedVocabularyConfig):
     """Sizes and hyperparameters of CoarsetoFine.
 
     Attributes:
@@ -79,7 +79,7 @@ class CoarseToFineConfig(ClassBoundConfig):
     readout: ClassReadout = "original"
 
 
-class CoarseToFine(ClassBound):
+class CoarseToFine(ClosedVocabulary):
     """The CoarsetoFine head.
 
     Args:

@@ -1,4 +1,4 @@
-"""What contrastive methods share: cosines of every cell with a pooled sound, and one map of them.
+"""Base class of contrastive methods: cosines of every cell with a pooled sound, and their map.
 
 EZ-VSL, MarginNCE, FNAC, LVS, Alignment, Wav2CLIP and AudioCLIP compare the cells of a picture with
 the sounds of the batch. They differ in what stands before the cosine and in the loss. The sound of
@@ -11,10 +11,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tvsl.methods.base import Method, MethodConfig, Supervision, check_inputs
-from tvsl.methods.operations import unit
+from tvsl.methods.operations import linear_projector, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -23,19 +22,26 @@ class CosineMethod(Method):
 
     Args:
         config: Its sizes.
-        project_image: Where visual tokens (B, n_v, D) go, and what is pooled of them.
-        project_audio: Where pooled sounds (B, D) go.
+        project_image: Projection of visual tokens (B, n_v, D) and of their pooled ones; a linear
+            layer that starts as the identity when None.
+        project_audio: Projection of pooled sounds (B, D); the same when None.
     """
 
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = False
 
     def __init__(
-        self, config: MethodConfig, project_image: nn.Module, project_audio: nn.Module
+        self,
+        config: MethodConfig,
+        project_image: nn.Module | None = None,
+        project_audio: nn.Module | None = None,
     ) -> None:
         super().__init__(config)
-        self.project_image = project_image
-        self.project_audio = project_audio
+        if project_image is None:
+            project_image = linear_projector(config.embedding, identity_start=True)
+        if project_audio is None:
+            project_audio = linear_projector(config.embedding, identity_start=True)
+        self.project_image, self.project_audio = project_image, project_audio
 
     def embed(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """Unit cells (B, n_v, d) and unit sounds (B, d), whose cosines are the maps."""
@@ -49,7 +55,7 @@ class CosineMethod(Method):
 
 
 def one_map(cells: Tensor, sounds: Tensor, grid: tuple[int, int], queries: Queries) -> Tensor:
-    """The map of each clip, once for each of its queries.
+    """Map of each clip, once for each of its queries.
 
     Args:
         cells: Unit cells, (B, n_v, d).
@@ -65,7 +71,7 @@ def one_map(cells: Tensor, sounds: Tensor, grid: tuple[int, int], queries: Queri
 
 
 def all_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
-    """Every cell with every sound of the batch.
+    """Cosines of every cell with every sound of the batch.
 
     Args:
         cells: Unit cells, (B, n_v, d).
@@ -75,16 +81,3 @@ def all_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
         S_ij(p), picture by picture and sound by sound, (B, B, n_v).
     """
     return torch.einsum("ipd,jd->ijp", cells, sounds)
-
-
-def cross_entropies(logits: Tensor) -> Tensor:
-    """InfoNCE in both directions, CE(X) + CE(X^T), where row i and column i belong together.
-
-    Args:
-        logits: X, (B, B).
-
-    Returns:
-        The sum of both means over the batch, scalar.
-    """
-    target = torch.arange(len(logits), device=logits.device)
-    return F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)

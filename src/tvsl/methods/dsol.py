@@ -37,14 +37,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.methods.base import Method, MethodConfig
-from tvsl.methods.class_bound import (
+from tvsl.methods.adapted import (
     CLASS_READOUTS,
-    ClassBound,
-    ClassBoundConfig,
     ClassReadout,
+    ClosedVocabulary,
+    ClosedVocabularyConfig,
     reads_whole,
 )
+from tvsl.methods.base import Method, MethodConfig
 from tvsl.methods.operations import by_panel, others, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -52,7 +52,7 @@ _QUARTERS = 2
 _SHARPNESS = 3.0
 
 
-class DSOLConfig(ClassBoundConfig):
+class DSOLConfig(ClosedVocabularyConfig):
     """Sizes and hyperparameters of DSOL.
 
     Attributes:
@@ -72,7 +72,7 @@ class DSOLConfig(ClassBoundConfig):
     readout: ClassReadout = "original"
 
 
-class DSOL(ClassBound):
+class DSOL(ClosedVocabulary):
     """The DSOL head; its dictionary and the audio head that stage 2 listens to are buffers.
 
     Args:

@@ -22,8 +22,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
+from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.tokens import Tokens, Vocabulary
 
 
@@ -55,7 +56,7 @@ class EZVSL(CosineMethod):
         super().__init__(config, nn.Linear(size, dimension), nn.Linear(size, dimension))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """The multiple-instance contrastive loss; labels are not looked at."""
+        """Multiple-instance contrastive loss; labels are not used."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         best = all_cosines(*self.embed(tokens)).amax(dim=-1)
-        return {"contrastive": cross_entropies(best / self.config.temperature)}
+        return {"contrastive": symmetric_info_nce(best / self.config.temperature, "sum")}

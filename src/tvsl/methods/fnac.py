@@ -29,29 +29,26 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
+from tvsl.methods.cosine import CosineMethod, all_cosines
+from tvsl.methods.ez_vsl import EZVSLConfig
 from tvsl.tokens import Tokens, Vocabulary
 
 _SMALL = 1e-5
 """In the denominator of the published min-max: the best cell of a picture is just below 1."""
 
 
-class FNACConfig(MethodConfig):
-    """Sizes of FNAC.
+class FNACConfig(EZVSLConfig):
+    """Sizes and hyperparameters of FNAC.
 
     Attributes:
-        dimension: Size of the space that both are projected to.
-        temperature: tau.
         dropout: Share of each visual token's features that training leaves out.
-        foreground_threshold: Cells over it, in the map stretched to [0, 1], are foreground.
+        foreground_threshold: Cells over it, in the map normalized to [0, 1], are foreground.
         suppression: Weight of each of the three terms on false and true negatives.
         warm_up: Share of the training that has the contrastive term alone.
     """
 
-    dimension: int = Field(512, gt=0, le=MOST_CHANNELS)
-    temperature: float = Field(0.03, gt=0, le=1000)
     dropout: float = Field(0.9, ge=0, lt=1)
     foreground_threshold: float = Field(0.6, ge=0, le=1)
     suppression: float = Field(100.0, ge=0, le=1e6)
@@ -62,7 +59,7 @@ class FNAC(CosineMethod):
     """The FNAC head.
 
     Args:
-        config: Its sizes.
+        config: Its sizes and hyperparameters.
     """
 
     name: ClassVar[str] = "fnac"
@@ -70,19 +67,19 @@ class FNAC(CosineMethod):
     config: FNACConfig
 
     def __init__(self, config: FNACConfig = FNACConfig()) -> None:  # noqa: B008  (frozen)
-        project_image = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(config.embedding, config.dimension)
-        )
-        super().__init__(config, project_image, nn.Linear(config.embedding, config.dimension))
+        size, dimension = config.embedding, config.dimension
+        project_image = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, dimension))
+        super().__init__(config, project_image, nn.Linear(size, dimension))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """The contrastive loss and the three weighted terms; labels are not looked at."""
+        """Contrastive loss, FNS-1, FNS-2 and TNS; labels are not used."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         cells, sounds = self.embed(tokens)
         cosines = all_cosines(cells, sounds)
         across = cosines.amax(dim=-1) / self.config.temperature
         own = cosines.diagonal().T / self.config.temperature
-        foreground = _stretched(own) > self.config.foreground_threshold
+        low, high = own.amin(dim=1, keepdim=True), own.amax(dim=1, keepdim=True)
+        foreground = (own - low) / (high - low + _SMALL) > self.config.foreground_threshold
         heard = self._likeness(sounds)
         seen = self._likeness(cells.mean(dim=1))
         found = self._likeness((cells * foreground[..., None]).mean(dim=1))
@@ -90,18 +87,12 @@ class FNAC(CosineMethod):
         warming_up = self.progress < self.config.warm_up
         weight = 0.0 if warming_up else self.config.suppression
         return {
-            "contrastive": cross_entropies(across),
+            "contrastive": symmetric_info_nce(across, "sum"),
             "fns1": weight * (heard - agreed).abs().mean(),
             "fns2": weight * (seen - agreed).abs().mean(),
             "tns": weight * (heard - found).abs().mean(),
         }
 
     def _likeness(self, rows: Tensor) -> Tensor:
-        """How a clip's likeness is shared out among those of its batch, (B, d) to (B, B)."""
+        """Row-wise softmax of the similarities within a modality, (B, d) to (B, B)."""
         return (rows @ rows.T / self.config.temperature).softmax(dim=1)
-
-
-def _stretched(maps: Tensor) -> Tensor:
-    """Maps (B, n_v) between 0 and 1."""
-    low, high = maps.amin(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)
-    return (maps - low) / (high - low + _SMALL)

@@ -32,11 +32,10 @@ from torch.nn import functional as F
 
 from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines
-from tvsl.methods.tvsl.modules import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
 MIN_MASK_TEMPERATURE: Final = 0.025
-"""The lowest temperature of a mask that is over 0 for every cosine and every threshold."""
+"""Lowest temperature of a mask that is over 0 for every cosine and every threshold."""
 
 
 class LVSConfig(MethodConfig):
@@ -45,7 +44,7 @@ class LVSConfig(MethodConfig):
     Attributes:
         positive_threshold: Cells over this cosine are confident (epsilon).
         negative_threshold: Cells under this cosine are background (epsilon2).
-        mask_temperature: How softly the thresholds cut (tau).
+        mask_temperature: Softness of the thresholds (tau).
         temperature: Of the cross-entropy.
     """
 
@@ -67,12 +66,10 @@ class LVS(CosineMethod):
     config: LVSConfig
 
     def __init__(self, config: LVSConfig = LVSConfig()) -> None:  # noqa: B008  (frozen)
-        size = config.embedding
-        project_image = linear_projector(size, identity_start=True)
-        super().__init__(config, project_image, linear_projector(size, identity_start=True))
+        super().__init__(config)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """The contrastive loss with hard negatives; labels are not looked at."""
+        """Contrastive loss with hard negatives; labels are not used."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         cosines = all_cosines(*self.embed(tokens))
         own = cosines.diagonal().T
@@ -92,12 +89,12 @@ class LVS(CosineMethod):
 
 
 def soft_mask(cosines: Tensor, threshold: float, temperature: float) -> Tensor:
-    """Which cells lie over a threshold, softly: sigma((S - threshold) / temperature).
+    """Soft mask of the cells over a threshold: sigma((S - threshold) / temperature).
 
     Args:
         cosines: S, any shape.
-        threshold: Where the mask is one half.
-        temperature: How softly it cuts; below 0 for a mask of what lies under the threshold.
+        threshold: Value at which the mask is one half.
+        temperature: Softness; below 0 for a mask of what lies under the threshold.
 
     Returns:
         Between 0 and 1, of the same shape; never 0 in single precision while the temperature is

@@ -21,29 +21,26 @@ from typing import ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines, cross_entropies
+from tvsl.methods.cosine import all_cosines
+from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
 from tvsl.tokens import Tokens, Vocabulary
 
 
-class MarginNCEConfig(MethodConfig):
+class MarginNCEConfig(EZVSLConfig):
     """Sizes of MarginNCE.
 
     Attributes:
-        dimension: Size of the space that both are projected to.
-        temperature: tau.
         margin: m; below 0 it makes the positive pair's part easier.
     """
 
-    dimension: int = Field(512, gt=0, le=MOST_CHANNELS)
-    temperature: float = Field(0.03, gt=0, le=1000)
     margin: float = Field(-0.2, ge=-2, le=2)
 
 
-class MarginNCE(CosineMethod):
+class MarginNCE(EZVSL):
     """The MarginNCE head.
 
     Args:
@@ -55,12 +52,12 @@ class MarginNCE(CosineMethod):
     config: MarginNCEConfig
 
     def __init__(self, config: MarginNCEConfig = MarginNCEConfig()) -> None:  # noqa: B008  (frozen)
-        size, dimension = config.embedding, config.dimension
-        super().__init__(config, nn.Linear(size, dimension), nn.Linear(size, dimension))
+        super().__init__(config)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """The contrastive loss with a margin; labels are not looked at."""
+        """Contrastive loss with a margin; labels are not used."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         best = all_cosines(*self.embed(tokens)).amax(dim=-1)
         margins = self.config.margin * torch.eye(len(best), dtype=best.dtype, device=best.device)
-        return {"contrastive": cross_entropies((best - margins) / self.config.temperature)}
+        logits = (best - margins) / self.config.temperature
+        return {"contrastive": symmetric_info_nce(logits, "sum")}

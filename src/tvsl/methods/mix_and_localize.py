@@ -36,8 +36,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import MethodConfig, Supervision, check_inputs
-from tvsl.methods.operations import Adapted, AdaptedConfig, by_panel, two_layers, unit
+from tvsl.methods.operations import by_panel, two_layers, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 

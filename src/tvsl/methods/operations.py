@@ -1,17 +1,20 @@
-"""Operations that methods share: unit vectors, projections, contrastive losses."""
+"""Operations that methods share: unit vectors, projections, logit scales, detected classes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from tvsl.methods.base import Method, MethodConfig, check_inputs
-from tvsl.tokens import Tokens, Vocabulary
+from tvsl.errors import ShapeError, UsageError
+from tvsl.tokens import Queries, Tokens
+
+MAX_SCALE = 100.0
+"""Largest factor that a learned scale multiplies cosines by, as in CLIP."""
+
+STANDING_OUT = 2.5
+MOST_SOURCES = 8
 
 # Far below what tokens of any encoder leave after averaging; in float32 only rounding is left here.
 _NOTHING = 1e-7
@@ -32,55 +35,22 @@ def unit(vectors: Tensor) -> Tensor:
     return vectors * inverse_lengths(vectors)[..., None]
 
 
-class AdaptedConfig(MethodConfig):
-    """What every adapted method can be told.
+def linear_projector(size: int, identity_start: bool) -> nn.Linear:
+    """A linear projector D -> D (Sec. 3.2-3.4).
 
-    Attributes:
-        weight_decay: Of Adam (added to the gradient, as the originals have it).
-        scale_tokens: Whether every token and every pooled embedding is first scaled to a root
-            mean square of 1. The originals' layers start at sizes that suit the features of a
-            backbone under batch normalisation; tokens of a frozen encoder have any length.
+    Args:
+        size: D.
+        identity_start: Whether it starts as the identity, so that an untrained head already
+            compares what the encoder aligned.
+
+    Returns:
+        The projector.
     """
-
-    weight_decay: float = Field(0.0, ge=0, le=1)
-    scale_tokens: bool = True
-
-
-class Adapted(Method):
-    """A method of which only the head is kept: its backbones are the frozen encoders."""
-
-    config: AdaptedConfig
-
-    def read(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
-        """The tokens as the head sees them.
-
-        Args:
-            tokens: B clips.
-            vocabulary: N classes, where there are any.
-
-        Returns:
-            The tokens, scaled if the config says so.
-
-        Raises:
-            ShapeError: They come from an encoder of another size.
-        """
-        check_inputs(self.config.embedding, tokens, vocabulary)
-        if not self.config.scale_tokens:
-            return tokens
-        length = math.sqrt(tokens.size)
-        return replace(
-            tokens,
-            visual=length * unit(tokens.visual),
-            audio=length * unit(tokens.audio),
-            image=length * unit(tokens.image),
-            sound=length * unit(tokens.sound),
-        )
-
-    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """One group of all parameters, with the original's weight decay; see the base class."""
-        decay = self.config.weight_decay
-        groups = super().parameter_groups(learning_rate)
-        return [{**group, "weight_decay": decay} for group in groups]
+    projector = nn.Linear(size, size)
+    if identity_start:
+        nn.init.eye_(projector.weight)
+        nn.init.zeros_(projector.bias)
+    return projector
 
 
 def two_layers(
@@ -101,6 +71,28 @@ def two_layers(
     return nn.Sequential(
         nn.Linear(inputs, hidden, bias=bias), nn.ReLU(), nn.Linear(hidden, outputs, bias=bias)
     )
+
+
+class LogitScale(nn.Module):
+    """A learned positive factor for cosines, clamped to [1, 100].
+
+    The paper is silent on it; a bare cosine can reach neither 0 nor 1 as a probability.
+
+    Args:
+        start: Its first value.
+        bias: First value of an added bias; no bias when None.
+    """
+
+    def __init__(self, start: float, bias: float | None = None) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.tensor(start).log())
+        self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
+
+    def forward(self, cosines: Tensor) -> Tensor:
+        """Cosines of any shape to logits of the same."""
+        # Not the scale itself: at a start of 100, rounded up, it would never get a gradient.
+        logits = self.log_scale.clamp(0.0, math.log(MAX_SCALE)).exp() * cosines
+        return logits if self.bias is None else logits + self.bias
 
 
 def by_panel(cells: Tensor, tokens: Tokens) -> Tensor:
@@ -126,3 +118,63 @@ def others(batch: int, device: torch.device) -> Tensor:
     partner = torch.empty_like(order)
     partner[order] = order.roll(1)
     return partner
+
+
+def select(
+    scores: Tensor,
+    sources: int | None = None,
+    threshold: float | None = None,
+    at_least_one: bool = True,
+) -> Queries:
+    """Decide which classes sound.
+
+    Args:
+        scores: Detection scores, (B, N).
+        sources: K, when the number of sources is known: the top K of each clip.
+        threshold: Else every class at or over it, at least one. Without a calibrated threshold
+            every class that lies 2.5 standard deviations over the vocabulary's mean, at least
+            one and at most 8.
+        at_least_one: Whether the best class is taken also where it lies under a calibrated
+            threshold.
+
+    Returns:
+        The pairs, best first within each clip.
+
+    Raises:
+        ShapeError: No scores (B, N) of at least one class, or one is not finite.
+        UsageError: ``sources`` is not between 1 and N, or the threshold is no number.
+    """
+    if scores.ndim != 2 or scores.shape[1] == 0 or not scores.is_floating_point():
+        raise ShapeError(
+            f"Detection scores must be floating (B, N), got {tuple(scores.shape)} {scores.dtype}.",
+            "Give one row per clip and one column per class, at least one.",
+        )
+    if not bool(scores.isfinite().all()):
+        raise ShapeError(
+            "A detection score is not finite.",
+            "The weights may be damaged, or a value overflows in this precision.",
+        )
+    if threshold is not None and math.isnan(threshold):
+        raise UsageError("The threshold of detection is no number.", "Give a number.")
+    classes = scores.shape[1]
+    if sources is not None and not 1 <= sources <= classes:
+        raise UsageError(
+            f"{sources} sources cannot be chosen from {classes} classes.",
+            f"Give a number from 1 to {classes}.",
+        )
+    ranked, order = scores.sort(dim=1, descending=True, stable=True)
+    if sources is not None:
+        chosen = torch.zeros_like(ranked, dtype=torch.bool)
+        chosen[:, :sources] = True
+    elif threshold is not None:
+        chosen = ranked >= threshold
+    else:
+        spread = scores.std(dim=1, keepdim=True, correction=0)
+        chosen = ranked >= scores.mean(dim=1, keepdim=True) + STANDING_OUT * spread
+        # Of scores that are all alike, up to rounding, none stands out.
+        chosen &= spread > 1e-6 * scores.abs().amax(dim=1, keepdim=True)
+        chosen[:, MOST_SOURCES:] = False
+    if at_least_one or threshold is None or sources is not None:
+        chosen[:, 0] = True
+    clip, rank = chosen.nonzero(as_tuple=True)
+    return Queries(clip, order[clip, rank])

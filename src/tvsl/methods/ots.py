@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import MethodConfig, Supervision
-from tvsl.methods.operations import Adapted, AdaptedConfig, others, two_layers
+from tvsl.methods.operations import others, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 

@@ -29,17 +29,17 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, cross_entropies
+from tvsl.methods.cosine import CosineMethod
 from tvsl.methods.operations import unit
-from tvsl.methods.tvsl.modules import linear_projector
 from tvsl.tokens import Tokens, Vocabulary
 
 Variant = Literal["clip_loss", "clip_loss_i", "clip_loss_x"]
 
 
 class _Pair(NamedTuple):
-    """Which of the two sides pass their MLP before they are compared."""
+    """Whether each of the two sides passes its MLP before they are compared."""
 
     image: bool
     audio: bool
@@ -56,7 +56,7 @@ class Wav2CLIPConfig(MethodConfig):
     """Sizes of Wav2CLIP.
 
     Attributes:
-        variant: Which of the published losses.
+        variant: One of the published losses.
         hidden: Width of the MLPs.
         dropout: In the MLPs.
         temperature: One over the scale's start.
@@ -80,8 +80,7 @@ class Wav2CLIP(CosineMethod):
     config: Wav2CLIPConfig
 
     def __init__(self, config: Wav2CLIPConfig = Wav2CLIPConfig()) -> None:  # noqa: B008  (frozen)
-        audio = linear_projector(config.embedding, identity_start=True)
-        super().__init__(config, nn.Identity(), audio)
+        super().__init__(config, nn.Identity())
         self._pairs = _PAIRS[config.variant]
         self.image_transform = _transform(config, any(pair.image for pair in self._pairs))
         self.audio_transform = _transform(config, any(pair.audio for pair in self._pairs))
@@ -89,13 +88,13 @@ class Wav2CLIP(CosineMethod):
         self.log_scales = nn.Parameter(scales.log())
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """One symmetric loss for each pair of spaces; labels are not looked at."""
+        """One symmetric loss for each pair of spaces; labels are not used."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         losses = {}
         for pair, scale in zip(self._pairs, self.log_scales.exp(), strict=True):
             image, audio = self._spaces(pair, tokens.image, tokens.sound)
-            halves = cross_entropies(scale * audio @ image.T)
-            losses[_name(pair)] = halves / (2 * len(self._pairs))
+            loss = symmetric_info_nce(scale * audio @ image.T, "mean") / len(self._pairs)
+            losses[f"{'mlp_' * pair.audio}audio_{'mlp_' * pair.image}image"] = loss
         return losses
 
     def embed(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
@@ -109,10 +108,6 @@ class Wav2CLIP(CosineMethod):
             unit(self.image_transform(image) if pair.image else image),
             unit(self.audio_transform(audio) if pair.audio else audio),
         )
-
-
-def _name(pair: _Pair) -> str:
-    return f"{'mlp_' * pair.audio}audio_{'mlp_' * pair.image}image"
 
 
 def _transform(config: Wav2CLIPConfig, wanted: bool) -> nn.Module:

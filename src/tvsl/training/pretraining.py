@@ -16,7 +16,6 @@ import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from tvsl.audioclip.checkpoint import save_audioclip
@@ -28,6 +27,7 @@ from tvsl.audioclip.config import (
 )
 from tvsl.audioclip.model import MAX_LOGIT_SCALE, AudioCLIP
 from tvsl.audioclip.tokenizer import build_word_tokenizer
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.errors import UsageError
 from tvsl.methods.operations import unit
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
@@ -44,20 +44,6 @@ from tvsl.training.trainer import Stages, build_trainer, fit, last_checkpoint, s
 from tvsl.utils.atomic import locked, write_text
 from tvsl.utils.files import LARGEST_CONFIG, read_small_text
 from tvsl.utils.processes import alone
-
-
-def matched_contrastive(logits: Tensor, matches: Tensor) -> Tensor:
-    """Symmetric InfoNCE with several matches.
-
-    Args:
-        logits: Scaled cosines, (R, C).
-        matches: Which pairs belong together, (R, C) bool; rows and columns without a match are
-            left out.
-
-    Returns:
-        Mean of both directions, scalar.
-    """
-    return (_one_way(logits, matches) + _one_way(logits.T, matches.T)) / 2
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
@@ -93,13 +79,6 @@ def caption_matches(captions: Tensor, things: Tensor) -> Tensor:
     agrees = (things[:, :, None] == named) | silent
     exists = things[:, :, None, 0] >= 0
     return (agrees.all(dim=-1) & exists).any(dim=1)
-
-
-def _one_way(logits: Tensor, matches: Tensor) -> Tensor:
-    counts = matches.sum(dim=1)
-    kept = counts > 0
-    target = matches[kept].to(logits.dtype) / counts[kept, None]
-    return F.cross_entropy(logits[kept], target)
 
 
 def draw_count(generator: torch.Generator, least: int, most: int) -> int:
@@ -250,21 +229,17 @@ class Pretraining(LightningModule):
         shown = caption_matches(captions, batch.seen)
         told = caption_matches(captions, batch.heard)
 
-        def scaled(cosines: Tensor, log_scale: Tensor) -> Tensor:
-            return cosines * log_scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
+        def term(cosines: Tensor, log_scale: Tensor, matches: Tensor) -> Tensor:
+            logits = cosines * log_scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
+            return symmetric_info_nce(logits, "mean", matches)
 
+        seen, heard = best_cells(cells, text, count), best_cells(cells, audio, count)
         return {
-            "image_text": matched_contrastive(scaled(image @ text.T, model.logit_scale), shown),
-            "audio_text": matched_contrastive(scaled(audio @ text.T, model.logit_scale_at), told),
-            "image_audio": matched_contrastive(
-                scaled(image @ audio.T, model.logit_scale_ai), batch.members
-            ),
-            "text_cells": matched_contrastive(
-                scaled(best_cells(cells, text, count), self.text_cells_scale), shown
-            ),
-            "audio_cells": matched_contrastive(
-                scaled(best_cells(cells, audio, count), self.audio_cells_scale), batch.members
-            ),
+            "image_text": term(image @ text.T, model.logit_scale, shown),
+            "audio_text": term(audio @ text.T, model.logit_scale_at, told),
+            "image_audio": term(image @ audio.T, model.logit_scale_ai, batch.members),
+            "text_cells": term(seen, self.text_cells_scale, shown),
+            "audio_cells": term(heard, self.audio_cells_scale, batch.members),
         }
 
     def training_step(self, batch: PretrainingBatch, batch_idx: int) -> Tensor:  # noqa: ARG002

@@ -12,6 +12,7 @@ import torch
 
 from tests.methods.tvsl.inputs import head, queries, tokens, vocabulary
 from tvsl.errors import UsageError
+from tvsl.methods.operations import LogitScale
 from tvsl.methods.tvsl import preset
 from tvsl.methods.tvsl.detection import (
     agreement,
@@ -19,10 +20,8 @@ from tvsl.methods.tvsl.detection import (
     decomposition,
     evidence,
     evidence_sum,
-    select,
 )
 from tvsl.methods.tvsl.inference import AFFINITY, log_normaliser
-from tvsl.methods.tvsl.losses import LogitScale
 
 OF_EVERY_HEAD = {
     "embedding": 1024,
@@ -170,23 +169,6 @@ def test_a_class_without_weight_keeps_a_thousandth() -> None:
     silent = log_normaliser(-audio, visual, classes, 0.0)
     # Heard -1 and 0, seen 1 and 0 (prior ±0.5): neither has any weight.
     assert float(silent[0, 0]) == pytest.approx(math.log(2e-3), rel=1e-6)
-
-
-def test_classes_stand_out_from_two_and_a_half_deviations_on_and_are_eight_at_most() -> None:
-    def taken(high: float, count: int, among: int) -> int:
-        scores = torch.zeros(1, among, dtype=torch.float64)
-        scores[0, :count] = high
-        scores[0, -1] = -0.01  # else all would be alike
-        return len(select(scores))
-
-    # k equal peaks among n: each lies sqrt((n - k) / k) deviations over the mean.
-    assert taken(1.0, 2, 15) == 2  # 2.55
-    assert taken(1.0, 2, 14) == 1  # 2.45: only the best, which is always taken
-    assert taken(1.0, 8, 200) == 8
-    assert taken(1.0, 12, 200) == 8
-    close = torch.ones(1, 20, dtype=torch.float64)
-    close[0, :2] = 1.001  # two of twenty, a thousandth higher: more than rounding
-    assert len(select(close)) == 2
 
 
 def test_affinity_and_clamp() -> None:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import tokens, vocabulary
-from tvsl.errors import UsageError
 from tvsl.methods.operations import unit
 from tvsl.methods.tvsl.detection import (
     EVIDENCE,
@@ -14,65 +12,7 @@ from tvsl.methods.tvsl.detection import (
     decompose,
     evidence,
     fusion_similarity,
-    select,
 )
-
-SCORES = torch.tensor([[0.1, 0.9, 0.4, 0.4, 0.7], [0.2, 0.1, 0.0, -0.3, 0.15]])
-
-
-def chosen(scores: torch.Tensor, **rule: object) -> list[list[int]]:
-    found = select(scores, **rule)  # type: ignore[arg-type]
-    rows: list[list[int]] = [[] for _ in scores]
-    for clip, label in zip(found.clip.tolist(), found.label.tolist(), strict=True):
-        rows[clip].append(label)
-    assert found.clip.tolist() == sorted(found.clip.tolist())
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ({"sources": 1}, [[1], [0]]),
-        ({"sources": 3}, [[1, 4, 2], [0, 4, 1]]),  # of equal scores the first class first
-        ({"sources": 5}, [[1, 4, 2, 3, 0], [0, 4, 1, 2, 3]]),
-        ({"sources": 2, "threshold": 5.0}, [[1, 4], [0, 4]]),
-        ({"threshold": 0.4}, [[1, 4, 2, 3], [0]]),  # at the threshold counts; at least one
-        ({"threshold": 9.0}, [[1], [0]]),
-        ({"threshold": -9.0}, [[1, 4, 2, 3, 0], [0, 4, 1, 2, 3]]),
-    ],
-)
-def test_select(rule: dict[str, float], expected: list[list[int]]) -> None:
-    assert chosen(SCORES, **rule) == expected
-
-
-@pytest.mark.parametrize("sources", [0, -1, 6])
-def test_impossible_number_is_refused(sources: int) -> None:
-    with pytest.raises(UsageError, match="from 1 to 5"):
-        select(SCORES, sources=sources)
-
-
-@pytest.mark.parametrize("classes", [3, 30, 200])
-@pytest.mark.parametrize("loud", [0, 1, 3, 12])
-def test_uncalibrated_rule_equals_naive_rule(classes: int, loud: int) -> None:
-    generator = np.random.default_rng(classes + loud)
-    rows = generator.normal(size=(6, classes))
-    rows[:, :loud] += 6.0
-    expected = []
-    for row in rows:
-        bound = row.mean() + 2.5 * np.sqrt(((row - row.mean()) ** 2).mean())
-        order = sorted(range(classes), key=lambda k: -row[k])
-        over = [k for k in order if row[k] >= bound][:8]
-        expected.append(over or order[:1])
-    assert chosen(torch.tensor(rows)) == expected
-
-
-def test_uncalibrated_rule_with_nothing_that_stands_out() -> None:
-    # 0.5 is exact in binary; with 0.1 rounding decides today.
-    assert [len(row) for row in chosen(torch.full((2, 20), 0.5))] == [1, 1]
-
-
-def test_ties_keep_the_order_of_the_vocabulary() -> None:
-    assert chosen(torch.zeros(1, 300), sources=5) == [[0, 1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(("grid_cells", "few"), [(1, 1), (12, 1), (49, 2), (98, 3), (100, 3)])

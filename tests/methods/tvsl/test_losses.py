@@ -8,27 +8,12 @@ import torch
 from scipy.special import logsumexp
 from sklearn.metrics import log_loss
 
-from tvsl.methods.tvsl.losses import LogitScale, class_loss, contrastive_loss, detection_loss
+from tvsl.methods.tvsl.losses import class_loss, contrastive_loss, detection_loss
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return 3 * torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-@pytest.mark.parametrize(
-    ("start", "bias", "expected"),
-    [
-        (10.0, None, 5.0),
-        (10.0, -3.0, 2.0),
-        (1000.0, None, 50.0),  # clamped to 100
-        (0.01, 1.0, 1.5),  # clamped to 1
-    ],
-)
-def test_scale_and_bias(start: float, bias: float | None, expected: float) -> None:
-    scale = LogitScale(start, bias)
-    assert scale(torch.tensor(0.5)).item() == pytest.approx(expected, rel=1e-5)
-    assert len(list(scale.parameters())) == (1 if bias is None else 2)
 
 
 @pytest.mark.parametrize("printed_sum", [False, True])

@@ -20,9 +20,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.operations import unit
-from tvsl.tokens import Queries
 
 RIDGE = 0.1
 """rho: names that are almost alike share the weight between them."""
@@ -76,8 +74,6 @@ def _likeness(names: Tensor) -> tuple[Callable[[Tensor], Tensor], float]:
 
 EVIDENCE_FRACTION = 0.03
 DECOMPOSITION_SHARE = 1.5
-STANDING_OUT = 2.5
-MOST_SOURCES = 8
 
 
 def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
@@ -140,63 +136,3 @@ EVIDENCE = {
 }
 """Detectors without training: each takes the two (B, N) of ``evidence`` and the unit text
 embeddings (N, D), and gives scores (B, N)."""
-
-
-def select(
-    scores: Tensor,
-    sources: int | None = None,
-    threshold: float | None = None,
-    at_least_one: bool = True,
-) -> Queries:
-    """Decide which classes sound.
-
-    Args:
-        scores: Detection scores, (B, N).
-        sources: K, when the number of sources is known: the top K of each clip.
-        threshold: Else every class at or over it, at least one. Without a calibrated threshold
-            every class that lies 2.5 standard deviations over the vocabulary's mean, at least
-            one and at most 8.
-        at_least_one: Whether the best class is taken also where it lies under a calibrated
-            threshold.
-
-    Returns:
-        The pairs, best first within each clip.
-
-    Raises:
-        ShapeError: No scores (B, N) of at least one class, or one is not finite.
-        UsageError: ``sources`` is not between 1 and N, or the threshold is no number.
-    """
-    if scores.ndim != 2 or scores.shape[1] == 0 or not scores.is_floating_point():
-        raise ShapeError(
-            f"Detection scores must be floating (B, N), got {tuple(scores.shape)} {scores.dtype}.",
-            "Give one row per clip and one column per class, at least one.",
-        )
-    if not bool(scores.isfinite().all()):
-        raise ShapeError(
-            "A detection score is not finite.",
-            "The weights may be damaged, or a value overflows in this precision.",
-        )
-    if threshold is not None and math.isnan(threshold):
-        raise UsageError("The threshold of detection is no number.", "Give a number.")
-    classes = scores.shape[1]
-    if sources is not None and not 1 <= sources <= classes:
-        raise UsageError(
-            f"{sources} sources cannot be chosen from {classes} classes.",
-            f"Give a number from 1 to {classes}.",
-        )
-    ranked, order = scores.sort(dim=1, descending=True, stable=True)
-    if sources is not None:
-        chosen = torch.zeros_like(ranked, dtype=torch.bool)
-        chosen[:, :sources] = True
-    elif threshold is not None:
-        chosen = ranked >= threshold
-    else:
-        spread = scores.std(dim=1, keepdim=True, correction=0)
-        chosen = ranked >= scores.mean(dim=1, keepdim=True) + STANDING_OUT * spread
-        # Of scores that are all alike, up to rounding, none stands out.
-        chosen &= spread > 1e-6 * scores.abs().amax(dim=1, keepdim=True)
-        chosen[:, MOST_SOURCES:] = False
-    if at_least_one or threshold is None or sources is not None:
-        chosen[:, 0] = True
-    clip, rank = chosen.nonzero(as_tuple=True)
-    return Queries(clip, order[clip, rank])

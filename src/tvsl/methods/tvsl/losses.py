@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from tvsl.contrastive import symmetric_info_nce
 
 
 def rated_groups(
@@ -29,31 +30,6 @@ def rated_groups(
     for parameter in head.parameters():
         groups.setdefault(own.get(id(parameter), 1.0), []).append(parameter)
     return [{"params": p, "lr": learning_rate * factor} for factor, p in groups.items() if p]
-
-
-MAX_SCALE = 100.0
-
-
-class LogitScale(nn.Module):
-    """A learned positive factor for cosines, clamped to [1, 100].
-
-    The paper is silent on it; a bare cosine can reach neither 0 nor 1 as a probability.
-
-    Args:
-        start: Its first value.
-        bias: First value of an added bias; no bias when None.
-    """
-
-    def __init__(self, start: float, bias: float | None = None) -> None:
-        super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(start).log())
-        self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
-
-    def forward(self, cosines: Tensor) -> Tensor:
-        """Cosines of any shape to logits of the same."""
-        # Not the scale itself: at a start of 100, rounded up, it would never get a gradient.
-        logits = self.log_scale.clamp(0.0, math.log(MAX_SCALE)).exp() * cosines
-        return logits if self.bias is None else logits + self.bias
 
 
 def detection_loss(logits: Tensor, labels: Tensor, printed_sum: bool) -> Tensor:
@@ -107,5 +83,4 @@ def contrastive_loss(logits: Tensor, label: Tensor, mask_same_class: bool) -> Te
         same = label[:, None] == label[None, :]
         same.fill_diagonal_(False)
         logits = logits.masked_fill(same, -torch.inf)
-    target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    return symmetric_info_nce(logits, "mean")

@@ -18,7 +18,7 @@ from tvsl.methods.base import (
     check_labels,
     with_overrides,
 )
-from tvsl.methods.operations import unit
+from tvsl.methods.operations import LogitScale, linear_projector, unit
 from tvsl.methods.tvsl.conditioning import Conditioned, condition_on_all, similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_switches, preset
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
@@ -31,7 +31,6 @@ from tvsl.methods.tvsl.inference import (
     spread,
 )
 from tvsl.methods.tvsl.losses import (
-    LogitScale,
     class_loss,
     contrastive_loss,
     detection_loss,
@@ -41,7 +40,6 @@ from tvsl.methods.tvsl.modules import (
     FusionProjector,
     build_prompts,
     correspondence_weights,
-    linear_projector,
     require_token_ids,
     sample_classes,
 )

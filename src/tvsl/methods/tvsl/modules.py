@@ -21,24 +21,6 @@ from tvsl.tokens import Vocabulary
 HIDDEN_FACTOR = 2
 
 
-def linear_projector(size: int, identity_start: bool) -> nn.Linear:
-    """A linear projector D -> D (Sec. 3.2-3.4).
-
-    Args:
-        size: D.
-        identity_start: Whether it starts as the identity, so that an untrained head already
-            compares what the encoder aligned.
-
-    Returns:
-        The projector.
-    """
-    projector = nn.Linear(size, size)
-    if identity_start:
-        nn.init.eye_(projector.weight)
-        nn.init.zeros_(projector.bias)
-    return projector
-
-
 class FusionProjector(nn.Module):
     """P_f: 2D -> D, from concatenated audio and visual means to mixture features (Sec. 3.2).
 

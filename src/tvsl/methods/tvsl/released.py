@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import Encoder
 from tvsl.methods.base import (
     Method,
@@ -25,10 +26,9 @@ from tvsl.methods.base import (
     check_labels,
     with_overrides,
 )
-from tvsl.methods.operations import unit
+from tvsl.methods.operations import MAX_SCALE, unit
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig
-from tvsl.methods.tvsl.losses import MAX_SCALE
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 # P_va on every token needs a copy of the tokens for each query: as many at once as stay small.
@@ -166,8 +166,7 @@ class ReleasedTVSL(Method):
         query = unit(self._gate("aip_w", self.aud_img_proj, heard))
         guided = unit(self._gate("iap_w", self.img_aud_proj, seen))
         logits = _scale(self.config.audio_image_scale) * query @ guided.T
-        target = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        return symmetric_info_nce(logits, "mean")
 
 
 def _scale(own: float | None) -> float:

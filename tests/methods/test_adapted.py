@@ -9,20 +9,21 @@ import torch
 from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError, VocabularyError
 from tvsl.methods import METHODS
+from tvsl.methods.adapted import CLASS_READOUTS, ClosedVocabulary, reads_whole
 from tvsl.methods.base import with_overrides
-from tvsl.methods.class_bound import CLASS_READOUTS, ClassBound, reads_whole
+from tvsl.methods.ots import OTS, OTSConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
-BOUND = [name for name, kind in METHODS.items() if issubclass(kind, ClassBound)]
+BOUND = [name for name, kind in METHODS.items() if issubclass(kind, ClosedVocabulary)]
 
 
-def head(name: str) -> ClassBound:
+def head(name: str) -> ClosedVocabulary:
     """A head for the seven classes that has seen each of them."""
     torch.manual_seed(0)
     kind = METHODS[name]
     config = kind.config_for(with_overrides(kind.config_type(), dimension=16), vocabulary())
     made = kind.from_config(config).double()
-    assert isinstance(made, ClassBound)
+    assert isinstance(made, ClosedVocabulary)
     with torch.no_grad():
         made.losses(tokens(7), torch.eye(7, dtype=torch.bool), vocabulary())
     return made.eval()
@@ -152,3 +153,43 @@ def test_no_query_is_alone_among_none() -> None:
 def test_no_query_gives_no_map(name: str) -> None:
     given: Tokens = tokens(2)
     assert head(name).maps(given, Queries.from_lists([[], []]), vocabulary()).shape == (0, 3, 4)
+
+
+def ots(**hyperparameters: object) -> OTS:
+    return OTS(OTSConfig(embedding=SIZE, **hyperparameters))
+
+
+def test_tokens_are_scaled_to_a_mean_square_of_one() -> None:
+    given = tokens(3)
+    given.visual[0, 0] = 0
+    read = ots().read(given)
+    for name in ("visual", "audio", "image", "sound"):
+        before, after = getattr(given, name), getattr(read, name)
+        squares = after.square().mean(dim=-1)
+        expected = torch.ones_like(squares)
+        if name == "visual":
+            expected[0, 0] = 0  # what has no length keeps none
+        torch.testing.assert_close(squares, expected)
+        torch.testing.assert_close(after * before.norm(dim=-1, keepdim=True), 4 * before)
+    assert (read.grid, read.panels) == (given.grid, given.panels)
+
+
+def test_tokens_may_stay_as_they_are() -> None:
+    given = tokens(3)
+    assert ots(scale_tokens=False).read(given, vocabulary()) is given
+
+
+@pytest.mark.parametrize(("size", "words"), [(8, 16), (16, 8)])
+def test_another_encoder_s_tokens_are_refused(size: int, words: int) -> None:
+    with pytest.raises(ShapeError, match="one encoder"):
+        ots().read(tokens(2, size=size), vocabulary(size=words))
+    with pytest.raises(ShapeError, match="one encoder"):
+        ots().read(tokens(2, size=8))
+
+
+def test_weights_decay_as_the_original_s() -> None:
+    made = ots(weight_decay=0.25)
+    (group,) = made.parameter_groups(0.5)
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.25)
+    assert [id(one) for one in group["params"]] == [id(one) for one in made.parameters()]
+    assert ots().parameter_groups(0.5)[0]["weight_decay"] == 1e-5

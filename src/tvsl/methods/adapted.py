@@ -1,8 +1,14 @@
-"""Methods with parameters of their own for each class: they know the classes of training alone."""
+"""Base classes of adapted methods: papers whose backbones are replaced by frozen shared encoders.
+
+`Adapted` keeps the head alone of a method. `ClosedVocabulary` are those with parameters of their
+own for each class: they know the classes of training alone.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+import math
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -10,8 +16,15 @@ from torch import Tensor
 
 from tvsl.audioclip.config import MOST_CLASSES
 from tvsl.errors import UsageError, VocabularyError
-from tvsl.methods.base import MethodConfig, Supervision, check_labels, with_overrides
-from tvsl.methods.operations import Adapted, AdaptedConfig
+from tvsl.methods.base import (
+    Method,
+    MethodConfig,
+    Supervision,
+    check_inputs,
+    check_labels,
+    with_overrides,
+)
+from tvsl.methods.operations import unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.vocabularies import check_names, same_names
 
@@ -21,7 +34,58 @@ CLASS_READOUTS: tuple[ClassReadout, ...] = get_args(ClassReadout)
 both choose, the second for a class alone and the first for one of several of a clip."""
 
 
-class ClassBoundConfig(AdaptedConfig):
+class AdaptedConfig(MethodConfig):
+    """What every adapted method can be told.
+
+    Attributes:
+        weight_decay: Of Adam (added to the gradient, as the originals have it).
+        scale_tokens: Whether every token and every pooled embedding is first scaled to a root
+            mean square of 1. The originals' layers start at sizes that suit the features of a
+            backbone under batch normalisation; tokens of a frozen encoder have any length.
+    """
+
+    weight_decay: float = Field(0.0, ge=0, le=1)
+    scale_tokens: bool = True
+
+
+class Adapted(Method):
+    """A method of which only the head is kept: its backbones are the frozen encoders."""
+
+    config: AdaptedConfig
+
+    def read(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
+        """The tokens as the head sees them.
+
+        Args:
+            tokens: B clips.
+            vocabulary: N classes, where there are any.
+
+        Returns:
+            The tokens, scaled if the config says so.
+
+        Raises:
+            ShapeError: They come from an encoder of another size.
+        """
+        check_inputs(self.config.embedding, tokens, vocabulary)
+        if not self.config.scale_tokens:
+            return tokens
+        length = math.sqrt(tokens.size)
+        return replace(
+            tokens,
+            visual=length * unit(tokens.visual),
+            audio=length * unit(tokens.audio),
+            image=length * unit(tokens.image),
+            sound=length * unit(tokens.sound),
+        )
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """One group of all parameters, with the original's weight decay; see the base class."""
+        decay = self.config.weight_decay
+        groups = super().parameter_groups(learning_rate)
+        return [{**group, "weight_decay": decay} for group in groups]
+
+
+class ClosedVocabularyConfig(AdaptedConfig):
     """Which classes a head has parameters for.
 
     Attributes:
@@ -31,7 +95,7 @@ class ClassBoundConfig(AdaptedConfig):
     classes: tuple[str, ...] = Field((), max_length=MOST_CLASSES)
 
 
-class ClassBound(Adapted):
+class ClosedVocabulary(Adapted):
     """A method that cannot be asked for a class that it was not trained on.
 
     Vocabularies are matched by name, in any spelling: another order, or a part of the classes, is
@@ -46,9 +110,9 @@ class ClassBound(Adapted):
 
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
-    config: ClassBoundConfig
+    config: ClosedVocabularyConfig
 
-    def __init__(self, config: ClassBoundConfig) -> None:
+    def __init__(self, config: ClosedVocabularyConfig) -> None:
         super().__init__(config)
         try:
             check_names(config.classes)
