@@ -43,6 +43,7 @@ LAYERS = [
     {"reproduce", "demo"},
     {"render"},
     {"html"},
+    {"api"},
     {"cli"},
 ]
 

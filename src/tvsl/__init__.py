@@ -1,35 +1,54 @@
 """Text-guided visual sound source localization in mixtures: where is what is heard?
 
 The public names are imported when they are first used, so that ``import tvsl`` costs nothing.
+Errors are in ``tvsl.errors``, results of a localization in ``tvsl.localization``.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tvsl.errors import TvslError
-    from tvsl.localization import Localization, SoundSource
-    from tvsl.localizer import Localizer
+from tvsl.utils.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-__all__ = ["Localization", "Localizer", "SoundSource", "TvslError", "__version__"]
-
-_HOMES = {
-    "Localization": "tvsl.localization",
-    "Localizer": "tvsl.localizer",
-    "SoundSource": "tvsl.localization",
-    "TvslError": "tvsl.errors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'tvsl' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if TYPE_CHECKING:
+    from tvsl import data as data
+    from tvsl import methods as methods
+    from tvsl import metrics as metrics
+    from tvsl import render as render
+    from tvsl.api import evaluate as evaluate
+    from tvsl.api import list_datasets as list_datasets
+    from tvsl.api import list_methods as list_methods
+    from tvsl.api import list_models as list_models
+    from tvsl.api import register as register
+    from tvsl.api import train as train
+    from tvsl.errors import TvslError as TvslError
+    from tvsl.localization import Localization as Localization
+    from tvsl.localization import SoundSource as SoundSource
+    from tvsl.localizer import Localizer as Localizer
+    from tvsl.localizer import load as load
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        (
+            "tvsl.api:evaluate",
+            "tvsl.api:list_datasets",
+            "tvsl.api:list_methods",
+            "tvsl.api:list_models",
+            "tvsl.localizer:load",
+            "tvsl.api:register",
+            "tvsl.api:train",
+            "tvsl.localizer:Localizer",
+            "tvsl.data",
+            "tvsl.methods",
+            "tvsl.metrics",
+            "tvsl.render",
+        ),
+        own=("__version__",),
+        hidden=(
+            "tvsl.errors:TvslError",
+            "tvsl.localization:Localization",
+            "tvsl.localization:SoundSource",
+        ),
+    )

@@ -75,7 +75,8 @@ class UntrainedHead:
         """
         if not method.works_untrained:
             raise UsageError(
-                f"The method '{method.name}' has to be trained first.",
+                f"The method '{method.name}' is of no use without a trained head: "
+                "it has to be trained first.",
                 f"Train a head with `tvsl train --method {method.name}`, and give its folder by "
                 f"`--head`; or choose one of {', '.join(untrained_methods())}.",
             )

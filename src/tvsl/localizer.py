@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tvsl import loading
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import SilentAudioError, UsageError
-from tvsl.loading import load
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
 from tvsl.media.audio import AudioSource, Waveform, require_sound
 from tvsl.media.center_crop import sound_middle, sound_near
@@ -140,7 +140,7 @@ class Localizer:
             UsageError: No such preset, method or device; a preset together with a head or a
                 method; a head of another method; or a method that needs a trained head.
         """
-        model = load(
+        model = loading.load(
             name_or_path, head, preset, device, precision, flip_average, progress, method=method
         )
         return cls(model.encoder, model.method, model.name, window=window)
@@ -393,3 +393,7 @@ class Localizer:
         while len(self._vocabularies) > _MOST_VOCABULARIES:
             del self._vocabularies[next(iter(self._vocabularies))]
         return vocabulary
+
+
+load = Localizer.from_pretrained
+"""The function ``tvsl.load``."""

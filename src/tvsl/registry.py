@@ -72,6 +72,11 @@ class Registry(Mapping[str, T]):
         builtin: What tvsl brings: the object, or its ``module:name``, imported at its first use.
         wanted: What messages call an object of the right kind.
         accepts: Tells whether an object is of the right kind.
+
+    Attributes:
+        noun: As given.
+        group: As given.
+        accepts: As given.
     """
 
     def __init__(
@@ -86,7 +91,7 @@ class Registry(Mapping[str, T]):
         self.group = group
         self._builtin = dict(builtin)
         self._wanted = wanted
-        self._accepts = accepts
+        self.accepts = accepts
         self._added: dict[str, T] = {}
         self._sources: dict[str, Source] = {}
         self._installed: dict[str, list[EntryPoint]] | None = None
@@ -261,7 +266,7 @@ class Registry(Mapping[str, T]):
 
     def _checked(self, thing: Any, name: str | None) -> str:
         """The name of something, if it is of the right kind."""
-        if not self._accepts(thing):
+        if not self.accepts(thing):
             raise UsageError(f"{shown(thing)} is no {self.noun}.", f"Give {self._wanted}.")
         name = name or _own_name(thing) or getattr(thing, "__name__", "")
         if not isinstance(name, str) or _NAME.fullmatch(name) is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+import os
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,9 +28,8 @@ from tvsl.cli.output import print_json, print_lines, progress
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.models import Entries
+    from tvsl.evaluation.config import LabelChoice
     from tvsl.evaluation.results import Evaluation
-    from tvsl.evaluation.run import Run
     from tvsl.evaluation.tables import Table
 
 SOME_LEFT_OUT = 1
@@ -60,7 +59,7 @@ class OnError(str, Enum):
     skip = "skip"
 
 
-_LABELS = {
+_LABELS: dict[Labels, tuple[LabelChoice, ...]] = {
     Labels.given: ("given",),
     Labels.detected: ("detected",),
     Labels.both: ("given", "detected"),
@@ -143,78 +142,43 @@ def command(
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
     source = make_data(DATA_SETS.resolve(data), data_options(root, lists, option) or {})
 
-    from tvsl.evaluation.config import conditions
-    from tvsl.evaluation.run import Run, check_classes_of
-    from tvsl.utils.atomic import locked
-    from tvsl.utils.processes import processes
+    from tvsl.api import evaluate
+    from tvsl.metrics import PAPER, PROTOCOLS
+    from tvsl.utils.devices import choose_device, keep_freed_memory
+    from tvsl.utils.processes import own_device, steady_threads
     from tvsl.vocabularies import read_vocabulary
 
-    chosen = conditions(
-        protocols=_protocols(protocol),
-        labels=None if label_source is None else _LABELS[label_source],
+    keep_freed_memory()
+    if threads is not None or choose_device(own_device(device)).type == "cpu":
+        steady_threads(threads)
+    names = protocol or [PAPER.name]
+    found = evaluate(
+        model,
+        source,
+        protocols=list(PROTOCOLS) if _EVERY in names else names,
+        heads=head or (),
+        methods=method or (),
+        label_sources=None if label_source is None else _LABELS[label_source],
         counting=count.value,
         vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
+        output=output,
+        force=force,
+        cases=cases,
         batch=batch,
-    )
-    check_classes_of(source, chosen, model)
-    with processes() as team, locked(output) if team.leads else nullcontext():
-        flip = None if flip_average is None else flip_average.value
-        entries = _load(model, head, method, device, precision.value, flip, threads)
-        run = Run(entries, source, chosen, output, workers, on_error is OnError.skip)
-        title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
-        if team.leads:
-            with progress(title, counted="items") as report:
-                run.measure(team, force, report)
+        workers=workers,
+        skip_broken=on_error is OnError.skip,
+        device=device,
+        precision=precision.value,
+        flip_average=None if flip_average is None else flip_average.value,
+        display=progress,
+    ).evaluation
+    if os.environ.get("RANK", "0") == "0":  # the first of several processes speaks for all
+        if as_json:
+            print_json(found.to_dict())
         else:
-            run.measure(team)
-        if team.leads:
-            _finish(run, cases, output, as_json)
-
-
-def _protocols(given: list[str] | None) -> list[str]:
-    from tvsl.metrics import PAPER, PROTOCOLS
-
-    names = [
-        PROTOCOLS.resolve(name).name if name != _EVERY else name for name in given or [PAPER.name]
-    ]
-    return list(PROTOCOLS) if _EVERY in names else names
-
-
-def _load(
-    model: str,
-    heads: list[Path] | None,
-    methods: list[str] | None,
-    device: str,
-    precision: Any,
-    flip_average: Any,
-    threads: int | None,
-) -> Entries:
-    from tvsl.evaluation.models import load_entries
-    from tvsl.utils.devices import keep_freed_memory
-    from tvsl.utils.processes import own_device, steady_threads
-
-    keep_freed_memory()
-    with progress("Fetching weights", is_bytes=True) as fetched:
-        entries = load_entries(
-            model, heads or (), methods or (), own_device(device), precision, flip_average, fetched
-        )
-    if entries.encoder.device.type == "cpu" or threads is not None:
-        steady_threads(threads)
-    return entries
-
-
-def _finish(run: Run, cases: int, output: Path, as_json: bool) -> None:
-    """Sum up, write and print; exit code 1 if items were left out."""
-    from tvsl.html.evaluation import write_report
-
-    evaluation = run.sum_up()
-    write_report(run, evaluation, cases, output)
-    if as_json:
-        print_json(evaluation.to_dict())
-    else:
-        _print(evaluation, output)
-    if evaluation.failures:
-        raise typer.Exit(SOME_LEFT_OUT)
+            _print(found, output)
+        if found.failures:
+            raise typer.Exit(SOME_LEFT_OUT)
 
 
 def _print(evaluation: Evaluation, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,8 +22,7 @@ from tvsl.cli.options import (
 from tvsl.cli.output import one_process, print_lines, print_note, progress
 
 if TYPE_CHECKING:
-    from tvsl.encoder import Encoder
-    from tvsl.methods.base import MethodConfig
+    pass
 
 
 def command(
@@ -92,55 +91,36 @@ def command(
     head in the folder head, for `tvsl localize --head`.
     """
     one_process("Training")
-    from tvsl.data import DATA_SETS
-    from tvsl.loading import check_classes
-    from tvsl.methods import METHODS
-    from tvsl.training.config import find_head, recipe
-    from tvsl.training.fit import check_recipe, train_head
-    from tvsl.training.run_config import kept_recipe
-    from tvsl.training.trainer import last_checkpoint
-    from tvsl.utils.atomic import locked
-
-    given = {
-        "data": None if data is None else DATA_SETS.resolve(data).name,
-        "data_options": data_options(root, lists, option),
-        "clips": clips,
-        "method": None if method is None else METHODS.resolve(method).name,
-        "preset": preset,
-        "hyperparameters": name_values("--switch", switch),
-        "most_sources": most_sources,
-        "mixtures": mixtures,
-        "epochs": epochs,
-        "steps": steps,
-        "batch": batch,
-        "learning_rate": learning_rate,
-        "validation_scenes": validation_scenes,
-        "seed": seed,
-    }
-    with locked(output):
-        last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
-        kept, flip = kept_recipe(output) if resume else ({}, None)
-        changes = {name: value for name, value in given.items() if value is not None}
-        config = recipe(**{**kept, **changes})
-        source, clip_set = check_recipe(config)
-        check_classes(model, clip_set.names)
-        for name, text in source.notes:
-            print_note(f"{name}: {text}")
-        flip = flip if flip_average is None else flip_average.value
-        encoder = _load(model, find_head(config)[1], device, precision.value, flip)
-        folder = train_head(config, encoder, output, resume, progress, tokens)
-    print_lines(_summary(folder))
-
-
-def _load(
-    model: str, head: MethodConfig, device: str, precision: Any, flip_average: Any
-) -> Encoder:
-    from tvsl.loading import load_encoder
+    from tvsl.api import train
     from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()
-    with progress("Fetching weights", is_bytes=True) as fetched:
-        return load_encoder(model, head, device, precision, flip_average, fetched)
+    head = train(
+        output,
+        model=model,
+        method=method,
+        data=data,
+        device=device,
+        precision=precision.value,
+        flip_average=None if flip_average is None else flip_average.value,
+        tokens=tokens,
+        resume=resume,
+        display=progress,
+        note=print_note,
+        preset=preset,
+        data_options=data_options(root, lists, option),
+        hyperparameters=name_values("--switch", switch),
+        clips=clips,
+        most_sources=most_sources,
+        mixtures=mixtures,
+        epochs=epochs,
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        validation_scenes=validation_scenes,
+        seed=seed,
+    )
+    print_lines(_summary(head))
 
 
 def _summary(folder: Path) -> str:

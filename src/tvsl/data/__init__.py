@@ -75,11 +75,9 @@ _OTHERS = (
 )
 
 if not TYPE_CHECKING:
-    __getattr__, _dir, _names = lazy_names(__name__, (*_BUILTIN.values(), *_OTHERS))
-    __all__ = ["DATA_SETS", "find_data", "make_data", *_names]
-
-    def __dir__() -> list[str]:
-        return __all__
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__, (*_BUILTIN.values(), *_OTHERS), own=("DATA_SETS", "find_data", "make_data")
+    )
 
 
 def _is_data_set(thing: object) -> bool:

@@ -66,9 +66,9 @@ _Sources = dict[str, "StoredHead | UntrainedHead"]
 
 
 def load_entries(
-    model: str | Path,
+    model: str | Path | Encoder,
     heads: Sequence[str | Path] = (),
-    methods: Sequence[str] = (),
+    methods: Sequence[str | type[Method]] = (),
     device: str = "auto",
     precision: PrecisionChoice = "float32",
     flip_average: FlipAverage | None = None,
@@ -77,11 +77,11 @@ def load_entries(
     """Load an encoder with all heads that are to be evaluated on it.
 
     Args:
-        model: Name or path of the encoder.
+        model: Name, path or reference of the encoder, or itself.
         heads: Folders of trained heads; the model's own when there are none, if it has one that
             goes with the methods.
-        methods: Names of methods that need no training; ``tvsl``, the zero-shot head, where there
-            would be nothing else.
+        methods: Methods that need no training, or their names or references; ``tvsl``, the
+            zero-shot head, where there would be nothing else.
         device: ``auto``, or a device of torch.
         precision: Arithmetic of the convolutions.
         flip_average: Average with the flipped picture's tokens; the heads' choice when None.
@@ -98,16 +98,16 @@ def load_entries(
     """
     sources: _Sources = {}
     wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
-    fresh = {name: _fresh(name) for name in methods}
+    fresh = [_fresh(method) for method in methods]
     own = None if heads else own_head(model)
     # Nobody named it: it gives way to a method that was named and wants another encoder.
-    if own is not None and all(_difference(own, one, wanted) is None for one in fresh.values()):
+    if own is not None and all(_difference(own, one, wanted) is None for one in fresh):
         sources[f"{own.method.name} (trained)"] = own
     for path in heads:
         head = read_head(path)
         _put(sources, f"{head.method.name} ({path})", head)
-    for name in methods:
-        _put(sources, f"{fresh[name].method.name} (untrained)", fresh[name])
+    for one in fresh:
+        _put(sources, f"{one.method.name} (untrained)", one)
     if not sources:
         _put(sources, f"{TVSL.name} (untrained)", _fresh(TVSL.name))
     config = _agreed(sources, wanted)
@@ -122,10 +122,10 @@ def _put(sources: _Sources, name: str, source: StoredHead | UntrainedHead) -> No
     sources[name] = source
 
 
-def _fresh(name: str) -> UntrainedHead:
-    method = METHODS.resolve(name)
+def _fresh(given: str | type[Method]) -> UntrainedHead:
+    method = METHODS.resolve(given) if isinstance(given, str) else given
     if issubclass(method, Trivial):
-        raise UsageError(f"The baseline '{name}' is in every table.", "Leave it out.")
+        raise UsageError(f"The baseline '{method.name}' is in every table.", "Leave it out.")
     return UntrainedHead.of(method)
 
 

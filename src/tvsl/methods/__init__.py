@@ -76,11 +76,9 @@ _OTHERS = (
 )
 
 if not TYPE_CHECKING:
-    __getattr__, _dir, _names = lazy_names(__name__, (*_BUILTIN.values(), *_OTHERS))
-    __all__ = ["METHODS", *_names]
-
-    def __dir__() -> list[str]:
-        return __all__
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__, (*_BUILTIN.values(), *_OTHERS), own=("METHODS",)
+    )
 
 
 def _is_method(thing: object) -> bool:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tvsl.encoder import Encoder
+from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import OutputError, UsageError
 from tvsl.training.config import TrainConfig
 from tvsl.utils.atomic import writable, write_text
@@ -44,7 +44,7 @@ def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: boo
     write_text(path, json.dumps(record, indent=2) + "\n")
 
 
-def kept_recipe(folder: Path) -> tuple[dict[str, Any], str | None]:
+def kept_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
     """What a run was started with.
 
     Args:

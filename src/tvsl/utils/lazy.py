@@ -8,18 +8,22 @@ from typing import Any
 
 
 def lazy_names(
-    package: str, places: Iterable[str]
+    package: str, places: Iterable[str], own: Iterable[str] = (), hidden: Iterable[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package.
 
     Args:
         package: Its ``__name__``.
         places: ``module:name`` of each name, or the dotted name of a submodule.
+        own: Names that the package itself defines.
+        hidden: Further places whose names can be imported and are not listed.
 
     Returns:
         The three.
     """
-    homes = {place.replace(":", ".").rpartition(".")[2]: place for place in places}
+    places, hidden = tuple(places), tuple(hidden)
+    homes = {_last(place): place for place in (*places, *hidden)}
+    names = sorted({*own, *homes} - set(map(_last, hidden)))
 
     def attribute(name: str) -> Any:
         if name not in homes:
@@ -28,5 +32,8 @@ def lazy_names(
         found = importlib.import_module(module)
         return getattr(found, name) if colon else found
 
-    names = sorted(homes)
     return attribute, lambda: names, names
+
+
+def _last(place: str) -> str:
+    return place.replace(":", ".").rpartition(".")[2]

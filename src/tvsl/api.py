@@ -1,0 +1,328 @@
+"""The functions of ``import tvsl``; the commands of the same names are a thin layer over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from tvsl.data import DATA_SETS, make_data
+from tvsl.errors import UsageError, shown
+from tvsl.methods import METHODS
+from tvsl.registry import Registry
+
+if TYPE_CHECKING:
+    import pandas
+
+    from tvsl.data import DataSet
+    from tvsl.encoder import Encoder, FlipAverage
+    from tvsl.evaluation.config import Counting, LabelChoice
+    from tvsl.evaluation.results import Evaluation
+    from tvsl.localizer import Localizer
+    from tvsl.methods import Method
+    from tvsl.utils.devices import PrecisionChoice
+
+# What a function needs is imported in it: `list_methods` shall not wait for the trainer.
+
+T = TypeVar("T")
+Report = Callable[[int, "int | None"], None]
+Display = Callable[..., AbstractContextManager[Report]]
+"""Shows a piece of work by its title: called with the title and with ``is_bytes`` or ``counted``,
+as `tvsl.cli.output.progress` is, it opens what to call with what is done and what there is."""
+
+
+@contextmanager
+def silent(title: str, **_: Any) -> Iterator[Report]:  # noqa: ARG001
+    """Show nothing."""
+    yield lambda *_: None
+
+
+def list_methods() -> list[str]:
+    """Names of the methods: those of tvsl, registered ones, and those of installed packages."""
+    return list(METHODS)
+
+
+def list_datasets() -> list[str]:
+    """Names of the data sets: those of tvsl, registered ones, and those of installed packages."""
+    return list(DATA_SETS)
+
+
+def list_models() -> list[str]:
+    """Names of the encoders: those of tvsl, registered ones, and those of installed packages."""
+    from tvsl.loading import ENCODERS
+
+    return list(ENCODERS)
+
+
+def register(thing: T, name: str | None = None) -> T:
+    """Add a method, a data set, a protocol or an encoder, for as long as this process runs.
+
+    Args:
+        thing: A subclass of ``Method`` or of ``DataSet``, a ``Protocol``, or a class or function
+            that makes an encoder of its ``EncoderOptions``.
+        name: Its name; that of its attribute ``name``, or of the class or function, when None.
+
+    Returns:
+        The same, so that it serves as a decorator of a class.
+
+    Raises:
+        UsageError: It is none of these, or the name means another one already.
+    """
+    from tvsl.loading import ENCODERS
+    from tvsl.metrics import PROTOCOLS
+
+    registries: tuple[Registry[Any], ...] = (METHODS, DATA_SETS, PROTOCOLS, ENCODERS)
+    for registry in registries:
+        if registry.accepts(thing):
+            return cast("T", registry.register(thing, name))
+    raise UsageError(
+        f"{shown(thing)} cannot be registered.",
+        "Give a method, a data set, a protocol, or what makes an encoder.",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Results of an evaluation.
+
+    Attributes:
+        evaluation: All of it, down to every pair of a picture and a source.
+    """
+
+    evaluation: Evaluation
+
+    @property
+    def table(self) -> str:
+        """A table for each protocol in Markdown, in percent, as the command prints them."""
+        from tvsl.evaluation.tables import result_tables
+
+        lines = []
+        for table in result_tables(self.evaluation):
+            rules = ["---"] * table.words + ["---:"] * len(table.numbers)
+            lines += [f"{table.title}, percent", ""]
+            lines += [f"| {' | '.join(row)} |" for row in (table.heads, rules, *table.rows)]
+            lines.append("")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the single pairs, ready for JSON: the content of ``results.json``."""
+        return self.evaluation.to_dict()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The figures as a data frame: a row for each protocol, method and source of labels.
+
+        Returns:
+            Columns ``protocol``, ``method``, ``labels``, ``items``, and a column for each figure
+            in [0, 1]; not a number where a protocol does not have it.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ImportError as error:
+            raise UsageError(
+                "pandas is not installed.", 'Install it: pip install "tvsl[pandas]".'
+            ) from error
+        return DataFrame(
+            [
+                {
+                    "protocol": row.scores.protocol,
+                    "method": row.entry,
+                    "labels": row.scores.label_source,
+                    "items": row.scores.found,
+                    **row.scores.values,
+                }
+                for row in self.evaluation.rows
+            ]
+        )
+
+
+def evaluate(
+    model: str | Path | Encoder | Localizer = "mini",
+    data: str | DataSet = "synthetic",
+    *,
+    protocols: str | Sequence[str] = "paper",
+    heads: Sequence[str | Path] = (),
+    methods: Sequence[str | type[Method]] = (),
+    data_options: Mapping[str, Any] | None = None,
+    label_sources: Sequence[LabelChoice] | None = None,
+    counting: Counting = "true",
+    vocabulary: Sequence[str] | None = None,
+    output: str | Path | None = None,
+    force: bool = False,
+    cases: int = 4,
+    batch: int = 32,
+    workers: int = 4,
+    skip_broken: bool = False,
+    device: str = "auto",
+    precision: PrecisionChoice = "float32",
+    flip_average: FlipAverage | None = None,
+    display: Display = silent,
+) -> Results:
+    """Evaluate methods on a data set; the trivial baselines come with every table.
+
+    Several processes share the work where `torchrun` starts them; each gets the results.
+
+    Args:
+        model: The encoder, as for ``load``; or a localizer, whose head is evaluated.
+        data: The data set: its name, a reference (``file.py:MyData``) or itself.
+        protocols: Names of protocols, or references to some.
+        heads: Folders of trained heads; the model's own when there are none, if it has one.
+        methods: Methods that need no training, to be evaluated beside the heads.
+        data_options: Options of a data set that is given by its name.
+        label_sources: ``given``, ``detected`` or both: all that method and data allow when None.
+        counting: How many classes are detected: ``true``, as many as an item has, or
+            ``threshold``, those that reach the head's calibrated threshold.
+        vocabulary: Class names among which to detect; those of the data set when None.
+        output: Folder for results.json, samples.csv and page.html, in which an interrupted
+            evaluation goes on; nothing is kept when None.
+        force: Whether results of another evaluation in the folder may be replaced.
+        cases: Best, median and worst items on the page, of each.
+        batch: Items that are encoded together.
+        workers: Threads that read media.
+        skip_broken: Whether items that cannot be read are left out and listed, or end it.
+        device: ``auto``, or a device of torch.
+        precision: Arithmetic of the convolutions.
+        flip_average: Average with the flipped picture's tokens; the heads' choice when None.
+        display: Shows progress.
+
+    Returns:
+        The results.
+
+    Raises:
+        UsageError: Something that was named is not there, or cannot be evaluated so.
+        DataError: Lists of the data set cannot be used, or no item can be read.
+        VocabularyError: The model has no words for a class, or it is not in the vocabulary.
+        WeightsError: The encoder or a head cannot be had or used.
+        OutputError: The folder cannot be written, or holds another evaluation.
+        MediaError: An item cannot be read, and none may be left out.
+    """
+    from tvsl.evaluation.config import conditions
+    from tvsl.evaluation.models import Entries, Entry, load_entries
+    from tvsl.evaluation.run import Run, check_classes_of
+    from tvsl.html.evaluation import write_report
+    from tvsl.localizer import Localizer
+    from tvsl.metrics import PROTOCOLS
+    from tvsl.utils.atomic import locked
+    from tvsl.utils.processes import own_device, processes
+
+    if isinstance(data, str):
+        data = make_data(DATA_SETS.resolve(data), data_options or {})
+    names = [protocols] if isinstance(protocols, str) else protocols
+    chosen = conditions(
+        protocols=[PROTOCOLS.resolve(name).name for name in names],
+        labels=label_sources,
+        counting=counting,
+        vocabulary=vocabulary,
+        batch=batch,
+    )
+    if isinstance(model, str | Path):
+        check_classes_of(data, chosen, model)
+    with ExitStack() as stack:
+        team = stack.enter_context(processes())
+        if output is None and team.count > 1:
+            raise UsageError("Several processes share a folder.", "Give `output`.")
+        folder = Path(output or stack.enter_context(TemporaryDirectory()))
+        if team.leads:
+            stack.enter_context(locked(folder))
+        if isinstance(model, Localizer):
+            name = model.name.partition("/")[0]
+            entries = Entries(name, model.encoder, (Entry(model.method.name, model.method),))
+        else:
+            with display("Fetching weights", is_bytes=True) as fetched:
+                entries = load_entries(
+                    model, heads, methods, own_device(device), precision, flip_average, fetched
+                )
+        run = Run(entries, data, chosen, folder, workers, skip_broken)
+        title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
+        with display(title, counted="items") if team.leads else silent(title) as report:
+            run.measure(team, force, report)
+        evaluation = run.sum_up()
+        if output is not None and team.leads:
+            write_report(run, evaluation, cases, folder)
+        return Results(evaluation)
+
+
+def train(
+    output: str | Path,
+    *,
+    model: str | Path | Encoder = "mini",
+    method: str | type[Method] | None = None,
+    data: str | type[DataSet] | None = None,
+    device: str = "auto",
+    precision: PrecisionChoice = "float32",
+    flip_average: FlipAverage | None = None,
+    tokens: str | Path | None = None,
+    resume: bool = False,
+    display: Display = silent,
+    note: Callable[[str], None] | None = None,
+    **fields: Any,
+) -> Path:
+    """Train a head on mixtures of labelled clips; the encoder stays as it is.
+
+    Args:
+        output: Folder of the run: checkpoints, metrics.csv and the head.
+        model: The encoder, as for ``load``.
+        method: The method: its name, a reference or the class; T-VSL when None.
+        data: The data set: its name, a reference or the class; the synthetic world when None.
+        device: ``auto``, or a device of torch.
+        precision: Arithmetic of the convolutions.
+        flip_average: Average with the flipped picture's tokens; the method's choice when None.
+        tokens: Folder of the tokens, which runs may share; in the run's own when None.
+        resume: Whether an interrupted run goes on, as it was started.
+        display: Shows progress.
+        note: Called with what must be known of the data set.
+        fields: Other fields of ``tvsl.training.TrainConfig``: ``steps``, ``hyperparameters``, …
+
+    Returns:
+        The folder of the head, for ``load(model, head=…)``.
+
+    Raises:
+        UsageError: The recipe cannot be followed, or the run to resume is another one.
+        DataError: A list of the data set cannot be used.
+        VocabularyError: The model has no words for a class.
+        WeightsError: The encoder cannot be had or used, or a checkpoint is damaged.
+        OutputError: There is a run in the folder already, or it cannot be written.
+    """
+    from tvsl.loading import check_classes, load_encoder
+    from tvsl.training.config import find_head, recipe
+    from tvsl.training.fit import check_recipe, train_head
+    from tvsl.training.run_config import kept_recipe
+    from tvsl.training.trainer import last_checkpoint
+    from tvsl.utils.atomic import locked
+
+    output = Path(output)
+    with locked(output):
+        last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
+        given = {
+            **fields,
+            "method": None if method is None else _named(METHODS, method),
+            "data": None if data is None else _named(DATA_SETS, data),
+        }
+        kept, flip = kept_recipe(output) if resume else ({}, None)
+        changes = {name: value for name, value in given.items() if value is not None}
+        config = recipe(**{**kept, **changes})
+        source, clips = check_recipe(config)
+        check_classes(model, clips.names)
+        if note is not None:
+            for name, text in source.notes:
+                note(f"{name}: {text}")
+        with display("Fetching weights", is_bytes=True) as fetched:
+            encoder = load_encoder(
+                model, find_head(config)[1], device, precision, flip_average or flip, fetched
+            )
+        place = None if tokens is None else Path(tokens)
+        return train_head(config, encoder, output, resume, display, place)
+
+
+def _named(registry: Registry[Any], given: Any) -> str:
+    """The name of something that may be new: it is registered then."""
+    found = registry.resolve(given) if isinstance(given, str) else registry.register(given)
+    return str(found.name)
