@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.html.html_page import Page, check_policy, check_self_contained
 from tests.mini_bundle import write_mini_bundle
-from tests.render.html_page import Page, check_policy, check_self_contained
 from tvsl import Localizer
 from tvsl.demo.run import Demo, DemoResult, run_demo
 from tvsl.demo.scores import PROTOCOL

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.evaluation.made_data import MadeData, made_entries
-from tests.render.html_page import Page, check_policy, check_self_contained
+from tests.html.html_page import Page, check_policy, check_self_contained
 from tvsl.data.base import Item
 from tvsl.evaluation.cases import Cases, show_cases
 from tvsl.evaluation.config import conditions

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.render.html_page import Page, check_policy, check_self_contained
+from tests.html.html_page import Page, check_policy, check_self_contained
 from tests.reproduce.made_tables import line, table
 from tests.reproduce.test_report_written import conditions, made
 from tvsl.html.reproduction import reproduction_page

@@ -4,15 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from tvsl.errors import OutputError, ShapeError, UsageError
 from tvsl.localization import Box
 from tvsl.render.colors import label_colors, source_color
 from tvsl.render.contact_sheet import contact_sheet
-from tvsl.render.drawing import font_of_size, legend_corner, shorten
 from tvsl.render.overlay import (
     color_overlay,
     draw_labels,
@@ -25,6 +22,8 @@ from tvsl.render.overlay import (
 from .inputs import moment, picture, source
 
 LONG = "female speech, woman speaking"
+
+
 SIZES = [(64, 64), (48, 64), (200, 37), (360, 640)]
 
 
@@ -140,27 +139,6 @@ def test_legend_leaves_half_of_a_tiny_picture_free() -> None:
     assert 0.5 < unchanged < 0.9
 
 
-def test_legend_avoids_the_boxes() -> None:
-    boxes = [Box(0, 60, 50, 100), Box(0, 0, 30, 20)]
-    assert legend_corner((100, 200), (20, 40), boxes) == "bottom right"
-    assert legend_corner((100, 200), (20, 40), []) == "bottom left"
-
-
-@settings(max_examples=60)
-@given(st.text(max_size=80), st.integers(8, 60), st.integers(0, 300))
-def test_any_text_is_shortened_to_fit(text: str, size: int, width: int) -> None:
-    assert font_of_size(size).getlength(shorten(text, size, width)) <= width
-
-
-def test_shortened_text_ends_with_an_ellipsis() -> None:
-    assert shorten("rain", 12, 400) == "rain"
-    cut = shorten(LONG, 12, 90)
-    assert cut.endswith("…")
-    assert LONG.startswith(cut[:-1])
-    assert shorten(LONG, 12, 1) == ""
-    assert shorten("one\n two\x00\u202e", 12, 400) == "one two\\x00\\u202e"
-
-
 @pytest.mark.parametrize(
     "label", ["犬の鳴き声", "собака", "🐕 שלום", "a\nb\tc", "", "\ud800", "é" * 9000]
 )
@@ -189,31 +167,6 @@ def test_map_without_contrast_draws_no_box() -> None:
     assert (result[:40] == picture(*size)[:40]).all()
 
 
-def test_sheet_has_one_panel_for_each_source() -> None:
-    size = (120, 320)
-    sources = [source(f"{index} {LONG}", index % 7, index, size) for index in range(4)]
-    sheet = contact_sheet(picture(*size), moment(2.5, *sources, size=size))
-    for index in range(4):
-        assert count(sheet, source_color(index)) > 320 * 8
-    assert sheet.dtype == np.uint8
-
-
-def test_sheet_of_a_silent_moment_shows_the_picture() -> None:
-    sheet = contact_sheet(picture(120, 320), moment(2.5, size=(120, 320)))
-    height, width = sheet.shape[:2]
-    assert 320 < width < 400
-    assert 120 < height < 260
-
-
-def test_sheet_stays_sensible_for_large_pictures_and_many_sources() -> None:
-    size = (1080, 1920)
-    few = contact_sheet(picture(*size), moment(None, source("a", 1, 1, size), size=size))
-    assert few.shape[1] < 2 * 480 + 60
-    sources = [source(LONG, index % 7, index % 12, size) for index in range(50)]
-    many = contact_sheet(picture(*size), moment(None, *sources, size=size))
-    assert max(many.shape) < 4000
-
-
 def test_png_is_written_whole_and_not_over_another(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     image = picture(30, 40)
@@ -233,18 +186,6 @@ def test_png_in_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         save_png(picture(3, 3), tmp_path / "folder", force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_label_keeps_its_colour_wherever_it_ranks() -> None:
-    size = (120, 320)
-    rain, dog, car = (source(label, 2, 3, size) for label in ("rain", "dog", "car"))
-    moments = [moment(0.0, rain, dog, size=size), moment(1.0, dog, car, size=size)]
-    colors = label_colors(moments)
-    assert colors == {"rain": source_color(0), "dog": source_color(1), "car": source_color(2)}
-    sheet = contact_sheet(picture(*size), moments[1], colors)
-    assert count(sheet, source_color(0)) < 320
-    assert count(sheet, source_color(1)) > 320 * 8
-    assert count(sheet, source_color(2)) > 320 * 8
 
 
 def test_large_pictures_are_drawn_reduced() -> None:

@@ -11,9 +11,8 @@ from tvsl.errors import MediaError, OutputError, UsageError
 from tvsl.localization import Localization
 from tvsl.render import video as video_module
 from tvsl.render.video import can_copy, write_overlay_video
-from tvsl.render.video_overlay import Keyframes, VideoOverlay
 
-from .inputs import RATE, moment, picture, read_video, shift_and_match, source, write_video
+from .inputs import RATE, moment, read_video, shift_and_match, source, write_video
 
 SIZE = (48, 64)
 
@@ -224,53 +223,3 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         write_overlay_video(path, tmp_path / "b.mp4", moments(), max_side=2)
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_colors_belong_to_labels_throughout() -> None:
-    size = (96, 128)
-    overlay = VideoOverlay(moments(size), size)
-    assert list(overlay.colors) == ["dog", "rain"]
-    image = picture(*size)
-    for time, shown in ((0.0, ["dog"]), (0.2, ["dog"]), (0.6, ["dog", "rain"]), (0.9, [])):
-        drawn = overlay.draw(image, time)
-        for label, color in overlay.colors.items():
-            found = (drawn == np.array(color, dtype=np.uint8)).all(axis=-1).sum()
-            assert (found > 20) == (label in shown)
-
-
-def test_maps_are_mixed_by_time_and_fade() -> None:
-    keyframes = Keyframes(list(reversed(moments())))
-    dog = {moment.time: moment.sources for moment in moments()}
-    first, second = dog[0.2][0].grid, dog[0.6][1].grid
-    halfway = {timed.label: timed for timed in keyframes.maps_at(0.4)}
-    ranges = [(grid - grid.min()) / np.ptp(grid) for grid in (first, second)]
-    np.testing.assert_allclose(halfway["dog"].grid, (ranges[0] + ranges[1]) / 2, atol=1e-5)
-    assert halfway["dog"].presence == 1.0
-    # A label of one moment alone fades half-way to the other: beyond lie other pictures.
-    before = keyframes.maps_at(0.39)
-    assert [timed.label for timed in before] == ["dog"]
-    coming = {timed.label: timed for timed in keyframes.maps_at(0.5)}
-    assert coming["rain"].presence == pytest.approx(0.5)
-    fading = keyframes.maps_at(0.65)
-    assert [timed.presence for timed in fading] == pytest.approx([0.5, 0.5])
-    assert keyframes.maps_at(0.75) == []
-    assert keyframes.maps_at(0.8) == []
-    assert keyframes.maps_at(99.0) == []
-    (held,), (at_first,) = keyframes.maps_at(-1.0), keyframes.maps_at(0.2)
-    assert held.label == at_first.label == "dog"
-    assert held.presence == at_first.presence == 1.0
-    np.testing.assert_array_equal(held.grid, at_first.grid)
-
-
-def test_moments_at_the_same_time_and_other_grids_do_not_crash() -> None:
-    other = source("dog", 1, 1, SIZE)
-    small = type(other)("dog", 0.5, other.grid[:3, :4].copy(), SIZE)
-    keyframes = Keyframes(
-        [
-            moment(1.0, other, size=SIZE),
-            moment(1.0, small, size=SIZE),
-            moment(2.0, other, size=SIZE),
-        ]
-    )
-    for time in (0.5, 1.0, 1.5, 2.0):
-        assert [timed.label for timed in keyframes.maps_at(time)] == ["dog"]

@@ -191,7 +191,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: Box, color: Color, dashed: bool) -
 
 
 def _name_place(box: Box, size: tuple[int, int], others: Sequence[Box]) -> Box:
-    """Where a name hides least of other things: above, below, or within its own box."""
+    """Place a name where it hides least: above, below, or within its own box."""
     width, height = size
     places = []
     for left in (box.left, box.right - width, (box.left + box.right - width) // 2):

@@ -89,7 +89,9 @@ def write_overlay_video(
     source, target = Path(source), Path(target)
     if max_side < _SMALLEST_SIDE:
         raise UsageError(f"A video of {max_side} pixels is too small.", "Choose e.g. 1280.")
-    _check_target(source, target, force)
+    if target.exists() and source.exists() and target.samefile(source):
+        raise OutputError("This is the source itself.", "Choose another name.", target)
+    check_free_file(target, force)
 
     def write(partial: Path) -> None:
         _write(source, target, partial, localizations, progress, max_side, limits)
@@ -135,12 +137,6 @@ def require_overlay_video(
             ) from error
 
 
-def _check_target(source: Path, target: Path, force: bool) -> None:
-    if target.exists() and source.exists() and target.samefile(source):
-        raise OutputError("This is the source itself.", "Choose another name.", target)
-    check_free_file(target, force)
-
-
 def _write(
     source: Path,
     target: Path,
@@ -152,7 +148,7 @@ def _write(
 ) -> None:
     info = probe_video(source, limits)
     overlay = VideoOverlay(localizations, _output_size(info, max_side))
-    # Inside the block of the source, its door would take an error of the output for one of its own.
+    # Inside: open_container would take an error of the output for one of the source.
     with (
         open_container(source, limits) as sound,
         _output_errors(target),
@@ -260,7 +256,7 @@ def _with_durations(
 
 
 def can_copy(codec: str) -> bool:
-    """Whether a sound is copied into the output as it is.
+    """Tell whether a sound is copied into the output as it is.
 
     Args:
         codec: Name of the decoder as FFmpeg gives it.

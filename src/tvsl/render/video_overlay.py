@@ -1,4 +1,4 @@
-"""What is drawn into each frame of a video: maps, boxes and names between the analysed moments."""
+"""Overlay of the frames of a video: maps, boxes and names between the analysed moments."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Keyframes:
         localizations: The moments, in any order. All need a time, unless there is only one.
 
     Attributes:
-        times: When they are, in seconds.
+        times: Their times in seconds, ascending.
         labels: Every label that occurs, in the order of its first appearance.
 
     Raises:
