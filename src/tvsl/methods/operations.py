@@ -96,9 +96,17 @@ class LogitScale(nn.Module):
 
 
 def by_panel(cells: Tensor, tokens: Tokens) -> Tensor:
-    """What the cells of canvases hold, (B, n_v, D), panel by panel, (B, panels, n, D)."""
+    """Sort the cells of canvases by panel.
+
+    Args:
+        cells: Anything on the cells of the grid, (n, n_v, D).
+        tokens: The clips, for their grid and panels.
+
+    Returns:
+        (n, panels, cells, D).
+    """
     height, width = tokens.grid
-    apart = cells.reshape(len(cells), height, tokens.panels, width // tokens.panels, -1)
+    apart: Tensor = cells.unflatten(1, (height, tokens.panels, width // tokens.panels))
     return apart.transpose(1, 2).flatten(2, 3)
 
 

@@ -1,13 +1,11 @@
 """Conditioning blocks phi^v and phi^a (Sec. 3.3), without K copies of the tokens.
 
 phi(A, B, C) = (A B^T / |A||B|) * C weights each token with its cosine to a query. The weighted
-tokens are needed only through their mean and their cosines, so the weights (P, n) are kept and
-the means come from one product: f_k = (1/n) sum_j s_kj v_j.
+tokens Ṽ_k = phi^v(V', e_k, V') and Ã_k = phi^a(A', e_k, A') are needed only through their means and
+cosines, so the weights (P, n) are kept and a mean is one product, f_k = (1/n) sum_j s_kj v_j.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,39 +14,41 @@ from tvsl.methods.operations import inverse_lengths, unit
 from tvsl.tokens import Slots
 
 
-@dataclass(frozen=True, eq=False)
-class Conditioned:
-    """What the conditioning blocks give for P pairs.
-
-    Attributes:
-        visual_similarity: s_kj = cos(v_j, e_k), (P, n_v); ones without image conditioning.
-        visual_mean: f_k^v = Mean(Ṽ_k), (P, D).
-        audio_mean: f_k^a = g_k^a = Mean(Ã_k), (P, D).
-    """
-
-    visual_similarity: Tensor
-    visual_mean: Tensor
-    audio_mean: Tensor
-
-
 def to_table(rows: Tensor, slots: Slots, batch: int) -> Tensor:
-    """Lay rows (P, D) out in a table (B, width, D); empty places are zero."""
+    """Lay rows out in a table with one row per clip.
+
+    Args:
+        rows: (P, D).
+        slots: The place of each row in the table.
+        batch: B.
+
+    Returns:
+        (B, width, D); empty places are zero.
+    """
     table = rows.new_zeros(batch, slots.width, rows.shape[-1])
     return table.index_put((slots.clip, slots.slot), rows)
 
 
 def from_table(table: Tensor, slots: Slots) -> Tensor:
-    """Take the rows (P, ...) back out of a table (B, width, ...)."""
+    """Take the rows back out of a table, the inverse of ``to_table``.
+
+    Args:
+        table: (B, width, ...).
+        slots: The place of each row in the table.
+
+    Returns:
+        (P, ...).
+    """
     return table[slots.clip, slots.slot]
 
 
 def similarity(tokens: Tensor, queries: Tensor, slots: Slots) -> Tensor:
-    """Cosine of every token with the queries of its clip.
+    """Weights of phi: the cosine of every token with the queries of its clip (Sec. 3.3).
 
     Args:
         tokens: V' or A', (B, n, D).
         queries: One vector per pair, (P, D).
-        slots: Which clip each pair belongs to.
+        slots: The place of each pair in a table.
 
     Returns:
         s_kj = cos(token j, query k), (P, n).
@@ -60,12 +60,12 @@ def similarity(tokens: Tensor, queries: Tensor, slots: Slots) -> Tensor:
 
 
 def weighted_mean(tokens: Tensor, weights: Tensor, slots: Slots) -> Tensor:
-    """Mean of the weighted tokens, Mean(phi(V', e, V')).
+    """Mean of the weighted tokens, f_k = Mean(phi(V', e_k, V')) (Sec. 3.3).
 
     Args:
         tokens: V' or A', (B, n, D).
         weights: One weight per pair and token, (P, n).
-        slots: Which clip each pair belongs to.
+        slots: The place of each pair in a table.
 
     Returns:
         (1/n) sum_j w_kj v_j, (P, D).

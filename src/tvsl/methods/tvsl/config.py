@@ -1,4 +1,4 @@
-"""T-VSL's hyperparameters and its presets; nothing else knows the presets."""
+"""Hyperparameters of T-VSL, and its presets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TVSLConfig(MethodConfig):
             ``slow`` trains them at a tenth of the learning rate, ``trained`` at the full one.
         identity_start: Whether the linear projectors start as the identity.
         fusion_layers: P_f as printed (1), or with a hidden layer (2).
-        detector: Which detector ``detect`` asks: training-free ``evidence``, ``agreement`` or
+        detector: Scores of ``detect``: training-free ``evidence``, ``agreement`` or
             ``decomposition`` (``detection.py``), or P_f, ``fusion``.
         detach_detection: Whether L_mcid leaves P_a and P_v alone.
         audio_conditioning: phi^a (Sec. 3.3, Table 3).
@@ -33,17 +33,17 @@ class TVSLConfig(MethodConfig):
         mask_same_class: Whether other pairs of a pair's class are left out of its negatives.
         stages: 2, or 1 for the one-stage variant (Table 7).
         prompt_length: Learned context vectors before the class name (Sec. 4.6, Table 6).
-        prompt_classes: How many classes at most a training step runs through the text encoder.
-        readout: How a map is read out (``readout.py``).
+        prompt_classes: Most classes that a training step runs through the text encoder.
+        readout: Readout of a map (``inference.py``).
         readout_exponent: Exponent of the ``evidence`` readout.
         query_anchor: Share that the untrained audio query has in a trained one at inference. What
             is trained on some classes drifts away from the others; half way back keeps most of what
             was learned (Wortsman et al., CVPR 2022, average weights to the same end).
-        responsibility: How sharply tokens of the sound are shared out among the classes at
-            inference (``sharing.py``); with 0 each class takes of all. 10 was chosen on validation
-            duets of the made-up world, where 5 to 20 are much the same
+        responsibility: Sharpness with which tokens of the sound are shared out among the classes
+            at inference (``inference.py``); with 0 each class takes of all. 10 was chosen on
+            validation duets of the made-up world, where 5 to 20 are much the same
             (`benchmarks/constants.py`).
-        affinity: Exponent of the likeness by which maps are spread (``spreading.py``); 0 leaves
+        affinity: Exponent of the likeness by which maps are spread (``inference.py``); 0 leaves
             them as they are.
         printed_sums: Whether losses are summed over classes and sources as printed, in place of
             averaged.
@@ -79,11 +79,8 @@ class TVSLConfig(MethodConfig):
         return self.shares_audio or self.detector == "decomposition"
 
 
-def check_switches(config: TVSLConfig) -> None:
+def check_config(config: TVSLConfig) -> None:
     """Refuse hyperparameters that do not go together.
-
-    Args:
-        config: The hyperparameters.
 
     Raises:
         UsageError: One stage without any conditioning, or an anchor without the identity.
@@ -101,12 +98,12 @@ def check_switches(config: TVSLConfig) -> None:
 
 
 class ReleasedConfig(MethodConfig):
-    """The released code has no hyperparameters; only sizes, so that it can be tested small.
+    """Sizes and factors of the released code, which has no other hyperparameters.
 
     Attributes:
         hidden: Width of the projectors' hidden layer.
-        image_text_scale: What cosines of picture and text are multiplied by in the losses; the
-            encoder's own factor when None (its 100 without an encoder).
+        image_text_scale: Factor of the cosines of picture and text in the losses; the encoder's
+            own when None (100 without an encoder).
         audio_text_scale: The same of sound and text.
         audio_image_scale: The same of sound and picture.
         polarity: The released evaluation turns every map upside down.
@@ -146,12 +143,12 @@ PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
 
 
 def preset(name: str, **hyperparameters: Any) -> TVSLConfig | ReleasedConfig:
-    """Look a preset up.
+    """Look up a preset.
 
     Args:
         name: ``tvsl``, our best; ``paper``, every equation as printed; ``released``, the public
             code, bug for bug where it shapes numbers.
-        hyperparameters: Hyperparameters that are set otherwise.
+        hyperparameters: Overrides of its hyperparameters.
 
     Returns:
         Its config.

@@ -1,6 +1,8 @@
-"""Detection of the sounding classes (Sec. 3.2).
+"""Detection of the sounding classes (Sec. 3.2), with P_f as printed and without any training.
 
-The sum of two sounds is close to the names of both, and nearly as close to the name of a third
+Printed, Ŷ = sim(T, F_av) is learned. The training-free detectors are no part of the paper. Two
+compare the cosines of a class with the sound and with the picture. The third decomposes the sound:
+the sum of two sounds is close to the names of both, and nearly as close to the name of a third
 class that shares something with each; one by one, cosines cannot tell it from them. Together they
 can: what two names explain needs no third. So the sound is written as a sum of all names with
 weights of 0 or more, of which most become 0,
@@ -9,7 +11,7 @@ weights of 0 or more, of which most become 0,
 
 where p_n, how clearly a class is seen beyond the average class, says which of two explanations of a
 sound is likelier. Bhalla et al. (SpLiCE, NeurIPS 2024) decompose CLIP's embeddings in this way to
-explain them; here it decides which classes sound. It is no part of the paper.
+explain them; here it decides which classes sound.
 """
 
 from __future__ import annotations
@@ -29,15 +31,20 @@ SEEN_SHARE = 0.5
 """lambda. Both were chosen on validation scenes of the made-up world; half or double of either
 moves the detection of duets by less than half a point (`benchmarks/constants.py`)."""
 
+EVIDENCE_FRACTION = 0.03
+"""Share of the cells that tell whether a class is seen."""
+
+DECOMPOSITION_SHARE = 1.5
+
 _DIGITS = 3
 
 
 def decompose(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
-    """Weights of the classes in a mixture, by Nesterov's projected gradient.
+    """Weights w of the classes in a mixture, by Nesterov's projected gradient.
 
     Args:
         heard: cos(mean(A'), e_n), (B, N).
-        seen: How clearly each class is seen, (B, N).
+        seen: Score of each class in the picture, (B, N).
         classes: Unit text embeddings e_n, (N, D).
 
     Returns:
@@ -60,9 +67,9 @@ def decompose(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
 
 
 def _likeness(names: Tensor) -> tuple[Callable[[Tensor], Tensor], float]:
-    """The product of rows (B, N) with the names' cosines, and the largest eigenvalue of these.
+    """Product of rows (B, N) with the names' cosines, and the largest eigenvalue of these.
 
-    Whichever of N and D is the smaller decides how: neither time nor memory grows with N squared.
+    The smaller of N and D decides the order: neither time nor memory grows with N squared.
     """
     few = len(names) <= names.shape[1]
     gram = names @ names.T if few else names.T @ names
@@ -72,12 +79,8 @@ def _likeness(names: Tensor) -> tuple[Callable[[Tensor], Tensor], float]:
     return lambda rows: (rows @ names) @ names.T, largest
 
 
-EVIDENCE_FRACTION = 0.03
-DECOMPOSITION_SHARE = 1.5
-
-
 def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
-    """Ŷ = sim(T, F_av).
+    """Similarities Ŷ = sim(T, F_av) (Sec. 3.2).
 
     Args:
         fused: F_av = P_f([Mean(A') + Mean(V')]), (B, D).
@@ -90,7 +93,7 @@ def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
 
 
 def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-    """What the whole sound and the best few cells say of each class, without any training.
+    """Scores of each class in the whole sound and in the best few cells, without any training.
 
     Args:
         audio: A', (B, n_a, D).
@@ -107,12 +110,12 @@ def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Te
 
 
 def evidence_sum(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
-    """The sum of both, (B, N): a class that is heard clearly may hardly be seen."""
+    """Sum of both scores, (B, N): a class that is heard clearly may hardly be seen."""
     return heard + seen
 
 
 def agreement(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
-    """The sum less half of the difference, (B, N): what is heard must also be seen.
+    """Sum less half of the difference, (B, N): what is heard must also be seen.
 
     Of an unseen class the neighbours that training knew are heard or seen more clearly, but
     seldom both. `tvsl reproduce improvements` compares the detectors.
@@ -121,7 +124,7 @@ def agreement(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: 
 
 
 def decomposition(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
-    """The agreement and 3/2 of the class's weight in the sound (``decomposition.py``), (B, N).
+    """Agreement plus 3/2 of the class's weight in the sound, (B, N).
 
     A class that only resembles two others which sound has no weight.
     """

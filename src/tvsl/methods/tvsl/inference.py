@@ -1,27 +1,28 @@
-"""Inference (Sec. 3.4): readouts of a map, and tokens shared out among classes.
+"""Inference (Sec. 3.4): readouts of a map, tokens shared out among classes, and spread maps.
 
-Read literally, the map is s(ĝ_k^a, v̂_k^j). But v̂_k^j is v_j times scalars, and a cosine ignores
-scalars up to sign: what remains is |cos(v_j, ĝ_k^a)|. The text has no say in it, and cells that
-are anti-correlated with the sound light up. The other readouts keep what the conditioning found.
+Readouts. Read literally, the map is s(ĝ_k^a, v̂_k^j). But v̂_k^j is v_j times scalars, and a cosine
+ignores scalars up to sign: what remains is |cos(v_j, ĝ_k^a)|. The text has no say in it, and cells
+that are anti-correlated with the sound light up. The other readouts keep what the conditioning
+found.
 
-phi^a weights a token with its cosine to one class name and knows nothing of the others, so that
-Mean(Ã_k) keeps much of what else sounds: cosines with all names are alike. In a mixture model a
-token would belong to each class by its responsibility, a softmax over all classes n of
+Shares. phi^a weights a token with its cosine to one class name and knows nothing of the others, so
+that Mean(Ã_k) keeps much of what else sounds: cosines with all names are alike. In a mixture model
+a token would belong to each class by its responsibility, a softmax over all classes n of
 
     beta cos(a_j, e_n) + log w_n,
 
-w being the decomposition of the whole sound (``decomposition.py``). Here phi^a's weight is
-multiplied by it, at inference. It is no part of the paper; `tvsl reproduce improvements` says what
-it is worth. Of one class alone, or of cosines that are all alike, nothing changes.
+w being the decomposition of the whole sound (``detection.py``). Here phi^a's weight is multiplied
+by it. Of one class alone, or of cosines that are all alike, nothing changes.
 
-A method finds the cells in which an object is most typical of its class. The rest of a large object
-stays dim, and the blur around a small one bright, so that maps are too narrow on the one and too
-wide on the other. The frozen tokens know better what belongs together: here each cell takes the
-mean of all cells of its frame, weighted by how alike they look,
+Spreading. A method finds the cells in which an object is most typical of its class. The rest of a
+large object stays dim, and the blur around a small one bright, so that maps are too narrow on the
+one and too wide on the other. The frozen tokens know better what belongs together: each cell takes
+the mean of all cells of its frame, weighted by how alike they look,
 
     m'_i = Σ_j w_ij m_j / Σ_j w_ij,    w_ij = relu(cos(v_i, v_j))^exponent.
 
-It is no part of the paper; `docs/how-tvsl-works.md` says what it is worth.
+Neither shares nor spreading are part of the paper; `docs/how-tvsl-works.md` and `tvsl reproduce
+improvements` say what they are worth.
 """
 
 from __future__ import annotations
@@ -31,63 +32,35 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tvsl.methods.operations import unit
+from tvsl.methods.operations import by_panel, unit
 from tvsl.methods.tvsl.detection import decompose, evidence
 from tvsl.tokens import Queries, Slots, Tokens
 
-ReadoutFunction = Callable[[Tensor, Tensor, float], Tensor]
 
-
-def cosine(text: Tensor, audio: Tensor, exponent: float) -> Tensor:  # noqa: ARG001
-    """The paper, literally: |cos(v_j, ĝ_k^a)|."""
-    return audio.abs()
-
-
-def signed(text: Tensor, audio: Tensor, exponent: float) -> Tensor:  # noqa: ARG001
-    """cos(v_j, ĝ_k^a), with its sign."""
-    return audio
-
-
-def text_only(text: Tensor, audio: Tensor, exponent: float) -> Tensor:  # noqa: ARG001
-    """cos(v_j, e_k): what the class name alone finds."""
-    return text
-
-
-def evidence_map(text: Tensor, audio: Tensor, exponent: float) -> Tensor:
-    """(relu(s) relu(c))^exponent: text and sound must both agree.
-
-    A map without any cell where both are positive falls back to the smaller of the two, so that
-    the best compromise is still found.
-    """
+def _evidence(text: Tensor, audio: Tensor, exponent: float) -> Tensor:
+    """Text and sound must both agree; the best compromise where no cell has both positive."""
     agreement = (text.relu() * audio.relu()) ** exponent
     nothing = agreement.amax(dim=-1, keepdim=True) <= 0
     return torch.where(nothing, torch.minimum(text, audio), agreement)
 
 
-def summed(text: Tensor, audio: Tensor, exponent: float) -> Tensor:  # noqa: ARG001
-    """S + c: either may carry a cell."""
-    return text + audio
-
-
-READOUTS: dict[str, ReadoutFunction] = {
-    "cosine": cosine,
-    "signed": signed,
-    "text": text_only,
-    "evidence": evidence_map,
-    "sum": summed,
+READOUTS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "cosine": lambda text, audio, exponent: audio.abs(),  # noqa: ARG005
+    "signed": lambda text, audio, exponent: audio,  # noqa: ARG005
+    "text": lambda text, audio, exponent: text,  # noqa: ARG005
+    "evidence": _evidence,
+    "sum": lambda text, audio, exponent: text + audio,  # noqa: ARG005
 }
 """Each takes s = cos(v_j, e_k) (P, n_v), c = cos(v_j, ĝ_k^a) (P, n_v) and an exponent, and gives
-a map (P, n_v)."""
+a map (P, n_v): ``cosine`` |c|, the paper literally; ``signed`` c; ``text`` s, what the class name
+alone finds; ``evidence`` (relu(s) relu(c))^exponent, or the smaller of s and c where it is 0 in all
+cells; ``sum`` s + c."""
 
 _WITHOUT_TEXT = ("cosine", "signed")
 
 
 def possible_readouts(image_conditioning: bool) -> tuple[str, ...]:
-    """Names of the readouts that a head may have.
-
-    Args:
-        image_conditioning: Whether it has phi^v; else the text has no say in the picture.
-    """
+    """Names of the readouts of a head; without phi^v the text has no say in the picture."""
     return tuple(READOUTS) if image_conditioning else _WITHOUT_TEXT
 
 
@@ -95,7 +68,7 @@ _FLOOR = 1e-3
 
 
 def log_normaliser(audio: Tensor, visual: Tensor, classes: Tensor, sharpness: float) -> Tensor:
-    """How well all classes together explain each token: what responsibilities are divided by.
+    """Logarithm of the sum that responsibilities are divided by.
 
     Args:
         audio: A', (B, n_a, D).
@@ -116,8 +89,8 @@ def shares(similarity: Tensor, normaliser: Tensor, slots: Slots, sharpness: floa
 
     Args:
         similarity: s_kj = cos(a_j, e_k), (P, n_a).
-        normaliser: What ``log_normaliser`` gave, (B, n_a).
-        slots: Which clip each pair belongs to.
+        normaliser: From ``log_normaliser``, (B, n_a).
+        slots: The place of each pair in a table.
         sharpness: beta.
 
     Returns:
@@ -129,7 +102,7 @@ def shares(similarity: Tensor, normaliser: Tensor, slots: Slots, sharpness: floa
 
 
 AFFINITY = 40.0
-"""The exponent that validation may choose, beside none.
+"""Exponent that validation may choose, beside none.
 
 Chosen on validation scenes of the made-up world, where 20 to 60 are much the same
 (`benchmarks/constants.py`).
@@ -145,15 +118,15 @@ def spread(maps: Tensor, tokens: Tokens, queries: Queries, exponent: float) -> T
         maps: Maps on the token grid, (P, h, w).
         tokens: B clips.
         queries: The P pairs that the maps are of.
-        exponent: How alike cells must look: the higher, the more; 0 leaves maps as they are.
+        exponent: Sharpness of the likeness; 0 leaves maps as they are.
 
     Returns:
         Maps of the same shape; a cell's value lies between those of its frame.
     """
     if exponent == 0:
         return maps
-    cells = _by_frame(maps[..., None], tokens.panels)[..., 0]
-    frames = _by_frame(tokens.visual.unflatten(1, tokens.grid), tokens.panels)
+    cells = by_panel(maps.flatten(1)[..., None], tokens)[..., 0]
+    frames = by_panel(tokens.visual, tokens)
     result = torch.empty_like(cells)
     for chunk in queries.chunks(_CHUNK):
         slots = chunk.queries.slots(len(chunk.clips))
@@ -165,12 +138,6 @@ def spread(maps: Tensor, tokens: Tokens, queries: Queries, exponent: float) -> T
     height, width = tokens.grid
     whole = result.view(len(maps), tokens.panels, height, width // tokens.panels)
     return whole.transpose(1, 2).reshape(maps.shape)
-
-
-def _by_frame(cells: Tensor, panels: int) -> Tensor:
-    """Cells on the grid of all frames (n, h, w, d), frame by frame: (n, panels, cells, d)."""
-    frames: Tensor = cells.unflatten(2, (panels, -1))
-    return frames.transpose(1, 2).flatten(2, 3)
 
 
 def _likeness(frames: Tensor, exponent: float) -> Tensor:

@@ -1,39 +1,16 @@
-"""Losses of T-VSL (Eq. 1, 5, 9), and the learning rates of its parts."""
+"""Losses of T-VSL: L_total = L_av + L_cls + L_mcid (Sec. 3.2 to 3.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.contrastive import symmetric_info_nce
 
 
-def rated_groups(
-    head: nn.Module, learning_rate: float, factors: Mapping[nn.Module, float]
-) -> list[dict[str, Any]]:
-    """All parameters of a head, grouped by their learning rate.
-
-    Args:
-        head: The head.
-        learning_rate: The full rate.
-        factors: By how much the rate of a part differs from it.
-
-    Returns:
-        Groups with ``params`` and ``lr``, the full rate first.
-    """
-    own = {id(p): factor for part, factor in factors.items() for p in part.parameters()}
-    groups: dict[float, list[nn.Parameter]] = {1.0: []}
-    for parameter in head.parameters():
-        groups.setdefault(own.get(id(parameter), 1.0), []).append(parameter)
-    return [{"params": p, "lr": learning_rate * factor} for factor, p in groups.items() if p]
-
-
 def detection_loss(logits: Tensor, labels: Tensor, printed_sum: bool) -> Tensor:
-    """L_mcid: binary cross-entropy over all classes.
+    """L_mcid: binary cross-entropy over all classes (Sec. 3.2).
 
     Args:
         logits: (B, N).
@@ -49,7 +26,7 @@ def detection_loss(logits: Tensor, labels: Tensor, printed_sum: bool) -> Tensor:
 
 
 def class_loss(logits: Tensor, label: Tensor, batch: int, printed_sum: bool) -> Tensor:
-    """L_cls of one modality: cross-entropy of the conditioned features over all classes.
+    """L_cls of one modality: cross-entropy of sim(T, f̃_k) against the class k (Sec. 3.3).
 
     Args:
         logits: (P, N).
@@ -66,15 +43,15 @@ def class_loss(logits: Tensor, label: Tensor, batch: int, printed_sum: bool) -> 
 
 
 def contrastive_loss(logits: Tensor, label: Tensor, mask_same_class: bool) -> Tensor:
-    """L_av: symmetric InfoNCE; a pair's positive is itself alone.
+    """L_av = L_cnt(ĝ^v, ĝ^a): symmetric InfoNCE; a pair's positive is itself alone (Sec. 3.4).
 
     Other pairs of the same class are never positives: that would teach P_av to forget which
-    instance sounds. Whether they are negatives is the hyperparameter.
+    instance sounds.
 
     Args:
         logits: Scaled cosines of ĝ^v (rows) and ĝ^a (columns), (P, P).
         label: The class of each pair, (P,).
-        mask_same_class: Whether they are left out of the negatives.
+        mask_same_class: Whether other pairs of the same class are left out of the negatives.
 
     Returns:
         The mean of both directions, scalar.

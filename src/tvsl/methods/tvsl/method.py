@@ -1,4 +1,15 @@
-"""T-VSL: text-guided visual sound source localization (CVPR 2024)."""
+"""T-VSL: text-guided visual sound source localization (Mahmud, Tian & Marculescu, CVPR 2024).
+
+A mixture of several sources is taken apart by the names of its classes: text conditions the tokens
+of picture and sound, and the sound of each class then finds its own cells. In the paper's order:
+
+    Sec. 3.2  V' = P_v(Ê_v(v)), A' = P_a(Ê_a(a)), Ŷ = sim(T, P_f([Mean(A') + Mean(V')]))
+    Sec. 3.3  Ṽ_k = phi^v(V', e_k, V'), f̃_k^v = P_vc(Mean(Ṽ_k)), and likewise Ã_k and f̃_k^a
+    Sec. 3.4  ĝ_k^a = P_av(Mean(Ã_k)), V̂_k = phi^av(Ṽ_k, ĝ_k^a, Ṽ_k), ĝ_k^v = P_va(Mean(V̂_k))
+              L_total = L_av + L_cls + L_mcid,    H_k = s(ĝ_k^a, v̂_k^j)
+
+`docs/how-tvsl-works.md` says what differs from the paper, and why.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +30,8 @@ from tvsl.methods.base import (
     with_overrides,
 )
 from tvsl.methods.operations import LogitScale, linear_projector, unit
-from tvsl.methods.tvsl.conditioning import Conditioned, condition_on_all, similarity, weighted_mean
-from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_switches, preset
+from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
+from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config, preset
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.inference import (
     AFFINITY,
@@ -34,7 +45,6 @@ from tvsl.methods.tvsl.losses import (
     class_loss,
     contrastive_loss,
     detection_loss,
-    rated_groups,
 )
 from tvsl.methods.tvsl.modules import (
     FusionProjector,
@@ -84,7 +94,7 @@ class TVSL(Method):
         text_encoder: PromptableTextEncoder | None = None,
     ) -> None:
         super().__init__(config)
-        check_switches(config)
+        check_config(config)
         size, start = config.embedding, config.identity_start
 
         def projector(wanted: bool) -> nn.Module:
@@ -115,7 +125,7 @@ class TVSL(Method):
     def from_config(
         cls, config: MethodConfig, text_encoder: PromptableTextEncoder | None = None
     ) -> Self:
-        """An untrained head; see the base class."""
+        """Build an untrained head; see the base class."""
         return cls(cast(TVSLConfig, config), text_encoder)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
@@ -130,16 +140,21 @@ class TVSL(Method):
         visual, audio = self._projected(tokens)
         queries = Queries.from_labels(labels)
         slots = queries.slots(tokens.batch)
-        conditioned = self._condition(visual, audio, classes[queries.label], slots)
+        query, printed = classes[queries.label], self.config.printed_sums
+        weights, seen = self._condition_image(visual, query, slots)
+        heard = self._condition_audio(audio, query, slots)
         losses = {}
         if self.config.stages == 2:
-            losses["mcid"] = self._detection_loss(visual, audio, classes, labels)
+            logits = self._detection_logits(visual, audio, classes)
+            losses["mcid"] = detection_loss(logits, labels, printed)
             if self.config.audio_conditioning or self.config.image_conditioning:
-                losses["cls"] = self._class_loss(conditioned, classes, queries, tokens.batch)
+                losses["cls"] = self._class_loss(seen, heard, classes, queries, tokens.batch)
         else:
-            losses["cls"] = self._presence_loss(visual, audio, classes, labels)
+            presences = self._presences(visual, audio, classes)
+            each = [detection_loss(logits, labels, printed) for logits in presences]
+            losses["cls"] = torch.stack(each).sum()
         if self.config.correspondence:
-            losses["av"] = self._correspondence_loss(visual, conditioned, queries, slots)
+            losses["av"] = self._correspondence_loss(visual, weights, heard, queries, slots)
         return losses
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
@@ -158,7 +173,7 @@ class TVSL(Method):
     def similarities(
         self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
     ) -> tuple[Tensor, Tensor]:
-        """The two similarities that every readout is made of.
+        """Similarities that every readout is made of.
 
         Args:
             tokens: B clips.
@@ -186,7 +201,7 @@ class TVSL(Method):
             slots = chunk.queries.slots(len(chunk.clips))
             query = classes[chunk.queries.label]
             mine = None if normaliser is None else normaliser[chunk.clips]
-            guide = self._audio_query(self._audio_mean(heard, query, slots, mine))
+            guide = self._audio_query(self._condition_audio(heard, query, slots, mine))
             text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
             audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
         return text_maps, audio_maps
@@ -226,13 +241,14 @@ class TVSL(Method):
             factors |= {self.project_audio: _SLOW, self.project_visual: _SLOW}
         if config.stages == 2 and config.detach_detection:
             factors |= {self.fusion: _FAST, self.detection_scale: _FAST}
-        return rated_groups(self, learning_rate, factors)
+        own = {id(p): factor for part, factor in factors.items() for p in part.parameters()}
+        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        for parameter in self.parameters():
+            groups.setdefault(own.get(id(parameter), 1.0), []).append(parameter)
+        return [{"params": p, "lr": learning_rate * factor} for factor, p in groups.items() if p]
 
     def readouts(self) -> list[dict[str, Any]]:
-        """All of ``readout.py``, spread and not.
-
-        Without image conditioning only those in which text has no say.
-        """
+        """All readouts, spread and not; without phi^v those in which the text has no say."""
         names = possible_readouts(self.config.image_conditioning)
         return [{"readout": n, "affinity": exponent} for n in names for exponent in (0.0, AFFINITY)]
 
@@ -244,10 +260,19 @@ class TVSL(Method):
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
         return self.project_visual(tokens.visual), self.project_audio(tokens.audio)
 
-    def _audio_mean(
+    def _condition_image(
+        self, visual: Tensor, query: Tensor, slots: Slots
+    ) -> tuple[Tensor, Tensor]:
+        """s_kj = cos(v_j, e_k) (P, n_v), ones without phi^v, and f_k^v = Mean(Ṽ_k) (P, D)."""
+        if not self.config.image_conditioning:
+            return visual.new_ones(len(query), visual.shape[1]), visual.mean(dim=1)[slots.clip]
+        weights = similarity(visual, query, slots)
+        return weights, weighted_mean(visual, weights, slots)
+
+    def _condition_audio(
         self, audio: Tensor, query: Tensor, slots: Slots, normaliser: Tensor | None = None
     ) -> Tensor:
-        """Mean(Ã_k), (P, D); with a normaliser, of tokens that are shared out."""
+        """f_k^a = g_k^a = Mean(Ã_k), (P, D); with a normaliser, of tokens that are shared out."""
         if not self.config.audio_conditioning:
             return audio.mean(dim=1)[slots.clip]
         weights = similarity(audio, query, slots)
@@ -256,52 +281,30 @@ class TVSL(Method):
         return weighted_mean(audio, weights, slots)
 
     def _audio_query(self, mean: Tensor) -> Tensor:
-        """ĝ_k^a of g_k^a (P, D), drawn back to where it started from."""
+        """ĝ_k^a = P_av(g_k^a) (Sec. 3.4), (P, D), drawn back to where it started from."""
         trained: Tensor = self.project_audio_correspondence(mean)
         return torch.lerp(trained, mean, self.config.query_anchor)
 
-    def _condition(self, visual: Tensor, audio: Tensor, query: Tensor, slots: Slots) -> Conditioned:
-        """Sec. 3.3 for P pairs, ``query`` (P, D) being e_k."""
-        if self.config.image_conditioning:
-            weights = similarity(visual, query, slots)
-            mean = weighted_mean(visual, weights, slots)
-        else:
-            weights = visual.new_ones(len(query), visual.shape[1])
-            mean = visual.mean(dim=1)[slots.clip]
-        return Conditioned(weights, mean, self._audio_mean(audio, query, slots))
-
     def _detection_logits(self, visual: Tensor, audio: Tensor, classes: Tensor) -> Tensor:
+        """Ŷ = sim(T, F_av) (Sec. 3.2), scaled, (B, N)."""
         means = torch.cat([audio.mean(dim=1), visual.mean(dim=1)], dim=-1)
         if self.config.detach_detection:
             means = means.detach()
         logits: Tensor = self.detection_scale(fusion_similarity(self.fusion(means), classes))
         return logits
 
-    def _detection_loss(
-        self, visual: Tensor, audio: Tensor, classes: Tensor, labels: Tensor
-    ) -> Tensor:
-        logits = self._detection_logits(visual, audio, classes)
-        return detection_loss(logits, labels, self.config.printed_sums)
-
     def _class_loss(
-        self, conditioned: Conditioned, classes: Tensor, queries: Queries, batch: int
+        self, seen: Tensor, heard: Tensor, classes: Tensor, queries: Queries, batch: int
     ) -> Tensor:
         """L_cls (Sec. 3.3) over the modalities that are conditioned."""
         features = []
         if self.config.image_conditioning:
-            features.append(self.project_visual_class(conditioned.visual_mean))
+            features.append(self.project_visual_class(seen))
         if self.config.audio_conditioning:
-            features.append(self.project_audio_class(conditioned.audio_mean))
-        losses = [
-            class_loss(
-                self.class_scale(unit(feature) @ classes.T),
-                queries.label,
-                batch,
-                self.config.printed_sums,
-            )
-            for feature in features
-        ]
-        return torch.stack(losses).sum()
+            features.append(self.project_audio_class(heard))
+        logits = [self.class_scale(unit(feature) @ classes.T) for feature in features]
+        printed = self.config.printed_sums
+        return torch.stack([class_loss(x, queries.label, batch, printed) for x in logits]).sum()
 
     def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
         """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
@@ -317,28 +320,15 @@ class TVSL(Method):
             if wanted
         ]
 
-    def _presence_loss(
-        self, visual: Tensor, audio: Tensor, classes: Tensor, labels: Tensor
-    ) -> Tensor:
-        losses = [
-            detection_loss(logits, labels, self.config.printed_sums)
-            for logits in self._presences(visual, audio, classes)
-        ]
-        return torch.stack(losses).sum()
-
     def _correspondence_loss(
-        self, visual: Tensor, conditioned: Conditioned, queries: Queries, slots: Slots
+        self, visual: Tensor, weights: Tensor, heard: Tensor, queries: Queries, slots: Slots
     ) -> Tensor:
-        """L_av (Sec. 3.4)."""
-        heard = self.project_audio_correspondence(conditioned.audio_mean)
-        weights = correspondence_weights(
-            conditioned.visual_similarity, similarity(visual, heard, slots)
-        )
-        seen = self.project_visual_correspondence(weighted_mean(visual, weights, slots))
-        cosines = unit(seen) @ unit(heard).T
-        return contrastive_loss(
-            self.correspondence_scale(cosines), queries.label, self.config.mask_same_class
-        )
+        """L_av = L_cnt(ĝ^v, ĝ^a) (Sec. 3.4)."""
+        guide = self.project_audio_correspondence(heard)
+        weights = correspondence_weights(weights, similarity(visual, guide, slots))
+        found = self.project_visual_correspondence(weighted_mean(visual, weights, slots))
+        logits = self.correspondence_scale(unit(found) @ unit(guide).T)
+        return contrastive_loss(logits, queries.label, self.config.mask_same_class)
 
     def _training_classes(self, vocabulary: Vocabulary, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Text embeddings and the labels that go with them; a subset with learned prompts."""
@@ -386,5 +376,5 @@ def build(
 
 
 def method_of(config: TVSLConfig | ReleasedConfig) -> type[Method]:
-    """The method that a config is for."""
+    """Method that a config is for."""
     return ReleasedTVSL if isinstance(config, ReleasedConfig) else TVSL

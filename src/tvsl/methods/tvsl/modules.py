@@ -1,11 +1,12 @@
-"""Modules that T-VSL trains: projectors, the correspondence block, learned prompts.
+"""Modules that T-VSL trains: the fusion projector, the correspondence block, learned prompts.
 
-With Ṽ_k = s_kj v_j the printed V̂_k = phi(Ṽ_k, ĝ_k^a, Ṽ_k) is |s_kj| cos(v_j, ĝ_k^a) v_j: again
-one weight per token, so that g_k^v is a weighted mean of V' and no copy of the tokens is made.
+The correspondence block (Sec. 3.4) is V̂_k = phi^av(Ṽ_k, ĝ_k^a, Ṽ_k). With Ṽ_k = s_kj v_j it is
+|s_kj| cos(v_j, ĝ_k^a) v_j: again one weight per token, so that g_k^v = Mean(V̂_k) is a weighted mean
+of V' and no copy of the tokens is made.
 
-After Zhou et al., 2022 ("Conditional Prompt Learning for Vision-Language Models"). The vectors
-are shared by all classes and trained through the frozen text encoder. They limit zero-shot use:
-a name outside training meets a context that was fitted to others.
+Learned prompts (Sec. 4.6) follow Zhou et al., 2022 ("Conditional Prompt Learning for
+Vision-Language Models"). The vectors are shared by all classes and trained through the frozen text
+encoder. They limit zero-shot use: a name outside training meets a context fitted to others.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ HIDDEN_FACTOR = 2
 
 
 class FusionProjector(nn.Module):
-    """P_f: 2D -> D, from concatenated audio and visual means to mixture features (Sec. 3.2).
+    """P_f: F_av = P_f([Mean(A') + Mean(V')]), + for concatenation, 2D -> D (Sec. 3.2).
 
     Args:
         size: D.
@@ -54,7 +55,7 @@ class FusionProjector(nn.Module):
 
 
 def correspondence_weights(visual_similarity: Tensor, audio_similarity: Tensor) -> Tensor:
-    """Weights of V' in V̂_k.
+    """Weights of V' in V̂_k = phi^av(Ṽ_k, ĝ_k^a, Ṽ_k) (Sec. 3.4).
 
     Args:
         visual_similarity: s_kj = cos(v_j, e_k), (P, n_v); ones without image conditioning.
@@ -67,10 +68,10 @@ def correspondence_weights(visual_similarity: Tensor, audio_similarity: Tensor) 
 
 
 class PromptLearner(nn.Module):
-    """Learned context vectors.
+    """Learned context vectors before each class name (Sec. 4.6).
 
     Args:
-        length: L, how many.
+        length: L, the number of vectors.
         width: Channels of the text encoder.
     """
 
@@ -109,7 +110,7 @@ def sample_classes(labels: Tensor, most: int) -> Tensor:
 
     Args:
         labels: (B, N) bool.
-        most: How many at most, unless the batch itself holds more.
+        most: Most classes, unless the batch itself holds more.
 
     Returns:
         Class indices in ascending order: those of the batch and a random rest.
@@ -122,7 +123,7 @@ def sample_classes(labels: Tensor, most: int) -> Tensor:
 
 
 def require_token_ids(vocabulary: Vocabulary) -> Tensor:
-    """The vocabulary's token ids.
+    """Token ids of a vocabulary.
 
     Raises:
         UsageError: It has none.
@@ -139,7 +140,7 @@ def build_prompts(length: int, text_encoder: PromptableTextEncoder | None) -> Pr
     """Untrained prompts for a head.
 
     Args:
-        length: How many context vectors.
+        length: Number of context vectors.
         text_encoder: The text encoder; needed for one vector or more.
 
     Returns:
