@@ -58,11 +58,11 @@ def test_all_scenes_are_there_with_their_sounds_and_maps(page: Page, demo: Demo)
 
 
 def test_every_box_switches_a_map(page: Page, demo: Demo) -> None:
-    layers = [found for found in page.all("img") if "data-row" in found]
+    layers = [found for found in page.all("img") if "data-source" in found]
     switches = [found for found in page.all("input") if "data-switches" in found]
     rows = sum(len(result.sources) + len(result.false) for result in demo.results)
     assert len({found["data-switches"] for found in switches}) == len(switches) == rows
-    assert {found["data-row"] for found in layers} == {f["data-switches"] for f in switches}
+    assert {found["data-source"] for found in layers} == {f["data-switches"] for f in switches}
     for labels in ("given", "detected"):
         wanted = sum(len(getattr(result, labels).sources) for result in demo.results)
         assert sum(labels in found["class"].split() for found in layers) == wanted
@@ -78,7 +78,7 @@ def test_what_was_not_detected_has_no_map_with_detected_labels(page: Page, demo:
     assert missed
     assert missed == {f["data-switches"] for f in page.all("input", **{"data-detected": "no"})}
     for found in page.all("img"):
-        if found.get("data-row") in missed:
+        if found.get("data-source") in missed:
             assert found["class"] == "layer given"
 
 
@@ -89,7 +89,9 @@ def test_maps_that_differ_are_both_there(demo: Demo) -> None:
     changed_source = replace(first, detected=other, detected_score=first.given_score)
     changed = replace(demo, results=(replace(result, sources=(changed_source, *rest)),))
     row = f"{result.shown.kind.name}-0"
-    classes = [f["class"] for f in Page(demo_page(changed, "mini")).all("img", **{"data-row": row})]
+    classes = [
+        f["class"] for f in Page(demo_page(changed, "mini")).all("img", **{"data-source": row})
+    ]
     assert classes == ["layer given", "layer detected"]
 
 

@@ -99,11 +99,11 @@ def test_every_case_has_its_maps_truth_and_sound(
     assert cards == names
     assert len(page.all("audio")) == len(page.all("svg", **{"class": "truth"})) == 6
     assert len(page.all("image")) == 12
-    layers = [found for found in page.all("img") if "data-row" in found]
+    layers = [found for found in page.all("img") if "data-source" in found]
     for name, case in zip(names, cases.all, strict=True):
         for number, source in enumerate(case.sources):
             row = f"{name}-{number}"
-            kinds = [found["class"].split() for found in layers if found["data-row"] == row]
+            kinds = [found["class"].split() for found in layers if found["data-source"] == row]
             assert {kind for found in kinds for kind in found[1:]} == set(source.maps)
             (switch,) = page.all("input", **{"data-switches": row})
             assert switch["data-detected"] == ("yes" if "detected" in source.maps else "no")
@@ -144,7 +144,7 @@ def test_maps_that_were_assigned_can_be_looked_at_too(tmp_path: Path) -> None:
     assert [one["value"] for one in switch] == ["given", "none"]
     for source in (source for case in cases.all for source in case.sources):
         assert set(source.maps) == {"given", "none"}
-    layers = [found["class"].split()[1:] for found in page.all("img") if "data-row" in found]
+    layers = [found["class"].split()[1:] for found in page.all("img") if "data-source" in found]
     assert {kind for kinds in layers for kind in kinds} == {"given", "none"}
     assert "body[data-labels=none] .layer:not(.none) { display: none; }" in text
     assert 'data-name="AP, none"' in text
@@ -156,7 +156,7 @@ def test_a_method_without_classes_has_nothing_to_switch_between(tmp_path: Path) 
     page = Page(evaluation_page(evaluation, cases))
     (mode,) = page.all("input", name="labels")
     assert (mode["type"], mode["value"]) == ("hidden", "none")
-    layers = [found["class"].split()[1:] for found in page.all("img") if "data-row" in found]
+    layers = [found["class"].split()[1:] for found in page.all("img") if "data-source" in found]
     assert layers
     assert all(kinds == ["none"] for kinds in layers)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,12 @@ from tvsl.demo.run import Demo, DemoResult
 from tvsl.demo.scores import PROTOCOL, MapScore, threshold
 from tvsl.html.data_uris import heat_uri, png_uri, sound_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values
-from tvsl.localization import BOX_PROTOCOL
+from tvsl.localization import BOX_PROTOCOL, SoundSource
 from tvsl.render.colors import source_color
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE, Wave, quantised, to_int16
 from tvsl.synthetic.world import WorldScene
 
-_NUMBERS = ("Score", "Box IoU", "cIoU")
-_VERDICTS = ("Label given", "Label detected")
 _OFF_SCREEN = "heard, but not in the picture"
 
 
@@ -42,7 +40,6 @@ def demo_page(demo: Demo, model: str) -> str:
         "box_protocol": BOX_PROTOCOL,
         "sha256": demo.encoder_sha256,
         "other": f"tvsl demo --seed {demo.seed + 1} --model {shlex.quote(model)} --output another",
-        "columns": ("Source", "Sound", *_NUMBERS, *_VERDICTS),
         "scenes": [_scene(result, model) for result in demo.results],
     }
     colors = max(len(result.sources) + len(result.false) for result in demo.results)
@@ -64,18 +61,16 @@ def _scene(result: DemoResult, model: str) -> Values:
         "picture": png_uri(scene.picture),
         "truth": shown.boxes,
         "twins": [box for box in shown.twins if box is not None],
-        "maps": _maps(result),
         "sound": sound_values(scene.waveform, _samples(scene.waveform), SAMPLE_RATE, sound),
         "hit_from": threshold(shown),
-        "rows": _rows(result),
-        "off_screen": scene.off_screen,
-        "off_screen_sound": _sound_uri(shown.off_screen_sound),
-        "off_screen_note": _OFF_SCREEN,
-        "twin_verdicts": [
-            (source.label, source.given_score.right_twin)
-            for source in result.sources
-            if source.given_score.right_twin is not None
-        ],
+        "sources": _sources(result),
+        "off_screen": None
+        if scene.off_screen is None
+        else {
+            "label": scene.off_screen,
+            "note": _OFF_SCREEN,
+            "sound": _sound_uri(shown.off_screen_sound),
+        },
         "commands": _commands(result, model),
     }
 
@@ -88,58 +83,57 @@ def _sound_uri(wave: Wave | None) -> str:
     return "" if wave is None else sound_uri(_samples(wave), SAMPLE_RATE)
 
 
-def _row_name(result: DemoResult, number: int) -> str:
-    """The name of a row of the table, and of the maps that it switches."""
-    return f"{result.shown.kind.name}-{number}"
+def _sources(result: DemoResult) -> list[Values]:
+    """The true sources in their order, then the classes falsely detected."""
+    sources: list[Values] = []
+    for found, panel in zip(result.sources, result.shown.scene.panels, strict=True):
+        maps = {"given": found.given}
+        if found.detected is not None:
+            maps["detected"] = found.detected
+        score = found.given_score
+        sources.append(
+            {
+                "label": found.label,
+                "note": "",
+                "sound": _sound_uri(panel.waveform),
+                "layers": _layers(maps, len(sources)),
+                "missed": found.detected is None,
+                "score": found.given.score,
+                "box_iou": score.box_iou,
+                "ciou": score.ciou,
+                "given": _verdict(score),
+                "detected": _verdict(found.detected_score),
+                "right_twin": score.right_twin,
+            }
+        )
+    for false in result.false:
+        sources.append(
+            {
+                "label": false.label,
+                "note": _false_note(result.shown.scene, false.label),
+                "sound": "",
+                "layers": _layers({"detected": false}, len(sources)),
+                "missed": False,
+                "score": false.score,
+                "box_iou": None,
+                "ciou": None,
+                "given": "",
+                "detected": "false",
+                "right_twin": None,
+            }
+        )
+    return sources
 
 
-def _maps(result: DemoResult) -> list[Values]:
-    """The maps of the true sources in their order, then of the classes falsely detected."""
-    found = [{"given": source.given, "detected": source.detected} for source in result.sources]
-    found += [{"detected": source} for source in result.false]
+def _layers(maps: Mapping[str, SoundSource], number: int) -> list[Values]:
     return [
         {
-            "row": _row_name(result, number),
-            "color": number,
             "labels": labels,
             "image": heat_uri(source, source_color(number)),
             "box": None if source.box is None else source.box.to_list(),
         }
-        for number, maps in enumerate(found)
-        for labels, source in distinct_maps(
-            {labels: source for labels, source in maps.items() if source is not None}
-        )
+        for labels, source in distinct_maps(maps)
     ]
-
-
-def _rows(result: DemoResult) -> list[Values]:
-    """Rows of the table: the true sources, then the classes falsely detected."""
-    rows = []
-    for source, panel in zip(result.sources, result.shown.scene.panels, strict=True):
-        score = source.given_score
-        numbers = (source.given.score, score.box_iou, score.ciou)
-        verdicts = (_verdict(score), _verdict(source.detected_score))
-        missed = source.detected is None
-        row = _row(source.label, numbers, verdicts)
-        rows.append(row | {"sound": _sound_uri(panel.waveform), "missed": missed})
-    for found in result.false:
-        row = _row(found.label, (found.score, None, None), ("", "false"))
-        rows.append(row | {"note": _false_note(result.shown.scene, found.label)})
-    return [
-        row | {"row": _row_name(result, number), "color": number} for number, row in enumerate(rows)
-    ]
-
-
-def _row(label: str, numbers: Sequence[float | None], verdicts: Sequence[str]) -> Values:
-    texts = ("-" if number is None else f"{number:.2f}" for number in numbers)
-    return {
-        "label": label,
-        "sound": "",
-        "missed": False,
-        "note": "",
-        "numbers": list(zip(_NUMBERS, texts, strict=True)),
-        "verdicts": list(zip(_VERDICTS, verdicts, strict=True)),
-    }
 
 
 def _verdict(score: MapScore | None) -> str:
@@ -149,7 +143,7 @@ def _verdict(score: MapScore | None) -> str:
 
 
 def _false_note(scene: WorldScene, label: str) -> str:
-    """Why a class that was detected does not count."""
+    """The reason why a class that was detected does not count."""
     if label == scene.off_screen:
         return _OFF_SCREEN
     visible = {thing.label for panel in scene.panels for thing in panel.objects}

@@ -89,7 +89,6 @@ def evaluation_page(evaluation: Evaluation, cases: Cases) -> str:
 
 
 def _case(case: Case, name: str, sample_rate: int) -> Values:
-    sources = [(f"{name}-{number}", number, source) for number, source in enumerate(case.sources)]
     true = {source.label for source in case.sources}
     return {
         "name": name,
@@ -98,11 +97,10 @@ def _case(case: Case, name: str, sample_rate: int) -> Values:
         "panels": case.item.panels,
         "picture": jpeg_uri(_side_by_side(case.sample.pictures)),
         "labels": [source.label or _UNNAMED for source in case.sources],
-        "maps": [values for row in sources for values in _maps(*row)],
         "outlines": [outline_uri(source.target > 0) for source in case.sources],
         "sound": _sound(case.sample.waveform, sample_rate),
         "columns": _columns(case.sources[0]),
-        "rows": [_row(*row) for row in sources],
+        "sources": [_source(source, number) for number, source in enumerate(case.sources)],
         "no_classes": true == {None},
         "others": [label for label in case.detected if label not in true],
     }
@@ -116,18 +114,6 @@ def _side_by_side(pictures: Sequence[RGBImage]) -> RGBImage:
         Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS) for picture in pictures
     )
     return np.concatenate([np.array(panel) for panel in panels], axis=1)
-
-
-def _maps(row: str, color: int, source: CaseSource) -> list[Values]:
-    height, width = source.target.shape
-    maps: dict[str, SoundSource] = {
-        labels: SoundSource(source.label or "", 0.0, grid, (height, width))
-        for labels, grid in source.maps.items()
-    }
-    return [
-        {"row": row, "labels": labels, "image": heat_uri(found, source_color(color))}
-        for labels, found in distinct_maps(maps)
-    ]
 
 
 def _sound(waveform: NDArray[np.float32], sample_rate: int) -> Values:
@@ -149,13 +135,20 @@ def _columns(source: CaseSource) -> list[str]:
     ]
 
 
-def _row(row: str, color: int, source: CaseSource) -> Values:
+def _source(source: CaseSource, number: int) -> Values:
+    height, width = source.target.shape
+    maps: dict[str, SoundSource] = {
+        labels: SoundSource(source.label or "", 0.0, grid, (height, width))
+        for labels, grid in source.maps.items()
+    }
     values = [value for measures in source.measures.values() for value in measures.values()]
     texts = ["-" if np.isnan(value) else f"{100 * value:.1f}" for value in values]
     return {
-        "row": row,
-        "color": color,
         "label": source.label or _UNNAMED,
         "missed": "detected" in source.measures and "detected" not in source.maps,
+        "layers": [
+            {"labels": labels, "image": heat_uri(found, source_color(number))}
+            for labels, found in distinct_maps(maps)
+        ],
         "numbers": list(zip(_columns(source), texts, strict=True)),
     }

@@ -16,7 +16,7 @@ function update() {
     show("svg." + box.value, box.checked);
   }
   for (const box of document.querySelectorAll("[data-switches]")) {
-    show('[data-row="' + box.dataset.switches + '"]', box.checked);
+    show('[data-source="' + box.dataset.switches + '"]', box.checked);
     // A source that was not detected has no map to be switched.
     box.disabled = mode === "detected" && box.dataset.detected === "no";
   }
