@@ -35,10 +35,10 @@ both choose, the second for a class alone and the first for one of several of a 
 
 
 class AdaptedConfig(MethodConfig):
-    """What every adapted method can be told.
+    """Hyperparameters of every adapted method.
 
     Attributes:
-        weight_decay: Of Adam (added to the gradient, as the originals have it).
+        weight_decay: Weight decay of Adam (added to the gradient, as the originals have it).
         scale_tokens: Whether every token and every pooled embedding is first scaled to a root
             mean square of 1. The originals' layers start at sizes that suit the features of a
             backbone under batch normalisation; tokens of a frozen encoder have any length.
@@ -54,14 +54,14 @@ class Adapted(Method):
     config: AdaptedConfig
 
     def read(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
-        """The tokens as the head sees them.
+        """Check tokens and scale them if the config says so.
 
         Args:
             tokens: B clips.
             vocabulary: N classes, where there are any.
 
         Returns:
-            The tokens, scaled if the config says so.
+            The tokens as the head sees them.
 
         Raises:
             ShapeError: They come from an encoder of another size.
@@ -80,13 +80,12 @@ class Adapted(Method):
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """One group of all parameters, with the original's weight decay; see the base class."""
-        decay = self.config.weight_decay
         groups = super().parameter_groups(learning_rate)
-        return [{**group, "weight_decay": decay} for group in groups]
+        return [{**group, "weight_decay": self.config.weight_decay} for group in groups]
 
 
 class ClosedVocabularyConfig(AdaptedConfig):
-    """Which classes a head has parameters for.
+    """Classes that a head has parameters for.
 
     Attributes:
         classes: Their names, C of them; filled in where a head is built for training.
@@ -96,10 +95,10 @@ class ClosedVocabularyConfig(AdaptedConfig):
 
 
 class ClosedVocabulary(Adapted):
-    """A method that cannot be asked for a class that it was not trained on.
+    """A method with parameters for each class, which knows the classes of training alone.
 
-    Vocabularies are matched by name, in any spelling: another order, or a part of the classes, is
-    welcome.
+    ``losses``, ``maps`` and ``detect`` raise a VocabularyError for another class. Vocabularies are
+    matched by name, in any spelling: another order, or a part of the classes, is welcome.
 
     Args:
         config: Its sizes, with its classes.
@@ -125,17 +124,24 @@ class ClosedVocabulary(Adapted):
 
     @classmethod
     def config_for(cls, config: MethodConfig, vocabulary: Vocabulary) -> MethodConfig:
-        """The config with the vocabulary's size and names; see the base class."""
+        """Config with the vocabulary's size and names; see the base class."""
         return with_overrides(super().config_for(config, vocabulary), classes=vocabulary.names)
 
     def class_rows(self, vocabulary: Vocabulary) -> Tensor:
-        """The head's own row of each class of a vocabulary, (N,) int64; -1 for one unknown."""
+        """Head's own row of each class of a vocabulary, (N,) int64; -1 for one unknown."""
         own = {form: row for row, form in enumerate(same_names(self.config.classes))}
         rows = [own.get(form, -1) for form in same_names(vocabulary.names)]
         return torch.tensor(rows, device=vocabulary.embeddings.device)
 
     def queried(self, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """The head's own row of each query's class, (P,).
+        """Head's own row of each query's class.
+
+        Args:
+            queries: P pairs.
+            vocabulary: N classes.
+
+        Returns:
+            (P,) int64.
 
         Raises:
             VocabularyError: It does not know one of the classes.
@@ -168,7 +174,14 @@ class ClosedVocabulary(Adapted):
         return result
 
     def by_vocabulary(self, scores: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Scores of the head's own classes, (B, C), in the order of a vocabulary, (B, N).
+        """Sort scores of the head's own classes into the order of a vocabulary.
+
+        Args:
+            scores: (B, C).
+            vocabulary: N classes.
+
+        Returns:
+            (B, N).
 
         Raises:
             VocabularyError: The head does not know one of the vocabulary's classes.
@@ -189,7 +202,15 @@ class ClosedVocabulary(Adapted):
 
 
 def reads_whole(readout: ClassReadout, queries: Queries) -> Tensor:
-    """Which queries are answered by a map of the whole sound, (P,) bool."""
+    """Choose the queries that get a map of the whole sound.
+
+    Args:
+        readout: The head's readout.
+        queries: P pairs.
+
+    Returns:
+        (P,) bool.
+    """
     if readout == "original":
         return queries.alone()
     return torch.full_like(queries.clip, readout == "whole", dtype=torch.bool)

@@ -178,7 +178,7 @@ class Alignment(CosineMethod):
 
 
 def nearest_others(pooled: Tensor) -> Tensor:
-    """The most similar other clip of each.
+    """Nearest neighbour of each clip among the others.
 
     Args:
         pooled: Frozen pooled embeddings, (B, D).

@@ -1,11 +1,10 @@
 """AVGN: audio-visual grouping network (Mo & Tian, CVPR 2023).
 
-After AVGN (Mo & Tian, CVPR 2023), which takes the grouping block from GroupViT (Xu et al., CVPR
-2022). Features and tokens first attend to all of each other; then every feature is shared out among
-the tokens, and each token adds what it was given.
+The grouping block is that of GroupViT (Xu et al., CVPR 2022). Features and tokens first attend to
+all of each other; then every feature is shared out among the tokens, and each token adds its share.
 
-One learned token for each class, shared by both sides, gathers what belongs to its class (see
-``avgn_grouping.py``): the groups G^v and G^a, one embedding for each class.
+One learned token for each class, shared by both sides, gathers what belongs to its class
+(``Grouping``): the groups G^v and G^a, one embedding for each class.
 
     L = L_loc + L_tok + L_pred
     L_loc = CE(s / tau) + CE(s^T / tau),    s_ij = max_p v_ip . g^a_jy,    tau = 0.03
@@ -58,10 +57,12 @@ def mlp(size: int, hidden: int) -> nn.Sequential:
 
 
 class DropPath(nn.Module):
-    """Leaves a residual branch out for some of the items (Huang et al., 2016), in training alone.
+    """Stochastic depth: leaves a residual branch out for some of the items, in training alone.
+
+    After Huang et al., 2016.
 
     Args:
-        rate: For which share of them.
+        rate: Share of the items.
     """
 
     def __init__(self, rate: float) -> None:
@@ -82,7 +83,7 @@ class Attention(nn.Module):
 
     Args:
         size: Channels.
-        heads: How many heads.
+        heads: Number of heads.
     """
 
     def __init__(self, size: int, heads: int) -> None:
@@ -91,9 +92,9 @@ class Attention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(size, size) for _ in range(3))
         self.join = nn.Linear(size, size)
 
-    def forward(self, asking: Tensor, asked: Tensor) -> Tensor:
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, q, d) and (B, k, d) to (B, q, d)."""
-        parts = (self.query(asking), self.key(asked), self.value(asked))
+        parts = (self.query(queries), self.key(keys), self.value(keys))
         query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
         mixed = F.scaled_dot_product_attention(query, key, value)
         joined: Tensor = self.join(mixed.transpose(1, 2).flatten(2))
@@ -124,7 +125,7 @@ class SelfAttentionBlock(nn.Module):
 
 
 class CrossAttentionBlock(nn.Module):
-    """Tokens ask features; only the MLP's input is normalised before, and what comes out.
+    """Tokens attend to features; only the MLP's input is normalised before, and the output.
 
     Args:
         size: Channels.
@@ -144,7 +145,7 @@ class CrossAttentionBlock(nn.Module):
 
 
 class Assignment(nn.Module):
-    """Every feature is shared out among the tokens; a token gets the mean of its shares.
+    """Soft assignment of every feature to the tokens; a token gets the mean of its shares.
 
     Args:
         size: Channels.
@@ -156,12 +157,12 @@ class Assignment(nn.Module):
         self.join = nn.Linear(size, size)
 
     def shares(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """How much of each feature each token gets, (B, C, n); they sum to 1 over the tokens."""
+        """Share of each feature that each token gets, (B, C, n); they sum to 1 over the tokens."""
         fit: Tensor = self.query(tokens) @ self.key(features).transpose(1, 2)
         return (fit / math.sqrt(tokens.shape[2])).softmax(dim=1)
 
     def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """(B, C, d) and (B, n, d) to what each token is given, (B, C, d)."""
+        """(B, C, d) and (B, n, d) to the assigned features of each token, (B, C, d)."""
         shares = self.shares(tokens, features)
         # The 1 keeps a token to which next to nothing belongs from taking that for all.
         weights = shares / (shares.sum(dim=2, keepdim=True) + 1)
@@ -170,7 +171,7 @@ class Assignment(nn.Module):
 
 
 class Grouping(nn.Module):
-    """From features and class tokens to one embedding for each class.
+    """Grouping block: from features and class tokens to one embedding for each class.
 
     Args:
         size: d, channels.
@@ -191,14 +192,14 @@ class Grouping(nn.Module):
         self.mlp = mlp(size, WIDER * size)
 
     def attended(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """What the assignment compares.
+        """Tokens and features after all attention.
 
         Args:
             features: (B, n, d).
             tokens: Class tokens, (C, d).
 
         Returns:
-            Tokens (B, C, d) and features (B, n, d) after all attention.
+            Tokens (B, C, d) and features (B, n, d).
         """
         count = features.shape[1]
         rows = torch.cat([features, tokens.expand(len(features), -1, -1)], dim=1)
@@ -210,8 +211,8 @@ class Grouping(nn.Module):
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Features (B, n, d) and class tokens (C, d) to groups (B, C, d)."""
-        asked, features = self.attended(features, tokens)
-        groups = asked + self.assign(asked, features)
+        attended, features = self.attended(features, tokens)
+        groups = attended + self.assign(attended, features)
         finished: Tensor = groups + self.mlp(self.norm_groups(groups))
         return finished
 
@@ -267,12 +268,7 @@ class AVGN(ClosedVocabulary):
         self.classify_token = nn.Linear(size, classes)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """L_loc, L_tok and L_pred; see the base class.
-
-        Raises:
-            ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
-            VocabularyError: A class that the head does not know.
-        """
+        """L_loc, L_tok and L_pred; see the base class."""
         read = self.read(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
         located = torch.multinomial(target.float(), 1)[:, 0]
@@ -281,13 +277,13 @@ class AVGN(ClosedVocabulary):
     def grouped_losses(
         self, read: Tokens, located: Tensor, seen: Tensor, heard: Tensor
     ) -> dict[str, Tensor]:
-        """The losses for given classes.
+        """Losses for given classes.
 
         Args:
             read: B clips as ``read`` gives them.
             located: The class of each clip that L_loc looks for, (B,).
-            seen: Which classes are to be seen, (B, C) bool.
-            heard: Which classes sound, (B, C) bool.
+            seen: Classes that are to be seen, (B, C) bool.
+            heard: Classes that sound, (B, C) bool.
 
         Returns:
             The terms by name, scalars.
@@ -305,12 +301,7 @@ class AVGN(ClosedVocabulary):
         }
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """Unit cells times the audio group of the class; see the head of the file.
-
-        Raises:
-            ShapeError: Tokens, queries and vocabulary do not agree.
-            VocabularyError: A class that the head does not know.
-        """
+        """Unit cells times the audio group of the class; see the base class."""
         read = self.read(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         rows = self.queried(queries, vocabulary)
@@ -320,17 +311,12 @@ class AVGN(ClosedVocabulary):
         return each[queries.clip, rows].reshape(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Probability that a class sounds times probability that it is seen, (B, N).
-
-        Raises:
-            ShapeError: Tokens and vocabulary do not agree.
-            VocabularyError: A class that the head does not know.
-        """
+        """Probability that a class sounds times probability that it is seen, (B, N)."""
         seen, heard = self.presences(self.read(tokens, vocabulary))
         return self.by_vocabulary(seen * heard, vocabulary)
 
     def presences(self, read: Tokens) -> tuple[Tensor, Tensor]:
-        """How likely each class is seen and sounds, both (B, C)."""
+        """Probabilities that each class is seen and that it sounds, both (B, C)."""
         _, image, audio = self.groups(read)
         seen = self.presence_image(image)[..., 0].sigmoid()
         return seen, self.presence_audio(audio)[..., 0].sigmoid()

@@ -59,10 +59,10 @@ class CoarseToFineConfig(ClosedVocabularyConfig):
     Attributes:
         dimension: Size of the hidden layer of the correspondence MLP, and of the class vectors.
         hidden: Size of the hidden layer of their projections.
-        probability: From which on a class counts as seen or heard.
-        margin: How far vectors of other classes and clips shall lie apart.
+        probability: Least probability of a class that counts as seen or heard.
+        margin: Least distance between vectors of different classes or clips.
         first_stage: Share of training that stage 1 takes; the half is ours.
-        labelled_active: Whether the classes of the labels count in E whatever the heads say.
+        labelled_active: Whether the classes of the labels count in E whatever their probability.
         most_active: Most active rows of a side in the second mean of L_d.
         readout: ``class`` gives M_c, ``whole`` the map of the whole sound, ``original`` the second
             to a class alone and the first to one of several; decided on validation data.
@@ -105,23 +105,18 @@ class CoarseToFine(ClosedVocabulary):
         self.project_image = two_layers(size, config.dimension, config.hidden, bias=False)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """L_1, and L_d in stage 2; see the base class.
-
-        Raises:
-            ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
-            VocabularyError: A class that the head does not know.
-        """
+        """L_1, and L_d in stage 2; see the base class."""
         read = self.read(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
         return self.stage_losses(read, target, target)
 
     def stage_losses(self, read: Tokens, heard: Tensor, seen: Tensor) -> dict[str, Tensor]:
-        """The losses of the stage that training is in.
+        """Losses of the stage that training is in.
 
         Args:
             read: B clips as ``read`` gives them.
-            heard: Which classes sound, (B, C) bool.
-            seen: Which are to be seen, (B, C) bool.
+            heard: Classes that sound, (B, C) bool.
+            seen: Classes that are to be seen, (B, C) bool.
 
         Returns:
             The terms by name, scalars.
@@ -140,12 +135,7 @@ class CoarseToFine(ClosedVocabulary):
         return losses
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """M_c or the map of the whole sound, in [0, 1]; see the head of the file.
-
-        Raises:
-            ShapeError: Tokens, queries and vocabulary do not agree.
-            VocabularyError: A class that the head does not know.
-        """
+        """M_c or the map of the whole sound, in [0, 1]; see the base class."""
         read = self.read(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         rows = self.queried(queries, vocabulary)
@@ -162,18 +152,12 @@ class CoarseToFine(ClosedVocabulary):
         return torch.einsum("bcd,bnd->bcn", heard, cells).relu()
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Probability that a class sounds times probability that it is seen, (B, N).
-
-        Raises:
-            ShapeError: Tokens and vocabulary do not agree.
-            VocabularyError: A class that the head does not know.
-        """
-        read = self.read(tokens, vocabulary)
-        heard, seen = self.probabilities(read)
+        """Probability that a class sounds times probability that it is seen, (B, N)."""
+        heard, seen = self.probabilities(self.read(tokens, vocabulary))
         return self.by_vocabulary(heard * seen, vocabulary)
 
     def probabilities(self, read: Tokens) -> tuple[Tensor, Tensor]:
-        """How likely each class sounds and is seen, both (B, C)."""
+        """Probabilities that each class sounds and that it is seen, both (B, C)."""
         heard = self.classify_audio(read.audio.mean(dim=1)).sigmoid()
         return heard, self.classify_image(read.visual.mean(dim=1)).sigmoid()
 
@@ -182,14 +166,7 @@ class CoarseToFine(ClosedVocabulary):
         return [{"readout": name} for name in CLASS_READOUTS]
 
     def active(self, read: Tokens) -> tuple[Tensor, Tensor]:
-        """The two sides of E: which classes say of themselves that they sound, that they are seen.
-
-        Args:
-            read: B clips as ``read`` gives them.
-
-        Returns:
-            Both (B, C) bool.
-        """
+        """Both sides of E: classes with a high probability to sound, to be seen, (B, C) bool."""
         heard, seen = self.probabilities(read)
         return heard > self.config.probability, seen > self.config.probability
 

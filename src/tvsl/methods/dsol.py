@@ -4,19 +4,19 @@ Stage 1 learns from single sources where a sound comes from, and a dictionary of
 each class look like. Stage 2 learns in mixtures that what is seen to sound is what is heard.
 
     m(p) = sigmoid(w cos(v_p, a)), w = 5 at the start
-    1:  L = BCE(max_p m, pair) + CE of two class heads, one on the mean cell, one on the sound
+    1:  L = BCE(max_p m, pair) + CE of two classifiers, one on the mean cell, one on the sound
         d_k = mean over the clips of class k of mean_p f_p [m(p) > 0.05, grown by its neighbours]
     2:  O_k(p) = (u f_p . d_k + b) m(p),    L = KL(p_audio || softmax_k mean_p O_k)
             + 1/2 * 1/2 [BCE(max_p m, 1) + BCE(max_p m of each quarter of another picture, 0)]
 
 f are features as they are; v and a are projections D -> 128 -> 128 with a ReLU between. p_audio
-is what the class head of the sound says, as it was at the end of stage 1. The original: Adam at
+is what the classifier of the sound says, as it was at the end of stage 1. The original: Adam at
 1e-4, weight decay 1e-4, batches of 32, 15 + 5 epochs.
 
 Adapted to frozen shared tokens: the original finds classes by clustering and matches clusters to
 classes by true labels; here they are the classes of the labels and need no matching. Its stage 1
 alternates between location and classes; on frozen tokens these share no parameters and are learned
-at once. Where several classes sound in a clip, the class heads learn to say all of them in equal
+at once. Where several classes sound in a clip, the classifiers learn to say all of them in equal
 shares, and the clip counts for each by its share in the dictionary, a mean that slowly forgets.
 Products f . d are as large as tokens are long: u starts at 1 / sqrt(D). The threshold 0.05 is the
 original's, and with w = 5 nearly every cell passes it; ``mask_threshold`` may want tuning.
@@ -59,7 +59,7 @@ class DSOLConfig(ClosedVocabularyConfig):
         dimension: Size of the space that both sides are projected to.
         mask_threshold: Cells with m over it are the object.
         first_stage: Share of training that stage 1 takes, 15 of 20 epochs.
-        dictionary_memory: What a step leaves of earlier ones in the dictionary.
+        dictionary_memory: Weight that a step leaves to earlier ones in the dictionary.
         readout: ``class`` gives the map of the class, ``whole`` m, ``original`` the second to a
             class alone and the first to one of several; decided on validation data.
     """
@@ -73,7 +73,7 @@ class DSOLConfig(ClosedVocabularyConfig):
 
 
 class DSOL(ClosedVocabulary):
-    """The DSOL head; its dictionary and the audio head that stage 2 listens to are buffers.
+    """The DSOL head; its dictionary and the audio classifier of stage 2 are buffers.
 
     Args:
         config: Its sizes, with its classes.
@@ -107,13 +107,9 @@ class DSOL(ClosedVocabulary):
             self.register_buffer(name, torch.zeros(classes))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """The losses of the stage that training is in; see the base class.
+        """Losses of the stage that training is in; see the base class.
 
-        Stage 1 also keeps the dictionary and a copy of the audio head, in training alone.
-
-        Raises:
-            ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
-            VocabularyError: A class that the head does not know.
+        Stage 1 also keeps the dictionary and a copy of the audio classifier, in training alone.
         """
         read = self.read(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
@@ -125,12 +121,12 @@ class DSOL(ClosedVocabulary):
         return self.first_stage(read, target, partner)
 
     def first_stage(self, read: Tokens, target: Tensor, partner: Tensor) -> dict[str, Tensor]:
-        """The losses of stage 1.
+        """Losses of stage 1.
 
         Args:
             read: B clips as ``read`` gives them.
-            target: Which classes sound, (B, C) bool.
-            partner: Whose picture does not belong to each sound, (B,), or none.
+            target: Classes that sound, (B, C) bool.
+            partner: A clip whose picture does not belong to each sound, (B,), or none.
 
         Returns:
             The terms by name, scalars.
@@ -147,7 +143,7 @@ class DSOL(ClosedVocabulary):
         }
 
     def second_stage(self, read: Tokens, partner: Tensor) -> dict[str, Tensor]:
-        """The losses of stage 2; see ``first_stage``."""
+        """Losses of stage 2; see ``first_stage``."""
         own, other = self._pair_logits(read, partner)
         best = own.amax(dim=1)
         found = F.binary_cross_entropy_with_logits(best, torch.ones_like(best))
@@ -160,12 +156,7 @@ class DSOL(ClosedVocabulary):
         return {"category": category.mean(), "location": found / 4}
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """The map m of the whole sound or that of the class, in [0, 1]; see the head of the file.
-
-        Raises:
-            ShapeError: Tokens, queries and vocabulary do not agree.
-            VocabularyError: A class that the head does not know.
-        """
+        """Map m of the whole sound or that of the class, in [0, 1]; see the base class."""
         read = self.read(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         rows = self.queried(queries, vocabulary)
@@ -175,12 +166,7 @@ class DSOL(ClosedVocabulary):
         return flat.reshape(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Shares of the classes in the sound times those in the picture, (B, N).
-
-        Raises:
-            ShapeError: Tokens and vocabulary do not agree.
-            VocabularyError: A class that the head does not know.
-        """
+        """Shares of the classes in the sound times those in the picture, (B, N)."""
         read = self.read(tokens, vocabulary)
         seen = self.classify_image(read.visual.mean(dim=1)).softmax(dim=1)
         return self.by_vocabulary(self.audio_distribution(read) * seen, vocabulary)
@@ -198,7 +184,7 @@ class DSOL(ClosedVocabulary):
         return self._objects(read, self.location_maps(read))
 
     def object_features(self, read: Tokens) -> Tensor:
-        """What the object of each clip looks like: mean_p f_p [m(p) > 0.05, grown], (B, D)."""
+        """Mean features of the object of each clip, mean_p f_p [m(p) > 0.05, grown], (B, D)."""
         mask = by_panel((self.location_maps(read) > self.config.mask_threshold)[..., None], read)
         size = (read.grid[0], read.grid[1] // read.panels)
         mask = grown(mask.reshape(-1, *size)).reshape(mask.shape)
@@ -216,11 +202,11 @@ class DSOL(ClosedVocabulary):
 
     @torch.no_grad()
     def keep(self, read: Tokens, target: Tensor) -> None:
-        """Take what stage 2 needs of this step of stage 1: objects and the audio head.
+        """Keep what stage 2 needs of this step of stage 1: objects and the audio classifier.
 
         Args:
             read: B clips as ``read`` gives them.
-            target: Which classes sound, (B, C) bool.
+            target: Classes that sound, (B, C) bool.
         """
         share, memory = _shares(target, read), self.config.dictionary_memory
         self.object_sums.mul_(memory).add_(share.T @ self.object_features(read))
@@ -249,7 +235,7 @@ class DSOL(ClosedVocabulary):
 
 
 def grown(mask: Tensor) -> Tensor:
-    """Cells of a mask, (B, h, w) bool, with their four neighbours.
+    """Grow a mask, (B, h, w) bool, by the four neighbours of its cells.
 
     As in the original, cells on the border stay but do not spread.
     """

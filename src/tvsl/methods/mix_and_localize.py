@@ -47,7 +47,7 @@ class MixAndLocalizeConfig(AdaptedConfig):
 
     Attributes:
         dimension: Size of the space that both are projected to.
-        nodes: K, how many sources of a mixture are told apart.
+        nodes: K, the number of sources of a mixture that are told apart.
         temperature: tau.
     """
 
@@ -78,7 +78,7 @@ class MixAndLocalize(Adapted):
         self.project_nodes = nn.ModuleList(two_layers(size, inner) for _ in range(config.nodes))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """The loss of the walk; labels are not looked at."""
+        """Loss of the walk; labels are not used."""
         read = self.read(tokens, vocabulary)
         first, second = random_halves(read.audio)
         if read.panels > 1:
@@ -116,9 +116,9 @@ class MixAndLocalize(Adapted):
         return torch.einsum("bnd,bkd->bkn", cells, nodes).reshape(*nodes.shape[:2], *tokens.grid)
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """Cosines with the node that is assigned to each query; see the head of the file.
+        """Cosines with the node that is assigned to each query; see the base class.
 
-        The other queries of a clip have a say in it.
+        The assignment of a query depends on the other queries of its clip.
         """
         check_inputs(self.config.embedding, tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
@@ -138,18 +138,18 @@ class MixAndLocalize(Adapted):
     def _assigned(
         self, candidates: Tensor, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
     ) -> Tensor:
-        """The node of each query, (P,)."""
+        """Node of each query, (P,)."""
         flat = candidates.flatten(2)
         pointed = (flat / self.config.temperature).softmax(dim=2) @ unit(tokens.visual)
         fit = (unit(pointed) @ vocabulary.embeddings.T).detach().cpu()
         strongest = flat.amax(dim=2).argmax(dim=1).tolist()
         pairs = list(zip(queries.clip.tolist(), queries.label.tolist(), strict=True))
-        asked: dict[int, set[int]] = {}
+        queried: dict[int, set[int]] = {}
         for clip, label in pairs:
-            asked.setdefault(clip, set()).add(label)
+            queried.setdefault(clip, set()).add(label)
         nodes = {
             clip: _assign(fit[clip], sorted(labels), strongest[clip])
-            for clip, labels in asked.items()
+            for clip, labels in queried.items()
         }
         chosen = [nodes[clip][label] for clip, label in pairs]
         return torch.tensor(chosen, dtype=torch.int64, device=candidates.device)
@@ -179,10 +179,10 @@ def _neighbours(rows: Tensor, size: int) -> Tensor:
 
 
 def _assign(fit: Tensor, labels: list[int], strongest: int) -> dict[int, int]:
-    """Nodes of the classes that a clip is asked for.
+    """Assign nodes to the queried classes of a clip.
 
     Args:
-        fit: How well each node fits each class, (K, N).
+        fit: Cosine of each node with each class, (K, N).
         labels: Different classes.
         strongest: The node with the largest maximum, for a class alone.
 

@@ -67,7 +67,7 @@ class OTS(Adapted):
         self.bias = nn.Parameter(torch.tensor(0.0))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """The correspondence loss; labels are not looked at."""
+        """Correspondence loss; labels are not used."""
         read = self.read(tokens, vocabulary)
         return {"correspondence": self.pair_loss(read, others(read.batch, read.visual.device))}
 
@@ -76,7 +76,7 @@ class OTS(Adapted):
 
         Args:
             read: B clips as ``read`` gives them.
-            partner: Whose sound does not belong to each picture, (B,), or none.
+            partner: A clip whose sound does not belong to each picture, (B,), or none.
 
         Returns:
             The mean over all pairs, scalar.

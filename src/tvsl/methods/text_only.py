@@ -19,11 +19,11 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
 class TextOnlyConfig(MethodConfig):
-    """Its hyperparameters; those of T-VSL that mean something here.
+    """Hyperparameters of text only, those of T-VSL that apply.
 
     Attributes:
-        detector: How the heard and the seen evidence are put together.
-        affinity: Exponent of the likeness by which maps are spread (``tvsl/spreading.py``); 0
+        detector: Combination of the heard and the seen evidence (``tvsl/detection.py``).
+        affinity: Exponent of the likeness by which maps are spread (``tvsl/inference.py``); 0
             leaves them as they are.
     """
 
@@ -32,7 +32,7 @@ class TextOnlyConfig(MethodConfig):
 
     @property
     def compares_classes(self) -> bool:
-        """Whether sounds are decomposed over the classes; see the base class."""
+        """True where sounds are decomposed over the classes; see the base class."""
         return self.detector == "decomposition"
 
 
@@ -68,9 +68,9 @@ class TextOnly(Untrained):
         return EVIDENCE[self.config.detector](*found, classes)
 
     def readouts(self) -> list[dict[str, Any]]:
-        """Spread and not, as T-VSL."""
+        """Maps spread and not, as T-VSL."""
         return [{"affinity": exponent} for exponent in (0.0, AFFINITY)]
 
     def detectors(self) -> list[dict[str, Any]]:
-        """Those of T-VSL that need no training."""
+        """Detectors of T-VSL that need no training."""
         return [{"detector": name} for name in EVIDENCE]

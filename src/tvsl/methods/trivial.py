@@ -20,7 +20,7 @@ class Trivial(Untrained):
     class_aware: ClassVar[bool] = False
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """The same map for every query of a clip; see the base class."""
+        """One map for all queries of a clip; see the base class."""
         queries.check(tokens.batch, len(vocabulary))
         return self.drawn(queries.clip, tokens.grid, tokens.panels).to(tokens.visual)
 
@@ -31,8 +31,8 @@ class Trivial(Untrained):
             clips: The number of the clip of each map, (P,); the clip's place in a batch, or in a
                 data set, so that batches make no difference.
             grid: Height and width of the token grid.
-            panels: How many frames stand side by side in the grid, each with a map of its own.
-            seed: Of random maps.
+            panels: Number of frames side by side in the grid, each with a map of its own.
+            seed: Seed of random maps.
 
         Returns:
             (P, h, w) float32, on the device of ``clips``.
@@ -44,11 +44,11 @@ class Trivial(Untrained):
 
     @abstractmethod
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:
-        """The map of one panel for each of the first clips, (clips, height, width)."""
+        """Maps of one panel for the first clips, (clips, height, width)."""
 
 
 class WholeFrame(Trivial):
-    """Everything sounds."""
+    """A sound everywhere: a constant map."""
 
     name: ClassVar[str] = "whole-frame"
 
@@ -58,12 +58,12 @@ class WholeFrame(Trivial):
 
 
 class Centre(Trivial):
-    """The centre of each panel sounds: a Gaussian a quarter of the panel wide."""
+    """A sound in the centre of each panel: a Gaussian a quarter of the panel wide."""
 
     name: ClassVar[str] = "centre"
 
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:  # noqa: ARG002
-        """The Gaussian, the same for each clip."""
+        """Gaussian, the same for each clip."""
         down, across = (
             ((torch.arange(size) + 0.5) / size - 0.5) / _WIDTH for size in (height, width)
         )
@@ -72,7 +72,7 @@ class Centre(Trivial):
 
 
 class Noise(Trivial):
-    """Any cell sounds; the same cells for the same number of a clip."""
+    """A sound anywhere: random maps, the same for the same number of a clip."""
 
     name: ClassVar[str] = "random"
 

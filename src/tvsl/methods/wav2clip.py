@@ -39,7 +39,7 @@ Variant = Literal["clip_loss", "clip_loss_i", "clip_loss_x"]
 
 
 class _Pair(NamedTuple):
-    """Whether each of the two sides passes its MLP before they are compared."""
+    """A comparison of two sides; true for one that passes its MLP first."""
 
     image: bool
     audio: bool

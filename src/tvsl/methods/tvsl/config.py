@@ -70,12 +70,12 @@ class TVSLConfig(MethodConfig):
 
     @property
     def shares_audio(self) -> bool:
-        """Whether tokens of the sound are shared out among the classes."""
+        """True where tokens of the sound are shared out among the classes."""
         return self.responsibility > 0 and self.audio_conditioning
 
     @property
     def compares_classes(self) -> bool:
-        """Whether sounds are shared out or decomposed over the classes; see the base class."""
+        """True where sounds are shared out or decomposed over the classes; see the base class."""
         return self.shares_audio or self.detector == "decomposition"
 
 

@@ -69,14 +69,14 @@ class ReleasedTVSL(Method):
 
     @classmethod
     def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:
-        """The config with the encoder's own logit scales, which the released losses go on with."""
+        """Config with the encoder's own logit scales, which the released losses go on with."""
         own = {f"{pair}_scale": value for pair, value in encoder.logit_scales._asdict().items()}
         return with_overrides(
             config, **{name: own[name] for name in own if getattr(config, name) is None}
         )
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """The four released losses; two sources of one class are two rows. See the base class.
+        """Four released losses; two sources of one class are two rows. See the base class.
 
         Raises:
             ShapeError: Tokens, labels and vocabulary do not agree, or a clip has no label.
