@@ -17,6 +17,8 @@ RGBImage = NDArray[np.uint8]
 """(H, W, 3), 0 to 255."""
 HeatMap = NDArray[np.float32]
 """(H, W), in [0, 1]."""
+Layer = NDArray[np.float32]
+"""(4, H, W): red, green and blue in 0 to 255, multiplied by the opacity, then it in [0, 1]."""
 
 WHITE: Color = (255, 255, 255)
 BLACK: Color = (0, 0, 0)
@@ -174,7 +176,7 @@ def check_overlay(image: RGBImage, heatmaps: Sequence[HeatMap], strength: float)
 
 def color_layer(
     heatmaps: Sequence[HeatMap], colors: Sequence[Color], strength: float = COLOR_STRENGTH
-) -> HeatMap:
+) -> Layer:
     """Mix the maps of several sources, each in its own colour, whatever their order.
 
     Args:
@@ -183,24 +185,23 @@ def color_layer(
         strength: Opacity where one source is hottest, in [0, 1].
 
     Returns:
-        The layer, (4, h, w), float32: red, green and blue in 0 to 255, already multiplied by the
-        opacity, then the opacity in [0, 1].
+        The layer, (4, h, w).
     """
     opacities = strength * np.clip(np.stack(heatmaps), 0.0, 1.0) ** _GAMMA
     covered = 1.0 - np.prod(1.0 - opacities, axis=0)
     # A place that two sources claim gets the mean of their colours, weighted by their opacities.
     weights = opacities / np.maximum(opacities.sum(axis=0), 1e-6) * covered
     mixed = np.einsum("nhw,nc->chw", weights, np.array(colors, dtype=np.float32))
-    layer: HeatMap = np.concatenate([mixed, covered[None]]).astype(np.float32)
+    layer: Layer = np.concatenate([mixed, covered[None]]).astype(np.float32)
     return layer
 
 
-def blend(image: RGBImage, layer: HeatMap) -> RGBImage:
+def blend(image: RGBImage, layer: Layer) -> RGBImage:
     """Lay a layer over an image.
 
     Args:
         image: Image, (H, W, 3), uint8.
-        layer: Layer as of ``color_layer``, (4, H, W), float32.
+        layer: The layer, (4, H, W).
 
     Returns:
         The image under the layer, (H, W, 3), uint8.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
@@ -69,14 +70,12 @@ def shorten(text: str, size: int, width: float) -> str:
     font = font_of_size(size)
     if font.getlength(line) <= width:
         return line
-    fits, too_long = -1, len(line)
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if font.getlength(line[:middle].rstrip() + ELLIPSIS) <= width:
-            fits = middle
-        else:
-            too_long = middle
-    return "" if fits < 0 else line[:fits].rstrip(" ,;:-") + ELLIPSIS
+    too_long = bisect_right(
+        range(len(line)),
+        width,
+        key=lambda kept: font.getlength(line[:kept].rstrip() + ELLIPSIS),
+    )
+    return "" if too_long == 0 else line[: too_long - 1].rstrip(" ,;:-") + ELLIPSIS
 
 
 def draw_text(
@@ -173,21 +172,22 @@ def draw_legend(
         return None
     rows = max(1, min(len(names), int(_LEGEND_HEIGHT * height) // row))
     shown = names[: rows if rows == len(names) else max(rows - 1, 1)]
-    lines = [shorten(name, size, room) for name, _ in shown]
-    rest = f"+{len(names) - len(shown)} more" if rows > len(shown) else ""
-    widths = [font_of_size(size).getlength(line) for line in [*lines, rest]]
+    lines: list[tuple[str, Color | None]] = [
+        (shorten(name, size, room), color) for name, color in shown
+    ]
+    if rows > len(shown):
+        lines.append((shorten(f"+{len(names) - len(shown)} more", size, room), None))
+    widest = max(font_of_size(size).getlength(line) for line, _ in lines)
     patch = Image.new(
-        "RGBA", (round(max(widths)) + size + 3 * margin, row * rows + margin), _LEGEND_SHADE
+        "RGBA", (round(widest) + size + 3 * margin, row * rows + margin), _LEGEND_SHADE
     )
     draw = ImageDraw.Draw(patch)
-    for number, (line, (_, color)) in enumerate(zip(lines, shown, strict=True)):
+    for number, (line, color) in enumerate(lines):
         middle = margin / 2 + row * (number + 0.5)
-        swatch = (margin, middle - size * 0.42, margin + size * 0.84, middle + size * 0.42)
-        draw.rectangle(swatch, fill=color)
+        if color is not None:
+            swatch = (margin, middle - size * 0.42, margin + size * 0.84, middle + size * 0.42)
+            draw.rectangle(swatch, fill=color)
         draw_text(draw, (2 * margin + size, middle), line, size, WHITE)
-    if rest:
-        place = (2 * margin + size, margin / 2 + row * (rows - 0.5))
-        draw_text(draw, place, shorten(rest, size, room), size, WHITE)
     return patch
 
 

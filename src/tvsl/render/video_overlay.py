@@ -18,7 +18,7 @@ from tvsl.localization import (
     scaled_box,
     upscale,
 )
-from tvsl.render.colors import HeatMap, RGBImage, blend, color_layer, label_colors
+from tvsl.render.colors import HeatMap, Layer, RGBImage, blend, color_layer, label_colors
 from tvsl.render.drawing import Corner, draw_legend, legend_corner
 from tvsl.render.overlay import Annotation, draw_labels
 
@@ -143,7 +143,7 @@ class VideoOverlay:
         self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
         self._corner = self._legend_corner()
         self._drawn_time: float | None = None
-        self._layer: HeatMap | None = None
+        self._layer: Layer | None = None
         self._annotations: list[Annotation] = []
 
     def draw(self, image: RGBImage, time: float) -> RGBImage:
@@ -175,7 +175,7 @@ class VideoOverlay:
             if one.presence >= _NAMED_FROM
         ]
 
-    def _mixture(self, maps: Sequence[InterpolatedMap]) -> HeatMap:
+    def _mixture(self, maps: Sequence[InterpolatedMap]) -> Layer:
         mixing_size = reduced_size(self.size, _MIXING_SIDE)
         heatmaps = [upscale(one.grid, mixing_size) * one.presence for one in maps]
         layer = color_layer(heatmaps, [self.colors[one.label] for one in maps])
