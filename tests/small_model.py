@@ -25,7 +25,7 @@ from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import save_head
-from tvsl.methods.tvsl import build
+from tvsl.methods.tvsl import TVSL, TVSLConfig
 
 from .shared_files import shared
 
@@ -75,7 +75,7 @@ def world_model(seed: int = 0) -> AudioCLIP:
 def random_head(embedding: int = 32, seed: int = 1, **decided: object) -> Method:
     """A T-VSL head whose projectors are not where they start."""
     torch.manual_seed(seed)
-    head = build("tvsl", embedding=embedding)
+    head = TVSL(TVSLConfig(embedding=embedding))
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))

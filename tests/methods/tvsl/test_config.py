@@ -13,7 +13,7 @@ from tvsl.methods.tvsl import (
     ReleasedConfig,
     ReleasedTVSL,
     TVSLConfig,
-    build,
+    method_of,
     preset,
 )
 
@@ -21,7 +21,8 @@ from tvsl.methods.tvsl import (
 @pytest.mark.parametrize("name", ["tvsl", "paper", "released"])
 def test_preset_builds_its_method(name: str) -> None:
     assert preset(name) is PRESETS[name]
-    head = build(name, embedding=8)
+    config = preset(name, embedding=8)
+    head = method_of(config).from_config(config)
     assert isinstance(head, ReleasedTVSL if name == "released" else TVSL)
     assert head.training
     assert head.polarity == preset(name).polarity
@@ -54,7 +55,7 @@ def test_released_turns_its_maps() -> None:
 @pytest.mark.parametrize("name", ["", "TVSL", "clip"])
 def test_unknown_preset_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="paper"):
-        build(name)
+        preset(name)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_unknown_preset_is_refused(name: str) -> None:
     ],
     ids=str,
 )
-def test_switch_outside_its_range_is_refused(hyperparameters: dict[str, object]) -> None:
+def test_hyperparameter_outside_its_range_is_refused(hyperparameters: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TVSLConfig(**hyperparameters)
 
@@ -94,16 +95,22 @@ def test_configs_do_not_change() -> None:
 )
 def test_contradiction_is_refused(hyperparameters: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        build(TVSLConfig(embedding=8, **hyperparameters))
+        TVSL(TVSLConfig(embedding=8, **hyperparameters))
 
 
 @pytest.mark.parametrize(
     "config",
-    ["tvsl", "paper", "released", TVSLConfig(stages=1), ReleasedConfig(hidden=12)],
+    [
+        preset("tvsl", embedding=6),
+        preset("paper", embedding=6),
+        preset("released", embedding=6),
+        TVSLConfig(stages=1, embedding=6),
+        ReleasedConfig(hidden=12, embedding=6),
+    ],
     ids=["tvsl", "paper", "released", "one stage", "hidden"],
 )
-def test_embedding_overrides_the_size(config: TVSLConfig | ReleasedConfig | str) -> None:
-    head = build(config, embedding=6)
+def test_embedding_is_the_size(config: TVSLConfig | ReleasedConfig) -> None:
+    head = method_of(config).from_config(config)
     assert head.config.embedding == 6
     assert all(p.ndim < 2 or 6 in p.shape or 12 in p.shape for p in head.parameters())
 
@@ -111,7 +118,7 @@ def test_embedding_overrides_the_size(config: TVSLConfig | ReleasedConfig | str)
 @pytest.mark.parametrize("embedding", [0, -4])
 def test_impossible_size_is_refused(embedding: int) -> None:
     with pytest.raises((UsageError, ValidationError)):
-        build("tvsl", embedding=embedding)
+        preset("tvsl", embedding=embedding)
 
 
 @pytest.mark.parametrize("name", list(METHODS))

@@ -296,7 +296,7 @@ def linear(*names: str) -> set[str]:
     ],
     ids=str,
 )
-def test_switch_removes_its_own_parameters_alone(
+def test_hyperparameter_removes_its_own_parameters_alone(
     hyperparameters: dict[str, Any], gone: set[str]
 ) -> None:
     full = {"token_projectors": "trained"}
@@ -422,7 +422,7 @@ def test_gradients_reach_every_parameter(
         if values[3] == 2 or values[0] or values[1]
     ],
 )
-def test_gradients_reach_every_parameter_whatever_is_switched_off(
+def test_gradients_reach_every_parameter_whatever_is_left_out(
     values: tuple[bool, bool, bool, int, bool],
 ) -> None:
     names = (

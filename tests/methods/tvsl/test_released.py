@@ -28,7 +28,7 @@ from tests.shared_files import fill, shared
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.methods.checkpoint_io import read_head, save_head
-from tvsl.methods.tvsl import ReleasedConfig, ReleasedTVSL, build
+from tvsl.methods.tvsl import ReleasedConfig, ReleasedTVSL
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 LOSSES = {
@@ -54,7 +54,7 @@ def golden() -> Golden:
     shapes = json.loads(shared("golden", "tvsl_released_state_dict.json").read_text())
     with np.load(shared("golden", "tvsl_released_heads.npz")) as file:
         expected = dict(file)
-    head = build("released")
+    head = ReleasedTVSL()
     weights = {
         name: torch.from_numpy(np.asarray(made.weight(name, tuple(shape))))
         for name, shape in shapes.items()
@@ -82,7 +82,7 @@ def golden() -> Golden:
 
 def test_state_dict_is_the_released_one() -> None:
     shapes = json.loads(shared("golden", "tvsl_released_state_dict.json").read_text())
-    state = build("released").state_dict()
+    state = ReleasedTVSL().state_dict()
     assert {name: list(value.shape) for name, value in state.items()} == shapes
 
 
@@ -339,7 +339,3 @@ def test_the_head_takes_the_logit_scales_of_its_encoder_and_keeps_them(tmp_path:
     given = ReleasedTVSL.on_encoder(config.model_copy(update={SCALES[0]: 7.0}), encoder)
     assert given.config.image_text_scale == 7.0
     assert given.config.audio_image_scale == 100.0
-
-
-def test_released_head_is_of_its_type() -> None:
-    assert isinstance(build("released", embedding=8), ReleasedTVSL)

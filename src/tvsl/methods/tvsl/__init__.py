@@ -1,7 +1,7 @@
 """T-VSL: text-guided visual sound source localization in mixtures (CVPR 2024)."""
 
 from tvsl.methods.tvsl.config import PRESETS, ReleasedConfig, TVSLConfig, preset
-from tvsl.methods.tvsl.method import TVSL, build, method_of
+from tvsl.methods.tvsl.method import TVSL, method_of
 from tvsl.methods.tvsl.released import ReleasedTVSL
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "ReleasedConfig",
     "ReleasedTVSL",
     "TVSLConfig",
-    "build",
     "method_of",
     "preset",
 ]

@@ -27,11 +27,10 @@ from tvsl.methods.base import (
     Supervision,
     check_inputs,
     check_labels,
-    with_overrides,
 )
 from tvsl.methods.operations import LogitScale, linear_projector, unit
 from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
-from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config, preset
+from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.inference import (
     AFFINITY,
@@ -348,31 +347,6 @@ class TVSL(Method):
                 embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
             kept = self._prompted = (vocabulary, context.detach().clone(), embedded)
         return kept[2]
-
-
-def build(
-    config: TVSLConfig | ReleasedConfig | str = "tvsl",
-    embedding: int | None = None,
-    text_encoder: PromptableTextEncoder | None = None,
-) -> Method:
-    """Build an untrained head.
-
-    Args:
-        config: A config, or the name of a preset.
-        embedding: D of the encoder; the config's when None.
-        text_encoder: The frozen text encoder, needed with learned prompts.
-
-    Returns:
-        The head, in training mode.
-
-    Raises:
-        UsageError: No such preset, or hyperparameters that contradict each other.
-    """
-    if isinstance(config, str):
-        config = preset(config)
-    if embedding is not None:
-        config = with_overrides(config, embedding=embedding)
-    return method_of(config).from_config(config, text_encoder)
 
 
 def method_of(config: TVSLConfig | ReleasedConfig) -> type[Method]:
