@@ -1,1 +1,31 @@
 """AudioCLIP, compatible with the public checkpoints (Sec. 3.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tvsl.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tvsl.audioclip.checkpoint import convert as convert
+    from tvsl.audioclip.checkpoint import save_audioclip as save_audioclip
+    from tvsl.audioclip.config import AudioCLIPConfig as AudioCLIPConfig
+    from tvsl.audioclip.encoder import AudioCLIPEncoder as AudioCLIPEncoder
+    from tvsl.audioclip.model import AudioCLIP as AudioCLIP
+    from tvsl.audioclip.weights import PUBLIC_FILES as PUBLIC_FILES
+    from tvsl.audioclip.weights import fetch as fetch
+    from tvsl.audioclip.weights import load_audioclip as load_audioclip
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        (
+            "tvsl.audioclip.checkpoint:convert",
+            "tvsl.audioclip.checkpoint:save_audioclip",
+            "tvsl.audioclip.config:AudioCLIPConfig",
+            "tvsl.audioclip.encoder:AudioCLIPEncoder",
+            "tvsl.audioclip.model:AudioCLIP",
+            "tvsl.audioclip.weights:PUBLIC_FILES",
+            "tvsl.audioclip.weights:fetch",
+            "tvsl.audioclip.weights:load_audioclip",
+        ),
+    )

@@ -80,7 +80,10 @@ def command(
     lists: Lists = None,
     option: DataOption = None,
     model: Annotated[
-        str, typer.Option(help="mini, audioclip, or a checkpoint's file or folder: the encoder.")
+        str,
+        typer.Option(
+            help="The encoder: mini, audioclip, a checkpoint's file or folder, or FILE.py:CLASS."
+        ),
     ] = "mini",
     head: Annotated[
         list[Path] | None,
@@ -90,7 +93,7 @@ def command(
         list[str] | None,
         typer.Option(
             help="A method that needs no training, beside the heads: tvsl, text-only, audioclip, "
-            "…. May be repeated."
+            "…, or FILE.py:CLASS. May be repeated."
         ),
     ] = None,
     label_source: Annotated[
@@ -107,7 +110,8 @@ def command(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="paper, median, adaptive, fixed, negatives, or all [paper]. May be repeated."
+            help="paper, median, adaptive, fixed, negatives, all, or FILE.py:NAME [paper]. May be "
+            "repeated."
         ),
     ] = None,
     on_error: Annotated[

@@ -68,7 +68,10 @@ def command(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help="mini, audioclip, audioclip-partial, or a checkpoint's file or folder."),
+        typer.Option(
+            help="mini, audioclip, audioclip-partial, a checkpoint's file or folder, or "
+            "FILE.py:CLASS of an encoder of one's own."
+        ),
     ] = "audioclip",
     head: Annotated[
         Path | None, typer.Option(help="Folder of a trained head [the model's own].")
@@ -79,8 +82,8 @@ def command(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Method of the head, as in `tvsl train`; untrained without one: tvsl, text-only, "
-            "audioclip, centre, … [the head's]."
+            help="Method of the head, a name or FILE.py:CLASS; untrained without a head: tvsl, "
+            "text-only, audioclip, centre, … [the head's]."
         ),
     ] = None,
     flip_average: FlipAverageOption = None,

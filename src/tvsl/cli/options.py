@@ -308,7 +308,9 @@ class FlipAverage(str, Enum):
     turn = "turn"
 
 
-Data = Annotated[str, typer.Option(help="Data set: a name of `tvsl data list`.")]
+Data = Annotated[
+    str, typer.Option(help="Data set: a name of `tvsl data list`, or FILE.py:CLASS of one's own.")
+]
 Root = Annotated[Path | None, typer.Option(help="Folder of the data set's media.")]
 Lists = Annotated[Path | None, typer.Option(help="Folder of the data set's lists, if elsewhere.")]
 DataOption = Annotated[

@@ -60,7 +60,10 @@ def command(
     option: DataOption = None,
     model: Annotated[
         str | None,
-        typer.Option(help="The encoder [mini for synthetic, audioclip otherwise]."),
+        typer.Option(
+            help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, audioclip "
+            "otherwise]."
+        ),
     ] = None,
     scale: Annotated[
         str, typer.Option(help="full, or quick: only to see that everything runs.")

@@ -35,16 +35,23 @@ def command(
         ),
     ],
     data: Annotated[
-        str | None, typer.Option(help="Data set: a name of `tvsl data list` [synthetic].")
+        str | None,
+        typer.Option(help="Data set: a name of `tvsl data list`, or FILE.py:CLASS [synthetic]."),
     ] = None,
     root: Root = None,
     lists: Lists = None,
-    method: Annotated[str | None, typer.Option(help="Method [tvsl].")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="Method: tvsl, ez-vsl, dsol, …, or FILE.py:CLASS of one's own [tvsl]."),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="Hyperparameters of T-VSL: tvsl, paper or released [tvsl].")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="mini, audioclip, or a checkpoint's file or folder: the encoder.")
+        str,
+        typer.Option(
+            help="The encoder: mini, audioclip, a checkpoint's file or folder, or FILE.py:CLASS."
+        ),
     ] = "mini",
     switch: Annotated[
         list[str] | None,

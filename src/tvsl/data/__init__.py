@@ -1,4 +1,4 @@
-"""Data sets by name; other packages add to them (docs/add-a-data-set.md)."""
+"""Data sets by name; other packages add to them (docs/data-sets.md)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,25 @@
 """Training: the mini AudioCLIP from scratch (Eq. 1), and heads on frozen tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tvsl.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tvsl.training.calibrate import calibrate as calibrate
+    from tvsl.training.config import TrainConfig as TrainConfig
+    from tvsl.training.config import recipe as recipe
+    from tvsl.training.fit import check_recipe as check_recipe
+    from tvsl.training.fit import train_head as train_head
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        (
+            "tvsl.training.calibrate:calibrate",
+            "tvsl.training.config:TrainConfig",
+            "tvsl.training.config:recipe",
+            "tvsl.training.fit:check_recipe",
+            "tvsl.training.fit:train_head",
+        ),
+    )
