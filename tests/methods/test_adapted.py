@@ -9,7 +9,7 @@ import torch
 from tests.methods.tvsl.inputs import SIZE, queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError, VocabularyError
 from tvsl.methods import METHODS
-from tvsl.methods.adapted import CLASS_READOUTS, ClosedVocabulary, reads_whole
+from tvsl.methods.adapted import CLASS_READOUTS, ClosedVocabulary, uses_whole_sound
 from tvsl.methods.base import with_overrides
 from tvsl.methods.ots import OTS, OTSConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -137,16 +137,16 @@ def test_one_clip_can_be_learned_from(name: str) -> None:
 
 def test_readouts_choose_what_answers() -> None:
     asked = queries((1, 3), (0, 2), (1, 4), (2, 5), (2, 5))
-    assert reads_whole("original", asked).tolist() == [False, True, False, True, True]
-    assert reads_whole("class", asked).tolist() == [False] * 5
-    assert reads_whole("whole", asked).tolist() == [True] * 5
+    assert uses_whole_sound("original", asked).tolist() == [False, True, False, True, True]
+    assert uses_whole_sound("class", asked).tolist() == [False] * 5
+    assert uses_whole_sound("whole", asked).tolist() == [True] * 5
     assert set(CLASS_READOUTS) == {"original", "class", "whole"}
 
 
 def test_no_query_is_alone_among_none() -> None:
     none = Queries.from_lists([[], []])
     assert none.alone().tolist() == []
-    assert reads_whole("original", none).dtype == torch.bool
+    assert uses_whole_sound("original", none).dtype == torch.bool
 
 
 @pytest.mark.parametrize("name", BOUND)
@@ -162,29 +162,29 @@ def ots(**hyperparameters: object) -> OTS:
 def test_tokens_are_scaled_to_a_mean_square_of_one() -> None:
     given = tokens(3)
     given.visual[0, 0] = 0
-    read = ots().read(given)
+    scaled = ots().prepare(given)
     for name in ("visual", "audio", "image", "sound"):
-        before, after = getattr(given, name), getattr(read, name)
+        before, after = getattr(given, name), getattr(scaled, name)
         squares = after.square().mean(dim=-1)
         expected = torch.ones_like(squares)
         if name == "visual":
             expected[0, 0] = 0  # what has no length keeps none
         torch.testing.assert_close(squares, expected)
         torch.testing.assert_close(after * before.norm(dim=-1, keepdim=True), 4 * before)
-    assert (read.grid, read.panels) == (given.grid, given.panels)
+    assert (scaled.grid, scaled.panels) == (given.grid, given.panels)
 
 
 def test_tokens_may_stay_as_they_are() -> None:
     given = tokens(3)
-    assert ots(scale_tokens=False).read(given, vocabulary()) is given
+    assert ots(scale_tokens=False).prepare(given, vocabulary()) is given
 
 
 @pytest.mark.parametrize(("size", "words"), [(8, 16), (16, 8)])
 def test_another_encoder_s_tokens_are_refused(size: int, words: int) -> None:
     with pytest.raises(ShapeError, match="one encoder"):
-        ots().read(tokens(2, size=size), vocabulary(size=words))
+        ots().prepare(tokens(2, size=size), vocabulary(size=words))
     with pytest.raises(ShapeError, match="one encoder"):
-        ots().read(tokens(2, size=8))
+        ots().prepare(tokens(2, size=8))
 
 
 def test_weights_decay_as_the_original_s() -> None:

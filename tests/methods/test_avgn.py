@@ -171,11 +171,11 @@ def test_a_class_of_each_clip_is_located() -> None:
     for seed in range(20):
         torch.manual_seed(seed)
         found.add(round(float(head.losses(given, labels, vocabulary())["loc"].detach()), 12))
-    read, expected = head.read(given), set()
+    scaled, expected = head.prepare(given), set()
     for option in options:
         located = labels.int().argmax(dim=1)
         located[1] = option
-        losses = head.grouped_losses(read, located, labels, labels)
+        losses = head.grouped_losses(scaled, located, labels, labels)
         expected.add(round(float(losses["loc"].detach()), 12))
     assert found == expected
     assert len(expected) == 2
@@ -185,9 +185,11 @@ def test_presences_may_be_summed_over_the_classes() -> None:
     labels, given = ragged_labels([1, 2, 1, 1]), tokens(4)
     mean, total = (small(sum_presences=summed).eval() for summed in (False, True))
     total.load_state_dict(mean.state_dict())
-    read, located = mean.read(given), labels.int().argmax(dim=1)
-    by_mean, by_sum = (head.grouped_losses(read, located, labels, labels) for head in (mean, total))
-    seen, heard = (side.detach() for side in mean.presences(read))
+    scaled, located = mean.prepare(given), labels.int().argmax(dim=1)
+    by_mean, by_sum = (
+        head.grouped_losses(scaled, located, labels, labels) for head in (mean, total)
+    )
+    seen, heard = (side.detach() for side in mean.presences(scaled))
     truth, rows = labels.double(), len(labels)
     expected = sum(
         float(-(side.log() * truth).sum() - ((1 - side).log() * (1 - truth)).sum())

@@ -131,19 +131,19 @@ def test_single_precision_is_near_golden() -> None:
 
 
 def distances(head: CoarseToFine, heard: Tensor, seen: Tensor) -> tuple[float, float]:
-    losses = head._distance_losses(head.read(tokens(4)), heard, seen)
+    losses = head._distance_losses(head.prepare(tokens(4)), heard, seen)
     return float(losses["near"].detach()), float(losses["far"].detach())
 
 
 def test_the_distance_losses_pair_by_pair() -> None:
-    head, read = small(), small().read(tokens(4))
+    head, scaled = small(), small().prepare(tokens(4))
     heard, seen = ragged_labels([2, 3, 1, 4]), ragged_labels([3, 1, 2, 2], seed=8)
     with torch.no_grad():
         audio, image = (
             head._class_vectors(cells, classify, project)
             for cells, classify, project in (
-                (read.audio, head.classify_audio, head.project_audio),
-                (read.visual, head.classify_image, head.project_image),
+                (scaled.audio, head.classify_audio, head.project_audio),
+                (scaled.visual, head.classify_image, head.project_image),
             )
         )
     near, far = [], []
@@ -221,7 +221,7 @@ def test_readouts_answer_one_and_several() -> None:
 
 def test_the_likeliest_class_counts_however_unlikely() -> None:
     head, given, names = small(probability=0.999, readout="class"), tokens(3), vocabulary()
-    heard, _ = head.probabilities(head.read(given))
+    heard, _ = head.probabilities(head.prepare(given))
     likeliest = Queries(torch.arange(3), heard.argmax(dim=1))
     expected = head.maps(given, likeliest, names)
     head.set_tuned(readout="whole")

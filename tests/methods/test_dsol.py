@@ -187,10 +187,10 @@ def test_the_dictionary_is_a_mean_that_forgets() -> None:
     head = small(dictionary_memory=0.5)
     sums, counts = torch.zeros(7, SIZE).double(), torch.zeros(7).double()
     for seed in range(3):
-        read = head.read(tokens(4, seed=seed))
+        scaled = head.prepare(tokens(4, seed=seed))
         labels = ragged_labels([1, 2, 1, 3], seed=seed)
-        head.keep(read, labels)
-        features = head.object_features(read)
+        head.keep(scaled, labels)
+        features = head.object_features(scaled)
         sums, counts = sums / 2, counts / 2
         for clip in range(4):
             for label in labels[clip].nonzero()[:, 0].tolist():
@@ -230,7 +230,7 @@ def apart_and_joined(clips: int) -> tuple[Tokens, Tokens]:
 
 def test_masks_grow_within_their_panel() -> None:
     head = small(mask_threshold=0.6)
-    apart, joined = (head.object_features(head.read(given)) for given in apart_and_joined(6))
+    apart, joined = (head.object_features(head.prepare(given)) for given in apart_and_joined(6))
     torch.testing.assert_close(joined, apart.unflatten(0, (3, 2)).mean(dim=1))
 
 
@@ -240,9 +240,9 @@ def test_quarters_are_those_of_every_panel() -> None:
     doubled = torch.stack([2 * partner, 2 * partner + 1], dim=1).flatten()
     found = []
     for given, partners in zip(apart_and_joined(8), (doubled, partner), strict=True):
-        read = head.read(given)
-        own = head.second_stage(read, partner[:0])["location"]
-        found.append(head.second_stage(read, partners)["location"] - own)
+        scaled = head.prepare(given)
+        own = head.second_stage(scaled, partner[:0])["location"]
+        found.append(head.second_stage(scaled, partners)["location"] - own)
     torch.testing.assert_close(*found)
 
 

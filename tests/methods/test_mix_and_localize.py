@@ -105,7 +105,7 @@ def panels_of(single: Tokens, panels: int) -> Tokens:
 def test_neighbours_of_a_batch_are_mixed() -> None:
     """One cell of sound has no halves: nothing is drawn, and both ways can be compared."""
     head, single = small(), tokens(7, audio=1)
-    scaled = head.read(single)
+    scaled = head.prepare(single)
     pairs = scaled.visual[:6].unflatten(0, (3, 2))
     sound = scaled.audio[:6, 0].unflatten(0, (3, 2)).mean(dim=1)
     loss = head.losses(single, ragged_labels([1] * 7), vocabulary())
@@ -113,7 +113,7 @@ def test_neighbours_of_a_batch_are_mixed() -> None:
     torch.testing.assert_close(loss["cycle"], head.walk_loss(pairs, sound, sound))
     side_by_side = panels_of(tokens(6, audio=1), 2)
     mixed = head.losses(side_by_side, ragged_labels([2] * 3), vocabulary())["cycle"]
-    expected = head.walk_loss(pairs, *(2 * [head.read(side_by_side).audio[:, 0]]))
+    expected = head.walk_loss(pairs, *(2 * [head.prepare(side_by_side).audio[:, 0]]))
     torch.testing.assert_close(mixed, expected)
 
 

@@ -12,7 +12,7 @@ from tvsl.methods.operations import (
     by_panel,
     inverse_lengths,
     linear_projector,
-    others,
+    random_partners,
     select,
     two_layers,
     unit,
@@ -66,13 +66,13 @@ def test_every_clip_gets_another_and_every_clip_is_used() -> None:
     drawn = set()
     for seed in range(40):
         torch.manual_seed(seed)
-        partner = others(4, torch.device("cpu"))
+        partner = random_partners(4, torch.device("cpu"))
         assert sorted(partner.tolist()) == [0, 1, 2, 3]
         assert not bool((partner == torch.arange(4)).any())
         drawn.add(tuple(partner.tolist()))
     assert len(drawn) == 6  # all cycles of four
-    assert others(2, torch.device("cpu")).tolist() == [1, 0]
-    assert len(others(1, torch.device("cpu"))) == 0
+    assert random_partners(2, torch.device("cpu")).tolist() == [1, 0]
+    assert len(random_partners(1, torch.device("cpu"))) == 0
 
 
 def test_two_layers_have_a_relu_between() -> None:

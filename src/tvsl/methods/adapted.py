@@ -53,7 +53,7 @@ class Adapted(Method):
 
     config: AdaptedConfig
 
-    def read(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
+    def prepare(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
         """Check tokens and scale them if the config says so.
 
         Args:
@@ -201,7 +201,7 @@ class ClosedVocabulary(Adapted):
             )
 
 
-def reads_whole(readout: ClassReadout, queries: Queries) -> Tensor:
+def uses_whole_sound(readout: ClassReadout, queries: Queries) -> Tensor:
     """Choose the queries that get a map of the whole sound.
 
     Args:

@@ -269,18 +269,18 @@ class AVGN(ClosedVocabulary):
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
         """L_loc, L_tok and L_pred; see the base class."""
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
         located = torch.multinomial(target.float(), 1)[:, 0]
-        return self.grouped_losses(read, located, target, target)
+        return self.grouped_losses(scaled, located, target, target)
 
     def grouped_losses(
-        self, read: Tokens, located: Tensor, seen: Tensor, heard: Tensor
+        self, scaled: Tokens, located: Tensor, seen: Tensor, heard: Tensor
     ) -> dict[str, Tensor]:
         """Losses for given classes.
 
         Args:
-            read: B clips as ``read`` gives them.
+            scaled: B clips as ``prepare`` gives them.
             located: The class of each clip that L_loc looks for, (B,).
             seen: Classes that are to be seen, (B, C) bool.
             heard: Classes that sound, (B, C) bool.
@@ -288,8 +288,8 @@ class AVGN(ClosedVocabulary):
         Returns:
             The terms by name, scalars.
         """
-        cells, image, audio = self.groups(read)
-        sound = self._guides(audio)[torch.arange(read.batch, device=located.device), located]
+        cells, image, audio = self.groups(scaled)
+        sound = self._guides(audio)[torch.arange(scaled.batch, device=located.device), located]
         best = torch.einsum("ipd,jd->ijp", cells, sound).amax(dim=2)
         named = self.classify_token(self.class_tokens)
         presence = _presence_loss(self.presence_image(image), seen)
@@ -302,29 +302,29 @@ class AVGN(ClosedVocabulary):
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """Unit cells times the audio group of the class; see the base class."""
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         rows = self.queried(queries, vocabulary)
-        cells, sound = self.features(read)
+        cells, sound = self.features(scaled)
         guides = self._guides(self.group_audio(sound, self.class_tokens))
         each = torch.einsum("bnd,bcd->bcn", cells, guides)
         return each[queries.clip, rows].reshape(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Probability that a class sounds times probability that it is seen, (B, N)."""
-        seen, heard = self.presences(self.read(tokens, vocabulary))
+        seen, heard = self.presences(self.prepare(tokens, vocabulary))
         return self.by_vocabulary(seen * heard, vocabulary)
 
-    def presences(self, read: Tokens) -> tuple[Tensor, Tensor]:
+    def presences(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Probabilities that each class is seen and that it sounds, both (B, C)."""
-        _, image, audio = self.groups(read)
+        _, image, audio = self.groups(scaled)
         seen = self.presence_image(image)[..., 0].sigmoid()
         return seen, self.presence_audio(audio)[..., 0].sigmoid()
 
-    def groups(self, read: Tokens) -> tuple[Tensor, Tensor, Tensor]:
+    def groups(self, scaled: Tokens) -> tuple[Tensor, Tensor, Tensor]:
         """Unit cells (B, n, d), and the groups of picture and sound, (B, C, d)."""
-        cells, sound = self.features(read)
-        coarse = self._coarse(cells, read)
+        cells, sound = self.features(scaled)
+        coarse = self._coarse(cells, scaled)
         image = self.group_image(coarse, self.class_tokens)
         return cells, image, self.group_audio(sound, self.class_tokens)
 
@@ -332,19 +332,19 @@ class AVGN(ClosedVocabulary):
         """Audio groups as L_loc and maps compare them with cells."""
         return F.normalize(audio, dim=-1) if self.config.normalise_groups else audio
 
-    def _coarse(self, cells: Tensor, read: Tokens) -> Tensor:
+    def _coarse(self, cells: Tensor, scaled: Tokens) -> Tensor:
         """Cells of a finer grid than the original's, averaged panel by panel."""
-        height, width = read.grid
+        height, width = scaled.grid
         most = self.config.group_grid
-        size = (min(height, most), min(width // read.panels, most) * read.panels)
-        if size == read.grid:
+        size = (min(height, most), min(width // scaled.panels, most) * scaled.panels)
+        if size == scaled.grid:
             return cells
-        canvas = cells.transpose(1, 2).unflatten(2, read.grid)
+        canvas = cells.transpose(1, 2).unflatten(2, scaled.grid)
         return F.adaptive_avg_pool2d(canvas, size).flatten(2).transpose(1, 2)
 
-    def features(self, read: Tokens) -> tuple[Tensor, Tensor]:
+    def features(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Unit cells (B, n_v, d) and unit pieces of the sound (B, n_a, d)."""
-        cells, sound = self.project_image(read.visual), self.project_audio(read.audio)
+        cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.audio)
         return F.normalize(cells, dim=-1), F.normalize(sound, dim=-1)
 
 

@@ -44,7 +44,7 @@ from tvsl.methods.adapted import (
     ClassReadout,
     ClosedVocabulary,
     ClosedVocabularyConfig,
-    reads_whole,
+    uses_whole_sound,
 )
 from tvsl.methods.base import Method, MethodConfig
 from tvsl.methods.operations import two_layers, unit
@@ -106,68 +106,68 @@ class CoarseToFine(ClosedVocabulary):
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
         """L_1, and L_d in stage 2; see the base class."""
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
-        return self.stage_losses(read, target, target)
+        return self.stage_losses(scaled, target, target)
 
-    def stage_losses(self, read: Tokens, heard: Tensor, seen: Tensor) -> dict[str, Tensor]:
+    def stage_losses(self, scaled: Tokens, heard: Tensor, seen: Tensor) -> dict[str, Tensor]:
         """Losses of the stage that training is in.
 
         Args:
-            read: B clips as ``read`` gives them.
+            scaled: B clips as ``prepare`` gives them.
             heard: Classes that sound, (B, C) bool.
             seen: Classes that are to be seen, (B, C) bool.
 
         Returns:
             The terms by name, scalars.
         """
-        audio, image = read.audio.mean(dim=1), read.visual.mean(dim=1)
+        audio, image = scaled.audio.mean(dim=1), scaled.visual.mean(dim=1)
         losses = {
             "audio_class": _class_loss(self.classify_audio(audio), heard),
             "image_class": _class_loss(self.classify_image(image), seen),
             "correspondence": self._pair_loss(audio, image),
         }
         if self.progress >= self.config.first_stage:
-            active = self.active(read)
+            active = self.active(scaled)
             if self.config.labelled_active:
                 active = (active[0] | heard, active[1] | seen)
-            losses |= self._distance_losses(read, *active)
+            losses |= self._distance_losses(scaled, *active)
         return losses
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """M_c or the map of the whole sound, in [0, 1]; see the base class."""
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         rows = self.queried(queries, vocabulary)
-        each = self.class_maps(read)
-        whole = self._whole_maps(read, each)[queries.clip]
-        use_whole = reads_whole(self.config.readout, queries)
+        each = self.class_maps(scaled)
+        whole = self._whole_maps(scaled, each)[queries.clip]
+        use_whole = uses_whole_sound(self.config.readout, queries)
         flat = torch.where(use_whole[:, None], whole, each[queries.clip, rows])
         return flat.reshape(-1, *tokens.grid)
 
-    def class_maps(self, read: Tokens) -> Tensor:
+    def class_maps(self, scaled: Tokens) -> Tensor:
         """M_c of all classes, (B, C, n)."""
-        heard = self._class_vectors(read.audio, self.classify_audio, self.project_audio)
-        cells = unit(self.project_image(read.visual))
+        heard = self._class_vectors(scaled.audio, self.classify_audio, self.project_audio)
+        cells = unit(self.project_image(scaled.visual))
         return torch.einsum("bcd,bnd->bcn", heard, cells).relu()
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Probability that a class sounds times probability that it is seen, (B, N)."""
-        heard, seen = self.probabilities(self.read(tokens, vocabulary))
+        heard, seen = self.probabilities(self.prepare(tokens, vocabulary))
         return self.by_vocabulary(heard * seen, vocabulary)
 
-    def probabilities(self, read: Tokens) -> tuple[Tensor, Tensor]:
+    def probabilities(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Probabilities that each class sounds and that it is seen, both (B, C)."""
-        heard = self.classify_audio(read.audio.mean(dim=1)).sigmoid()
-        return heard, self.classify_image(read.visual.mean(dim=1)).sigmoid()
+        heard = self.classify_audio(scaled.audio.mean(dim=1)).sigmoid()
+        return heard, self.classify_image(scaled.visual.mean(dim=1)).sigmoid()
 
     def readouts(self) -> list[dict[str, Any]]:
         """Maps of classes, of the whole sound, or as the original chooses."""
         return [{"readout": name} for name in CLASS_READOUTS]
 
-    def active(self, read: Tokens) -> tuple[Tensor, Tensor]:
+    def active(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Both sides of E: classes with a high probability to sound, to be seen, (B, C) bool."""
-        heard, seen = self.probabilities(read)
+        heard, seen = self.probabilities(scaled)
         return heard > self.config.probability, seen > self.config.probability
 
     def _pair_loss(self, audio: Tensor, image: Tensor) -> Tensor:
@@ -187,10 +187,10 @@ class CoarseToFine(ClosedVocabulary):
         pooled = torch.einsum("bnc,bnd->bcd", activation, cells) / cells.shape[1]
         return unit(project(pooled / (activation.sum(dim=1)[..., None] + _TINY)))
 
-    def _distance_losses(self, read: Tokens, heard: Tensor, seen: Tensor) -> dict[str, Tensor]:
+    def _distance_losses(self, scaled: Tokens, heard: Tensor, seen: Tensor) -> dict[str, Tensor]:
         """L_d, its two means, for the two sides of E."""
-        audio = self._class_vectors(read.audio, self.classify_audio, self.project_audio)
-        image = self._class_vectors(read.visual, self.classify_image, self.project_image)
+        audio = self._class_vectors(scaled.audio, self.classify_audio, self.project_audio)
+        image = self._class_vectors(scaled.visual, self.classify_image, self.project_image)
         tiny = _TINY * heard.numel() ** 2
         same = heard & seen
         near = (2 - 2 * (audio * image).sum(dim=2))[same].sum() / (
@@ -213,9 +213,9 @@ class CoarseToFine(ClosedVocabulary):
             return numbers
         return numbers[torch.randperm(len(numbers), device=numbers.device)[:most]]
 
-    def _whole_maps(self, read: Tokens, each: Tensor) -> Tensor:
+    def _whole_maps(self, scaled: Tokens, each: Tensor) -> Tensor:
         """Maps of the whole sound from those of the classes (B, C, n), (B, n)."""
-        heard, _ = self.probabilities(read)
+        heard, _ = self.probabilities(scaled)
         counted = heard > self.config.probability
         counted = counted.scatter(1, heard.argmax(dim=1, keepdim=True), True)
         weights = heard * counted

@@ -42,10 +42,10 @@ from tvsl.methods.adapted import (
     ClassReadout,
     ClosedVocabulary,
     ClosedVocabularyConfig,
-    reads_whole,
+    uses_whole_sound,
 )
 from tvsl.methods.base import Method, MethodConfig
-from tvsl.methods.operations import by_panel, others, two_layers
+from tvsl.methods.operations import by_panel, random_partners, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 _QUARTERS = 2
@@ -111,84 +111,86 @@ class DSOL(ClosedVocabulary):
 
         Stage 1 also keeps the dictionary and a copy of the audio classifier, in training alone.
         """
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
-        partner = others(read.batch, read.visual.device)
+        partner = random_partners(scaled.batch, scaled.visual.device)
         if self.progress >= self.config.first_stage:
-            return self.second_stage(read, partner)
+            return self.second_stage(scaled, partner)
         if self.training:
-            self.keep(read, target)
-        return self.first_stage(read, target, partner)
+            self.keep(scaled, target)
+        return self.first_stage(scaled, target, partner)
 
-    def first_stage(self, read: Tokens, target: Tensor, partner: Tensor) -> dict[str, Tensor]:
+    def first_stage(self, scaled: Tokens, target: Tensor, partner: Tensor) -> dict[str, Tensor]:
         """Losses of stage 1.
 
         Args:
-            read: B clips as ``read`` gives them.
+            scaled: B clips as ``prepare`` gives them.
             target: Classes that sound, (B, C) bool.
             partner: A clip whose picture does not belong to each sound, (B,), or none.
 
         Returns:
             The terms by name, scalars.
         """
-        own, other = self._pair_logits(read, partner)
+        own, other = self._pair_logits(scaled, partner)
         best = torch.cat([own.amax(dim=1), other.amax(dim=1)])
         together = torch.zeros_like(best)
         together[: len(own)] = 1
-        share = _shares(target, read)
+        share = _shares(target, scaled)
         return {
             "location": F.binary_cross_entropy_with_logits(best, together),
-            "image_class": F.cross_entropy(self.classify_image(read.visual.mean(dim=1)), share),
-            "audio_class": F.cross_entropy(self.classify_audio(read.sound), share),
+            "image_class": F.cross_entropy(self.classify_image(scaled.visual.mean(dim=1)), share),
+            "audio_class": F.cross_entropy(self.classify_audio(scaled.sound), share),
         }
 
-    def second_stage(self, read: Tokens, partner: Tensor) -> dict[str, Tensor]:
+    def second_stage(self, scaled: Tokens, partner: Tensor) -> dict[str, Tensor]:
         """Losses of stage 2; see ``first_stage``."""
-        own, other = self._pair_logits(read, partner)
+        own, other = self._pair_logits(scaled, partner)
         best = own.amax(dim=1)
         found = F.binary_cross_entropy_with_logits(best, torch.ones_like(best))
         if len(other):
-            quarters = (_QUARTERS, _QUARTERS * read.panels)
-            silent = F.adaptive_max_pool2d(other.unflatten(1, read.grid), quarters)
+            quarters = (_QUARTERS, _QUARTERS * scaled.panels)
+            silent = F.adaptive_max_pool2d(other.unflatten(1, scaled.grid), quarters)
             found = found + F.binary_cross_entropy_with_logits(silent, torch.zeros_like(silent))
-        seen = self._objects(read, own.sigmoid()).mean(dim=2).log_softmax(dim=1)
-        category = F.kl_div(seen, self.audio_distribution(read), reduction="none")
+        seen = self._objects(scaled, own.sigmoid()).mean(dim=2).log_softmax(dim=1)
+        category = F.kl_div(seen, self.audio_distribution(scaled), reduction="none")
         return {"category": category.mean(), "location": found / 4}
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """Map m of the whole sound or that of the class, in [0, 1]; see the base class."""
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         rows = self.queried(queries, vocabulary)
-        each = (_SHARPNESS * self.object_maps(read)).softmax(dim=1)[queries.clip, rows]
-        whole = self.location_maps(read)[queries.clip]
-        flat = torch.where(reads_whole(self.config.readout, queries)[:, None], whole, each)
+        each = (_SHARPNESS * self.object_maps(scaled)).softmax(dim=1)[queries.clip, rows]
+        whole = self.location_maps(scaled)[queries.clip]
+        flat = torch.where(uses_whole_sound(self.config.readout, queries)[:, None], whole, each)
         return flat.reshape(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Shares of the classes in the sound times those in the picture, (B, N)."""
-        read = self.read(tokens, vocabulary)
-        seen = self.classify_image(read.visual.mean(dim=1)).softmax(dim=1)
-        return self.by_vocabulary(self.audio_distribution(read) * seen, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
+        seen = self.classify_image(scaled.visual.mean(dim=1)).softmax(dim=1)
+        return self.by_vocabulary(self.audio_distribution(scaled) * seen, vocabulary)
 
     def readouts(self) -> list[dict[str, Any]]:
         """Maps of classes, of the whole sound, or as the original chooses."""
         return [{"readout": name} for name in CLASS_READOUTS]
 
-    def location_maps(self, read: Tokens) -> Tensor:
+    def location_maps(self, scaled: Tokens) -> Tensor:
         """m, (B, n)."""
-        return self._logits(*self._projected(read)).sigmoid()
+        return self._logits(*self._projected(scaled)).sigmoid()
 
-    def object_maps(self, read: Tokens) -> Tensor:
+    def object_maps(self, scaled: Tokens) -> Tensor:
         """O_k of all classes, (B, C, n)."""
-        return self._objects(read, self.location_maps(read))
+        return self._objects(scaled, self.location_maps(scaled))
 
-    def object_features(self, read: Tokens) -> Tensor:
+    def object_features(self, scaled: Tokens) -> Tensor:
         """Mean features of the object of each clip, mean_p f_p [m(p) > 0.05, grown], (B, D)."""
-        mask = by_panel((self.location_maps(read) > self.config.mask_threshold)[..., None], read)
-        size = (read.grid[0], read.grid[1] // read.panels)
+        mask = by_panel(
+            (self.location_maps(scaled) > self.config.mask_threshold)[..., None], scaled
+        )
+        size = (scaled.grid[0], scaled.grid[1] // scaled.panels)
         mask = grown(mask.reshape(-1, *size)).reshape(mask.shape)
-        return (by_panel(read.visual, read) * mask).mean(dim=(1, 2))
+        return (by_panel(scaled.visual, scaled) * mask).mean(dim=(1, 2))
 
     def dictionary(self) -> Tensor:
         """d_k, (C, D); zero for a class that was not met."""
@@ -196,41 +198,41 @@ class DSOL(ClosedVocabulary):
         return self.object_sums / self.object_counts.clamp_min(least)[:, None]
 
     @torch.no_grad()
-    def audio_distribution(self, read: Tokens) -> Tensor:
+    def audio_distribution(self, scaled: Tokens) -> Tensor:
         """p_audio, (B, C)."""
-        return F.linear(read.sound, self.heard_weight, self.heard_bias).softmax(dim=1)
+        return F.linear(scaled.sound, self.heard_weight, self.heard_bias).softmax(dim=1)
 
     @torch.no_grad()
-    def keep(self, read: Tokens, target: Tensor) -> None:
+    def keep(self, scaled: Tokens, target: Tensor) -> None:
         """Keep what stage 2 needs of this step of stage 1: objects and the audio classifier.
 
         Args:
-            read: B clips as ``read`` gives them.
+            scaled: B clips as ``prepare`` gives them.
             target: Classes that sound, (B, C) bool.
         """
-        share, memory = _shares(target, read), self.config.dictionary_memory
-        self.object_sums.mul_(memory).add_(share.T @ self.object_features(read))
+        share, memory = _shares(target, scaled), self.config.dictionary_memory
+        self.object_sums.mul_(memory).add_(share.T @ self.object_features(scaled))
         self.object_counts.mul_(memory).add_(share.sum(dim=0))
         self.heard_weight.copy_(self.classify_audio.weight)
         self.heard_bias.copy_(self.classify_audio.bias)
 
-    def _pair_logits(self, read: Tokens, partner: Tensor) -> tuple[Tensor, Tensor]:
+    def _pair_logits(self, scaled: Tokens, partner: Tensor) -> tuple[Tensor, Tensor]:
         """Each sound in its own picture, (B, n), and in that of its partner, (len(partner), n)."""
-        cells, sound = self._projected(read)
+        cells, sound = self._projected(scaled)
         return self._logits(cells, sound), self._logits(cells[partner], sound[: len(partner)])
 
-    def _projected(self, read: Tokens) -> tuple[Tensor, Tensor]:
+    def _projected(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Unit cells (B, n, d) and sounds (B, d)."""
-        cells, sound = self.project_image(read.visual), self.project_audio(read.sound)
+        cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.sound)
         return F.normalize(cells, dim=-1), F.normalize(sound, dim=-1)
 
     def _logits(self, cells: Tensor, sound: Tensor) -> Tensor:
         """Cells (B, n, d) and sounds (B, d) to m before the sigmoid, (B, n)."""
         return self.scale * torch.einsum("bnd,bd->bn", cells, sound)
 
-    def _objects(self, read: Tokens, location: Tensor) -> Tensor:
+    def _objects(self, scaled: Tokens, location: Tensor) -> Tensor:
         """O_k of all classes for given m, (B, C, n)."""
-        products = torch.einsum("bnd,kd->bkn", read.visual, self.dictionary())
+        products = torch.einsum("bnd,kd->bkn", scaled.visual, self.dictionary())
         return (self.object_scale * products + self.object_bias) * location[:, None]
 
 
@@ -246,6 +248,6 @@ def grown(mask: Tensor) -> Tensor:
     return result
 
 
-def _shares(target: Tensor, read: Tokens) -> Tensor:
+def _shares(target: Tensor, scaled: Tokens) -> Tensor:
     """Equal shares of the classes of each clip, (B, C) bool to (B, C)."""
-    return target.to(read.visual.dtype) / target.sum(dim=1, keepdim=True)
+    return target.to(scaled.visual.dtype) / target.sum(dim=1, keepdim=True)

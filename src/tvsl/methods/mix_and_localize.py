@@ -79,13 +79,15 @@ class MixAndLocalize(Adapted):
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """Loss of the walk; labels are not used."""
-        read = self.read(tokens, vocabulary)
-        first, second = random_halves(read.audio)
-        if read.panels > 1:
-            pictures = by_panel(read.visual, read)
+        scaled = self.prepare(tokens, vocabulary)
+        first, second = random_halves(scaled.audio)
+        if scaled.panels > 1:
+            pictures = by_panel(scaled.visual, scaled)
             return {"cycle": self.walk_loss(pictures, first, second)}
-        size = min(self.config.nodes, read.batch)
-        pictures, first, second = (_neighbours(side, size) for side in (read.visual, first, second))
+        size = min(self.config.nodes, scaled.batch)
+        pictures, first, second = (
+            _neighbours(side, size) for side in (scaled.visual, first, second)
+        )
         return {"cycle": self.walk_loss(pictures, first.mean(dim=1), second.mean(dim=1))}
 
     def walk_loss(self, pictures: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -110,9 +112,9 @@ class MixAndLocalize(Adapted):
 
     def unlabelled_maps(self, tokens: Tokens) -> Tensor:
         """One map for each node, (B, K, h, w), cosines; see the base class."""
-        read = self.read(tokens)
-        cells = F.normalize(self.project_image(read.visual), dim=-1)
-        nodes = self._nodes(read.audio.mean(dim=1))
+        scaled = self.prepare(tokens)
+        cells = F.normalize(self.project_image(scaled.visual), dim=-1)
+        nodes = self._nodes(scaled.audio.mean(dim=1))
         return torch.einsum("bnd,bkd->bkn", cells, nodes).reshape(*nodes.shape[:2], *tokens.grid)
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:

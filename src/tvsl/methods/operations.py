@@ -110,7 +110,7 @@ def by_panel(cells: Tensor, tokens: Tokens) -> Tensor:
     return apart.transpose(1, 2).flatten(2, 3)
 
 
-def others(batch: int, device: torch.device) -> Tensor:
+def random_partners(batch: int, device: torch.device) -> Tensor:
     """Another clip for each clip of a batch, each used once: a random cycle.
 
     Args:

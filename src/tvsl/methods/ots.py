@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import MethodConfig, Supervision
-from tvsl.methods.operations import others, two_layers
+from tvsl.methods.operations import random_partners, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -68,20 +68,24 @@ class OTS(Adapted):
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """Correspondence loss; labels are not used."""
-        read = self.read(tokens, vocabulary)
-        return {"correspondence": self.pair_loss(read, others(read.batch, read.visual.device))}
+        scaled = self.prepare(tokens, vocabulary)
+        return {
+            "correspondence": self.pair_loss(
+                scaled, random_partners(scaled.batch, scaled.visual.device)
+            )
+        }
 
-    def pair_loss(self, read: Tokens, partner: Tensor) -> Tensor:
+    def pair_loss(self, scaled: Tokens, partner: Tensor) -> Tensor:
         """L for given negatives.
 
         Args:
-            read: B clips as ``read`` gives them.
+            scaled: B clips as ``prepare`` gives them.
             partner: A clip whose sound does not belong to each picture, (B,), or none.
 
         Returns:
             The mean over all pairs, scalar.
         """
-        cells, sound = self.project_image(read.visual), self.project_audio(read.sound)
+        cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.sound)
         positive = self._logits(cells, sound).amax(dim=1)
         negative = self._logits(cells[: len(partner)], sound[partner]).amax(dim=1)
         target = torch.cat([torch.ones_like(positive), torch.zeros_like(negative)])
@@ -89,9 +93,9 @@ class OTS(Adapted):
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         """M in [0, 1], the same map for every query of a clip."""
-        read = self.read(tokens, vocabulary)
+        scaled = self.prepare(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
-        cells, sound = self.project_image(read.visual), self.project_audio(read.sound)
+        cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.sound)
         maps = self._logits(cells, sound).sigmoid()
         return maps.reshape(-1, *tokens.grid)[queries.clip]
 

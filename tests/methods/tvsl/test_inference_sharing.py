@@ -11,7 +11,7 @@ from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import config, head, queries, tokens, unit, vocabulary
 from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.methods.tvsl.detection import decompose, evidence
-from tvsl.methods.tvsl.inference import log_normaliser, shares
+from tvsl.methods.tvsl.inference import log_normaliser, responsibilities
 from tvsl.tokens import Queries, Vocabulary
 
 SHARPNESS = 10.0
@@ -24,7 +24,7 @@ def test_shares_equal_a_loop() -> None:
     slots = asked.slots(3)
     classes = words.embeddings
     cosines = similarity(batch.audio, classes[asked.label], slots)
-    found = shares(
+    found = responsibilities(
         cosines, log_normaliser(batch.audio, batch.visual, classes, SHARPNESS), slots, SHARPNESS
     )
     weights = decompose(*evidence(batch.audio, batch.visual, classes), classes)
@@ -54,7 +54,9 @@ def test_each_class_is_given_its_own_part_of_a_mixture() -> None:
     asked = Queries(torch.tensor([0, 0]), torch.tensor([0, 1]))
     slots = asked.slots(1)
     cosines = similarity(sound, classes, slots)
-    weights = shares(cosines, log_normaliser(sound, picture, classes, SHARPNESS), slots, SHARPNESS)
+    weights = responsibilities(
+        cosines, log_normaliser(sound, picture, classes, SHARPNESS), slots, SHARPNESS
+    )
     torch.testing.assert_close(weights.mean(dim=1), torch.ones(2))
     shared = unit(weighted_mean(sound, cosines * weights, slots)) @ classes.T
     alone = unit(weighted_mean(sound, cosines, slots)) @ classes.T

@@ -84,7 +84,9 @@ def log_normaliser(audio: Tensor, visual: Tensor, classes: Tensor, sharpness: fl
     return torch.logsumexp(sharpness * cosines + prior.log()[:, None], dim=-1)
 
 
-def shares(similarity: Tensor, normaliser: Tensor, slots: Slots, sharpness: float) -> Tensor:
+def responsibilities(
+    similarity: Tensor, normaliser: Tensor, slots: Slots, sharpness: float
+) -> Tensor:
     """Responsibility of a pair's class for each token of its sound.
 
     Args:

@@ -37,7 +37,7 @@ from tvsl.methods.tvsl.inference import (
     READOUTS,
     log_normaliser,
     possible_readouts,
-    shares,
+    responsibilities,
     spread,
 )
 from tvsl.methods.tvsl.losses import (
@@ -276,7 +276,9 @@ class TVSL(Method):
             return audio.mean(dim=1)[slots.clip]
         weights = similarity(audio, query, slots)
         if normaliser is not None:
-            weights = weights * shares(weights, normaliser, slots, self.config.responsibility)
+            weights = weights * responsibilities(
+                weights, normaliser, slots, self.config.responsibility
+            )
         return weighted_mean(audio, weights, slots)
 
     def _audio_query(self, mean: Tensor) -> Tensor:
