@@ -5,6 +5,8 @@ The reference is written with NumPy and scikit-learn, map by map, and shares no 
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +78,16 @@ class MetricTester:
         metric.reset()
         fed(fed(metric, case.inputs, parts([12])), case.inputs, parts([6, 6]))
         assert as_dict(metric.compute()) == expected
+
+    def copies_go_on_alone(self, case: MetricCase) -> None:
+        """A copy, or a pickled one, in the middle of the pairs is a metric of its own."""
+        first, second = parts([6, 6])
+        metric = fed(case.metric(), case.inputs, [first])
+        for other in (copy.deepcopy(metric), pickle.loads(pickle.dumps(metric))):  # noqa: S301
+            fed(other, case.inputs, [second])
+            assert as_dict(other.compute()) == as_dict(case.functional(case.inputs))
+        half = {name: value[first] for name, value in case.inputs.items()}
+        assert as_dict(metric.compute()) == as_dict(case.functional(half))
 
     def class_equals_reference(self, case: MetricCase) -> None:
         """Up to rounding, on the same inputs."""

@@ -20,6 +20,11 @@ def test_class_equals_functional(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_copies_go_on_alone(name: str) -> None:
+    TESTER.copies_go_on_alone(CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_class_equals_reference(name: str) -> None:
     TESTER.class_equals_reference(CASES[name])
 

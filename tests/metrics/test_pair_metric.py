@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import copy
-import pickle
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -132,19 +128,6 @@ def test_a_consensus_is_taken_as_it_is() -> None:
     precision = MeanAveragePrecision()
     precision.update(MAPS, TARGETS * 0.5)
     assert torch.equal(precision.compute(), average_precision(FULL, TARGETS).mean())
-
-
-@pytest.mark.parametrize(
-    "copied",
-    [lambda metric: pickle.loads(pickle.dumps(metric)), copy.deepcopy],  # noqa: S301
-)
-def test_metrics_can_be_copied_in_the_middle(copied: Any) -> None:
-    metric = MeanCIoU()
-    metric.update(MAPS[:5], TARGETS[:5], ids=IDS[:5])
-    other = copied(metric)
-    other.update(MAPS[5:], TARGETS[5:], ids=IDS[5:])
-    assert torch.equal(other.compute(), OVERLAPS.mean())
-    assert torch.equal(metric.compute(), OVERLAPS[:5].mean())
 
 
 def test_a_forward_gives_the_batch_and_keeps_the_whole() -> None:
