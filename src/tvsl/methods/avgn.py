@@ -26,9 +26,9 @@ any detection; the tables of the synthetic world sum (``sum_presences``). Attent
 of the number of cells: cells of a grid finer than the original's 7 x 7 are averaged before they are
 grouped, though not for s and the maps.
 
-Video labels. One map for each class that is asked for, v_p . g^a_y (the original's but for the
-positive factor 1 / tau), of a single source as of several. Classes that it was not trained on
-cannot be asked for.
+Video labels. One map for each queried class, v_p . g^a_y (the original's but for the
+positive factor 1 / tau), of a single source as of several. It cannot localize classes outside
+of training.
 """
 
 from __future__ import annotations

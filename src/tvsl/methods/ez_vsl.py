@@ -7,7 +7,7 @@ with the picture's own sound, s_ij = max_p cos(v_ip, a_j), and
 
 Adapted to frozen shared tokens: the paper trains ResNet-18 backbones end to end; here its two
 projections (1 x 1 convolution and linear layer) stand on the tokens and on the pooled
-sound. Its second map, an ImageNet network's saliency ("OGL"), is left out: it listens to nothing
+sound. Its second map, an ImageNet network's saliency ("OGL"), is left out: it ignores the sound
 and belongs to another encoder.
 
 Self-supervised: no labels are used. The map, one for all sources of a clip, is the cosine of each

@@ -11,7 +11,7 @@ sound and without for the cells. The original: Adam at 5e-5, weight decay 1e-5, 
 
 Adapted to frozen shared tokens: the layers stand on the tokens and the pooled sound, in place of
 networks that are trained from nothing. The negative of a clip is the sound of another clip of the
-batch. A mixture belongs to the whole canvas of its panels: some cell of it must answer. w starts
+batch. A mixture belongs to the whole canvas of its panels: one of its cells must match. w starts
 at 1, so that an untrained map is not upside down by chance. (The public re-implementation calls
 pairs that belong together 0, which turns its score upside down; here they are 1.)
 

@@ -1,4 +1,4 @@
-"""Maps that look at nothing: every table shows what they reach by chance."""
+"""Trivial baselines, which use neither picture nor sound: the numbers that chance reaches."""
 
 from __future__ import annotations
 

@@ -305,7 +305,7 @@ class SuccessAUC(MeanCIoU):
     Args:
         cut: The rule of the cut, see `cut_maps`.
         level: Of the cut ``value``.
-        unit: What succeeds or fails; but for ``pair``, ``frames`` must be given.
+        unit: Unit that succeeds or fails; but for ``pair``, ``frames`` must be given.
         normalize: Whether maps are raw and are to be normalized to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
 
@@ -333,7 +333,7 @@ class SuccessAUC(MeanCIoU):
         self.needs = () if unit == "pair" else ("frames",)
 
     def units(self, columns: Columns) -> Tensor:
-        """CIoU of whatever succeeds or fails."""
+        """CIoU of each unit."""
         if self.unit == "pair":
             return columns["ciou"]
         over_sources = group_mean if self.unit == "frame mean" else group_minimum
@@ -351,7 +351,7 @@ class SuccessRate(SuccessAUC):
         threshold: τ.
         cut: The rule of the cut, see `cut_maps`.
         level: Of the cut ``value``.
-        unit: What succeeds or fails; but for ``pair``, ``frames`` must be given.
+        unit: Unit that succeeds or fails; but for ``pair``, ``frames`` must be given.
         normalize: Whether maps are raw and are to be normalized to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
 
