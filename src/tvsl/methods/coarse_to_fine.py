@@ -25,8 +25,8 @@ the classes of the labels are in E from the start (``labelled_active``).
 Video labels. A class among several gets M_c(p) = relu(cos(f^a_c, P(v_p))). A class alone gets, as
 in the original, one map of the whole sound: the mean of M_c, weighted by the probability of c in
 the sound, over the classes over 0.3 and the likeliest. (The released code takes the sigmoid of a
-sigmoid here, which cannot be meant.) ``readout`` gives one of the two to both. It cannot localize classes outside
-of training.
+sigmoid here, which cannot be meant.) ``readout`` gives one of the two to both. It cannot
+localize classes outside of training.
 """
 
 from __future__ import annotations

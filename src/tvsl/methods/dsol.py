@@ -22,8 +22,8 @@ Products f . d are as large as tokens are long: u starts at 1 / sqrt(D). The thr
 original's, and with w = 5 nearly every cell passes it; ``mask_threshold`` may want tuning.
 
 Video labels. A class alone gets m, the map of the whole sound, as in the original; a class among
-several gets softmax_k(3 O_k(p)). ``readout`` gives one of the two to both. It cannot localize classes outside
-of training.
+several gets softmax_k(3 O_k(p)). ``readout`` gives one of the two to both. It cannot
+localize classes outside of training.
 """
 
 from __future__ import annotations
