@@ -86,7 +86,7 @@ class Alignment(CosineMethod):
     """
 
     name: ClassVar[str] = "alignment"
-    config_type: ClassVar[type[MethodConfig]] = AlignmentConfig
+    config_type: ClassVar[type[AlignmentConfig]] = AlignmentConfig
     config: AlignmentConfig
 
     def __init__(self, config: AlignmentConfig = AlignmentConfig()) -> None:  # noqa: B008  (frozen)

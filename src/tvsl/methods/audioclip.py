@@ -68,7 +68,7 @@ class AudioCLIPFinetuned(CosineMethod):
     """
 
     name: ClassVar[str] = "audioclip-finetuned"
-    config_type: ClassVar[type[MethodConfig]] = FinetunedConfig
+    config_type: ClassVar[type[FinetunedConfig]] = FinetunedConfig
     config: FinetunedConfig
 
     def __init__(self, config: FinetunedConfig = FinetunedConfig()) -> None:  # noqa: B008  (frozen)

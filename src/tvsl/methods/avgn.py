@@ -44,7 +44,6 @@ from torch.nn import functional as F
 from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.adapted import ClosedVocabulary, ClosedVocabularyConfig
-from tvsl.methods.base import MethodConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 HEADS = 8
@@ -252,7 +251,7 @@ class AVGN(ClosedVocabulary):
     """
 
     name: ClassVar[str] = "avgn"
-    config_type: ClassVar[type[MethodConfig]] = AVGNConfig
+    config_type: ClassVar[type[AVGNConfig]] = AVGNConfig
     config: AVGNConfig
 
     def __init__(self, config: AVGNConfig) -> None:

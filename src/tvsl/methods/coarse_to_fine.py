@@ -46,7 +46,7 @@ from tvsl.methods.adapted import (
     ClosedVocabularyConfig,
     uses_whole_sound,
 )
-from tvsl.methods.base import Method, MethodConfig
+from tvsl.methods.base import Method
 from tvsl.methods.operations import two_layers, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -90,7 +90,7 @@ class CoarseToFine(ClosedVocabulary):
     """
 
     name: ClassVar[str] = "coarse-to-fine"
-    config_type: ClassVar[type[MethodConfig]] = CoarseToFineConfig
+    config_type: ClassVar[type[CoarseToFineConfig]] = CoarseToFineConfig
     tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout"}
     config: CoarseToFineConfig
 

@@ -83,7 +83,7 @@ class DSOL(ClosedVocabulary):
     """
 
     name: ClassVar[str] = "dsol"
-    config_type: ClassVar[type[MethodConfig]] = DSOLConfig
+    config_type: ClassVar[type[DSOLConfig]] = DSOLConfig
     tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout"}
     config: DSOLConfig
     object_sums: Tensor

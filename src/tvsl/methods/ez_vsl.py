@@ -48,7 +48,7 @@ class EZVSL(CosineMethod):
     """
 
     name: ClassVar[str] = "ez-vsl"
-    config_type: ClassVar[type[MethodConfig]] = EZVSLConfig
+    config_type: ClassVar[type[EZVSLConfig]] = EZVSLConfig
     config: EZVSLConfig
 
     def __init__(self, config: EZVSLConfig = EZVSLConfig()) -> None:  # noqa: B008  (frozen)

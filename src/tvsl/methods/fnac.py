@@ -30,7 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.contrastive import symmetric_info_nce
-from tvsl.methods.base import MethodConfig, check_inputs
+from tvsl.methods.base import check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.methods.ez_vsl import EZVSLConfig
 from tvsl.tokens import Tokens, Vocabulary
@@ -63,7 +63,7 @@ class FNAC(CosineMethod):
     """
 
     name: ClassVar[str] = "fnac"
-    config_type: ClassVar[type[MethodConfig]] = FNACConfig
+    config_type: ClassVar[type[FNACConfig]] = FNACConfig
     config: FNACConfig
 
     def __init__(self, config: FNACConfig = FNACConfig()) -> None:  # noqa: B008  (frozen)

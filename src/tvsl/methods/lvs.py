@@ -62,7 +62,7 @@ class LVS(CosineMethod):
     """
 
     name: ClassVar[str] = "lvs"
-    config_type: ClassVar[type[MethodConfig]] = LVSConfig
+    config_type: ClassVar[type[LVSConfig]] = LVSConfig
     config: LVSConfig
 
     def __init__(self, config: LVSConfig = LVSConfig()) -> None:  # noqa: B008  (frozen)

@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tvsl.contrastive import symmetric_info_nce
-from tvsl.methods.base import MethodConfig, check_inputs
+from tvsl.methods.base import check_inputs
 from tvsl.methods.cosine import all_cosines
 from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
 from tvsl.tokens import Tokens, Vocabulary
@@ -48,7 +48,7 @@ class MarginNCE(EZVSL):
     """
 
     name: ClassVar[str] = "margin-nce"
-    config_type: ClassVar[type[MethodConfig]] = MarginNCEConfig
+    config_type: ClassVar[type[MarginNCEConfig]] = MarginNCEConfig
     config: MarginNCEConfig
 
     def __init__(self, config: MarginNCEConfig = MarginNCEConfig()) -> None:  # noqa: B008  (frozen)

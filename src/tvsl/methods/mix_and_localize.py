@@ -37,7 +37,7 @@ from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig
-from tvsl.methods.base import MethodConfig, Supervision, check_inputs
+from tvsl.methods.base import Supervision, check_inputs
 from tvsl.methods.operations import by_panel, two_layers, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -65,7 +65,7 @@ class MixAndLocalize(Adapted):
     """
 
     name: ClassVar[str] = "mix-and-localize"
-    config_type: ClassVar[type[MethodConfig]] = MixAndLocalizeConfig
+    config_type: ClassVar[type[MixAndLocalizeConfig]] = MixAndLocalizeConfig
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = True
     permutation_invariant: ClassVar[bool] = True

@@ -53,7 +53,7 @@ class OTS(Adapted):
     """
 
     name: ClassVar[str] = "ots"
-    config_type: ClassVar[type[MethodConfig]] = OTSConfig
+    config_type: ClassVar[type[OTSConfig]] = OTSConfig
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = False
     config: OTSConfig

@@ -44,7 +44,7 @@ class TextOnly(Untrained):
     """
 
     name: ClassVar[str] = "text-only"
-    config_type: ClassVar[type[MethodConfig]] = TextOnlyConfig
+    config_type: ClassVar[type[TextOnlyConfig]] = TextOnlyConfig
     class_aware: ClassVar[bool] = True
     tunable: ClassVar[frozenset[str]] = Method.tunable | {"detector", "affinity"}
     config: TextOnlyConfig

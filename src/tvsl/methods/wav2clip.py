@@ -76,7 +76,7 @@ class Wav2CLIP(CosineMethod):
     """
 
     name: ClassVar[str] = "wav2clip"
-    config_type: ClassVar[type[MethodConfig]] = Wav2CLIPConfig
+    config_type: ClassVar[type[Wav2CLIPConfig]] = Wav2CLIPConfig
     config: Wav2CLIPConfig
 
     def __init__(self, config: Wav2CLIPConfig = Wav2CLIPConfig()) -> None:  # noqa: B008  (frozen)

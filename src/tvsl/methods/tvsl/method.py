@@ -73,7 +73,7 @@ class TVSL(Method):
     """
 
     name: ClassVar[str] = "tvsl"
-    config_type: ClassVar[type[MethodConfig]] = TVSLConfig
+    config_type: ClassVar[type[TVSLConfig]] = TVSLConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
     works_untrained: ClassVar[bool] = True

@@ -47,7 +47,7 @@ class ReleasedTVSL(Method):
     """
 
     name: ClassVar[str] = "tvsl-released"
-    config_type: ClassVar[type[MethodConfig]] = ReleasedConfig
+    config_type: ClassVar[type[ReleasedConfig]] = ReleasedConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
     works_untrained: ClassVar[bool] = True
