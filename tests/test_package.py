@@ -167,7 +167,20 @@ def test_public_names_resolve(name: str) -> None:
     assert getattr(tvsl, name) is not None
 
 
-@pytest.mark.parametrize("package", ["tvsl.media", "tvsl.render", "tvsl.methods.tvsl"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "tvsl.audioclip",
+        "tvsl.data",
+        "tvsl.media",
+        "tvsl.methods",
+        "tvsl.methods.tvsl",
+        "tvsl.metrics",
+        "tvsl.render",
+        "tvsl.synthetic",
+        "tvsl.training",
+    ],
+)
 def test_public_names_of_packages_resolve(package: str) -> None:
     module = importlib.import_module(package)
     assert len(module.__all__) == len(set(module.__all__)) > 0
@@ -180,8 +193,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         tvsl.Loklizer  # noqa: B018
 
 
-def test_public_names_are_listed() -> None:
-    assert set(tvsl.__all__) <= set(dir(tvsl))
+def test_what_is_listed_is_public_and_nothing_else() -> None:
+    functions = {"evaluate", "list_datasets", "list_methods", "list_models", "load", "train"}
+    modules = {"data", "methods", "metrics", "render"}
+    assert set(dir(tvsl)) == {"Localizer", "register", "__version__", *functions, *modules}
+    assert set(tvsl.__all__) == set(dir(tvsl))
+    from tvsl import Localization, SoundSource, TvslError
+
+    assert issubclass(TvslError, Exception)
+    assert {Localization.__name__, SoundSource.__name__} == {"Localization", "SoundSource"}
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if "." in name])

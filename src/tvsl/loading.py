@@ -19,7 +19,7 @@ from tvsl.audioclip.weights import (
     model_folder,
 )
 from tvsl.encoder import Encoder, EncoderOptions, FlipAverage
-from tvsl.errors import UsageError
+from tvsl.errors import TvslError, UsageError, shown
 from tvsl.localization import Request, cannot_detect
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
@@ -231,9 +231,10 @@ def load_encoder(
             config.waveform_scale,
             progress,
         )
-        encoder = (_added_factory(model) or partial(_audioclip, model))(options)
+        factory = _added_factory(model)
+        encoder = _audioclip(model, options) if factory is None else _made(factory, model, options)
     else:
-        encoder = model
+        encoder = _complete(model)
         flip = encoder.flip_average if flip_average is None else flip_average
         options = EncoderOptions(encoder.device, encoder.precision, flip, config.image_tokens)
     _check_encoder(encoder, options, precision)
@@ -306,15 +307,35 @@ def _added_factory(model: str | Path) -> EncoderFactory | None:
     return ENCODERS.resolve(model) if is_reference(model) or model in ENCODERS else None
 
 
-def _check_encoder(encoder: Encoder, options: EncoderOptions, precision: PrecisionChoice) -> None:
-    """Let through only an encoder that is one, and does what was asked for."""
-    kind = type(encoder).__name__
+def _made(factory: EncoderFactory, model: str | Path, options: EncoderOptions) -> Encoder:
+    """An encoder that is not of tvsl."""
+    try:
+        encoder = factory(options)
+    except TvslError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"The encoder {shown(str(model))} cannot be made "
+            f"({type(error).__name__}: {shown(str(error))}).",
+            "It is called with one argument, tvsl.encoder.EncoderOptions.",
+        ) from error
+    return _complete(encoder)
+
+
+def _complete(encoder: Encoder) -> Encoder:
+    """Let through only an object that has all that the protocol names."""
     missing = [name for name in _PROTOCOL if getattr_static(encoder, name, _ABSENT) is _ABSENT]
     if missing:
         raise UsageError(
-            f"{kind} is no encoder: it lacks {', '.join(missing)}.",
+            f"{type(encoder).__name__} is no encoder: it lacks {', '.join(missing)}.",
             "See tvsl.encoder.Encoder for all that an encoder has.",
         )
+    return encoder
+
+
+def _check_encoder(encoder: Encoder, options: EncoderOptions, precision: PrecisionChoice) -> None:
+    """Let through only an encoder that does what was asked for."""
+    kind = type(encoder).__name__
     for asked, wanted, given in (
         ("flip average", options.flip_average, encoder.flip_average),
         ("image tokens", options.image_tokens, encoder.image_tokens),

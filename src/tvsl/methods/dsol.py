@@ -44,7 +44,7 @@ from tvsl.methods.adapted import (
     ClosedVocabularyConfig,
     uses_whole_sound,
 )
-from tvsl.methods.base import Method, MethodConfig
+from tvsl.methods.base import Method
 from tvsl.methods.operations import by_panel, random_partners, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

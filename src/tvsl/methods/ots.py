@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig
-from tvsl.methods.base import MethodConfig, Supervision
+from tvsl.methods.base import Supervision
 from tvsl.methods.operations import random_partners, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
