@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -193,3 +195,45 @@ def test_the_four_registries() -> None:
         assert not METHODS.accepts(wrong)
         assert not DATA_SETS.accepts(wrong)
         assert not PROTOCOLS.accepts(wrong)
+
+
+PLUGIN = """
+from typing import ClassVar
+from tvsl.methods.text_only import TextOnly
+class Plugged(TextOnly):
+    name: ClassVar[str] = "plugged"
+"""
+ENTRIES = "[tvsl.methods]\nplugged = plug_in:Plugged\nlost = no_such_package:Lost\n"
+ASK = """
+import sys, tvsl
+print(*tvsl.list_methods())
+print("plug_in" in sys.modules)
+from tvsl.methods import METHODS
+print(METHODS.source("plugged").distribution, METHODS["plugged"].__name__)
+"""
+
+
+def test_an_installed_package_adds_its_methods(tmp_path: Path) -> None:
+    (tmp_path / "plug_in.py").write_text(PLUGIN)
+    folder = tmp_path / "plug_in-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: plug-in\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(ENTRIES)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    asked = [
+        subprocess.run(
+            [sys.executable, *command],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+            env={**os.environ, "PYTHONPATH": path},
+        ).stdout
+        for command in (("-c", ASK), ("-m", "tvsl", "doctor"))
+    ]
+    names, imported, source = asked[0].splitlines()
+    assert {"tvsl", "plugged", "lost"} <= set(names.split())
+    assert imported == "False"
+    assert source == "plug-in Plugged"
+    assert "method plugged, plug_in:Plugged" in asked[1]
+    assert "no_such_package" in asked[1]

@@ -26,7 +26,7 @@ FlipAverage = Literal["none", "mirror", "turn"]
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """How an encoder is wanted.
+    """Options of an encoder that is made.
 
     An encoder that cannot do what is asked for says so by what it states of itself: whoever asked
     for a flip average, for image tokens or for a precision that it does not have gets an error.

@@ -31,7 +31,7 @@ from tvsl.vocabularies import check_names
 
 @dataclass(frozen=True)
 class Request:
-    """Which classes to localize.
+    """Classes to localize.
 
     Names may be given as any iterable, also as one that can be gone through only once.
 

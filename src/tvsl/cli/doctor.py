@@ -28,6 +28,8 @@ def command() -> None:
         print_lines(f"{package:12} {_version(package)}")
     for name, value in _devices():
         print_lines(f"{name:12} {value}")
+    for name, value in _plugins():
+        print_lines(f"{name:12} {value}")
     for name in EMBEDDED:
         print_lines(f"{name:12} {embedded_path(name) if is_here(name) else 'missing'}")
     print_lines(f"weights      {weights_folder()}")
@@ -41,6 +43,24 @@ def _version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "missing"
+
+
+def _plugins() -> list[tuple[str, str]]:
+    """What other packages bring, and what is wrong with it."""
+    from tvsl.data import DATA_SETS
+    from tvsl.loading import ENCODERS
+    from tvsl.methods import METHODS
+    from tvsl.metrics import PROTOCOLS
+
+    rows = []
+    for registry in (METHODS, DATA_SETS, ENCODERS, PROTOCOLS):
+        found, problems = registry.load_all()
+        for name in found:
+            source = registry.source(name)
+            if source is not None:
+                rows.append(("plug-in", f"{registry.noun} {name}, {source}"))
+        rows += [("plug-in", str(problem)) for problem in problems]
+    return rows
 
 
 def _devices() -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from tvsl.media.waveform import resample_blocks
 
 
 def normal_form(name: str) -> str:
-    """What is equal for all spellings of a name: lower case, one underscore between words.
+    """Normal form of a name, equal for all its spellings: lower case, words joined by underscores.
 
     "female speech, woman speaking" and "female_speech_woman_speaking" are one name. Never compare
     classes by their place in a sorted list: underscores sort otherwise than spaces and commas do
@@ -95,7 +95,7 @@ class ClipSet(BaseModel, ABC):
 
     @abstractmethod
     def description(self) -> dict[str, JsonValue]:
-        """What the clips depend on, content included: what is kept of them is kept for this."""
+        """Everything that decides the clips, content included: their tokens are kept under it."""
 
     def without(self, ids: Collection[str]) -> ClipSet:  # noqa: ARG002
         """The same clips but some; all of them where clips are made and have no ids.
@@ -191,7 +191,7 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What an item's files hold.
+    """Content of an item's files.
 
     Attributes:
         pictures: The K panels, RGB, each (H, W, 3) uint8.
@@ -206,7 +206,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What a file of the user leaves out of the items that are listed.
+    """Listed items that a file of the user leaves out.
 
     Attributes:
         file: The file.
@@ -221,7 +221,7 @@ class LeftOut:
     unknown: tuple[str, ...]
 
     def told(self, listed: int) -> str:
-        """What is left out, of so many items that are listed, in words."""
+        """Words for what is left out, of so many listed items."""
         strange = ""
         if self.unknown:
             strange = f"; {len(self.unknown):,} of its ids are no items, such as "
@@ -275,12 +275,12 @@ class DataSet(BaseModel, ABC):
 
     @property
     def square(self) -> bool:
-        """Whether pictures are squeezed into a square, as the benchmarks do."""
+        """Tell whether pictures are squeezed into a square, as the benchmarks do."""
         return True
 
     @property
     def several(self) -> bool:
-        """Whether its items have several sources: which numbers of a protocol are meant."""
+        """Tell whether its items have several sources: a protocol has other figures then."""
         return False
 
     @property
@@ -304,17 +304,17 @@ class DataSet(BaseModel, ABC):
 
     @cached_property
     def left_out(self) -> LeftOut | None:
-        """What the user leaves out of the listed items; None where nothing could be."""
+        """Items that the user leaves out; None where no file names any."""
         return None
 
     @property
     def listed_count(self) -> int:
-        """How many items the lists hold of the split, whatever is left out of them."""
+        """Number of items that the lists hold of the split, whatever is left out of them."""
         return len(self.items) + (0 if self.left_out is None else len(self.left_out.items))
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
-        """How much of the lists makes up no item of the split, by what it is."""
+        """Numbers of the lists' entries that make up no item of the split, by their kind."""
         return {}
 
     @cached_property
@@ -324,7 +324,7 @@ class DataSet(BaseModel, ABC):
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """What must be known of its items beside their number: a few words and a sentence each."""
+        """Facts about its items beside their number: a few words and a sentence each."""
         told = []
         if self.left_out is not None:
             told.append(("Left out", f"{self.left_out.told(self.listed_count)}."))

@@ -50,7 +50,7 @@ class MethodConfig(BaseModel):
 
     @property
     def compares_classes(self) -> bool:
-        """Whether what is said of a class depends on the vocabulary's other classes."""
+        """Tell whether scores or maps of a class depend on the vocabulary's other classes."""
         return False
 
 
@@ -137,7 +137,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def config_for(cls, config: MethodConfig, vocabulary: Vocabulary) -> MethodConfig:
-        """What a head must state of itself before it is trained on some classes.
+        """Config of a head that is about to be trained on some classes.
 
         Args:
             config: A ``config_type``.
@@ -151,7 +151,7 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:  # noqa: ARG003
-        """What a head takes over from its encoder, beside the size of the embeddings.
+        """Config of a head with what it takes over from its encoder, beside the size.
 
         Args:
             config: A ``config_type``.
@@ -346,7 +346,7 @@ class Untrained(Method):
     works_untrained: ClassVar[bool] = True
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """There are none.
+        """Refuse: there are no losses.
 
         Raises:
             UsageError: Always.
