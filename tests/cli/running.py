@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import torch
+
 from tvsl.cli.main import main
 
 
@@ -27,7 +29,7 @@ class Ran:
 def run(*arguments: str | Path) -> Ran:
     """Run ``tvsl`` in this process."""
     out, err = io.StringIO(), io.StringIO()
-    code = 0
+    code, threads = 0, torch.get_num_threads()
     argv = ["tvsl", *(str(argument) for argument in arguments)]
     with (
         mock.patch.object(sys, "argv", argv),
@@ -38,6 +40,8 @@ def run(*arguments: str | Path) -> Ran:
             main()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        finally:  # `tvsl evaluate` takes all: what follows in this process would wait for them
+            torch.set_num_threads(threads)
     return Ran(code, out.getvalue(), err.getvalue())
 
 
