@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
+from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.loading import load
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl import TVSL, TVSLConfig, detection
@@ -42,7 +42,7 @@ VALUES: Mapping[str, tuple[Any, Sequence[float]]] = {
     "EVIDENCE_FRACTION": (detection, (0.01, 0.02, 0.03, 0.05, 0.1)),
 }
 
-Scenes = Sequence[EncodedScenes]
+Scenes = Sequence[EncodedBatch]
 
 
 @torch.inference_mode()

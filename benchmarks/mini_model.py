@@ -12,28 +12,130 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.cli.output import progress
 from tvsl.encoder import FlipAverage, ImageTokenMode
-from tvsl.evaluation.card import card_tables, model_card
-from tvsl.evaluation.mistakes import mistakes
-from tvsl.evaluation.scenes import EncodedScenes, encode_scenes, with_names
-from tvsl.evaluation.world_rows import Row, reach, table_rows
+from tvsl.evaluation.batch import EncodedBatch, encode_scenes, with_vocabulary
+from tvsl.evaluation.score import SceneFigure, evaluate_batches
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head
+from tvsl.reproduce.report import markdown_table
+from tvsl.synthetic.vocabulary import CLASSES, parts
+from tvsl.synthetic.world import World, WorldSplit
 from tvsl.training.calibrate import calibrate
 from tvsl.utils.devices import keep_freed_memory
 
 VALIDATION_SCENES = 200
-Scenes = dict[str, EncodedScenes]
+Scenes = dict[str, EncodedBatch]
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class WorldRow:
+    """Scenes of one row of the card.
+
+    Attributes:
+        title: What the table calls it.
+        sources: K, the number of sources.
+        world: Where the scenes come from.
+        names: Classes among which is detected; those of the world when None.
+    """
+
+    title: str
+    sources: int
+    world: World
+    names: tuple[str, ...] | None = None
+
+
+def table_rows(split: WorldSplit = "test") -> tuple[WorldRow, ...]:
+    """Ordinary scenes of one to four sources, unseen classes, twins alone, off-screen alone.
+
+    Unseen classes are detected among the unseen ones, as zero-shot transfer to another vocabulary
+    is measured, and once more among all 36, where the seen ones that training knew compete.
+    """
+    seen, unseen = World(split), World(split, "unseen")
+    twins, off_screen = World(split, twins=1.0), World(split, off_screen=1.0)
+    return (
+        WorldRow("single", 1, seen),
+        WorldRow("duet", 2, seen),
+        WorldRow("3 sources", 3, seen),
+        WorldRow("4 sources", 4, seen),
+        WorldRow("unseen single", 1, unseen),
+        WorldRow("unseen duet", 2, unseen),
+        WorldRow("unseen single of 36", 1, unseen, CLASSES["all"]),
+        WorldRow("unseen duet of 36", 2, unseen, CLASSES["all"]),
+        WorldRow("twin single", 1, twins),
+        WorldRow("twin duet", 2, twins),
+        WorldRow("off-screen single", 1, off_screen),
+        WorldRow("off-screen duet", 2, off_screen),
+    )
+
+
+def reach(method: Method, batch: EncodedBatch, on: str = "boxes") -> dict[str, Any]:
+    """Figures of a calibrated head in a row, with given and with detected labels, and detection."""
+    if on == "masks":
+        assert batch.masks is not None
+        batch = replace(batch, targets=batch.masks)
+    figures = evaluate_batches(method.eval(), [batch], batch.sources > 1)
+    detected = figures.get("detected")
+    detection = None if detected is None else detected.pop("detection")
+    given = figures["given"] if "given" in figures else figures["none"]
+    return {"given": given, "detected": detected, "detection": detection}
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """What is wrong with the classes that a detector takes.
+
+    Attributes:
+        wrong: Taken classes that do not sound, in percent.
+        surface: Of these, those that share their surface with a class that sounds, in percent;
+            None if nothing is wrong.
+        shape: The same of the shape. A class may share one with one source and one with another.
+    """
+
+    wrong: float
+    surface: float | None
+    shape: float | None
+
+
+def mistakes(detection: Tensor, scenes: EncodedBatch) -> Mistakes:
+    """Look at the classes that are taken: of each scene as many as sound in it.
+
+    Args:
+        detection: Detection scores, (B, N).
+        scenes: The scenes, of the synthetic world's classes.
+
+    Returns:
+        Their mistakes.
+
+    Raises:
+        VocabularyError: The classes are those of another world.
+    """
+    names = [parts(name) for name in scenes.vocabulary.names]
+    labels = scenes.labels.cpu()
+    order = detection.sort(dim=1, descending=True, stable=True).indices
+    first = torch.arange(detection.shape[1]) < labels.sum(dim=1)[:, None]
+    taken = torch.zeros_like(labels).scatter_(1, order, first)
+    shared = []
+    for scene, wrong in (taken & ~labels).nonzero().tolist():
+        sounding = [names[label] for label in labels[scene].nonzero()[:, 0].tolist()]
+        heard = zip(*sounding, strict=True)  # all surfaces, all shapes
+        shared.append([part in true for part, true in zip(names[wrong], heard, strict=True)])
+    if not shared:
+        return Mistakes(0.0, None, None)
+    surface, shape = (100 * sum(column) / len(shared) for column in zip(*shared, strict=True))
+    return Mistakes(100 * len(shared) / int(taken.sum()), surface, shape)
 
 
 def encoder_of(
@@ -42,16 +144,18 @@ def encoder_of(
     return AudioCLIPEncoder(load_audioclip(bundle), image_tokens=tokens, flip_average=flip)
 
 
-def encoded(encoder: AudioCLIPEncoder, rows: tuple[Row, ...], count: int, title: str) -> Scenes:
+def encoded(
+    encoder: AudioCLIPEncoder, rows: tuple[WorldRow, ...], count: int, title: str
+) -> Scenes:
     scenes = {}
     with progress(f"Encoding {title}") as report:
-        made: dict[tuple[Any, int], EncodedScenes] = {}
+        made: dict[tuple[Any, int], EncodedBatch] = {}
         for done, row in enumerate(rows):
             kind = (row.world, row.sources)
             if kind not in made:
                 made[kind] = encode_scenes(encoder, *kind, count)
             names = row.names or row.world.names
-            scenes[row.title] = with_names(made[kind], encoder, names)
+            scenes[row.title] = with_vocabulary(made[kind], encoder, names)
             report((done + 1) * count, len(rows) * count)
     return scenes
 
@@ -87,7 +191,7 @@ def calibrated(method: Method, validation: Scenes) -> dict[str, Any]:
 
 
 def measured(method: Method, scenes: Scenes, on: str = "boxes") -> dict[str, Any]:
-    return {title: vars(reach(method, part, on)) for title, part in scenes.items()}
+    return {title: reach(method, part, on) for title, part in scenes.items()}
 
 
 @torch.inference_mode()
@@ -222,6 +326,217 @@ def token_table(
             scores[title] = calibrated(method, made.validation)["validation"]
             results[title] = measured(method, made.test)
     return results, scores
+
+
+def card_tables(results: Figures) -> str:
+    """All tables of the mini model's card.
+
+    Args:
+        results: What ``benchmarks/mini_model.py`` measured.
+
+    Returns:
+        Markdown.
+    """
+    conditions = (
+        f"{results['scenes']} test scenes a row, protocol `paper`, figures in percent. Detected: "
+        "the top K classes of each scene, and an undetected source scores 0."
+    )
+    mistaken = (
+        "Of the classes that the head takes, as many as sound: how many are wrong, and how many of "
+        "these share their surface or their shape with a source."
+    )
+    parts = [
+        conditions,
+        "### The shipped head, on boxes",
+        _own_rows(results["methods"]["T-VSL"]),
+        "### The same on masks",
+        _own_rows(results["masks"]),
+        "### What is taken for what",
+        mistaken,
+        _mistakes(results["mistakes"]),
+        "### Methods, true labels given",
+        _compared(results["methods"], "given"),
+        "### Methods, detected labels",
+        _compared(results["methods"], "detected"),
+        "### Readouts of the shipped head, true labels given",
+        _compared(results["readouts"], "given"),
+        "### Readouts of the shipped head, detected labels",
+        _compared(results["readouts"], "detected"),
+        "### Token modes and flip averages, true labels given",
+        _compared(results["tokens"], "given"),
+        "### Token modes and flip averages, detected labels",
+        _compared(results["tokens"], "detected"),
+    ]
+    return "\n\n".join(parts)
+
+
+def _own_rows(rows: Figures) -> str:
+    head = ["row", "AP or CAP", "IoU@0.3", "IoU@0.5", "AUC", "right twin"]
+    head += ["detected: AP or CAP", "IoU@0.3", "IoU@0.5", "detection mAP"]
+    cells = []
+    for title, row in rows.items():
+        given, detected = row["given"], row["detected"]
+        names = _names(title)
+        cells.append(
+            [
+                title,
+                *(_figure(given, name) for name in (*names, "AUC")),
+                _figure(given, "right twin"),
+                *(_figure(detected, name) for name in names),
+                "" if row["detection"] is None else f"{row['detection']:.1f}",
+            ]
+        )
+    return markdown_table(head, cells)
+
+
+def _mistakes(rows: Figures) -> str:
+    names = ("wrong", "surface", "shape")
+    cells = [
+        [title, *("" if row[name] is None else f"{row[name]:.1f}" for name in names)]
+        for title, row in rows.items()
+    ]
+    return markdown_table(["row", "wrong", "same surface", "same shape"], cells)
+
+
+def _compared(methods: Figures, labels: str) -> str:
+    """One row per method, each cell AP (CAP) and the paper's success rate."""
+    titles = list(next(iter(methods.values())))
+    rows = []
+    for name, row in methods.items():
+        if any(row[title][labels] for title in titles):
+            rows.append([name, *(_pair(title, row[title][labels]) for title in titles)])
+    return markdown_table(["", *titles], rows)
+
+
+def _pair(title: str, figures: Figures | None) -> str:
+    if figures is None:
+        return ""
+    average, at_03, at_05 = _names(title)
+    success = at_05 if "single" in title else at_03
+    return f"{_figure(figures, average)} / {_figure(figures, success)}"
+
+
+def _names(title: str) -> tuple[SceneFigure, SceneFigure, SceneFigure]:
+    """The figures of a row: average precision, and the success rates at 0.3 and at 0.5."""
+    if "single" in title:
+        return "AP", "IoU@0.3", "IoU@0.5"
+    return "CAP", "CIoU@0.3", "CIoU@0.5"
+
+
+def _figure(figures: Figures | None, name: SceneFigure) -> str:
+    return "" if figures is None or name not in figures else f"{figures[name]:.1f}"
+
+
+def seeds_table(results: Mapping[str, Figures]) -> str:
+    """Several pre-training seeds beside each other.
+
+    Args:
+        results: What ``benchmarks/mini_model.py`` measured of each, by seed.
+
+    Returns:
+        A Markdown table: the score that validation gave the calibrated head, by which the shipped
+        seed is chosen, and the test rows with detected labels.
+    """
+    rows = []
+    titles: list[str] = []
+    for seed, measured in results.items():
+        ours = measured["methods"]["T-VSL"]
+        titles = [title for title in ours if ours[title]["detected"]]
+        validation = f"{measured['decided']['T-VSL']['validation']:.1f}"
+        rows.append(
+            [seed, validation, *(_pair(title, ours[title]["detected"]) for title in titles)]
+        )
+    return markdown_table(["seed", "validation", *titles], rows)
+
+
+def model_card(results: Figures, bundle: Path, others: Mapping[str, Figures] | None = None) -> str:
+    """The whole model card of the mini model.
+
+    Args:
+        results: What ``benchmarks/mini_model.py`` measured.
+        bundle: Folder of the model.
+        others: The same of models of other pre-training seeds, by seed.
+
+    Returns:
+        Markdown.
+    """
+    size = sum(path.stat().st_size for path in bundle.rglob("*.safetensors")) / 1e6
+    notes = json.loads((bundle / "head" / "config.json").read_text(encoding="utf-8"))["notes"]
+    seed, decided = notes["recipe"]["seed"], results["decided"]["T-VSL"]
+    choices = ", ".join(f"{name} {value}" for name, value in decided["hyperparameters"].items())
+    flips = ", ".join(
+        f"{title.split(', flip ')[1]} {score:.1f}"
+        for title, score in results["token_validation"].items()
+        if title.startswith("T-VSL, values")
+    )
+    trials = ", ".join(f"{_readout(s)} {score:.1f}" for s, score in decided["trials"])
+    detectors = ", ".join(f"{s['detector']} {score:.1f}" for s, score in decided["detection"])
+    return _CARD.format(
+        size=size,
+        seed=seed,
+        choices=choices,
+        flips=flips,
+        trials=trials,
+        detectors=detectors,
+        gaps=_gaps(results["methods"]),
+        tables=card_tables(results),
+        seeds=seeds_table({str(seed): results, **(others or {})}),
+    )
+
+
+def _readout(hyperparameters: Mapping[str, Any]) -> str:
+    return (
+        f"{hyperparameters['readout']}, spread"
+        if hyperparameters.get("affinity")
+        else hyperparameters["readout"]
+    )
+
+
+def _gaps(methods: Figures) -> str:
+    """What listening adds to the given name, in AP, row by row."""
+    ours, text = methods["T-VSL"], methods["text only"]
+    parts = []
+    for title, row in ours.items():
+        name = _names(title)[0]
+        gap = row["given"][name] - text[title]["given"][name]
+        parts.append(f"{title} {gap:+.1f}")
+    return ", ".join(parts)
+
+
+_CARD = """# mini: a small AudioCLIP with a T-VSL head, for tvsl's synthetic world
+
+Image, audio and text encoders and a head, {size:.1f} MB, trained from nothing by tvsl's own code on
+tvsl's own made-up world (seed {seed}). It knows 6 shapes, 6 surfaces and 3 sizes, half of their 36
+combinations from training. It knows nothing of the real world: use AudioCLIP for that.
+
+Licence: Apache-2.0, as the package. How it is built: docs/mini-model.md. Rebuild and measure it:
+
+    make mini SEED={seed}
+    make mini-card SEED={seed}
+
+This card is written by the second command; every figure in it is measured.
+
+## What validation decided
+
+- Head: {choices}.
+- Flip average, score of the head on validation: {flips}.
+- Readouts, score on validation, maps spread over alike cells or not: {trials}.
+- Detectors, mean average precision on validation mixtures of 1 to 4 sources: {detectors}.
+
+## What listening adds
+
+T-VSL minus text only, true labels given, AP (CAP with several sources): {gaps}.
+
+## Pre-training seeds
+
+Detected labels; the shipped seed is the one that validation prefers.
+
+{seeds}
+
+## Results
+
+{tables}
+"""
 
 
 if __name__ == "__main__":

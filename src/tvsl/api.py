@@ -134,7 +134,7 @@ class Results:
             [
                 {
                     "protocol": row.scores.protocol,
-                    "method": row.entry,
+                    "method": row.name,
                     "labels": row.scores.label_source,
                     "items": row.scores.found,
                     **row.scores.values,
@@ -153,7 +153,7 @@ def evaluate(
     methods: Sequence[str | type[Method]] = (),
     data_options: Mapping[str, Any] | None = None,
     label_sources: Sequence[LabelChoice] | None = None,
-    counting: Counting = "true",
+    counting: Counting = "oracle",
     vocabulary: Sequence[str] | None = None,
     output: str | Path | None = None,
     force: bool = False,
@@ -178,7 +178,7 @@ def evaluate(
         methods: Methods that need no training, to be evaluated beside the heads.
         data_options: Options of a data set that is given by its name.
         label_sources: ``given``, ``detected`` or both: all that method and data allow when None.
-        counting: How many classes are detected: ``true``, as many as an item has, or
+        counting: How many classes are detected: ``oracle``, as many as an item has, or
             ``threshold``, those that reach the head's calibrated threshold.
         vocabulary: Class names among which to detect; those of the data set when None.
         output: Folder for results.json, samples.csv and page.html, in which an interrupted
@@ -204,9 +204,9 @@ def evaluate(
         OutputError: The folder cannot be written, or holds another evaluation.
         MediaError: An item cannot be read, and none may be left out.
     """
-    from tvsl.evaluation.config import conditions
-    from tvsl.evaluation.models import Entries, Entry, load_entries
-    from tvsl.evaluation.run import Run, check_classes_of
+    from tvsl.evaluation.config import evaluation_config
+    from tvsl.evaluation.evaluator import Evaluator, check_classes_of
+    from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels, load_models
     from tvsl.html.evaluation import write_report
     from tvsl.localizer import Localizer
     from tvsl.metrics import PROTOCOLS
@@ -216,7 +216,7 @@ def evaluate(
     if isinstance(data, str):
         data = make_data(DATA_SETS.resolve(data), data_options or {})
     names = [protocols] if isinstance(protocols, str) else protocols
-    chosen = conditions(
+    chosen = evaluation_config(
         protocols=[PROTOCOLS.resolve(name).name for name in names],
         labels=label_sources,
         counting=counting,
@@ -234,17 +234,19 @@ def evaluate(
             stack.enter_context(locked(folder))
         if isinstance(model, Localizer):
             name = model.name.partition("/")[0]
-            entries = Entries(name, model.encoder, (Entry(model.method.name, model.method),))
+            entries = EvaluatedModels(
+                name, model.encoder, (EvaluatedModel(model.method.name, model.method),)
+            )
         else:
             with display("Fetching weights", is_bytes=True) as fetched:
-                entries = load_entries(
+                entries = load_models(
                     model, heads, methods, own_device(device), precision, flip_average, fetched
                 )
-        run = Run(entries, data, chosen, folder, workers, skip_broken)
+        run = Evaluator(entries, data, chosen, folder, workers, skip_broken)
         title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
         with display(title, counted="items") if team.leads else silent(title) as report:
-            run.measure(team, force, report)
-        evaluation = run.sum_up()
+            run.run(team, force, report)
+        evaluation = run.summarize()
         if output is not None and team.leads:
             write_report(run, evaluation, cases, folder)
         return Results(evaluation)

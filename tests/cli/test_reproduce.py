@@ -131,9 +131,12 @@ def test_a_folder_from_the_command_line(model: Path, tmp_path: Path) -> None:
     for line in single["lines"]:
         assert all(value is not None for value in line["mean"])
     assert unseen["columns"]
-    assert results["claims"] == []
-    regimes = [one["candidates"][0]["regime"] for one in results["choices"]]
-    assert {regime["half"] for regime in regimes if regime is not None} == {False, True}
+    assert results["expectations"] == []
+    curricula = [one["candidates"][0]["curriculum"] for one in results["choices"]]
+    assert {curriculum["half"] for curriculum in curricula if curriculum is not None} == {
+        False,
+        True,
+    }
 
 
 def test_help_names_the_options() -> None:
@@ -149,7 +152,7 @@ def test_all_of_it_on_the_world(tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     results = json.loads((out / RESULTS).read_text())
     assert [table["name"] for table in results["tables"]] == list(TABLES)
-    assert len(results["claims"]) == 8
+    assert len(results["expectations"]) == 8
     for table in results["tables"]:
         assert table["left_out"] == {}
         empty = {
@@ -175,4 +178,4 @@ def test_all_of_it_on_real_clips_at_full_size(full_checkpoint: Path, tmp_path: P
     results = json.loads((out / RESULTS).read_text())
     measured = {table["name"] for table in results["tables"] if table["lines"]}
     assert measured == TABLES.keys() - {"twins"}
-    assert results["claims"] == []
+    assert results["expectations"] == []

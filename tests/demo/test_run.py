@@ -13,7 +13,7 @@ from tvsl import Localizer
 from tvsl.demo.run import Demo, run_demo
 from tvsl.demo.scores import PROTOCOL, score_source
 from tvsl.errors import UsageError, VocabularyError
-from tvsl.evaluation.scenes import encode_scenes
+from tvsl.evaluation.batch import encode_scenes
 from tvsl.evaluation.score import score_maps
 from tvsl.localization import SoundSource
 from tvsl.synthetic.export import describe

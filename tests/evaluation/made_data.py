@@ -17,7 +17,7 @@ from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import UnreadableMediaError, UsageError
-from tvsl.evaluation.models import Entries, Entry
+from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels
 from tvsl.methods import METHODS
 from tvsl.tokens import Tokens, Vocabulary
 
@@ -122,12 +122,12 @@ class MadeEncoder:
         return Vocabulary(tuple(names), embeddings)
 
 
-def made_entries(*names: str, **hyperparameters: Any) -> Entries:
+def made_models(*names: str, **hyperparameters: Any) -> EvaluatedModels:
     """Methods without training on the made-up encoder."""
     torch.manual_seed(0)
     heads = []
     for name in names or ("text-only", "audioclip"):
         method = METHODS[name]
         head = method.from_config(method.config_type(embedding=SIZE, **hyperparameters)).eval()
-        heads.append(Entry(f"{name} (untrained)", head))
-    return Entries("made", MadeEncoder(), tuple(heads))  # type: ignore[arg-type]
+        heads.append(EvaluatedModel(f"{name} (untrained)", head))
+    return EvaluatedModels("made", MadeEncoder(), tuple(heads))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.batch import EncodedBatch
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 SIDE = 24
@@ -17,7 +17,7 @@ CLASSES = 7
 
 def made_scenes(
     count: int = 5, sources: int = 2, seed: int = 0, twins: float = 0.5
-) -> EncodedScenes:
+) -> EncodedBatch:
     """Scenes whose ground truth is drawn and whose tokens mean nothing."""
     rng = np.random.default_rng(seed)
     pairs, width = count * sources, SIDE * sources
@@ -33,9 +33,6 @@ def made_scenes(
         if rng.random() < twins:
             others[pair, 17:22, start + 17 : start + 22] = True
     rows = [rng.permutation(CLASSES)[:sources].tolist() for _ in range(count)]
-    labels = torch.zeros(count, CLASSES, dtype=torch.bool)
-    for clip, row in enumerate(rows):
-        labels[clip, row] = True
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
@@ -50,6 +47,6 @@ def made_scenes(
         (CELLS, CELLS * sources),
         sources,
     )
-    truth = (torch.from_numpy(given) for given in (masks, boxes, others))
+    truth = (torch.from_numpy(given) for given in (boxes, masks, others))
     vocabulary = Vocabulary(names, F.normalize(random(CLASSES, 8), dim=-1))
-    return EncodedScenes(tokens, vocabulary, Queries.from_lists(rows), labels, *truth)
+    return EncodedBatch(tokens, vocabulary, Queries.from_lists(rows), *truth)

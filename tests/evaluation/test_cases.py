@@ -7,22 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.evaluation.made_data import MadeData, made_entries
+from tests.evaluation.made_data import MadeData, made_models
 from tvsl.evaluation.cases import Cases, show_cases, thirds
-from tvsl.evaluation.config import conditions
+from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.results import Evaluation
-from tvsl.evaluation.run import Run
 
 
-def evaluated(folder: Path, data: MadeData, name: str = "text-only", **fields: object) -> Run:
-    run = Run(made_entries(name), data, conditions(batch=4, **fields), folder)
-    run.measure()
-    return run
+def evaluated(folder: Path, data: MadeData, name: str = "text-only", **fields: object) -> Evaluator:
+    evaluator = Evaluator(made_models(name), data, evaluation_config(batch=4, **fields), folder)
+    evaluator.run()
+    return evaluator
 
 
-def cases_of(run: Run, count: int = 2) -> tuple[Cases, Evaluation]:
-    evaluation = run.sum_up()
-    return show_cases(run, evaluation, count), evaluation
+def cases_of(evaluator: Evaluator, count: int = 2) -> tuple[Cases, Evaluation]:
+    evaluation = evaluator.summarize()
+    return show_cases(evaluator, evaluation, count), evaluation
 
 
 @given(total=st.integers(1, 40), count=st.integers(1, 12))
@@ -41,24 +41,24 @@ def test_nothing_is_shown_twice_and_the_best_come_first(total: int, count: int) 
 
 
 def test_items_are_chosen_by_their_scores(tmp_path: Path) -> None:
-    run = evaluated(tmp_path / "out", MadeData(count=9, sources=2, silent=(4,)))
-    cases, evaluation = cases_of(run)
-    precision = evaluation.pairs.measured["text-only (untrained)", "given"]["paper"]["ap"]
+    evaluator = evaluated(tmp_path / "out", MadeData(count=9, sources=2, silent=(4,)))
+    cases, evaluation = cases_of(evaluator)
+    precision = evaluation.pairs.measures["text-only (untrained)", "given"]["paper"]["ap"]
     means = precision.view(9, 2).mean(dim=1).numpy()
     order = [place for place in np.argsort(-means, kind="stable") if place != 4]
-    ids = [run.listing.items[place].id for place in order]
+    ids = [evaluator.data.items[place].id for place in order]
     assert [case.item.id for case in cases.best] == ids[:2]
     assert [case.item.id for case in cases.median] == ids[3:5]
     assert [case.item.id for case in cases.worst] == ids[-2:]
     assert cases.best[0].score == pytest.approx(np.nanmax(means))
-    assert cases.entry == "text-only (untrained)"
+    assert cases.model == "text-only (untrained)"
     assert "average precision" in cases.chosen_by
     assert "labels given" in cases.chosen_by
 
 
 def test_a_case_has_everything_that_is_shown(tmp_path: Path) -> None:
-    run = evaluated(tmp_path / "out", MadeData(count=9, sources=2))
-    cases, evaluation = cases_of(run, 3)
+    evaluator = evaluated(tmp_path / "out", MadeData(count=9, sources=2))
+    cases, evaluation = cases_of(evaluator, 3)
     key = ("text-only (untrained)", "detected")
     missed = 0
     for case in cases.all:
@@ -72,22 +72,22 @@ def test_a_case_has_everything_that_is_shown(tmp_path: Path) -> None:
             assert source.maps["given"].shape == (4, 8)
             found = bool(evaluation.pairs.found[key[0]][pair])
             assert ("detected" in source.maps) == found == (source.label in case.detected)
-            measured = evaluation.pairs.measured[key]["paper"]["ap"][pair]
+            measured = evaluation.pairs.measures[key]["paper"]["ap"][pair]
             assert source.measures["detected"]["ap"] == measured
             missed += not found
     assert missed
 
 
 def test_without_classes_and_without_average_precision(tmp_path: Path) -> None:
-    run = evaluated(
+    evaluator = evaluated(
         tmp_path / "out",
         MadeData(count=3, sources=1, labelled=False),
         "audioclip",
         protocols=["median"],
     )
-    cases, evaluation = cases_of(run, 5)
+    cases, evaluation = cases_of(evaluator, 5)
     assert len(cases.best) == len(cases.median) == len(cases.worst) == 1
-    overlap = evaluation.pairs.measured["audioclip (untrained)", "none"]["median"]["ciou"]
+    overlap = evaluation.pairs.measures["audioclip (untrained)", "none"]["median"]["ciou"]
     assert cases.best[0].score == float(overlap.max())
     assert "cIoU" in cases.chosen_by
     (source,) = cases.best[0].sources

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import run
 from tvsl import Localization, Localizer
-from tvsl.evaluation.scenes import encode_scenes
+from tvsl.evaluation.batch import encode_scenes
 from tvsl.synthetic.export import export_world, scene_id
 from tvsl.synthetic.world import World, WorldScene
 

@@ -9,7 +9,7 @@ from tests.small_model import random_head
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import UsageError, WeightsError
-from tvsl.evaluation.models import load_entries
+from tvsl.evaluation.models import load_models
 from tvsl.loading import untrained_methods
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head
@@ -39,7 +39,7 @@ def names(found: object) -> list[str]:
 
 
 def test_the_model_s_own_head(bundle: Path) -> None:
-    found = load_entries(bundle, device="cpu")
+    found = load_models(bundle, device="cpu")
     assert names(found) == ["tvsl (trained)"]
     assert found.model == "tiny"
     assert found.encoder.flip_average == "turn"  # as the head wants it
@@ -48,39 +48,39 @@ def test_the_model_s_own_head(bundle: Path) -> None:
 
 
 def test_several_heads_and_methods(bundle: Path, heads: list[Path]) -> None:
-    found = load_entries(bundle, heads[:2], ["text-only", "tvsl"], "cpu")
+    found = load_models(bundle, heads[:2], ["text-only", "tvsl"], "cpu")
     trained = [f"tvsl ({head})" for head in heads[:2]]
     assert names(found) == [*trained, "text-only (untrained)", "tvsl (untrained)"]
     prints = {entry.sha256 for entry in found.methods}
     assert len(prints) == 4
-    again = load_entries(bundle, heads[:2], ["text-only", "tvsl"], "cpu")
+    again = load_models(bundle, heads[:2], ["text-only", "tvsl"], "cpu")
     assert {entry.sha256 for entry in again.methods} == prints
     again.methods[0].method.set_tuned(exponent=2.0)
     assert again.methods[0].sha256 not in prints
 
 
 def test_a_method_beside_the_own_head(bundle: Path) -> None:
-    found = load_entries(bundle, methods=["audioclip"], device="cpu")
+    found = load_models(bundle, methods=["audioclip"], device="cpu")
     assert names(found) == ["tvsl (trained)", "audioclip (untrained)"]
 
 
 def test_a_model_without_a_head(bare: Path) -> None:
-    assert names(load_entries(bare, device="cpu")) == ["tvsl (untrained)"]
-    found = load_entries(bare, methods=["text-only"], device="cpu")
+    assert names(load_models(bare, device="cpu")) == ["tvsl (untrained)"]
+    found = load_models(bare, methods=["text-only"], device="cpu")
     assert names(found) == ["text-only (untrained)"]
 
 
 def test_heads_must_want_the_same_encoder(bundle: Path, heads: list[Path]) -> None:
     with pytest.raises(UsageError, match="wants the encoder with flip_average 'turn'"):
-        load_entries(bundle, [heads[0], heads[2]], device="cpu")
-    found = load_entries(bundle, [heads[0], heads[2]], device="cpu", flip_average="mirror")
+        load_models(bundle, [heads[0], heads[2]], device="cpu")
+    found = load_models(bundle, [heads[0], heads[2]], device="cpu", flip_average="mirror")
     assert found.encoder.flip_average == "mirror"
 
 
 def test_a_head_of_another_encoder(bare: Path, heads: list[Path]) -> None:
     other = write_mini_bundle(bare.parent / "other", seed=5)
     with pytest.raises(WeightsError, match="another encoder"):
-        load_entries(other, heads[:1], device="cpu")
+        load_models(other, heads[:1], device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_head_of_another_encoder(bare: Path, heads: list[Path]) -> None:
 )
 def test_methods_that_cannot_be(methods: list[str], says: str, bundle: Path) -> None:
     with pytest.raises(UsageError, match=says):
-        load_entries(bundle, methods=methods, device="cpu")
+        load_models(bundle, methods=methods, device="cpu")
 
 
 def test_methods_that_need_no_training() -> None:
@@ -106,11 +106,11 @@ def test_methods_that_need_no_training() -> None:
 
 
 def test_the_released_code_untrained_on_its_own_encoder(bundle: Path, heads: list[Path]) -> None:
-    found = load_entries(bundle, methods=["tvsl-released"], device="cpu")
+    found = load_models(bundle, methods=["tvsl-released"], device="cpu")
     assert names(found) == ["tvsl-released (untrained)"]  # the model's own head wants another
     assert found.encoder.image_tokens == "released"
     assert found.square
     for others in ({"heads": heads[:1]}, {"methods": ["tvsl", "tvsl-released"]}):
         chosen = {"methods": ["tvsl-released"], **others}
         with pytest.raises(UsageError, match="wants the encoder with"):
-            load_entries(bundle, device="cpu", **chosen)
+            load_models(bundle, device="cpu", **chosen)

@@ -18,11 +18,11 @@ import pytest
 from tests.data.real_benchmarks import BENCHMARKS
 from tests.small_model import write_small_checkpoint
 from tvsl.data import find_data
-from tvsl.evaluation.batch_scorer import TRIVIAL
-from tvsl.evaluation.config import conditions
-from tvsl.evaluation.models import Entries, load_entries
+from tvsl.evaluation.batch_scorer import BASELINES
+from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.evaluator import Evaluator
+from tvsl.evaluation.models import EvaluatedModels, load_models
 from tvsl.evaluation.result_cache import OUTPUTS
-from tvsl.evaluation.run import Run
 from tvsl.html.evaluation import write_report
 from tvsl.metrics import PROTOCOLS, hash_ids
 
@@ -31,22 +31,22 @@ ALWAYS = ("vggsound-duet", "flickr-extended of ACL-SSL")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Entries:
-    return entries_of(write_small_checkpoint(tmp_path_factory.mktemp("small")))
+def small(tmp_path_factory: pytest.TempPathFactory) -> EvaluatedModels:
+    return models_of(write_small_checkpoint(tmp_path_factory.mktemp("small")))
 
 
 @pytest.fixture(scope="module")
-def full(full_checkpoint: Path) -> Entries:
-    return entries_of(full_checkpoint)
+def full(full_checkpoint: Path) -> EvaluatedModels:
+    return models_of(full_checkpoint)
 
 
-def entries_of(model: Path) -> Entries:
-    return load_entries(model, methods=("tvsl", "audioclip"), device="cpu")
+def models_of(model: Path) -> EvaluatedModels:
+    return load_models(model, methods=("tvsl", "audioclip"), device="cpu")
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_set_is_evaluated_from_every_layout(
-    name: str, small: Entries, real_benchmark: Callable[[str], Path], tmp_path: Path
+    name: str, small: EvaluatedModels, real_benchmark: Callable[[str], Path], tmp_path: Path
 ) -> None:
     evaluate(name, small, real_benchmark(name), tmp_path / "out")
 
@@ -56,29 +56,31 @@ def test_every_set_is_evaluated_from_every_layout(
     [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in BENCHMARKS],
 )
 def test_every_set_is_evaluated_at_full_size(
-    name: str, full: Entries, real_benchmark: Callable[[str], Path], tmp_path: Path
+    name: str, full: EvaluatedModels, real_benchmark: Callable[[str], Path], tmp_path: Path
 ) -> None:
     evaluate(name, full, real_benchmark(name), tmp_path / "out")
 
 
-def evaluate(name: str, entries: Entries, root: Path, out: Path) -> None:
+def evaluate(name: str, models: EvaluatedModels, root: Path, out: Path) -> None:
     made = BENCHMARKS[name]
     data = find_data(made.data, root=root, **made.options)
     labelled = {label for item in data.items for label in item.labels} != {None}
     # Without classes it is asked among a few hundred everyday sounds: a few of them will do here.
     names = None if labelled else ("dog barking", "helicopter", "rooster crowing")
     protocols = tuple(PROTOCOLS)
-    run = Run(entries, data, conditions(protocols=protocols, vocabulary=names), out)
-    run.measure()
-    evaluation = run.sum_up()
-    write_report(run, evaluation, 1, out)
+    evaluator = Evaluator(
+        models, data, evaluation_config(protocols=protocols, vocabulary=names), out
+    )
+    evaluator.run()
+    evaluation = evaluator.summarize()
+    write_report(evaluator, evaluation, 1, out)
     content = json.loads((out / "results.json").read_text())
     assert (content["found"], content["listed"]) == (made.items, made.items)
     assert content["skipped"] == []
     assert content["data"]["name"] == made.data
     given = [(HEADS[0], "given")] if labelled else []
-    keys = [*given, (HEADS[0], "detected"), *((one, "none") for one in (HEADS[1], *TRIVIAL))]
-    rows = [(row["entry"], row["label_source"], row["protocol"]) for row in content["results"]]
+    keys = [*given, (HEADS[0], "detected"), *((one, "none") for one in (HEADS[1], *BASELINES))]
+    rows = [(row["name"], row["label_source"], row["protocol"]) for row in content["results"]]
     assert rows == [(*key, protocol) for protocol in protocols for key in keys]
     for row in content["results"]:
         check_row(row, made.silent, hash_ids(item.id for item in data.items))

@@ -6,46 +6,47 @@ from pathlib import Path
 import pytest
 
 from tvsl.errors import OutputError
-from tvsl.evaluation.result_cache import OUTPUTS, Detected, MeasuredGroup, Part, PartFiles
+from tvsl.evaluation.result_cache import OUTPUTS, BatchResult, Detected, ResultCache
 
 RECORD = {"data": "made", "batch": 4}
 
 
-def part(batch: int, failures: dict[int, str] | None = None) -> Part:
+def part(batch: int, failures: dict[int, str] | None = None) -> BatchResult:
     values = [1 / 3, math.nan, 1e-17]
-    group = MeasuredGroup(
+    return BatchResult(
+        batch=batch,
+        failures=failures or {},
         items=[batch],
         sounding=[True, False, True],
-        measured={"a": {"given": {"paper": {"ap": values}}}},
-        detected={"a": Detected(scores="AACAPw==", chosen=[[2, 1]])},
+        scores={"a": {"given": {"paper": {"ap": values}}}},
+        detected={"a": Detected(scores=["AACAPw=="], taken=[[2, 1]])},
     )
-    return Part(batch=batch, failures=failures or {}, groups=[group])
 
 
-def write(files: PartFiles, *parts: Part, rank: int = 0) -> None:
+def write(files: ResultCache, *parts: BatchResult, rank: int = 0) -> None:
     with files.writer(rank) as writer:
         for one in parts:
             writer.write(one)
 
 
 def test_parts_keep_every_digit(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path / "out")
+    files = ResultCache(tmp_path / "out")
     files.begin(RECORD, False)
     write(files, part(1, {7: "broken"}), part(0))
     found = files.all()
     assert list(found) == [0, 1]
     assert found[1].failures == {7: "broken"}
-    kept = found[0].groups[0]
-    values = kept.measured["a"]["given"]["paper"]["ap"]
+    kept = found[0]
+    values = kept.scores["a"]["given"]["paper"]["ap"]
     assert values[0] == 1 / 3
     assert math.isnan(values[1])
     assert values[2] == 1e-17
-    assert kept.detected["a"].chosen == [[2, 1]]
+    assert kept.detected["a"].taken == [[2, 1]]
 
 
 @pytest.mark.parametrize("cut", [1, 40, -1])
 def test_a_torn_line_does_not_count(cut: int, tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     write(files, part(0), part(1))
     path = tmp_path / ".parts" / "process-0.jsonl"
@@ -60,7 +61,7 @@ def test_a_torn_line_does_not_count(cut: int, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_evaluation_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     for rank in range(3):
         write(files, part(rank), part(rank + 3), rank=rank)
@@ -73,7 +74,7 @@ def test_an_interrupted_evaluation_goes_on_with_another_number_of_processes(tmp_
 
 
 def test_batches_with_broken_items_are_done_again(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     write(files, part(0), part(1, {4: "broken"}))
     files.begin(RECORD, False)
@@ -81,7 +82,7 @@ def test_batches_with_broken_items_are_done_again(tmp_path: Path) -> None:
 
 
 def test_another_evaluation_is_not_mixed_in(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     write(files, part(0))
     with pytest.raises(OutputError, match="its batch, seed differ"):
@@ -95,10 +96,10 @@ def test_another_evaluation_is_not_mixed_in(tmp_path: Path) -> None:
 
 
 def test_a_record_under_which_nothing_was_measured_is_replaced(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     with files.writer(0) as writer:
-        writer.write(Part(batch=0, failures={0: "missing"}, groups=[]))
+        writer.write(BatchResult(batch=0, failures={0: "missing"}, items=[]))
     other = {**RECORD, "data": "mended"}
     files.begin(other, False)
     assert files.all() == {}
@@ -110,7 +111,7 @@ def test_a_record_under_which_nothing_was_measured_is_replaced(tmp_path: Path) -
 
 
 def test_results_that_were_written_are_not_removed_for_another_record(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     (tmp_path / OUTPUTS[0]).write_text("results")
     with pytest.raises(OutputError, match="differ"):
@@ -121,13 +122,13 @@ def test_results_that_were_written_are_not_removed_for_another_record(tmp_path: 
 def test_what_others_wrote_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match="not empty"):
-        PartFiles(tmp_path).begin(RECORD, False)
-    PartFiles(tmp_path).begin(RECORD, True)
+        ResultCache(tmp_path).begin(RECORD, False)
+    ResultCache(tmp_path).begin(RECORD, True)
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_a_damaged_record(tmp_path: Path) -> None:
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(RECORD, False)
     (tmp_path / ".parts" / "record.json").write_text("{")
     with pytest.raises(OutputError, match=r"record\.json.*damaged"):
@@ -138,4 +139,4 @@ def test_a_damaged_record(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        PartFiles(tmp_path / "file" / "out").begin(RECORD, False)
+        ResultCache(tmp_path / "file" / "out").begin(RECORD, False)

@@ -11,15 +11,15 @@ import torch
 from sklearn.metrics import average_precision_score
 from torch.nn import functional as F
 
-from tests.evaluation.made_data import NAMES, MadeData, made_entries
+from tests.evaluation.made_data import NAMES, MadeData, made_models
 from tvsl.errors import OutputError, ShapeError
-from tvsl.evaluation.batches import encode_groups
-from tvsl.evaluation.config import conditions
-from tvsl.evaluation.models import Entries
-from tvsl.evaluation.predict import NOT_DETECTED
+from tvsl.evaluation.batch import encode_read_items
+from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.evaluator import Evaluator
+from tvsl.evaluation.models import EvaluatedModels
+from tvsl.evaluation.predict import NO_MAP
 from tvsl.evaluation.results import Evaluation, write_samples
-from tvsl.evaluation.run import Run
-from tvsl.evaluation.score import stretched
+from tvsl.evaluation.score import normalize_maps
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.methods import METHODS
 from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax
@@ -29,23 +29,23 @@ DATA = MadeData(count=11, sources=2, silent=(3, 8))
 
 
 def evaluated(
-    folder: Path, data: MadeData = DATA, entries: Entries | None = None, **fields: object
-) -> tuple[Run, Evaluation]:
+    folder: Path, data: MadeData = DATA, models: EvaluatedModels | None = None, **fields: object
+) -> tuple[Evaluator, Evaluation]:
     fields = {"batch": 4, "protocols": tuple(PROTOCOLS), **fields}
-    run = Run(entries or made_entries(), data, conditions(**fields), folder)
-    run.measure()
-    return run, run.sum_up()
+    evaluator = Evaluator(models or made_models(), data, evaluation_config(**fields), folder)
+    evaluator.run()
+    return evaluator, evaluator.summarize()
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Evaluation]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Evaluator, Evaluation]:
     return evaluated(tmp_path_factory.mktemp("results") / "out")
 
 
-def test_the_numbers_are_those_of_the_metrics(done: tuple[Run, Evaluation]) -> None:
+def test_the_numbers_are_those_of_the_metrics(done: tuple[Evaluator, Evaluation]) -> None:
     """All maps once more, item by item, fed to metrics as anybody would feed them."""
-    run, evaluation = done
-    keys = run.measurer.keys
+    evaluator, evaluation = done
+    keys = evaluator.scorer.keys
     assert keys == (
         (ENTRY, "given"),
         (ENTRY, "detected"),
@@ -59,12 +59,14 @@ def test_the_numbers_are_those_of_the_metrics(done: tuple[Run, Evaluation]) -> N
         for key in keys
         for name, protocol in PROTOCOLS.items()
     }
-    for place, item in enumerate(run.listing.items):
-        (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
-        targets = torch.from_numpy(run.reader.data.read(item, 64).targets)
-        numbers = torch.full_like(group.labels, place)
+    for place, item in enumerate(evaluator.data.items):
+        (group,) = encode_read_items(
+            [evaluator.reader.read(place)], evaluator.data, evaluator.models.encoder
+        )
+        targets = torch.from_numpy(evaluator.reader.data.read(item, 64).targets)
+        numbers = torch.full_like(group.queries.label, place)
         plain = {  # the methods of the registry, drawn for this item of the data set
-            name.replace("-", " "): stretched(
+            name.replace("-", " "): normalize_maps(
                 METHODS[name]().drawn(numbers, group.tokens.grid, group.tokens.panels), (20, 40)
             )
             for name in ("whole-frame", "centre", "random")
@@ -74,48 +76,50 @@ def test_the_numbers_are_those_of_the_metrics(done: tuple[Run, Evaluation]) -> N
             if "(" not in key[0]:
                 maps = plain[key[0]]
             else:
-                asked = run.measurer.ask(key[0], group)
+                asked = evaluator.scorer.predict(key[0], group)
                 rows = asked.rows[key[1]]
-                detected = rows != NOT_DETECTED
+                detected = rows != NO_MAP
                 maps = asked.maps[rows.clamp(min=0)]
             for name in PROTOCOLS:
                 metrics[key, name].update(
                     maps,
                     targets,
-                    labels=group.labels,
-                    frames=torch.full_like(group.labels, place),
-                    ids=group.pairs,
+                    labels=group.queries.label,
+                    frames=torch.full_like(group.queries.label, place),
+                    ids=torch.tensor(group.pair_ids),
                     detected=detected,
                 )
     assert len(evaluation.rows) == len(metrics)
     for row in evaluation.rows:
         scores = row.scores
-        expected = metrics[(row.entry, scores.label_source), scores.protocol].compute()
+        expected = metrics[(row.name, scores.label_source), scores.protocol].compute()
         assert scores.values == pytest.approx({k: float(v) for k, v in expected.items()}, abs=1e-6)
 
 
-def test_every_row_says_what_was_evaluated(done: tuple[Run, Evaluation]) -> None:
+def test_every_row_says_what_was_evaluated(done: tuple[Evaluator, Evaluation]) -> None:
     _, evaluation = done
     for row in evaluation.rows:
         assert (row.scores.found, row.scores.listed) == (11, 11)
         assert row.scores.left_out == (0 if row.scores.protocol == "negatives" else 4)
         assert row.scores.ids_hash == hash_ids(item.id for item in DATA.items)
-        assert (row.method is None) == (row.sha256 is None) == ("(" not in row.entry)
+        assert (row.method is None) == (row.sha256 is None) == ("(" not in row.name)
 
 
-@pytest.mark.parametrize("counting", ["true", "threshold"])
+@pytest.mark.parametrize("counting", ["oracle", "threshold"])
 def test_detection_is_counted(counting: str, tmp_path: Path) -> None:
-    entries = made_entries("text-only", detection_threshold=0.35)
-    run, evaluation = evaluated(tmp_path / "out", entries=entries, counting=counting)
+    models = made_models("text-only", detection_threshold=0.35)
+    evaluator, evaluation = evaluated(tmp_path / "out", models=models, counting=counting)
     (found,) = evaluation.detection
-    method, vocabulary = run.entries.methods[0].method, run.listing.vocabulary
+    method, vocabulary = evaluator.models.methods[0].method, evaluator.data.vocabulary
     right = taken = there = 0
     scores, truth = [], []
-    for place, item in enumerate(run.listing.items):
-        (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
+    for place, item in enumerate(evaluator.data.items):
+        (group,) = encode_read_items(
+            [evaluator.reader.read(place)], evaluator.data, evaluator.models.encoder
+        )
         (values,) = method.detect(group.tokens, vocabulary).numpy()  # type: ignore[union-attr]
         order = [NAMES[label] for label in np.argsort(-values)]
-        count = 2 if counting == "true" else max(1, int((values >= 0.35).sum()))
+        count = 2 if counting == "oracle" else max(1, int((values >= 0.35).sum()))
         right += len(set(order[:count]) & set(item.labels))
         taken += count
         there += 2
@@ -148,13 +152,15 @@ def test_without_a_threshold_the_rule_says_so(tmp_path: Path) -> None:
 
 
 def test_nothing_is_to_be_found_anywhere(tmp_path: Path) -> None:
-    run = Run(made_entries(), MadeData(count=2, silent=(0, 1)), conditions(), tmp_path / "out")
-    run.measure()
+    evaluator = Evaluator(
+        made_models(), MadeData(count=2, silent=(0, 1)), evaluation_config(), tmp_path / "out"
+    )
+    evaluator.run()
     with pytest.raises(ShapeError, match="No pair was seen"):
-        run.sum_up()
+        evaluator.summarize()
 
 
-def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Run, Evaluation]) -> None:
+def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Evaluator, Evaluation]) -> None:
     _, evaluation = done
     tables = result_tables(evaluation)
     assert [table.title for table in tables] == [
@@ -169,7 +175,7 @@ def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Run, Evaluation
         )  # none is in the paper
         for cells, row in zip(table.rows, rows, strict=True):
             values = [f"{100 * value:.1f}" for value in row.scores.values.values()]
-            assert cells == (row.entry, row.scores.label_source, *values)
+            assert cells == (row.name, row.scores.label_source, *values)
 
 
 def test_the_paper_s_numbers_stand_beside_ours(tmp_path: Path) -> None:
@@ -177,8 +183,8 @@ def test_the_paper_s_numbers_stand_beside_ours(tmp_path: Path) -> None:
         name = "music-duet"
 
     for data, mark in ((Duet(), ""), (MadeData(), "*")):
-        entries = made_entries("tvsl", "text-only")
-        _, evaluation = evaluated(tmp_path / data.name, data, entries, protocols=["paper"])
+        models = made_models("tvsl", "text-only")
+        _, evaluation = evaluated(tmp_path / data.name, data, models, protocols=["paper"])
         (table,) = result_tables(evaluation)
         numbers = ("CAP", "paper", "CIoU@0.1", "CIoU@0.3", "paper", "CIoU@0.5", "AUC", "paper")
         assert table.heads == ("method", "labels", *numbers)
@@ -197,13 +203,13 @@ def test_the_paper_s_numbers_stand_beside_ours(tmp_path: Path) -> None:
         assert paper["same_data"] == (not mark)
 
 
-def test_notes_say_what_the_numbers_are(done: tuple[Run, Evaluation]) -> None:
-    run, evaluation = done
+def test_notes_say_what_the_numbers_are(done: tuple[Evaluator, Evaluation]) -> None:
+    evaluator, evaluation = done
     told = dict(notes(evaluation))
     assert "11 of 11 found, with 22 sources, of which 4 are nowhere" in told["Items"]
     assert hash_ids(item.id for item in DATA.items) in told["Items"]
     assert "as many classes as the item has, of 5" in told["Labels detected"]
-    assert run.entries.encoder.fingerprint in told["Encoder"]
+    assert evaluator.models.encoder.fingerprint in told["Encoder"]
     for protocol in PROTOCOLS.values():
         assert protocol.source in told["Protocols"]
     detection = detection_table(evaluation)
@@ -213,50 +219,51 @@ def test_notes_say_what_the_numbers_are(done: tuple[Run, Evaluation]) -> None:
 
 def test_maps_without_names_are_scored_by_the_best_permutation(tmp_path: Path) -> None:
     """PIAP by hand: all permutations of the two nodes of an item are tried."""
-    entries = made_entries("mix-and-localize", "audioclip")
-    run, evaluation = evaluated(tmp_path / "out", MadeData(count=6, sources=2), entries)
-    head = entries.methods[0]
+    models = made_models("mix-and-localize", "audioclip")
+    evaluator, evaluation = evaluated(tmp_path / "out", MadeData(count=6, sources=2), models)
+    head = models.methods[0]
     named, nameless, other = evaluation.rows[:3]
     assert [row.scores.label_source for row in (named, nameless, other)] == [
         "given",
-        "none",
+        "assigned",
         "none",
     ]
-    assert [row.assigned for row in (named, nameless, other)] == [False, True, False]
     best = []
     for place in range(6):
-        (group,) = encode_groups([run.reader.read(place)], run.listing, run.entries.encoder)
+        (group,) = encode_read_items(
+            [evaluator.reader.read(place)], evaluator.data, evaluator.models.encoder
+        )
         found = head.method.unlabelled_maps(group.tokens)[0].detach()
         full = minmax(F.interpolate(found[None], (20, 40), mode="bilinear")[0]).flatten(1).numpy()
         truth = group.targets.flatten(1).numpy()
         fit = [[average_precision_score(one, scores) for scores in full] for one in truth]
         best.append(max(fit[0][0] + fit[1][1], fit[0][1] + fit[1][0]))
-    piap = evaluation.pairs.measured[nameless.entry, "none"]["paper"]["ap"]
+    piap = evaluation.pairs.measures[nameless.name, "assigned"]["paper"]["ap"]
     # Items by themselves are summed up in another order than in a batch: a pixel of 800 may move.
     assert piap.view(6, 2).sum(dim=1).tolist() == pytest.approx(best, abs=2e-3)
-    assert piap.mean() > evaluation.pairs.measured[named.entry, "given"]["paper"]["ap"].mean()
+    assert piap.mean() > evaluation.pairs.measures[named.name, "given"]["paper"]["ap"].mean()
     written = evaluation.to_dict()["results"]
-    assert [row["assigned"] for row in written[:3]] == [False, True, False]
+    assert [row["label_source"] for row in written[:3]] == ["given", "assigned", "none"]
     told = dict(notes(evaluation))
     assert "one map for all sources" in told["Labels none"]  # of the other method
-    assert "fits the truth best (PIAP)" in told[f"{head.name}, labels none"]
+    assert "fits the truth best (PIAP)" in told["Labels assigned"]
     assert evaluation.detection == ()
 
 
-def test_every_pair_has_its_lines(done: tuple[Run, Evaluation], tmp_path: Path) -> None:
-    run, evaluation = done
+def test_every_pair_has_its_lines(done: tuple[Evaluator, Evaluation], tmp_path: Path) -> None:
+    evaluator, evaluation = done
     write_samples(evaluation, tmp_path / "samples.csv")
     lines = list(csv.DictReader(io.StringIO((tmp_path / "samples.csv").read_text())))
-    assert len(lines) == 22 * len(run.measurer.keys)
+    assert len(lines) == 22 * len(evaluator.scorer.keys)
     for number, line in enumerate(lines):
-        pair, key = divmod(number, len(run.measurer.keys))
+        pair, key = divmod(number, len(evaluator.scorer.keys))
         item = DATA.items[pair // 2]
         assert line["id"] == item.id
         assert line["source"] == str(pair % 2)
         assert line["label"] == item.labels[pair % 2]
         assert line["sounding"] == ("no" if pair // 2 in DATA.silent else "yes")
-        assert (line["method"], line["labels"]) == run.measurer.keys[key]
-        value = evaluation.pairs.measured[run.measurer.keys[key]]["paper"]["ap"][pair]
+        assert (line["method"], line["labels"]) == evaluator.scorer.keys[key]
+        value = evaluation.pairs.measures[evaluator.scorer.keys[key]]["paper"]["ap"][pair]
         assert line["paper ap"] == ("" if math.isnan(value) else repr(float(value)))
         found = {True: "yes", False: "no"}[bool(evaluation.pairs.found[ENTRY][pair])]
         assert line["detected"] == (found if line["labels"] == "detected" else "")
@@ -264,6 +271,6 @@ def test_every_pair_has_its_lines(done: tuple[Run, Evaluation], tmp_path: Path) 
             assert float(line["paper ciou"]) == float(line["negatives confidence"]) == 0
 
 
-def test_a_place_that_cannot_be_written(done: tuple[Run, Evaluation], tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written(done: tuple[Evaluator, Evaluation], tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_samples(done[1], tmp_path / "nowhere" / "samples.csv")

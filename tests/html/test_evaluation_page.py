@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluation.made_data import MadeData, made_entries
+from tests.evaluation.made_data import MadeData, made_models
 from tests.html.html_page import Page, check_policy, check_self_contained
 from tvsl.data.base import Item
 from tvsl.evaluation.cases import Cases, show_cases
-from tvsl.evaluation.config import conditions
+from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.results import Evaluation
-from tvsl.evaluation.run import Run
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.evaluation import evaluation_page
 
@@ -32,11 +32,15 @@ class HostileData(MadeData):
 
 
 def shown(folder: Path, data: MadeData, name: str, **fields: object) -> tuple[Evaluation, Cases]:
-    run = Run(
-        made_entries(name, "audioclip"), data, conditions(batch=4, **fields), folder, skip=True
+    run = Evaluator(
+        made_models(name, "audioclip"),
+        data,
+        evaluation_config(batch=4, **fields),
+        folder,
+        skip=True,
     )
-    run.measure()
-    evaluation = run.sum_up()
+    run.run()
+    evaluation = run.summarize()
     return evaluation, show_cases(run, evaluation, 2)
 
 

@@ -14,10 +14,10 @@ from tests.reproduce.made_tables import line, table
 from tests.reproduce.test_report_written import conditions, made
 from tvsl.html.reproduction import reproduction_page
 from tvsl.render.colors import source_color
-from tvsl.reproduce.experiment import DUET, Column
 from tvsl.reproduce.figures import SHEETS, Sheet, ShownCase
 from tvsl.reproduce.results import Table
 from tvsl.reproduce.run import Reproduction
+from tvsl.reproduce.specs import DUET, Column
 
 HOSTILE = "<script>alert('x')</script> & \"dogs\" {$style}"
 
@@ -87,7 +87,7 @@ def test_every_part_can_be_reached(page: Page, found: Reproduction) -> None:
     links = [one["href"] for one in page.all("a")]
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     assert links == ["#table1", "#table2", "#twins", "#figure3"]
-    assert {link[1:] for link in links} | {"claims", "choices", "how", "figure1"} <= ids
+    assert {link[1:] for link in links} | {"expectations", "choices", "how", "figure1"} <= ids
 
 
 def test_bars_are_as_long_as_their_values(page: Page) -> None:
@@ -142,7 +142,7 @@ def test_a_page_of_one_table_has_nothing_empty() -> None:
     )
     page = Page(reproduction_page(plain))
     ids = {attributes.get("id") for _, attributes in page.elements}
-    assert not ids & {"claims", "choices", "figure1"}
+    assert not ids & {"expectations", "choices", "figure1"}
     assert not page.all("p", **{"class": "warning"})
 
 

@@ -9,12 +9,12 @@ import torch
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import build_word_tokenizer
-from tvsl.reproduce.bench import Bench, Setup
 from tvsl.reproduce.config import reproduce_config
+from tvsl.reproduce.experiment import Experiment, ExperimentConfig
 from tvsl.synthetic.vocabulary import FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.training.pretraining import mini_config
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., Experiment]
 
 FEW = {
     "clips": 24,
@@ -42,15 +42,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_bench(model: Path) -> MakeBench:
     """Small reproductions on the world, in a folder, with fields of the recipe."""
 
-    def made(folder: Path, **fields: object) -> Bench:
+    def made(folder: Path, **fields: object) -> Experiment:
         config = reproduce_config(False, "quick", **{**FEW, **fields})
-        return Bench(Setup(config, str(model), "synthetic", {}, folder, "cpu"))
+        return Experiment(ExperimentConfig(config, str(model), "synthetic", {}, folder, "cpu"))
 
     return made
 
 
 @pytest.fixture(scope="module")
-def bench(make_bench: MakeBench, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def experiment(make_bench: MakeBench, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """One with its training tokens and validation scenes."""
     made = make_bench(tmp_path_factory.mktemp("reproduction"))
     made.make_store()

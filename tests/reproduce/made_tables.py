@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tvsl.reproduce.experiment import DUET, QUARTET, SINGLE, Column, Kind, LabelSource, Task
-from tvsl.reproduce.results import Line, Table, Value
+from tvsl.reproduce.results import MeasuredRow, Table, Value
+from tvsl.reproduce.specs import DUET, QUARTET, SINGLE, Column, LabelSource, Task, TestCondition
 
 
-def column(title: str, kind: Kind = SINGLE, figure: str = "AP") -> Column:
-    head: Task = "single" if kind.sources == 1 else "several"
+def column(title: str, condition: TestCondition = SINGLE, figure: str = "AP") -> Column:
+    head: Task = "single" if condition.sources == 1 else "several"
     falls_from = DUET if title.startswith("drop") else None
-    return Column(title, kind, figure, head, falls_from=falls_from)
+    return Column(title, condition, figure, head, falls_from=falls_from)
 
 
 def line(
@@ -21,21 +21,26 @@ def line(
     paper: Sequence[float | None] = (),
     trivial: bool = False,
     notes: tuple[str, ...] = (),
-) -> Line:
+) -> MeasuredRow:
     """A line; a single number is a value without seeds."""
     measured = tuple(
         None if one is None else Value(one if isinstance(one, tuple) else (one,)) for one in values
     )
     numbers = tuple(paper) or (None,) * len(values)
     trained = ("",) * len(values)
-    return Line(row, labels, measured, {"VGGSound": numbers}, trained, trivial, notes)
+    return MeasuredRow(row, labels, measured, {"VGGSound": numbers}, trained, trivial, notes)
 
 
-def table(name: str, heads: Sequence[str], lines: Sequence[Line], number: int | None = 1) -> Table:
+def table(
+    name: str, heads: Sequence[str], lines: Sequence[MeasuredRow], number: int | None = 1
+) -> Table:
     """A table beside the paper's numbers on VGGSound."""
-    kinds = {"drop": QUARTET, "duet": DUET, "CIoU": DUET}
+    conditions = {"drop": QUARTET, "duet": DUET, "CIoU": DUET}
     columns = tuple(
-        column(head, next((kind for text, kind in kinds.items() if text in head), SINGLE))
+        column(
+            head,
+            next((condition for text, condition in conditions.items() if text in head), SINGLE),
+        )
         for head in heads
     )
     beside = () if number is None else ("VGGSound",)

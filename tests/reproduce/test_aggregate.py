@@ -16,28 +16,28 @@ import pytest
 from tests.reproduce.test_report_written import made
 from tvsl.errors import OutputError
 from tvsl.html.reproduction import reproduction_page
-from tvsl.reproduce.aggregate import Gatherer
+from tvsl.reproduce.aggregate import Aggregator
 from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.experiment import (
+from tvsl.reproduce.plan import Choice, Plan
+from tvsl.reproduce.report import csv_text, text_table
+from tvsl.reproduce.specs import (
     DUET,
     LABEL_TITLES,
     Hyperparameters,
-    Kind,
     LabelSource,
     Row,
+    TestCondition,
     Training,
 )
-from tvsl.reproduce.plan import Choice, Plan
-from tvsl.reproduce.report import csv_text, text_table
-from tvsl.reproduce.runs import RunRecord, Runs, ScoreRecord
 from tvsl.reproduce.tables import TABLES
+from tvsl.reproduce.train import RunRecord, Runs, ScoreRecord
 
 
 class Cell(NamedTuple):
     """Under which head which figure of which scenes stands, and of which of a row's heads."""
 
     head: str
-    kind: str
+    condition: str
     figure: str
     task: str
 
@@ -120,24 +120,24 @@ SEEDS = 2
 
 
 def made_up(
-    training: Training, kind: str, otherwise: Hyperparameters, source: str, name: str
+    training: Training, condition: str, overrides: Hyperparameters, source: str, name: str
 ) -> float:
     """A number between 1 and 99 that nothing else has."""
-    text = repr((training.digest, kind, otherwise, source, name))
+    text = repr((training.digest, condition, overrides, source, name))
     return 1 + 98 * int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) / 16**12
 
 
 def made_figures(
-    training: Training, kind: Kind, otherwise: Hyperparameters
+    training: Training, condition: TestCondition, overrides: Hyperparameters
 ) -> dict[str, dict[str, float]]:
-    names: tuple[str, ...] = SINGLE_FIGURES if kind.sources == 1 else SEVERAL_FIGURES
+    names: tuple[str, ...] = SINGLE_FIGURES if condition.sources == 1 else SEVERAL_FIGURES
     names += ("AUC", "small IoU", "large IoU", "right twin")
-    if kind.twist == "negatives":
+    if condition.perturbation == "negatives":
         names = ("confident AP", "max-F1", "LocAcc")
     detected = (*names, "detection")
     return {
         source: {
-            name: made_up(training, kind.name, otherwise, source, name)
+            name: made_up(training, condition.name, overrides, source, name)
             for name in (names if source == "given" else detected)
         }
         for source in SOURCES
@@ -145,46 +145,46 @@ def made_figures(
 
 
 @pytest.fixture(scope="module")
-def gatherer(tmp_path_factory: pytest.TempPathFactory) -> Gatherer:
-    """Everything done by hand; of each unit the second candidate was chosen, if there are two."""
+def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
+    """Everything done by hand; of candidates the second training is chosen where there are two."""
     runs = Runs(tmp_path_factory.mktemp("made"))
     config = reproduce_config(False, "quick", learning_rates=(1e-3, 1e-2), seeds=SEEDS)
     plan = Plan.of(TABLES.values(), config, lambda _: True, False)
     choices = {}
-    for unit, needs in plan.needs.items():
-        chosen = plan.candidates(unit)[-1]
-        choices[unit] = Choice(unit, (), chosen)
+    for candidates, needs in plan.needs.items():
+        chosen = plan.trainings(candidates)[-1]
+        choices[candidates] = Choice(candidates, (), chosen)
         for training in plan.repeats(chosen):
             record = RunRecord(training={}, outcome="done", seconds=1.0)
             path = runs.head(training).with_suffix(".json")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(record.model_dump_json(), encoding="utf-8")
-            for kind, otherwise in needs:
-                figures = cast(Any, made_figures(training, kind, otherwise))
-                path = runs._scores(training, kind, otherwise)
+            for condition, overrides in needs:
+                figures = cast(Any, made_figures(training, condition, overrides))
+                path = runs._scores(training, condition, overrides)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 made = ScoreRecord(figures=figures)
                 path.write_text(made.model_dump_json(), encoding="utf-8")
-    testbed = cast(Any, SimpleNamespace(paper="VGGSound", lacks=lambda *_: None))
-    return Gatherer(runs, plan, choices, testbed)
+    benchmark = cast(Any, SimpleNamespace(paper="VGGSound", lacks=lambda *_: None))
+    return Aggregator(runs, plan, choices, benchmark)
 
 
-def expected(gatherer: Gatherer, row: Row, cell: Cell, source: str) -> float:
+def expected(aggregator: Aggregator, row: Row, cell: Cell, source: str) -> float:
     """The mean over the seeds of what was made up for a cell."""
-    unit = row.single if cell.task == "single" else row.several
-    chosen = gatherer.choices[gatherer.plan.unit(unit)].chosen
+    candidates = row.single if cell.task == "single" else row.several
+    chosen = aggregator.choices[aggregator.plan.known(candidates)].chosen
     assert chosen is not None
-    seeds = gatherer.plan.repeats(chosen)
-    assert len(seeds) == (SEEDS if unit.regimes else 1)
+    seeds = aggregator.plan.repeats(chosen)
+    assert len(seeds) == (SEEDS if candidates.curricula else 1)
 
-    def number(training: Training, kind: str, figure: str) -> float:
-        return made_up(training, kind, row.otherwise, source, figure)
+    def number(training: Training, condition: str, figure: str) -> float:
+        return made_up(training, condition, row.overrides, source, figure)
 
     if cell.head.startswith("drop"):
         rate = "CIoU@0.3"
         each = [100 * (1 - number(t, "quartet", rate) / number(t, "duet", rate)) for t in seeds]
     else:
-        each = [number(training, cell.kind, cell.figure) for training in seeds]
+        each = [number(training, cell.condition, cell.figure) for training in seeds]
     return sum(each) / len(each)
 
 
@@ -200,9 +200,9 @@ def test_every_table_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_each_cell_holds_the_figure_of_its_head(name: str, gatherer: Gatherer) -> None:
+def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregator) -> None:
     spec, cells = TABLES[name], CELLS[name]
-    table = gatherer.table(spec)
+    table = aggregator.table(spec)
     assert table.heads == tuple(cell.head for cell in cells)
     sources = [one for one in SOURCES[::-1] if one in spec.labels]
     assert len(table.lines) == len(spec.rows) * len(sources)
@@ -228,24 +228,24 @@ def test_each_cell_holds_the_figure_of_its_head(name: str, gatherer: Gatherer) -
                     assert value is None
                     assert shown[cell.head] == ""
                     continue
-                number = expected(gatherer, row, cell, source)
+                number = expected(aggregator, row, cell, source)
                 assert value is not None
                 assert value.mean == pytest.approx(number)
                 assert shown[cell.head].split(" ")[0] == f"{number:.1f}"
                 assert written[row.title, source, cell.head] == pytest.approx(number)
 
 
-def test_a_record_with_other_names_is_refused(gatherer: Gatherer) -> None:
+def test_a_record_with_other_names_is_refused(aggregator: Aggregator) -> None:
     spec = TABLES["table2"]
-    unit = gatherer.plan.unit(spec.rows[0].several)
-    training = gatherer.choices[unit].chosen
+    candidates = aggregator.plan.known(spec.rows[0].several)
+    training = aggregator.choices[candidates].chosen
     assert training is not None
-    path = gatherer.runs._scores(training, DUET, ())
+    path = aggregator.runs._scores(training, DUET, ())
     before = path.read_text(encoding="utf-8")
     path.write_text(before.replace("CIoU@", "IoU@"), encoding="utf-8")
     with pytest.raises(OutputError, match=r"no figure 'CIoU@0\.3'") as raised:
-        gatherer.table(spec)
+        aggregator.table(spec)
     assert raised.value.path == path
     path.write_text(before, encoding="utf-8")
     with pytest.raises(OutputError, match=r"no figure 'IoU@0\.5'"):
-        gatherer.runs.figure(training, DUET, (), "IoU@0.5")
+        aggregator.runs.figure(training, DUET, (), "IoU@0.5")

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tests.reproduce.made_tables import line, table
-from tvsl.reproduce.expectations import Claim, claims
-from tvsl.reproduce.results import Line
+from tvsl.reproduce.expectations import Expectation, expectations
+from tvsl.reproduce.results import MeasuredRow
 
 
-def judged(name: str, heads: tuple[str, ...], *lines: Line) -> list[Claim]:
-    return claims([table(name, heads, lines)])
+def judged(name: str, heads: tuple[str, ...], *lines: MeasuredRow) -> list[Expectation]:
+    return expectations([table(name, heads, lines)])
 
 
 @pytest.mark.parametrize(("lowest", "holds"), [(20.0, True), (10.0, False)])
@@ -23,15 +23,15 @@ def test_every_learned_method_is_above_the_trivial_ones(lowest: float, holds: bo
         line("Centre", 15.0, trivial=True),
         line("Random", 3.0, trivial=True),
     )
-    (claim,) = [one for one in found if "trivial" in one.says]
-    assert claim.holds is holds
-    assert "OTS" in claim.numbers
-    assert "15.0" in claim.numbers
+    (expectation,) = [one for one in found if "trivial" in one.says]
+    assert expectation.holds is holds
+    assert "OTS" in expectation.numbers
+    assert "15.0" in expectation.numbers
 
 
 @pytest.mark.parametrize(("ours", "holds"), [(71.0, True), (69.0, False)])
 def test_first_on_several_sources_by_20_points(ours: float, holds: bool) -> None:
-    (claim,) = judged(
+    (expectation,) = judged(
         "table2",
         ("CAP", "CIoU@0.3"),
         line("T-VSL", 0.0, ours, labels="detected"),
@@ -40,15 +40,15 @@ def test_first_on_several_sources_by_20_points(ours: float, holds: bool) -> None
         line("AVGN", 0.0, 95.0, labels="given"),
         line("Text only", 0.0, 90.0, labels="detected"),
     )
-    assert claim.holds is holds
-    assert claim.numbers.endswith(f"difference {ours - 50:+.1f}")
-    assert "FNAC 50.0" in claim.numbers
+    assert expectation.holds is holds
+    assert expectation.numbers.endswith(f"difference {ours - 50:+.1f}")
+    assert "FNAC 50.0" in expectation.numbers
 
 
 def test_nothing_has_no_sign() -> None:
     rows = (line("T-VSL", 0.0, 49.98, labels="detected"), line("FNAC", 0.0, 50.0))
-    (claim,) = judged("table2", ("CAP", "CIoU@0.3"), *rows)
-    assert claim.numbers.endswith("difference +0.0")
+    (expectation,) = judged("table2", ("CAP", "CIoU@0.3"), *rows)
+    assert expectation.numbers.endswith("difference +0.0")
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_level_on_single_sources(
     ours: tuple[float, ...], best: tuple[float, ...], level: bool
 ) -> None:
     found = judged("table1", ("AP",), line("T-VSL", ours, labels="detected"), line("LVS", best))
-    (claim,) = [one for one in found if "level" in one.says]
-    assert claim.holds is level
+    (expectation,) = [one for one in found if "level" in one.says]
+    assert expectation.holds is level
 
 
 @pytest.mark.parametrize(("best", "holds"), [((80.0, 80.2), True), ((88.0, 91.0), False)])
 def test_clearly_ahead_with_sounds_off_screen(best: tuple[float, ...], holds: bool) -> None:
     ours = line("T-VSL", (90.0, 90.4), labels="detected")
-    (claim,) = judged("off-screen", ("single: AP",), ours, line("LVS", best))
-    assert claim.holds is holds
+    (expectation,) = judged("off-screen", ("single: AP",), ours, line("LVS", best))
+    assert expectation.holds is holds
 
 
 @pytest.mark.parametrize(("ours", "holds"), [(20.0, True), (30.0, False)])
 def test_the_smallest_drop(ours: float, holds: bool) -> None:
-    (claim,) = judged(
+    (expectation,) = judged(
         "table5",
         ("drop from 2 to 4",),
         line("T-VSL", ours, labels="detected"),
@@ -85,8 +85,8 @@ def test_the_smallest_drop(ours: float, holds: bool) -> None:
         line("AVGN", 1.0, labels="given"),
         line("OTS", None),
     )
-    assert claim.holds is holds
-    assert "FNAC" in claim.numbers
+    assert expectation.holds is holds
+    assert "FNAC" in expectation.numbers
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_the_smallest_drop(ours: float, holds: bool) -> None:
 def test_the_order_of_the_blocks(values: tuple[float, ...], holds: bool) -> None:
     rows = ("audio, image, AVC", "audio, AVC", "image, AVC", "AVC")
     lines = [line(row, value, labels="given") for row, value in zip(rows, values, strict=True)]
-    (claim,) = judged("table3", ("duet: CAP",), *lines)
-    assert claim.holds is holds
+    (expectation,) = judged("table3", ("duet: CAP",), *lines)
+    assert expectation.holds is holds
 
 
 @pytest.mark.parametrize(("single", "duet"), [(True, True), (True, False), (False, True)])
@@ -109,11 +109,11 @@ def test_twins_are_told_apart_by_ear(single: bool, duet: bool) -> None:
         line("T-VSL", 0.0, 0.0, labels="detected"),
         line("Text only", 60.25, 46.25, labels="given"),
     )
-    assert [claim.holds for claim in found] == [single, duet]
+    assert [expectation.holds for expectation in found] == [single, duet]
 
 
 def test_nothing_is_claimed_of_what_was_not_measured() -> None:
-    assert claims([]) == []
+    assert expectations([]) == []
     assert judged("table2", ("CAP",), line("T-VSL", 90.0, labels="detected")) == []
     assert judged("table1", ("AUC",), line("T-VSL", 90.0, labels="detected")) == []
     assert judged("table3", ("duet: CAP",), line("AVC", 90.0, labels="given")) == []

@@ -9,8 +9,7 @@ import pytest
 
 from tests.reproduce.made_tables import line, table
 from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.expectations import Claim
-from tvsl.reproduce.experiment import DUETS, SINGLES, HeadSpec, Training
+from tvsl.reproduce.expectations import Expectation
 from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.report import (
     CSV_HEAD,
@@ -25,7 +24,8 @@ from tvsl.reproduce.report import (
     remarks,
     text_table,
 )
-from tvsl.reproduce.run import Conditions, Reproduction
+from tvsl.reproduce.run import Provenance, Reproduction
+from tvsl.reproduce.specs import DUETS, SINGLES, HeadSpec, Training
 from tvsl.reproduce.tables import FNAC, TVSL, TVSL_MIXTURES, TVSL_UNTRAINED
 
 LINES = [
@@ -51,8 +51,8 @@ CHOICES = (
 )
 
 
-def conditions(real: bool = False, located: bool = True) -> Conditions:
-    return Conditions(
+def conditions(real: bool = False, located: bool = True) -> Provenance:
+    return Provenance(
         title="a world",
         real=real,
         model="mini",
@@ -68,8 +68,11 @@ def conditions(real: bool = False, located: bool = True) -> Conditions:
 
 
 def made() -> Reproduction:
-    claims = (Claim("It is so.", True, "3 of 3"), Claim("It is more.", False, "1 of 3"))
-    return Reproduction(conditions(), (TABLE,), (), False, CHOICES, claims)
+    expectations = (
+        Expectation("It is so.", True, "3 of 3"),
+        Expectation("It is more.", False, "1 of 3"),
+    )
+    return Reproduction(conditions(), (TABLE,), (), False, CHOICES, expectations)
 
 
 def test_a_table_stands_beside_the_paper_s() -> None:
@@ -182,7 +185,11 @@ def test_json_holds_every_seed() -> None:
     assert found["lines"][0]["paper"] == {"VGGSound": [43.3, 48.4]}
     assert found["agreements"][0]["tau"] == pytest.approx(1)
     assert found["sentences"][0].startswith("AP: first is T-VSL")
-    assert content["claims"][1] == {"says": "It is more.", "holds": False, "numbers": "1 of 3"}
+    assert content["expectations"][1] == {
+        "says": "It is more.",
+        "holds": False,
+        "numbers": "1 of 3",
+    }
     chosen = content["choices"][0]
     assert chosen["chosen"] == chosen["candidates"][2]["digest"]
     assert [one["validation"] for one in chosen["candidates"]] == [40.0, None, 42.5]

@@ -15,8 +15,8 @@ import pytest
 
 from tests.reproduce.conftest import FEW, MakeBench
 from tvsl.errors import OutputError, UsageError
-from tvsl.reproduce import runs as runs_module
-from tvsl.reproduce.bench import Bench
+from tvsl.reproduce import train as runs_module
+from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.figures import SHEETS
 from tvsl.reproduce.report import csv_text, json_content, markdown
 from tvsl.reproduce.run import TARGETS, Reproduction, Wanted, reproduce, wanted
@@ -42,8 +42,8 @@ class Told:
         yield report
 
 
-def made(bench: Bench, *tables: Any, sheets: tuple[Any, ...] = ()) -> Reproduction:
-    return reproduce(Wanted(tables, sheets, False), bench, 1, Told())
+def made(experiment: Experiment, *tables: Any, sheets: tuple[Any, ...] = ()) -> Reproduction:
+    return reproduce(Wanted(tables, sheets, False), experiment, 1, Told())
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_drop_is_a_share_of_the_first_figure(found: Reproduction) -> None:
 
 
 def test_every_choice_has_all_its_candidates(found: Reproduction) -> None:
-    learned_units = [choice for choice in found.choices if choice.unit.regimes]
+    learned_units = [choice for choice in found.choices if choice.candidates.curricula]
     assert {len(choice.scores) for choice in learned_units} == {2, 4}
     for choice in learned_units:
         best = max(score for _, score in choice.scores if score is not None)
@@ -174,11 +174,12 @@ import sys
 from pathlib import Path
 import torch
 from tests.reproduce.test_run import SMALL, made
-from tvsl.reproduce.bench import Bench, Setup
+from tvsl.reproduce.experiment import Experiment, ExperimentConfig
 from tvsl.reproduce.config import reproduce_config
 torch.set_num_threads(1)
 config = reproduce_config(False, "quick", **{fields!r})
-made(Bench(Setup(config, sys.argv[1], "synthetic", {{}}, Path(sys.argv[2]), "cpu")), SMALL)
+settings = ExperimentConfig(config, sys.argv[1], "synthetic", {{}}, Path(sys.argv[2]), "cpu")
+made(Experiment(settings), SMALL)
 """
 
 

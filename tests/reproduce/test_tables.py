@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tvsl.methods import METHODS
-from tvsl.reproduce.experiment import KINDS, Row, TableSpec, Unit
 from tvsl.reproduce.paper import PAPER_SETS, paper_numbers
+from tvsl.reproduce.specs import TEST_CONDITIONS, Candidates, Row, TableSpec
 from tvsl.reproduce.tables import PAPER_METHODS, PROMPT_LENGTHS, TABLES, TRIVIAL
 from tvsl.training.config import find_head, recipe
 
@@ -12,7 +12,12 @@ SPECS = tuple(TABLES.values())
 NUMBERED = [spec for spec in SPECS if spec.paper is not None]
 VGGSOUND = PAPER_SETS["VGGSound"]
 UNITS = tuple(
-    dict.fromkeys(unit for spec in SPECS for row in spec.rows for unit in (row.single, row.several))
+    dict.fromkeys(
+        candidates
+        for spec in SPECS
+        for row in spec.rows
+        for candidates in (row.single, row.several)
+    )
 )
 
 
@@ -24,14 +29,16 @@ def test_all_tables_of_the_paper_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", UNITS, ids=lambda unit: f"{unit.head.method} {unit.head.hyperparameters}"
+    "candidates",
+    UNITS,
+    ids=lambda candidates: f"{candidates.head.method} {candidates.head.hyperparameters}",
 )
-def test_every_head_exists_with_its_switches(unit: Unit) -> None:
-    head = unit.head
-    kind, config = find_head(
+def test_every_head_exists_with_its_switches(candidates: Candidates) -> None:
+    head = candidates.head
+    condition, config = find_head(
         recipe(method=head.method, preset=head.preset, hyperparameters=dict(head.hyperparameters))
     )
-    assert kind is METHODS[head.method]
+    assert condition is METHODS[head.method]
     for name, value in head.hyperparameters:
         assert getattr(config, name) == value
 
@@ -40,7 +47,9 @@ def test_every_head_exists_with_its_switches(unit: Unit) -> None:
 def test_rows_and_columns_have_one_name_each(spec: TableSpec) -> None:
     for titles in ([row.title for row in spec.rows], [column.title for column in spec.columns]):
         assert len(titles) == len(set(titles)) > 0
-    assert all(column.kind is KINDS[column.kind.name] for column in spec.columns)
+    assert all(
+        column.condition is TEST_CONDITIONS[column.condition.name] for column in spec.columns
+    )
 
 
 @pytest.mark.parametrize("spec", NUMBERED, ids=lambda spec: spec.name)
@@ -63,31 +72,38 @@ def test_the_methods_of_the_main_tables_are_those_of_the_paper() -> None:
 
 def test_single_sources_are_learned_from_single_sources() -> None:
     for row in PAPER_METHODS:
-        assert [phase.sources for regime in row.single.regimes for phase in regime.phases] == [(1,)]
+        assert [
+            stage.sources for curriculum in row.single.curricula for stage in curriculum.stages
+        ] == [(1,)]
         assert row.single.task == "single"
         assert row.several.task == "several"
-        assert row.several.regimes[0] == row.single.regimes[0]
-        assert row.several.regimes[-1].phases[-1].sources == (2,)
+        assert row.several.curricula[0] == row.single.curricula[0]
+        assert row.several.curricula[-1].stages[-1].sources == (2,)
 
 
 def test_tables_of_unseen_classes_alone_leave_classes_out() -> None:
     for spec in SPECS:
-        learned = [unit for row in spec.rows for unit in (row.single, row.several) if unit.regimes]
+        learned = [
+            candidates
+            for row in spec.rows
+            for candidates in (row.single, row.several)
+            if candidates.curricula
+        ]
         assert all(
-            regime.half is (spec.name in ("table4", "improvements"))
-            for unit in learned
-            for regime in unit.regimes
+            curriculum.half is (spec.name in ("table4", "improvements"))
+            for candidates in learned
+            for curriculum in candidates.curricula
         )
-    assert all(column.kind.part == "unseen" for column in TABLES["table4"].columns)
+    assert all(column.condition.part == "unseen" for column in TABLES["table4"].columns)
 
 
 def test_table_5_measures_heads_that_know_single_sources() -> None:
     spec = TABLES["table5"]
     assert {column.head for column in spec.columns} == {"single"}
-    assert [column.kind.sources for column in spec.columns[:3]] == [2, 3, 4]
+    assert [column.condition.sources for column in spec.columns[:3]] == [2, 3, 4]
     assert spec.columns[-1].low_is_good
-    ours = [row for row in spec.rows if row.single.head.method == "tvsl" and row.single.regimes]
-    assert [row.single.regimes[0].most_sources for row in ours] == [1, 4]
+    ours = [row for row in spec.rows if row.single.head.method == "tvsl" and row.single.curricula]
+    assert [row.single.curricula[0].most_sources for row in ours] == [1, 4]
 
 
 def test_ablations_differ_in_their_blocks_alone() -> None:
@@ -114,7 +130,7 @@ def test_prompts_have_the_paper_s_lengths() -> None:
 
 def test_trivial_rows_need_no_training() -> None:
     def trivial(row: Row) -> bool:
-        return row.trivial and not row.single.regimes
+        return row.trivial and not row.single.curricula
 
     assert all(trivial(row) for row in TRIVIAL)
     for name in ("table1", "table2", "table4", "table5", "twins", "off-screen", "negatives"):

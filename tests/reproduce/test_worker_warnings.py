@@ -11,9 +11,9 @@ from tvsl.reproduce import workers
 
 @dataclass(frozen=True)
 class Warned:
-    """A job that meets damaged sound, and a fault of another kind."""
+    """A job that meets damaged sound, and a fault of another condition."""
 
-    def do(self, bench):
+    def do(self, experiment):
         warnings.warn(MediaWarning("The sound is damaged.", Path("a.mp3")), stacklevel=1)
         warnings.warn("something else", RuntimeWarning, stacklevel=1)
 

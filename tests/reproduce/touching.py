@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tvsl.errors import DataError
-from tvsl.reproduce.bench import Bench
+from tvsl.reproduce.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Touch:
 
     name: str
 
-    def do(self, bench: Bench) -> None:
+    def do(self, experiment: Experiment) -> None:
         if self.name == "bad":
-            raise DataError("It is bad.", "Make it good.", bench.setup.folder / "bad")
-        (bench.setup.folder / self.name).touch()
+            raise DataError("It is bad.", "Make it good.", experiment.settings.folder / "bad")
+        (experiment.settings.folder / self.name).touch()

@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
-from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.batch import EncodedBatch
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.methods.tvsl import TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -34,7 +34,7 @@ class Prompter(Method):
     class_aware: ClassVar[bool] = True
     tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout", "detector"}
 
-    def __init__(self, scenes: Sequence[EncodedScenes], blurred: str = "signed") -> None:
+    def __init__(self, scenes: Sequence[EncodedBatch], blurred: str = "signed") -> None:
         super().__init__(TVSLConfig())
         self.truth = {id(part.tokens): part for part in scenes}
         self.blurred = blurred
@@ -53,7 +53,7 @@ class Prompter(Method):
         self.asked += 1
         noise = torch.rand(len(queries), *self.size(tokens), generator=seeded())
         if self.config.readout == self.blurred:  # type: ignore[attr-defined]
-            return self.raw(self.truth[id(tokens)].boxes.float(), 0.2 * noise)
+            return self.raw(self.truth[id(tokens)].targets.float(), 0.2 * noise)
         return noise
 
     def raw(self, truth: Tensor, noise: Tensor) -> Tensor:
@@ -150,10 +150,10 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
     real = module.map_score
 
     def told(
-        method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes], every: int
+        method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedBatch], step: int
     ) -> float:
         shown.append([method.postprocess(maps) for maps in raw])
-        return real(method, raw, scenes, every)
+        return real(method, raw, scenes, step)
 
     monkeypatch.setattr(module, "map_score", told)
     method = kind(SCENES)
@@ -169,7 +169,7 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
 
     def score(polarity: int, clamp: bool, exponent: float) -> float:
         method.set_tuned(polarity=polarity, clamp_negative=clamp, exponent=exponent)
-        return real(method, raw, SCENES, module.EVERY)
+        return real(method, raw, SCENES, module.STEP)
 
     polarity = best.hyperparameters["polarity"]
     assert score(polarity, False, 1.0) >= score(-polarity, False, 1.0)
@@ -189,7 +189,7 @@ def test_a_method_without_detection_has_no_threshold() -> None:
 class Detecting(Prompter):
     """Detects well by one of two detectors: classes that sound score 0.7, others up to 0.5."""
 
-    def __init__(self, scenes: Sequence[EncodedScenes], good: str) -> None:
+    def __init__(self, scenes: Sequence[EncodedBatch], good: str) -> None:
         super().__init__(scenes)
         self.good = good
 
@@ -221,7 +221,7 @@ def test_the_best_detector_and_its_threshold_are_chosen(good: str) -> None:
 def test_maps_are_scored_as_the_paper_reports_them() -> None:
     method = Prompter(SCENES)
     single, duet = SCENES
-    raw = [part.boxes.float() for part in SCENES]
+    raw = [part.targets.float() for part in SCENES]
     assert map_score(method, raw, SCENES) == pytest.approx(100)
     half = raw[1].clone()
     half[::2] = torch.rand(half[::2].shape, generator=seeded())
@@ -230,8 +230,8 @@ def test_maps_are_scored_as_the_paper_reports_them() -> None:
     )
     # A box of 0.4 of the map: enough for one of several sources, not for a single one.
     for part, succeeds in ((single, False), (duet, True)):
-        wide = part.boxes.float()
-        for number, box in enumerate(part.boxes):
+        wide = part.targets.float()
+        for number, box in enumerate(part.targets):
             rest = (~box).flatten().nonzero()[:, 0][: round(1.5 * int(box.sum()))]
             wide[number].view(-1)[rest] = 0.9
         assert map_score(method, [wide], [part]) == pytest.approx(100 if succeeds else 50)

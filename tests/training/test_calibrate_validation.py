@@ -11,7 +11,7 @@ from tests.training.colour_encoder import ColourEncoder
 from tvsl.data import find_data
 from tvsl.data.folder import FolderData
 from tvsl.errors import UsageError
-from tvsl.evaluation.scenes import encode_scenes
+from tvsl.evaluation.batch import encode_scenes
 from tvsl.media import write_wav
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.synthetic.world import World
@@ -69,7 +69,7 @@ def test_the_world_is_validated_on_its_validation_split() -> None:
     made = validation_scenes(encoder, find_data("synthetic", split="train"), 3, silent)
     assert [part.sources for part in made] == [1, 2, 3, 4]
     expected = encode_scenes(encoder, World("validation"), 2, 3)
-    assert (made[1].boxes == expected.boxes).all()
+    assert (made[1].targets == expected.targets).all()
     assert (made[1].labels == expected.labels).all()
     assert (made[1].tokens.visual == expected.tokens.visual).all()
     assert all(located(part) for part in made)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks.mini_model import reach
 
 from tests.training.colour_encoder import ColourEncoder
 from tests.training.test_fit import assert_same_run, checkpoint, column, failing, short
 from tvsl.errors import VocabularyError
-from tvsl.evaluation.scenes import encode_scenes
-from tvsl.evaluation.world_rows import reach
+from tvsl.evaluation.batch import encode_scenes
 from tvsl.localization import Encoded, Request, answer
 from tvsl.methods.adapted import ClosedVocabulary
 from tvsl.methods.checkpoint_io import read_head
@@ -59,8 +59,8 @@ def test_a_method_is_trained_stored_and_used(name: str, tokens: Path, tmp_path: 
     world = World("test")
     scenes = encode_scenes(encoder, world, 2, 2)
     figures = reach(head, scenes)
-    assert set(figures.given) >= {"CAP", "CIoU@0.3", "AUC"}
-    assert (figures.detection is None) != isinstance(head, ClosedVocabulary)
+    assert set(figures["given"]) >= {"CAP", "CIoU@0.3", "AUC"}
+    assert (figures["detection"] is None) != isinstance(head, ClosedVocabulary)
     one = encode_scenes(encoder, world, 2, 1)
     names = [world.names[row] for row in one.queries.label.tolist()]
     encoded = Encoded(one.tokens, one.size, None, (0.0, 1.0))

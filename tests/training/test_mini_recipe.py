@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from benchmarks.mini_model import reach
 
-from tvsl.evaluation.scenes import EncodedScenes, encode_scenes
-from tvsl.evaluation.world_rows import Reached, reach
+from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.loading import load
 from tvsl.synthetic.world import World
 from tvsl.training.config import recipe
@@ -19,10 +20,10 @@ FRACTION = 0.6
 """What must be reached of the shipped model's figures; measured: 0.84 of AP, 0.64 of CAP."""
 
 
-def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, Reached]:
+def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, dict[str, Any]]:
     """What a model reaches on test scenes of one and of two sources."""
     loaded = load(name_or_path, head)
-    scenes: dict[int, EncodedScenes] = {
+    scenes: dict[int, EncodedBatch] = {
         sources: encode_scenes(loaded.encoder, World("test"), sources, SCENES) for sources in (1, 2)
     }
     return {sources: reach(loaded.method, part) for sources, part in scenes.items()}
@@ -39,6 +40,6 @@ def test_a_fifth_of_the_recipe_reaches_most_of_the_shipped_model(tmp_path: Path)
     for sources, average in ((1, "AP"), (2, "CAP")):
         assert small[sources].detected is not None
         assert shipped[sources].detected is not None
-        reached, best = small[sources].detected[average], shipped[sources].detected[average]
+        reached, best = small[sources]["detected"][average], shipped[sources]["detected"][average]
         print(f"{sources} sources: {average} {reached:.1f} of {best:.1f}")
         assert reached > FRACTION * best

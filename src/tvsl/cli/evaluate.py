@@ -48,7 +48,7 @@ class Labels(str, Enum):
 class Counting(str, Enum):
     """How many classes are detected."""
 
-    true = "true"
+    oracle = "oracle"
     threshold = "threshold"
 
 
@@ -105,7 +105,7 @@ def command(
     count: Annotated[
         Counting,
         typer.Option(help="Classes to detect: as many as an item has, or by the head's threshold."),
-    ] = Counting.true,
+    ] = Counting.oracle,
     vocabulary: Vocabulary = None,
     protocol: Annotated[
         list[str] | None,

@@ -27,7 +27,7 @@ from tvsl.cli.output import Report, one_process, print_json, print_lines, progre
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvsl.reproduce.bench import Setup
+    from tvsl.reproduce.experiment import ExperimentConfig
     from tvsl.reproduce.run import Reproduction
 
 PAGE = "page.html"
@@ -62,7 +62,7 @@ def command(
         str | None,
         typer.Option(
             help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, audioclip "
-            "otherwise]."
+            "overrides]."
         ),
     ] = None,
     scale: Annotated[
@@ -91,9 +91,9 @@ def command(
     results.json. The items of the data set must have one source each.
     """
     one_process("A reproduction")
-    from tvsl.reproduce.bench import Bench, Setup
     from tvsl.reproduce.benchmark import is_real
     from tvsl.reproduce.config import reproduce_config
+    from tvsl.reproduce.experiment import Experiment, ExperimentConfig
     from tvsl.reproduce.report import json_content
     from tvsl.reproduce.run import reproduce, require_feasible, wanted
     from tvsl.utils.atomic import locked
@@ -103,7 +103,7 @@ def command(
     options = data_options(root, lists, option) or {}
     if is_real(data) and "root" not in options:
         raise UsageError(f"Where is '{data}'?", "Give --root, the folder of its files.")
-    setup = Setup(
+    settings = ExperimentConfig(
         reproduce_config(is_real(data), scale, **(name_values("--set", change) or {})),
         model or ("audioclip" if is_real(data) else "mini"),
         data,
@@ -112,13 +112,13 @@ def command(
         device,
         precision.value,
     )
-    bench = Bench(setup)
-    require_feasible(bench)  # what is wrong is said before weights are fetched
+    experiment = Experiment(settings)
+    require_feasible(experiment)  # what is wrong is said before weights are fetched
     on_gpu = choose_device(device).type != "cpu"
     count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
     with locked(output):
-        _fetch(setup)
-        found = reproduce(asked, bench, count, _stage)
+        _fetch(settings)
+        found = reproduce(asked, experiment, count, _stage)
         _write(found, output)
     if as_json:
         print_json(json_content(found))
@@ -133,15 +133,15 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _fetch(setup: Setup) -> None:
+def _fetch(settings: ExperimentConfig) -> None:
     """Fetch weights once, before several processes want them."""
     from tvsl.audioclip.weights import PUBLIC_FILES, fetch
     from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()
-    if setup.model in PUBLIC_FILES:
+    if settings.model in PUBLIC_FILES:
         with progress("Fetching weights", is_bytes=True) as fetched:
-            fetch(setup.model, fetched)
+            fetch(settings.model, fetched)
 
 
 @contextmanager
@@ -167,5 +167,5 @@ def _summary(found: Reproduction, folder: Path) -> list[str]:
     from tvsl.reproduce.report import claim_text
 
     lines = [f"Warning: {text}" for text in found.conditions.warnings]
-    lines += [claim_text(claim) for claim in found.claims]
+    lines += [claim_text(expectation) for expectation in found.expectations]
     return [*lines, f"Open {folder / PAGE} in a browser."]

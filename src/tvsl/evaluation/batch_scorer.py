@@ -1,4 +1,4 @@
-"""Everything that is measured of a batch: all methods and the trivial maps, by all protocols."""
+"""Scores of one batch: all models and the trivial baselines, by all protocols."""
 
 from __future__ import annotations
 
@@ -10,155 +10,133 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tvsl.evaluation.batches import Group, ReadBatch, encode_groups
-from tvsl.evaluation.config import Conditions, label_sources
-from tvsl.evaluation.indexed import Listing
-from tvsl.evaluation.models import Entries
-from tvsl.evaluation.predict import NOT_DETECTED, Asked, Detection, ask
-from tvsl.evaluation.result_cache import Detected, Measured, MeasuredGroup, Part
-from tvsl.evaluation.score import stretched
+from tvsl.evaluation.batch import EncodedBatch, encode_read_items
+from tvsl.evaluation.config import EvaluationConfig
+from tvsl.evaluation.indexed import IndexedDataset
+from tvsl.evaluation.models import EvaluatedModels
+from tvsl.evaluation.predict import Predictions, label_sources, predict
+from tvsl.evaluation.reader import ReadBatch
+from tvsl.evaluation.result_cache import BatchResult, Detected
+from tvsl.evaluation.score import score
 from tvsl.methods.trivial import Centre, Noise, Trivial, WholeFrame
 from tvsl.metrics import LabelSource, ProtocolMetric
 
-TRIVIAL: Mapping[str, type[Trivial]] = MappingProxyType(
+BASELINES: Mapping[str, type[Trivial]] = MappingProxyType(
     {"whole frame": WholeFrame, "centre": Centre, "random": Noise}
 )
-"""The baselines that look at nothing, by what tables call them."""
+"""Baselines that look at nothing, by their names in tables."""
 
 Key = tuple[str, LabelSource]
-"""Name of an entry, and where its labels come from."""
+"""Name of a model in the table, and its label source."""
 
 
-class Measurer:
-    """Measures batch after batch under fixed conditions.
+class BatchScorer:
+    """Scores of batch after batch with the same settings.
 
     Args:
-        entries: The methods and their encoder.
-        listing: The items.
-        conditions: The conditions.
+        models: The models on one encoder.
+        data: The items.
+        config: The settings.
 
     Raises:
-        UsageError: A method cannot be evaluated under them.
+        UsageError: A model cannot be evaluated with them.
     """
 
-    def __init__(self, entries: Entries, listing: Listing, conditions: Conditions) -> None:
-        self.entries = entries
-        self.listing = listing
-        self.conditions = conditions
-        labelled, complete = listing.labelled, min(listing.labels) >= 0
+    def __init__(
+        self, models: EvaluatedModels, data: IndexedDataset, config: EvaluationConfig
+    ) -> None:
+        self.models = models
+        self.data = data
+        self.config = config
+        labelled, complete = data.labelled, min(data.labels) >= 0
         self.sources: Mapping[str, tuple[LabelSource, ...]] = {
-            entry.name: label_sources(entry.method, labelled, conditions.labels, complete)
-            for entry in entries.methods
+            model.name: label_sources(model.method, labelled, config.labels, complete)
+            for model in models.methods
         }
-        self.metrics, self.trivial_metrics = (
-            {
-                protocol.name: ProtocolMetric(protocol, listing.data.several, normalize)
-                for protocol in conditions.chosen
-            }
-            for normalize in (True, False)
-        )
+        self.metrics = {
+            protocol.name: ProtocolMetric(protocol, data.dataset.several)
+            for protocol in config.chosen
+        }
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """All that is measured, in the order of the table."""
-        of_methods = [(name, one) for name, sources in self.sources.items() for one in sources]
-        return (*of_methods, *((name, "none") for name in TRIVIAL))
+        """Rows of the table: models, then baselines."""
+        rows = [(name, source) for name, sources in self.sources.items() for source in sources]
+        return (*rows, *((name, "none") for name in BASELINES))
 
-    def measure(self, batch: ReadBatch) -> Part:
-        """Encode a batch and measure all of it.
+    def score(self, batch: ReadBatch) -> BatchResult:
+        """Encode a batch and score all models on it.
 
         Args:
             batch: The batch.
 
         Returns:
-            What was measured.
+            The scores of its pairs, item by item.
         """
-        groups = encode_groups(batch.items, self.listing, self.entries.encoder)
-        return Part(
-            batch=batch.number,
-            failures={failure.number: failure.reason for failure in batch.failures},
-            groups=[self._group(group) for group in groups],
-        )
+        result = BatchResult(batch=batch.number, failures=batch.failures)
+        for encoded in encode_read_items(batch.items, self.data, self.models.encoder):
+            result.items += encoded.clip_ids
+            result.sounding += encoded.foreground.tolist()
+            for model in self.models.methods:
+                predictions = self.predict(model.name, encoded)
+                self._add(result, model.name, predictions, encoded)
+                if predictions.scores is not None:
+                    detected = result.detected.setdefault(model.name, Detected())
+                    detected.taken += [list(labels) for labels in predictions.detected]
+                    if self.data.labelled:
+                        detected.scores.append(_packed(predictions.scores))
+            for name in BASELINES:
+                self._add(result, name, self._baseline(name, encoded), encoded)
+        return result
 
-    def ask(self, name: str, group: Group) -> Asked:
-        """Ask one of the methods for its maps.
+    def predict(self, name: str, batch: EncodedBatch) -> Predictions:
+        """Predict the maps of one model.
 
         Args:
             name: Its name in the table.
-            group: The items.
+            batch: The clips.
 
         Returns:
-            The maps.
+            The predictions.
         """
-        (entry,) = (entry for entry in self.entries.methods if entry.name == name)
-        vocabulary, counting = self.listing.vocabulary, self.conditions.counting
-        return ask(entry.method, group, vocabulary, self.sources[name], counting)
+        (method,) = (model.method for model in self.models.methods if model.name == name)
+        return predict(method, batch, self.sources[name], self.config.counting)
 
-    def _group(self, group: Group) -> MeasuredGroup:
-        measured: dict[str, dict[str, Measured]] = {}
-        detected = {}
-        targets = group.targets.to(group.tokens.visual.device)
-        for entry in self.entries.methods:
-            asked = self.ask(entry.name, group)
-            maps, truth = asked.maps, targets[asked.pairs.to(targets.device)]
-            columns = _measured(self.metrics, maps, truth)
-            measured[entry.name] = {
-                source: _by_pair(columns, rows) for source, rows in asked.rows.items()
-            }
-            if asked.detection is not None:
-                detected[entry.name] = self._detected(asked.detection)
-        for name, maps in self._trivial(group).items():
-            columns = _measured(self.trivial_metrics, maps.to(targets.device), targets)
-            measured[name] = {"none": _by_pair(columns, torch.arange(len(maps)))}
-        return MeasuredGroup(
-            items=list(group.items),
-            sounding=group.sounding.tolist(),
-            measured=measured,
-            detected=detected,
-        )
+    def _baseline(self, name: str, batch: EncodedBatch) -> Predictions:
+        """Maps of a baseline; random ones are drawn by the number of the item."""
+        tokens, clip = batch.tokens, batch.queries.clip.cpu()
+        items = torch.tensor(batch.clip_ids)[clip]
+        maps = BASELINES[name]().drawn(items, tokens.grid, tokens.panels, self.config.seed)
+        every = torch.arange(len(maps))
+        return Predictions(maps.to(batch.targets.device), every, {"none": every})
 
-    def _trivial(self, group: Group) -> dict[str, Tensor]:
-        """Maps of the size of the targets, as they are scored."""
-        height, width = group.targets.shape[1:]
-        items = torch.tensor(group.items, dtype=torch.int64)[group.clip.cpu()]
-        tokens, seed = group.tokens, self.conditions.seed
-        return {
-            name: stretched(kind().drawn(items, tokens.grid, tokens.panels, seed), (height, width))
-            for name, kind in TRIVIAL.items()
-        }
+    def _add(
+        self, result: BatchResult, name: str, predictions: Predictions, batch: EncodedBatch
+    ) -> None:
+        """Add a model's scores of some items to the result of their batch."""
+        by_source = result.scores.setdefault(name, {})
+        for protocol in self.config.chosen:
+            for source, scores in score(predictions, batch, protocol).items():
+                measures = by_source.setdefault(source, {}).setdefault(protocol.name, {})
+                for measure in protocol.score_names:
+                    values = measures.setdefault(measure, [])
+                    values += scores.columns[measure].tolist()
 
-    def _detected(self, detection: Detection) -> Detected:
-        scores = None
-        if self.listing.labelled:
-            content = detection.scores.numpy().astype("<f4").tobytes()
-            scores = base64.b64encode(content).decode()
-        return Detected(scores=scores, chosen=[list(labels) for labels in detection.chosen])
+
+def _packed(scores: Tensor) -> str:
+    """Detection scores as text that keeps every digit."""
+    return base64.b64encode(scores.numpy().astype("<f4").tobytes()).decode()
 
 
 def detection_scores(detected: Detected, classes: int) -> Tensor:
-    """The scores of a group's items, (items, N) float32; there must be some."""
-    content = base64.b64decode(detected.scores or "")
+    """Detection scores of a batch's items.
+
+    Args:
+        detected: What was detected in them.
+        classes: N, the number of classes.
+
+    Returns:
+        (items, N) float32.
+    """
+    content = b"".join(base64.b64decode(part) for part in detected.scores)
     return torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32).reshape(-1, classes))
-
-
-def _measured(
-    metrics: Mapping[str, ProtocolMetric], maps: Tensor, targets: Tensor
-) -> dict[str, dict[str, Tensor]]:
-    return {
-        protocol: {name: column.cpu() for name, column in metric.pair_scores(maps, targets).items()}
-        for protocol, metric in metrics.items()
-    }
-
-
-def _by_pair(columns: Mapping[str, Mapping[str, Tensor]], rows: Tensor) -> Measured:
-    """The measures of each pair; 0 where its class was not detected."""
-    assert NOT_DETECTED == -1  # the zero at the end
-
-    def values(column: Tensor) -> list[float]:
-        found: list[float] = torch.cat([column, column.new_zeros(1)])[rows].tolist()
-        return found
-
-    return {
-        protocol: {name: values(column) for name, column in measures.items()}
-        for protocol, measures in columns.items()
-    }

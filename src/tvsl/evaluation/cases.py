@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.data.base import Item, Sample
+from tvsl.evaluation.batch import encode_read_items
 from tvsl.evaluation.batch_scorer import Key
-from tvsl.evaluation.batches import encode_groups
-from tvsl.evaluation.predict import NOT_DETECTED
+from tvsl.evaluation.evaluator import Evaluator
+from tvsl.evaluation.predict import NO_MAP
 from tvsl.evaluation.results import Evaluation
-from tvsl.evaluation.run import Run
 from tvsl.metrics import LabelSource
 
 Maps = NDArray[np.float32]
@@ -28,7 +28,7 @@ class CaseSource:
     Attributes:
         label: Its class; None where the data set has none.
         target: Where it is, (H, W), in [0, 1].
-        maps: By the source of labels, as scored, (h, w); without an entry where its class was not
+        maps: By the source of labels, as scored, (h, w); without an model where its class was not
             detected.
         measures: By the source of labels, then by the name of the measure.
     """
@@ -63,14 +63,14 @@ class Cases:
     """Items of an evaluation, chosen by their scores alone.
 
     Attributes:
-        entry: The method that they are shown for.
+        model: The method that they are shown for.
         chosen_by: What they were chosen by, in words.
         best: The best ones, best first.
         median: Those around the middle.
         worst: The worst ones, worst last.
     """
 
-    entry: str
+    model: str
     chosen_by: str
     best: tuple[Case, ...]
     median: tuple[Case, ...]
@@ -82,14 +82,14 @@ class Cases:
         return (*self.best, *self.median, *self.worst)
 
 
-def show_cases(run: Run, evaluation: Evaluation, count: int) -> Cases:
+def show_cases(evaluator: Evaluator, evaluation: Evaluation, count: int) -> Cases:
     """Choose items by the first method of the table, and localize them once more.
 
     An item's score is the mean over its sources of the average precision (of the cIoU where the
     protocol has none), by the first protocol and the first source of labels.
 
     Args:
-        run: The evaluation's run, which can read and ask again.
+        evaluator: The evaluator, which can read items and predict again.
         evaluation: Its numbers.
         count: How many best, median and worst ones; fewer where there are fewer items.
 
@@ -99,14 +99,14 @@ def show_cases(run: Run, evaluation: Evaluation, count: int) -> Cases:
     Raises:
         TvslError: An item cannot be read any more.
     """
-    key, protocol = evaluation.measurer.keys[0], evaluation.measurer.conditions.protocols[0]
-    measures = evaluation.pairs.measured[key][protocol]
+    key, protocol = evaluation.scorer.keys[0], evaluation.scorer.config.protocols[0]
+    measures = evaluation.pairs.measures[key][protocol]
     measure = "ap" if "ap" in measures else "ciou"
     scores = _item_scores(evaluation, measures[measure])
     ranked = sorted(scores, key=lambda place: (-scores[place], place))
     parts = thirds(ranked, count)
     shown = [
-        tuple(_case(run, evaluation, key[0], place, scores[place]) for place in part)
+        tuple(_case(evaluator, evaluation, key[0], place, scores[place]) for place in part)
         for part in parts
     ]
     what = {"ap": "average precision", "ciou": "cIoU"}[measure]
@@ -144,16 +144,18 @@ def _item_scores(evaluation: Evaluation, values: Tensor) -> dict[int, float]:
     return {place: sum(some) / len(some) for place, some in sums.items()}
 
 
-def _case(run: Run, evaluation: Evaluation, entry: str, place: int, score: float) -> Case:
-    listing = run.listing
-    item = listing.items[place]
-    sample = run.reader.data.read(item, run.entries.encoder.sample_rate)
-    read = run.reader.prepared(place, sample)
-    (group,) = encode_groups([read], listing, run.entries.encoder)
-    asked = run.measurer.ask(entry, group)
-    maps = asked.maps.cpu().numpy()
-    rows = {source: rows.tolist() for source, rows in asked.rows.items()}
-    first = int(torch.searchsorted(evaluation.pairs.numbers, listing.starts[place]))
+def _case(
+    evaluator: Evaluator, evaluation: Evaluation, model: str, place: int, score: float
+) -> Case:
+    data = evaluator.data
+    item = data.items[place]
+    sample = evaluator.reader.data.read(item, evaluator.models.encoder.sample_rate)
+    read = evaluator.reader.prepared(place, sample)
+    (batch,) = encode_read_items([read], data, evaluator.models.encoder)
+    predictions = evaluator.scorer.predict(model, batch)
+    maps = predictions.maps.cpu().numpy()
+    rows = {source: rows.tolist() for source, rows in predictions.rows.items()}
+    first = int(torch.searchsorted(evaluation.pairs.numbers, data.starts[place]))
     sources = tuple(
         CaseSource(
             label=source.label,
@@ -161,20 +163,20 @@ def _case(run: Run, evaluation: Evaluation, entry: str, place: int, score: float
             maps={
                 labels: maps[places[number]]
                 for labels, places in rows.items()
-                if places[number] != NOT_DETECTED
+                if places[number] != NO_MAP
             },
             measures={
-                labels: _measures(evaluation, (entry, labels), first + number) for labels in rows
+                labels: _measures(evaluation, (model, labels), first + number) for labels in rows
             },
         )
         for number, source in enumerate(item.sources)
     )
-    taken = () if asked.detection is None else asked.detection.chosen[0]
-    names = tuple(listing.vocabulary.names[label] for label in taken)
+    taken = predictions.detected[0] if predictions.detected else ()
+    names = tuple(data.vocabulary.names[label] for label in taken)
     return Case(item, score, sample, sources, names)
 
 
 def _measures(evaluation: Evaluation, key: Key, row: int) -> dict[str, float]:
-    protocol = evaluation.measurer.conditions.protocols[0]
-    columns = evaluation.pairs.measured[key][protocol]
+    protocol = evaluation.scorer.config.protocols[0]
+    columns = evaluation.pairs.measures[key][protocol]
     return {name: float(column[row]) for name, column in columns.items()}

@@ -1,4 +1,4 @@
-"""What a data set lists, with numbers for its sources and for their classes."""
+"""A data set whose sources and classes are numbered."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from tvsl.tokens import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
-class Listing:
-    """The items of a data set with their pairs numbered, and the classes asked for.
+class IndexedDataset:
+    """The items of a data set with their (item, source) pairs numbered.
 
     Attributes:
-        data: The data set.
+        dataset: The data set.
         vocabulary: The classes.
     """
 
-    data: DataSet
+    dataset: DataSet
     vocabulary: Vocabulary
 
     @property
     def items(self) -> tuple[Item, ...]:
         """All listed items."""
-        return self.data.items
+        return self.dataset.items
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether items have classes.
+        """Whether sources have classes.
 
         Raises:
             DataError: Some sources have and others have not. Those that are nowhere in the picture
@@ -74,7 +74,7 @@ class Listing:
 
 
 def require_items(data: DataSet) -> None:
-    """Let through only a data set with something to evaluate on.
+    """Check that a data set has an item to evaluate on.
 
     Raises:
         UsageError: It lists no item, or all are left out.

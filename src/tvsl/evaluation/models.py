@@ -24,7 +24,7 @@ _ENCODER_SWITCHES = ("image_tokens", "waveform_scale", "flip_average", "square_p
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class EvaluatedModel:
     """A method in the table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class Entries:
+class EvaluatedModels:
     """All that is evaluated in one pass over an encoder's tokens.
 
     Attributes:
@@ -54,7 +54,7 @@ class Entries:
 
     model: str
     encoder: Encoder
-    methods: tuple[Entry, ...]
+    methods: tuple[EvaluatedModel, ...]
 
     @property
     def square(self) -> bool:
@@ -65,7 +65,7 @@ class Entries:
 _Sources = dict[str, "StoredHead | UntrainedHead"]
 
 
-def load_entries(
+def load_models(
     model: str | Path | Encoder,
     heads: Sequence[str | Path] = (),
     methods: Sequence[str | type[Method]] = (),
@@ -73,7 +73,7 @@ def load_entries(
     precision: PrecisionChoice = "float32",
     flip_average: FlipAverage | None = None,
     progress: Progress | None = None,
-) -> Entries:
+) -> EvaluatedModels:
     """Load an encoder with all heads that are to be evaluated on it.
 
     Args:
@@ -112,8 +112,8 @@ def load_entries(
         _put(sources, f"{TVSL.name} (untrained)", _fresh(TVSL.name))
     config = _agreed(sources, wanted)
     encoder = load_encoder(model, config, device, precision, flip_average, progress)
-    built = tuple(Entry(name, source.build(encoder)) for name, source in sources.items())
-    return Entries(model_name(model), encoder, built)
+    built = tuple(EvaluatedModel(name, source.build(encoder)) for name, source in sources.items())
+    return EvaluatedModels(model_name(model), encoder, built)
 
 
 def _put(sources: _Sources, name: str, source: StoredHead | UntrainedHead) -> None:

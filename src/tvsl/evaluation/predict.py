@@ -1,10 +1,6 @@
-"""Predictions of a method for a batch: a map for each source, by the label source.
+"""Predictions of a method for a batch: one map for each (clip, source) pair, by label source.
 
-A permutation-invariant method says what sounds where, and not which is which. As its authors do,
-its maps are assigned to the true sources one to one, for the highest sum of average precisions.
-Whoever is scored so has seen the truth: such numbers are the best that the maps allow.
-
-This is the one place that knows how a method is asked.
+Every evaluation asks methods here: `tvsl evaluate`, the paper's tables, validation and model cards.
 """
 
 from __future__ import annotations
@@ -16,8 +12,8 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import UsageError
-from tvsl.evaluation.batches import Group
-from tvsl.evaluation.config import Counting
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.evaluation.config import Counting, LabelChoice
 from tvsl.methods.base import Method
 from tvsl.methods.operations import select
 from tvsl.metrics import (
@@ -28,21 +24,245 @@ from tvsl.metrics import (
     minmax,
     resize_maps,
 )
-from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.tokens import Queries
+
+NO_MAP = -1
+"""Row of a pair without a map, because its class was not detected: it scores 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predicted maps of the P pairs of a batch.
+
+    Attributes:
+        maps: M maps after ``Method.postprocess``, (M, h, w).
+        pairs: Pair that each map is scored for, (M,).
+        rows: Row of each pair's map by label source, (P,), or ``NO_MAP``.
+        scores: Detection scores, (B, N) float32 on the CPU; None where nothing was detected.
+        detected: Classes taken of each clip, best first.
+    """
+
+    maps: Tensor
+    pairs: Tensor
+    rows: Mapping[LabelSource, Tensor]
+    scores: Tensor | None = None
+    detected: tuple[tuple[int, ...], ...] = ()
+
+
+def label_sources(
+    method: Method,
+    labelled: bool = True,
+    choices: Sequence[LabelChoice] | None = None,
+    complete: bool = True,
+) -> tuple[LabelSource, ...]:
+    """Label sources that a method is evaluated with.
+
+    Args:
+        method: The method.
+        labelled: Whether the sources of the data set have classes.
+        choices: Label sources that the user asks for; all that are possible when None.
+        complete: Whether every source has a class. One that is nowhere in the picture may have
+            none; it is queried by the class that the method detects.
+
+    Returns:
+        ``none`` for a method that is not queried by class, else ``given`` and ``detected`` as far
+        as possible; ``assigned`` is added for a permutation-invariant method.
+
+    Raises:
+        UsageError: The choice is impossible, or nothing is possible.
+    """
+    if not method.class_aware:
+        return ("none",)
+    if choices is not None and "given" in choices and not labelled:
+        raise UsageError(
+            "The items of this data set have no class labels that could be given.",
+            "Evaluate with `--label-source detected`.",
+        )
+    detects = method.can_detect()
+    possible: Mapping[LabelChoice, bool] = {
+        "given": labelled and (complete or detects),
+        "detected": detects,
+    }
+    sources: tuple[LabelSource, ...] = tuple(one for one in choices or possible if possible[one])
+    if method.permutation_invariant:
+        return (*sources, "assigned")
+    if not sources:
+        raise UsageError(
+            f"The method '{method.name}' cannot detect classes, and not all are given.",
+            "Evaluate it with `--label-source given` on a data set with class labels.",
+        )
+    return sources
+
+
+@torch.inference_mode()
+def predict(
+    method: Method,
+    batch: EncodedBatch,
+    sources: Sequence[LabelSource],
+    counting: Counting = "oracle",
+) -> Predictions:
+    """Predict the maps of a batch.
+
+    With detected labels a method is queried by all classes that it detects in a clip, and a pair
+    gets the map of its class, or none. A source that is nowhere in the picture and whose class is
+    not detected gets the map of the first detected class: no response there is right, and a
+    confident one is wrong. So does a source without a class, also with given labels.
+
+    Args:
+        method: The method, in evaluation mode.
+        batch: The clips.
+        sources: Label sources, as ``label_sources`` gives them.
+        counting: Number of detected classes: ``oracle``, as many as the clip has, or ``threshold``.
+
+    Returns:
+        The predictions.
+
+    Raises:
+        UsageError: Classes must be detected and the method cannot.
+    """
+    queries = batch.queries.to("cpu")
+    every = torch.arange(len(queries))
+    unknown = queries.label < 0
+    scores: Tensor | None = None
+    detected: tuple[tuple[int, ...], ...] = ()
+    if "detected" in sources or ("given" in sources and bool(unknown.any())):
+        scores, detected = detect(method, batch, counting)
+    maps, pairs = [], []
+    rows: dict[LabelSource, Tensor] = {}
+    if "given" in sources:
+        labels = queries.label
+        if detected:
+            first = torch.tensor([taken[0] for taken in detected])
+            labels = torch.where(unknown, first[queries.clip], labels)
+        maps.append(_maps(method, batch, Queries(queries.clip, labels)))
+        pairs.append(every)
+        rows["given"] = every
+    if "detected" in sources:
+        asked, wanted, rows["detected"] = _detected_rows(batch, detected, "given" in sources)
+        if wanted or not maps:
+            found = _maps(method, batch, Queries.from_lists(asked))
+            maps.append(found[[place for place, _ in wanted]])
+            pairs.append(torch.tensor([pair for _, pair in wanted], dtype=torch.int64))
+    for source in ("none", "assigned"):
+        if source in sources:
+            rows[source] = every + sum(len(some) for some in pairs)
+            maps.append(_unlabelled_maps(method, batch))
+            pairs.append(every)
+    if "detected" not in sources:
+        scores, detected = None, ()
+    return Predictions(torch.cat(maps), torch.cat(pairs), rows, scores, detected)
+
+
+def detect(
+    method: Method, batch: EncodedBatch, counting: Counting = "oracle"
+) -> tuple[Tensor, tuple[tuple[int, ...], ...]]:
+    """Detect the classes that sound.
+
+    Args:
+        method: The method.
+        batch: The clips.
+        counting: As for ``predict``.
+
+    Returns:
+        Scores, (B, N) float32 on the CPU, and the classes taken of each clip, best first.
+
+    Raises:
+        UsageError: The method cannot detect.
+    """
+    scores = method.detect(batch.tokens, batch.vocabulary)
+    if scores is None:
+        raise UsageError(
+            f"The method '{method.name}' cannot detect classes.",
+            "Evaluate it with --label-source given, on items that all have classes.",
+        )
+    scores = scores.float().cpu()
+    if counting == "threshold":
+        queries = select(scores, threshold=method.config.detection_threshold)
+        taken: list[list[int]] = [[] for _ in scores]
+        for clip, label in zip(queries.clip.tolist(), queries.label.tolist(), strict=True):
+            taken[clip].append(label)
+        return scores, tuple(tuple(labels) for labels in taken)
+    order = scores.sort(dim=1, descending=True, stable=True).indices.tolist()
+    counts = (len(classes) for classes in true_classes(batch))
+    return scores, tuple(tuple(ranked[:count]) for ranked, count in zip(order, counts, strict=True))
+
+
+def true_classes(batch: EncodedBatch) -> list[set[int]]:
+    """Classes of each clip's sources; -1 stands for a source without one."""
+    classes: list[set[int]] = [set() for _ in range(batch.tokens.batch)]
+    for clip, label in zip(batch.queries.clip.tolist(), batch.queries.label.tolist(), strict=True):
+        classes[clip].add(label)
+    return classes
+
+
+def _detected_rows(
+    batch: EncodedBatch, detected: Sequence[Sequence[int]], answered: bool
+) -> tuple[list[Sequence[int]], list[tuple[int, int]], Tensor]:
+    """Queries by detected labels, beyond what given ones have answered.
+
+    Args:
+        batch: The clips.
+        detected: Classes taken of each clip.
+        answered: Whether there is a map for each pair's own class already: where exactly the true
+            classes are detected, they are not queried again.
+
+    Returns:
+        The classes to query in each clip; (place among these queries, pair) of the maps that are
+        scored; the row of each pair's map, those of given labels first.
+    """
+    classes = true_classes(batch)
+    asked: list[Sequence[int]] = [
+        () if answered and set(taken) == true else taken
+        for taken, true in zip(detected, classes, strict=True)
+    ]
+    pairs = ((clip, label) for clip, labels in enumerate(asked) for label in labels)
+    place = {pair: number for number, pair in enumerate(pairs)}
+    wanted: list[tuple[int, int]] = []
+    rows: list[int] = []
+    earlier = len(batch.queries) if answered else 0
+    clips, labels = batch.queries.clip.tolist(), batch.queries.label.tolist()
+    there = batch.foreground.tolist()
+    for pair, (clip, label, seen) in enumerate(zip(clips, labels, there, strict=True)):
+        taken = detected[clip]
+        if not asked[clip]:
+            rows.append(pair)
+        elif label not in taken and seen and label >= 0:
+            rows.append(NO_MAP)
+        else:
+            rows.append(earlier + len(wanted))
+            wanted.append((place[clip, label if label in taken else taken[0]], pair))
+    return asked, wanted, torch.tensor(rows)
+
+
+def _maps(method: Method, batch: EncodedBatch, queries: Queries) -> Tensor:
+    raw = method.maps(batch.tokens, queries.to(batch.tokens.visual.device), batch.vocabulary)
+    return method.postprocess(raw).float()
+
+
+def _unlabelled_maps(method: Method, batch: EncodedBatch) -> Tensor:
+    """Maps of all pairs that no class was queried for, (P, h, w)."""
+    clip = batch.queries.clip.to(batch.tokens.visual.device)
+    if not method.permutation_invariant:
+        return _maps(method, batch, Queries(clip, torch.zeros_like(clip)))
+    raw = method.unlabelled_maps(batch.tokens)
+    found = method.postprocess(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
+    maps: Tensor = found[clip, assign(found, batch.targets, clip).to(clip.device)]
+    return maps
 
 
 def assign(maps: Tensor, targets: Tensor, clips: Tensor) -> Tensor:
-    """Assign the maps of clips to their sources.
+    """Assign maps without labels to the sources of their clip by the truth (PIAP).
 
-    A source that is left without a map, because its clip has fewer maps than sources, gets the one
-    that fits it best, as all sources do of a method with one map for all. Of a source that is
-    nowhere the truth does not say which map is its: it gets the strongest that is left over, or
-    the strongest of all.
+    A permutation-invariant method finds sources, but not which is which. As its authors do, its
+    maps are assigned to the true sources one to one, for the highest sum of average precisions:
+    such scores are the best that the maps allow. Where a clip has fewer maps than sources, a source
+    that is left over gets the map that fits it best. A source that is nowhere in the picture gets
+    the strongest map that is left over, or the strongest of all.
 
     Args:
-        maps: M maps of each of B clips, as they are shown, (B, M, h, w).
+        maps: M maps of each of B clips after postprocessing, (B, M, h, w).
         targets: Where each of their P sources is, (P, H, W), bool or in [0, 1].
-        clips: Which clip each source belongs to, (P,).
+        clips: Clip of each source, (P,).
 
     Returns:
         Which of its clip's maps each source gets, from 0 to M - 1, (P,) int64 on the CPU.
@@ -52,13 +272,13 @@ def assign(maps: Tensor, targets: Tensor, clips: Tensor) -> Tensor:
     for clip, found in enumerate(maps):
         pairs = (clips.cpu() == clip).nonzero()[:, 0]
         truth = targets[pairs.to(targets.device)].to(found.device) > 0
-        chosen[pairs] = _assigned(found.float(), truth)
+        chosen[pairs] = _assign_clip(found.float(), truth)
     return chosen
 
 
-def _assigned(maps: Tensor, truth: Tensor) -> Tensor:
+def _assign_clip(maps: Tensor, truth: Tensor) -> Tensor:
     """Which of the maps (M, h, w) of a clip each of its sources (n, H, W) gets, (n,)."""
-    full = minmax(resize_maps(maps, (truth.shape[1], truth.shape[2])))  # as all protocols do
+    full = minmax(resize_maps(maps, (truth.shape[1], truth.shape[2])))
     there = truth.flatten(1).any(dim=1).cpu()
     rows = [average_precision(full, one.expand(len(full), -1, -1)) for one in truth[there]]
     fit = torch.stack(rows).cpu() if rows else torch.zeros(0, len(maps))
@@ -71,204 +291,3 @@ def _assigned(maps: Tensor, truth: Tensor) -> Tensor:
     for place, source in enumerate((~there).nonzero()[:, 0].tolist()):
         chosen[source] = left[min(place, len(left) - 1)]
     return chosen
-
-
-NOT_DETECTED = -1
-"""The row of a source that has no map, because its class was not detected: it scores 0."""
-
-
-@dataclass(frozen=True, eq=False)
-class Detection:
-    """What was detected in B clips.
-
-    Attributes:
-        scores: (B, N), float32.
-        chosen: The classes of each clip that were taken, best first.
-    """
-
-    scores: Tensor
-    chosen: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """The maps of P pairs.
-
-    Attributes:
-        maps: As they are shown and scored, (M, h, w).
-        pairs: The pair that each is scored for, from 0 to P - 1, (M,).
-        rows: By the source of labels: which of the maps is each pair's, (P,).
-        detection: What was detected; None without detected labels.
-    """
-
-    maps: Tensor
-    pairs: Tensor
-    rows: Mapping[LabelSource, Tensor]
-    detection: Detection | None = None
-
-
-@torch.inference_mode()
-def ask(
-    method: Method,
-    group: Group,
-    vocabulary: Vocabulary,
-    sources: Sequence[LabelSource],
-    counting: Counting,
-) -> Asked:
-    """Ask a method for the maps of a group of items.
-
-    With detected labels a method is asked for all classes that it detects in a clip, and a source
-    gets the map of its class, or none. A source that is nowhere in the picture and whose class is
-    not detected gets the map of the class that is detected first: to see nothing there is right,
-    and to be sure of another class is wrong. So does any source without a class, also with given
-    labels. Without labels a method has one map for all sources of a clip, or, where it is
-    permutation-invariant, several that are assigned to them by the truth.
-
-    Args:
-        method: The method.
-        group: The items.
-        vocabulary: The classes.
-        sources: Where labels come from, as ``label_sources`` says.
-        counting: How many classes are detected.
-
-    Returns:
-        The maps.
-    """
-    every = torch.arange(len(group.clip))
-    unknown = group.labels < 0
-    detection = None
-    if "detected" in sources or ("given" in sources and bool(unknown.any())):
-        detection = detect(method, group, vocabulary, counting)
-    maps, pairs = [], []
-    rows: dict[LabelSource, Tensor] = {}
-    if "given" in sources:
-        labels = group.labels
-        if detection is not None:
-            first = torch.tensor([chosen[0] for chosen in detection.chosen])
-            labels = torch.where(unknown, first[group.clip], labels)
-        queries = Queries(group.clip, labels)
-        maps.append(_shown(method, group.tokens, queries, vocabulary))
-        pairs.append(every)
-        rows["given"] = every
-    if detection is not None and "detected" in sources:
-        wanted = _wanted(group, detection, answered="given" in sources)
-        if wanted.pairs or not maps:
-            further = _shown(method, group.tokens, wanted.queries, vocabulary)
-            maps.append(further[wanted.places])
-            pairs.append(torch.tensor(wanted.pairs, dtype=torch.int64))
-        rows["detected"] = torch.tensor(wanted.rows)
-    if "none" in sources:
-        rows["none"] = every + sum(len(some) for some in pairs)
-        maps.append(_nameless(method, group, vocabulary))
-        pairs.append(every)
-    found = detection if "detected" in sources else None
-    return Asked(torch.cat(maps), torch.cat(pairs), rows, found)
-
-
-def _nameless(method: Method, group: Group, vocabulary: Vocabulary) -> Tensor:
-    """Maps of all pairs that no class was asked for, (P, h, w)."""
-    if not method.permutation_invariant:
-        nothing = Queries(group.clip, torch.zeros_like(group.clip))
-        return _shown(method, group.tokens, nothing, vocabulary)
-    raw = method.unlabelled_maps(group.tokens)
-    found = method.postprocess(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
-    chosen = assign(found, group.targets, group.clip)
-    maps: Tensor = found[group.clip.to(found.device), chosen.to(found.device)]
-    return maps
-
-
-def detect(method: Method, group: Group, vocabulary: Vocabulary, counting: Counting) -> Detection:
-    """Detect the classes of each clip.
-
-    Args:
-        method: The method.
-        group: The items.
-        vocabulary: The classes.
-        counting: How many are taken.
-
-    Returns:
-        Scores and classes.
-
-    Raises:
-        UsageError: The method cannot detect.
-    """
-    scores = method.detect(group.tokens, vocabulary)
-    if scores is None:
-        raise UsageError(
-            f"The method '{method.name}' cannot detect classes.",
-            "Evaluate it with --label-source given, on items that all have classes.",
-        )
-    scores = scores.float().cpu()
-    chosen: list[list[int]] = [[] for _ in group.items]
-    for clip, label in _taken(scores, group, method, counting):
-        chosen[clip].append(label)
-    return Detection(scores, tuple(tuple(labels) for labels in chosen))
-
-
-def _taken(
-    scores: Tensor, group: Group, method: Method, counting: Counting
-) -> list[tuple[int, int]]:
-    """Clip and class of all that is detected, best first within a clip."""
-    if counting == "threshold":
-        queries = select(scores, threshold=method.config.detection_threshold)
-        return list(zip(queries.clip.tolist(), queries.label.tolist(), strict=True))
-    order = scores.sort(dim=1, descending=True, stable=True).indices.tolist()
-    return [
-        (clip, label)
-        for clip, classes in enumerate(_true_classes(group))
-        for label in order[clip][: len(classes)]
-    ]
-
-
-def _true_classes(group: Group) -> list[set[int]]:
-    classes: list[set[int]] = [set() for _ in group.items]
-    for clip, label in zip(group.clip.tolist(), group.labels.tolist(), strict=True):
-        classes[clip].add(label)
-    return classes
-
-
-@dataclass(frozen=True, eq=False)
-class _Wanted:
-    """What detected labels ask for beyond what given ones have answered.
-
-    Attributes:
-        queries: What is asked.
-        places: Which of the maps that this gives are scored.
-        pairs: The pair that each of them is scored for.
-        rows: Map of each of the P pairs, those of given labels first.
-    """
-
-    queries: Queries
-    places: list[int]
-    pairs: list[int]
-    rows: list[int]
-
-
-def _wanted(group: Group, detection: Detection, answered: bool) -> _Wanted:
-    classes, chosen = _true_classes(group), detection.chosen
-    # Where exactly the true classes are detected, the question has been answered already.
-    again = [not (answered and set(taken) == classes[n]) for n, taken in enumerate(chosen)]
-    asked = [(clip, label) for clip, taken in enumerate(chosen) if again[clip] for label in taken]
-    place = {pair: number for number, pair in enumerate(asked)}
-    places: list[int] = []
-    pairs: list[int] = []
-    rows: list[int] = []
-    earlier = len(group.clip) if answered else 0
-    truth = zip(group.clip.tolist(), group.labels.tolist(), group.sounding.tolist(), strict=True)
-    for number, (clip, label, sounding) in enumerate(truth):
-        if not again[clip]:
-            rows.append(number)
-        elif label not in chosen[clip] and sounding and label >= 0:
-            rows.append(NOT_DETECTED)
-        else:
-            rows.append(earlier + len(pairs))
-            shown = label if label in chosen[clip] else chosen[clip][0]
-            places.append(place[clip, shown])
-            pairs.append(number)
-    clips, labels = torch.tensor(asked, dtype=torch.int64).reshape(-1, 2).unbind(1)
-    return _Wanted(Queries(clips, labels), places, pairs, rows)
-
-
-def _shown(method: Method, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-    asked = queries.to(tokens.visual.device)
-    return method.postprocess(method.maps(tokens, asked, vocabulary)).float()

@@ -27,71 +27,59 @@ FOLDER = ".parts"
 _RECORD = "record.json"
 _KEPT = "kept.jsonl"
 
-Measured = dict[str, dict[str, list[float]]]
+Measures = dict[str, dict[str, list[float]]]
 """Protocol, then measure: one value for each pair."""
 
 
 class Detected(BaseModel):
-    """What a method detected in the items of a group.
+    """Classes that a model detected in the items of a batch.
 
     Attributes:
-        scores: Of all classes, (items, N) float32 in base64; None where items have no classes.
-        chosen: Classes of each item that were taken, by their numbers, best first.
+        scores: Detection scores of all classes, float32 in base64, for some items each.
+        taken: Classes taken of each item, by their numbers, best first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
-    scores: str | None
-    chosen: list[list[int]]
-
-
-class MeasuredGroup(BaseModel):
-    """What was measured of some items of a batch.
-
-    Attributes:
-        items: Their places in the data set.
-        sounding: Whether each pair's source is anywhere; pairs stand item by item.
-        measured: The measures of each pair, by entry and source of labels.
-        detected: By entry.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    items: list[int]
-    sounding: list[bool]
-    measured: dict[str, dict[str, Measured]]
-    detected: dict[str, Detected]
+    scores: list[str] = []
+    taken: list[list[int]] = []
 
 
-class Part(BaseModel):
-    """What was measured of a batch.
+class BatchResult(BaseModel):
+    """Scores of a batch.
 
     Attributes:
         batch: Its number.
-        failures: Why items were not found or could not be read, by their places.
-        groups: What was measured of the others.
+        failures: Errors of items that could not be read, by their places in the data set.
+        items: Places of the other items.
+        sounding: Whether each pair's source is anywhere; pairs stand item by item.
+        scores: The measures of each pair by model and label source.
+        detected: By model.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     batch: int
     failures: dict[int, str]
-    groups: list[MeasuredGroup]
+    items: list[int] = []
+    sounding: list[bool] = []
+    scores: dict[str, dict[str, Measures]] = {}
+    detected: dict[str, Detected] = {}
 
     def line(self) -> str:
-        """The part as a line of JSON; numbers keep every digit."""
+        """The result as a line of JSON; numbers keep every digit."""
         return json.dumps(self.model_dump()) + "\n"
 
 
-class PartFiles:
-    """The parts of an evaluation.
+class ResultCache:
+    """Results of the batches of an evaluation, in a hidden folder.
 
     Args:
         folder: Where the evaluation's results go.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.results = folder
+        self.output = folder
         self.folder = folder / FOLDER
 
     def begin(self, record: Mapping[str, Any], force: bool) -> None:
@@ -112,33 +100,33 @@ class PartFiles:
         if known is not None and known != record and self._is_unused():
             known, force = None, True  # such as after a wrong root
         if known is None:
-            check_free(self.results, force)
+            check_free(self.output, force)
             self._check_own()
-            with writable(self.results):
+            with writable(self.output):
                 self._remove()
                 self.folder.mkdir(parents=True, exist_ok=True)
             write_json(dict(record), self.folder / _RECORD, force=True)
             return
         self._check(known, record)
-        whole = [part for part in self.all().values() if not part.failures]
-        with writable(self.results):
-            write_text(self.folder / _KEPT, "".join(part.line() for part in whole))
+        whole = [result for result in self.all().values() if not result.failures]
+        with writable(self.output):
+            write_text(self.folder / _KEPT, "".join(result.line() for result in whole))
             for path in self._written():
                 path.unlink()
 
     def done(self) -> set[int]:
         """The batches that need not be done again, the same for all processes after ``begin``."""
-        return {part.batch for part in _read(self.folder / _KEPT)}
+        return {result.batch for result in _read(self.folder / _KEPT)}
 
-    def all(self) -> dict[int, Part]:
-        """All parts by their batches, in order."""
+    def all(self) -> dict[int, BatchResult]:
+        """All results by their batches, in order."""
         paths = [self.folder / _KEPT, *self._written()]
-        parts = {part.batch: part for path in paths for part in _read(path)}
-        return dict(sorted(parts.items()))
+        results = {result.batch: result for path in paths for result in _read(path)}
+        return dict(sorted(results.items()))
 
     @contextmanager
-    def writer(self, rank: int) -> Iterator[PartWriter]:
-        """A file for the parts of this process.
+    def writer(self, rank: int) -> Iterator[ResultWriter]:
+        """A file for the results of this process.
 
         Args:
             rank: Number of the process.
@@ -150,18 +138,18 @@ class PartFiles:
             OutputError: The file cannot be written.
         """
         path = self.folder / f"process-{rank}.jsonl"
-        with writable(self.results):
+        with writable(self.output):
             file = path.open("w", encoding="utf-8")
         with file:
-            yield PartWriter(file, self.results)
+            yield ResultWriter(file, self.output)
 
     def _is_unused(self) -> bool:
         """Whether nothing was ever measured there."""
-        written = any((self.results / name).exists() for name in OUTPUTS)
-        return not written and not any(part.groups for part in self.all().values())
+        written = any((self.output / name).exists() for name in OUTPUTS)
+        return not written and not any(result.items for result in self.all().values())
 
     def _record(self) -> dict[str, Any] | None:
-        """What the folder holds parts of; None if it holds none."""
+        """What the folder holds results of; None if it holds none."""
         path = self.folder / _RECORD
         if not path.is_file():
             return None
@@ -176,21 +164,21 @@ class PartFiles:
             raise OutputError(
                 f"This folder holds another evaluation: its {', '.join(others)} differ.",
                 "Choose another folder, or add --force to begin anew.",
-                self.results,
+                self.output,
             )
 
     def _check_own(self) -> None:
         """Let through only results that an evaluation wrote, if there are any."""
-        found = [self.results / name for name in OUTPUTS if (self.results / name).exists()]
+        found = [self.output / name for name in OUTPUTS if (self.output / name).exists()]
         if not found or (self.folder / _RECORD).exists():
             return
-        path = self.results / RESULTS
+        path = self.output / RESULTS
         content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
         if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
             raise foreign_record(path)
 
     def _remove(self) -> None:
-        """Remove the parts of an earlier evaluation; its results stay until there are others."""
+        """Remove the results of an earlier evaluation; its results stay until there are others."""
         for path in (self.folder / _RECORD, self.folder / _KEPT, *self._written()):
             path.unlink(missing_ok=True)
 
@@ -199,36 +187,36 @@ class PartFiles:
         return sorted(self.folder.glob("process-*.jsonl"))
 
 
-class PartWriter:
-    """Writes parts, each at once.
+class ResultWriter:
+    """Writes results, each at once.
 
     Args:
         file: Where to.
-        results: Folder of the evaluation.
+        output: Folder of the evaluation.
     """
 
-    def __init__(self, file: TextIO, results: Path) -> None:
+    def __init__(self, file: TextIO, output: Path) -> None:
         self.file = file
-        self.results = results
+        self.output = output
 
-    def write(self, part: Part) -> None:
-        """Write a part.
+    def write(self, result: BatchResult) -> None:
+        """Write a result.
 
         Raises:
             OutputError: It cannot be written.
         """
-        with writable(self.results):
-            self.file.write(part.line())
+        with writable(self.output):
+            self.file.write(result.line())
             self.file.flush()
 
 
-def _read(path: Path) -> Iterator[Part]:
-    """The parts of a file that are whole."""
+def _read(path: Path) -> Iterator[BatchResult]:
+    """The results of a file that are whole."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             try:
-                yield Part.model_validate(json.loads(line))
+                yield BatchResult.model_validate(json.loads(line))
             except ValueError:
                 continue

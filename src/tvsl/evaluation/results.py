@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,42 +11,96 @@ import torch
 from torch import Tensor
 
 from tvsl import __version__
-from tvsl.data.base import DataSet
 from tvsl.errors import DataError, OutputError
-from tvsl.evaluation.batch_scorer import Key, Measurer, detection_scores
-from tvsl.evaluation.indexed import Listing
+from tvsl.evaluation.batch_scorer import BatchScorer, Key, detection_scores
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
-from tvsl.evaluation.result_cache import MeasuredGroup, Part
-from tvsl.methods.base import Method
+from tvsl.evaluation.result_cache import BatchResult
 from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
 from tvsl.metrics.pair_metric import Columns
 from tvsl.utils.files import write_rows
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """What was measured of P pairs, in the order of the data set.
+class PairResults:
+    """Scores of all P pairs, in the order of the data set.
 
     Attributes:
         numbers: Number of each pair in the data set, (P,).
         items: Place of each pair's item in the data set, (P,).
         labels: Class of each pair in the vocabulary, (P,); -1 without one.
         sounding: Whether its source is anywhere, (P,) bool.
-        measured: By entry and source of labels, then by protocol: (P,) for each measure.
-        found: By entry: whether the pair's class was detected, (P,) bool.
+        measures: By model and label source, then by protocol: (P,) for each measure.
+        found: By model: whether the pair's class was detected, (P,) bool.
     """
 
     numbers: Tensor
     items: Tensor
     labels: Tensor
     sounding: Tensor
-    measured: Mapping[Key, Mapping[str, Columns]]
+    measures: Mapping[Key, Mapping[str, Columns]]
     found: Mapping[str, Tensor]
 
+    @classmethod
+    def of(cls, scorer: BatchScorer, results: Sequence[BatchResult]) -> PairResults:
+        """Put the pairs of all batches in order.
+
+        Args:
+            scorer: Scorer of the batches.
+            results: Its results, in any order.
+
+        Returns:
+            The pairs.
+        """
+        data = scorer.data
+        pairs = [pair for one in results for item in one.items for pair in data.pairs(item)]
+        items = [item for one in results for item in one.items for _ in data.pairs(item)]
+        numbers, order = torch.tensor(pairs).sort()
+
+        def in_order(values: Iterable[float], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(list(values), dtype=dtype)[order]
+
+        def measures(key: Key, protocol: str) -> Columns:
+            parts = [one.scores[key[0]][key[1]][protocol] for one in results if one.items]
+            names = scorer.metrics[protocol].score_names
+            return {
+                name: in_order((value for part in parts for value in part[name]), torch.float64)
+                for name in names
+            }
+
+        def found(model: str) -> Iterator[bool]:
+            for one in results:
+                taken = one.detected[model].taken if one.items else []
+                for item, labels in zip(one.items, taken, strict=True):
+                    yield from (data.labels[pair] in labels for pair in data.pairs(item))
+
+        return cls(
+            numbers=numbers,
+            items=in_order(items, torch.int64),
+            labels=torch.tensor(data.labels)[numbers],
+            sounding=in_order((one for some in results for one in some.sounding), torch.bool),
+            measures={
+                key: {protocol: measures(key, protocol) for protocol in scorer.metrics}
+                for key in scorer.keys
+            },
+            found={
+                model: in_order(found(model), torch.bool)
+                for model, sources in scorer.sources.items()
+                if "detected" in sources
+            },
+        )
+
     def columns(self, key: Key, protocol: str) -> Columns:
-        """What a metric of this protocol sums up."""
+        """Columns that a metric of a protocol sums up.
+
+        Args:
+            key: Model and label source.
+            protocol: Name of the protocol.
+
+        Returns:
+            (P,) each.
+        """
         return {
-            **self.measured[key][protocol],
+            **self.measures[key][protocol],
             "labels": self.labels,
             "frames": self.items,
             "ids": self.numbers,
@@ -54,93 +108,26 @@ class Pairs:
         }
 
     def silent(self) -> int:
-        """How many pairs have nothing to be found."""
+        """Number of pairs whose source is nowhere in the picture."""
         return int((~self.sounding).sum())
 
 
-def gather(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Pairs:
-    """Bring together what was measured of all groups.
-
-    Args:
-        measurer: What measured it.
-        groups: The groups, in any order.
-
-    Returns:
-        The pairs.
-    """
-    listing = measurer.listing
-    numbers = torch.tensor([number for group in groups for number in _numbers(group, listing)])
-    numbers, order = numbers.sort()
-
-    def column(values: Callable[[MeasuredGroup], Iterable[float]], dtype: torch.dtype) -> Tensor:
-        return torch.tensor([one for group in groups for one in values(group)], dtype=dtype)[order]
-
-    def measures(key: Key, protocol: str, names: Sequence[str]) -> Columns:
-        entry, source = key
-        return {
-            name: column(
-                lambda group: group.measured[entry][source][protocol][name],  # noqa: B023
-                torch.float64,
-            )
-            for name in names
-        }
-
-    return Pairs(
-        numbers=numbers,
-        items=column(lambda group: _items(group, listing), torch.int64),
-        labels=torch.tensor(listing.labels)[numbers],
-        sounding=column(lambda group: group.sounding, torch.bool),
-        measured={
-            key: {
-                protocol: measures(key, protocol, metric.score_names)
-                for protocol, metric in measurer.metrics.items()
-            }
-            for key in measurer.keys
-        },
-        found={
-            entry: column(lambda group: _found(group, entry, listing), torch.bool)  # noqa: B023
-            for entry, sources in measurer.sources.items()
-            if "detected" in sources
-        },
-    )
-
-
-def _numbers(group: MeasuredGroup, listing: Listing) -> Iterable[int]:
-    return (number for item in group.items for number in listing.pairs(item))
-
-
-def _items(group: MeasuredGroup, listing: Listing) -> Iterable[int]:
-    return (item for item in group.items for _ in listing.pairs(item))
-
-
-def _found(group: MeasuredGroup, entry: str, listing: Listing) -> Iterable[bool]:
-    chosen = group.detected[entry].chosen
-    return (
-        listing.labels[number] in taken
-        for item, taken in zip(group.items, chosen, strict=True)
-        for number in listing.pairs(item)
-    )
-
-
 @dataclass(frozen=True)
-class Row:
-    """A line of the table.
+class ResultRow:
+    """A row of the table of results.
 
     Attributes:
-        entry: Name of the method in the table.
-        method: Its name in the registry; None for a trivial map.
-        sha256: Fingerprint of the head; None for a trivial map.
-        scores: The numbers, with their protocol, source of labels and items.
-        assigned: Whether the method's maps carry no names and were assigned to the sources of
-            their item by the best permutation against the truth (PIAP).
-        paper: What the paper has to set beside them; None where it has nothing.
+        name: Name of the model in the table.
+        method: Its name in the registry; None for a baseline.
+        sha256: Fingerprint of the head; None for a baseline.
+        scores: The figures, with their protocol, label source and items.
+        paper: The paper's figures beside them; None where it has none.
     """
 
-    entry: str
+    name: str
     method: str | None
     sha256: str | None
     scores: Scores
-    assigned: bool
     paper: PaperRow | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,24 +136,24 @@ class Row:
         if self.paper is not None:
             title = BENCHMARKS[self.paper.benchmark]
             paper = {**asdict(self.paper), "benchmark": title, "unit": "percent"}
-        head = {"entry": self.entry, "method": self.method, "sha256": self.sha256}
-        return {**head, **self.scores.to_dict(), "assigned": self.assigned, "paper": paper}
+        model = {"name": self.name, "method": self.method, "sha256": self.sha256}
+        return {**model, **self.scores.to_dict(), "paper": paper}
 
 
 @dataclass(frozen=True)
 class DetectionRow:
-    """How well the classes of the items were detected, of those whose classes are known.
+    """Quality of the detected classes, over the items whose classes are known.
 
     Attributes:
-        entry: Name of the method in the table.
-        rule: How many classes were taken, in words.
+        name: Name of the model in the table.
+        rule: Number of classes that are taken, in words.
         mean_average_precision: Of the scores, over the classes that occur.
         precision: Share of the classes taken that are there.
         recall: Share of the classes there that were taken.
         false_per_item: Classes taken of an item that are not there, on average.
     """
 
-    entry: str
+    name: str
     rule: str
     mean_average_precision: float
     precision: float
@@ -176,46 +163,46 @@ class DetectionRow:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """An evaluation that is done.
+    """Results of an evaluation.
 
     Attributes:
-        measurer: What was evaluated, on what, under which conditions.
-        pairs: What was measured of every pair.
-        rows: The table, by protocol, then by entry.
-        detection: How well classes were detected.
-        failures: Why items were left out, by their places in the data set.
+        scorer: Models, data and settings.
+        pairs: Scores of every pair.
+        rows: The table, by protocol, then by model.
+        detection: Quality of the detected classes.
+        failures: Errors of items that were left out, by their places in the data set.
     """
 
-    measurer: Measurer
-    pairs: Pairs
-    rows: tuple[Row, ...]
+    scorer: BatchScorer
+    pairs: PairResults
+    rows: tuple[ResultRow, ...]
     detection: tuple[DetectionRow, ...]
     failures: Mapping[int, str]
 
     @property
     def found(self) -> int:
-        """How many items were found."""
-        return len(self.measurer.listing.items) - len(self.failures)
+        """Number of items that were found."""
+        return len(self.scorer.data.items) - len(self.failures)
 
     @property
     def listed(self) -> int:
-        """How many items the data set lists, whatever the user leaves out of them."""
-        return self.measurer.listing.data.listed_count
+        """Number of items that the data set lists, whatever the user leaves out of them."""
+        return self.scorer.data.dataset.listed_count
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        """Name of each item that was left out, and why."""
-        items = self.measurer.listing.items
+        """Name and error of each item that was left out."""
+        items = self.scorer.data.items
         return [(items[place].id, reason) for place, reason in sorted(self.failures.items())]
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the single pairs, ready for JSON; the same whoever measured."""
-        measurer = self.measurer
-        entries, data = measurer.entries, measurer.listing.data
-        encoder, conditions = entries.encoder, measurer.conditions
+        """All but the single pairs, ready for JSON."""
+        scorer = self.scorer
+        models, data = scorer.models, scorer.data.dataset
+        encoder, config = models.encoder, scorer.config
         return {
             "tvsl": __version__,
-            "model": entries.model,
+            "model": models.model,
             "encoder": {
                 "sha256": encoder.fingerprint,
                 "image_tokens": encoder.image_tokens,
@@ -224,8 +211,8 @@ class Evaluation:
                 "device": encoder.device.type,
             },
             "data": {"name": data.name, "title": data.title, **data.model_dump(mode="json")},
-            "conditions": conditions.model_dump(mode="json"),
-            "protocols": {one.name: asdict(one) for one in conditions.chosen},
+            "config": config.model_dump(mode="json"),
+            "protocols": {one.name: asdict(one) for one in config.chosen},
             "found": self.found,
             "listed": self.listed,
             "left_out": None if data.left_out is None else data.left_out.to_dict(),
@@ -237,12 +224,12 @@ class Evaluation:
         }
 
 
-def summed_up(measurer: Measurer, parts: Iterable[Part]) -> Evaluation:
-    """Sum up everything that was measured.
+def summarize(scorer: BatchScorer, results: Iterable[BatchResult]) -> Evaluation:
+    """Sum up the scores of all batches.
 
     Args:
-        measurer: What measured it.
-        parts: All batches.
+        scorer: Scorer of the batches.
+        results: The results of all batches.
 
     Returns:
         The evaluation.
@@ -251,74 +238,69 @@ def summed_up(measurer: Measurer, parts: Iterable[Part]) -> Evaluation:
         DataError: No item could be read.
         ShapeError: No source of any item is anywhere.
     """
-    parts = list(parts)
-    groups = [group for part in parts for group in part.groups]
-    failures = {place: reason for part in parts for place, reason in part.failures.items()}
-    if not groups:
+    results = list(results)
+    failures = {place: reason for one in results for place, reason in one.failures.items()}
+    if not any(one.items for one in results):
         first = min(failures)
         raise DataError(
             f"None of the {len(failures)} items could be read.",
             f"Check the root and the files. What was said of the first: {failures[first]}",
         )
-    pairs = gather(measurer, groups)
-    rows = tuple(_rows(measurer, pairs, failures))
-    return Evaluation(measurer, pairs, rows, tuple(_detection(measurer, groups)), failures)
+    pairs = PairResults.of(scorer, results)
+    rows = tuple(_rows(scorer, pairs, failures))
+    return Evaluation(scorer, pairs, rows, tuple(_detection_rows(scorer, results)), failures)
 
 
-def _rows(measurer: Measurer, pairs: Pairs, failures: Mapping[int, str]) -> Iterator[Row]:
-    items = measurer.listing.items
-    found = [item.id for place, item in enumerate(items) if place not in failures]
+def _rows(
+    scorer: BatchScorer, pairs: PairResults, failures: Mapping[int, str]
+) -> Iterator[ResultRow]:
+    dataset = scorer.data.dataset
+    found = [item.id for place, item in enumerate(dataset.items) if place not in failures]
     ids_hash = hash_ids(found)
     # Hashing a head takes a moment: not once for each row.
-    heads = {entry.name: (entry.method, entry.sha256) for entry in measurer.entries.methods}
-    for protocol, metric in measurer.metrics.items():
-        for key in measurer.keys:
-            values = metric.compute_from(pairs.columns(key, protocol))
+    heads = {model.name: (model.method.name, model.sha256) for model in scorer.models.methods}
+    for protocol, metric in scorer.metrics.items():
+        for name, source in scorer.keys:
+            values = metric.compute_from(pairs.columns((name, source), protocol))
             scores = Scores(
                 protocol=protocol,
-                label_source=key[1],
-                values={name: float(value) for name, value in values.items()},
+                label_source=source,
+                values={figure: float(value) for figure, value in values.items()},
                 found=len(found),
-                listed=measurer.listing.data.listed_count,
+                listed=dataset.listed_count,
                 left_out=0 if metric.include_empty else pairs.silent(),
                 ids_hash=ids_hash,
             )
-            yield _row(key, heads.get(key[0]), scores, measurer.listing.data)
+            method, sha256 = heads.get(name, (None, None))
+            paper = None
+            if method is not None and protocol == PAPER.name:
+                paper = beside(method, dataset, len(found))
+            yield ResultRow(name, method, sha256, scores, paper)
 
 
-def _row(key: Key, head: tuple[Method, str] | None, scores: Scores, data: DataSet) -> Row:
-    if head is None:
-        return Row(key[0], None, None, scores, False, None)
-    method, sha256 = head
-    is_paper = scores.protocol == PAPER.name
-    paper = beside(method.name, data, scores.found) if is_paper else None
-    assigned = method.permutation_invariant and key[1] == "none"
-    return Row(key[0], method.name, sha256, scores, assigned, paper)
-
-
-def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[DetectionRow]:
-    listing = measurer.listing
-    if not listing.labelled:
+def _detection_rows(scorer: BatchScorer, results: Sequence[BatchResult]) -> Iterator[DetectionRow]:
+    data = scorer.data
+    if not data.labelled:
         return
-    items = [item for group in groups for item in group.items]
-    classes = [{listing.labels[pair] for pair in listing.pairs(item)} for item in items]
+    items = [item for one in results for item in one.items]
+    classes = [{data.labels[pair] for pair in data.pairs(item)} for item in items]
     known = [row for row, there in enumerate(classes) if -1 not in there]
     there = [classes[row] for row in known]
-    truth = torch.zeros(len(known), len(listing.vocabulary), dtype=torch.bool)
+    truth = torch.zeros(len(known), len(data.vocabulary), dtype=torch.bool)
     for row, labels in enumerate(there):
         truth[row, list(labels)] = True
-    for entry, sources in measurer.sources.items():
+    for name, sources in scorer.sources.items():
         if "detected" not in sources:
             continue
-        detected = [group.detected[entry] for group in groups]
+        detected = [one.detected[name] for one in results if one.items]
         scores = torch.cat([detection_scores(one, truth.shape[1]) for one in detected])[known]
-        chosen = [taken for one in detected for taken in one.chosen]
-        taken = [set(chosen[row]) for row in known]
+        every = [labels for one in detected for labels in one.taken]
+        taken = [set(every[row]) for row in known]
         right = sum(len(some & true) for some, true in zip(taken, there, strict=True))
         total = sum(len(some) for some in taken)
         yield DetectionRow(
-            entry=entry,
-            rule=detection_rule(entry, measurer),
+            name=name,
+            rule=detection_rule(name, scorer),
             mean_average_precision=float(detection_mean_average_precision(scores, truth)),
             precision=right / total,
             recall=right / sum(len(some) for some in there),
@@ -326,31 +308,36 @@ def _detection(measurer: Measurer, groups: Sequence[MeasuredGroup]) -> Iterator[
         )
 
 
-def detection_rule(entry: str, measurer: Measurer) -> str:
-    """How many classes of an item are taken, in words."""
-    if measurer.conditions.counting == "true":
+def detection_rule(name: str, scorer: BatchScorer) -> str:
+    """Number of classes that a model takes of an item, in words.
+
+    Args:
+        name: Name of the model in the table.
+        scorer: Models and settings.
+
+    Returns:
+        A phrase.
+    """
+    if scorer.config.counting == "oracle":
         return "as many classes as the item has"
-    (method,) = (one.method for one in measurer.entries.methods if one.name == entry)
+    (method,) = (one.method for one in scorer.models.methods if one.name == name)
     threshold = method.config.detection_threshold
     if threshold is None:
         return "classes that stand out of the vocabulary, no threshold was calibrated"
     return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"
 
 
-_NOTHING = ""
-
-
 def write_samples(evaluation: Evaluation, path: Path) -> None:
-    """Write what was measured of every pair, a line for each pair, method and source of labels.
+    """Write the scores of every pair as CSV: a line for each pair, model and label source.
 
     Args:
         evaluation: The evaluation.
-        path: Where to.
+        path: The file.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    metrics, pairs = evaluation.measurer.metrics, evaluation.pairs
+    metrics, pairs = evaluation.scorer.metrics, evaluation.pairs
     measures = [(protocol, name) for protocol, one in metrics.items() for name in one.score_names]
     heads = ("id", "source", "label", "sounding", "method", "labels", "detected")
     try:
@@ -369,16 +356,15 @@ def write_samples(evaluation: Evaluation, path: Path) -> None:
 def _lines(
     evaluation: Evaluation, row: int, measures: Sequence[tuple[str, str]]
 ) -> Iterator[list[str]]:
-    listing, pairs = evaluation.measurer.listing, evaluation.pairs
+    data, pairs = evaluation.scorer.data, evaluation.pairs
     place = int(pairs.items[row])
-    number = int(pairs.numbers[row]) - listing.starts[place]
-    item = listing.items[place]
+    number = int(pairs.numbers[row]) - data.starts[place]
+    item = data.items[place]
     sounding = "yes" if pairs.sounding[row] else "no"
-    pair = [item.id, str(number), item.labels[number] or _NOTHING, sounding]
-    for (entry, source), measured in pairs.measured.items():
-        found = _NOTHING
+    pair = [item.id, str(number), item.labels[number] or "", sounding]
+    for (name, source), by_protocol in pairs.measures.items():
+        found = ""
         if source == "detected":
-            found = "yes" if pairs.found[entry][row] else "no"
-        values = [float(measured[protocol][name][row]) for protocol, name in measures]
-        told = [_NOTHING if value != value else repr(value) for value in values]
-        yield [*pair, entry, source, found, *told]
+            found = "yes" if pairs.found[name][row] else "no"
+        values = [float(by_protocol[protocol][measure][row]) for protocol, measure in measures]
+        yield [*pair, name, source, found, *("" if one != one else repr(one) for one in values)]

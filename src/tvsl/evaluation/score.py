@@ -1,35 +1,38 @@
-"""Maps of scenes against their ground truth, by the protocol ``paper``."""
+"""Scores of predicted maps against the truth, pair by pair, and the figures made of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.evaluation.config import Counting
+from tvsl.evaluation.predict import NO_MAP, Predictions, label_sources, predict
 from tvsl.methods.base import Method
 from tvsl.metrics import (
     PAPER,
     Figure,
+    LabelSource,
+    Protocol,
     ProtocolMetric,
-    class_average,
+    confidence,
+    detection_mean_average_precision,
     minmax,
     resize_maps,
-    success_auc,
-    success_rate,
 )
-from tvsl.metrics.maps import count
+from tvsl.metrics.pair_metric import Columns
 
 SceneFigure = Figure | Literal["small IoU", "large IoU", "right twin", "detection"]
-"""A number of a protocol, or one that only made-up scenes have."""
+"""A figure of a protocol, or one that needs the exact truth of made-up scenes."""
 
 NOT_ALWAYS: frozenset[SceneFigure] = frozenset(
     {"small IoU", "large IoU", "right twin", "detection"}
 )
-"""Those that need enough sources, twins or a detector."""
+"""Figures that need enough sources, twins or a detector."""
 
 Figures = dict[SceneFigure, float]
 """Figures in percent, by name."""
@@ -39,187 +42,199 @@ _CHUNK = 128
 
 @dataclass(frozen=True, eq=False)
 class PairScores:
-    """Scores of P (scene, source) pairs.
+    """Scores of P pairs under one protocol.
 
     Attributes:
-        precision: Average precision over the pixels, (P,), in [0, 1].
-        overlap: cIoU, (P,), in [0, 1].
-        right_twin: Whether the map is higher on the object than on its silent twin, (P,), 0 or
-            1; NaN for a pair without a twin.
-        label: Class of each pair, (P,).
-        area: Pixels of its truth, (P,).
+        columns: The protocol's measures in [0, 1]; ``right twin``, whether the map is higher on the
+            object than on its silent twin, 0 or 1, NaN for a pair without a twin; ``labels``;
+            ``frames``, the number of the clip; ``sounding``, whether the source is anywhere; and
+            ``area``, the pixels of its truth. (P,) each.
+        protocol: The protocol.
     """
 
-    precision: Tensor
-    overlap: Tensor
-    right_twin: Tensor
-    label: Tensor
-    area: Tensor
+    columns: Columns
+    protocol: Protocol = PAPER
 
     @classmethod
     def joined(cls, parts: Sequence[PairScores]) -> PairScores:
         """The scores of several sets of pairs."""
-        names = [field.name for field in fields(cls)]
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
-
-    def only(self, chosen: Tensor) -> PairScores:
-        """The scores of some of the pairs, (P,) bool."""
-        names = [field.name for field in fields(self)]
-        return PairScores(*(getattr(self, name)[chosen] for name in names))
-
-    def strict(self, detected: Tensor) -> PairScores:
-        """The same with 0 for every pair whose class was not detected, (P,) bool."""
-        return replace(
-            self,
-            precision=self.precision * detected,
-            overlap=self.overlap * detected,
-            right_twin=self.right_twin * detected,
+        columns = [part.columns for part in parts]
+        return cls(
+            {name: torch.cat([one[name] for one in columns]) for name in columns[0]},
+            parts[0].protocol,
         )
 
-    def summary(self, sources: int) -> Figures:
+    def summary(self, several: bool) -> Figures:
         """The protocol's figures in percent, and the mean cIoU of small and of large sources.
 
         Small and large: the third of the pairs with the smallest truth, and with the largest.
 
         Args:
-            sources: How many sources the scenes have, which decides the figures: AP and IoU@τ of
-                single sources, CAP and CIoU@τ of several.
+            several: Whether clips have several sources, which decides the protocol's figures.
+
+        Returns:
+            The figures. Pairs with an empty target count only where the protocol says so.
         """
-        by_size = self.overlap[self.area.argsort(stable=True)].tensor_split(3)
-        twins = self.right_twin[~self.right_twin.isnan()]
-        figures: dict[SceneFigure, Tensor] = {"AUC": success_auc(self.overlap)}
-        if sources == 1:
-            figures["AP"] = self.precision.mean()
-            figures["IoU@0.1"] = success_rate(self.overlap, 0.1)
-            figures["IoU@0.3"] = success_rate(self.overlap, 0.3)
-            figures["IoU@0.5"] = success_rate(self.overlap, 0.5)
-        else:
-            figures["CAP"] = class_average(self.precision, self.label)
-            figures["CIoU@0.1"] = success_rate(self.overlap, 0.1)
-            figures["CIoU@0.3"] = success_rate(self.overlap, 0.3)
-            figures["CIoU@0.5"] = success_rate(self.overlap, 0.5)
-        if len(by_size[2]):  # three pairs at least
-            figures |= {"small IoU": by_size[0].mean(), "large IoU": by_size[2].mean()}
+        metric = ProtocolMetric(self.protocol, several, normalize=False)
+        values = metric.compute_from(self.columns)
+        figures: Figures = {name: 100 * float(values[name]) for name in metric.names}
+        there = self.columns["sounding"]
+        overlap, area, twins = (self.columns[one][there] for one in ("ciou", "area", "right twin"))
+        small, _, large = overlap[area.argsort(stable=True)].tensor_split(3)
+        if len(large):  # three pairs at least
+            figures["small IoU"] = 100 * float(small.mean())
+            figures["large IoU"] = 100 * float(large.mean())
+        twins = twins[~twins.isnan()]
         if len(twins):
-            figures["right twin"] = twins.mean()
-        return {name: 100 * float(value) for name, value in figures.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class NamedScores:
-    """What a method reaches in scenes, by where the names of the sources come from.
-
-    Attributes:
-        given: With the true names.
-        detected: With as many detected ones as the scene has, strict: an undetected source scores
-            0; None for a method that cannot detect or does not ask for names.
-        detection: Its detection scores, (B, N) on the CPU; None where it has none.
-    """
-
-    given: PairScores
-    detected: PairScores | None
-    detection: Tensor | None
-
-
-def score_named(method: Method, scenes: EncodedScenes, on: str = "boxes") -> NamedScores:
-    """Score a calibrated head with given and with detected names.
-
-    Args:
-        method: The head, in evaluation mode.
-        scenes: The scenes.
-        on: Ground truth: ``boxes`` or ``masks``.
-
-    Returns:
-        Its scores.
-    """
-    raw = method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-    given = score_maps(method.postprocess(raw), scenes, on)
-    detection = method.detect(scenes.tokens, scenes.vocabulary)
-    if detection is None:
-        return NamedScores(given, None, None)
-    detection = detection.cpu()
-    return NamedScores(given, given.strict(detected_pairs(detection, scenes)), detection)
+            figures["right twin"] = 100 * float(twins.mean())
+        return figures
 
 
 def score_maps(
-    maps: Tensor, scenes: EncodedScenes, on: str = "boxes", every: int = 1
+    maps: Tensor, batch: EncodedBatch, protocol: Protocol = PAPER, step: int = 1
 ) -> PairScores:
-    """Score the maps of all true pairs.
+    """Score one map for each pair.
 
     Args:
-        maps: Maps as a method shows them, (P, h, w), in the order of the scenes' queries.
-        scenes: The scenes.
-        on: Ground truth: ``boxes`` or ``masks``.
-        every: Which rows and columns are looked at: 1 for all, 2 for every other one. Figures that
-            are told need all; to choose among a hundred candidates fewer will do.
+        maps: Maps after ``Method.postprocess``, (P, h, w), in the order of the batch's queries.
+        batch: The clips with their truth.
+        protocol: The protocol.
+        step: Rows and columns that are scored: every one, every second, ... Published figures need
+            all; a choice among a hundred candidates needs fewer.
 
     Returns:
         The scores.
     """
-    seen = slice(None, None, every)
-    targets = (scenes.boxes if on == "boxes" else scenes.masks)[:, seen, seen]
-    masks, twins = scenes.masks[:, seen, seen], scenes.twins[:, seen, seen]
-    metric = ProtocolMetric(PAPER, normalize=False)
-    columns: list[tuple[Tensor, Tensor, Tensor]] = []
-    for part in torch.arange(len(maps)).split(_CHUNK):
-        full = stretched(maps[part].float().cpu(), scenes.size)[:, seen, seen]
-        measured = metric.pair_scores(full, targets[part])
-        right = _right_twin(full, masks[part], twins[part])
-        columns.append((measured["ap"], measured["ciou"], right))
-    precision, overlap, right = (torch.cat(column) for column in zip(*columns, strict=True))
-    area = count(targets.flatten(1))
-    return PairScores(precision, overlap, right, scenes.queries.label.cpu(), area)
+    measures = _measure(maps, torch.arange(len(maps)), batch, protocol, step)
+    return PairScores({**measures, **_truth(batch, step)}, protocol)
 
 
-def stretched(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps as they are scored.
+def score(
+    predictions: Predictions,
+    batch: EncodedBatch,
+    protocol: Protocol = PAPER,
+    raw_confidence: bool = False,
+) -> dict[LabelSource, PairScores]:
+    """Score predictions by label source; a pair whose class was not detected scores 0.
 
     Args:
-        maps: As a method shows them, (P, h, w), on the CPU.
+        predictions: Predictions for the batch.
+        batch: The clips with their truth.
+        protocol: The protocol.
+        raw_confidence: Whether the measure ``confidence`` is of maps as they are, not of
+            normalized ones.
+
+    Returns:
+        The scores of all pairs.
+    """
+    measures = _measure(predictions.maps, predictions.pairs, batch, protocol)
+    if raw_confidence:
+        full = resize_maps(predictions.maps, batch.size)
+        measures["confidence"] = confidence(full).cpu()
+    truth = _truth(batch)
+    scores: dict[LabelSource, PairScores] = {}
+    for source, rows in predictions.rows.items():
+        missing = rows == NO_MAP
+        columns = {name: one[rows].masked_fill(missing, 0) for name, one in measures.items()}
+        if batch.twins is not None:
+            alone = ~batch.twins.flatten(1).any(dim=1)
+            columns["right twin"] = columns["right twin"].masked_fill(alone, torch.nan)
+        scores[source] = PairScores({**columns, **truth}, protocol)
+    return scores
+
+
+def normalize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps in full size and in [0, 1], as all protocols score them.
+
+    Args:
+        maps: Maps after ``Method.postprocess``, (P, h, w).
         size: Height and width in pixels.
 
     Returns:
-        In full size and in [0, 1], (P, H, W); one without a range means all of the frame, or
-        nothing.
+        (P, H, W). A constant map means all of the frame where it is positive, else nothing.
     """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     return torch.where(low == high, (high > 0).float(), minmax(resize_maps(maps, size)))
 
 
+def _measure(
+    maps: Tensor, pairs: Tensor, batch: EncodedBatch, protocol: Protocol, step: int = 1
+) -> Columns:
+    """Measures of M maps, each against the target of its pair, (M,) each, on the CPU."""
+    metric = ProtocolMetric(protocol, normalize=False)
+    seen = (slice(None), slice(None, None, step), slice(None, None, step))
+    parts: list[Columns] = []
+    for chosen in torch.arange(len(maps)).split(_CHUNK):  # all in full size need much memory
+        rows = pairs[chosen]
+        targets = batch.targets[rows.to(batch.targets.device)][seen].to(maps.device)
+        full = normalize_maps(maps[chosen.to(maps.device)].float(), batch.size)[seen]
+        columns = {name: one.cpu() for name, one in metric.pair_scores(full, targets).items()}
+        columns["right twin"] = torch.full((len(rows),), torch.nan, dtype=torch.float64)
+        if batch.twins is not None and batch.masks is not None:
+            own, other = batch.masks[rows][seen], batch.twins[rows][seen]
+            columns["right twin"] = _right_twin(full.cpu(), own, other)
+        parts.append(columns)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
 def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
     """1 where the highest value lies on the object and not on its twin, NaN without a twin."""
-    right = torch.full((len(maps),), torch.nan)
+    right = torch.full((len(maps),), torch.nan, dtype=torch.float64)
     pairs = twins.flatten(1).any(dim=1).nonzero()[:, 0]
     own = maps[pairs].masked_fill(~masks[pairs], -1).amax(dim=(1, 2))
     other = maps[pairs].masked_fill(~twins[pairs], -1).amax(dim=(1, 2))
-    right[pairs] = (own > other).float()
+    right[pairs] = (own > other).double()
     return right
 
 
-def detected_pairs(scores: Tensor, scenes: EncodedScenes) -> Tensor:
-    """Which true pairs a detector finds when it is told K of each scene: the top K classes.
+def _truth(batch: EncodedBatch, step: int = 1) -> Columns:
+    """What scores say of each pair whatever its map, (P,) each, on the CPU."""
+    targets = batch.targets[:, ::step, ::step] > 0
+    area = targets.flatten(1).sum(dim=1).cpu()
+    return {
+        "labels": batch.queries.label.cpu(),
+        "frames": batch.queries.clip.cpu(),
+        "sounding": batch.foreground,
+        "area": area,
+    }
+
+
+def evaluate_batches(
+    method: Method,
+    batches: Iterable[EncodedBatch],
+    several: bool,
+    protocol: Protocol = PAPER,
+    sources: Sequence[LabelSource] | None = None,
+    counting: Counting = "oracle",
+    raw_confidence: bool = False,
+) -> dict[LabelSource, Figures]:
+    """Figures of a head on labelled clips, by label source.
 
     Args:
-        scores: Detection scores, (B, N).
-        scenes: The scenes.
+        method: The head, in evaluation mode.
+        batches: The clips; every source has a class.
+        several: Whether clips have several sources.
+        protocol: The protocol.
+        sources: Label sources; all that the method has when None.
+        counting: Number of detected classes, as for ``predict``.
+        raw_confidence: As for ``score``.
 
     Returns:
-        (P,) bool.
+        Figures in percent; those with detected labels have ``detection``, the mean average
+        precision of the detection scores.
     """
-    clip, label = scenes.queries.clip.cpu(), scenes.queries.label.cpu()
-    return taken_classes(scores, torch.bincount(clip, minlength=len(scores)))[clip, label]
-
-
-def taken_classes(scores: Tensor, sources: Tensor) -> Tensor:
-    """The classes that a detector takes when it is told K of each scene: the top K.
-
-    Args:
-        scores: Detection scores, (B, N).
-        sources: K of each scene, (B,), on the CPU.
-
-    Returns:
-        (B, N) bool.
-    """
-    order = scores.cpu().sort(dim=1, descending=True, stable=True).indices
-    taken = torch.arange(scores.shape[1]) < sources[:, None]
-    return torch.zeros(scores.shape, dtype=torch.bool).scatter_(1, order, taken)
+    sources = label_sources(method) if sources is None else sources
+    parts: dict[LabelSource, list[PairScores]] = {source: [] for source in sources}
+    scores, labels = [], []
+    for batch in batches:
+        predictions = predict(method, batch, sources, counting)
+        for source, found in score(predictions, batch, protocol, raw_confidence).items():
+            parts[source].append(found)
+        if predictions.scores is not None:
+            scores.append(predictions.scores)
+            labels.append(batch.labels)
+    figures = {source: PairScores.joined(some).summary(several) for source, some in parts.items()}
+    if scores:
+        precision = detection_mean_average_precision(torch.cat(scores), torch.cat(labels))
+        figures["detected"]["detection"] = 100 * float(precision)
+    return figures

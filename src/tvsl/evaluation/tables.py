@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tvsl.data.base import DataSet
-from tvsl.evaluation.config import Conditions
-from tvsl.evaluation.models import Entries
+from tvsl.evaluation.config import EvaluationConfig
+from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow
-from tvsl.evaluation.results import Evaluation, Row
+from tvsl.evaluation.results import Evaluation, ResultRow
 
 PAPER_HEAD = "paper"
 _NOTHING = ""
 _MARK = "*"
 _ASSIGNED = (
-    "its maps carry no names: those of an item are assigned to its sources by the permutation that "
+    "the method's maps carry no names: those of an item are assigned to its sources by the "
+    "permutation that "
     "fits the truth best (PIAP), as its authors do. No other row is told where the sources are."
 )
 _UNTRAINED = (
@@ -48,7 +49,7 @@ class Table:
 
 def result_tables(evaluation: Evaluation) -> list[Table]:
     """A table for each protocol, in percent, with the paper's numbers beside ours."""
-    return [_table(evaluation, name) for name in evaluation.measurer.conditions.protocols]
+    return [_table(evaluation, name) for name in evaluation.scorer.config.protocols]
 
 
 def _table(evaluation: Evaluation, protocol: str) -> Table:
@@ -61,8 +62,8 @@ def _table(evaluation: Evaluation, protocol: str) -> Table:
     return Table(title, ("method", "labels", *heads), cells, 2)
 
 
-def _cells(row: Row, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
-    yield row.entry
+def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
+    yield row.name
     yield row.scores.label_source
     for name in names:
         yield f"{100 * row.scores.values[name]:.1f}"
@@ -83,7 +84,7 @@ def detection_table(evaluation: Evaluation) -> Table | None:
     heads = ("method", "mAP", "precision", "recall", "false per item")
     rows = tuple(
         (
-            row.entry,
+            row.name,
             f"{100 * row.mean_average_precision:.1f}",
             f"{100 * row.precision:.1f}",
             f"{100 * row.recall:.1f}",
@@ -96,26 +97,26 @@ def detection_table(evaluation: Evaluation) -> Table | None:
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     """What must be known of the numbers: a few words and what they stand for, each."""
-    measurer = evaluation.measurer
+    scorer = evaluation.scorer
     told = [
-        ("Data", _data(measurer.listing.data)),
+        ("Data", _data(scorer.data.dataset)),
         ("Items", _items(evaluation)),
-        *measurer.listing.data.notes,
-        ("Encoder", _encoder(measurer.entries)),
-        ("Protocols", _protocols(measurer.conditions)),
+        *scorer.data.dataset.notes,
+        ("Encoder", _encoder(scorer.models)),
+        ("Protocols", _protocols(scorer.config)),
     ]
     of_methods = [row for row in evaluation.rows if row.method is not None]
-    sources = {row.scores.label_source for row in of_methods if not row.assigned}
+    sources = {row.scores.label_source for row in of_methods}
     if "given" in sources:
         told.append(("Labels given", "the method is asked for the true classes of each item."))
     if "detected" in sources:
         told.append(("Labels detected", _detected(evaluation)))
     if "none" in sources:
         told.append(("Labels none", "the method knows no classes: one map for all sources."))
-    assigned = dict.fromkeys(row.entry for row in of_methods if row.assigned)
+    assigned = [row for row in of_methods if row.scores.label_source == "assigned"]
     if assigned:
-        told.append((f"{', '.join(assigned)}, labels none", _ASSIGNED))
-    fresh = [one.name for one in measurer.entries.methods if one.name.endswith("(untrained)")]
+        told.append(("Labels assigned", _ASSIGNED))
+    fresh = [one.name for one in scorer.models.methods if one.name.endswith("(untrained)")]
     if fresh:
         told.append((", ".join(fresh), _UNTRAINED))
     told.append(
@@ -132,10 +133,10 @@ def _data(data: DataSet) -> str:
     return f"{data.title} ({data.name}): {', '.join(f'{k} {v}' for k, v in options.items())}."
 
 
-def _encoder(entries: Entries) -> str:
-    encoder = entries.encoder
+def _encoder(models: EvaluatedModels) -> str:
+    encoder = models.encoder
     return (
-        f"{entries.model}, image tokens {encoder.image_tokens}, flip average "
+        f"{models.model}, image tokens {encoder.image_tokens}, flip average "
         f"{encoder.flip_average}, {encoder.precision} on {encoder.device.type}; SHA-256 "
         f"{encoder.fingerprint}."
     )
@@ -147,7 +148,7 @@ def _items(evaluation: Evaluation) -> str:
     nowhere = ""
     if silent:
         nowhere = f", of which {silent} {'is' if silent == 1 else 'are'} nowhere in the picture"
-        nowhere += _left_out(evaluation.measurer.conditions)
+        nowhere += _left_out(evaluation.scorer.config)
     return (
         f"{_found(evaluation)} found, with {sources}{nowhere}; SHA-256 of the ids "
         f"{evaluation.rows[0].scores.ids_hash}."
@@ -158,23 +159,23 @@ def _found(evaluation: Evaluation) -> str:
     return f"{evaluation.found:,} of {evaluation.listed:,}"
 
 
-def _left_out(conditions: Conditions) -> str:
+def _left_out(config: EvaluationConfig) -> str:
     """Which protocols leave out sources that are nowhere, in words."""
-    keeping = [one.name for one in conditions.chosen if one.include_empty]
-    if len(keeping) == len(conditions.chosen):
+    keeping = [one.name for one in config.chosen if one.include_empty]
+    if len(keeping) == len(config.chosen):
         return ""
     return " and left out" + (f", but by {', '.join(keeping)}" if keeping else "")
 
 
-def _protocols(conditions: Conditions) -> str:
-    return "; ".join(f"{one.name}: {one.source}" for one in conditions.chosen) + "."
+def _protocols(config: EvaluationConfig) -> str:
+    return "; ".join(f"{one.name}: {one.source}" for one in config.chosen) + "."
 
 
 def _detected(evaluation: Evaluation) -> str:
     rules = {row.rule for row in evaluation.detection}
-    labelled = evaluation.measurer.listing.labelled
+    labelled = evaluation.scorer.data.labelled
     taken = "; ".join(sorted(rules)) if labelled else "the class that it detects first"
-    count = len(evaluation.measurer.listing.vocabulary)
+    count = len(evaluation.scorer.data.vocabulary)
     strict = " A source whose class is not taken scores 0." if labelled else ""
     return f"the method takes {taken}, of {count}.{strict}"
 

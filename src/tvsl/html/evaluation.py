@@ -11,9 +11,9 @@ from PIL import Image
 
 from tvsl.data.base import resampled
 from tvsl.evaluation.cases import Case, Cases, CaseSource, show_cases
+from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.result_cache import OUTPUTS, PAGE, RESULTS, SAMPLES
 from tvsl.evaluation.results import Evaluation, write_samples
-from tvsl.evaluation.run import Run
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values, table_values
@@ -27,7 +27,7 @@ _SHOWN_RATE = 16_000
 _UNNAMED = "the source"
 
 
-def write_report(run: Run, evaluation: Evaluation, cases: int, folder: Path) -> None:
+def write_report(run: Evaluator, evaluation: Evaluation, cases: int, folder: Path) -> None:
     """Write results.json, samples.csv and page.html: all of them, or none.
 
     Args:
@@ -57,22 +57,22 @@ def evaluation_page(evaluation: Evaluation, cases: Cases) -> str:
     Returns:
         The HTML, the same for the same evaluation. It asks no network for anything.
     """
-    measurer = evaluation.measurer
+    scorer = evaluation.scorer
     detection = detection_table(evaluation)
     tables = [*result_tables(evaluation), *([] if detection is None else [detection])]
-    rate = measurer.entries.encoder.sample_rate
+    rate = scorer.models.encoder.sample_rate
     shown = {"Best": cases.best, "Median": cases.median, "Worst": cases.worst}
     values: Values = {
-        "title": measurer.listing.data.title,
-        "model": measurer.entries.model,
+        "title": scorer.data.dataset.title,
+        "model": scorer.models.model,
         "found": evaluation.found,
         "listed": evaluation.listed,
         "tables": [table_values(table) for table in tables],
         "notes": notes(evaluation),
         "skipped": evaluation.skipped,
-        "method": cases.entry,
+        "method": cases.model,
         "chosen_by": cases.chosen_by,
-        "labels": measurer.sources[cases.entry],
+        "labels": scorer.sources[cases.model],
         "groups": [
             (title, [_case(case, f"{title.lower()}-{n}", rate) for n, case in enumerate(group)])
             for title, group in shown.items()

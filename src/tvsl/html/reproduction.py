@@ -21,7 +21,7 @@ from tvsl.reproduce.report import (
     sentences,
     text_table,
 )
-from tvsl.reproduce.results import Line, Table, Value, one_each
+from tvsl.reproduce.results import MeasuredRow, Table, Value, one_each
 from tvsl.reproduce.run import Reproduction
 
 _BAR_TABLES = ("table1", "table2")
@@ -40,7 +40,7 @@ def reproduction_page(found: Reproduction) -> str:
     values: Values = {
         "title": f"The paper's tables on {found.conditions.title}",
         "warnings": found.conditions.warnings,
-        "claims": found.claims,
+        "expectations": found.expectations,
         "bars": found.bars,
         "charts": _charts(found.tables) if found.bars else [],
         "sheets": [_sheet(sheet) for sheet in found.sheets],
@@ -83,11 +83,15 @@ def _charts(tables: Sequence[Table]) -> list[Values]:
     return charts
 
 
-def _bar(line: Line, value: Value) -> Values:
+def _bar(line: MeasuredRow, value: Value) -> Values:
     deviation = value.deviation or 0.0
     return {
         "name": line.row,
-        "kind": "trivial" if line.trivial else "ours" if line.row.startswith("T-VSL") else "other",
+        "condition": "trivial"
+        if line.trivial
+        else "ours"
+        if line.row.startswith("T-VSL")
+        else "other",
         "text": value.text(),
         "end": _percent(value.mean),
         "low": _percent(value.mean - deviation),

@@ -24,9 +24,9 @@ from tvsl.metrics.precision import average_precision
 from tvsl.metrics.validation import check_number
 from tvsl.registry import Registry
 
-LabelSource = Literal["given", "detected", "none"]
-"""Source of the labels: given to the model, detected by it, or none, for a class-agnostic model or
-one whose maps are assigned to the sources by the truth."""
+LabelSource = Literal["given", "detected", "none", "assigned"]
+"""Source of the labels: given to the model, detected by it, none for a class-agnostic model, or
+assigned: maps without labels are assigned to the sources by the truth."""
 
 
 def hash_ids(ids: Iterable[str]) -> str:

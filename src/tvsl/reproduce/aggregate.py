@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tvsl.reproduce.benchmark import Testbed
-from tvsl.reproduce.experiment import Column, LabelSource, Row, TableSpec, Training, Unit
+from tvsl.reproduce.benchmark import Benchmark
 from tvsl.reproduce.paper import PAPER_SETS, PaperSets, paper_numbers
 from tvsl.reproduce.plan import Choice, Plan
-from tvsl.reproduce.results import Line, Table, Value
-from tvsl.reproduce.runs import Runs
+from tvsl.reproduce.results import MeasuredRow, Table, Value
+from tvsl.reproduce.specs import Candidates, Column, LabelSource, Row, TableSpec, Training
+from tvsl.reproduce.train import Runs
 
 
 @dataclass(frozen=True, eq=False)
-class Gatherer:
+class Aggregator:
     """Puts together what was measured.
 
     Attributes:
         runs: The runs.
         plan: What was done.
-        choices: What validation chose of every unit.
-        testbed: What it was measured on.
+        choices: What validation chose of every candidates.
+        benchmark: What it was measured on.
     """
 
     runs: Runs
     plan: Plan
-    choices: Mapping[Unit, Choice]
-    testbed: Testbed
+    choices: Mapping[Candidates, Choice]
+    benchmark: Benchmark
 
     @property
     def sets(self) -> PaperSets:
         """The paper's benchmarks that stand beside."""
-        return PAPER_SETS[self.testbed.paper]
+        return PAPER_SETS[self.benchmark.paper]
 
     def table(self, spec: TableSpec) -> Table:
         """A measured table; columns without scenes are left out."""
@@ -53,7 +53,7 @@ class Gatherer:
         )
 
     def _missing(self, column: Column) -> str | None:
-        reasons = (self.testbed.lacks(kind, "test") for kind in column.kinds)
+        reasons = (self.benchmark.lacks(condition, "test") for condition in column.conditions)
         return next((reason for reason in reasons if reason is not None), None)
 
     def _head(self, column: Column) -> str:
@@ -62,11 +62,11 @@ class Gatherer:
     def _beside(self, spec: TableSpec) -> tuple[str, ...]:
         if spec.paper is None:
             return ()
-        others = [name for name in PAPER_SETS if name != self.testbed.paper]
+        others = [name for name in PAPER_SETS if name != self.benchmark.paper]
         # The paper's other tables are on VGGSound, or name their benchmarks themselves.
-        return (self.testbed.paper, *others) if spec.paper <= 2 else ("VGGSound",)
+        return (self.benchmark.paper, *others) if spec.paper <= 2 else ("VGGSound",)
 
-    def _lines(self, spec: TableSpec, row: Row, columns: tuple[Column, ...]) -> list[Line]:
+    def _lines(self, spec: TableSpec, row: Row, columns: tuple[Column, ...]) -> list[MeasuredRow]:
         cells = [self._cell(row, column) for column in columns]
         found = {source for values, _ in cells for source in values}
         wanted: list[LabelSource] = [source for source in spec.labels if source in found]
@@ -74,7 +74,7 @@ class Gatherer:
         paper = {name: self._paper(spec, row, columns, name) for name in self._beside(spec)}
         trained = tuple(self._trained(row, column) for column in columns)
         return [
-            Line(
+            MeasuredRow(
                 row.title,
                 source,
                 tuple(values.get(source) for values, _ in cells),
@@ -88,7 +88,7 @@ class Gatherer:
 
     def _cell(self, row: Row, column: Column) -> tuple[dict[LabelSource, Value], str | None]:
         """Values by the source of labels, and why there are none."""
-        choice = self.choices[self.plan.unit(row.unit(column.head))]
+        choice = self.choices[self.plan.known(row.trainings(column.head))]
         if choice.chosen is None:
             return {}, choice.reason
         seeds: dict[LabelSource, list[float]] = {}
@@ -107,10 +107,10 @@ class Gatherer:
         record = self.runs.record(training)
         if record is None or record.outcome != "done":
             return {}, None if record is None else record.reason
-        first, reason = self.runs.figure(training, column.kind, row.otherwise, name)
+        first, reason = self.runs.figure(training, column.condition, row.overrides, name)
         if column.falls_from is None or reason is not None:
             return first, reason
-        whole, reason = self.runs.figure(training, column.falls_from, row.otherwise, name)
+        whole, reason = self.runs.figure(training, column.falls_from, row.overrides, name)
         fallen = {
             source: 100 * (1 - first[source] / value)
             for source, value in whole.items()
@@ -128,8 +128,8 @@ class Gatherer:
         return tuple(None if key is None else numbers.get(key) for key in keys)
 
     def _trained(self, row: Row, column: Column) -> str:
-        choice = self.choices[self.plan.unit(row.unit(column.head))]
+        choice = self.choices[self.plan.known(row.trainings(column.head))]
         chosen = choice.chosen
-        if chosen is None or chosen.regime is None:
+        if chosen is None or chosen.curriculum is None:
             return ""
-        return f"{chosen.regime.name}, {chosen.learning_rate:g}"
+        return f"{chosen.curriculum.name}, {chosen.learning_rate:g}"

@@ -21,10 +21,10 @@ from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
-from tvsl.evaluation.scenes import EncodedScenes, encode_items, encode_scenes
+from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
 from tvsl.metrics import hash_ids
 from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.experiment import Kind
+from tvsl.reproduce.specs import TestCondition
 from tvsl.synthetic.vocabulary import ClassSplit
 from tvsl.synthetic.world import World
 from tvsl.tokens import Queries, Tokens
@@ -35,7 +35,7 @@ Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class ShownScene:
+class PreviewScene:
     """A test scene for people to look at.
 
     Attributes:
@@ -47,7 +47,7 @@ class ShownScene:
     labels: tuple[str, ...]
 
 
-class Testbed(ABC):
+class Benchmark(ABC):
     """What tables are measured on.
 
     Attributes:
@@ -73,37 +73,42 @@ class Testbed(ABC):
         return MOST_SOURCES
 
     @abstractmethod
-    def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:
-        """The classes that sources of a kind of scene are of, and are detected among.
+    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
+        """The classes that sources of a condition of scene are of, and are detected among.
 
         Args:
-            kind: The kind.
+            condition: The condition.
             half: Whether for heads that are trained on half of the classes.
         """
 
     @abstractmethod
-    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
-        """Why there are no scenes of a kind; None if there are.
+    def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:
+        """Why there are no scenes of a condition; None if there are.
 
         Args:
-            kind: The kind.
+            condition: The condition.
             split: The split.
             half: Whether for heads that are trained on half of the classes.
         """
 
     @abstractmethod
-    def count(self, kind: Kind, split: Split, half: bool = False) -> int:
-        """How many scenes of a kind there are, as many as the recipe wants at most."""
+    def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:
+        """How many scenes of a condition there are, as many as the recipe wants at most."""
 
     @abstractmethod
     def scenes(
-        self, encoder: Encoder, kind: Kind, split: Split, numbers: range, half: bool = False
-    ) -> EncodedScenes:
+        self,
+        encoder: Encoder,
+        condition: TestCondition,
+        split: Split,
+        numbers: range,
+        half: bool = False,
+    ) -> EncodedBatch:
         """Make or read scenes, and encode them.
 
         Args:
             encoder: The frozen encoder.
-            kind: The kind; ``negatives`` is not asked for.
+            condition: The condition; ``negatives`` is not asked for.
             split: The split.
             numbers: Which of them.
             half: Whether for heads that are trained on half of the classes.
@@ -113,11 +118,11 @@ class Testbed(ABC):
         """
 
     @abstractmethod
-    def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
+    def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
         """The classes that can be seen in scenes, so far as is known."""
 
     @abstractmethod
-    def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
+    def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
         """Test scenes for people to look at."""
 
     def warnings(self) -> list[str]:
@@ -129,7 +134,7 @@ class Testbed(ABC):
         """What identifies it; tokens are kept for this."""
 
 
-def with_negatives(scenes: EncodedScenes, visible: Sequence[set[str]]) -> EncodedScenes:
+def with_negatives(scenes: EncodedBatch, visible: Sequence[set[str]]) -> EncodedBatch:
     """Give every other scene a sound whose source is nowhere in its picture.
 
     Args:
@@ -149,7 +154,6 @@ def with_negatives(scenes: EncodedScenes, visible: Sequence[set[str]]) -> Encode
         sounds[row] = int(next(fitting, row))
     silent = sounds != torch.arange(len(labels))
     tokens = scenes.tokens
-    hot = scenes.labels & ~silent[:, None]
     return replace(
         scenes,
         tokens=Tokens(
@@ -161,25 +165,24 @@ def with_negatives(scenes: EncodedScenes, visible: Sequence[set[str]]) -> Encode
             tokens.panels,
         ),
         queries=Queries(scenes.queries.clip, labels[sounds]),
-        labels=hot,
-        masks=scenes.masks & ~silent[:, None, None],
-        boxes=scenes.boxes & ~silent[:, None, None],
-        twins=scenes.twins & ~silent[:, None, None],
+        targets=scenes.targets & ~silent[:, None, None],
+        masks=None,
+        twins=None,
     )
 
 
 _ANY_RATE = 16_000
 
 
-def shown_item(item: Item, data: FileDataSet) -> ShownScene:
+def shown_item(item: Item, data: FileDataSet) -> PreviewScene:
     """The pictures of an item at the size of its targets, side by side."""
     pictures = data.read(item, _ANY_RATE).pictures
     squares = [resize(picture, (data.side, data.side)) for picture in pictures]
     labels = tuple(str(label) for label in item.labels)
-    return ShownScene(np.concatenate(squares, axis=1), labels)
+    return PreviewScene(np.concatenate(squares, axis=1), labels)
 
 
-class WorldBed(Testbed):
+class SyntheticBenchmark(Benchmark):
     """Scenes of the world; training knows half of its classes.
 
     Args:
@@ -199,22 +202,22 @@ class WorldBed(Testbed):
         """Clips of the training split."""
         return SyntheticData(split="train").clips(self.config.clips, self.config.seed)
 
-    def world(self, kind: Kind, split: Split) -> World:
-        """The world that scenes of a kind are from."""
+    def world(self, condition: TestCondition, split: Split) -> World:
+        """The world that scenes of a condition are from."""
         shares = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
-        classes: ClassSplit = "unseen" if kind.part == "unseen" else "seen"
-        given = shares.get(kind.twist or "", {})
+        classes: ClassSplit = "unseen" if condition.part == "unseen" else "seen"
+        given = shares.get(condition.perturbation or "", {})
         return World(split, classes, self.config.seed, **given)
 
-    def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:  # noqa: ARG002
+    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:  # noqa: ARG002
         """The seen or the unseen classes."""
-        return self.world(kind, "test").names
+        return self.world(condition, "test").names
 
-    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:  # noqa: ARG002
-        """It has scenes of every kind."""
+    def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:  # noqa: ARG002
+        """It has scenes of every condition."""
         return None
 
-    def count(self, kind: Kind, split: Split, half: bool = False) -> int:  # noqa: ARG002
+    def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:  # noqa: ARG002
         """As many as the recipe wants."""
         if split == "validation":
             return self.config.validation_scenes
@@ -223,28 +226,28 @@ class WorldBed(Testbed):
     def scenes(
         self,
         encoder: Encoder,
-        kind: Kind,
+        condition: TestCondition,
         split: Split,
         numbers: range,
         half: bool = False,  # noqa: ARG002
-    ) -> EncodedScenes:
+    ) -> EncodedBatch:
         """Make and encode scenes; see the base class."""
-        world = self.world(kind, split)
-        return encode_scenes(encoder, world, kind.sources, len(numbers), start=numbers.start)
+        world = self.world(condition, split)
+        return encode_scenes(encoder, world, condition.sources, len(numbers), start=numbers.start)
 
-    def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
+    def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
         """The classes of all objects."""
-        world = self.world(kind, split)
-        scenes = (world.scene(number, kind.sources) for number in numbers)
+        world = self.world(condition, split)
+        scenes = (world.scene(number, condition.sources) for number in numbers)
         return [
             {thing.label for panel in scene.panels for thing in panel.objects} for scene in scenes
         ]
 
-    def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
+    def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
         """Pictures of test scenes."""
-        world = self.world(kind, "test")
-        scenes = [world.scene(number, kind.sources) for number in numbers]
-        return [ShownScene(scene.picture, scene.labels) for scene in scenes]
+        world = self.world(condition, "test")
+        scenes = [world.scene(number, condition.sources) for number in numbers]
+        return [PreviewScene(scene.picture, scene.labels) for scene in scenes]
 
     def record(self) -> dict[str, Any]:
         """The clips' description, which changes when the world does."""
@@ -263,7 +266,7 @@ _PAPER: Mapping[str, str] = {
 }
 
 
-class FilesBed(Testbed):
+class FileBenchmark(Benchmark):
     """Scenes of a data set in files.
 
     Args:
@@ -313,43 +316,48 @@ class FilesBed(Testbed):
             tuple(name for number, name in enumerate(names) if number not in first),
         )
 
-    def names(self, kind: Kind, half: bool = False) -> tuple[str, ...]:
+    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
         """All classes, or one of the halves; see the base class."""
-        if kind.part == "unseen":
+        if condition.part == "unseen":
             return self.halves[1]
         return self.halves[0] if half else self.data.names
 
-    def lacks(self, kind: Kind, split: Split, half: bool = False) -> str | None:
+    def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:
         """Why there are no such scenes; see the base class."""
-        if kind.twist == "twins":
+        if condition.perturbation == "twins":
             return "nothing tells which pictures show a silent object of the sounding class"
         try:
-            found = self.items(kind, split, half)
+            found = self.items(condition, split, half)
         except UsageError as error:
             return error.problem
         return None if found else "no scene is left"
 
-    def count(self, kind: Kind, split: Split, half: bool = False) -> int:
+    def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:
         """How many scenes there are, as many as the recipe wants at most."""
-        return len(self.items(kind, split, half))
+        return len(self.items(condition, split, half))
 
     def scenes(
-        self, encoder: Encoder, kind: Kind, split: Split, numbers: range, half: bool = False
-    ) -> EncodedScenes:
+        self,
+        encoder: Encoder,
+        condition: TestCondition,
+        split: Split,
+        numbers: range,
+        half: bool = False,
+    ) -> EncodedBatch:
         """Read and encode scenes; see the base class."""
-        items = self.items(kind, split, half)[numbers.start : numbers.stop]
-        vocabulary = encoder.vocabulary(self.names(kind, half))
+        items = self.items(condition, split, half)[numbers.start : numbers.stop]
+        vocabulary = encoder.vocabulary(self.names(condition, half))
         wanted = DecisionItems(self.data, items, self.data.side, self.clips.window)
         return encode_items(wanted, encoder, vocabulary)
 
-    def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
+    def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
         """The classes of the labels: more is not known."""
-        items = self.items(kind, split, False)[numbers.start : numbers.stop]
+        items = self.items(condition, split, False)[numbers.start : numbers.stop]
         return [{str(label) for label in item.labels} for item in items]
 
-    def shown(self, kind: Kind, numbers: Sequence[int]) -> list[ShownScene]:
+    def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
         """Pictures of test scenes."""
-        items = self.items(kind, "test", False)
+        items = self.items(condition, "test", False)
         return [shown_item(items[number], self.data) for number in numbers]
 
     def record(self) -> dict[str, Any]:
@@ -370,16 +378,16 @@ class FilesBed(Testbed):
             told.append(f"{both} of the test items are training clips, too.")
         return told
 
-    def _items(self, kind: Kind, split: Split, half: bool) -> tuple[Item, ...]:
-        names = set(self.names(kind, half))
+    def _items(self, condition: TestCondition, split: Split, half: bool) -> tuple[Item, ...]:
+        names = set(self.names(condition, half))
         singles = [item for item in self._singles(split) if item.labels[0] in names]
-        found = self._of_sources(kind.sources, split, singles, names)
-        if kind.twist == "off-screen":
+        found = self._of_sources(condition.sources, split, singles, names)
+        if condition.perturbation == "off-screen":
             found = with_further_sounds(found, singles)
         most = self.config.validation_scenes if split == "validation" else self.config.test_scenes
         if most is None or len(found) <= most:
             return tuple(found)
-        rng = np.random.default_rng((self.config.seed, kind.sources))
+        rng = np.random.default_rng((self.config.seed, condition.sources))
         chosen = np.sort(rng.permutation(len(found))[:most])
         return tuple(found[number] for number in chosen)
 
@@ -449,7 +457,7 @@ def is_real(data: str) -> bool:
     return data != SyntheticData.name
 
 
-def open_testbed(data: str, options: Mapping[str, Any], config: ReproduceConfig) -> Testbed:
+def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfig) -> Benchmark:
     """What tables are measured on.
 
     Args:
@@ -458,7 +466,7 @@ def open_testbed(data: str, options: Mapping[str, Any], config: ReproduceConfig)
         config: The recipe.
 
     Returns:
-        The testbed.
+        The benchmark.
 
     Raises:
         UsageError: There is no such data set or option, or tables cannot be measured on it.
@@ -470,10 +478,10 @@ def open_testbed(data: str, options: Mapping[str, Any], config: ReproduceConfig)
                 f"The world has no such options here: {', '.join(options)}.",
                 "Each table has scenes of its own; leave them out.",
             )
-        return WorldBed(config)
+        return SyntheticBenchmark(config)
     found = make_data(DATA_SETS.resolve(data), options)
     if not isinstance(found, FileDataSet):
         raise UsageError(
             f"The data set '{data}' is not made of files.", "Choose synthetic, or one of files."
         )
-    return FilesBed(found, options, config)
+    return FileBenchmark(found, options, config)

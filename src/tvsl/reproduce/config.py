@@ -19,7 +19,7 @@ class ReproduceConfig(BaseModel):
     Attributes:
         clips: Training clips; all there are when None.
         validation_scenes: Validation scenes of each number of sources, at most.
-        test_scenes: Test scenes of each kind, at most; all there are when None.
+        test_scenes: Test scenes of each condition, at most; all there are when None.
         steps: Optimiser steps of every head.
         batch: Mixtures of a step.
         learning_rates: The short list, of which validation chooses for every method.
@@ -104,7 +104,7 @@ def reproduce_config(real: bool, preset: str = "full", **fields: Any) -> Reprodu
     Args:
         real: Whether the data are files, and no made-up world.
         preset: One of ``PRESETS``.
-        fields: Fields that are set otherwise.
+        fields: Fields that are set overrides.
 
     Returns:
         The recipe.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvsl.reproduce.experiment import WITHOUT_HELP, LabelSource
-from tvsl.reproduce.results import Line, Table, Value, apart
+from tvsl.reproduce.results import MeasuredRow, Table, Value, apart
+from tvsl.reproduce.specs import WITHOUT_HELP, LabelSource
 from tvsl.reproduce.tables import PAPER_METHODS, TEXT_ONLY, TVSL
 
 Tables = Mapping[str, Table]
@@ -17,7 +17,7 @@ _UNTOLD: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
 
 
 @dataclass(frozen=True)
-class Claim:
+class Expectation:
     """Something expected.
 
     Attributes:
@@ -31,21 +31,21 @@ class Claim:
     numbers: str
 
 
-def claims(tables: Iterable[Table]) -> list[Claim]:
+def expectations(tables: Iterable[Table]) -> list[Expectation]:
     """Judge all that can be judged.
 
     Args:
         tables: The measured tables.
 
     Returns:
-        The claims whose numbers are there.
+        The expectations whose numbers are there.
     """
     known = {table.name: table for table in tables}
     judged = (judge(known) for judge in _JUDGES)
-    return [claim for claim in judged if claim is not None]
+    return [expectation for expectation in judged if expectation is not None]
 
 
-def _above_trivial(tables: Tables) -> Claim | None:
+def _above_trivial(tables: Tables) -> Expectation | None:
     table = tables.get("table1")
     if table is None or "AP" not in table.heads:
         return None
@@ -57,7 +57,7 @@ def _above_trivial(tables: Tables) -> Claim | None:
     if not bars or not measured:
         return None
     lowest, value = min(measured, key=lambda pair: pair[1].mean)
-    return Claim(
+    return Expectation(
         "Every learned method is above the trivial baselines on single sources, labels given where "
         "it asks for them (AP).",
         value.mean > max(bars),
@@ -67,7 +67,7 @@ def _above_trivial(tables: Tables) -> Claim | None:
 
 def _ahead(
     tables: Tables, name: str, head: str, says: str, margin: Callable[[Value, Value], bool]
-) -> Claim | None:
+) -> Expectation | None:
     """T-VSL with detected labels against the best other method that is told no labels."""
     table = tables.get(name)
     heads = [] if table is None else [one for one in table.heads if one.startswith(head)]
@@ -78,7 +78,7 @@ def _ahead(
     if ours is None or best is None:
         return None
     line, value = best
-    return Claim(
+    return Expectation(
         says,
         margin(ours, value),
         f"T-VSL {ours.text()}, {line.row} {value.text()}, difference {_difference(ours, value)}",
@@ -90,12 +90,12 @@ def _difference(ours: Value, other: Value) -> str:
     return f"{round(ours.mean - other.mean, 1) + 0.0:+.1f}"
 
 
-def _best(table: Table, head: str) -> tuple[Line, Value] | None:
+def _best(table: Table, head: str) -> tuple[MeasuredRow, Value] | None:
     found = _untold(table, table.heads.index(head))
     return max(found, key=lambda pair: pair[1].mean) if found else None
 
 
-def _untold(table: Table, column: int) -> list[tuple[Line, Value]]:
+def _untold(table: Table, column: int) -> list[tuple[MeasuredRow, Value]]:
     """The paper's other methods, where they are told no labels."""
     return [
         (line, value)
@@ -106,7 +106,7 @@ def _untold(table: Table, column: int) -> list[tuple[Line, Value]]:
     ]
 
 
-def _first_in_table_2(tables: Tables) -> Claim | None:
+def _first_in_table_2(tables: Tables) -> Expectation | None:
     return _ahead(
         tables,
         "table2",
@@ -117,7 +117,7 @@ def _first_in_table_2(tables: Tables) -> Claim | None:
     )
 
 
-def _level_in_table_1(tables: Tables) -> Claim | None:
+def _level_in_table_1(tables: Tables) -> Expectation | None:
     return _ahead(
         tables,
         "table1",
@@ -128,7 +128,7 @@ def _level_in_table_1(tables: Tables) -> Claim | None:
     )
 
 
-def _ahead_off_screen(tables: Tables) -> Claim | None:
+def _ahead_off_screen(tables: Tables) -> Expectation | None:
     return _ahead(
         tables,
         "off-screen",
@@ -139,7 +139,7 @@ def _ahead_off_screen(tables: Tables) -> Claim | None:
     )
 
 
-def _smallest_drop(tables: Tables) -> Claim | None:
+def _smallest_drop(tables: Tables) -> Expectation | None:
     table = tables.get("table5")
     heads = [] if table is None else [one for one in table.heads if one.startswith("drop")]
     if table is None or not heads:
@@ -150,7 +150,7 @@ def _smallest_drop(tables: Tables) -> Claim | None:
     if ours is None or not drops:
         return None
     line, value = min(drops, key=lambda pair: pair[1].mean)
-    return Claim(
+    return Expectation(
         "From two to four sources T-VSL with detected labels loses the smallest share of its "
         "success rate, of the methods that are told no labels.",
         ours.mean < value.mean,
@@ -158,7 +158,7 @@ def _smallest_drop(tables: Tables) -> Claim | None:
     )
 
 
-def _order_of_blocks(tables: Tables) -> Claim | None:
+def _order_of_blocks(tables: Tables) -> Expectation | None:
     table = tables.get("table3")
     if table is None or "duet: CAP" not in table.heads:
         return None
@@ -168,7 +168,7 @@ def _order_of_blocks(tables: Tables) -> Claim | None:
     if len(known) < len(rows):
         return None
     full, audio, image, alone = (value.mean for value in known)
-    return Claim(
+    return Expectation(
         "On duets all blocks together are above either conditioning block with the correspondence "
         "block, and these above the correspondence block alone (CAP).",
         full > max(audio, image) and min(audio, image) > alone,
@@ -176,14 +176,14 @@ def _order_of_blocks(tables: Tables) -> Claim | None:
     )
 
 
-def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Claim | None:
+def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Expectation | None:
     table = tables.get("twins")
     if table is None:
         return None
     ours, text = (table.value(row, head, "given") for row in (_OURS, TEXT_ONLY.title))
     if ours is None or text is None:
         return None
-    return Claim(
+    return Expectation(
         f"On {scenes} with twins T-VSL beats text only with the same labels by at least {points:g} "
         "points of AP.",
         ours.mean - text.mean >= points,
@@ -191,7 +191,7 @@ def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Claim 
     )
 
 
-_JUDGES: Sequence[Callable[[Tables], Claim | None]] = (
+_JUDGES: Sequence[Callable[[Tables], Expectation | None]] = (
     _above_trivial,
     _level_in_table_1,
     _ahead_off_screen,

@@ -1,312 +1,344 @@
-"""Experiments: heads, what they are trained on, test conditions, and tables of them."""
+"""Encoders, tokens and scenes that a process of a reproduction works with."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
+import numpy as np
+import torch
 from pydantic import JsonValue
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
-from tvsl.encoder import FlipAverage, ImageTokenMode
-from tvsl.evaluation.score import SceneFigure
+from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.data.token_encoding import Report, make_store, store_key
+from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
+from tvsl.encoder import Encoder
+from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.loading import load_encoder
+from tvsl.methods.base import MethodConfig
+from tvsl.reproduce.benchmark import Benchmark, Split, open_benchmark, with_negatives
+from tvsl.reproduce.config import ReproduceConfig
+from tvsl.reproduce.specs import AS_ALL, SINGLE, VALIDATION_CONDITIONS, TestCondition, TokenMode
+from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.atomic import writable, write_whole
+from tvsl.utils.devices import PrecisionChoice
+from tvsl.utils.model_folder import write_tensors
 
-Hyperparameters = tuple[tuple[str, JsonValue], ...]
-"""Hyperparameters of a method with their values, as part of something that is compared."""
-
-Task = Literal["single", "several"]
-"""What a head is chosen for: single sources, or mixtures."""
+TOKENS_FOLDER = "tokens"
+BLOCK = 128
+"""Test scenes that are encoded, kept and scored together."""
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A stretch of a training.
+class ExperimentConfig:
+    """What a reproduction works on; each process opens it for itself.
 
     Attributes:
-        sources: Its batches are mixtures of these numbers of sources, one number each.
-        until: Up to which share of the training it lasts.
+        config: The recipe.
+        model: Name or path of the encoder.
+        data: Name of the data set.
+        options: Its options.
+        folder: Folder of the reproduction.
+        device: ``auto``, or a device of torch.
+        precision: Arithmetic of the encoder.
     """
 
-    sources: tuple[int, ...]
-    until: float = 1.0
+    config: ReproduceConfig
+    model: str
+    data: str
+    options: Mapping[str, JsonValue]
+    folder: Path
+    device: str = "auto"
+    precision: PrecisionChoice = "float32"
 
 
 @dataclass(frozen=True)
-class Regime:
-    """What a head is trained on.
+class SceneSet:
+    """Scenes that are encoded once.
 
     Attributes:
-        name: What pages call it.
-        phases: One after the other; the last one lasts until 1.
-        half: Whether half of the classes are left out, to be met as unseen ones (Table 4).
+        condition: Which condition.
+        split: Of which split.
+        mode: How pictures are encoded.
+        half: Whether for heads that are trained on half of the classes.
     """
 
-    name: str
-    phases: tuple[Phase, ...]
+    condition: TestCondition
+    split: Split
+    mode: TokenMode = AS_ALL
     half: bool = False
 
-    @property
-    def most_sources(self) -> int:
-        """The largest number of sources."""
-        return max(number for phase in self.phases for number in phase.sources)
 
-
-SINGLES = Regime("single sources", (Phase((1,)),))
-DUETS = Regime("duets", (Phase((2,)),))
-SINGLES_THEN_DUETS = Regime("single sources, then duets", (Phase((1,), 0.75), Phase((2,))))
-MIXTURES = Regime("mixtures of one to four", (Phase((1, 2, 3, 4)),))
-
-
-@dataclass(frozen=True)
-class TokenMode:
-    """How pictures are encoded, where it is not as for everything else.
+@dataclass
+class Experiment:
+    """A reproduction as a process works on it.
 
     Attributes:
-        image_tokens: Dense image tokens.
-        flip_average: Averaging with the flipped picture.
+        settings: What it works on.
     """
 
-    image_tokens: ImageTokenMode | None = None
-    flip_average: FlipAverage | None = None
-
-
-AS_ALL = TokenMode()
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """A method with its hyperparameters.
-
-    Attributes:
-        method: Name of the method.
-        preset: Preset of its hyperparameters, for T-VSL.
-        hyperparameters: Hyperparameters that are set otherwise.
-    """
-
-    method: str
-    preset: str | None = None
-    hyperparameters: Hyperparameters = ()
-
-
-@dataclass(frozen=True)
-class Training:
-    """One head to be had.
-
-    Attributes:
-        head: Which.
-        regime: What it is trained on; None for one that needs no training.
-        learning_rate: Highest rate of Adam; None without training.
-        seed: Decides everything that is drawn.
-        mode: How pictures are encoded.
-    """
-
-    head: HeadSpec
-    regime: Regime | None = None
-    learning_rate: float | None = None
-    seed: int = 0
-    mode: TokenMode = AS_ALL
+    settings: ExperimentConfig
+    _encoders: dict[TokenMode, Encoder] = field(default_factory=dict)
+    _vocabularies: dict[tuple[str, ...], Vocabulary] = field(default_factory=dict)
+    _validation: dict[tuple[TokenMode, bool], list[EncodedBatch]] = field(default_factory=dict)
 
     @property
-    def half(self) -> bool:
-        """Whether it knows half of the classes only."""
-        return self.regime is not None and self.regime.half
+    def config(self) -> ReproduceConfig:
+        """The recipe."""
+        return self.settings.config
+
+    @cached_property
+    def benchmark(self) -> Benchmark:
+        """What tables are measured on."""
+        return open_benchmark(self.settings.data, self.settings.options, self.config)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The frozen encoder, as for all but the table of token modes."""
+        return load_encoder(
+            self.settings.model,
+            MethodConfig(),
+            self.settings.device,
+            self.settings.precision,
+            self.config.flip_average,
+        )
+
+    def encoder_of(self, mode: TokenMode) -> Encoder:
+        """The encoder with other image tokens or another flip average."""
+        if mode == AS_ALL:
+            return self.encoder
+        if mode not in self._encoders:
+            known = self.encoder
+            if not isinstance(known, AudioCLIPEncoder):
+                raise UsageError(
+                    "Only AudioCLIP has several conditions of image tokens and flip averages.",
+                    "Leave this table out.",
+                )
+            self._encoders[mode] = AudioCLIPEncoder(
+                known.model,
+                known.precision,
+                mode.image_tokens or known.image_tokens,
+                mode.flip_average or known.flip_average,
+            ).to(known.device)
+        return self._encoders[mode]
+
+    def vocabulary(self, names: tuple[str, ...]) -> Vocabulary:
+        """Class names with their embeddings; one object for the same names."""
+        if names not in self._vocabularies:
+            self._vocabularies[names] = self.encoder.vocabulary(names)
+        return self._vocabularies[names]
+
+    @cached_property
+    def key(self) -> StoreKey:
+        """The key of the training tokens."""
+        return store_key(
+            self.encoder,
+            self.benchmark.clips,
+            stored_as=self.config.stored_as,
+            most_sources=self.benchmark.most_sources,
+            seed=self.config.seed,
+        )
 
     @property
-    def digest(self) -> str:
-        """A name for its files, which changes with everything that it states."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+    def store_folder(self) -> Path:
+        """Where training tokens are."""
+        return self.settings.folder / TOKENS_FOLDER / "clips"
+
+    @cached_property
+    def store(self) -> TokenStore:
+        """The training tokens, which are complete."""
+        return TokenStore(self.store_folder, self.key)
+
+    def make_store(self, report: Report | None = None) -> None:
+        """Encode what is missing of the training clips; several processes may."""
+        make_store(self.store_folder, self.key, self.encoder, self.benchmark.clips, report)
+
+    def parts(self, wanted: SceneSet) -> list[range]:
+        """The numbers of the scenes of a set, block by block; decisions look at all at once."""
+        count = self.benchmark.count(wanted.condition, wanted.split, wanted.half)
+        size = BLOCK if wanted.split == "test" else count
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def path(self, wanted: SceneSet, numbers: range) -> Path:
+        """Where a block of scenes is kept."""
+        mode = wanted.mode
+        tokens = "-".join(str(one) for one in (mode.image_tokens, mode.flip_average) if one)
+        name = f"{wanted.split}-{wanted.condition.name}-{numbers.start:05d}.safetensors"
+        folder = self.settings.folder / TOKENS_FOLDER / "scenes" / (tokens or "as-all")
+        return folder / ("half" if wanted.half else "all") / name
+
+    def make_scenes(self, wanted: SceneSet, numbers: range) -> None:
+        """Encode a block of scenes, if it is not there."""
+        path = self.path(wanted, numbers)
+        if path.is_file():
+            return
+        encoder, condition, split = self.encoder_of(wanted.mode), wanted.condition, wanted.split
+        if condition.perturbation != "negatives":
+            scenes = self.benchmark.scenes(encoder, condition, split, numbers, wanted.half)
+        else:
+            scenes = self.benchmark.scenes(encoder, SINGLE, split, numbers, wanted.half)
+            scenes = with_negatives(scenes, self.benchmark.visible(SINGLE, split, numbers))
+        write_scenes(scenes, path)
+
+    def scenes(self, wanted: SceneSet) -> Iterator[EncodedBatch]:
+        """The scenes of a set, block by block."""
+        for numbers in self.parts(wanted):
+            path = self.path(wanted, numbers)
+            yield read_scenes(path, self.vocabulary, self.encoder.device)
+
+    def validation(self, mode: TokenMode = AS_ALL, half: bool = False) -> list[EncodedBatch]:
+        """Validation scenes of one source, of two, and so on; nothing where there are none."""
+        key = (mode, half)
+        if key not in self._validation:
+            self._validation[key] = [
+                part for wanted in self.validation_sets(mode, half) for part in self.scenes(wanted)
+            ]
+        return self._validation[key]
+
+    def validation_sets(self, mode: TokenMode = AS_ALL, half: bool = False) -> list[SceneSet]:
+        """The sets that decisions are made on."""
+        return [
+            SceneSet(condition, "validation", mode, half)
+            for condition in VALIDATION_CONDITIONS
+            if self.benchmark.lacks(condition, "validation", half) is None
+        ]
 
 
-@dataclass(frozen=True)
-class Unit:
-    """Candidates of which validation chooses one: what a row of a table stands for.
+class StorePart:
+    """Some of a store's mixtures, numbered anew.
 
-    Attributes:
-        head: The head.
-        regimes: What it may be trained on; nothing for one that needs no training.
-        task: What the choice is made for.
-        mode: How pictures are encoded.
-    """
-
-    head: HeadSpec
-    regimes: tuple[Regime, ...] = ()
-    task: Task = "single"
-    mode: TokenMode = AS_ALL
-
-    @property
-    def half(self) -> bool:
-        """Whether its heads know half of the classes only."""
-        return any(regime.half for regime in self.regimes)
-
-
-ClassPart = Literal["known", "unseen"]
-Twist = Literal["twins", "off-screen", "negatives"]
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of scene.
-
-    Attributes:
-        name: What files and columns call it.
-        title: What pages call it.
-        sources: K, the number of sources.
-        part: Whether its classes were known to training, or are the other half.
-        twist: What else is so: every source has a silent twin of its class (``twins``), every
-            mixture has a sound whose class is nowhere visible (``off-screen``), or of every other
-            scene all that sounds is nowhere visible (``negatives``).
-    """
-
-    name: str
-    title: str
-    sources: int
-    part: ClassPart = "known"
-    twist: Twist | None = None
-
-
-SINGLE = Kind("single", "single sources", 1)
-DUET = Kind("duet", "duets", 2)
-TRIO = Kind("trio", "mixtures of three", 3)
-QUARTET = Kind("quartet", "mixtures of four", 4)
-UNSEEN_SINGLE = Kind("unseen-single", "single sources of unseen classes", 1, "unseen")
-UNSEEN_DUET = Kind("unseen-duet", "duets of unseen classes", 2, "unseen")
-TWIN_SINGLE = Kind("twin-single", "single sources with a silent twin", 1, twist="twins")
-TWIN_DUET = Kind("twin-duet", "duets, each source with a silent twin", 2, twist="twins")
-OFF_SCREEN_SINGLE = Kind(
-    "off-screen-single", "single sources and a sound off screen", 1, twist="off-screen"
-)
-OFF_SCREEN_DUET = Kind("off-screen-duet", "duets and a sound off screen", 2, twist="off-screen")
-NEGATIVES = Kind(
-    "negatives", "single sources, every other one silent and out of sight", 1, twist="negatives"
-)
-
-KINDS: Mapping[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        SINGLE,
-        DUET,
-        TRIO,
-        QUARTET,
-        UNSEEN_SINGLE,
-        UNSEEN_DUET,
-        TWIN_SINGLE,
-        TWIN_DUET,
-        OFF_SCREEN_SINGLE,
-        OFF_SCREEN_DUET,
-        NEGATIVES,
-    )
-}
-"""All of them by name."""
-
-VALIDATION_KINDS = (SINGLE, DUET, TRIO, QUARTET)
-"""Maps are decided on the first two, detection on all of them."""
-
-LabelSource = Literal["given", "detected", "none", "assigned"]
-"""Where the class names that maps are asked by come from. ``none``: the method asks for none.
-``assigned``: it finds sources without names, which are assigned to the true ones where they fit
-best, as its paper evaluates it."""
-
-LABEL_TITLES: dict[LabelSource, str] = {
-    "given": "labels given",
-    "detected": "labels detected",
-    "none": "no labels",
-    "assigned": "no labels, assigned by the truth",
-}
-WITHOUT_HELP: tuple[LabelSource, ...] = ("none", "detected")
-"""Those with which a method is told nothing at test but how many sources there are."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table.
+    Args:
+        store: The store.
+        names: The classes that members may be of; labels count in their order.
 
     Attributes:
-        title: What the table calls it.
-        single: The head of columns for single sources.
-        several: The head of columns for mixtures.
-        paper: Row of ``paper_numbers``; None for a row of our own.
-        otherwise: Hyperparameters that are set otherwise than validation decided, with what it
-            decided beside them.
-        trivial: Whether it looks at nothing.
+        sizes: How many mixtures there are of each number of sources.
     """
 
-    title: str
-    single: Unit
-    several: Unit
-    paper: str | None = None
-    otherwise: Hyperparameters = ()
-    trivial: bool = False
+    def __init__(self, store: TokenStore, names: tuple[str, ...]) -> None:
+        self._store = store
+        self._columns = torch.tensor([store.names.index(name) for name in names])
+        self._rows = {number: self._known(number) for number in store.mixtures()}
+        self.sizes = {number: len(rows) for number, rows in self._rows.items()}
 
-    def unit(self, task: Task) -> Unit:
-        """The head of columns for a task."""
-        return self.single if task == "single" else self.several
+    def sizes_of(self, sources: Sequence[int]) -> dict[int, int]:
+        """How many mixtures there are of some numbers of sources.
+
+        Raises:
+            VocabularyError: None of any of them.
+        """
+        sizes = {number: self.sizes.get(number, 0) for number in sources}
+        if not any(sizes.values()):
+            told = " or ".join(str(number) for number in sources)
+            raise VocabularyError(
+                f"There are no mixtures of {told} sources among the clips of these "
+                f"{len(self._columns)} classes.",
+                "Give more clips or classes.",
+            )
+        return sizes
+
+    def batch(self, sources: int, rows: Tensor) -> TokenBatch:
+        """Read mixtures of one number of sources, by their new rows (B,)."""
+        tokens, labels = self._store.batch(sources, self._rows[sources][rows])
+        return TokenBatch(tokens, labels[:, self._columns])
+
+    def _known(self, sources: int) -> Tensor:
+        """Rows of the mixtures all of whose members are of these classes."""
+        labels = self._store.labels(sources)
+        return torch.isin(labels, self._columns).all(dim=1).nonzero()[:, 0]
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a table.
+_TOKENS = ("visual", "audio", "image", "sound")
+_TRUTH = ("targets", "masks", "twins")
+_STATED = "tvsl"
 
-    Attributes:
-        title: What the table calls it; ``{success}`` stands for the data's success rate.
-        kind: The scenes that it is measured on.
-        figure: The figure; ``success`` for the data's success rate.
-        head: Which of a row's heads is measured.
-        paper: Column of ``paper_numbers``, with ``{single}``, ``{several}`` and ``{success}`` for
-            the benchmarks that stand beside ours; None for a column of our own.
-        falls_from: The column shows by how much of its value on these scenes the figure is lower.
+
+def write_scenes(scenes: EncodedBatch, path: Path) -> None:
+    """Write scenes: all of the file, or nothing.
+
+    Args:
+        scenes: The scenes; what is true or false is kept in one bit.
+        path: Where to.
+
+    Raises:
+        OutputError: It cannot be written.
     """
+    tokens = scenes.tokens.to("cpu")
+    tensors = {name: getattr(tokens, name).contiguous() for name in _TOKENS}
+    truth = {name: getattr(scenes, name) for name in _TRUTH}
+    tensors |= {name: _packed(one) for name, one in truth.items() if one is not None}
+    tensors |= {"clip": scenes.queries.clip.cpu(), "label": scenes.queries.label.cpu()}
+    stated = {
+        "names": scenes.vocabulary.names,
+        "grid": tokens.grid,
+        "panels": tokens.panels,
+        "size": scenes.size,
+    }
+    header = {_STATED: json.dumps(stated)}
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_whole(path, lambda part: write_tensors(tensors, part, header), durable=True)
+    except OSError as error:
+        raise OutputError(
+            f"Encoded scenes cannot be kept ({error}).",
+            "Make room or choose another place, and start again: what is there will be used.",
+            path,
+        ) from error
 
-    title: str
-    kind: Kind
-    figure: SceneFigure | Literal["success"]
-    head: Task
-    paper: str | None = None
-    falls_from: Kind | None = None
 
-    @property
-    def task(self) -> Task:
-        """What it measures, which decides the success rate that is meant."""
-        return "single" if self.kind.sources == 1 else "several"
+def read_scenes(
+    path: Path, vocabulary: Callable[[tuple[str, ...]], Vocabulary], device: torch.device | str
+) -> EncodedBatch:
+    """Read scenes; on a CPU their tokens are mapped into memory, and not to be written to.
 
-    @property
-    def low_is_good(self) -> bool:
-        """Whether lower is better."""
-        return self.falls_from is not None
+    Args:
+        path: The file.
+        vocabulary: From class names to a vocabulary on the device.
+        device: Where tokens and queries are wanted; the truth stays on the CPU.
 
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """All scenes that it needs."""
-        return (self.kind,) if self.falls_from is None else (self.kind, self.falls_from)
+    Returns:
+        The scenes.
 
-
-@dataclass(frozen=True)
-class TableSpec:
-    """A table.
-
-    Attributes:
-        name: What the command line calls it.
-        title: What pages call it.
-        says: What it compares, in a sentence.
-        rows: Its rows.
-        columns: Its columns.
-        labels: The label sources that it shows, where a method has several.
-        paper: Number of the paper's table; None for one of our own.
+    Raises:
+        StoreError: The file is damaged.
     """
+    try:
+        with safe_open(path, framework="pt") as file:
+            stated = json.loads((file.metadata() or {})[_STATED])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        (height, width), grid = stated["size"], stated["grid"]
+        names = tuple(stated["names"])
+        tokens = Tokens(
+            **{name: tensors[name] for name in _TOKENS}, grid=tuple(grid), panels=stated["panels"]
+        )
+        queries = Queries(tensors["clip"], tensors["label"])
+        truth = {
+            name: _unpacked(tensors[name], height * width).unflatten(1, (height, width))
+            for name in _TRUTH
+            if name in tensors
+        }
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise StoreError(
+            "The file is truncated or damaged.",
+            "Delete it and start again: it will be made anew.",
+            path,
+        ) from error
+    return EncodedBatch(tokens.to(device), vocabulary(names), queries.to(device), **truth)
 
-    name: str
-    title: str
-    says: str
-    rows: tuple[Row, ...]
-    columns: tuple[Column, ...]
-    labels: tuple[LabelSource, ...] = ("detected", "given", "assigned", "none")
-    paper: int | None = None
 
-    def needs(self) -> Iterator[tuple[Unit, Kind, Hyperparameters]]:
-        """Every head with the scenes it is scored on, and the hyperparameters set otherwise."""
-        for row in self.rows:
-            for column in self.columns:
-                for kind in column.kinds:
-                    yield row.unit(column.head), kind, row.otherwise
+def _packed(values: Tensor) -> Tensor:
+    """(n, ...) bool as bits, (n, bytes) uint8."""
+    return torch.from_numpy(np.packbits(values.cpu().flatten(1).numpy(), axis=1))
+
+
+def _unpacked(packed: Tensor, count: int) -> Tensor:
+    """The first bits of each row, (n, count) bool."""
+    bits = np.unpackbits(packed.numpy(), axis=1, count=count)
+    return torch.from_numpy(bits.view(np.bool_))

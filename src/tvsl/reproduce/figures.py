@@ -10,16 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.score import stretched
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.evaluation.predict import predict
+from tvsl.evaluation.score import normalize_maps
 from tvsl.methods.base import Method
-from tvsl.reproduce.bench import Bench, SceneSet
-from tvsl.reproduce.benchmark import Picture, ShownScene
-from tvsl.reproduce.experiment import DUET, TRIO, Kind, Row, Unit
+from tvsl.metrics import LabelSource
+from tvsl.reproduce.benchmark import Picture, PreviewScene
+from tvsl.reproduce.experiment import Experiment, SceneSet
 from tvsl.reproduce.plan import Choice, Plan
-from tvsl.reproduce.runs import Runs
+from tvsl.reproduce.specs import DUET, TRIO, Candidates, Row, TestCondition
 from tvsl.reproduce.tables import ALIGNMENT, AVGN, MIX_AND_LOCALIZE, TVSL
-from tvsl.reproduce.train import assigned_maps
+from tvsl.reproduce.train import Runs
 
 HeatMaps = NDArray[np.float32]
 """(n, H, W) in [0, 1]."""
@@ -32,14 +33,14 @@ class SheetSpec:
     Attributes:
         name: What the command line calls it.
         title: What pages call it.
-        kind: The scenes that it shows.
+        condition: The scenes that it shows.
         rows: The methods that it compares.
         paper: Number of the paper's figure.
     """
 
     name: str
     title: str
-    kind: Kind
+    condition: TestCondition
     rows: tuple[Row, ...]
     paper: int
 
@@ -91,13 +92,13 @@ class Sheet:
 
 
 def sheet(
-    spec: SheetSpec, bench: Bench, plan: Plan, choices: Mapping[Unit, Choice]
+    spec: SheetSpec, experiment: Experiment, plan: Plan, choices: Mapping[Candidates, Choice]
 ) -> Sheet | None:
     """Look at test scenes through the heads of the first seed, labels given.
 
     Args:
         spec: Which figure.
-        bench: The reproduction.
+        experiment: The reproduction.
         plan: What was done.
         choices: What validation chose.
 
@@ -105,18 +106,18 @@ def sheet(
         The figure; the recipe's seed draws its scenes, and no result has a say in it. None where
         there are no such scenes.
     """
-    if bench.testbed.lacks(spec.kind, "test") is not None:
+    if experiment.benchmark.lacks(spec.condition, "test") is not None:
         return None
-    wanted = SceneSet(spec.kind, "test")
-    scenes = next(bench.scenes(wanted))
-    count = min(bench.config.pictures, scenes.tokens.batch)
-    rng = np.random.default_rng(bench.config.seed)
+    wanted = SceneSet(spec.condition, "test")
+    scenes = next(experiment.scenes(wanted))
+    count = min(experiment.config.pictures, scenes.tokens.batch)
+    rng = np.random.default_rng(experiment.config.seed)
     numbers = sorted(rng.choice(scenes.tokens.batch, count, replace=False).tolist())
-    shown = bench.testbed.shown(spec.kind, numbers)
-    runs, maps = Runs(bench.setup.folder), []
+    shown = experiment.benchmark.preview(spec.condition, numbers)
+    runs, maps = Runs(experiment.settings.folder), []
     for row in spec.rows:
-        chosen = choices[plan.unit(row.several)].chosen
-        head = None if chosen is None else runs.load(chosen, bench)
+        chosen = choices[plan.known(row.several)].chosen
+        head = None if chosen is None else runs.load(chosen, experiment)
         maps.append([None] * count if head is None else _maps(head, scenes, numbers))
     cases = tuple(
         _case(scenes, number, one, tuple(found))
@@ -126,23 +127,23 @@ def sheet(
 
 
 def _case(
-    scenes: EncodedScenes, number: int, shown: ShownScene, maps: tuple[HeatMaps | None, ...]
+    scenes: EncodedBatch, number: int, shown: PreviewScene, maps: tuple[HeatMaps | None, ...]
 ) -> ShownCase:
-    truth = scenes.boxes[scenes.queries.clip.cpu() == number]
+    truth = scenes.targets[scenes.queries.clip.cpu() == number]
     return ShownCase(shown.picture, shown.labels, truth.numpy(), maps)
 
 
 @torch.inference_mode()
-def _maps(head: Method, scenes: EncodedScenes, numbers: list[int]) -> list[HeatMaps]:
-    clip = scenes.queries.clip
+def _maps(head: Method, scenes: EncodedBatch, numbers: list[int]) -> list[HeatMaps]:
+    clip = scenes.queries.clip.cpu()
+    source: LabelSource = "given" if head.class_aware else "none"
     if head.permutation_invariant:
-        shown = assigned_maps(head, scenes)
-    else:
-        shown = head.postprocess(head.maps(scenes.tokens, scenes.queries, scenes.vocabulary))
+        source = "assigned"
+    shown = predict(head, scenes, (source,)).maps.cpu()
     each = (shown[clip == number] for number in numbers)
     return [_drawn(maps if head.class_aware else maps[:1], scenes.size) for maps in each]
 
 
 def _drawn(maps: Tensor, size: tuple[int, int]) -> HeatMaps:
-    drawn: HeatMaps = stretched(maps.float().cpu(), size).numpy()
+    drawn: HeatMaps = normalize_maps(maps, size).numpy()
     return drawn

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS
 from tvsl.metrics import PAPER_THRESHOLDS, Figure
-from tvsl.reproduce.experiment import Column, Task
+from tvsl.reproduce.specs import Column, Task
 
 DROP = "drop"
 _VARIED_IN_COLUMNS = (4, 5)

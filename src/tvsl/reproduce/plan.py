@@ -1,4 +1,4 @@
-"""What has to be done for some tables: every head once, whichever tables want it."""
+"""The plan of a reproduction: each head once, whichever tables need it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.experiment import Hyperparameters, Kind, Regime, TableSpec, Training, Unit
-from tvsl.reproduce.runs import RunRecord
+from tvsl.reproduce.specs import (
+    Candidates,
+    Curriculum,
+    Hyperparameters,
+    TableSpec,
+    TestCondition,
+    Training,
+)
+from tvsl.reproduce.train import RunRecord
 
-Measurement = tuple[Kind, Hyperparameters]
-"""Scenes, and the hyperparameters that are set otherwise than validation decided."""
+EvalTarget = tuple[TestCondition, Hyperparameters]
+"""A test condition, and the hyperparameters that override what validation decided."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What some tables need.
+    """Heads to train and test conditions to score them on.
 
     Attributes:
         config: The recipe.
-        needs: Every unit, with all that its chosen heads are measured on.
+        needs: Candidates of all rows, with the targets that the chosen heads are scored on.
         halved: Whether all heads are trained on half of the classes anyway.
     """
 
     config: ReproduceConfig
-    needs: Mapping[Unit, tuple[Measurement, ...]]
+    needs: Mapping[Candidates, tuple[EvalTarget, ...]]
     halved: bool
 
     @classmethod
@@ -32,102 +39,108 @@ class Plan:
         cls,
         tables: Iterable[TableSpec],
         config: ReproduceConfig,
-        possible: Callable[[Kind], bool],
+        possible: Callable[[TestCondition], bool],
         halved: bool,
-        further: Iterable[Unit] = (),
+        further: Iterable[Candidates] = (),
     ) -> Plan:
-        """What some tables need.
+        """Collect what some tables need.
 
         Args:
             tables: The tables.
             config: The recipe.
-            possible: Whether there are scenes of a kind.
+            possible: Whether there are scenes of a condition.
             halved: As in ``Plan``.
-            further: Units that are wanted, if only to be looked at.
+            further: Candidates whose maps are only to be shown.
 
         Returns:
             The plan.
         """
-        needs: dict[Unit, dict[Measurement, None]] = {}
+        needs: dict[Candidates, dict[EvalTarget, None]] = {}
         for table in tables:
-            for unit, kind, otherwise in table.needs():
-                if possible(kind):
-                    needs.setdefault(_known(unit, halved), {})[kind, otherwise] = None
-        for unit in further:
-            needs.setdefault(_known(unit, halved), {})
-        return cls(config, {unit: tuple(wanted) for unit, wanted in needs.items()}, halved)
+            for candidates, condition, overrides in table.needs():
+                if possible(condition):
+                    needs.setdefault(_known(candidates, halved), {})[condition, overrides] = None
+        for candidates in further:
+            needs.setdefault(_known(candidates, halved), {})
+        return cls(
+            config, {candidates: tuple(wanted) for candidates, wanted in needs.items()}, halved
+        )
 
-    def unit(self, unit: Unit) -> Unit:
-        """A unit of a table as the plan knows it."""
-        return _known(unit, self.halved)
+    def known(self, candidates: Candidates) -> Candidates:
+        """Candidates of a table as the plan names them."""
+        return _known(candidates, self.halved)
 
-    def candidates(self, unit: Unit) -> tuple[Training, ...]:
-        """The trainings of which validation chooses one, the recipe's first seed each."""
-        if not unit.regimes:
-            return (Training(unit.head, mode=unit.mode),)
+    def trainings(self, candidates: Candidates) -> tuple[Training, ...]:
+        """Trainings of which validation chooses one, the first seed of each."""
+        if not candidates.curricula:
+            return (Training(candidates.head, mode=candidates.mode),)
         return tuple(
-            Training(unit.head, regime, rate, 0, unit.mode)
-            for regime in unit.regimes
+            Training(candidates.head, curriculum, rate, 0, candidates.mode)
+            for curriculum in candidates.curricula
             for rate in self.config.learning_rates
         )
 
-    def all_candidates(self) -> tuple[Training, ...]:
-        """The candidates of all units, each once."""
-        return tuple(dict.fromkeys(one for unit in self.needs for one in self.candidates(unit)))
+    def all_trainings(self) -> tuple[Training, ...]:
+        """Trainings of all candidates, each once."""
+        return tuple(
+            dict.fromkeys(one for candidates in self.needs for one in self.trainings(candidates))
+        )
 
     def repeats(self, chosen: Training) -> tuple[Training, ...]:
         """The chosen training with every seed; once where nothing is trained."""
-        if chosen.regime is None:
+        if chosen.curriculum is None:
             return (chosen,)
         return tuple(replace(chosen, seed=seed) for seed in range(self.config.seeds))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose of a unit's candidates.
+    """Choice of validation among candidates.
 
     Attributes:
-        unit: The unit.
-        scores: What each candidate reached; None where it was not trained to the end.
-        chosen: The best; None where none was trained to the end.
-        reason: Why none was.
+        candidates: The candidates.
+        scores: Validation score of each training; None where it did not end well.
+        chosen: The best training; None where none ended well.
+        reason: Why none did.
     """
 
-    unit: Unit
+    candidates: Candidates
     scores: tuple[tuple[Training, float | None], ...]
     chosen: Training | None
     reason: str | None = None
 
 
-def choose(unit: Unit, candidates: Sequence[tuple[Training, RunRecord]]) -> Choice:
-    """Choose the candidate with the highest validation score for the unit's task.
+def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]) -> Choice:
+    """Choose the training with the highest validation score for the task.
 
     Args:
-        unit: The unit.
-        candidates: Its candidates with what became of them; of equals the first is taken.
+        candidates: The candidates.
+        records: Their trainings with the records of the runs; of equals the first is taken.
 
     Returns:
         The choice.
     """
     scores = tuple(
-        (training, record.validation.get(unit.task) if record.outcome == "done" else None)
-        for training, record in candidates
+        (training, record.validation.get(candidates.task) if record.outcome == "done" else None)
+        for training, record in records
     )
     best: Training | None = None
     highest = float("-inf")
     for training, score in scores:
         if score is not None and score > highest:
             best, highest = training, score
-    reasons = (record.reason for _, record in candidates if record.reason)
-    return Choice(unit, scores, best, None if best is not None else next(reasons, None))
+    reasons = (record.reason for _, record in records if record.reason)
+    return Choice(candidates, scores, best, None if best is not None else next(reasons, None))
 
 
-def _known(unit: Unit, halved: bool) -> Unit:
-    """Where all heads are trained on half of the classes anyway, that is no regime of its own."""
+def _known(candidates: Candidates, halved: bool) -> Candidates:
+    """Candidates without the mark ``half`` where it holds for all heads."""
     if not halved:
-        return unit
+        return candidates
 
-    def whole(regime: Regime) -> Regime:
-        return replace(regime, half=False)
+    def whole(curriculum: Curriculum) -> Curriculum:
+        return replace(curriculum, half=False)
 
-    return replace(unit, regimes=tuple(whole(regime) for regime in unit.regimes))
+    return replace(
+        candidates, curricula=tuple(whole(curriculum) for curriculum in candidates.curricula)
+    )

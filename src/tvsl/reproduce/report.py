@@ -11,25 +11,39 @@ from typing import Any
 
 from scipy.stats import kendalltau
 
-from tvsl.evaluation.card import markdown_table
 from tvsl.evaluation.tables import PAPER_HEAD
 from tvsl.evaluation.tables import Table as TextTable
-from tvsl.reproduce.expectations import Claim
-from tvsl.reproduce.experiment import LABEL_TITLES, HeadSpec, LabelSource
+from tvsl.reproduce.expectations import Expectation
 from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.results import (
     TOLD_FIRST,
     UNTOLD_FIRST,
-    Line,
+    MeasuredRow,
     Table,
     Value,
     apart,
     one_each,
     ranked,
 )
-from tvsl.reproduce.run import Conditions, Reproduction
+from tvsl.reproduce.run import Provenance, Reproduction
+from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec, LabelSource
 from tvsl.reproduce.tables import EVERY
 from tvsl.utils.files import write_rows
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        head: Titles of the columns.
+        rows: Cells, row by row.
+
+    Returns:
+        The table, first column to the left, the others to the right.
+    """
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
 
 _PREFERRED = (UNTOLD_FIRST, TOLD_FIRST)
 
@@ -112,7 +126,7 @@ class _Compared:
     theirs: float
 
     @classmethod
-    def of(cls, line: Line, benchmarks: str, column: int) -> _Compared | None:
+    def of(cls, line: MeasuredRow, benchmarks: str, column: int) -> _Compared | None:
         ours, theirs = line.values[column], line.paper[benchmarks][column]
         return None if ours is None or theirs is None else cls(line.row, ours, theirs)
 
@@ -131,10 +145,10 @@ def _compare(
         leads = sign * (first.ours.mean - second.ours.mean) >= 0
         better, worse = (first, second) if leads else (second, first)
         if not apart(better.ours, worse.ours):
-            kind = "unclear"
+            condition = "unclear"
         else:
-            kind = "agreed" if sign * (better.theirs - worse.theirs) >= 0 else "reversed"
-        pairs[kind].append((better.row, worse.row))
+            condition = "agreed" if sign * (better.theirs - worse.theirs) >= 0 else "reversed"
+        pairs[condition].append((better.row, worse.row))
     return Agreement(
         head,
         benchmarks,
@@ -216,7 +230,7 @@ def _grouped(pairs: Sequence[tuple[str, str]]) -> str:
     return "; ".join(told)
 
 
-def named(line: Line) -> str:
+def named(line: MeasuredRow) -> str:
     """A row with the source of its labels, where it has any."""
     title = LABEL_TITLES[line.labels]
     return line.row if line.labels == "none" else f"{line.row} ({title})"
@@ -263,7 +277,7 @@ def _in_paper(table: Table, column: int) -> bool:
     return any(line.paper[name][column] is not None for line in table.lines for name in names)
 
 
-def _cells(table: Table, line: Line, shown: Sequence[int]) -> list[str]:
+def _cells(table: Table, line: MeasuredRow, shown: Sequence[int]) -> list[str]:
     cells = [line.row, LABEL_TITLES[line.labels]]
     for column, value in enumerate(line.values):
         cells.append(_NOTHING if value is None else value.text())
@@ -274,7 +288,7 @@ def _cells(table: Table, line: Line, shown: Sequence[int]) -> list[str]:
 
 
 def best_cells(table: Table) -> set[tuple[int, int]]:
-    """Line and column of the best value of every column, the trivial baselines left aside."""
+    """Row and column of the best value of every column, baselines left aside."""
     best = set()
     for column, spec in enumerate(table.columns):
         known = [
@@ -328,18 +342,18 @@ def choice_table(choices: Sequence[Choice]) -> TextTable:
         choices: The choices.
 
     Returns:
-        A row for each learned unit: what it was chosen for, on what and how fast it is trained, and
+        A row for each learned head: the task, the curriculum and learning rate, and
         what every candidate reached on validation.
     """
     rows = tuple(
         (
-            head_title(choice.unit.head),
-            "single sources" if choice.unit.task == "single" else "several sources",
+            head_title(choice.candidates.head),
+            "single sources" if choice.candidates.task == "single" else "several sources",
             _chosen(choice),
             _scores(choice),
         )
         for choice in choices
-        if choice.unit.regimes
+        if choice.candidates.curricula
     )
     heads = ("head", "chosen for", "chosen", "validation scores of all candidates")
     return TextTable("What validation chose", heads, rows, len(heads))
@@ -356,21 +370,21 @@ def head_title(head: HeadSpec) -> str:
 
 def _chosen(choice: Choice) -> str:
     chosen = choice.chosen
-    if chosen is None or chosen.regime is None:
+    if chosen is None or chosen.curriculum is None:
         return f"none: {choice.reason}"
-    return f"{chosen.regime.name}, {chosen.learning_rate:g}"
+    return f"{chosen.curriculum.name}, {chosen.learning_rate:g}"
 
 
 def _scores(choice: Choice) -> str:
     parts = []
     for training, score in choice.scores:
-        regime = "" if training.regime is None else training.regime.name
+        curriculum = "" if training.curriculum is None else training.curriculum.name
         reached = "failed" if score is None else f"{score:.1f}"
-        parts.append(f"{regime}, {training.learning_rate:g}: {reached}")
+        parts.append(f"{curriculum}, {training.learning_rate:g}: {reached}")
     return "; ".join(parts)
 
 
-def how(conditions: Conditions) -> list[tuple[str, str]]:
+def how(conditions: Provenance) -> list[tuple[str, str]]:
     """How everything was measured: term and explanation."""
     config = conditions.config
     rates = ", ".join(f"{rate:g}" for rate in config.learning_rates)
@@ -403,14 +417,14 @@ def how(conditions: Conditions) -> list[tuple[str, str]]:
     return list(told.items())
 
 
-def _beside(conditions: Conditions) -> str:
+def _beside(conditions: Provenance) -> str:
     start = f"The paper's numbers are on {conditions.beside}"
     if conditions.real:
         return f"{start}."
     return f"{start}: other data and another encoder. Orders can be compared, values cannot."
 
 
-def _tuning(conditions: Conditions, rates: str) -> str:
+def _tuning(conditions: Provenance, rates: str) -> str:
     start = (
         f"Every learned row has the same short list of learning rates, {rates}; for several "
         "sources heads are trained on single sources and on mixtures, too. Validation chooses with "
@@ -443,8 +457,11 @@ def markdown(found: Reproduction) -> str:
     """All tables with what they say, as Markdown."""
     parts = [f"# The paper's tables on {found.conditions.title}"]
     parts += [f"**{warning}**" for warning in found.conditions.warnings]
-    if found.claims:
-        parts += ["## Expected, and found", _listed([claim_text(one) for one in found.claims])]
+    if found.expectations:
+        parts += [
+            "## Expected, and found",
+            _listed([claim_text(one) for one in found.expectations]),
+        ]
     for table in found.tables:
         number = "" if table.number is None else f"Table {table.number}: "
         parts += [f"## {number}{table.title}", table.says, _as_markdown(text_table(table))]
@@ -462,9 +479,10 @@ def markdown(found: Reproduction) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def claim_text(claim: Claim) -> str:
-    """A claim, whether it came out, and by what numbers."""
-    return f"{'Holds' if claim.holds else 'Does not hold'}: {claim.says} ({claim.numbers})"
+def claim_text(expectation: Expectation) -> str:
+    """A expectation, whether it came out, and by what numbers."""
+    verdict = "Holds" if expectation.holds else "Does not hold"
+    return f"{verdict}: {expectation.says} ({expectation.numbers})"
 
 
 def _as_markdown(table: TextTable) -> str:
@@ -489,7 +507,7 @@ def csv_text(found: Reproduction) -> str:
     return text.getvalue()
 
 
-def _csv_rows(table: Table, line: Line) -> list[list[object]]:
+def _csv_rows(table: Table, line: MeasuredRow) -> list[list[object]]:
     rows: list[list[object]] = []
     for column, head in enumerate(table.heads):
         value = line.values[column]
@@ -509,7 +527,7 @@ def json_content(found: Reproduction) -> dict[str, Any]:
             "config": conditions.config.model_dump(mode="json"),
             "warnings": list(conditions.warnings),
         },
-        "claims": [asdict(claim) for claim in found.claims],
+        "expectations": [asdict(expectation) for expectation in found.expectations],
         "tables": [_table(table) for table in found.tables],
         "choices": [_choice(choice) for choice in found.choices],
     }
@@ -529,7 +547,7 @@ def _table(table: Table) -> dict[str, Any]:
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: MeasuredRow) -> dict[str, Any]:
     return {
         "row": line.row,
         "labels": line.labels,
@@ -545,8 +563,8 @@ def _line(line: Line) -> dict[str, Any]:
 
 def _choice(choice: Choice) -> dict[str, Any]:
     return {
-        "head": head_title(choice.unit.head),
-        "task": choice.unit.task,
+        "head": head_title(choice.candidates.head),
+        "task": choice.candidates.task,
         "chosen": None if choice.chosen is None else choice.chosen.digest,
         "reason": choice.reason,
         "candidates": [

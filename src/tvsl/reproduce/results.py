@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tvsl.reproduce.experiment import Column, LabelSource
+from tvsl.reproduce.specs import Column, LabelSource
 
 UNTOLD_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
 TOLD_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")
@@ -40,7 +40,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Line:
+class MeasuredRow:
     """A line of a measured table: a row with one source of labels.
 
     Attributes:
@@ -84,12 +84,12 @@ class Table:
     says: str
     columns: tuple[Column, ...]
     heads: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[MeasuredRow, ...]
     beside: tuple[str, ...] = ()
     number: int | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
-    def line(self, row: str, *labels: LabelSource) -> Line | None:
+    def line(self, row: str, *labels: LabelSource) -> MeasuredRow | None:
         """The line of a row with the first of some sources of labels that there is."""
         for source in labels:
             for line in self.lines:
@@ -105,7 +105,9 @@ class Table:
         return line.values[self.heads.index(head)]
 
 
-def one_each(lines: Sequence[Line], preferred: Sequence[LabelSource] = UNTOLD_FIRST) -> list[Line]:
+def one_each(
+    lines: Sequence[MeasuredRow], preferred: Sequence[LabelSource] = UNTOLD_FIRST
+) -> list[MeasuredRow]:
     """One line for each row.
 
     Args:
@@ -115,13 +117,15 @@ def one_each(lines: Sequence[Line], preferred: Sequence[LabelSource] = UNTOLD_FI
     Returns:
         The lines, in their order.
     """
-    chosen: dict[str, Line] = {}
+    chosen: dict[str, MeasuredRow] = {}
     for line in sorted(lines, key=lambda line: preferred.index(line.labels)):
         chosen.setdefault(line.row, line)
     return [line for line in lines if chosen[line.row] is line]
 
 
-def ranked(lines: Sequence[Line], column: int, low_is_good: bool) -> list[tuple[Line, Value]]:
+def ranked(
+    lines: Sequence[MeasuredRow], column: int, low_is_good: bool
+) -> list[tuple[MeasuredRow, Value]]:
     """Lines with a value in a column, best first."""
     found = [(line, value) for line in lines if (value := line.values[column]) is not None]
     return sorted(found, key=lambda pair: pair[1].mean if low_is_good else -pair[1].mean)

@@ -14,17 +14,17 @@ from tvsl.audioclip.weights import PUBLIC_FILES, find_entry, model_folder, sha25
 from tvsl.errors import OutputError, UsageError, WeightsError
 from tvsl.loading import check_classes
 from tvsl.localization import write_json
-from tvsl.reproduce.aggregate import Gatherer
-from tvsl.reproduce.bench import Bench, SceneSet
+from tvsl.reproduce.aggregate import Aggregator
 from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.expectations import Claim, claims
-from tvsl.reproduce.experiment import AS_ALL, KINDS, Kind, TableSpec, Training
+from tvsl.reproduce.expectations import Expectation, expectations
+from tvsl.reproduce.experiment import Experiment, SceneSet
 from tvsl.reproduce.figures import BARS, SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.paper import PAPER_SETS
-from tvsl.reproduce.plan import Choice, Measurement, Plan, choose
+from tvsl.reproduce.plan import Choice, EvalTarget, Plan, choose
 from tvsl.reproduce.results import Table
-from tvsl.reproduce.runs import RunRecord, Runs
+from tvsl.reproduce.specs import AS_ALL, TEST_CONDITIONS, TableSpec, TestCondition, Training
 from tvsl.reproduce.tables import TABLES
+from tvsl.reproduce.train import RunRecord, Runs
 from tvsl.reproduce.workers import EncodeClips, EncodeScenes, Head, Job, Workers, open_workers
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
@@ -32,7 +32,7 @@ from tvsl.utils.files import LARGEST_CONFIG, read_small_json
 
 
 @dataclass(frozen=True)
-class Conditions:
+class Provenance:
     """What numbers depend on.
 
     Attributes:
@@ -43,7 +43,7 @@ class Conditions:
         config: The recipe.
         clips: How many clips heads are trained on.
         classes: How many classes they have.
-        scenes: How many test scenes there are, by the title of their kind.
+        scenes: How many test scenes there are, by the title of their condition.
         located: Whether it is known where the sources of validation scenes are.
         beside: The paper's benchmarks beside it.
         warnings: What keeps the numbers from meaning what they seem to mean.
@@ -62,36 +62,40 @@ class Conditions:
     warnings: tuple[str, ...]
 
 
-def conditions_of(bench: Bench) -> Conditions:
+def provenance_of(experiment: Experiment) -> Provenance:
     """The conditions of a reproduction."""
-    testbed = bench.testbed
-    there = [kind for kind in KINDS.values() if testbed.lacks(kind, "test") is None]
-    return Conditions(
-        testbed.title,
-        testbed.real,
-        bench.setup.model,
-        bench.encoder.fingerprint,
-        bench.config,
-        testbed.clips.count,
-        len(testbed.clips.names),
-        {kind.title: testbed.count(kind, "test") for kind in there},
-        _located(bench),
-        PAPER_SETS[testbed.paper].title,
-        tuple(_warnings(bench)),
+    benchmark = experiment.benchmark
+    there = [
+        condition
+        for condition in TEST_CONDITIONS.values()
+        if benchmark.lacks(condition, "test") is None
+    ]
+    return Provenance(
+        benchmark.title,
+        benchmark.real,
+        experiment.settings.model,
+        experiment.encoder.fingerprint,
+        experiment.config,
+        benchmark.clips.count,
+        len(benchmark.clips.names),
+        {condition.title: benchmark.count(condition, "test") for condition in there},
+        _located(experiment),
+        PAPER_SETS[benchmark.paper].title,
+        tuple(_warnings(experiment)),
     )
 
 
-def _warnings(bench: Bench) -> list[str]:
-    found = list(bench.testbed.warnings())
-    config = bench.config
-    if bench.testbed.real and not has_public_weights(bench.setup.model):
+def _warnings(experiment: Experiment) -> list[str]:
+    found = list(experiment.benchmark.warnings())
+    config = experiment.config
+    if experiment.benchmark.real and not has_public_weights(experiment.settings.model):
         found.append(
             "By their checksum these weights are not the public AudioCLIP's. If nobody has trained "
             "them, no number on this page means anything."
         )
     if config.seeds < 3:
         found.append(f"Learned rows have {config.seeds} seed(s): spreads say little or nothing.")
-    if not _located(bench):
+    if not _located(experiment):
         found.append(
             "Nobody knows where the sources of the validation scenes are. Every method keeps its "
             "default readout, and what it is trained on and how fast is chosen by its loss on them."
@@ -99,8 +103,8 @@ def _warnings(bench: Bench) -> list[str]:
     return found
 
 
-def _located(bench: Bench) -> bool:
-    return all(located(scenes) for scenes in bench.validation())
+def _located(experiment: Experiment) -> bool:
+    return all(located(scenes) for scenes in experiment.validation())
 
 
 def has_public_weights(model: str) -> bool:
@@ -122,13 +126,13 @@ def has_public_weights(model: str) -> bool:
 RECORD_FILE = "reproduction.json"
 
 
-def describe(bench: Bench) -> dict[str, Any]:
+def describe(experiment: Experiment) -> dict[str, Any]:
     """Everything that decides the numbers."""
-    encoder = bench.encoder
+    encoder = experiment.encoder
     described = {
         "tvsl": __version__,
-        **bench.config.model_dump(mode="json"),
-        **bench.testbed.record(),
+        **experiment.config.model_dump(mode="json"),
+        **experiment.benchmark.record(),
         "encoder": encoder.fingerprint,
         "image_tokens": encoder.image_tokens,
         "precision": encoder.precision,
@@ -136,18 +140,18 @@ def describe(bench: Bench) -> dict[str, Any]:
     return dict(json.loads(json.dumps(described)))
 
 
-def keep_record(bench: Bench) -> None:
+def keep_record(experiment: Experiment) -> None:
     """Note what a reproduction is, or check that the one that is there is the same.
 
     Args:
-        bench: The reproduction.
+        experiment: The reproduction.
 
     Raises:
         UsageError: The folder holds another one.
         OutputError: It holds something else, or cannot be written.
     """
-    folder = bench.setup.folder
-    path, record = folder / RECORD_FILE, describe(bench)
+    folder = experiment.settings.folder
+    path, record = folder / RECORD_FILE, describe(experiment)
     if path.is_file():
         _check_same(_read(path), record, folder)
         return
@@ -204,15 +208,15 @@ class Reproduction:
         sheets: The figures of pictures.
         bars: Whether the figure of bars is wanted.
         choices: What validation chose.
-        claims: What was expected of the world beforehand, and whether it came out.
+        expectations: What was expected of the world beforehand, and whether it came out.
     """
 
-    conditions: Conditions
+    conditions: Provenance
     tables: tuple[Table, ...]
     sheets: tuple[Sheet, ...]
     bars: bool
     choices: tuple[Choice, ...]
-    claims: tuple[Claim, ...]
+    expectations: tuple[Expectation, ...]
 
 
 @dataclass(frozen=True)
@@ -258,11 +262,11 @@ def wanted(names: Sequence[str]) -> Wanted:
     )
 
 
-def require_feasible(bench: Bench) -> None:
+def require_feasible(experiment: Experiment) -> None:
     """Look at data and classes before weights are fetched.
 
     Args:
-        bench: The reproduction.
+        experiment: The reproduction.
 
     Raises:
         UsageError: There is no such data set or option, tables cannot be measured on it, or
@@ -270,20 +274,20 @@ def require_feasible(bench: Bench) -> None:
         DataError: A list of it cannot be used.
         VocabularyError: The model has no words for one of its classes.
     """
-    if not bench.validation_sets():
+    if not experiment.validation_sets():
         raise UsageError(
             "Nothing is left to decide on but test items.",
             "Give more training clips, or keep some in a split 'validation'.",
         )
-    check_classes(bench.setup.model, bench.testbed.clips.names)
+    check_classes(experiment.settings.model, experiment.benchmark.clips.names)
 
 
-def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Reproduction:
+def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stages) -> Reproduction:
     """Train and measure whatever is not done yet, and put the tables together.
 
     Args:
         asked: What is wanted.
-        bench: The reproduction; its folder holds everything that is done.
+        experiment: The reproduction; its folder holds everything that is done.
         workers: How many processes work.
         stages: Shows progress.
 
@@ -293,56 +297,62 @@ def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Repr
     Raises:
         TvslError: Something cannot be read, trained or written; what was done before stays.
     """
-    testbed = bench.testbed
-    require_feasible(bench)
-    keep_record(bench)
+    benchmark = experiment.benchmark
+    require_feasible(experiment)
+    keep_record(experiment)
 
-    def possible(kind: Kind) -> bool:
-        return testbed.lacks(kind, "test") is None
+    def possible(condition: TestCondition) -> bool:
+        return benchmark.lacks(condition, "test") is None
 
     plan = Plan.of(
         asked.tables,
-        bench.config,
+        experiment.config,
         possible,
-        testbed.halved,
+        benchmark.halved,
         (row.several for one in asked.sheets for row in one.rows),
     )
-    with open_workers(bench, workers) as hands:
-        _encode(plan, asked, bench, hands, stages)
-        choices = _heads(plan, bench, hands, stages)
-    by_unit = {choice.unit: choice for choice in choices}
-    gatherer = Gatherer(Runs(bench.setup.folder), plan, by_unit, testbed)
-    tables = tuple(gatherer.table(table) for table in asked.tables)
-    sheets = (sheet(one, bench, plan, by_unit) for one in asked.sheets)
+    with open_workers(experiment, workers) as hands:
+        _encode(plan, asked, experiment, hands, stages)
+        choices = _heads(plan, experiment, hands, stages)
+    by_candidates = {choice.candidates: choice for choice in choices}
+    aggregator = Aggregator(Runs(experiment.settings.folder), plan, by_candidates, benchmark)
+    tables = tuple(aggregator.table(table) for table in asked.tables)
+    sheets = (sheet(one, experiment, plan, by_candidates) for one in asked.sheets)
     return Reproduction(
-        conditions_of(bench),
+        provenance_of(experiment),
         tables,
         tuple(one for one in sheets if one is not None),
         asked.bars,
         tuple(choices),
-        () if testbed.real else tuple(claims(tables)),
+        () if benchmark.real else tuple(expectations(tables)),
     )
 
 
-def _encode(plan: Plan, asked: Wanted, bench: Bench, hands: Workers, stages: Stages) -> None:
-    if any(unit.regimes for unit in plan.needs):
+def _encode(
+    plan: Plan, asked: Wanted, experiment: Experiment, hands: Workers, stages: Stages
+) -> None:
+    if any(candidates.curricula for candidates in plan.needs):
         with stages("Encoding clips", "clips") as report:
-            _encode_clips(bench, hands, report)
+            _encode_clips(experiment, hands, report)
     blocks = [
         EncodeScenes(one, numbers)
-        for one in _scene_sets(plan, asked, bench)
-        for numbers in bench.parts(one)
-        if not bench.path(one, numbers).is_file()
+        for one in _scene_sets(plan, asked, experiment)
+        for numbers in experiment.parts(one)
+        if not experiment.path(one, numbers).is_file()
     ]
     with stages("Encoding scenes", "blocks") as report:
         _count(blocks, hands, report, 0)
 
 
-def _encode_clips(bench: Bench, hands: Workers, report: Report) -> None:
+def _encode_clips(experiment: Experiment, hands: Workers, report: Report) -> None:
     if hands.count == 1:
-        bench.make_store(report)
+        experiment.make_store(report)
         return
-    total, folder, size = bench.testbed.clips.count, bench.store_folder, bench.key.shard_clips
+    total, folder, size = (
+        experiment.benchmark.clips.count,
+        experiment.store_folder,
+        experiment.key.shard_clips,
+    )
 
     def told(_: int) -> None:
         files = len(list(folder.glob("shard-*.safetensors")))
@@ -351,29 +361,32 @@ def _encode_clips(bench: Bench, hands: Workers, report: Report) -> None:
     hands.do([EncodeClips(helper) for helper in range(hands.count)], told)
 
 
-def _scene_sets(plan: Plan, asked: Wanted, bench: Bench) -> list[SceneSet]:
+def _scene_sets(plan: Plan, asked: Wanted, experiment: Experiment) -> list[SceneSet]:
     """All scenes that are needed, those of many sources first: they take longest."""
     found: dict[SceneSet, None] = {}
-    for unit, measurements in plan.needs.items():
-        found |= dict.fromkeys(bench.validation_sets(unit.mode, unit.half))
-        found |= {SceneSet(kind, "test", unit.mode, unit.half): None for kind, _ in measurements}
+    for candidates, targets in plan.needs.items():
+        found |= dict.fromkeys(experiment.validation_sets(candidates.mode, candidates.half))
+        found |= {
+            SceneSet(condition, "test", candidates.mode, candidates.half): None
+            for condition, _ in targets
+        }
     for one in asked.sheets:
-        if bench.testbed.lacks(one.kind, "test") is None:
-            found[SceneSet(one.kind, "test", AS_ALL)] = None
-    return sorted(found, key=lambda one: -one.kind.sources)
+        if experiment.benchmark.lacks(one.condition, "test") is None:
+            found[SceneSet(one.condition, "test", AS_ALL)] = None
+    return sorted(found, key=lambda one: -one.condition.sources)
 
 
-def _heads(plan: Plan, bench: Bench, hands: Workers, stages: Stages) -> list[Choice]:
+def _heads(plan: Plan, experiment: Experiment, hands: Workers, stages: Stages) -> list[Choice]:
     """Train all candidates, choose, train the chosen with all seeds, and measure them."""
-    runs = Runs(bench.setup.folder)
-    first = [Head(training) for training in plan.all_candidates()]
-    seeds = bench.config.seeds
-    later = sum(seeds if unit.regimes else 1 for unit in plan.needs)
+    runs = Runs(experiment.settings.folder)
+    first = [Head(training) for training in plan.all_trainings()]
+    seeds = experiment.config.seeds
+    later = sum(seeds if candidates.curricula else 1 for candidates in plan.needs)
     with stages("Heads", "heads") as report:
         _jobs(first, runs, hands, report, 0, later)
         choices = [
-            choose(unit, [(one, _known(runs, one)) for one in plan.candidates(unit)])
-            for unit in plan.needs
+            choose(candidates, [(one, _known(runs, one)) for one in plan.trainings(candidates)])
+            for candidates in plan.needs
         ]
         _jobs(_finals(plan, choices), runs, hands, report, len(first), 0)
     return choices
@@ -387,11 +400,13 @@ def _known(runs: Runs, training: Training) -> RunRecord:
 
 def _finals(plan: Plan, choices: Iterable[Choice]) -> list[Head]:
     """The chosen heads with every seed, each once with all that it is measured on."""
-    measured: dict[Training, dict[Measurement, None]] = {}
+    measured: dict[Training, dict[EvalTarget, None]] = {}
     for choice in choices:
         if choice.chosen is not None:
             for training in plan.repeats(choice.chosen):
-                measured.setdefault(training, {}).update(dict.fromkeys(plan.needs[choice.unit]))
+                measured.setdefault(training, {}).update(
+                    dict.fromkeys(plan.needs[choice.candidates])
+                )
     return [Head(training, tuple(wanted)) for training, wanted in measured.items()]
 
 

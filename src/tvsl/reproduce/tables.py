@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from tvsl.evaluation.score import SceneFigure
 from tvsl.methods.tvsl.inference import AFFINITY, READOUTS
-from tvsl.reproduce.experiment import (
+from tvsl.reproduce.paper import DROP
+from tvsl.reproduce.specs import (
     DUET,
     DUETS,
     MIXTURES,
@@ -26,21 +27,20 @@ from tvsl.reproduce.experiment import (
     TWIN_SINGLE,
     UNSEEN_DUET,
     UNSEEN_SINGLE,
+    Candidates,
     Column,
+    Curriculum,
     HeadSpec,
-    Kind,
-    Regime,
     Row,
     TableSpec,
     Task,
+    TestCondition,
     TokenMode,
-    Unit,
 )
-from tvsl.reproduce.paper import DROP
 
 
 def both_tasks(
-    single: Kind = SINGLE, several: Kind = DUET, paper: bool = True
+    single: TestCondition = SINGLE, several: TestCondition = DUET, paper: bool = True
 ) -> tuple[Column, ...]:
     """The four figures that most tables give.
 
@@ -52,15 +52,15 @@ def both_tasks(
     Returns:
         AP and success rate of the one, CAP and success rate of the other.
     """
-    wanted: tuple[tuple[str, Kind, SceneFigure | Literal["success"], Task, str], ...] = (
+    wanted: tuple[tuple[str, TestCondition, SceneFigure | Literal["success"], Task, str], ...] = (
         ("single: AP", single, "AP", "single", "{single}: AP"),
         ("single: {success}", single, "success", "single", "{single}: {success}"),
         ("duet: CAP", several, "CAP", "several", "{several}: CAP"),
         ("duet: {success}", several, "success", "several", "{several}: {success}"),
     )
     return tuple(
-        Column(title, kind, figure, head, known if paper else None)
-        for title, kind, figure, head, known in wanted
+        Column(title, condition, figure, head, known if paper else None)
+        for title, condition, figure, head, known in wanted
     )
 
 
@@ -68,7 +68,7 @@ def learned(
     title: str,
     method: str,
     paper: str | None = None,
-    mixtures: Regime = DUETS,
+    mixtures: Curriculum = DUETS,
     preset: str | None = None,
     **hyperparameters: Any,
 ) -> Row:
@@ -83,7 +83,7 @@ def learned(
         paper: What the paper's tables call it.
         mixtures: The mixtures that it may be trained on.
         preset: Preset of its hyperparameters, for T-VSL.
-        hyperparameters: Hyperparameters that are set otherwise.
+        hyperparameters: Hyperparameters that are set overrides.
 
     Returns:
         The row.
@@ -91,8 +91,8 @@ def learned(
     head = HeadSpec(method, preset, tuple(sorted(hyperparameters.items())))
     return Row(
         title,
-        Unit(head, (SINGLES,), "single"),
-        Unit(head, (SINGLES, mixtures), "several"),
+        Candidates(head, (SINGLES,), "single"),
+        Candidates(head, (SINGLES, mixtures), "several"),
         paper,
     )
 
@@ -109,15 +109,17 @@ def untrained(title: str, method: str, paper: str | None = None, *, trivial: boo
     Returns:
         The row.
     """
-    unit = Unit(HeadSpec(method))
-    return Row(title, unit, unit, paper, trivial=trivial)
+    candidates = Candidates(HeadSpec(method))
+    return Row(title, candidates, candidates, paper, trivial=trivial)
 
 
 def on_half(row: Row) -> Row:
     """The same row, trained on half of the classes."""
 
-    def halved(unit: Unit) -> Unit:
-        return replace(unit, regimes=tuple(replace(one, half=True) for one in unit.regimes))
+    def halved(candidates: Candidates) -> Candidates:
+        return replace(
+            candidates, curricula=tuple(replace(one, half=True) for one in candidates.curricula)
+        )
 
     return replace(row, single=halved(row.single), several=halved(row.several))
 
@@ -126,12 +128,12 @@ TVSL = learned("T-VSL", "tvsl", "T-VSL")
 TVSL_UNTRAINED = untrained("T-VSL, untrained", "tvsl")
 TVSL_PRINTED = replace(
     learned("T-VSL, every equation as printed", "tvsl", preset="paper"),
-    otherwise=(("readout", "cosine"), ("affinity", 0.0)),
+    overrides=(("readout", "cosine"), ("affinity", 0.0)),
 )
 TVSL_MIXTURES = Row(
     "T-VSL, trained on mixtures of one to four",
-    Unit(TVSL.single.head, (MIXTURES,), "several"),
-    Unit(TVSL.single.head, (MIXTURES,), "several"),
+    Candidates(TVSL.single.head, (MIXTURES,), "several"),
+    Candidates(TVSL.single.head, (MIXTURES,), "several"),
 )
 AUDIOCLIP = untrained("AudioCLIP similarity, untrained", "audioclip")
 TEXT_ONLY = untrained("Text only", "text-only")
@@ -310,7 +312,7 @@ TABLE_7 = TableSpec(
         replace(TVSL, title="T-VSL, two stages", paper="T-VSL, two stages"),
         replace(
             learned("as printed, one stage", "tvsl", preset="paper", stages=1),
-            otherwise=TVSL_PRINTED.otherwise,
+            overrides=TVSL_PRINTED.overrides,
         ),
         replace(TVSL_PRINTED, title="as printed, two stages"),
     ),
@@ -340,7 +342,7 @@ LABELS = TableSpec(
 
 def _with(title: str, **hyperparameters: JsonValue) -> Row:
     """T-VSL with hyperparameters that validation has not decided."""
-    return replace(TVSL, title=title, paper=None, otherwise=tuple(hyperparameters.items()))
+    return replace(TVSL, title=title, paper=None, overrides=tuple(hyperparameters.items()))
 
 
 READOUT_TABLE = TableSpec(
@@ -404,8 +406,8 @@ _MODES = (
 
 
 def _encoded(title: str, method: str, mode: TokenMode) -> Row:
-    unit = Unit(HeadSpec(method), mode=mode)
-    return Row(f"{title}; {mode.image_tokens}, flip {mode.flip_average}", unit, unit)
+    candidates = Candidates(HeadSpec(method), mode=mode)
+    return Row(f"{title}; {mode.image_tokens}, flip {mode.flip_average}", candidates, candidates)
 
 
 TOKENS = TableSpec(

@@ -1,73 +1,93 @@
-"""Heads of a reproduction: trained, tuned on validation, scored."""
+"""Heads of a reproduction: trained, tuned on validation, scored, and the records of all that."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import torch
-from lightning.pytorch import Trainer
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch.utils.data import ChainDataset, DataLoader
 
 from tvsl.data.token_store import TokenBatch
-from tvsl.evaluation.predict import assign
-from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.score import Figures, PairScores, score_maps, score_named, stretched
-from tvsl.methods.base import Method, with_overrides
-from tvsl.metrics import (
-    ciou,
-    confidence,
-    detection_mean_average_precision,
-    negatives_average_precision,
-    negatives_max_f1,
-    resize_maps,
-)
-from tvsl.reproduce.bench import Bench, StorePart
-from tvsl.reproduce.experiment import SINGLE, LabelSource, Regime, Task, Training
+from tvsl.errors import DivergedError, OutputError, VocabularyError
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.evaluation.predict import label_sources
+from tvsl.evaluation.score import NOT_ALWAYS, Figures, SceneFigure, evaluate_batches
+from tvsl.localization import write_json
+from tvsl.methods.base import Method
+from tvsl.methods.checkpoint_io import read_head, save_head
+from tvsl.metrics import NEGATIVES, LabelSource
+from tvsl.reproduce.experiment import Experiment, SceneSet, StorePart
+from tvsl.reproduce.specs import SINGLE, Curriculum, Hyperparameters, Task, TestCondition, Training
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import MAP_SOURCES, calibrate, located, one_figure
-from tvsl.training.config import TrainConfig, find_head, recipe
-from tvsl.training.modules import BatchPlan, HeadTraining, TokenBatches
-
-_NOISE = (
-    ".*no `val_dataloader`.*",
-    ".*isinstance\\(treespec, LeafSpec\\).*",
-    ".*`IterableDataset` has `__len__` defined.*",
-    ".*does not have many workers.*",
-    ".*`self.log\\(\\)` but `Trainer\\(barebones=True\\)`.*",
-)
+from tvsl.training.config import TrainConfig, recipe
+from tvsl.training.fit import build_head, fit_head
+from tvsl.training.modules import BatchPlan, TokenBatches
+from tvsl.utils.atomic import writable
+from tvsl.utils.files import LARGEST_CONFIG, read_small
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A head that is ready to be scored.
+def train(
+    training: Training, experiment: Experiment
+) -> tuple[Method, dict[Task, float], dict[str, Any]]:
+    """Train a head as `tvsl train` does, and let validation decide its hyperparameters.
 
-    Attributes:
-        head: The head, in evaluation mode.
-        validation: What candidates are compared by, for each task; higher is better.
-        notes: What validation decided, and from what.
+    Every head is trained for the same number of steps; the head after the last one counts.
+
+    Args:
+        training: The head and its curriculum.
+        experiment: Encoder, tokens and scenes.
+
+    Returns:
+        The head in evaluation mode, the validation scores by which candidates are compared, higher
+        is better, and what validation decided.
+
+    Raises:
+        DivergedError: The loss is not finite.
+        VocabularyError: The method cannot express the classes.
+        UsageError: There is no such method or hyperparameter.
     """
+    config = train_config(training, experiment)
+    encoder = experiment.encoder_of(training.mode)
+    vocabulary = experiment.vocabulary(experiment.benchmark.names(SINGLE, training.half))
+    head = build_head(config, encoder, vocabulary).to(encoder.device)
+    if training.curriculum is not None:
+        data = _batches(training.curriculum, config, experiment, vocabulary)
+        fit_head(head, vocabulary, config, data, experiment.config.steps)
+    head.eval()
+    scenes = experiment.validation(training.mode, training.half)
+    if not scenes:  # of half of the classes there may be none
+        return head, {"single": 0.0, "several": 0.0}, {}
+    judged = [part for part in scenes if part.sources in MAP_SOURCES]
+    decided = calibrate(head, [part for part in judged if located(part)], scenes)
+    scores = {part.sources: _validation_score(head, part, training) for part in judged}
+    validation: dict[Task, float] = {"single": scores[1], "several": scores.get(2, scores[1])}
+    return head, validation, {"calibration": asdict(decided)}
 
-    head: Method
-    validation: dict[Task, float]
-    notes: dict[str, Any]
 
+def train_config(training: Training, experiment: Experiment) -> TrainConfig:
+    """Recipe of one head, as `tvsl train` would have it.
 
-def train_config(training: Training, bench: Bench) -> TrainConfig:
-    """The recipe of one head, as `tvsl train` would have it.
+    Args:
+        training: The head.
+        experiment: The reproduction.
+
+    Returns:
+        The recipe.
 
     Raises:
         UsageError: There is no such method, preset or hyperparameter.
     """
-    head, config = training.head, bench.config
+    head, config = training.head, experiment.config
     sizes = config.hyperparameters.get(head.method, {})
     return recipe(
-        data=bench.setup.data,
+        data=experiment.settings.data,
         method=head.method,
         preset=head.preset,
         hyperparameters={**sizes, **dict(head.hyperparameters)},
@@ -79,66 +99,18 @@ def train_config(training: Training, bench: Bench) -> TrainConfig:
     )
 
 
-def train(training: Training, bench: Bench) -> Trained:
-    """Have a head trained, and let validation decide its hyperparameters.
-
-    Every head is trained by the module, the losses and the optimiser of `tvsl train`, for the same
-    number of steps; what it is after the last one counts.
-
-    Args:
-        training: Which.
-        bench: What it is trained with.
-
-    Returns:
-        The head.
-
-    Raises:
-        DivergedError: Its loss is no longer finite.
-        VocabularyError: It cannot express the classes.
-        UsageError: There is no such method or hyperparameter.
-    """
-    config = train_config(training, bench)
-    vocabulary = bench.vocabulary(bench.testbed.names(SINGLE, training.half))
-    head = _untrained(config, training, bench, vocabulary)
-    if training.regime is not None:
-        _fit(head, training.regime, config, bench, vocabulary)
-    return _decided(head.eval(), bench.validation(training.mode, training.half), training)
-
-
-def _untrained(
-    config: TrainConfig, training: Training, bench: Bench, vocabulary: Vocabulary
-) -> Method:
-    kind, hyperparameters = find_head(config)
-    encoder = bench.encoder_of(training.mode)
-    hyperparameters = with_overrides(hyperparameters, flip_average=encoder.flip_average)
-    torch.manual_seed(training.seed)
-    built = kind.on_encoder(kind.config_for(hyperparameters, vocabulary), encoder)
-    return built.to(encoder.device)
-
-
-def _decided(head: Method, scenes: Sequence[EncodedScenes], training: Training) -> Trained:
-    """By the one rule; candidates are then compared on the scenes of each task."""
-    if not scenes:  # of half of the classes there may be none
-        return Trained(head, {"single": 0.0, "several": 0.0}, {})
-    judged = [part for part in scenes if part.sources in MAP_SOURCES]
-    decided = calibrate(head, [part for part in judged if located(part)], scenes)
-    scores = {part.sources: _score(head, part, training) for part in judged}
-    single = scores[1]
-    validation: dict[Task, float] = {"single": single, "several": scores.get(2, single)}
-    return Trained(head, validation, {"calibration": asdict(decided)})
-
-
 @torch.no_grad()
-def _score(head: Method, scenes: EncodedScenes, training: Training) -> float:
-    """AP and success rate; where nobody knows where sources are, the loss downwards.
+def _validation_score(head: Method, scenes: EncodedBatch, training: Training) -> float:
+    """The mean of AP and success rate, or minus the loss where no target is known.
 
-    What a method detects is part of what it reaches: who finds the place and not the class is no
-    better for it.
+    Detected labels count where the method detects: it is no better for finding the place and not
+    the class.
     """
     if located(scenes):
-        found = score_named(head, scenes)
-        return one_figure(found.detected or found.given, scenes.sources)
-    if training.regime is None:
+        figures = evaluate_batches(head, [scenes], scenes.sources > 1)
+        sources: tuple[LabelSource, ...] = ("detected", "given", "none")
+        return one_figure(next(figures[one] for one in sources if one in figures), scenes.sources)
+    if training.curriculum is None:
         return 0.0
     torch.manual_seed(training.seed)
     counts = scenes.counts.to(scenes.tokens.visual.device)
@@ -146,168 +118,262 @@ def _score(head: Method, scenes: EncodedScenes, training: Training) -> float:
     return -sum(float(loss) for loss in losses.values())
 
 
-def _fit(
-    head: Method, regime: Regime, config: TrainConfig, bench: Bench, vocabulary: Vocabulary
-) -> None:
-    """Train a head in place."""
-    steps, device = bench.config.steps, bench.encoder.device
-    module = HeadTraining(head, vocabulary, config, steps)
-    with _quiet():
-        trainer = Trainer(
-            max_steps=steps,
-            max_epochs=1,
-            accelerator="cpu" if device.type == "cpu" else "gpu",
-            devices=1 if device.index is None else [device.index],
-            barebones=True,
-        )
-        trainer.fit(module, _loader(regime, config, bench, vocabulary))
-    head.to(device)
-
-
-def _loader(
-    regime: Regime, config: TrainConfig, bench: Bench, vocabulary: Vocabulary
+def _batches(
+    curriculum: Curriculum, config: TrainConfig, experiment: Experiment, vocabulary: Vocabulary
 ) -> DataLoader[TokenBatch]:
-    part = StorePart(bench.store, vocabulary.names)
-    phases, start = [], 0
-    for phase in regime.phases:
-        stop = round(phase.until * bench.config.steps)
-        plan = BatchPlan(part.sizes_of(phase.sources), config.batch, config.seed)
-        phases.append(TokenBatches(part, plan, range(start, stop)))
+    """Training batches, stage after stage."""
+    part = StorePart(experiment.store, vocabulary.names)
+    stages, start = [], 0
+    for stage in curriculum.stages:
+        stop = round(stage.until * experiment.config.steps)
+        plan = BatchPlan(part.sizes_of(stage.sources), config.batch, config.seed)
+        stages.append(TokenBatches(part, plan, range(start, stop)))
         start = stop
-    return DataLoader(ChainDataset(phases), batch_size=None)
+    return DataLoader(ChainDataset(stages), batch_size=None)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's remarks on what is meant to be so."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for noise in _NOISE:
-                warnings.filterwarnings("ignore", noise)
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-_CHUNK = 128
-
-
-def label_sources(method: Method) -> tuple[LabelSource, ...]:
-    """Where the labels of a method may come from at test."""
-    if not method.class_aware:
-        return ("none",)
-    if method.permutation_invariant:
-        return ("given", "assigned")
-    detects = type(method).detect is not Method.detect
-    return ("given", "detected") if detects else ("given",)
-
-
-@torch.inference_mode()
-def figures(
-    method: Method, blocks: Iterable[EncodedScenes], count: int
+def _figures(
+    head: Method, scenes: Iterable[EncodedBatch], condition: TestCondition
 ) -> dict[LabelSource, Figures]:
-    """Score a head by the protocol ``paper``.
+    """Figures by label source, in percent; pairs without a target count for ``negatives`` alone."""
+    if condition.perturbation != "negatives":
+        return evaluate_batches(head, scenes, condition.sources > 1)
+    sources = [source for source in label_sources(head) if source != "detected"]
+    return evaluate_batches(head, scenes, False, NEGATIVES, sources, raw_confidence=True)
+
+
+Outcome = Literal["done", "diverged", "impossible"]
+
+
+class RunRecord(BaseModel):
+    """What became of a training.
+
+    Attributes:
+        training: What was to be trained.
+        outcome: ``diverged``: the loss was no longer finite. ``impossible``: the head cannot
+            express the classes.
+        reason: Why it was not done.
+        seconds: What it took.
+        validation: What candidates are compared by, by task.
+        notes: What validation decided, and from what.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    training: dict[str, JsonValue]
+    outcome: Outcome
+    reason: str | None = None
+    seconds: float
+    validation: dict[Task, float] = {}
+    notes: dict[str, JsonValue] = {}
+
+
+class ScoreRecord(BaseModel):
+    """What a head reaches on a condition of scenes.
+
+    Attributes:
+        figures: By the source of labels, in percent; empty where it cannot answer.
+        reason: Why it cannot.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    figures: dict[LabelSource, Figures] = {}
+    reason: str | None = None
+
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class Runs:
+    """Records of the heads in a folder. Each is whole: a kill loses only what is in work.
 
     Args:
-        method: The head, in evaluation mode.
-        blocks: The scenes, some at a time.
-        count: How many sources each has.
-
-    Returns:
-        Figures by the source of labels; with detected ones a source whose class is not among the
-        likeliest, as many as sound, scores 0, and the figures include the detection's mean average
-        precision. Pairs without anything to be found are left out.
+        folder: Folder of the reproduction.
     """
-    sources = label_sources(method)
-    scores: dict[LabelSource, list[PairScores]] = {source: [] for source in sources}
-    detections, labels = [], []
-    for scenes in blocks:
-        there = scenes.boxes.flatten(1).any(dim=1)
-        named = score_named(method, scenes)
-        for source in sources:
-            found = named.given
-            if source == "assigned":
-                found = score_maps(assigned_maps(method, scenes), scenes)
-            elif source == "detected":
-                assert named.detected is not None
-                assert named.detection is not None
-                found = named.detected
-                detections.append(named.detection)
-                labels.append(scenes.labels)
-            scores[source].append(found.only(there))
-    result = {source: PairScores.joined(parts).summary(count) for source, parts in scores.items()}
-    if detections:
-        precision = detection_mean_average_precision(torch.cat(detections), torch.cat(labels))
-        result["detected"]["detection"] = 100 * float(precision)
-    return result
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-@torch.inference_mode()
-def negative_figures(method: Method, blocks: Iterable[EncodedScenes]) -> dict[LabelSource, Figures]:
-    """Score a head where some of the sounds are of nothing visible, by the protocol ``negatives``.
+    def head(self, training: Training) -> Path:
+        """Where a head is kept."""
+        return self.folder / "runs" / training.digest
 
-    Places are scored on stretched maps, as ever; how sure a head is, on maps as they are.
+    def record(self, training: Training) -> RunRecord | None:
+        """What became of a training; None if it is still to be done.
 
-    Args:
-        method: The head, in evaluation mode.
-        blocks: The scenes, some at a time; a silent pair has no target.
+        Raises:
+            OutputError: The file is damaged.
+        """
+        return _read(self.head(training).with_suffix(".json"), RunRecord)
 
-    Returns:
-        Figures by the source of labels.
-    """
-    sources: list[LabelSource] = [one for one in label_sources(method) if one != "detected"]
-    columns: dict[LabelSource, list[Tensor]] = {source: [] for source in sources}
-    for scenes in blocks:
-        for source in sources:
-            named = source != "assigned"
-            maps = (
-                method.postprocess(_maps(method, scenes))
-                if named
-                else assigned_maps(method, scenes)
+    def scores(
+        self, training: Training, condition: TestCondition, overrides: Hyperparameters
+    ) -> ScoreRecord | None:
+        """What a head reaches; None if it is still to be measured.
+
+        Raises:
+            OutputError: The file is damaged.
+        """
+        return _read(self._scores(training, condition, overrides), ScoreRecord)
+
+    def figure(
+        self,
+        training: Training,
+        condition: TestCondition,
+        overrides: Hyperparameters,
+        name: SceneFigure,
+    ) -> tuple[dict[LabelSource, float], str | None]:
+        """One of the figures that a head reaches.
+
+        Args:
+            training: Which head.
+            condition: On which scenes.
+            overrides: Hyperparameters that are set otherwise than validation decided.
+            name: Which figure.
+
+        Returns:
+            The figure by the source of labels, where it has one, and why it has none.
+
+        Raises:
+            OutputError: The file is damaged, or its figures go by other names.
+        """
+        scores = self.scores(training, condition, overrides)
+        if scores is None:
+            return {}, None
+        for reached in scores.figures.values():
+            if name not in reached and name not in NOT_ALWAYS:
+                raise OutputError(
+                    f"This record of an earlier run has no figure '{name}'.",
+                    "Delete it and start again: the run will be repeated.",
+                    self._scores(training, condition, overrides),
+                )
+        given = {source: one[name] for source, one in scores.figures.items() if name in one}
+        return given, scores.reason
+
+    def has_scores(
+        self, training: Training, condition: TestCondition, overrides: Hyperparameters
+    ) -> bool:
+        """Whether it is known what a head reaches."""
+        return self._scores(training, condition, overrides).is_file()
+
+    def train(self, training: Training, experiment: Experiment) -> RunRecord:
+        """Have a head trained, unless it is.
+
+        Args:
+            training: What.
+            experiment: With what.
+
+        Returns:
+            What became of it.
+        """
+        known = self.record(training)
+        if known is not None:
+            return known
+        started = time.monotonic()
+        described = json.loads(json.dumps(asdict(training)))
+        try:
+            head, validation, notes = train(training, experiment)
+        except (DivergedError, VocabularyError) as error:
+            outcome: Outcome = "diverged" if isinstance(error, DivergedError) else "impossible"
+            made = RunRecord(
+                training=described,
+                outcome=outcome,
+                reason=error.problem,
+                seconds=time.monotonic() - started,
             )
-            columns[source].append(_sure(maps.float().cpu(), scenes))
-    result: dict[LabelSource, Figures] = {}
-    for source, parts in columns.items():
-        sure, overlap, there = torch.cat(parts).T
-        sounding = there.bool()
-        result[source] = {
-            "confident AP": 100 * float(negatives_average_precision(sure, overlap, sounding)),
-            "max-F1": 100 * float(negatives_max_f1(sure, overlap, sounding)),
-            "LocAcc": 100 * float((overlap[sounding] > 0.5).double().mean()),
-        }
-    return result
+        else:
+            made_notes = {"training": described, **notes}
+            encoder = experiment.encoder_of(training.mode)
+            save_head(head, encoder, self.head(training), made_notes, force=True)
+            made = RunRecord(
+                training=described,
+                outcome="done",
+                seconds=time.monotonic() - started,
+                validation=validation,
+                notes=notes,
+            )
+        _write(made, self.head(training).with_suffix(".json"))
+        return made
+
+    def score(
+        self,
+        training: Training,
+        condition: TestCondition,
+        overrides: Hyperparameters,
+        experiment: Experiment,
+    ) -> ScoreRecord:
+        """Measure a head that was trained, unless it is measured.
+
+        Args:
+            training: Which head.
+            condition: On which scenes.
+            overrides: Hyperparameters that are set otherwise than validation decided.
+            experiment: With what.
+
+        Returns:
+            What it reaches.
+        """
+        known = self.scores(training, condition, overrides)
+        if known is not None:
+            return known
+        blocks = experiment.scenes(SceneSet(condition, "test", training.mode, training.half))
+        try:
+            head = self.load(training, experiment, overrides)
+            made = ScoreRecord(figures=_figures(head, blocks, condition))
+        except VocabularyError as error:
+            made = ScoreRecord(reason=error.problem)
+        _write(made, self._scores(training, condition, overrides))
+        return made
+
+    def load(
+        self, training: Training, experiment: Experiment, overrides: Hyperparameters = ()
+    ) -> Method:
+        """Load a head that was trained.
+
+        Args:
+            training: Which.
+            experiment: With what.
+            overrides: Hyperparameters that are set otherwise than validation decided.
+
+        Returns:
+            The head, in evaluation mode.
+        """
+        head = read_head(self.head(training)).build(experiment.encoder_of(training.mode))
+        if overrides:
+            head.set_tuned(**self._decided(training, dict(overrides)))
+        return head
+
+    def _decided(self, training: Training, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """Some hyperparameters, and those of validation's best trial that has them."""
+        record = self.record(training)
+        calibration: Any = {} if record is None else record.notes.get("calibration", {})
+        for trial in calibration.get("trials", []):
+            tried: dict[str, Any] = trial["hyperparameters"]
+            if all(
+                tried[name] == value for name, value in hyperparameters.items() if name in tried
+            ):
+                return {**tried, **hyperparameters}
+        return hyperparameters
+
+    def _scores(
+        self, training: Training, condition: TestCondition, overrides: Hyperparameters
+    ) -> Path:
+        parts = [condition.name, *(f"{name}={value}" for name, value in overrides)]
+        return self.folder / "scores" / training.digest / f"{'-'.join(parts)}.json"
 
 
-def _sure(maps: Tensor, scenes: EncodedScenes) -> Tensor:
-    """Confidence, cIoU and whether anything is there, (P, 3)."""
-    parts = []
-    for rows in torch.arange(len(maps)).split(_CHUNK):
-        targets = scenes.boxes[rows]
-        sure = confidence(resize_maps(maps[rows], scenes.size))
-        overlap = ciou(stretched(maps[rows], scenes.size), targets)
-        parts.append(torch.stack([sure, overlap, targets.flatten(1).any(dim=1)], dim=1))
-    return torch.cat(parts)
+def _read(path: Path, condition: type[Record]) -> Record | None:
+    if not path.is_file():
+        return None
+    remedy = "Delete it and start again: the run will be repeated."
+    try:
+        return condition.model_validate_json(read_small(path, LARGEST_CONFIG, OutputError, remedy))
+    except ValidationError as error:
+        raise OutputError("This record of an earlier run is damaged.", remedy, path) from error
 
 
-def _maps(method: Method, scenes: EncodedScenes) -> Tensor:
-    return method.maps(scenes.tokens, scenes.queries, scenes.vocabulary)
-
-
-def assigned_maps(method: Method, scenes: EncodedScenes) -> Tensor:
-    """The maps of a method that finds sources without names, assigned to the true ones (PIAP).
-
-    Args:
-        method: The method.
-        scenes: The scenes.
-
-    Returns:
-        A map for each pair, as shown, (P, h, w).
-    """
-    found = method.unlabelled_maps(scenes.tokens)
-    maps: Tensor = method.postprocess(found.flatten(0, 1)).view_as(found)
-    clips = scenes.queries.clip
-    chosen = assign(maps.cpu(), scenes.boxes, clips)
-    return maps[clips, chosen.to(clips.device)]
+def _write(record: BaseModel, path: Path) -> None:
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(record.model_dump(mode="json"), path, force=True)

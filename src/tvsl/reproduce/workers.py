@@ -17,10 +17,10 @@ from typing import Protocol
 import torch
 
 from tvsl.errors import MediaWarning, OutputError
-from tvsl.reproduce.bench import Bench, SceneSet, Setup
-from tvsl.reproduce.experiment import Training
-from tvsl.reproduce.plan import Measurement
-from tvsl.reproduce.runs import Runs
+from tvsl.reproduce.experiment import Experiment, ExperimentConfig, SceneSet
+from tvsl.reproduce.plan import EvalTarget
+from tvsl.reproduce.specs import Training
+from tvsl.reproduce.train import Runs
 from tvsl.utils.devices import keep_freed_memory
 
 _POLL_SECONDS = 1.0
@@ -29,7 +29,7 @@ _POLL_SECONDS = 1.0
 class Job(Protocol):
     """A piece of work that any process can do; what it makes is on disk when it is done."""
 
-    def do(self, bench: Bench) -> None:
+    def do(self, experiment: Experiment) -> None:
         """Do it, unless it is done."""
 
 
@@ -42,12 +42,12 @@ class Workers:
     """Does jobs, in this process or in several.
 
     Attributes:
-        bench: This process's own.
+        experiment: This process's own.
         count: How many jobs are done at once.
         pool: The others; None where this one does all.
     """
 
-    bench: Bench
+    experiment: Experiment
     count: int = 1
     pool: ProcessPoolExecutor | None = None
 
@@ -64,7 +64,7 @@ class Workers:
         """
         if self.pool is None:
             for job in jobs:
-                job.do(self.bench)
+                job.do(self.experiment)
                 told(1)
             return
         futures = [self.pool.submit(_do, job) for job in jobs]
@@ -80,7 +80,7 @@ class Workers:
             raise OutputError(
                 "A process of the reproduction was ended, perhaps for lack of memory.",
                 "Start again, it goes on where it was; --workers 1 needs least memory.",
-                self.bench.setup.folder,
+                self.experiment.settings.folder,
             ) from error
         finally:
             for future in futures:
@@ -88,36 +88,36 @@ class Workers:
 
 
 @contextmanager
-def open_workers(bench: Bench, count: int) -> Iterator[Workers]:
+def open_workers(experiment: Experiment, count: int) -> Iterator[Workers]:
     """Start processes.
 
     Args:
-        bench: This process's own.
+        experiment: This process's own.
         count: How many; with 1 this process does all.
 
     Yields:
         What does jobs.
     """
     if count == 1:
-        yield Workers(bench)
+        yield Workers(experiment)
         return
     pool = ProcessPoolExecutor(
         count,
         # Forked processes would share locks and threads of torch.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_open,
-        initargs=(bench.setup,),
+        initargs=(experiment.settings,),
     )
     try:
-        yield Workers(bench, count, pool)
+        yield Workers(experiment, count, pool)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_bench: Bench | None = None
+_bench: Experiment | None = None
 
 
-def _open(setup: Setup) -> None:
+def _open(settings: ExperimentConfig) -> None:
     """Make this process one that works; it ends with the one that started it."""
     global _bench
     parent = multiprocessing.parent_process()
@@ -132,7 +132,7 @@ def _open(setup: Setup) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     keep_freed_memory()
-    _bench = Bench(setup)
+    _bench = Experiment(settings)
 
 
 def _do(job: Job) -> list[MediaWarning]:
@@ -160,9 +160,9 @@ class EncodeClips:
 
     helper: int
 
-    def do(self, bench: Bench) -> None:
+    def do(self, experiment: Experiment) -> None:
         """Encode what no other process encodes."""
-        bench.make_store()
+        experiment.make_store()
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ class EncodeScenes:
     wanted: SceneSet
     numbers: range
 
-    def do(self, bench: Bench) -> None:
+    def do(self, experiment: Experiment) -> None:
         """Encode them, if they are not there."""
-        bench.make_scenes(self.wanted, self.numbers)
+        experiment.make_scenes(self.wanted, self.numbers)
 
 
 @dataclass(frozen=True)
@@ -188,22 +188,22 @@ class Head:
 
     Attributes:
         training: Which.
-        measurements: On what; on nothing while candidates are compared.
+        targets: On what; on nothing while candidates are compared.
     """
 
     training: Training
-    measurements: tuple[Measurement, ...] = ()
+    targets: tuple[EvalTarget, ...] = ()
 
     def done(self, runs: Runs) -> bool:
         """Whether nothing of it is left to be done."""
         record = runs.record(self.training)
         if record is None or record.outcome != "done":
             return record is not None
-        return all(runs.has_scores(self.training, *one) for one in self.measurements)
+        return all(runs.has_scores(self.training, *one) for one in self.targets)
 
-    def do(self, bench: Bench) -> None:
+    def do(self, experiment: Experiment) -> None:
         """Do what of it is not done."""
-        runs = Runs(bench.setup.folder)
-        if runs.train(self.training, bench).outcome == "done":
-            for kind, otherwise in self.measurements:
-                runs.score(self.training, kind, otherwise, bench)
+        runs = Runs(experiment.settings.folder)
+        if runs.train(self.training, experiment).outcome == "done":
+            for condition, overrides in self.targets:
+                runs.score(self.training, condition, overrides, experiment)

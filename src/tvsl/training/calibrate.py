@@ -16,8 +16,8 @@ from torch import Tensor
 from tvsl.data.base import DataSet
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
-from tvsl.evaluation.scenes import EncodedScenes, encode_items
-from tvsl.evaluation.score import PairScores, score_maps
+from tvsl.evaluation.batch import EncodedBatch, encode_items
+from tvsl.evaluation.score import Figures, score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 
@@ -29,7 +29,7 @@ DETECTION_SOURCES = (1, 2, 3, 4)
 
 def validation_scenes(
     encoder: Encoder, data: DataSet, count: int, report: Callable[[int, int | None], None]
-) -> list[EncodedScenes]:
+) -> list[EncodedBatch]:
     """Scenes of one to four sources, as far as the data set has classes for them.
 
     Args:
@@ -51,7 +51,7 @@ def validation_scenes(
     if not wanted:
         raise too_few_to_validate(data)
     total = sum(len(part.items) for part in wanted)
-    scenes: list[EncodedScenes] = []
+    scenes: list[EncodedBatch] = []
     for part in wanted:
         scenes.append(encode_items(part, encoder, vocabulary))
         report(sum(len(made.labels) for made in scenes), total)
@@ -66,14 +66,14 @@ def too_few_to_validate(data: DataSet) -> UsageError:
     )
 
 
-def located(scenes: EncodedScenes) -> bool:
+def located(scenes: EncodedBatch) -> bool:
     """Whether it is known where every source is; if not, maps cannot be validated."""
-    return bool(scenes.boxes.flatten(1).any(dim=1).all())
+    return bool(scenes.foreground.all())
 
 
 EXPONENTS = (0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0)
-EVERY = 2
-"""Trials look at every other row and column: which scenes there are decides more than the rest."""
+STEP = 2
+"""Trials score every other row and column: which scenes there are decides more than the rest."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Calibration:
 
 @torch.inference_mode()
 def calibrate(
-    method: Method, scenes: Sequence[EncodedScenes], mixtures: Sequence[EncodedScenes]
+    method: Method, scenes: Sequence[EncodedBatch], mixtures: Sequence[EncodedBatch]
 ) -> Calibration:
     """Decide a head's hyperparameters, and set them.
 
@@ -139,7 +139,7 @@ def calibrate(
 
 
 def map_score(
-    method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedScenes], every: int = 1
+    method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedBatch], step: int = 1
 ) -> float:
     """One figure for a head's maps: the mean of AP and of the success rate over the scenes.
 
@@ -147,36 +147,38 @@ def map_score(
         method: The head, whose hyperparameters say how raw maps are shown.
         raw: Raw maps of each set of scenes.
         scenes: The sets.
-        every: Which rows and columns of pixels are looked at, as in ``score_maps``.
+        step: Rows and columns of pixels that are scored, as in ``score_maps``.
 
     Returns:
         The mean of ``one_figure`` over the sets.
     """
     figures = [
-        one_figure(score_maps(method.postprocess(maps), part, every=every), part.sources)
+        one_figure(
+            score_maps(method.postprocess(maps), part, step=step).summary(part.sources > 1),
+            part.sources,
+        )
         for maps, part in zip(raw, scenes, strict=True)
     ]
     return sum(figures) / len(figures)
 
 
-def one_figure(scores: PairScores, sources: int) -> float:
+def one_figure(figures: Figures, sources: int) -> float:
     """The mean of AP and of the success rate.
 
     Args:
-        scores: The scores of scenes.
-        sources: How many sources these have.
+        figures: The figures of scenes.
+        sources: Number of sources of each scene.
 
     Returns:
         Percent: AP and IoU@0.5 of single sources, CAP and CIoU@0.3 of several, as in the paper.
     """
-    summary = scores.summary(sources)
     if sources == 1:
-        return (summary["AP"] + summary["IoU@0.5"]) / 2
-    return (summary["CAP"] + summary["CIoU@0.3"]) / 2
+        return (figures["AP"] + figures["IoU@0.5"]) / 2
+    return (figures["CAP"] + figures["CIoU@0.3"]) / 2
 
 
 def _best_of(
-    method: Method, hyperparameters: dict[str, Any], scenes: Sequence[EncodedScenes]
+    method: Method, hyperparameters: dict[str, Any], scenes: Sequence[EncodedBatch]
 ) -> Trial:
     """The best polarity of one readout, then the best exponent without the cut and with it.
 
@@ -193,7 +195,7 @@ def _best_of(
         # Scoring is all that takes time here: nothing is scored twice.
         shown = (polarity, clamp and _is_cut(raw, polarity), exponent)
         if shown not in known:
-            known[shown] = map_score(method, raw, scenes, EVERY)
+            known[shown] = map_score(method, raw, scenes, STEP)
         return Trial({**hyperparameters, **chosen}, known[shown])
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
@@ -233,7 +235,7 @@ def _best(trials: Sequence[Trial]) -> Trial:
 
 
 def _decide_detection(
-    method: Method, mixtures: Sequence[EncodedScenes]
+    method: Method, mixtures: Sequence[EncodedBatch]
 ) -> tuple[list[Trial], float | None]:
     """Detectors by their mean average precision, and the threshold of the best."""
     trials = []
@@ -254,7 +256,7 @@ def _decide_detection(
     return trials, best_threshold(torch.cat([score.flatten() for score in scores]), truth)
 
 
-def _detection_scores(method: Method, mixtures: Sequence[EncodedScenes]) -> list[Tensor] | None:
+def _detection_scores(method: Method, mixtures: Sequence[EncodedBatch]) -> list[Tensor] | None:
     """Scores of each set of scenes on the CPU, where their labels are; None if it has none."""
     scores = [method.detect(part.tokens, part.vocabulary) for part in mixtures]
     given = [score.cpu() for score in scores if score is not None]

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from pydantic import JsonValue
+from torch.utils.data import DataLoader
 
 from tvsl.data.base import ClipSet, DataSet
 from tvsl.data.token_encoding import check_classes, check_store, make_store, store_key
-from tvsl.data.token_store import TokenStore
+from tvsl.data.token_store import TokenBatch
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
-from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.batch import EncodedBatch
 from tvsl.methods.base import Method, Untrained, with_overrides
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.tokens import Vocabulary
@@ -39,15 +41,15 @@ from tvsl.training.modules import (
 from tvsl.training.run_config import keep_recipe
 from tvsl.training.trainer import (
     CHECKPOINTS,
-    Stages,
     build_trainer,
     fit,
     last_checkpoint,
-    silent,
+    quiet,
 )
 from tvsl.utils.atomic import locked
 from tvsl.utils.model_folder import HEAD_FOLDER
 from tvsl.utils.processes import alone
+from tvsl.utils.progress import Progress, Stages, no_progress, no_stages
 
 BEST = "best.ckpt"
 TOKENS_FOLDER = "tokens"
@@ -99,7 +101,7 @@ def train_head(
     encoder: Encoder,
     folder: Path,
     resume: bool = False,
-    stages: Stages = silent,
+    stages: Stages = no_stages,
     tokens: Path | None = None,
 ) -> Path:
     """Train a head on the tokens of a frozen encoder; validation decides its hyperparameters.
@@ -145,7 +147,18 @@ def train_head(
         with stages("Encoding validation scenes") as report:
             scenes = validation_scenes(encoder, ready.data, config.validation_scenes, report)
         watched = [part for part in scenes if part.sources in MAP_SOURCES]
-        _train(config, ready, store, watched, folder, checkpoint, stages)
+        tokens_of_run = TokenData(config, store, watched)
+        with stages("Training") as report:
+            fit_head(
+                ready.method,
+                ready.vocabulary,
+                config,
+                tokens_of_run,
+                tokens_of_run.steps,
+                folder,
+                checkpoint,
+                report,
+            )
         return _finish(config, ready.method, encoder, folder, scenes)
 
 
@@ -177,50 +190,92 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
 
 
 def _prepare(config: TrainConfig, encoder: Encoder) -> _Prepared:
-    """Everything that can be wrong is looked at here, before the expensive work."""
+    """Check everything that can be wrong before the expensive work."""
     data, clips = check_recipe(config)
-    kind, hyperparameters = find_head(config)
-    wanted = hyperparameters.image_tokens
+    wanted = find_head(config)[1].image_tokens
     if wanted is not None and wanted != encoder.image_tokens:
         raise UsageError(
             f"The head is for image tokens '{wanted}', the encoder gives '{encoder.image_tokens}'.",
             f"Build the encoder with image_tokens='{wanted}'.",
         )
     vocabulary = encoder.vocabulary(clips.names)
-    hyperparameters = kind.config_for(
-        with_overrides(hyperparameters, flip_average=encoder.flip_average), vocabulary
-    )
-    torch.manual_seed(config.seed)
-    method = kind.on_encoder(hyperparameters, encoder)
+    method = build_head(config, encoder, vocabulary)
     require_training(method)
     return _Prepared(data, clips, method, vocabulary)
 
 
-def _train(
+def build_head(config: TrainConfig, encoder: Encoder, vocabulary: Vocabulary) -> Method:
+    """Build the untrained head of a recipe.
+
+    Args:
+        config: The recipe; its seed draws the parameters.
+        encoder: The encoder.
+        vocabulary: The classes of the training labels.
+
+    Returns:
+        The head, in training mode, on the CPU.
+
+    Raises:
+        UsageError: There is no such method, preset or hyperparameter.
+        VocabularyError: The method cannot express the classes.
+    """
+    kind, hyperparameters = find_head(config)
+    hyperparameters = with_overrides(hyperparameters, flip_average=encoder.flip_average)
+    torch.manual_seed(config.seed)
+    return kind.on_encoder(kind.config_for(hyperparameters, vocabulary), encoder)
+
+
+def fit_head(
+    method: Method,
+    vocabulary: Vocabulary,
     config: TrainConfig,
-    ready: _Prepared,
-    store: TokenStore,
-    scenes: list[EncodedScenes],
-    folder: Path,
-    checkpoint: Path | None,
-    stages: Stages,
+    data: TokenData | DataLoader[TokenBatch],
+    steps: int,
+    folder: Path | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress = no_progress,
 ) -> None:
-    data = TokenData(config, store, scenes)
-    device = ready.vocabulary.embeddings.device
-    module = HeadTraining(ready.method, ready.vocabulary, config, data.steps)
-    with stages("Training") as report:
+    """Train a head in place.
+
+    Args:
+        method: The head; it is trained where the vocabulary is.
+        vocabulary: The classes of the training labels.
+        config: The recipe.
+        data: Batches of tokens; with validation scenes where the best head is wanted.
+        steps: Optimiser steps in all.
+        folder: Folder of the run for metrics and checkpoints; without one nothing is written, and
+            the head after the last step counts.
+        checkpoint: The checkpoint to resume from.
+        progress: Called with steps so far and in all.
+
+    Raises:
+        DivergedError: The loss is not finite.
+        OutputError: The folder cannot be written, or memory does not suffice.
+        WeightsError: The checkpoint is damaged.
+    """
+    device = vocabulary.embeddings.device
+    module = HeadTraining(method, vocabulary, config, steps)
+    options: dict[str, Any] = {
+        "accelerator": "cpu" if device.type == "cpu" else "gpu",
+        "devices": 1 if device.index is None else [device.index],
+    }
+    if folder is None:
+        with quiet():
+            trainer = Trainer(max_steps=steps, max_epochs=1, barebones=True, **options)
+            trainer.fit(module, data)
+    else:
         trainer = build_trainer(
             folder,
-            data.steps,
+            steps,
             config.clip_norm,
-            report,
+            progress,
             BestCheckpoint(folder),
-            accelerator="cpu" if device.type == "cpu" else "gpu",
-            devices=1 if device.index is None else [device.index],
             num_sanity_val_steps=0,
             inference_mode=False,
+            **options,
         )
         fit(trainer, module, data, checkpoint)
+    method.to(device)
 
 
 def _finish(
@@ -228,7 +283,7 @@ def _finish(
     method: Method,
     encoder: Encoder,
     folder: Path,
-    scenes: list[EncodedScenes],
+    scenes: list[EncodedBatch],
 ) -> Path:
     """Write the best head, with what validation decides about it."""
     state = WholeCheckpoints().load_checkpoint(folder / CHECKPOINTS / BEST)

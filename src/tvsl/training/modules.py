@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from tvsl.data.token_store import TokenBatch, TokenStore
 from tvsl.errors import DivergedError, UsageError
-from tvsl.evaluation.scenes import EncodedScenes
+from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.score import score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import Figure
@@ -114,7 +114,7 @@ class TokenData(LightningDataModule):
     """
 
     def __init__(
-        self, config: TrainConfig, store: TokenStore, scenes: Sequence[EncodedScenes]
+        self, config: TrainConfig, store: TokenStore, scenes: Sequence[EncodedBatch]
     ) -> None:
         super().__init__()
         self.config, self.store, self.scenes = config, store, scenes
@@ -135,7 +135,7 @@ class TokenData(LightningDataModule):
         batches = TokenBatches(self.store, self.plan, range(start, stop))
         return DataLoader(batches, batch_size=None)
 
-    def val_dataloader(self) -> DataLoader[EncodedScenes]:
+    def val_dataloader(self) -> DataLoader[EncodedBatch]:
         """All scenes of one number of sources at a time."""
         return DataLoader(cast(Any, self.scenes), batch_size=None, shuffle=False)
 
@@ -192,7 +192,7 @@ class HeadTraining(LightningModule):
         self.log_dict({**values, "train/loss": loss.detach()}, batch_size=batch.tokens.batch)
         return loss
 
-    def validation_step(self, scenes: EncodedScenes, batch_idx: int) -> None:  # noqa: ARG002
+    def validation_step(self, scenes: EncodedBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Losses and localization on scenes of one number of sources."""
         size = self.recipe.batch
         parts = [
@@ -209,7 +209,7 @@ class HeadTraining(LightningModule):
             return
         queries = scenes.queries.to(scenes.tokens.visual.device)
         maps = self.method.maps(scenes.tokens, queries, scenes.vocabulary)
-        summary = score_maps(self.method.postprocess(maps), scenes).summary(scenes.sources)
+        summary = score_maps(self.method.postprocess(maps), scenes).summary(scenes.sources > 1)
         average: Figure = "AP" if scenes.sources == 1 else "CAP"
         self._validated.append({**figures, average: summary[average]})
 
@@ -257,7 +257,7 @@ def require_training(method: Method) -> None:
         raise UsageError(f"The method '{method.name}' needs no training.", "Use it as it is.")
 
 
-def _rows(scenes: EncodedScenes, start: int, stop: int) -> tuple[Tokens, Tensor]:
+def _rows(scenes: EncodedBatch, start: int, stop: int) -> tuple[Tokens, Tensor]:
     """Tokens of some of the scenes, and how many sources of each class they have."""
     tokens = scenes.tokens
     part = Tokens(

@@ -40,10 +40,11 @@ from tvsl.training.pretraining_data import (
     caption_text,
     make_many_clips,
 )
-from tvsl.training.trainer import Stages, build_trainer, fit, last_checkpoint, silent
+from tvsl.training.trainer import build_trainer, fit, last_checkpoint
 from tvsl.utils.atomic import locked, write_text
 from tvsl.utils.files import LARGEST_CONFIG, read_small_text
 from tvsl.utils.processes import alone
+from tvsl.utils.progress import Stages, no_stages
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
@@ -340,7 +341,7 @@ def pretrain(
     recipe: PretrainConfig,
     folder: Path,
     resume: bool = False,
-    stages: Stages = silent,
+    stages: Stages = no_stages,
 ) -> Path:
     """Pre-train a mini model from scratch.
 

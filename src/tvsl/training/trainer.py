@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from tvsl.errors import OutputError, UsageError
 from tvsl.training.checkpoint_io import KeptMetrics, WholeCheckpoints
+from tvsl.utils.progress import Progress, no_progress
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
 
 _NOISE = (
+    ".*no `val_dataloader`.*",
+    ".*`IterableDataset` has `__len__` defined.*",
+    ".*`self.log\\(\\)` but `Trainer\\(barebones=True\\)`.*",
     ".*num_workers.*",
     ".*does not have many workers.*",
     ".*tensorboardX.*",
@@ -32,30 +36,35 @@ _NOISE = (
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
 
-Report = Callable[[int, "int | None"], None]
-Stages = Callable[[str], AbstractContextManager[Report]]
-"""Opens the display of a piece of work by its title, and gives what to call as it goes on."""
-
 
 @contextmanager
-def silent(title: str) -> Iterator[Report]:  # noqa: ARG001
-    """Shows nothing."""
-    yield lambda *_: None
+def quiet() -> Iterator[None]:
+    """Silence Lightning's remarks on what is meant to be so."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for noise in _NOISE:
+                warnings.filterwarnings("ignore", noise)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class StepReport(Callback):
-    """Tells how many steps are done.
+    """Progress of a training, step by step.
 
     Args:
-        report: Called with steps so far and steps in all.
+        progress: Called with steps so far and in all.
     """
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Tell after each step."""
-        self.report(trainer.global_step, trainer.max_steps)
+        self.progress(trainer.global_step, trainer.max_steps)
 
 
 def last_checkpoint(folder: Path, resume: bool) -> Path | None:
@@ -86,7 +95,7 @@ def build_trainer(
     folder: Path,
     steps: int,
     clip_norm: float | None,
-    report: Report | None = None,
+    progress: Progress = no_progress,
     checkpoint: ModelCheckpoint | None = None,
     **options: Any,
 ) -> Trainer:
@@ -96,7 +105,7 @@ def build_trainer(
         folder: Folder of the run.
         steps: Optimiser steps in all.
         clip_norm: Longest gradient; None leaves gradients alone.
-        report: Called with steps so far and steps in all.
+        progress: Called with steps so far and in all.
         checkpoint: What is kept beside the last checkpoint.
         options: Further arguments of Lightning's ``Trainer``.
 
@@ -113,8 +122,7 @@ def build_trainer(
     if checkpoint is not None:
         callbacks.append(checkpoint)  # before the latest, which holds what this one knows
     callbacks.append(_latest(folder))
-    if report is not None:
-        callbacks.append(StepReport(report))
+    callbacks.append(StepReport(progress))
     return Trainer(
         default_root_dir=folder,
         max_steps=steps,

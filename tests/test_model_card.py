@@ -6,17 +6,17 @@ import re
 from pathlib import Path
 
 import pytest
+from benchmarks.mini_model import reach
 
 from tests.cli.running import run
 from tvsl.audioclip.weights import embedded_folder
 from tvsl.data import find_data
 from tvsl.data.base import DataSet
+from tvsl.evaluation.batch import encode_scenes
 from tvsl.evaluation.config import conditions
-from tvsl.evaluation.models import Entries, load_entries
+from tvsl.evaluation.evaluator import Run
+from tvsl.evaluation.models import EvaluatedModels, load_models
 from tvsl.evaluation.results import Evaluation, write_samples
-from tvsl.evaluation.run import Run
-from tvsl.evaluation.scenes import encode_scenes
-from tvsl.evaluation.world_rows import reach
 from tvsl.synthetic.world import World
 
 HEAD = "tvsl (trained)"
@@ -25,11 +25,11 @@ KINDS = {1: ("single", ("AP", "IoU@0.3", "IoU@0.5", "AUC")),
 
 
 @pytest.fixture(scope="module")
-def mini() -> Entries:
-    return load_entries("mini", device="cpu")
+def mini() -> EvaluatedModels:
+    return load_models("mini", device="cpu")
 
 
-def evaluated(entries: Entries, data: DataSet, folder: Path) -> Evaluation:
+def evaluated(entries: EvaluatedModels, data: DataSet, folder: Path) -> Evaluation:
     measured = Run(entries, data, conditions(), folder)
     measured.measure()
     return measured.sum_up()
@@ -58,7 +58,7 @@ def printed(evaluation: Evaluation, names: tuple[str, ...]) -> list[str]:
 
 @pytest.mark.parametrize(("sources", "count"), [(1, 36), (2, 24)])
 def test_files_give_what_the_world_and_its_rows_give(
-    sources: int, count: int, mini: Entries, tmp_path: Path
+    sources: int, count: int, mini: EvaluatedModels, tmp_path: Path
 ) -> None:
     _, names = KINDS[sources]
     sets = (
@@ -74,17 +74,19 @@ def test_files_give_what_the_world_and_its_rows_give(
     assert printed(found[0], names) == printed(found[1], names)
     scenes = encode_scenes(mini.encoder, World("test"), sources, count)
     reached = reach(mini.methods[0].method, scenes)
-    assert reached.detected is not None
-    assert reached.detection is not None
-    given = [reached.given[name] for name in names]
-    detected = [reached.detected[name] for name in names[:3]]
-    expected = [f"{number:.1f}" for number in (*given, *detected, reached.detection)]
+    assert reached["detected"] is not None
+    assert reached["detection"] is not None
+    given = [reached["given"][name] for name in names]
+    detected = [reached["detected"][name] for name in names[:3]]
+    expected = [f"{number:.1f}" for number in (*given, *detected, reached["detection"])]
     assert printed(found[0], names) == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sources", KINDS)
-def test_the_figures_are_those_of_the_card(sources: int, mini: Entries, tmp_path: Path) -> None:
+def test_the_figures_are_those_of_the_card(
+    sources: int, mini: EvaluatedModels, tmp_path: Path
+) -> None:
     title, names = KINDS[sources]
     card = (embedded_folder("mini") / "README.md").read_text(encoding="utf-8")
     (row, *_) = re.findall(rf"^\| {title} \|(.*)\|$", card, re.MULTILINE)  # boxes come first

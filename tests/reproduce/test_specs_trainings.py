@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tvsl.reproduce.experiment import (
+from tvsl.reproduce.specs import (
     DUETS,
     MIXTURES,
     SINGLES,
@@ -23,9 +23,9 @@ BASE = Training(HeadSpec("tvsl"), SINGLES, 1e-3, 0)
         replace(BASE, head=HeadSpec("fnac")),
         replace(BASE, head=HeadSpec("tvsl", "paper")),
         replace(BASE, head=HeadSpec("tvsl", None, (("stages", 1),))),
-        replace(BASE, regime=DUETS),
-        replace(BASE, regime=replace(SINGLES, half=True)),
-        replace(BASE, regime=None),
+        replace(BASE, curriculum=DUETS),
+        replace(BASE, curriculum=replace(SINGLES, half=True)),
+        replace(BASE, curriculum=None),
         replace(BASE, learning_rate=1e-4),
         replace(BASE, seed=1),
         replace(BASE, mode=TokenMode("cells")),
@@ -44,8 +44,8 @@ def test_the_same_training_has_the_same_digest() -> None:
 
 
 def test_regimes_end_at_the_end() -> None:
-    for regime in (SINGLES, DUETS, SINGLES_THEN_DUETS, MIXTURES):
-        shares = [phase.until for phase in regime.phases]
+    for curriculum in (SINGLES, DUETS, SINGLES_THEN_DUETS, MIXTURES):
+        shares = [stage.until for stage in curriculum.stages]
         assert shares == sorted(set(shares))
         assert shares[-1] == 1
     assert [one.most_sources for one in (SINGLES, DUETS, SINGLES_THEN_DUETS, MIXTURES)] == [

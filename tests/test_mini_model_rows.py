@@ -4,13 +4,13 @@ from typing import ClassVar
 
 import pytest
 import torch
+from benchmarks.mini_model import reach, table_rows
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
-from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.score import detected_pairs, score_maps
-from tvsl.evaluation.world_rows import reach, reach_all, table_rows
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.evaluation.score import score_maps
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -23,41 +23,50 @@ class Known(Method):
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = True
 
-    def __init__(self, raw: Tensor, scores: Tensor | None) -> None:
+    def __init__(self, scenes: EncodedBatch, raw: Tensor, scores: Tensor | None) -> None:
         super().__init__(MethodConfig(polarity=-1))
         self.raw, self.scores = raw, scores
+        pairs = zip(scenes.queries.clip.tolist(), scenes.queries.label.tolist(), strict=True)
+        self.rows = {pair: row for row, pair in enumerate(pairs)}
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
         return {}
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         assert not self.training
-        return self.raw
+        pairs = zip(queries.clip.tolist(), queries.label.tolist(), strict=True)
+        known = [self.rows.get(pair) for pair in pairs]
+        nothing = torch.zeros_like(self.raw[0])
+        return torch.stack([nothing if row is None else self.raw[row] for row in known])
+
+    def can_detect(self) -> bool:  # type: ignore[override]
+        return self.scores is not None
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor | None:
         return self.scores
 
 
 @pytest.fixture
-def scenes() -> EncodedScenes:
+def scenes() -> EncodedBatch:
     return made_scenes(12, 2)
 
 
 @pytest.mark.parametrize("on", ["boxes", "masks"])
 def test_given_labels_ask_for_all_and_detected_ones_are_strict(
-    scenes: EncodedScenes, on: str
+    scenes: EncodedBatch, on: str
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    truth = scenes.boxes if on == "boxes" else scenes.masks
+    truth = scenes.targets if on == "boxes" else scenes.masks
     scores = scenes.labels + torch.randn(scenes.labels.shape, generator=generator)
-    reached = reach(Known(-truth.float(), scores), scenes, on)
-    assert reached.given["CAP"] == reached.given["CIoU@0.5"] == 100
-    found = detected_pairs(scores, scenes).double()
+    reached = reach(Known(scenes, -truth.float(), scores), scenes, on)
+    assert reached["given"]["CAP"] == reached["given"]["CIoU@0.5"] == 100
+    taken = (-scores).argsort(dim=1)[:, :2][scenes.queries.clip]
+    found = (taken == scenes.queries.label[:, None]).any(dim=1).double()
     share = 100 * float(found.mean())
     assert 0 < share < 100
-    assert reached.detected is not None
-    assert reached.detected["CIoU@0.3"] == pytest.approx(share)
-    assert reached.detected["CAP"] == pytest.approx(
+    assert reached["detected"] is not None
+    assert reached["detected"]["CIoU@0.3"] == pytest.approx(share)
+    assert reached["detected"]["CAP"] == pytest.approx(
         100
         * sum(float(found[scenes.queries.label == n].mean()) for n in scenes.queries.label.unique())
         / len(scenes.queries.label.unique())
@@ -67,23 +76,26 @@ def test_given_labels_ask_for_all_and_detected_ones_are_strict(
         for label in range(scenes.labels.shape[1])
         if scenes.labels[:, label].any()
     ]
-    assert reached.detection == pytest.approx(100 * sum(each) / len(each))
+    assert reached["detection"] == pytest.approx(100 * sum(each) / len(each))
 
 
-def test_a_method_without_detection_reaches_nothing_there(scenes: EncodedScenes) -> None:
-    reached = reach(Known(-scenes.boxes.float(), None), scenes)
-    assert reached.given["CAP"] == 100
-    assert reached.detected is None
-    assert reached.detection is None
+def test_a_method_without_detection_reaches_nothing_there(scenes: EncodedBatch) -> None:
+    reached = reach(Known(scenes, -scenes.targets.float(), None), scenes)
+    assert reached["given"]["CAP"] == 100
+    assert reached["detected"] is None
+    assert reached["detection"] is None
 
 
-def test_heads_are_scored_by_their_names(scenes: EncodedScenes) -> None:
-    random = torch.rand(scenes.boxes.shape, generator=torch.Generator().manual_seed(1))
-    heads = {"good": Known(-scenes.boxes.float(), None), "poor": Known(random, None)}
-    reached = reach_all(heads, scenes)
+def test_heads_are_scored_by_their_names(scenes: EncodedBatch) -> None:
+    random = torch.rand(scenes.targets.shape, generator=torch.Generator().manual_seed(1))
+    heads = {
+        "good": Known(scenes, -scenes.targets.float(), None),
+        "poor": Known(scenes, random, None),
+    }
+    reached = {name: reach(head, scenes) for name, head in heads.items()}
     assert list(reached) == ["good", "poor"]
-    assert reached["good"].given["CAP"] == 100
-    assert reached["poor"].given == score_maps(-random, scenes).summary(scenes.sources)
+    assert reached["good"]["given"]["CAP"] == 100
+    assert reached["poor"]["given"] == score_maps(-random, scenes).summary(scenes.sources > 1)
 
 
 def test_the_rows_are_those_of_the_issue() -> None:

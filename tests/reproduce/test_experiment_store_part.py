@@ -6,7 +6,7 @@ import torch
 from tests.data.inputs import make
 from tvsl.data.token_store import TokenStore
 from tvsl.errors import VocabularyError
-from tvsl.reproduce.bench import StorePart
+from tvsl.reproduce.experiment import StorePart
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,11 @@ import torch
 from tests.training.tiny import tiny_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import VocabularyError
-from tvsl.evaluation import scenes as module
-from tvsl.evaluation.scenes import (
-    EncodedScenes,
-    encode_batch,
+from tvsl.evaluation import batch as module
+from tvsl.evaluation.batch import (
+    EncodedBatch,
     encode_scenes,
-    join_tokens,
-    with_names,
+    with_vocabulary,
 )
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World, WorldScene
@@ -32,15 +30,15 @@ def encoder() -> AudioCLIPEncoder:
 @pytest.fixture(scope="module", params=[1, 2, 4])
 def made(
     request: pytest.FixtureRequest, encoder: AudioCLIPEncoder
-) -> tuple[EncodedScenes, list[WorldScene]]:
+) -> tuple[EncodedBatch, list[WorldScene]]:
     sources: int = request.param
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "_BATCH", 2)  # the last one is smaller
+        patched.setattr(module, "_CLIPS", 2)  # the last one is smaller
         encoded = encode_scenes(encoder, WORLD, sources, COUNT)
     return encoded, [WORLD.scene(number, sources) for number in range(COUNT)]
 
 
-Made = tuple[EncodedScenes, list[WorldScene]]
+Made = tuple[EncodedBatch, list[WorldScene]]
 
 
 def test_tokens_are_those_of_each_scene(made: Made, encoder: AudioCLIPEncoder) -> None:
@@ -80,7 +78,7 @@ def test_truth_lies_in_the_panel_of_its_source(made: Made) -> None:
             rows, columns = np.nonzero(scene.mask(place))
             box = np.zeros((112, width), dtype=np.bool_)
             box[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1] = True
-            assert np.array_equal(encoded.boxes[pair].numpy(), box)
+            assert np.array_equal(encoded.targets[pair].numpy(), box)
             twin = np.zeros((112, width), dtype=np.bool_)
             for thing, mask in zip(panel.objects, panel.masks, strict=True):
                 if thing.label == panel.label and not thing.sounds:
@@ -88,12 +86,12 @@ def test_truth_lies_in_the_panel_of_its_source(made: Made) -> None:
                     twins += 1
             assert np.array_equal(encoded.twins[pair].numpy(), twin)
             pair += 1
-    assert pair == len(encoded.masks) == len(encoded.boxes) == len(encoded.twins)
+    assert pair == len(encoded.masks) == len(encoded.targets) == len(encoded.twins)
     assert 0 < twins < pair
 
 
 def test_progress_is_told(encoder: AudioCLIPEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(module, "_CLIPS", 2)
     told: list[tuple[int, int | None]] = []
     encode_scenes(encoder, WORLD, 1, 3, lambda *done: told.append(done))
     assert told == [(2, 3), (3, 3)]
@@ -112,15 +110,6 @@ def test_scenes_from_the_middle_are_those_of_the_whole(encoder: AudioCLIPEncoder
     assert torch.equal(part.masks, whole.masks[6:])
 
 
-def test_batches_join_in_order(encoder: AudioCLIPEncoder) -> None:
-    parts = [encode_batch(encoder, [WORLD.scene(number, 2)]) for number in (4, 1)]
-    joined = join_tokens(parts)
-    for name in FIELDS:
-        expected = torch.cat([getattr(part, name) for part in parts])
-        assert torch.equal(getattr(joined, name), expected)
-    assert (joined.grid, joined.panels) == (parts[0].grid, 2)
-
-
 def test_a_model_must_know_the_world_s_words(encoder: AudioCLIPEncoder) -> None:
     class Elsewhere(World):
         @property
@@ -134,9 +123,9 @@ def test_a_model_must_know_the_world_s_words(encoder: AudioCLIPEncoder) -> None:
 def test_other_names_ask_for_the_same_sources(encoder: AudioCLIPEncoder) -> None:
     scenes = encode_scenes(encoder, World("test", "unseen"), 2, 5)
     names = CLASSES["all"][::-1]
-    other = with_names(scenes, encoder, names)
+    other = with_vocabulary(scenes, encoder, names)
 
-    def asked(part: EncodedScenes) -> list[str]:
+    def asked(part: EncodedBatch) -> list[str]:
         return [part.vocabulary.names[row] for row in part.queries.label]
 
     assert asked(other) == asked(scenes)
@@ -146,4 +135,4 @@ def test_other_names_ask_for_the_same_sources(encoder: AudioCLIPEncoder) -> None
         found = {names[number] for number in row.nonzero()[:, 0]}
         assert found == {scenes.vocabulary.names[number] for number in plain.nonzero()[:, 0]}
     with pytest.raises(VocabularyError):
-        with_names(scenes, encoder, CLASSES["seen"])
+        with_vocabulary(scenes, encoder, CLASSES["seen"])

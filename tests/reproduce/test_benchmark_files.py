@@ -14,9 +14,9 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.data.base import Split
 from tvsl.errors import DataError, UsageError
-from tvsl.reproduce.benchmark import PAIRS, FilesBed, open_testbed
+from tvsl.reproduce.benchmark import PAIRS, FileBenchmark, open_benchmark
 from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.experiment import (
+from tvsl.reproduce.specs import (
     DUET,
     NEGATIVES,
     OFF_SCREEN_DUET,
@@ -57,11 +57,11 @@ def read_manifest(root: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
 
 
-def opened(root: Path, **fields: object) -> FilesBed:
+def opened(root: Path, **fields: object) -> FileBenchmark:
     few = {**FEW, "clips": None, "test_scenes": None, "validation_scenes": 100}
     config = reproduce_config(True, "quick", **{**few, **fields})
-    found = open_testbed("folder", {"root": str(root), "window": 1.0, "side": 56}, config)
-    assert isinstance(found, FilesBed)
+    found = open_benchmark("folder", {"root": str(root), "window": 1.0, "side": 56}, config)
+    assert isinstance(found, FileBenchmark)
     return found
 
 
@@ -71,7 +71,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bed(root: Path) -> FilesBed:
+def benchmark(root: Path) -> FileBenchmark:
     return opened(root)
 
 
@@ -80,92 +80,96 @@ def encoder(model: Path) -> AudioCLIPEncoder:
     return AudioCLIPEncoder(load_audioclip(model))
 
 
-def test_items_of_one_source_are_scenes(bed: FilesBed) -> None:
+def test_items_of_one_source_are_scenes(benchmark: FileBenchmark) -> None:
     for split in ("validation", "test"):
-        assert bed.lacks(SINGLE, split) is None  # type: ignore[arg-type]
-        assert bed.count(SINGLE, split) == 12  # type: ignore[arg-type]
-    assert {item.id.split("-")[0] for item in bed.items(SINGLE, "validation", False)} == {
+        assert benchmark.lacks(SINGLE, split) is None  # type: ignore[arg-type]
+        assert benchmark.count(SINGLE, split) == 12  # type: ignore[arg-type]
+    assert {item.id.split("-")[0] for item in benchmark.items(SINGLE, "validation", False)} == {
         "validation"
     }
-    assert bed.clips.count == 12
-    assert bed.warnings() == []
-    assert bed.names(SINGLE) == tuple(sorted(CLASSES))
+    assert benchmark.clips.count == 12
+    assert benchmark.warnings() == []
+    assert benchmark.names(SINGLE) == tuple(sorted(CLASSES))
 
 
-@pytest.mark.parametrize("kind", [DUET, TRIO, QUARTET])
-def test_mixtures_are_of_different_classes(kind: Any, bed: FilesBed) -> None:
-    items = bed.items(kind, "test", False)
-    assert len(items) == 12 // kind.sources
+@pytest.mark.parametrize("condition", [DUET, TRIO, QUARTET])
+def test_mixtures_are_of_different_classes(condition: Any, benchmark: FileBenchmark) -> None:
+    items = benchmark.items(condition, "test", False)
+    assert len(items) == 12 // condition.sources
     for item in items:
-        assert len(set(item.labels)) == len(item.frames) == len(item.sounds) == kind.sources
-        assert item.panels == kind.sources
+        assert len(set(item.labels)) == len(item.frames) == len(item.sounds) == condition.sources
+        assert item.panels == condition.sources
     used = [name for item in items for name in item.id.split("+")]
     assert len(used) == len(set(used))
 
 
-def test_scenes_are_encoded_with_their_targets(bed: FilesBed, encoder: AudioCLIPEncoder) -> None:
+def test_scenes_are_encoded_with_their_targets(
+    benchmark: FileBenchmark, encoder: AudioCLIPEncoder
+) -> None:
     numbers = range(1, 4)
-    scenes = bed.scenes(encoder, DUET, "test", numbers)
+    scenes = benchmark.scenes(encoder, DUET, "test", numbers)
     assert (scenes.tokens.batch, scenes.tokens.panels) == (3, 2)
     assert scenes.size == (56, 112)
-    items = bed.items(DUET, "test", False)[1:4]
+    items = benchmark.items(DUET, "test", False)[1:4]
     sources = [source for item in items for source in item.sources]
     assert [scenes.vocabulary.names[label] for label in scenes.queries.label.tolist()] == [
         source.label for source in sources
     ]
     for pair, source in enumerate(sources):
         target = source.target.draw(56, 56)
-        panel = np.asarray(scenes.boxes[pair]).reshape(56, 2, 56)
+        panel = np.asarray(scenes.targets[pair]).reshape(56, 2, 56)
         assert (panel[:, source.panel] == (target >= 0.5)).all()
         assert not panel[:, 1 - source.panel].any()  # type: ignore[operator]
     assert not bool(scenes.twins.any())
     assert scenes.labels.sum(dim=1).tolist() == [2, 2, 2]
 
 
-def test_a_scene_s_sound_is_the_sum_of_its_items(bed: FilesBed, encoder: AudioCLIPEncoder) -> None:
-    scenes = bed.scenes(encoder, DUET, "test", range(1))
-    item = bed.items(DUET, "test", False)[0]
+def test_a_scene_s_sound_is_the_sum_of_its_items(
+    benchmark: FileBenchmark, encoder: AudioCLIPEncoder
+) -> None:
+    scenes = benchmark.scenes(encoder, DUET, "test", range(1))
+    item = benchmark.items(DUET, "test", False)[0]
     length = encoder.sample_rate  # of a second
     total = np.zeros(length, dtype=np.float32)
-    singles = {single.id: single for single in bed.data.items}
+    singles = {single.id: single for single in benchmark.data.items}
     for name in item.id.split("+"):
-        heard = bed.data.read(singles[name], encoder.sample_rate).waveform[:length]
+        heard = benchmark.data.read(singles[name], encoder.sample_rate).waveform[:length]
         total[: len(heard)] += heard
     expected = encoder.encode_sounds(torch.from_numpy(total[None]))
     torch.testing.assert_close(scenes.tokens.sound, expected.embeddings, atol=1e-4, rtol=1e-4)
 
 
-def test_off_screen_sounds_are_of_another_class(bed: FilesBed) -> None:
-    singles = {item.sounds[0]: item.labels[0] for item in bed.data.items}
-    for kind in (OFF_SCREEN_SINGLE, OFF_SCREEN_DUET):
-        for item in bed.items(kind, "test", False):
+def test_off_screen_sounds_are_of_another_class(benchmark: FileBenchmark) -> None:
+    singles = {item.sounds[0]: item.labels[0] for item in benchmark.data.items}
+    for condition in (OFF_SCREEN_SINGLE, OFF_SCREEN_DUET):
+        for item in benchmark.items(condition, "test", False):
             *own, further = item.sounds
-            assert len(own) == kind.sources
+            assert len(own) == condition.sources
             assert singles[further] not in item.labels
 
 
-def test_half_of_the_classes_is_left_out(bed: FilesBed) -> None:
-    known, unseen = bed.halves
+def test_half_of_the_classes_is_left_out(benchmark: FileBenchmark) -> None:
+    known, unseen = benchmark.halves
     assert set(known) | set(unseen) == set(CLASSES)
     assert len(known) == len(unseen) == 2
-    assert bed.names(SINGLE, half=True) == known
-    assert bed.names(UNSEEN_SINGLE) == bed.names(UNSEEN_DUET, half=True) == unseen
-    for kind, half, names in (
+    assert benchmark.names(SINGLE, half=True) == known
+    assert benchmark.names(UNSEEN_SINGLE) == benchmark.names(UNSEEN_DUET, half=True) == unseen
+    for condition, half, names in (
         (SINGLE, True, known),
         (DUET, True, known),
         (UNSEEN_SINGLE, False, unseen),
         (UNSEEN_DUET, False, unseen),
     ):
-        items = bed.items(kind, "test", half)
+        items = benchmark.items(condition, "test", half)
         assert items
         assert all(set(item.labels) <= set(names) for item in items)
-    assert len({opened(bed.data.root, seed=seed).halves for seed in range(8)}) > 2
+    assert len({opened(benchmark.data.root, seed=seed).halves for seed in range(8)}) > 2
 
 
-def test_what_is_not_there_is_told(bed: FilesBed) -> None:
-    assert "silent object" in str(bed.lacks(TWIN_SINGLE, "test"))
-    assert bed.lacks(NEGATIVES, "test") is None
-    few = opened(bed.data.root)
+def test_what_is_not_there_is_told(benchmark: FileBenchmark) -> None:
+    assert "silent object" in str(benchmark.lacks(TWIN_SINGLE, "test"))
+    assert benchmark.lacks(NEGATIVES, "test") is None
+    few = opened(benchmark.data.root)
     few.__dict__["halves"] = (CLASSES[:3], CLASSES[3:])
     assert "classes need clips of as many" in str(few.lacks(UNSEEN_DUET, "test"))
 
@@ -181,9 +185,9 @@ def test_as_many_scenes_as_the_recipe_wants(root: Path) -> None:
 
 
 def test_a_folder_without_validation_keeps_some_clips_for_it(tmp_path: Path) -> None:
-    bed = opened(write_folder(tmp_path, ("train", "test"), 2))
-    kept = {item.id for item in bed.items(SINGLE, "validation", False)}
-    trained = {item.id for item in bed.clips.chosen}
+    benchmark = opened(write_folder(tmp_path, ("train", "test"), 2))
+    kept = {item.id for item in benchmark.items(SINGLE, "validation", False)}
+    trained = {item.id for item in benchmark.clips.chosen}
     assert len(kept) == 2
     assert len(trained) == 6
     assert not kept & trained
@@ -191,9 +195,9 @@ def test_a_folder_without_validation_keeps_some_clips_for_it(tmp_path: Path) -> 
 
 
 def test_test_items_never_decide_anything(tmp_path: Path) -> None:
-    bed = opened(write_folder(tmp_path, (None,), 2))  # every line is of all splits
-    assert bed.lacks(SINGLE, "validation") == "no scene is left"
-    assert bed.warnings() == ["6 of the test items are training clips, too."]
+    benchmark = opened(write_folder(tmp_path, (None,), 2))  # every line is of all splits
+    assert benchmark.lacks(SINGLE, "validation") == "no scene is left"
+    assert benchmark.warnings() == ["6 of the test items are training clips, too."]
 
 
 def test_items_without_a_place_are_left_out(tmp_path: Path) -> None:
@@ -214,19 +218,19 @@ def test_as_many_clips_are_mixed_as_there_are_classes_to_train_on(tmp_path: Path
     assert opened(root).most_sources == 3
 
 
-def test_pictures_to_look_at(bed: FilesBed) -> None:
-    (found,) = bed.shown(DUET, [1])
+def test_pictures_to_look_at(benchmark: FileBenchmark) -> None:
+    (found,) = benchmark.preview(DUET, [1])
     assert found.picture.shape == (56, 112, 3)
-    assert found.labels == bed.items(DUET, "test", False)[1].labels
+    assert found.labels == benchmark.items(DUET, "test", False)[1].labels
 
 
-def test_visible_is_what_the_labels_say(bed: FilesBed) -> None:
-    found = bed.visible(SINGLE, "test", range(2, 4))
-    assert found == [set(item.labels) for item in bed.items(SINGLE, "test", False)[2:4]]
+def test_visible_is_what_the_labels_say(benchmark: FileBenchmark) -> None:
+    found = benchmark.visible(SINGLE, "test", range(2, 4))
+    assert found == [set(item.labels) for item in benchmark.items(SINGLE, "test", False)[2:4]]
 
 
-def test_a_record_names_the_items(bed: FilesBed, tmp_path: Path) -> None:
-    record = bed.record()
+def test_a_record_names_the_items(benchmark: FileBenchmark, tmp_path: Path) -> None:
+    record = benchmark.record()
     assert record["data"] == "folder"
     assert len(record["items"]) == 64
     assert opened(write_folder(tmp_path, SPLITS, 1)).record()["items"] != record["items"]
@@ -242,7 +246,7 @@ def test_a_record_names_the_items(bed: FilesBed, tmp_path: Path) -> None:
 )
 def test_wrong_testbeds(data: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        open_testbed(data, options, reproduce_config(True, "quick"))
+        open_benchmark(data, options, reproduce_config(True, "quick"))
 
 
 def test_a_data_set_without_classes(tmp_path: Path) -> None:

@@ -9,17 +9,28 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
-from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.evaluation.score import detected_pairs, score_maps, stretched
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.evaluation.predict import label_sources, predict
+from tvsl.evaluation.score import Figures, evaluate_batches, normalize_maps, score_maps
 from tvsl.methods.base import Method, Supervision
+from tvsl.metrics import NEGATIVES, LabelSource
 from tvsl.reproduce.benchmark import with_negatives
-from tvsl.reproduce.train import (
-    assigned_maps,
-    figures,
-    label_sources,
-    negative_figures,
-)
 from tvsl.tokens import Queries, Tokens, Vocabulary
+
+
+def asked(maps: Tensor, scenes: EncodedBatch, queries: Queries) -> Tensor:
+    """The maps of the true pairs that are queried, zeros for the others."""
+    pairs = zip(scenes.queries.clip.tolist(), scenes.queries.label.tolist(), strict=True)
+    rows = {pair: row for row, pair in enumerate(pairs)}
+    wanted = zip(queries.clip.tolist(), queries.label.tolist(), strict=True)
+    known = [rows.get(pair) for pair in wanted]
+    return torch.stack([0 * maps[0] if row is None else maps[row] for row in known])
+
+
+def negative_figures(method: Method, scenes: EncodedBatch) -> dict[LabelSource, Figures]:
+    """Figures as in the table of negatives."""
+    sources = [source for source in label_sources(method) if source != "detected"]
+    return evaluate_batches(method, [scenes], False, NEGATIVES, sources, raw_confidence=True)
 
 
 class Knowing(Method):
@@ -29,7 +40,7 @@ class Knowing(Method):
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = True
 
-    def __init__(self, *scenes: EncodedScenes) -> None:
+    def __init__(self, *scenes: EncodedBatch) -> None:
         super().__init__()
         self.truth = {id(part.tokens): part for part in scenes}
 
@@ -37,9 +48,9 @@ class Knowing(Method):
         return {}
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        boxes = self.truth[id(tokens)].boxes
-        noise = torch.rand(boxes.shape, generator=torch.Generator().manual_seed(1))
-        return boxes.float() + 0.3 * noise
+        scenes = self.truth[id(tokens)]
+        noise = torch.rand(scenes.targets.shape, generator=torch.Generator().manual_seed(1))
+        return asked(scenes.targets.float() + 0.3 * noise, scenes, queries)
 
 
 class Detecting(Knowing):
@@ -62,7 +73,7 @@ class Nameless(Knowing):
 
     def unlabelled_maps(self, tokens: Tokens) -> Tensor:
         scenes = self.truth[id(tokens)]
-        every = scenes.boxes.float().unflatten(0, (tokens.batch, scenes.sources))
+        every = scenes.targets.float().unflatten(0, (tokens.batch, scenes.sources))
         noise = torch.rand(
             tokens.batch, self.nodes, *scenes.size, generator=torch.Generator().manual_seed(2)
         )
@@ -75,32 +86,31 @@ class Nameless(Knowing):
 class OneMap(Knowing):
     class_aware: ClassVar[bool] = False
 
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        return super().maps(tokens, self.truth[id(tokens)].queries, vocabulary)
+
 
 SINGLE, DUET = made_scenes(6, 1, seed=1), made_scenes(7, 2, seed=2)
-
-
-def test_methods_say_where_their_labels_come_from() -> None:
-    assert label_sources(Knowing()) == ("given",)
-    assert label_sources(Detecting()) == ("given", "detected")
-    assert label_sources(Nameless()) == ("given", "assigned")
-    assert label_sources(OneMap()) == ("none",)
 
 
 def test_figures_are_those_of_the_maps() -> None:
     method = OneMap(DUET)
     maps = method.maps(DUET.tokens, DUET.queries, DUET.vocabulary)
-    assert figures(method, [DUET], 2) == {"none": score_maps(maps, DUET).summary(2)}
+    assert evaluate_batches(method, [DUET], True) == {
+        "none": score_maps(maps, DUET).summary(several=True)
+    }
 
 
 def test_a_source_that_is_not_detected_scores_0() -> None:
     method = Detecting(DUET)
-    found = figures(method, [DUET], 1)
+    found = evaluate_batches(method, [DUET], False)
     assert found["given"]["AP"] > 95
     scores = method.detect(DUET.tokens, DUET.vocabulary)
-    missed = (~detected_pairs(scores, DUET)).sum()
-    assert missed == 4  # of scenes 0, 2, 4, 6
+    taken = (-scores).argsort(dim=1, stable=True)[:, :2][DUET.queries.clip]
+    detected = (taken == DUET.queries.label[:, None]).any(dim=1)
+    assert int((~detected).sum()) == 4  # of scenes 0, 2, 4, 6
     maps = method.maps(DUET.tokens, DUET.queries, DUET.vocabulary)
-    precision = score_maps(maps, DUET).precision * detected_pairs(scores, DUET)
+    precision = score_maps(maps, DUET).columns["ap"] * detected
     assert found["detected"]["AP"] == pytest.approx(100 * float(precision.mean()))
     rows = [
         average_precision_score(DUET.labels[:, column], scores[:, column])
@@ -112,13 +122,13 @@ def test_a_source_that_is_not_detected_scores_0() -> None:
 def test_blocks_are_summed_up_together() -> None:
     other = made_scenes(5, 2, seed=5)
     method = Detecting(DUET, other)
-    parts = figures(method, [DUET, other], 2)
+    parts = evaluate_batches(method, [DUET, other], True)
     maps = [method.maps(part.tokens, part.queries, part.vocabulary) for part in (DUET, other)]
     scores = [score_maps(one, part) for one, part in zip(maps, (DUET, other), strict=True)]
-    precision = torch.cat([one.precision for one in scores])
-    pairs = figures(method, [DUET, other], 1)
+    precision = torch.cat([one.columns["ap"] for one in scores])
+    pairs = evaluate_batches(method, [DUET, other], False)
     assert pairs["given"]["AP"] == pytest.approx(100 * float(precision.mean()))
-    labels = torch.cat([one.label for one in scores])
+    labels = torch.cat([one.columns["labels"] for one in scores])
     classes = [precision[labels == label].mean() for label in labels.unique()]
     assert parts["given"]["CAP"] == pytest.approx(100 * float(sum(classes)) / len(classes))
 
@@ -136,12 +146,13 @@ def best_by_trying(maps: Tensor, truth: Tensor) -> float:
 def test_nameless_maps_are_assigned_where_they_fit_best(sources: int) -> None:
     scenes = made_scenes(4, sources, seed=sources)
     method = Nameless(scenes)
-    full = stretched(method.unlabelled_maps(scenes.tokens).flatten(0, 1), scenes.size)
+    full = normalize_maps(method.unlabelled_maps(scenes.tokens).flatten(0, 1), scenes.size)
     every = full.unflatten(0, (4, 3))
     expected = sum(
-        best_by_trying(every[clip], scenes.boxes[scenes.queries.clip == clip]) for clip in range(4)
+        best_by_trying(every[clip], scenes.targets[scenes.queries.clip == clip])
+        for clip in range(4)
     )
-    found = figures(method, [scenes], 1)
+    found = evaluate_batches(method, [scenes], False)
     assert found["assigned"]["AP"] == pytest.approx(100 * expected / (4 * sources), abs=1e-2)
     assert found["assigned"]["AP"] < 99
 
@@ -150,7 +161,7 @@ def test_sources_without_a_map_take_the_one_that_fits_them() -> None:
     scenes = made_scenes(3, 3, seed=7)
     method = Nameless(scenes)
     method.nodes = 1
-    maps = assigned_maps(method, scenes)
+    maps = predict(method, scenes, ("assigned",)).maps
     assert torch.equal(
         maps, method.unlabelled_maps(scenes.tokens)[:, 0].repeat_interleave(3, dim=0)
     )
@@ -162,12 +173,13 @@ class Sure(Knowing):
     level = 1.0
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        boxes = self.truth[id(tokens)].boxes.float()
+        scenes = self.truth[id(tokens)]
+        boxes = scenes.targets.float()
         there = boxes.flatten(1).amax(dim=1)[:, None, None]
         ramp = (
             torch.linspace(0, 0.2, boxes.shape[2]) * (1 + torch.arange(len(boxes)))[:, None, None]
         )
-        return self.level * (boxes + there) + 0.01 * ramp
+        return asked(self.level * (boxes + there) + 0.01 * ramp, scenes, queries)
 
 
 def test_silent_pairs_are_left_out_of_places_and_count_for_confidence() -> None:
@@ -175,17 +187,17 @@ def test_silent_pairs_are_left_out_of_places_and_count_for_confidence() -> None:
     names = [scenes.vocabulary.names[label] for label in scenes.queries.label.tolist()]
     mixed = with_negatives(scenes, [{name} for name in names])
     method = Sure(mixed)
-    assert figures(method, [mixed], 1)["given"]["AP"] > 95  # of the ten that are there
-    found = negative_figures(method, [mixed])["given"]
+    assert evaluate_batches(method, [mixed], False)["given"]["AP"] > 95  # of the ten that are there
+    found = negative_figures(method, mixed)["given"]
     assert found["max-F1"] == pytest.approx(100)
     assert found["LocAcc"] == 100
     unsure = Sure(mixed)
     unsure.level = -0.001
-    assert negative_figures(unsure, [mixed])["given"]["max-F1"] < 30
+    assert negative_figures(unsure, mixed)["given"]["max-F1"] < 30
 
 
 def test_negatives_are_asked_by_name_or_not_at_all() -> None:
     mixed = with_negatives(SINGLE, [set()] * 6)
-    assert negative_figures(Detecting(mixed), [mixed]).keys() == {"given"}
-    assert negative_figures(Nameless(mixed), [mixed]).keys() == {"given", "assigned"}
-    assert negative_figures(OneMap(mixed), [mixed]).keys() == {"none"}
+    assert negative_figures(Detecting(mixed), mixed).keys() == {"given"}
+    assert negative_figures(Nameless(mixed), mixed).keys() == {"given", "assigned"}
+    assert negative_figures(OneMap(mixed), mixed).keys() == {"none"}

@@ -4,21 +4,22 @@ from dataclasses import replace
 
 import pytest
 import torch
+from benchmarks.mini_model import Mistakes, mistakes
 from torch.nn.functional import one_hot
 
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.errors import VocabularyError
-from tvsl.evaluation.mistakes import Mistakes, mistakes
-from tvsl.evaluation.scenes import EncodedScenes
-from tvsl.tokens import Vocabulary
+from tvsl.evaluation.batch import EncodedBatch
+from tvsl.tokens import Queries, Vocabulary
 
 NAMES = ("red disc", "red star", "blue disc", "green ring", "blue star")
 
 
-def scenes(*sounding: set[str]) -> EncodedScenes:
-    labels = torch.tensor([[name in clip for name in NAMES] for clip in sounding])
+def scenes(*sounding: set[str]) -> EncodedBatch:
+    rows = [[NAMES.index(name) for name in clip] for clip in sounding]
     vocabulary = Vocabulary(NAMES, torch.nn.functional.normalize(torch.randn(len(NAMES), 8)))
-    return replace(made_scenes(1, 1), labels=labels, vocabulary=vocabulary)
+    made = made_scenes(len(sounding), 1)
+    return replace(made, queries=Queries.from_lists(rows), vocabulary=vocabulary)
 
 
 def taken(*clips: set[str]) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.errors import OutputError, StoreError
-from tvsl.reproduce.scene_store import read_scenes, write_scenes
+from tvsl.reproduce.experiment import read_scenes, write_scenes
 from tvsl.tokens import Vocabulary
 
 
@@ -27,7 +27,7 @@ def test_scenes_are_read_as_they_were_written(count: int, sources: int, tmp_path
     assert (found.tokens.grid, found.tokens.panels) == (scenes.tokens.grid, scenes.tokens.panels)
     for name in ("visual", "audio", "image", "sound"):
         assert torch.equal(getattr(found.tokens, name), getattr(scenes.tokens, name))
-    for name in ("labels", "masks", "boxes", "twins"):
+    for name in ("labels", "masks", "targets", "twins"):
         assert torch.equal(getattr(found, name), getattr(scenes, name))
     assert torch.equal(found.queries.clip, scenes.queries.clip)
     assert torch.equal(found.queries.label, scenes.queries.label)

@@ -1,40 +1,38 @@
-"""Evaluate methods on a data set: measure what is still to be measured, then sum up."""
+"""An evaluation of methods on a data set, whose progress is kept in a folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
 from tvsl.data.base import DataSet
 from tvsl.errors import OutputError
-from tvsl.evaluation.batch_scorer import Measurer
-from tvsl.evaluation.batches import Reader, require_files
-from tvsl.evaluation.config import Conditions
-from tvsl.evaluation.indexed import Listing, require_items
-from tvsl.evaluation.models import Entries
-from tvsl.evaluation.result_cache import PartFiles
-from tvsl.evaluation.results import Evaluation, summed_up
+from tvsl.evaluation.batch_scorer import BatchScorer
+from tvsl.evaluation.config import EvaluationConfig
+from tvsl.evaluation.indexed import IndexedDataset, require_items
+from tvsl.evaluation.models import EvaluatedModels
+from tvsl.evaluation.reader import Reader, require_files
+from tvsl.evaluation.result_cache import ResultCache
+from tvsl.evaluation.results import Evaluation, summarize
 from tvsl.loading import check_classes
 from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
 from tvsl.utils.processes import Processes
+from tvsl.utils.progress import Progress, no_progress
 from tvsl.vocabularies import everyday_sounds
 
-Report = Callable[[int, "int | None"], None]
 
-
-class Run:
-    """An evaluation whose progress is kept in a folder.
+class Evaluator:
+    """Scores of all batches of a data set, and the results made of them.
 
     Args:
-        entries: The methods and their encoder.
+        models: The models on their encoder.
         data: The data set.
-        conditions: The conditions.
-        folder: Where results go; what is measured is kept in a hidden folder there.
+        config: The settings.
+        folder: Where results go; scores of batches are kept in a hidden folder there.
         workers: Threads that read media.
         skip: Whether items that cannot be read are left out and listed, or end the evaluation.
 
@@ -47,29 +45,29 @@ class Run:
 
     def __init__(
         self,
-        entries: Entries,
+        models: EvaluatedModels,
         data: DataSet,
-        conditions: Conditions,
+        config: EvaluationConfig,
         folder: Path,
         workers: int = 4,
         skip: bool = False,
     ) -> None:
         require_items(data)
-        self.entries = entries
-        self.conditions = conditions
-        encoder = entries.encoder
-        names = conditions.vocabulary or data.names or encoder.classes or everyday_sounds()
-        self.listing = Listing(data, encoder.vocabulary(names))
-        self.listing.labels  # noqa: B018  (a class that cannot be asked for ends it here)
-        self.measurer = Measurer(entries, self.listing, conditions)
-        square = data.square or entries.square
-        self.reader = Reader(data, encoder, square, conditions.batch, workers, skip)
-        self.files = PartFiles(folder)
+        self.models = models
+        self.config = config
+        encoder = models.encoder
+        names = config.vocabulary or data.names or encoder.classes or everyday_sounds()
+        self.data = IndexedDataset(data, encoder.vocabulary(names))
+        self.data.labels  # noqa: B018  (a class that cannot be asked for ends it here)
+        self.scorer = BatchScorer(models, self.data, config)
+        square = data.square or models.square
+        self.reader = Reader(data, encoder, square, config.batch, workers, skip)
+        self.cache = ResultCache(folder)
 
     @property
     def record(self) -> dict[str, Any]:
-        """Everything that decides what is measured."""
-        encoder, data = self.entries.encoder, self.listing.data
+        """Everything that decides the scores, as it is kept beside them."""
+        encoder, data = self.models.encoder, self.data.dataset
         listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
         return {
             "tvsl": __version__,
@@ -78,28 +76,28 @@ class Run:
             "flip average": encoder.flip_average,
             "precision": encoder.precision,
             "device": encoder.device.type,
-            "methods": {entry.name: entry.sha256 for entry in self.entries.methods},
+            "methods": {model.name: model.sha256 for model in self.models.methods},
             "data set": data.name,
             "options of the data set": data.model_dump(mode="json"),
             "items": hash_ids(item.id for item in data.items),
             "lists": _hash(listed),
-            "vocabulary": _hash(self.listing.vocabulary.names),
+            "vocabulary": _hash(self.data.vocabulary.names),
             "square pictures": self.reader.square,
-            "conditions": self.conditions.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json"),
         }
 
-    def measure(
+    def run(
         self,
         processes: Processes = Processes(),  # noqa: B008  (frozen)
         force: bool = False,
-        report: Report | None = None,
+        progress: Progress = no_progress,
     ) -> None:
-        """Measure this process's share of the batches that are still to be measured.
+        """Score this process's share of the batches that have no result yet.
 
         Args:
-            processes: This process among others; batch b is done by process b modulo their number.
+            processes: This process among others; of n, number r scores batches r, r + n, ...
             force: Whether to begin anew, whatever the folder holds.
-            report: Called with the items of this share that are done and that there are.
+            progress: Called with the items of this share that are done and that there are.
 
         Raises:
             OutputError: The folder holds something else and ``force`` is not set, or it cannot be
@@ -107,53 +105,48 @@ class Run:
             TvslError: An item cannot be read, and none may be left out.
         """
         if processes.leads:
-            self.files.begin(self.record, force)
+            self.cache.begin(self.record, force)
         processes.meet()
         share = range(processes.rank, self.reader.count, processes.count)
-        done = self.files.done()
+        done = self.cache.done()
         rest = [number for number in share if number not in done]
         if not self.reader.skip:
-            items = self.listing.items
             members = (place for number in rest for place in self.reader.members(number))
-            require_files(items[place] for place in members)
+            require_files(self.data.items[place] for place in members)
         sizes = {number: len(self.reader.members(number)) for number in share}
         so_far = sum(size for number, size in sizes.items() if number in done)
-        told = report or _silent
-        told(so_far, sum(sizes.values()))
-        with self.files.writer(processes.rank) as writer:
+        progress(so_far, sum(sizes.values()))
+        with self.cache.writer(processes.rank) as writer:
             for batch in self.reader.batches(rest):
-                writer.write(self.measurer.measure(batch))
+                writer.write(self.scorer.score(batch))
                 so_far += sizes[batch.number]
-                told(so_far, sum(sizes.values()))
+                progress(so_far, sum(sizes.values()))
         processes.meet()
 
-    def sum_up(self) -> Evaluation:
-        """Sum up what all processes have measured.
-
-        Returns:
-            The numbers.
+    def summarize(self) -> Evaluation:
+        """Results of the batches of all processes.
 
         Raises:
-            OutputError: Something is missing.
+            OutputError: A batch has no result.
             DataError: No item could be read.
         """
-        parts = self.files.all()
-        missing = self.reader.count - len(parts)
+        results = self.cache.all()
+        missing = self.reader.count - len(results)
         if missing:
             raise OutputError(
-                f"{missing} of {self.reader.count} batches have not been measured.",
+                f"{missing} of {self.reader.count} batches have not been scored.",
                 "All processes must see the same folder; run the command again.",
-                self.files.results,
+                self.cache.output,
             )
-        return summed_up(self.measurer, parts.values())
+        return summarize(self.scorer, results.values())
 
 
-def check_classes_of(data: DataSet, conditions: Conditions, model: str | Path) -> None:
-    """Look at the classes of an evaluation, as far as that needs no weights.
+def check_classes_of(data: DataSet, config: EvaluationConfig, model: str | Path) -> None:
+    """Check the classes of an evaluation as far as that needs no weights.
 
     Args:
         data: The data set.
-        conditions: The conditions.
+        config: The settings.
         model: Name or path of the encoder.
 
     Raises:
@@ -162,7 +155,7 @@ def check_classes_of(data: DataSet, conditions: Conditions, model: str | Path) -
         VocabularyError: A class of it is not in the vocabulary, or the model has no words for one.
     """
     require_items(data)
-    names = conditions.vocabulary or data.names
+    names = config.vocabulary or data.names
     if not names:
         return
     check_classes(model, names)
@@ -172,7 +165,3 @@ def check_classes_of(data: DataSet, conditions: Conditions, model: str | Path) -
 
 def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
-
-
-def _silent(done: int, total: int | None) -> None:
-    """Report nothing."""

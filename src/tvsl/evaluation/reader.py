@@ -1,7 +1,7 @@
-"""Items of a data set, read in the background and encoded in batches that never change.
+"""Items of a data set, read in threads, in batches that never change.
 
-Batch b holds the items from b * B on, whoever reads it and when, so that numbers do not depend on
-how many processes there are or on where an evaluation was interrupted.
+Batch b holds the items from b * B on, so that results depend neither on the number of processes
+nor on where an evaluation was interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -22,8 +21,6 @@ from tvsl.data.checking import item_files
 from tvsl.data.layouts import absent
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, MissingFileError, TvslError
-from tvsl.evaluation.indexed import Listing
-from tvsl.tokens import Tokens
 
 _AHEAD = 2  # batches that are read while one is encoded
 _OR_SKIP = "With `--on-error skip` such items are left out, counted and listed."
@@ -35,9 +32,9 @@ class ReadItem:
 
     Attributes:
         number: Its place in the data set.
-        frames: Its K panels, (K, 3, h, w).
-        waveform: Its sound, (S,).
-        targets: Where its sources are, (P, H, W), bool, or float32 where annotators disagree.
+        frames: K panels, (K, 3, h, w).
+        waveform: The sound, (S,).
+        targets: Where its sources are, (P, H, W): bool, or float32 where annotators disagree.
     """
 
     number: int
@@ -47,21 +44,8 @@ class ReadItem:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """What items must share to be encoded and scored together."""
+        """Shapes that items must share to be encoded and scored together."""
         return (*self.frames.shape, *self.waveform.shape, *self.targets.shape[1:])
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An item that could not be read.
-
-    Attributes:
-        number: Its place in the data set.
-        reason: Why.
-    """
-
-    number: int
-    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,44 +53,18 @@ class ReadBatch:
     """A batch as it was read.
 
     Attributes:
-        number: Which one.
-        items: What could be read, in order.
-        failures: What could not.
+        number: Number of the batch.
+        items: Items that could be read, in order.
+        failures: Errors of the others, by their places in the data set.
     """
 
     number: int
     items: tuple[ReadItem, ...]
-    failures: tuple[Failure, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Items of a batch that share their shapes, encoded.
-
-    Attributes:
-        items: Their places in the data set, B of them.
-        tokens: B clips.
-        targets: Where each of their P sources is, (P, H, W).
-        clip: Which clip of the group each pair belongs to, (P,).
-        pairs: Number of each pair in the data set, (P,).
-        labels: Class of each pair in the vocabulary, (P,); -1 without one.
-    """
-
-    items: tuple[int, ...]
-    tokens: Tokens
-    targets: Tensor
-    clip: Tensor
-    pairs: Tensor
-    labels: Tensor
-
-    @cached_property
-    def sounding(self) -> Tensor:
-        """Whether each pair's source is anywhere, (P,) bool."""
-        return (self.targets > 0).flatten(1).any(dim=1).cpu()
+    failures: dict[int, str]
 
 
 class Reader:
-    """Reads items in threads, some batches ahead of whoever encodes them.
+    """Items of a data set, read in threads some batches ahead of the encoder.
 
     Args:
         data: The data set.
@@ -114,7 +72,7 @@ class Reader:
         square: Whether pictures are squeezed into a square.
         batch: Items of a batch.
         workers: Threads.
-        skip: Whether items that cannot be read are noted, or end everything.
+        skip: Whether an item that cannot be read is noted, or raises its error.
     """
 
     def __init__(
@@ -135,7 +93,7 @@ class Reader:
 
     @property
     def count(self) -> int:
-        """How many batches there are."""
+        """Number of batches."""
         return -(-len(self.data.items) // self.batch)
 
     def members(self, number: int) -> range:
@@ -146,7 +104,7 @@ class Reader:
         """Read batches.
 
         Args:
-            numbers: Which of them.
+            numbers: Numbers of the batches.
 
         Yields:
             The batches, in this order.
@@ -161,9 +119,9 @@ class Reader:
                 futures = [pool.submit(self.read, item) for item in self.members(number)]
                 waiting.append((number, futures))
                 if len(waiting) > _AHEAD:
-                    yield self._gathered(*waiting.popleft())
+                    yield self._collect(*waiting.popleft())
             while waiting:
-                yield self._gathered(*waiting.popleft())
+                yield self._collect(*waiting.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -197,8 +155,8 @@ class Reader:
             )
         return ReadItem(number, torch.stack(frames), sample.waveform, _compact(sample.targets))
 
-    def _gathered(self, number: int, futures: Sequence[Future[ReadItem]]) -> ReadBatch:
-        items, failures = [], []
+    def _collect(self, number: int, futures: Sequence[Future[ReadItem]]) -> ReadBatch:
+        items, failures = [], {}
         for place, future in zip(self.members(number), futures, strict=True):
             try:
                 items.append(future.result())
@@ -206,12 +164,12 @@ class Reader:
                 if not self.skip:
                     remedy = f"{error.remedy} {_OR_SKIP}"
                     raise type(error)(error.problem, remedy, error.path) from error
-                failures.append(Failure(place, str(error)))
-        return ReadBatch(number, tuple(items), tuple(failures))
+                failures[place] = str(error)
+        return ReadBatch(number, tuple(items), failures)
 
 
 def require_files(items: Iterable[Item]) -> None:
-    """Let through only items whose files are all there.
+    """Check that the files of items are all there.
 
     Raises:
         MissingFileError: Files are missing; the message counts them and names the first.
@@ -234,32 +192,3 @@ def _compact(targets: NDArray[np.float32]) -> Tensor:
     drawn = targets > 0
     agreed = bool((targets[drawn] == 1).all())
     return torch.from_numpy(drawn if agreed else targets)
-
-
-def encode_groups(batch: Sequence[ReadItem], listing: Listing, encoder: Encoder) -> Iterator[Group]:
-    """Encode a batch, items of one shape together.
-
-    Args:
-        batch: Its items.
-        listing: The data set that they are from.
-        encoder: The encoder.
-
-    Yields:
-        The groups, in the order of their first items.
-    """
-    apart: dict[tuple[int, ...], list[ReadItem]] = {}
-    for item in batch:
-        apart.setdefault(item.shape, []).append(item)
-    for items in apart.values():
-        frames = torch.stack([item.frames for item in items])
-        waveforms = torch.from_numpy(np.stack([item.waveform for item in items]))
-        numbers = [listing.pairs(item.number) for item in items]
-        pairs = [pair for some in numbers for pair in some]
-        yield Group(
-            items=tuple(item.number for item in items),
-            tokens=encoder.encode(frames, waveforms),
-            targets=torch.cat([item.targets for item in items]),
-            clip=torch.tensor([clip for clip, some in enumerate(numbers) for _ in some]),
-            pairs=torch.tensor(pairs),
-            labels=torch.tensor([listing.labels[pair] for pair in pairs]),
-        )

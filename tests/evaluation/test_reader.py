@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder
 from tvsl.data.base import Item, Sample
 from tvsl.errors import DataError, MediaError, VocabularyError
-from tvsl.evaluation.batches import Reader, encode_groups
-from tvsl.evaluation.indexed import Listing
+from tvsl.evaluation.batch import encode_read_items
+from tvsl.evaluation.indexed import IndexedDataset
+from tvsl.evaluation.reader import Reader
 
 
-def listing(data: MadeData) -> Listing:
-    return Listing(data, MadeEncoder().vocabulary(NAMES))
+def listing(data: MadeData) -> IndexedDataset:
+    return IndexedDataset(data, MadeEncoder().vocabulary(NAMES))
 
 
 def reader(data: MadeData, batch: int = 4, skip: bool = False) -> Reader:
@@ -46,7 +47,7 @@ def test_pairs_are_numbered_item_by_item() -> None:
 
 
 def test_a_class_must_be_in_the_vocabulary() -> None:
-    few = Listing(MadeData(), MadeEncoder().vocabulary(NAMES[:3]))
+    few = IndexedDataset(MadeData(), MadeEncoder().vocabulary(NAMES[:3]))
     with pytest.raises(VocabularyError, match="Not in the vocabulary"):
         few.labels  # noqa: B018
 
@@ -69,9 +70,9 @@ def test_what_is_broken_ends_everything_or_is_noted() -> None:
         list(reader(data).batches(range(3)))
     found = list(reader(data, skip=True).batches(range(3)))
     assert [[item.number for item in batch.items] for batch in found] == [[0, 1, 3], [4, 7], [8]]
-    failures = [failure for batch in found for failure in batch.failures]
-    assert [failure.number for failure in failures] == [2, 5, 6]
-    assert failures[0].reason == "item-002.jpg: The picture is broken. Mend it."
+    failures = {place: told for batch in found for place, told in batch.failures.items()}
+    assert list(failures) == [2, 5, 6]
+    assert failures[2] == "item-002.jpg: The picture is broken. Mend it."
 
 
 def test_panels_must_share_a_shape() -> None:
@@ -92,19 +93,23 @@ def test_items_of_one_shape_are_encoded_together() -> None:
     data = MadeData(count=8, wide=(1, 2, 6), silent=(3,))
     encoder = MadeEncoder()
     (batch,) = reader(data, batch=8).batches([0])
-    groups = list(encode_groups(batch.items, listing(data), encoder))
-    assert [group.items for group in groups] == [(0, 3, 4, 5, 7), (1, 2, 6)]
+    groups = list(encode_read_items(batch.items, listing(data), encoder))
+    assert [group.clip_ids for group in groups] == [(0, 3, 4, 5, 7), (1, 2, 6)]
     assert [group.tokens.grid for group in groups] == [(4, 8), (4, 12)]
     for group in groups:
-        assert group.clip.tolist() == [n for n in range(len(group.items)) for _ in range(2)]
-        assert group.pairs.tolist() == [n for item in group.items for n in (2 * item, 2 * item + 1)]
-        assert group.sounding.tolist() == [item != 3 for item in group.items for _ in range(2)]
-        for clip, place in enumerate(group.items):
+        assert group.queries.clip.tolist() == [
+            n for n in range(len(group.clip_ids)) for _ in range(2)
+        ]
+        assert list(group.pair_ids) == [
+            n for item in group.clip_ids for n in (2 * item, 2 * item + 1)
+        ]
+        assert group.foreground.tolist() == [item != 3 for item in group.clip_ids for _ in range(2)]
+        for clip, place in enumerate(group.clip_ids):
             alone = reader(data).read(place)
-            (single,) = encode_groups([alone], listing(data), encoder)
+            (single,) = encode_read_items([alone], listing(data), encoder)
             torch.testing.assert_close(single.tokens.visual[0], group.tokens.visual[clip])
             torch.testing.assert_close(single.tokens.audio[0], group.tokens.audio[clip])
-            assert torch.equal(single.targets, group.targets[group.clip == clip])
+            assert torch.equal(single.targets, group.targets[group.queries.clip == clip])
 
 
 def test_targets_keep_what_annotators_disagree_on() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tvsl.evaluation.card import card_tables, markdown_table, seeds_table
+from benchmarks.mini_model import card_tables, markdown_table, seeds_table
 
 
 def figures(start: float) -> dict[str, float]:

@@ -1,0 +1,233 @@
+"""Encoded clips with the truth of their sources: what every method is evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tvsl.data.base import DecisionItems, resampled
+from tvsl.data.files import draw_targets, of_length
+from tvsl.encoder import Encoder
+from tvsl.evaluation.indexed import IndexedDataset
+from tvsl.evaluation.reader import ReadItem
+from tvsl.synthetic.sounds import SAMPLE_RATE
+from tvsl.synthetic.world import World, WorldScene
+from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.progress import Progress, no_progress
+
+_CLIPS = 32
+"""Clips that are encoded at once: more need more memory and are no faster."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedBatch:
+    """B encoded clips with their P (clip, source) pairs.
+
+    Attributes:
+        tokens: The clips.
+        vocabulary: N classes.
+        queries: Clip and class of each pair; class -1 for a source without one.
+        targets: Where each source is, (P, H, W): bool, or float32 in [0, 1] where annotators
+            disagree. Empty for a source that is nowhere in the picture.
+        masks: The exact outlines where they are known, (P, H, W) bool.
+        twins: Where a silent object of the pair's class is, (P, H, W) bool, if that is known.
+        clip_ids: Number of each clip in its data set, (B,).
+        pair_ids: Number of each pair in its data set, (P,).
+    """
+
+    tokens: Tokens
+    vocabulary: Vocabulary
+    queries: Queries
+    targets: Tensor
+    masks: Tensor | None = None
+    twins: Tensor | None = None
+    clip_ids: tuple[int, ...] = ()
+    pair_ids: tuple[int, ...] = ()
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """Number of sources of each class in each clip, (B, N) int64, for losses."""
+        clip, label = self.queries.clip.cpu(), self.queries.label.cpu()
+        known = label >= 0
+        counts = torch.zeros(self.tokens.batch, len(self.vocabulary), dtype=torch.int64)
+        return counts.index_put_((clip[known], label[known]), torch.tensor(1), accumulate=True)
+
+    @property
+    def labels(self) -> Tensor:
+        """Classes of the sources of each clip, (B, N) bool."""
+        return self.counts > 0
+
+    @cached_property
+    def foreground(self) -> Tensor:
+        """Whether each source is anywhere in the picture, (P,) bool, on the CPU."""
+        return (self.targets > 0).flatten(1).any(dim=1).cpu()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the targets in pixels."""
+        return self.targets.shape[1], self.targets.shape[2]
+
+    @property
+    def sources(self) -> int:
+        """Largest number of sources of a clip."""
+        return int(torch.bincount(self.queries.clip).max())
+
+
+def encode_scenes(
+    encoder: Encoder,
+    world: World,
+    sources: int,
+    count: int,
+    progress: Progress = no_progress,
+    start: int = 0,
+) -> EncodedBatch:
+    """Make and encode scenes of a split of the made-up world.
+
+    Args:
+        encoder: The frozen encoder.
+        world: The split; its classes are the vocabulary.
+        sources: K, the number of sources of each scene.
+        count: B, the number of scenes.
+        progress: Called with scenes so far and in all.
+        start: Number of the first scene.
+
+    Returns:
+        The scenes, K pairs each, panel by panel; boxes are the targets.
+    """
+    vocabulary = encoder.vocabulary(world.names)
+    tokens, labels, truth = [], [], []
+    for first in range(start, start + count, _CLIPS):
+        numbers = range(first, min(first + _CLIPS, start + count))
+        scenes = [world.scene(number, sources) for number in numbers]
+        pictures = [[panel.picture for panel in scene.panels] for scene in scenes]
+        sounds = [resampled(one.waveform, SAMPLE_RATE, encoder.sample_rate) for one in scenes]
+        tokens.append(_encode(encoder, pictures, sounds))
+        labels += [vocabulary.indices(scene.labels) for scene in scenes]
+        truth += [_scene_truth(scene) for scene in scenes]
+        progress(len(labels), count)
+    boxes, masks, twins = (
+        torch.from_numpy(np.concatenate(parts)) for parts in zip(*truth, strict=True)
+    )
+    queries = Queries.from_lists(labels)
+    return EncodedBatch(_joined(tokens), vocabulary, queries, boxes, masks, twins)
+
+
+def encode_items(wanted: DecisionItems, encoder: Encoder, vocabulary: Vocabulary) -> EncodedBatch:
+    """Read and encode labelled items that have the same number of panels.
+
+    Pictures are squeezed into squares and sounds cut to the window, as for training.
+
+    Args:
+        wanted: The items, at least one.
+        encoder: The frozen encoder.
+        vocabulary: The classes.
+
+    Returns:
+        The items; a pixel is in the target where at least half of the annotators see the source.
+
+    Raises:
+        MediaError: A file cannot be used.
+    """
+    items, side, rate = wanted.items, wanted.side, encoder.sample_rate
+    tokens = []
+    for start in range(0, len(items), _CLIPS):
+        samples = [wanted.data.read(item, rate) for item in items[start : start + _CLIPS]]
+        sounds = [sample.waveform for sample in samples]
+        if wanted.window is not None:
+            sounds = [of_length(sound, round(wanted.window * rate)) for sound in sounds]
+        pictures = [sample.pictures for sample in samples]
+        tokens.append(_encode(encoder, pictures, sounds, square=True).to("cpu"))
+    drawn = (draw_targets(item.sources, item.panels, side, side) for item in items)
+    targets = torch.from_numpy(np.concatenate([target >= 0.5 for target in drawn]))
+    rows = [vocabulary.indices([str(label) for label in item.labels]) for item in items]
+    return EncodedBatch(_joined(tokens), vocabulary, Queries.from_lists(rows), targets)
+
+
+def encode_read_items(
+    items: Iterable[ReadItem], data: IndexedDataset, encoder: Encoder
+) -> Iterator[EncodedBatch]:
+    """Encode items that were read, those of one shape together.
+
+    Args:
+        items: The items.
+        data: The data set that they are from.
+        encoder: The frozen encoder.
+
+    Yields:
+        Batches, in the order of their first items.
+    """
+    by_shape: dict[tuple[int, ...], list[ReadItem]] = {}
+    for item in items:
+        by_shape.setdefault(item.shape, []).append(item)
+    for alike in by_shape.values():
+        frames = torch.stack([item.frames for item in alike])
+        waveforms = torch.from_numpy(np.stack([item.waveform for item in alike]))
+        pairs = [data.pairs(item.number) for item in alike]
+        yield EncodedBatch(
+            tokens=encoder.encode(frames, waveforms),
+            vocabulary=data.vocabulary,
+            queries=Queries.from_lists([[data.labels[pair] for pair in some] for some in pairs]),
+            targets=torch.cat([item.targets for item in alike]),
+            clip_ids=tuple(item.number for item in alike),
+            pair_ids=tuple(pair for some in pairs for pair in some),
+        )
+
+
+def with_vocabulary(batch: EncodedBatch, encoder: Encoder, names: Sequence[str]) -> EncodedBatch:
+    """The same clips with another vocabulary; nothing is encoded again.
+
+    Args:
+        batch: The clips.
+        encoder: Their encoder.
+        names: Class names, all classes of the batch among them.
+
+    Returns:
+        The clips, queried by the new names.
+
+    Raises:
+        VocabularyError: A class of the batch is missing.
+    """
+    vocabulary = encoder.vocabulary(names)
+    rows = torch.tensor(vocabulary.indices(batch.vocabulary.names))
+    queries = Queries(batch.queries.clip, rows[batch.queries.label])
+    return replace(batch, vocabulary=vocabulary, queries=queries)
+
+
+def _encode(
+    encoder: Encoder,
+    pictures: Sequence[Sequence[NDArray[np.uint8]]],
+    sounds: Sequence[NDArray[np.float32]],
+    square: bool = False,
+) -> Tokens:
+    """Tokens of clips of as many panels each."""
+    prepare: Callable[[NDArray[np.uint8]], Tensor] = lambda one: encoder.prepare(one, square)  # noqa: E731
+    frames = torch.stack([torch.stack([prepare(one) for one in panels]) for panels in pictures])
+    return encoder.encode(frames, torch.from_numpy(np.stack(sounds)))
+
+
+def _joined(parts: Sequence[Tokens]) -> Tokens:
+    """Batches of one grid as one batch."""
+    names = ("visual", "audio", "image", "sound")
+    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+    return Tokens(**tensors, grid=parts[0].grid, panels=parts[0].panels)
+
+
+def _scene_truth(scene: WorldScene) -> tuple[NDArray[np.bool_], ...]:
+    """Filled boxes, masks and twins' masks of a scene, (K, H, K * W) each."""
+    height, width = scene.panels[0].mask.shape
+    shape = (len(scene.panels), height, width * len(scene.panels))
+    boxes, masks, twins = (np.zeros(shape, dtype=np.bool_) for _ in range(3))
+    for number, panel in enumerate(scene.panels):
+        columns = slice(number * width, (number + 1) * width)
+        left, top, right, bottom = panel.boxes[panel.source]
+        boxes[number, top:bottom, columns.start + left : columns.start + right] = True
+        masks[number][:, columns] = panel.mask
+        if panel.twin is not None:
+            twins[number][:, columns] = panel.masks[panel.twin]
+    return boxes, masks, twins

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from tvsl.evaluation.batch import encode_scenes
+from tvsl.reproduce.benchmark import SyntheticBenchmark
+from tvsl.reproduce.experiment import Experiment
+from tvsl.reproduce.specs import (
+    DUET,
+    NEGATIVES,
+    OFF_SCREEN_SINGLE,
+    QUARTET,
+    SINGLE,
+    TEST_CONDITIONS,
+    TWIN_DUET,
+    UNSEEN_DUET,
+    TestCondition,
+)
+from tvsl.synthetic.vocabulary import CLASSES
+from tvsl.synthetic.world import World
+
+
+@pytest.fixture
+def benchmark(experiment: Experiment) -> SyntheticBenchmark:
+    found = experiment.benchmark
+    assert isinstance(found, SyntheticBenchmark)
+    return found
+
+
+@pytest.mark.parametrize("condition", TEST_CONDITIONS.values(), ids=TEST_CONDITIONS)
+def test_there_are_scenes_of_every_kind(
+    condition: TestCondition, benchmark: SyntheticBenchmark
+) -> None:
+    assert benchmark.lacks(condition, "test") is None
+    assert benchmark.lacks(condition, "validation") is None
+    assert benchmark.count(condition, "test") == benchmark.config.test_scenes
+    assert benchmark.count(condition, "validation") == benchmark.config.validation_scenes
+    unseen = condition.part == "unseen"
+    assert benchmark.names(condition) == CLASSES["unseen" if unseen else "seen"]
+
+
+@pytest.mark.parametrize("condition", [SINGLE, DUET, QUARTET, UNSEEN_DUET])
+def test_scenes_of_a_block_are_those_of_their_numbers(
+    condition: TestCondition, benchmark: SyntheticBenchmark, experiment: Experiment
+) -> None:
+    part = benchmark.scenes(experiment.encoder, condition, "test", range(1, 3))
+    whole = encode_scenes(
+        experiment.encoder, benchmark.world(condition, "test"), condition.sources, 3
+    )
+    assert part.tokens.batch == 2
+    assert part.tokens.panels == condition.sources
+    assert part.queries.label.tolist() == whole.queries.label[condition.sources :].tolist()
+    assert bool((part.targets == whole.targets[condition.sources :]).all())
+
+
+def test_twists_are_what_they_say(benchmark: SyntheticBenchmark) -> None:
+    twins, off = benchmark.world(TWIN_DUET, "test"), benchmark.world(OFF_SCREEN_SINGLE, "test")
+    for number in range(3):
+        assert all(panel.twin is not None for panel in twins.scene(number, 2).panels)
+        assert off.scene(number).off_screen is not None
+    assert benchmark.world(NEGATIVES, "test") == benchmark.world(SINGLE, "test") == World("test")
+
+
+def test_visible_are_all_objects_of_a_picture(benchmark: SyntheticBenchmark) -> None:
+    found = benchmark.visible(SINGLE, "test", range(2, 4))
+    scene = World("test").scene(3)
+    assert found[1] == {thing.label for thing in scene.panels[0].objects}
+    assert len(found) == 2
+
+
+def test_shown_are_the_scenes_pictures(benchmark: SyntheticBenchmark) -> None:
+    (found,) = benchmark.preview(DUET, [2])
+    scene = World("test").scene(2, 2)
+    assert (found.picture == scene.picture).all()
+    assert found.labels == scene.labels
+
+
+def test_training_clips_follow_the_recipe(benchmark: SyntheticBenchmark) -> None:
+    assert benchmark.clips.count == benchmark.config.clips
+    assert benchmark.clips.names == CLASSES["seen"]
+    assert benchmark.record()["clips"] == benchmark.clips.description()
+    assert benchmark.warnings() == []
