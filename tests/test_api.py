@@ -111,7 +111,7 @@ def test_an_encoder_itself_and_a_localizer() -> None:
     localizer = tvsl.load(Colours(), method=Plain)
     assert localizer.name == "Colours/plain"
     by_hand = tvsl.evaluate(localizer, data_options=FEW)
-    assert by_hand.evaluation.rows[0].entry == "plain"
+    assert by_hand.evaluation.rows[0].name == "plain"
     assert (
         tvsl.evaluate(Colours(), data_options=FEW, methods=[Plain]).to_dict()["results"][0][
             "values"

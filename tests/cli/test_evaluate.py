@@ -65,7 +65,7 @@ def test_a_table_the_results_the_samples_and_a_page(model: Path, tmp_path: Path)
     assert found["data"]["name"] == "synthetic"
     assert list(found["protocols"]) == ["paper", "median", "adaptive", "fixed", "negatives"]
     rows = [row for row in found["results"] if row["protocol"] == "paper"]
-    assert [(row["entry"], row["label_source"]) for row in rows] == [
+    assert [(row["name"], row["label_source"]) for row in rows] == [
         ("tvsl (trained)", "given"),
         ("tvsl (trained)", "detected"),
         ("text-only (untrained)", "given"),
@@ -76,7 +76,7 @@ def test_a_table_the_results_the_samples_and_a_page(model: Path, tmp_path: Path)
         line = next(
             line
             for line in ran.out[ran.out.index(f"Protocol {row['protocol']}") :].splitlines()
-            if line.split("  ")[0] == row["entry"] and row["label_source"] in line.split()
+            if line.split("  ")[0] == row["name"] and row["label_source"] in line.split()
         )
         for value in row["values"].values():
             assert f"{100 * value:.1f}" in line.split()

@@ -96,7 +96,7 @@ def test_a_video_that_is_prepared_listed_checked_and_evaluated(
     content = json.loads(done.stdout)
     assert content == json.loads((out / "results.json").read_text())
     assert (content["found"], content["listed"]) == (1, 1)
-    keys = [(row["entry"], row["label_source"]) for row in content["results"][:4]]
+    keys = [(row["name"], row["label_source"]) for row in content["results"][:4]]
     names = ("tvsl (untrained)", "text-only (untrained)")
     assert keys == [(name, labels) for name in names for labels in ("given", "detected")]
     for row in content["results"]:

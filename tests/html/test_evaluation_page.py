@@ -145,13 +145,13 @@ def test_maps_that_were_assigned_can_be_looked_at_too(tmp_path: Path) -> None:
     text = evaluation_page(evaluation, cases)
     page = Page(text)
     switch = page.all("input", name="labels", type="radio")
-    assert [one["value"] for one in switch] == ["given", "none"]
+    assert [one["value"] for one in switch] == ["given", "assigned"]
     for source in (source for case in cases.all for source in case.sources):
-        assert set(source.maps) == {"given", "none"}
+        assert set(source.maps) == {"given", "assigned"}
     layers = [found["class"].split()[1:] for found in page.all("img") if "data-source" in found]
-    assert {kind for kinds in layers for kind in kinds} == {"given", "none"}
-    assert "body[data-labels=none] .layer:not(.none) { display: none; }" in text
-    assert 'data-name="AP, none"' in text
+    assert {kind for kinds in layers for kind in kinds} == {"given", "assigned"}
+    assert "body[data-labels=assigned] .layer:not(.assigned) { display: none; }" in text
+    assert 'data-name="AP, assigned"' in text
     assert any("(PIAP)" in told for told in page.texts["dd"])
 
 

@@ -125,7 +125,7 @@ def test_a_sheet_has_a_picture_for_every_method_that_answers(page: Page) -> None
     assert (one[..., 0] == one[..., 2]).all()  # one map for all is white
 
 
-def test_claims_and_warnings_are_told(text: str) -> None:
+def test_expectations_and_warnings_are_told(text: str) -> None:
     assert re.search(r'class="good">✓</span> It is so\. <small>3 of 3', text)
     assert re.search(r'class="bad">✗</span> It is more\.', text)
     assert '<p class="warning">Beware.</p>' in text

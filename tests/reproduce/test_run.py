@@ -116,7 +116,7 @@ def test_what_is_done_is_not_done_again(
     found: Reproduction, folder: Path, make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    for name in ("train", "figures"):
+    for name in ("train", "evaluate_batches"):
         monkeypatch.setattr(runs_module, name, None)
     told = Told()
     asked = Wanted((SMALL, DROPPED), (SHEET,), False)
@@ -144,7 +144,7 @@ def test_a_folder_that_holds_something_else(make_bench: MakeBench, tmp_path: Pat
 
 
 def test_conditions_say_how_much_there_is(found: Reproduction) -> None:
-    conditions = found.conditions
+    conditions = found.provenance
     assert (conditions.clips, conditions.classes) == (24, 18)
     assert conditions.scenes["duets"] == 3
     assert conditions.warnings == ("Learned rows have 2 seed(s): spreads say little or nothing.",)

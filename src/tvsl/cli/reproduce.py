@@ -164,8 +164,8 @@ def _write(found: Reproduction, folder: Path) -> None:
 
 
 def _summary(found: Reproduction, folder: Path) -> list[str]:
-    from tvsl.reproduce.report import claim_text
+    from tvsl.reproduce.report import expectation_text
 
-    lines = [f"Warning: {text}" for text in found.conditions.warnings]
-    lines += [claim_text(expectation) for expectation in found.expectations]
+    lines = [f"Warning: {text}" for text in found.provenance.warnings]
+    lines += [expectation_text(expectation) for expectation in found.expectations]
     return [*lines, f"Open {folder / PAGE} in a browser."]

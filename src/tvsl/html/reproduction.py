@@ -38,15 +38,15 @@ def reproduction_page(found: Reproduction) -> str:
         The HTML, the same for the same numbers. It asks no network for anything.
     """
     values: Values = {
-        "title": f"The paper's tables on {found.conditions.title}",
-        "warnings": found.conditions.warnings,
+        "title": f"The paper's tables on {found.provenance.title}",
+        "warnings": found.provenance.warnings,
         "expectations": found.expectations,
         "bars": found.bars,
         "charts": _charts(found.tables) if found.bars else [],
         "sheets": [_sheet(sheet) for sheet in found.sheets],
         "tables": [_table(table) for table in found.tables],
         "choices": table_values(choice_table(found.choices)),
-        "notes": how(found.conditions),
+        "notes": how(found.provenance),
     }
     most = max((len(case.labels) for sheet in found.sheets for case in sheet.cases), default=1)
     styles = ["page.css", "evaluation.css", "reproduction.css"]
@@ -87,11 +87,7 @@ def _bar(line: MeasuredRow, value: Value) -> Values:
     deviation = value.deviation or 0.0
     return {
         "name": line.row,
-        "condition": "trivial"
-        if line.trivial
-        else "ours"
-        if line.row.startswith("T-VSL")
-        else "other",
+        "kind": "trivial" if line.trivial else "ours" if line.row.startswith("T-VSL") else "other",
         "text": value.text(),
         "end": _percent(value.mean),
         "low": _percent(value.mean - deviation),

@@ -384,54 +384,54 @@ def _scores(choice: Choice) -> str:
     return "; ".join(parts)
 
 
-def how(conditions: Provenance) -> list[tuple[str, str]]:
+def how(provenance: Provenance) -> list[tuple[str, str]]:
     """How everything was measured: term and explanation."""
-    config = conditions.config
+    config = provenance.config
     rates = ", ".join(f"{rate:g}" for rate in config.learning_rates)
     sizes = "; ".join(
         f"{method}: {', '.join(f'{name} {value}' for name, value in hyperparameters.items())}"
         for method, hyperparameters in config.hyperparameters.items()
     )
-    scenes = ", ".join(f"{count} of {title}" for title, count in conditions.scenes.items())
+    scenes = ", ".join(f"{count} of {title}" for title, count in provenance.scenes.items())
     told = {
-        "Measured on": f"{conditions.title}. Test scenes: {scenes}.",
+        "Measured on": f"{provenance.title}. Test scenes: {scenes}.",
         "Encoder": (
-            f"{conditions.model}, SHA-256 {conditions.encoder}; frozen, its tokens are encoded "
+            f"{provenance.model}, SHA-256 {provenance.encoder}; frozen, its tokens are encoded "
             f"once and shared by all rows. Flip average: {config.flip_average}."
         ),
         "Training": (
-            f"Every learned head sees the same {conditions.clips} clips of {conditions.classes} "
+            f"Every learned head sees the same {provenance.clips} clips of {provenance.classes} "
             f"classes for {config.steps} steps of {config.batch} mixtures, with Adam and a rate "
             f"that is {config.schedule}; {config.seeds} seeds. What it is after the last step "
             "counts."
         ),
-        "Tuning": _tuning(conditions, rates),
+        "Tuning": _tuning(provenance, rates),
         "Numbers": (
             "Percent, mean ± standard deviation over the seeds; rows without one are not trained. "
             "Protocol `paper` on boxes; an undetected source scores 0 with detected labels."
         ),
-        "Beside the paper": _beside(conditions),
+        "Beside the paper": _beside(provenance),
     }
     if sizes:
         told["Sizes"] = f"Set to suit the encoder: {sizes}."
     return list(told.items())
 
 
-def _beside(conditions: Provenance) -> str:
-    start = f"The paper's numbers are on {conditions.beside}"
-    if conditions.real:
+def _beside(provenance: Provenance) -> str:
+    start = f"The paper's numbers are on {provenance.beside}"
+    if provenance.real:
         return f"{start}."
     return f"{start}: other data and another encoder. Orders can be compared, values cannot."
 
 
-def _tuning(conditions: Provenance, rates: str) -> str:
+def _tuning(provenance: Provenance, rates: str) -> str:
     start = (
         f"Every learned row has the same short list of learning rates, {rates}; for several "
         "sources heads are trained on single sources and on mixtures, too. Validation chooses with "
         "the first seed, "
     )
     end = "by the one rule of `tvsl train` for every head. Test scenes decide nothing."
-    if not conditions.located:
+    if not provenance.located:
         return f"{start}by the loss. The detector is decided {end}"
     return (
         f"{start}by AP and IoU@0.5 for single sources, by CAP and CIoU@0.3 for several. Readout, "
@@ -455,12 +455,12 @@ CSV_HEAD = (
 
 def markdown(found: Reproduction) -> str:
     """All tables with what they say, as Markdown."""
-    parts = [f"# The paper's tables on {found.conditions.title}"]
-    parts += [f"**{warning}**" for warning in found.conditions.warnings]
+    parts = [f"# The paper's tables on {found.provenance.title}"]
+    parts += [f"**{warning}**" for warning in found.provenance.warnings]
     if found.expectations:
         parts += [
             "## Expected, and found",
-            _listed([claim_text(one) for one in found.expectations]),
+            _listed([expectation_text(one) for one in found.expectations]),
         ]
     for table in found.tables:
         number = "" if table.number is None else f"Table {table.number}: "
@@ -475,11 +475,11 @@ def markdown(found: Reproduction) -> str:
     if choices.rows:
         parts += [f"## {choices.title}", _as_markdown(choices)]
     parts.append("## How it was measured")
-    parts += [f"**{term}.** {text}" for term, text in how(found.conditions)]
+    parts += [f"**{term}.** {text}" for term, text in how(found.provenance)]
     return "\n\n".join(parts) + "\n"
 
 
-def claim_text(expectation: Expectation) -> str:
+def expectation_text(expectation: Expectation) -> str:
     """A expectation, whether it came out, and by what numbers."""
     verdict = "Holds" if expectation.holds else "Does not hold"
     return f"{verdict}: {expectation.says} ({expectation.numbers})"
@@ -520,12 +520,12 @@ def _csv_rows(table: Table, line: MeasuredRow) -> list[list[object]]:
 
 def json_content(found: Reproduction) -> dict[str, Any]:
     """Everything, as plain JSON types."""
-    conditions = found.conditions
+    conditions = found.provenance
     return {
         "conditions": {
             **{name: value for name, value in vars(conditions).items() if name != "config"},
-            "config": conditions.config.model_dump(mode="json"),
-            "warnings": list(conditions.warnings),
+            "config": provenance.config.model_dump(mode="json"),
+            "warnings": list(provenance.warnings),
         },
         "expectations": [asdict(expectation) for expectation in found.expectations],
         "tables": [_table(table) for table in found.tables],

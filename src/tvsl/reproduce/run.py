@@ -63,7 +63,7 @@ class Provenance:
 
 
 def provenance_of(experiment: Experiment) -> Provenance:
-    """The conditions of a reproduction."""
+    """Data, models and recipe that the numbers of a reproduction depend on."""
     benchmark = experiment.benchmark
     there = [
         condition
@@ -203,7 +203,7 @@ class Reproduction:
     """What came out.
 
     Attributes:
-        conditions: What it was measured on, and how.
+        provenance: Data, models and recipe that the numbers depend on.
         tables: The tables.
         sheets: The figures of pictures.
         bars: Whether the figure of bars is wanted.
@@ -211,7 +211,7 @@ class Reproduction:
         expectations: What was expected of the world beforehand, and whether it came out.
     """
 
-    conditions: Provenance
+    provenance: Provenance
     tables: tuple[Table, ...]
     sheets: tuple[Sheet, ...]
     bars: bool
