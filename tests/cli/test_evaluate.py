@@ -13,8 +13,8 @@ import tvsl.data
 from tests.cli.running import Ran, run, written
 from tests.evaluation.made_data import MadeData
 from tests.mini_bundle import write_mini_bundle
-from tests.reproduce.test_benchmark_files_bed import write_folder
-from tvsl.evaluation.batch_scorer import TRIVIAL
+from tests.reproduce.test_benchmark_files import write_folder
+from tvsl.evaluation.batch_scorer import BASELINES
 from tvsl.evaluation.result_cache import OUTPUTS
 from tvsl.synthetic.vocabulary import CLASSES
 
@@ -70,7 +70,7 @@ def test_a_table_the_results_the_samples_and_a_page(model: Path, tmp_path: Path)
         ("tvsl (trained)", "detected"),
         ("text-only (untrained)", "given"),
         ("text-only (untrained)", "detected"),
-        *((name, "none") for name in TRIVIAL),
+        *((name, "none") for name in BASELINES),
     ]
     for row in found["results"]:
         line = next(

@@ -10,7 +10,7 @@ import torch
 
 from tests.cli.running import run, written
 from tests.reproduce.real_clips import write_real_clips
-from tests.reproduce.test_benchmark_files_bed import write_folder
+from tests.reproduce.test_benchmark_files import write_folder
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.cli.reproduce import CSV, MARKDOWN, PAGE, RESULTS
 from tvsl.reproduce import run as run_module

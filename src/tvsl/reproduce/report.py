@@ -524,8 +524,8 @@ def json_content(found: Reproduction) -> dict[str, Any]:
     return {
         "conditions": {
             **{name: value for name, value in vars(conditions).items() if name != "config"},
-            "config": provenance.config.model_dump(mode="json"),
-            "warnings": list(provenance.warnings),
+            "config": conditions.config.model_dump(mode="json"),
+            "warnings": list(conditions.warnings),
         },
         "expectations": [asdict(expectation) for expectation in found.expectations],
         "tables": [_table(table) for table in found.tables],
