@@ -205,8 +205,14 @@ def evaluate(
         MediaError: An item cannot be read, and none may be left out.
     """
     from tvsl.evaluation.config import evaluation_config
-    from tvsl.evaluation.evaluator import Evaluator, check_classes_of
-    from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels, load_models
+    from tvsl.evaluation.evaluator import Evaluator, check_classes_of, check_methods, known_record
+    from tvsl.evaluation.models import (
+        EvaluatedModel,
+        EvaluatedModels,
+        chosen_methods,
+        load_models,
+    )
+    from tvsl.evaluation.result_cache import ResultCache
     from tvsl.html.evaluation import write_report
     from tvsl.localizer import Localizer
     from tvsl.metrics import PROTOCOLS
@@ -232,23 +238,25 @@ def evaluate(
         folder = Path(output or stack.enter_context(TemporaryDirectory()))
         if team.leads:
             stack.enter_context(locked(folder))
+            ResultCache(folder).check(known_record(data, chosen), force)
         if isinstance(model, Localizer):
             name = model.name.partition("/")[0]
-            entries = EvaluatedModels(
+            models = EvaluatedModels(
                 name, model.encoder, (EvaluatedModel(model.method.name, model.method),)
             )
         else:
+            check_methods(data, chosen, chosen_methods(model, heads, methods, flip_average))
             with display("Fetching weights", is_bytes=True) as fetched:
-                entries = load_models(
+                models = load_models(
                     model, heads, methods, own_device(device), precision, flip_average, fetched
                 )
-        run = Evaluator(entries, data, chosen, folder, workers, skip_broken)
+        evaluator = Evaluator(models, data, chosen, folder, workers, skip_broken)
         title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
         with display(title, counted="items") if team.leads else silent(title) as report:
-            run.run(team, force, report)
-        evaluation = run.summarize()
+            evaluator.run(team, force, report)
+        evaluation = evaluator.summarize()
         if output is not None and team.leads:
-            write_report(run, evaluation, cases, folder)
+            write_report(evaluator, evaluation, cases, folder)
         return Results(evaluation)
 
 
@@ -297,12 +305,13 @@ def train(
     from tvsl.training.config import find_head, recipe
     from tvsl.training.fit import check_recipe, train_head
     from tvsl.training.run_config import kept_recipe
-    from tvsl.training.trainer import last_checkpoint
     from tvsl.utils.atomic import locked
+    from tvsl.utils.run_folder import OF_HEADS, check_run_folder
 
     output = Path(output)
     with locked(output):
-        last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
+        place = None if tokens is None else Path(tokens)
+        check_run_folder(output, resume, OF_HEADS, place)
         given = {
             **fields,
             "method": None if method is None else _named(METHODS, method),
@@ -320,7 +329,6 @@ def train(
             encoder = load_encoder(
                 model, find_head(config)[1], device, precision, flip_average or flip, fetched
             )
-        place = None if tokens is None else Path(tokens)
         return train_head(config, encoder, output, resume, display, place)
 
 

@@ -38,9 +38,9 @@ def picture(path: Path, grey: int = 100, size: tuple[int, int] = SIZE) -> Path:
 
 
 def sound(path: Path, level: float = 0.5, seconds: float = 0.5) -> Path:
-    """Write a WAV file of a square wave: all samples have one size, half of them the minus sign."""
-    signs = np.where(np.arange(round(seconds * RATE)) // 20 % 2, -1, 1)
-    samples = (signs * round(level * 32768)).astype(np.int16)
+    """Write a WAV file of one value, with a ripple of 1e-4 by which it is heard; 0 is silence."""
+    samples = np.full(round(seconds * RATE), round(level * 32768), dtype=np.int16)
+    samples[np.arange(samples.size) // 64 % 2 == 1] -= np.int16(np.sign(level) * 12)
     return write(path, wav_bytes(samples, RATE))
 
 

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tvsl.audioclip.checkpoint import (
-    build,
-    existing_file,
-    folder_tokenizer,
-    load_folder,
-    read_state,
-)
+from tvsl.audioclip.checkpoint import build, folder_tokenizer, load_folder, read_state
+from tvsl.audioclip.checkpoint_file import existing_file
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import (
     VOCABULARY_FILE,

@@ -44,12 +44,16 @@ def command(
     Prints what was found of every source, with given and with detected labels. Writes index.html,
     which needs no other file and no network, and results.json.
     """
+    from tvsl.utils.atomic import check_free, staged, write_text
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    check_free(output, force, _earlier_files)
+
     from tvsl.demo.run import run_demo
     from tvsl.html.demo import demo_page
     from tvsl.loading import check_classes
     from tvsl.localization import write_json
     from tvsl.synthetic.vocabulary import CLASSES
-    from tvsl.utils.atomic import staged, write_text
 
     check_classes(model, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:

@@ -24,7 +24,7 @@ from tvsl.cli.options import (
     Vocabulary,
     data_options,
 )
-from tvsl.cli.output import print_json, print_lines, progress
+from tvsl.cli.output import first_process, print_json, print_lines, progress
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -142,15 +142,25 @@ def command(
         raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
     label_source = label_source or labels
     from tvsl.data import DATA_SETS, make_data
+    from tvsl.evaluation.indexed import require_files, require_items
+    from tvsl.evaluation.result_cache import ResultCache
+    from tvsl.vocabularies import read_vocabulary
 
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
     source = make_data(DATA_SETS.resolve(data), data_options(root, lists, option) or {})
+    require_items(source)
+    classes = None if vocabulary is None else read_vocabulary(vocabulary)
+    cache = ResultCache(output)
+    if first_process():
+        cache.check({}, force)
+        if on_error is OnError.stop:
+            done = set() if force else cache.measured()
+            require_files(item for place, item in enumerate(source.items) if place not in done)
 
     from tvsl.api import evaluate
     from tvsl.metrics import PAPER, PROTOCOLS
     from tvsl.utils.devices import choose_device, keep_freed_memory
     from tvsl.utils.processes import own_device, steady_threads
-    from tvsl.vocabularies import read_vocabulary
 
     keep_freed_memory()
     if threads is not None or choose_device(own_device(device)).type == "cpu":
@@ -164,7 +174,7 @@ def command(
         methods=method or (),
         label_sources=None if label_source is None else _LABELS[label_source],
         counting=count.value,
-        vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
+        vocabulary=classes,
         output=output,
         force=force,
         cases=cases,

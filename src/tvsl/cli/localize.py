@@ -98,15 +98,19 @@ def command(
     """
     if at is not None and every is not None:
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
-    from tvsl.cli.localized_files import Job
     from tvsl.cli.output import result_folders
-    from tvsl.loading import check_request
-    from tvsl.localization import Request
     from tvsl.utils.atomic import locked
-    from tvsl.utils.devices import choose_device
     from tvsl.vocabularies import read_vocabulary
 
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    result_folders(inputs, output, force, audio)
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
+
+    from tvsl.cli.localized_files import Job
+    from tvsl.loading import check_request
+    from tvsl.localization import Request
+    from tvsl.utils.devices import choose_device
+
     settings = {
         "head": None if head is None else str(head),
         "preset": preset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,19 @@ import typer
 
 from tvsl.cli.options import Seed
 from tvsl.cli.output import one_process, print_lines, progress
+from tvsl.errors import UsageError
+
+MOST_CLIPS = 10_000_000
+
+
+class Term(str, Enum):
+    """Terms of the loss."""
+
+    image_text = "image_text"
+    audio_text = "audio_text"
+    image_audio = "image_audio"
+    text_cells = "text_cells"
+    audio_cells = "audio_cells"
 
 
 def command(
@@ -21,17 +35,18 @@ def command(
         ),
     ],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 1200,
-    batch: Annotated[int, typer.Option(min=2, help="Clips of a step.")] = 96,
+    batch: Annotated[int, typer.Option(min=2, max=MOST_CLIPS, help="Clips of a step.")] = 96,
     clips: Annotated[
-        int, typer.Option(min=0, help="Clips made once and kept in memory; 0: always new ones.")
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_CLIPS,
+            help="Clips made once and kept in memory; 0: always new ones.",
+        ),
     ] = 24_000,
     seed: Seed = 0,
     without: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Leave out a term of the loss: image_text, audio_text, image_audio, text_cells or "
-            "audio_cells. May be repeated."
-        ),
+        list[Term] | None, typer.Option(help="Leave out a term of the loss. May be repeated.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run.")
@@ -42,20 +57,20 @@ def command(
     Writes checkpoints, metrics.csv and, at the end, the model's folder.
     """
     one_process("Pre-training")
-    from tvsl.errors import UsageError
-    from tvsl.training.pretraining import PretrainConfig, Terms, pretrain
-    from tvsl.utils.devices import keep_freed_memory
-
-    unknown = sorted(set(without or ()) - set(Terms.model_fields))
-    if unknown:
-        raise UsageError(
-            f"The loss has no term {', '.join(unknown)}.",
-            f"Terms: {', '.join(Terms.model_fields)}.",
-        )
-    if set(without or ()) == set(Terms.model_fields):
+    if set(without or ()) == set(Term):
         raise UsageError("No term of the loss is left.", "Leave out four at most.")
-    terms = Terms(**dict.fromkeys(without or (), 0.0))
-    recipe = PretrainConfig(steps=steps, batch=batch, clips=clips, seed=seed, terms=terms)
-    keep_freed_memory()
-    folder = pretrain(recipe, output, resume, progress)
+    from tvsl.utils.atomic import locked
+    from tvsl.utils.run_folder import OF_MODELS, check_run_folder
+
+    with locked(output):
+        # What is wrong is said before anything is loaded, the program's heavy parts among it.
+        check_run_folder(output, resume, OF_MODELS)
+
+        from tvsl.training.pretraining import PretrainConfig, Terms, pretrain
+        from tvsl.utils.devices import keep_freed_memory
+
+        terms = Terms(**dict.fromkeys([term.value for term in without or ()], 0.0))
+        recipe = PretrainConfig(steps=steps, batch=batch, clips=clips, seed=seed, terms=terms)
+        keep_freed_memory()
+        folder = pretrain(recipe, output, resume, progress)
     print_lines(f"The model is in {folder}.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from tvsl.reproduce.experiment import ExperimentConfig
     from tvsl.reproduce.run import Reproduction
 
-PAGE = "page.html"
-MARKDOWN = "tables.md"
-CSV = "tables.csv"
-RESULTS = "results.json"
 _MOST_WORKERS = 4
+
+
+class Scale(str, Enum):
+    """How much is done: what gives numbers that mean something, or only shows that all runs."""
+
+    full = "full"
+    quick = "quick"
 
 
 def command(
@@ -42,8 +46,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="TABLE...",
-            help="table1 to table7, figure1, figure3, figure4, labels, readouts, tokens, twins, "
-            "off-screen, negatives, or all.",
+            help="table1 to table7, figure1, figure3, figure4, labels, readouts, improvements, "
+            "tokens, twins, off-screen, negatives, or all.",
         ),
     ],
     output: Annotated[
@@ -66,8 +70,8 @@ def command(
         ),
     ] = None,
     scale: Annotated[
-        str, typer.Option(help="full, or quick: only to see that everything runs.")
-    ] = "full",
+        Scale, typer.Option(help="full, or quick: only to see that everything runs.")
+    ] = Scale.full,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="Field of the recipe, NAME=VALUE. May be repeated."),
@@ -91,20 +95,58 @@ def command(
     results.json. The items of the data set must have one source each.
     """
     one_process("A reproduction")
+    from tvsl.reproduce.run import check_folder
+    from tvsl.reproduce.targets import check_targets
+    from tvsl.utils.atomic import locked
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    check_targets(targets)
+    changes = name_values("--set", change) or {}
+    options = data_options(root, lists, option) or {}
+    with locked(output):
+        check_folder(output)
+        _require_data(data, options)
+        found = _reproduce(
+            targets, output, data, options, model, scale.value, changes, workers, device, precision
+        )
+    if as_json:
+        from tvsl.reproduce.report import json_content
+
+        print_json(json_content(found))
+    else:
+        print_lines(*_summary(found, output))
+
+
+def _require_data(data: str, options: Mapping[str, Any]) -> None:
+    """Let through only a data set that there is, and one in files only with its folder."""
+    from tvsl.data import DATA_SETS
+    from tvsl.data.files import FileDataSet
+
+    if issubclass(DATA_SETS.resolve(data), FileDataSet) and "root" not in options:
+        raise UsageError(f"Where is '{data}'?", "Give --root, the folder of its files.")
+
+
+def _reproduce(
+    targets: list[str],
+    output: Path,
+    data: str,
+    options: Mapping[str, Any],
+    model: str | None,
+    scale: str,
+    changes: Mapping[str, Any],
+    workers: int | None,
+    device: str,
+    precision: Precision,
+) -> Reproduction:
     from tvsl.reproduce.benchmark import is_real
     from tvsl.reproduce.config import reproduce_config
     from tvsl.reproduce.experiment import Experiment, ExperimentConfig
-    from tvsl.reproduce.report import json_content
     from tvsl.reproduce.run import reproduce, require_feasible, wanted
-    from tvsl.utils.atomic import locked
     from tvsl.utils.devices import choose_device
 
     asked = wanted(targets)
-    options = data_options(root, lists, option) or {}
-    if is_real(data) and "root" not in options:
-        raise UsageError(f"Where is '{data}'?", "Give --root, the folder of its files.")
     settings = ExperimentConfig(
-        reproduce_config(is_real(data), scale, **(name_values("--set", change) or {})),
+        reproduce_config(is_real(data), scale, **changes),
         model or ("audioclip" if is_real(data) else "mini"),
         data,
         options,
@@ -113,17 +155,13 @@ def command(
         precision.value,
     )
     experiment = Experiment(settings)
-    require_feasible(experiment)  # what is wrong is said before weights are fetched
     on_gpu = choose_device(device).type != "cpu"
+    require_feasible(experiment, asked)
     count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
-    with locked(output):
-        _fetch(settings)
-        found = reproduce(asked, experiment, count, _stage)
-        _write(found, output)
-    if as_json:
-        print_json(json_content(found))
-    else:
-        print_lines(*_summary(found, output))
+    _fetch(settings)
+    found = reproduce(asked, experiment, count, _stage)
+    _write(found, output)
+    return found
 
 
 def _cores() -> int:
@@ -154,10 +192,11 @@ def _write(found: Reproduction, folder: Path) -> None:
     from tvsl.html.reproduction import reproduction_page
     from tvsl.localization import write_json
     from tvsl.reproduce.report import csv_text, json_content, markdown
+    from tvsl.reproduce.run import CSV, MARKDOWN, PAGE, RESULTS, earlier_outputs
     from tvsl.utils.atomic import staged, write_text
 
     texts = {MARKDOWN: markdown(found), CSV: csv_text(found), PAGE: reproduction_page(found)}
-    with staged(folder, RESULTS, True, lambda _: (*texts, RESULTS)) as work:
+    with staged(folder, RESULTS, True, earlier_outputs) as work:
         for name, text in texts.items():
             write_text(work / name, text)
         write_json(json_content(found), work / RESULTS)
@@ -165,6 +204,7 @@ def _write(found: Reproduction, folder: Path) -> None:
 
 def _summary(found: Reproduction, folder: Path) -> list[str]:
     from tvsl.reproduce.report import expectation_text
+    from tvsl.reproduce.run import PAGE
 
     lines = [f"Warning: {text}" for text in found.provenance.warnings]
     lines += [expectation_text(expectation) for expectation in found.expectations]

@@ -98,6 +98,16 @@ def command(
     head in the folder head, for `tvsl localize --head`.
     """
     one_process("Training")
+    from tvsl.data import DATA_SETS
+    from tvsl.utils.devices import choose_device
+    from tvsl.utils.run_folder import OF_HEADS, check_run_folder
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    check_run_folder(output, resume, OF_HEADS, tokens)
+    if data is not None:
+        DATA_SETS.resolve(data)
+    choose_device(device)
+
     from tvsl.api import train
     from tvsl.utils.devices import keep_freed_memory
 

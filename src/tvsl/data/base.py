@@ -12,12 +12,13 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from tvsl.data.lists import Stated, wrong_line
 from tvsl.data.targets import Target
 from tvsl.errors import printable, shown
 from tvsl.media.waveform import resample_blocks
+from tvsl.utils.strict_model import StrictModel
 
 
 def normal_form(name: str) -> str:
@@ -74,7 +75,7 @@ class ClipBatch(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class ClipSet(BaseModel, ABC):
+class ClipSet(StrictModel, ABC):
     """A data set: what identifies it are its fields, the options that a user may set.
 
     Attributes:
@@ -104,6 +105,13 @@ class ClipSet(BaseModel, ABC):
             ids: Ids of items that must not be among them.
         """
         return self
+
+    def require_files(self) -> None:
+        """Let through only clips whose files are all there; clips that are made have none.
+
+        Raises:
+            MissingFileError: Files are missing; the message says how many.
+        """
 
     def labels(self) -> NDArray[np.int64] | None:
         """Class of each clip, (count,), where it is known without reading; None where it is not."""
@@ -254,7 +262,7 @@ class UsedList:
     published: bool | None
 
 
-class DataSet(BaseModel, ABC):
+class DataSet(StrictModel, ABC):
     """A data set: what identifies it are its fields, the options that a user may set.
 
     Class attributes:

@@ -75,6 +75,17 @@ class FileClips(ClipSet):
             seed=self.seed,
         )
 
+    def require_files(self) -> None:
+        """Look for the files of all clips; see the base class."""
+        missing = absent(path for item in self.chosen for path in (*item.frames, *item.sounds))
+        if missing:
+            raise MissingFileError(
+                f"{len(missing)} files of the {self.count} clips to train on are missing.",
+                f"Run `tvsl data check {self.data.name} ROOT --option split=train -o FILE` and "
+                f"give --option leave_out=FILE.",
+                min(missing),
+            )
+
     def description(self) -> dict[str, JsonValue]:
         """Hashes of ids and labels and of the first clip's files, and how sounds are cut.
 
@@ -246,7 +257,7 @@ class FileDataSet(DataSet):
         clips = FileClips(
             data=self, items=found, window=self.window, count=count or len(found), seed=seed
         )
-        self._require_files(clips.chosen)
+        clips.require_files()
         return clips
 
     def decision_items(self, sources: int, count: int) -> DecisionItems:
@@ -314,17 +325,6 @@ class FileDataSet(DataSet):
         left_out = _left_out(self.leave_out, items)
         gone = {item.id for item in left_out.items}
         return tuple(item for item in items.values() if item.id not in gone), left_out
-
-    def _require_files(self, items: Sequence[Item]) -> None:
-        """Let through only items whose files are there, before hours are spent on them."""
-        missing = absent(path for item in items for path in (*item.frames, *item.sounds))
-        if missing:
-            raise MissingFileError(
-                f"{len(missing)} files of the {len(items)} clips to train on are missing.",
-                f"Run `tvsl data check {self.name} {self.root} --option split=train -o FILE` and "
-                f"give --option leave_out=FILE.",
-                min(missing),
-            )
 
     def _sound(self, path: Path, sample_rate: int, audible: bool) -> NDArray[np.float32]:
         if self.window is None:

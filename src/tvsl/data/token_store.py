@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -29,6 +29,7 @@ from tvsl.tokens import Tokens
 from tvsl.utils.atomic import write_whole
 from tvsl.utils.files import LARGEST_LIST, read_small
 from tvsl.utils.model_folder import write_tensors
+from tvsl.utils.strict_model import StrictModel
 
 _STATED = "tvsl"
 _REMEDY = "Delete this file and start again: it will be made anew."
@@ -164,7 +165,7 @@ SHARD_CLIPS = 512
 StoredType = Literal["bfloat16", "float32"]
 
 
-class StoreKey(BaseModel):
+class StoreKey(StrictModel):
     """What a store's tokens depend on.
 
     Attributes:
@@ -199,7 +200,7 @@ class StoreKey(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Manifest(BaseModel):
+class Manifest(StrictModel):
     """What ``manifest.json`` holds.
 
     Attributes:

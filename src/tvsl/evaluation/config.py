@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from tvsl.errors import UsageError, first_problem
 from tvsl.metrics import PAPER, Protocol, find_protocol
+from tvsl.utils.strict_model import StrictModel
 
 LabelChoice = Literal["given", "detected"]
 Counting = Literal["oracle", "threshold"]
@@ -15,7 +16,7 @@ Counting = Literal["oracle", "threshold"]
 LABEL_CHOICES: tuple[LabelChoice, ...] = get_args(LabelChoice)
 
 
-class EvaluationConfig(BaseModel):
+class EvaluationConfig(StrictModel):
     """Settings that decide the numbers of an evaluation, beside model and data.
 
     Attributes:

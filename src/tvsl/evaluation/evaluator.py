@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from tvsl.data.base import DataSet
 from tvsl.errors import OutputError
 from tvsl.evaluation.batch_scorer import BatchScorer
 from tvsl.evaluation.config import EvaluationConfig
-from tvsl.evaluation.indexed import IndexedDataset, require_items
+from tvsl.evaluation.indexed import IndexedDataset, are_labelled, require_files, require_items
 from tvsl.evaluation.models import EvaluatedModels
-from tvsl.evaluation.reader import Reader, require_files
+from tvsl.evaluation.predict import label_sources
+from tvsl.evaluation.reader import Reader
 from tvsl.evaluation.result_cache import ResultCache
 from tvsl.evaluation.results import Evaluation, summarize
 from tvsl.loading import check_classes
+from tvsl.methods.base import Method
 from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
 from tvsl.utils.processes import Processes
@@ -67,23 +70,17 @@ class Evaluator:
     @property
     def record(self) -> dict[str, Any]:
         """Everything that decides the scores, as it is kept beside them."""
-        encoder, data = self.models.encoder, self.data.dataset
-        listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
+        encoder = self.models.encoder
         return {
-            "tvsl": __version__,
+            **known_record(self.data.dataset, self.config),
             "encoder": encoder.fingerprint,
             "image tokens": encoder.image_tokens,
             "flip average": encoder.flip_average,
             "precision": encoder.precision,
             "device": encoder.device.type,
             "methods": {model.name: model.sha256 for model in self.models.methods},
-            "data set": data.name,
-            "options of the data set": data.model_dump(mode="json"),
-            "items": hash_ids(item.id for item in data.items),
-            "lists": _hash(listed),
             "vocabulary": _hash(self.data.vocabulary.names),
             "square pictures": self.reader.square,
-            "config": self.config.model_dump(mode="json"),
         }
 
     def run(
@@ -139,6 +136,44 @@ class Evaluator:
                 self.cache.output,
             )
         return summarize(self.scorer, results.values())
+
+
+def known_record(data: DataSet, config: EvaluationConfig) -> dict[str, Any]:
+    """The part of an evaluation's record that needs no weights.
+
+    Args:
+        data: The data set.
+        config: The settings.
+    """
+    listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
+    return {
+        "tvsl": __version__,
+        "data set": data.name,
+        "options of the data set": data.model_dump(mode="json"),
+        "items": hash_ids(item.id for item in data.items),
+        "lists": _hash(listed),
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def check_methods(
+    data: DataSet, config: EvaluationConfig, methods: Mapping[str, type[Method]]
+) -> None:
+    """Check that methods can be evaluated with these settings.
+
+    Args:
+        data: The data set.
+        config: The settings.
+        methods: The methods by what the table calls them.
+
+    Raises:
+        UsageError: A method cannot.
+        DataError: Some sources of the data set have a class and others have none.
+    """
+    labelled = are_labelled(data.items)
+    complete = all(label is not None for item in data.items for label in item.labels)
+    for method in methods.values():
+        label_sources(method, labelled, config.labels, labelled and complete)
 
 
 def check_classes_of(data: DataSet, config: EvaluationConfig, model: str | Path) -> None:

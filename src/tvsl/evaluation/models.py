@@ -96,6 +96,44 @@ def load_models(
         WeightsError: The encoder or a head cannot be had or used.
         VocabularyError: The vocabulary file is missing.
     """
+    sources, config = _chosen(model, heads, methods, flip_average)
+    encoder = load_encoder(model, config, device, precision, flip_average, progress)
+    built = tuple(EvaluatedModel(name, source.build(encoder)) for name, source in sources.items())
+    return EvaluatedModels(model_name(model), encoder, built)
+
+
+def chosen_methods(
+    model: str | Path | Encoder,
+    heads: Sequence[str | Path] = (),
+    methods: Sequence[str | type[Method]] = (),
+    flip_average: FlipAverage | None = None,
+) -> dict[str, type[Method]]:
+    """Methods that would be evaluated; no weights are read.
+
+    Args:
+        model: As for ``load_models``.
+        heads: As for ``load_models``.
+        methods: As for ``load_models``.
+        flip_average: As for ``load_models``.
+
+    Returns:
+        Their classes by their names in the table.
+
+    Raises:
+        UsageError: As for ``load_models``.
+        WeightsError: A head cannot be used.
+    """
+    sources, _ = _chosen(model, heads, methods, flip_average)
+    return {name: source.method for name, source in sources.items()}
+
+
+def _chosen(
+    model: str | Path | Encoder,
+    heads: Sequence[str | Path],
+    methods: Sequence[str | type[Method]],
+    flip_average: FlipAverage | None,
+) -> tuple[_Sources, MethodConfig]:
+    """The heads by what the table calls them, and the config that their encoder shall have."""
     sources: _Sources = {}
     wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
     fresh = [_fresh(method) for method in methods]
@@ -110,10 +148,7 @@ def load_models(
         _put(sources, f"{one.method.name} (untrained)", one)
     if not sources:
         _put(sources, f"{TVSL.name} (untrained)", _fresh(TVSL.name))
-    config = _agreed(sources, wanted)
-    encoder = load_encoder(model, config, device, precision, flip_average, progress)
-    built = tuple(EvaluatedModel(name, source.build(encoder)) for name, source in sources.items())
-    return EvaluatedModels(model_name(model), encoder, built)
+    return sources, _agreed(sources, wanted)
 
 
 def _put(sources: _Sources, name: str, source: StoredHead | UntrainedHead) -> None:

@@ -50,7 +50,7 @@ class Predictions:
 
 
 def label_sources(
-    method: Method,
+    method: Method | type[Method],
     labelled: bool = True,
     choices: Sequence[LabelChoice] | None = None,
     complete: bool = True,

@@ -7,17 +7,26 @@ counted, and its batch is done again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict, Field
 
 from tvsl.errors import OutputError
 from tvsl.localization import write_json
-from tvsl.utils.atomic import RECORD_REMEDY, check_free, foreign_record, writable, write_text
+from tvsl.utils.atomic import (
+    RECORD_REMEDY,
+    check_free,
+    check_places,
+    foreign_record,
+    writable,
+    write_text,
+)
 from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+from tvsl.utils.strict_model import StrictModel
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
 OUTPUTS = (RESULTS, SAMPLES, PAGE)
@@ -31,7 +40,7 @@ Measures = dict[str, dict[str, list[float]]]
 """Protocol, then measure: one value for each pair."""
 
 
-class Detected(BaseModel):
+class Detected(StrictModel):
     """Classes that a model detected in the items of a batch.
 
     Attributes:
@@ -41,11 +50,11 @@ class Detected(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scores: list[str] = []
-    taken: list[list[int]] = []
+    scores: list[str] = Field([])
+    taken: list[list[int]] = Field([])
 
 
-class BatchResult(BaseModel):
+class BatchResult(StrictModel):
     """Scores of a batch.
 
     Attributes:
@@ -61,10 +70,10 @@ class BatchResult(BaseModel):
 
     batch: int
     failures: dict[int, str]
-    items: list[int] = []
-    sounding: list[bool] = []
-    scores: dict[str, dict[str, Measures]] = {}
-    detected: dict[str, Detected] = {}
+    items: list[int] = Field([])
+    sounding: list[bool] = Field([])
+    scores: dict[str, dict[str, Measures]] = Field({})
+    detected: dict[str, Detected] = Field({})
 
     def line(self) -> str:
         """The result as a line of JSON; numbers keep every digit."""
@@ -96,23 +105,48 @@ class ResultCache:
             OutputError: The folder holds something else and ``force`` is not set, or it cannot be
                 written.
         """
-        known = None if force else self._record()
-        if known is not None and known != record and self._is_unused():
-            known, force = None, True  # such as after a wrong root
+        known = self.check(record, force)
         if known is None:
-            check_free(self.output, force)
-            self._check_own()
             with writable(self.output):
                 self._remove()
                 self.folder.mkdir(parents=True, exist_ok=True)
             write_json(dict(record), self.folder / _RECORD, force=True)
             return
-        self._check(known, record)
+        self._check_same(known, record)
         whole = [result for result in self.all().values() if not result.failures]
         with writable(self.output):
             write_text(self.folder / _KEPT, "".join(result.line() for result in whole))
             for path in self._written():
                 path.unlink()
+
+    def check(self, record: Mapping[str, Any], force: bool) -> Mapping[str, Any] | None:
+        """Let through only a folder where an evaluation may begin or go on; nothing is written.
+
+        Args:
+            record: What is evaluated, or as much of it as is known.
+            force: As for ``begin``.
+
+        Returns:
+            The record of the evaluation that goes on; None where one begins.
+
+        Raises:
+            OutputError: As for ``begin``, or results would replace files of others.
+        """
+        known = self._record()
+        check_places(self.output, OUTPUTS, set(earlier_outputs(self.output)))
+        if known is None:
+            check_free(self.output, force)
+            return None
+        same = all(known.get(name) == value for name, value in record.items())
+        if force or not (same or not self._is_unused()):  # unused as after a wrong root
+            return None
+        self._check_same(known, record)
+        return known
+
+    def measured(self) -> set[int]:
+        """Places of the items that need not be read again, before ``begin``."""
+        whole = (result for result in self.all().values() if not result.failures)
+        return {place for result in whole for place in result.items}
 
     def done(self) -> set[int]:
         """The batches that need not be done again, the same for all processes after ``begin``."""
@@ -153,29 +187,19 @@ class ResultCache:
         path = self.folder / _RECORD
         if not path.is_file():
             return None
-        remedy = "Choose another folder, or add --force to begin anew."
-        known = read_small_json(path, LARGEST_CONFIG, OutputError, remedy)
-        return known if isinstance(known, dict) else {}
+        known = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
+        if not isinstance(known, dict) or not {"tvsl", "config"} <= known.keys():
+            raise foreign_record(path)
+        return known
 
-    def _check(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        names = sorted(known.keys() | record.keys())
-        others = [name for name in names if known.get(name) != record.get(name)]
+    def _check_same(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        others = sorted(name for name, value in record.items() if known.get(name) != value)
         if others:
             raise OutputError(
                 f"This folder holds another evaluation: its {', '.join(others)} differ.",
                 "Choose another folder, or add --force to begin anew.",
                 self.output,
             )
-
-    def _check_own(self) -> None:
-        """Let through only results that an evaluation wrote, if there are any."""
-        found = [self.output / name for name in OUTPUTS if (self.output / name).exists()]
-        if not found or (self.folder / _RECORD).exists():
-            return
-        path = self.output / RESULTS
-        content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
-        if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
-            raise foreign_record(path)
 
     def _remove(self) -> None:
         """Remove the results of an earlier evaluation; its results stay until there are others."""
@@ -208,6 +232,21 @@ class ResultWriter:
         with writable(self.output):
             self.file.write(result.line())
             self.file.flush()
+
+
+def earlier_outputs(folder: Path) -> tuple[str, ...]:
+    """Files that an earlier evaluation wrote into a folder, by its own results.
+
+    Raises:
+        OutputError: The results are none of ours.
+    """
+    path = folder / RESULTS
+    if not os.path.lexists(path):
+        return ()
+    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
+        raise foreign_record(path)
+    return OUTPUTS
 
 
 def _read(path: Path) -> Iterator[BatchResult]:

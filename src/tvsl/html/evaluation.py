@@ -12,13 +12,14 @@ from PIL import Image
 from tvsl.data.base import resampled
 from tvsl.evaluation.cases import Case, Cases, CaseSource, show_cases
 from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.result_cache import OUTPUTS, PAGE, RESULTS, SAMPLES
+from tvsl.evaluation.result_cache import PAGE, RESULTS, SAMPLES, earlier_outputs
 from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values, table_values
-from tvsl.localization import SoundSource, write_json
+from tvsl.localization import SoundSource, reduced_size, write_json
 from tvsl.render.colors import RGBImage, source_color
+from tvsl.render.overlay import LONGEST_SIDE
 from tvsl.utils.atomic import staged, write_text
 
 MEASURES = {"ap": "AP", "ciou": "cIoU", "iou": "IoU", "confidence": "confidence"}
@@ -41,7 +42,7 @@ def write_report(run: Evaluator, evaluation: Evaluation, cases: int, folder: Pat
         TvslError: An item that shall be shown cannot be read any more.
     """
     page = evaluation_page(evaluation, show_cases(run, evaluation, cases))
-    with staged(folder, RESULTS, True, lambda _: OUTPUTS) as work:
+    with staged(folder, RESULTS, True, earlier_outputs) as work:
         write_samples(evaluation, work / SAMPLES)
         write_text(work / PAGE, page)
         write_json(evaluation.to_dict(), work / RESULTS)
@@ -107,11 +108,16 @@ def _case(case: Case, name: str, sample_rate: int) -> Values:
 
 
 def _side_by_side(pictures: Sequence[RGBImage]) -> RGBImage:
-    """Panels as high as is shown, each as wide as the first."""
+    """Panels as high as is shown, each as wide as the first.
+
+    Very wide ones are less high: none has more than 2048 pixels along a side.
+    """
     height, width = pictures[0].shape[:2]
-    size = (max(round(_SHOWN_HEIGHT * width / height), 1), _SHOWN_HEIGHT)
+    wanted = (_SHOWN_HEIGHT, max(round(_SHOWN_HEIGHT * width / height), 1))
+    high, wide = reduced_size(wanted, LONGEST_SIDE)
     panels = (
-        Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS) for picture in pictures
+        Image.fromarray(picture).resize((wide, high), Image.Resampling.LANCZOS)
+        for picture in pictures
     )
     return np.concatenate([np.array(panel) for panel in panels], axis=1)
 

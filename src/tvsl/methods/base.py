@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from typing_extensions import Self
 
@@ -14,9 +14,10 @@ from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.encoder import Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError, first_problem
 from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.strict_model import StrictModel
 
 
-class MethodConfig(BaseModel):
+class MethodConfig(StrictModel):
     """Sizes and hyperparameters of a head; a method with more of them has a subclass.
 
     Configs come from files of strangers: every number has an upper bound, sizes above all.

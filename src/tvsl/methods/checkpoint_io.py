@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.audioclip.checkpoint import encoder_fingerprint
 from tvsl.encoder import Encoder
@@ -33,12 +33,13 @@ from tvsl.utils.model_folder import (
     write_tensors,
     writing,
 )
+from tvsl.utils.strict_model import StrictModel
 
 FORMAT: Final = 1
 _REMEDY = "Give the folder of a head that `tvsl train` wrote, whole and unchanged."
 
 
-class _Record(BaseModel):
+class _Record(StrictModel):
     """Content of ``config.json``.
 
     Attributes:
@@ -58,7 +59,7 @@ class _Record(BaseModel):
     source: Source | None = None
     encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     config: dict[str, JsonValue]
-    notes: dict[str, JsonValue] = {}
+    notes: dict[str, JsonValue] = Field({})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tvsl.audioclip.image_encoder import resize
 from tvsl.data import DATA_SETS, find_data, make_data
 from tvsl.data.base import ClipSet, DecisionItems, Item
+from tvsl.data.checking import MISSING_REMEDY, require_files
 from tvsl.data.files import FileClips, FileDataSet
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.synthetic import SyntheticClips, SyntheticData
@@ -115,6 +116,18 @@ class Benchmark(ABC):
 
         Returns:
             The scenes.
+        """
+
+    def require_files(  # noqa: B027
+        self, blocks: Iterable[tuple[TestCondition, Split, bool, range]]
+    ) -> None:
+        """Check that the files of scenes are all there; scenes that are made have none.
+
+        Args:
+            blocks: Condition, split, whether for heads of half of the classes, and which scenes.
+
+        Raises:
+            MissingFileError: Files are missing.
         """
 
     @abstractmethod
@@ -349,6 +362,15 @@ class FileBenchmark(Benchmark):
         vocabulary = encoder.vocabulary(self.names(condition, half))
         wanted = DecisionItems(self.data, items, self.data.side, self.clips.window)
         return encode_items(wanted, encoder, vocabulary)
+
+    def require_files(self, blocks: Iterable[tuple[TestCondition, Split, bool, range]]) -> None:
+        """Look for the files of scenes; see the base class."""
+        found = {
+            item.id: item
+            for condition, split, half, numbers in blocks
+            for item in self.items(condition, split, half)[numbers.start : numbers.stop]
+        }
+        require_files(found.values(), MISSING_REMEDY)
 
     def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
         """The classes of the labels: more is not known."""

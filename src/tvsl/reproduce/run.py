@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvsl import __version__
 from tvsl.audioclip.weights import PUBLIC_FILES, find_entry, model_folder, sha256_of
@@ -18,17 +19,21 @@ from tvsl.reproduce.aggregate import Aggregator
 from tvsl.reproduce.config import ReproduceConfig
 from tvsl.reproduce.expectations import Expectation, expectations
 from tvsl.reproduce.experiment import Experiment, SceneSet
-from tvsl.reproduce.figures import BARS, SHEETS, Sheet, SheetSpec, sheet
+from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.paper import PAPER_SETS
 from tvsl.reproduce.plan import Choice, EvalTarget, Plan, choose
 from tvsl.reproduce.results import Table
 from tvsl.reproduce.specs import AS_ALL, TEST_CONDITIONS, TableSpec, TestCondition, Training
 from tvsl.reproduce.tables import TABLES
+from tvsl.reproduce.targets import ALL, BARS, TARGETS, check_targets
 from tvsl.reproduce.train import RunRecord, Runs
 from tvsl.reproduce.workers import EncodeClips, EncodeScenes, Head, Job, Workers, open_workers
 from tvsl.training.calibrate import located
-from tvsl.utils.atomic import writable
-from tvsl.utils.files import LARGEST_CONFIG, read_small_json
+from tvsl.utils.atomic import RECORD_REMEDY, check_places, entries, foreign_record, writable
+from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,10 @@ def has_public_weights(model: str) -> bool:
 
 
 RECORD_FILE = "reproduction.json"
+PAGE, MARKDOWN, CSV, RESULTS = "page.html", "tables.md", "tables.csv", "results.json"
+OUTPUTS = (PAGE, MARKDOWN, CSV, RESULTS)
+"""What a reproduction writes once all is measured."""
+_REMEDY = "Start anew in another folder."
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:
@@ -155,20 +164,54 @@ def keep_record(experiment: Experiment) -> None:
     if path.is_file():
         _check_same(_read(path), record, folder)
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(
-            "The folder is not empty, and holds no reproduction.", "Choose another one.", folder
-        )
+    check_folder(folder)
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(record, path)
 
 
+def check_folder(folder: Path) -> None:
+    """Let through only a folder that a reproduction may begin in or go on in.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OutputError: It holds something else, or files of others where results belong.
+    """
+    path = folder / RECORD_FILE
+    with writable(folder):
+        if not path.is_file() and entries(folder):
+            raise OutputError(
+                "The folder is not empty, and holds no reproduction.", "Choose another one.", folder
+            )
+    if path.is_file() and not {"tvsl", "encoder", "learning_rates"} <= _read(path).keys():
+        raise foreign_record(path)
+    check_places(folder, OUTPUTS, set(earlier_outputs(folder)))
+
+
+def earlier_outputs(folder: Path) -> tuple[str, ...]:
+    """What an earlier run of a reproduction wrote, by its own results.
+
+    Raises:
+        OutputError: The results are none of ours.
+    """
+    path = folder / RESULTS
+    if not os.path.lexists(path):
+        return ()
+    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if (
+        not isinstance(content, dict)
+        or not {"conditions", "expectations", "tables"} <= content.keys()
+    ):
+        raise foreign_record(path)
+    return OUTPUTS
+
+
 def _read(path: Path) -> dict[str, Any]:
-    remedy = "Start anew in another folder."
-    record = read_small_json(path, LARGEST_CONFIG, OutputError, remedy)
+    record = read_small_json(path, LARGEST_CONFIG, OutputError, _REMEDY)
     if not isinstance(record, dict):
-        raise OutputError("The record of the reproduction is damaged.", remedy, path)
+        raise OutputError("The record of the reproduction is damaged.", _REMEDY, path)
     return record
 
 
@@ -192,10 +235,6 @@ def _short(value: object) -> str:
 Report = Callable[[int, "int | None"], None]
 Stages = Callable[[str, str], AbstractContextManager[Report]]
 """Opens the display of a piece of work by its title and by what is counted."""
-
-ALL = "all"
-TARGETS = (*TABLES, BARS, *SHEETS)
-"""Names of all tables and figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,12 +285,7 @@ def wanted(names: Sequence[str]) -> Wanted:
     Raises:
         UsageError: There is no such table or figure, or no name at all.
     """
-    unknown = [name for name in names if name not in (*TARGETS, ALL)]
-    if unknown or not names:
-        raise UsageError(
-            f"There is no table or figure '{', '.join(unknown)}'.",
-            f"Choose from {ALL}, {', '.join(TARGETS)}.",
-        )
+    check_targets(names)
     chosen = set(TARGETS if ALL in names else names)
     if BARS in chosen:
         chosen |= {"table1", "table2"}
@@ -262,13 +296,15 @@ def wanted(names: Sequence[str]) -> Wanted:
     )
 
 
-def require_feasible(experiment: Experiment) -> None:
-    """Look at data and classes before weights are fetched.
+def require_feasible(experiment: Experiment, asked: Wanted) -> None:
+    """Look at data, files and classes before weights are fetched.
 
     Args:
         experiment: The reproduction.
+        asked: What is wanted.
 
     Raises:
+        MissingFileError: A file of a clip or of a scene is missing.
         UsageError: There is no such data set or option, tables cannot be measured on it, or
             nothing is left to decide on.
         DataError: A list of it cannot be used.
@@ -279,7 +315,27 @@ def require_feasible(experiment: Experiment) -> None:
             "Nothing is left to decide on but test items.",
             "Give more training clips, or keep some in a split 'validation'.",
         )
+    experiment.benchmark.clips.require_files()
     check_classes(experiment.settings.model, experiment.benchmark.clips.names)
+    missing = _missing_blocks(_plan(asked, experiment), asked, experiment)
+    experiment.benchmark.require_files(
+        (one.condition, one.split, one.half, block) for one, block in missing
+    )
+
+
+def _plan(asked: Wanted, experiment: Experiment) -> Plan:
+    benchmark = experiment.benchmark
+
+    def possible(condition: TestCondition) -> bool:
+        return benchmark.lacks(condition, "test") is None
+
+    return Plan.of(
+        asked.tables,
+        experiment.config,
+        possible,
+        benchmark.halved,
+        (row.several for one in asked.sheets for row in one.rows),
+    )
 
 
 def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stages) -> Reproduction:
@@ -298,19 +354,10 @@ def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stage
         TvslError: Something cannot be read, trained or written; what was done before stays.
     """
     benchmark = experiment.benchmark
-    require_feasible(experiment)
+    check_folder(experiment.settings.folder)
+    require_feasible(experiment, asked)
     keep_record(experiment)
-
-    def possible(condition: TestCondition) -> bool:
-        return benchmark.lacks(condition, "test") is None
-
-    plan = Plan.of(
-        asked.tables,
-        experiment.config,
-        possible,
-        benchmark.halved,
-        (row.several for one in asked.sheets for row in one.rows),
-    )
+    plan = _plan(asked, experiment)
     with open_workers(experiment, workers) as hands:
         _encode(plan, asked, experiment, hands, stages)
         choices = _heads(plan, experiment, hands, stages)
@@ -334,12 +381,7 @@ def _encode(
     if any(candidates.curricula for candidates in plan.needs):
         with stages("Encoding clips", "clips") as report:
             _encode_clips(experiment, hands, report)
-    blocks = [
-        EncodeScenes(one, numbers)
-        for one in _scene_sets(plan, asked, experiment)
-        for numbers in experiment.parts(one)
-        if not experiment.path(one, numbers).is_file()
-    ]
+    blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, asked, experiment)]
     with stages("Encoding scenes", "blocks") as report:
         _count(blocks, hands, report, 0)
 
@@ -359,6 +401,18 @@ def _encode_clips(experiment: Experiment, hands: Workers, report: Report) -> Non
         report(min(total, files * size), total)
 
     hands.do([EncodeClips(helper) for helper in range(hands.count)], told)
+
+
+def _missing_blocks(
+    plan: Plan, asked: Wanted, experiment: Experiment
+) -> list[tuple[SceneSet, range]]:
+    """The blocks of scenes that are still to be encoded."""
+    return [
+        (one, numbers)
+        for one in _scene_sets(plan, asked, experiment)
+        for numbers in experiment.parts(one)
+        if not experiment.path(one, numbers).is_file()
+    ]
 
 
 def _scene_sets(plan: Plan, asked: Wanted, experiment: Experiment) -> list[SceneSet]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from torch.utils.data import ChainDataset, DataLoader
 
 from tvsl.data.token_store import TokenBatch
@@ -31,6 +31,7 @@ from tvsl.training.fit import build_head, fit_head
 from tvsl.training.modules import BatchPlan, TokenBatches
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import LARGEST_CONFIG, read_small
+from tvsl.utils.strict_model import StrictModel
 
 
 def train(
@@ -145,7 +146,7 @@ def _figures(
 Outcome = Literal["done", "diverged", "impossible"]
 
 
-class RunRecord(BaseModel):
+class RunRecord(StrictModel):
     """What became of a training.
 
     Attributes:
@@ -164,11 +165,11 @@ class RunRecord(BaseModel):
     outcome: Outcome
     reason: str | None = None
     seconds: float
-    validation: dict[Task, float] = {}
-    notes: dict[str, JsonValue] = {}
+    validation: dict[Task, float] = Field({})
+    notes: dict[str, JsonValue] = Field({})
 
 
-class ScoreRecord(BaseModel):
+class ScoreRecord(StrictModel):
     """What a head reaches on a condition of scenes.
 
     Attributes:
@@ -178,7 +179,7 @@ class ScoreRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    figures: dict[LabelSource, Figures] = {}
+    figures: dict[LabelSource, Figures] = Field({})
     reason: str | None = None
 
 

@@ -13,6 +13,8 @@ from pydantic import JsonValue
 from torch.utils.data import DataLoader
 
 from tvsl.data.base import ClipSet, DataSet
+from tvsl.data.checking import MISSING_REMEDY, require_files
+from tvsl.data.files import FileDataSet
 from tvsl.data.token_encoding import check_classes, check_store, make_store, store_key
 from tvsl.data.token_store import TokenBatch
 from tvsl.encoder import Encoder
@@ -39,17 +41,12 @@ from tvsl.training.modules import (
     require_training,
 )
 from tvsl.training.run_config import keep_recipe
-from tvsl.training.trainer import (
-    CHECKPOINTS,
-    build_trainer,
-    fit,
-    last_checkpoint,
-    quiet,
-)
+from tvsl.training.trainer import build_trainer, fit, quiet
 from tvsl.utils.atomic import locked
 from tvsl.utils.model_folder import HEAD_FOLDER
 from tvsl.utils.processes import alone
 from tvsl.utils.progress import Progress, Stages, no_progress, no_stages
+from tvsl.utils.run_folder import CHECKPOINTS, OF_HEADS, check_run_folder, last_checkpoint
 
 BEST = "best.ckpt"
 TOKENS_FOLDER = "tokens"
@@ -122,12 +119,13 @@ def train_head(
         UsageError: The recipe cannot be followed, the run to resume has another one, or there is
             none.
         StoreError: The token store is for something else, or damaged.
-        OutputError: There is a run in the folder already, it cannot be written, or memory does
-            not suffice.
+        OutputError: There is a run or something else in the folder already, it cannot be written,
+            or memory does not suffice.
         WeightsError: A checkpoint is damaged.
     """
     alone("Training")
     with locked(folder):
+        check_run_folder(folder, resume, OF_HEADS, tokens)
         checkpoint = last_checkpoint(folder, resume)
         ready = _prepare(config, encoder)
         key = store_key(
@@ -175,6 +173,7 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
         UsageError: It cannot be followed: the method needs no training, or there are too few clips
             or classes.
         DataError: A list of the data set cannot be used.
+        MissingFileError: A file of a clip or of a validation scene is missing.
     """
     kind, _ = find_head(config)
     if issubclass(kind, Untrained):
@@ -184,7 +183,11 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
     others = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
     if not kept.items and not any(part.items for part in others):
         raise too_few_to_validate(data)
+    if isinstance(data, FileDataSet):  # items of a world are made only when they are needed
+        parts = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES)
+        require_files((item for part in parts for item in part.items), MISSING_REMEDY)
     clips = data.clips(config.clips, config.seed).without({item.id for item in kept.items})
+    clips.require_files()
     check_classes(clips, config.most_sources, config.seed)
     return data, clips
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -40,11 +40,13 @@ from tvsl.training.pretraining_data import (
     caption_text,
     make_many_clips,
 )
-from tvsl.training.trainer import build_trainer, fit, last_checkpoint
+from tvsl.training.trainer import build_trainer, fit
 from tvsl.utils.atomic import locked, write_text
 from tvsl.utils.files import LARGEST_CONFIG, read_small_text
 from tvsl.utils.processes import alone
 from tvsl.utils.progress import Stages, no_stages
+from tvsl.utils.run_folder import OF_MODELS, RECIPE_FILE, check_run_folder, last_checkpoint
+from tvsl.utils.strict_model import StrictModel
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
@@ -93,7 +95,7 @@ _CONTEXT = MOST_LEAD + 8  # words that mean nothing or learned prompts, a captio
 _CELL_SCALE = 14.0
 
 
-class Terms(BaseModel):
+class Terms(StrictModel):
     """Weights of the five terms; 0 leaves a term out.
 
     Attributes:
@@ -120,7 +122,7 @@ class Terms(BaseModel):
         return self
 
 
-class PretrainConfig(BaseModel):
+class PretrainConfig(StrictModel):
     """The recipe.
 
     Attributes:
@@ -284,7 +286,6 @@ class Pretraining(LightningModule):
 
 
 STEPS_OF_EPOCH = 100
-_RECIPE = "recipe.json"
 _VALIDATION_BATCHES = 4
 
 
@@ -355,13 +356,15 @@ def pretrain(
         The folder of the model.
 
     Raises:
-        OutputError: There is a run in the folder already, or it cannot be written.
+        OutputError: There is a run or something else in the folder already, or it cannot be
+            written.
         UsageError: There are several processes, the run to resume has another recipe, or there is
             none; the memory does not suffice.
         WeightsError: The checkpoint to go on from is damaged.
     """
     alone("Pre-training")
     with locked(folder):
+        check_run_folder(folder, resume, OF_MODELS)
         checkpoint = last_checkpoint(folder, resume)
         _keep_recipe(recipe, folder, resume)
         world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)
@@ -381,7 +384,7 @@ def pretrain(
 
 
 def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
-    path = folder / _RECIPE
+    path = folder / RECIPE_FILE
     text = recipe.model_dump_json(indent=2)
     remedy = f"See {path}."
     if resume and read_small_text(path, LARGEST_CONFIG, UsageError, remedy) != text:

@@ -11,8 +11,7 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.training.config import TrainConfig
 from tvsl.utils.atomic import writable, write_text
 from tvsl.utils.files import LARGEST_CONFIG, read_small_json
-
-RECIPE_FILE = "recipe.json"
+from tvsl.utils.run_folder import RECIPE_FILE
 
 
 def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: bool) -> None:
