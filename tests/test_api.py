@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -187,3 +188,18 @@ def test_a_head_says_where_its_class_is_from_and_nothing_is_imported_for_it(
     assert read_head(folder, Mine).method is Mine
     with pytest.raises(UsageError, match="'mine', not of 'plain'"):
         read_head(folder, Plain)
+
+
+@pytest.mark.parametrize("field", ["data", "method"])
+def test_a_record_of_a_run_makes_nothing_be_imported(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text(CODE.replace("was_run", "evil_was_run"))
+    checkpoints = tmp_path / "run" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    (checkpoints / "last.ckpt").write_bytes(b"")
+    (tmp_path / "run" / "recipe.json").write_text(json.dumps({field: "evil.py:Few"}))
+    with pytest.raises(UsageError, match=r"evil\.py:Few"):
+        tvsl.train(tmp_path / "run", resume=True)
+    assert not hasattr(sys.modules["builtins"], "evil_was_run")

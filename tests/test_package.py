@@ -176,6 +176,7 @@ def test_public_names_resolve(name: str) -> None:
         "tvsl.methods",
         "tvsl.methods.tvsl",
         "tvsl.metrics",
+        "tvsl.preprocess",
         "tvsl.render",
         "tvsl.synthetic",
         "tvsl.training",
