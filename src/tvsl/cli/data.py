@@ -187,7 +187,7 @@ def _print(found: Check, all_classes: bool) -> None:
 
 
 def _gaps(tally: Tally) -> int:
-    """How many items of a class are of no use."""
+    """Number of items of a class that are of no use."""
     return tally.missing + tally.unreadable + tally.without_boxes + tally.left_out
 
 

@@ -80,7 +80,7 @@ def _load(model: str) -> Localizer:
 
 
 def _earlier_files(folder: Path) -> tuple[str, ...]:
-    """What an earlier demo wrote here, by its own results."""
+    """Files that an earlier demo wrote here, by its own results."""
     from tvsl.errors import OutputError
     from tvsl.utils.atomic import RECORD_REMEDY, foreign_record
     from tvsl.utils.files import LARGEST_LIST, read_small_json

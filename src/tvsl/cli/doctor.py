@@ -46,7 +46,7 @@ def _version(package: str) -> str:
 
 
 def _plugins() -> list[tuple[str, str]]:
-    """What other packages bring, and what is wrong with it."""
+    """Extensions of other packages, and their faults."""
     from tvsl.data import DATA_SETS
     from tvsl.loading import ENCODERS
     from tvsl.methods import METHODS

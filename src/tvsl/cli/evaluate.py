@@ -38,7 +38,7 @@ _EVERY = "all"
 
 
 class Labels(str, Enum):
-    """Where class names come from."""
+    """Source of the class names."""
 
     given = "given"
     detected = "detected"
@@ -46,14 +46,14 @@ class Labels(str, Enum):
 
 
 class Counting(str, Enum):
-    """How many classes are detected."""
+    """Number of classes that are detected."""
 
     oracle = "oracle"
     threshold = "threshold"
 
 
 class OnError(str, Enum):
-    """What becomes of items that cannot be read."""
+    """Treatment of items that cannot be read."""
 
     stop = "stop"
     skip = "skip"

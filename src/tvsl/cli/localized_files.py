@@ -53,7 +53,7 @@ _INSTANT = 1e-3
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with each input.
+    """Settings for each input.
 
     Attributes:
         request: Which classes to localize.
@@ -248,7 +248,7 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
 
 
 def _stored(source: Path) -> dict[str, Any]:
-    """How the pictures of a video are stored, where boxes are in pixels as shown."""
+    """Stored form of a video's pictures; boxes are in pixels as shown."""
     info = probe_video(source)
     ratio = info.pixel_aspect
     return {

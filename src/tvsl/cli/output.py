@@ -440,12 +440,12 @@ def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
 
 
 def _key(name: str) -> str:
-    """What two names share that some file system takes for one."""
+    """Common form of two names that some file system takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def _earlier_files(folder: Path) -> list[str]:
-    """What an earlier run wrote here, by its own list."""
+    """Files that an earlier run wrote here, by its own list."""
     record = folder / JSON_NAME
     if not os.path.lexists(record):
         return []

@@ -26,7 +26,7 @@ _MOST_TOLD = 20
 
 
 class LayoutName(str, Enum):
-    """How the videos are named."""
+    """Naming of the videos."""
 
     vggsound = "vggsound"
     acav = "acav"

@@ -35,7 +35,7 @@ _MOST_WORKERS = 4
 
 
 class Scale(str, Enum):
-    """How much is done: what gives numbers that mean something, or only shows that all runs."""
+    """Amount of work: full for numbers that mean something, quick to see that all runs."""
 
     full = "full"
     quick = "quick"

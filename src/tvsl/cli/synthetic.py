@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 class Classes(str, Enum):
-    """Which classes occur."""
+    """Classes that occur."""
 
     seen = "seen"
     unseen = "unseen"
@@ -30,7 +30,7 @@ class Classes(str, Enum):
 
 
 class Split(str, Enum):
-    """Which part of the world."""
+    """Split of the world."""
 
     train = "train"
     validation = "validation"

@@ -39,13 +39,13 @@ class DemoSource:
 
     @property
     def hit_detected(self) -> bool:
-        """Whether it was detected and hit."""
+        """Tell whether it was detected and hit."""
         return self.detected_score is not None and self.detected_score.hit
 
 
 @dataclass(frozen=True, eq=False)
 class DemoResult:
-    """What became of one scene.
+    """Results of one scene.
 
     Attributes:
         shown: The scene.
@@ -61,7 +61,7 @@ class DemoResult:
 
     @property
     def false(self) -> tuple[SoundSource, ...]:
-        """What was detected, but is not in the picture or does not sound."""
+        """Detected sources that are not in the picture or do not sound."""
         labels = self.shown.scene.labels
         return tuple(found for found in self.detected.sources if found.label not in labels)
 
@@ -108,7 +108,7 @@ class Demo:
 
     @property
     def detection_rule(self) -> str:
-        """How it was decided what sounds, in words."""
+        """Rule by which classes were detected, in words."""
         if self.detection_threshold is None:
             return "the classes whose scores stand out (no threshold was calibrated), at least one"
         return (

@@ -16,7 +16,7 @@ from tvsl.synthetic.world import Box, World, WorldScene
 
 @dataclass(frozen=True)
 class DemoKind:
-    """What a scene of the demo shall show.
+    """Kind of a scene of the demo.
 
     Attributes:
         name: Short name, of letters and hyphens.
@@ -37,7 +37,7 @@ class DemoKind:
     off_screen: bool = False
 
     def fits(self, scene: WorldScene) -> bool:
-        """Whether a scene is of this kind and of no other."""
+        """Tell whether a scene is of this kind and of no other."""
         twin = any(panel.twin is not None for panel in scene.panels)
         off_screen = scene.off_screen is not None
         return (twin, off_screen) == (self.twin, self.off_screen)
@@ -116,7 +116,7 @@ class DemoScene:
 
     @property
     def off_screen_sound(self) -> Wave | None:
-        """What is heard beside the sources and never seen, (20480,), up to rounding to 16 bits."""
+        """Sound beside the sources that is never seen, (20480,), up to rounding to 16 bits."""
         if self.scene.off_screen is None:
             return None
         seen = np.sum([panel.waveform for panel in self.scene.panels], axis=0)

@@ -23,7 +23,7 @@ PROTOCOL = (
 
 @dataclass(frozen=True)
 class MapScore:
-    """How well one map finds its source.
+    """Scores of one map for its source.
 
     Attributes:
         ciou: Of the cut map with the true box.

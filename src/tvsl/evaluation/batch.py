@@ -65,7 +65,7 @@ class EncodedBatch:
 
     @cached_property
     def foreground(self) -> Tensor:
-        """Whether each source is anywhere in the picture, (P,) bool, on the CPU."""
+        """Flags of the sources that are anywhere in the picture, (P,) bool, on the CPU."""
         return (self.targets > 0).flatten(1).any(dim=1).cpu()
 
     @property

@@ -38,7 +38,7 @@ class IndexedDataset:
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether sources have classes; see ``are_labelled``."""
+        """Tell whether sources have classes; see ``are_labelled``."""
         return are_labelled(self.items)
 
     @cached_property
@@ -67,7 +67,7 @@ class IndexedDataset:
 
 
 def are_labelled(items: Iterable[Item]) -> bool:
-    """Whether items have classes.
+    """Tell whether items have classes.
 
     Args:
         items: The items of a data set.

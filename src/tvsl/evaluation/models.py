@@ -58,7 +58,7 @@ class EvaluatedModels:
 
     @property
     def square(self) -> bool:
-        """Whether the heads want pictures squeezed into a square."""
+        """Tell whether the heads want pictures squeezed into a square."""
         return self.methods[0].method.config.square_pictures
 
 

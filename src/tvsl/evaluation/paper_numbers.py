@@ -201,7 +201,7 @@ _ITEMS = MappingProxyType(
 
 @dataclass(frozen=True)
 class PaperRow:
-    """What the paper has to set beside a method.
+    """The paper's figures to set beside a method.
 
     Attributes:
         method: Name of the method in the paper.

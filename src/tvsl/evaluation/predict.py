@@ -277,7 +277,7 @@ def assign(maps: Tensor, targets: Tensor, clips: Tensor) -> Tensor:
 
 
 def _assign_clip(maps: Tensor, truth: Tensor) -> Tensor:
-    """Which of the maps (M, h, w) of a clip each of its sources (n, H, W) gets, (n,)."""
+    """Map among those of a clip (M, h, w) for each of its sources (n, H, W), (n,)."""
     full = minmax(resize_maps(maps, (truth.shape[1], truth.shape[2])))
     there = truth.flatten(1).any(dim=1).cpu()
     rows = [average_precision(full, one.expand(len(full), -1, -1)) for one in truth[there]]

@@ -178,12 +178,12 @@ class ResultCache:
             yield ResultWriter(file, self.output)
 
     def _is_unused(self) -> bool:
-        """Whether nothing was ever measured there."""
+        """Tell whether no batch was ever scored there."""
         written = any((self.output / name).exists() for name in OUTPUTS)
         return not written and not any(result.items for result in self.all().values())
 
     def _record(self) -> dict[str, Any] | None:
-        """What the folder holds results of; None if it holds none."""
+        """Record of the evaluation whose results the folder holds; None if it holds none."""
         path = self.folder / _RECORD
         if not path.is_file():
             return None

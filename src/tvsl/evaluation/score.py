@@ -188,7 +188,7 @@ def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
 
 
 def _truth(batch: EncodedBatch, step: int = 1) -> Columns:
-    """What scores say of each pair whatever its map, (P,) each, on the CPU."""
+    """Columns of each pair that do not depend on its map, (P,) each, on the CPU."""
     targets = batch.targets[:, ::step, ::step] > 0
     area = targets.flatten(1).sum(dim=1).cpu()
     return {

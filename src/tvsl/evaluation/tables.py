@@ -78,7 +78,7 @@ def _paper_cell(paper: PaperRow | None, name: str) -> str:
 
 
 def detection_table(evaluation: Evaluation) -> Table | None:
-    """How well classes were detected, in percent; None where none were."""
+    """Table of the detected classes, in percent; None where none were detected."""
     if not evaluation.detection:
         return None
     heads = ("method", "mAP", "precision", "recall", "false per item")
@@ -96,7 +96,7 @@ def detection_table(evaluation: Evaluation) -> Table | None:
 
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """What must be known of the numbers: a few words and what they stand for, each."""
+    """Notes on the numbers: a term and its explanation, each."""
     scorer = evaluation.scorer
     told = [
         ("Data", _data(scorer.data.dataset)),
@@ -160,7 +160,7 @@ def _found(evaluation: Evaluation) -> str:
 
 
 def _left_out(config: EvaluationConfig) -> str:
-    """Which protocols leave out sources that are nowhere, in words."""
+    """Protocols that leave out sources that are nowhere, in words."""
     keeping = [one.name for one in config.chosen if one.include_empty]
     if len(keeping) == len(config.chosen):
         return ""

@@ -49,7 +49,7 @@ class PreviewScene:
 
 
 class Benchmark(ABC):
-    """What tables are measured on.
+    """Data that tables are measured on: clips to train on, and scenes with their truth.
 
     Attributes:
         title: What pages call it.
@@ -84,7 +84,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:
-        """Why there are no scenes of a condition; None if there are.
+        """Reason why there are no scenes of a condition; None if there are some.
 
         Args:
             condition: The condition.
@@ -94,7 +94,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:
-        """How many scenes of a condition there are, as many as the recipe wants at most."""
+        """Number of scenes of a condition, as many as the recipe wants at most."""
 
     @abstractmethod
     def scenes(
@@ -139,12 +139,12 @@ class Benchmark(ABC):
         """Test scenes for people to look at."""
 
     def warnings(self) -> list[str]:
-        """What keeps numbers from meaning what they seem to mean."""
+        """Warnings that stand beside the numbers."""
         return []
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
-        """What identifies it; tokens are kept for this."""
+        """Identity of the benchmark; tokens are kept for it."""
 
 
 def with_negatives(scenes: EncodedBatch, visible: Sequence[set[str]]) -> EncodedBatch:
@@ -336,7 +336,7 @@ class FileBenchmark(Benchmark):
         return self.halves[0] if half else self.data.names
 
     def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:
-        """Why there are no such scenes; see the base class."""
+        """Reason why there are no such scenes; see the base class."""
         if condition.perturbation == "twins":
             return "nothing tells which pictures show a silent object of the sounding class"
         try:
@@ -346,7 +346,7 @@ class FileBenchmark(Benchmark):
         return None if found else "no scene is left"
 
     def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:
-        """How many scenes there are, as many as the recipe wants at most."""
+        """Number of scenes, as many as the recipe wants at most."""
         return len(self.items(condition, split, half))
 
     def scenes(
@@ -475,12 +475,12 @@ def _drawn(target: Target) -> bool:
 
 
 def is_real(data: str) -> bool:
-    """Whether a data set is made of files, and no made-up world."""
+    """Tell whether a data set is made of files."""
     return data != SyntheticData.name
 
 
 def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfig) -> Benchmark:
-    """What tables are measured on.
+    """Open the benchmark of a data set.
 
     Args:
         data: Name of the data set: ``synthetic``, or one of files whose items have one source.

@@ -37,7 +37,7 @@ BLOCK = 128
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """What a reproduction works on; each process opens it for itself.
+    """Settings of a reproduction; each process opens it for itself.
 
     Attributes:
         config: The recipe.
@@ -95,7 +95,7 @@ class Experiment:
 
     @cached_property
     def benchmark(self) -> Benchmark:
-        """What tables are measured on."""
+        """The benchmark that tables are measured on."""
         return open_benchmark(self.settings.data, self.settings.options, self.config)
 
     @cached_property
@@ -147,7 +147,7 @@ class Experiment:
 
     @property
     def store_folder(self) -> Path:
-        """Where training tokens are."""
+        """Folder of the training tokens."""
         return self.settings.folder / TOKENS_FOLDER / "clips"
 
     @cached_property
@@ -166,7 +166,7 @@ class Experiment:
         return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
     def path(self, wanted: SceneSet, numbers: range) -> Path:
-        """Where a block of scenes is kept."""
+        """File of a block of scenes."""
         mode = wanted.mode
         tokens = "-".join(str(one) for one in (mode.image_tokens, mode.flip_average) if one)
         name = f"{wanted.split}-{wanted.condition.name}-{numbers.start:05d}.safetensors"
@@ -228,7 +228,7 @@ class StorePart:
         self.sizes = {number: len(rows) for number, rows in self._rows.items()}
 
     def sizes_of(self, sources: Sequence[int]) -> dict[int, int]:
-        """How many mixtures there are of some numbers of sources.
+        """Number of mixtures by number of sources.
 
         Raises:
             VocabularyError: None of any of them.

@@ -28,7 +28,7 @@ class PaperSets:
 
     @property
     def title(self) -> str:
-        """What the paper calls the two."""
+        """Title that the paper gives the two."""
         return f"{BENCHMARKS[self.single]} and {BENCHMARKS[self.several]}"
 
     def success(self, task: Task) -> Figure:

@@ -163,7 +163,7 @@ def _compare(
 
 
 def sentences(table: Table) -> list[str]:
-    """What a table says.
+    """Sentences that a table justifies.
 
     Args:
         table: The table.
@@ -302,7 +302,7 @@ def best_cells(table: Table) -> set[tuple[int, int]]:
 
 
 def order_table(table: Table) -> TextTable | None:
-    """How far the paper's order is found again.
+    """Table of the agreement with the paper's order.
 
     Args:
         table: The table.
@@ -329,14 +329,14 @@ def order_table(table: Table) -> TextTable | None:
 
 
 def remarks(table: Table) -> list[str]:
-    """Why columns or cells are missing."""
+    """Reasons why columns or cells are missing."""
     told = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
     reasons = {line.row: note for line in table.lines for note in line.notes}
     return told + [f"{row}: {note}" for row, note in reasons.items()]
 
 
 def choice_table(choices: Sequence[Choice]) -> TextTable:
-    """What validation chose of all candidates.
+    """Table of the choices of validation.
 
     Args:
         choices: The choices.
@@ -360,7 +360,7 @@ def choice_table(choices: Sequence[Choice]) -> TextTable:
 
 
 def head_title(head: HeadSpec) -> str:
-    """What a head is called, with its hyperparameters where it is no row of Table 1."""
+    """Title of a head, with its hyperparameters where it is no row of Table 1."""
     if head in _TITLES:
         return _TITLES[head]
     parts = [head.preset] if head.preset else []
@@ -385,7 +385,7 @@ def _scores(choice: Choice) -> str:
 
 
 def how(provenance: Provenance) -> list[tuple[str, str]]:
-    """How everything was measured: term and explanation."""
+    """Notes on how everything was measured: term and explanation."""
     config = provenance.config
     rates = ", ".join(f"{rate:g}" for rate in config.learning_rates)
     sizes = "; ".join(

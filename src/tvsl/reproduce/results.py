@@ -132,7 +132,7 @@ def ranked(
 
 
 def apart(first: Value, second: Value) -> bool:
-    """Whether two values differ by more than their standard deviations together.
+    """Tell whether two values differ by more than their standard deviations together.
 
     Args:
         first: A value.

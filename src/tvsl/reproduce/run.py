@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What numbers depend on.
+    """Data, models and recipe that the numbers depend on.
 
     Attributes:
         title: What the tables are measured on.
@@ -113,7 +113,7 @@ def _located(experiment: Experiment) -> bool:
 
 
 def has_public_weights(model: str) -> bool:
-    """Whether a model is one of the public files, by its checksum.
+    """Tell whether a model is one of the public files, by its checksum.
 
     Args:
         model: Name or path of the model.
@@ -191,7 +191,7 @@ def check_folder(folder: Path) -> None:
 
 
 def earlier_outputs(folder: Path) -> tuple[str, ...]:
-    """What an earlier run of a reproduction wrote, by its own results.
+    """Files that an earlier run of a reproduction wrote, by its own results.
 
     Raises:
         OutputError: The results are none of ours.
@@ -239,7 +239,7 @@ Stages = Callable[[str, str], AbstractContextManager[Report]]
 
 @dataclass(frozen=True, eq=False)
 class Reproduction:
-    """What came out.
+    """Results of a reproduction.
 
     Attributes:
         provenance: Data, models and recipe that the numbers depend on.
@@ -260,7 +260,7 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for.
+    """Tables and figures that the user asks for.
 
     Attributes:
         tables: Tables.
@@ -274,7 +274,7 @@ class Wanted:
 
 
 def wanted(names: Sequence[str]) -> Wanted:
-    """What names stand for.
+    """Tables and figures by their names.
 
     Args:
         names: Of ``TARGETS``, or ``all``.

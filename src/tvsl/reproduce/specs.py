@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Curriculum:
-    """What a head is trained on.
+    """Mixtures that a head is trained on, stage after stage.
 
     Attributes:
         name: What pages call it.
@@ -61,7 +61,7 @@ MIXTURES = Curriculum("mixtures of one to four", (Stage((1, 2, 3, 4)),))
 
 @dataclass(frozen=True)
 class TokenMode:
-    """How pictures are encoded, where it is not as for everything else.
+    """Encoding of pictures that differs from the rest of the reproduction.
 
     Attributes:
         image_tokens: Dense image tokens.
@@ -110,7 +110,7 @@ class Training:
 
     @property
     def half(self) -> bool:
-        """Whether it knows half of the classes only."""
+        """Tell whether it knows half of the classes only."""
         return self.curriculum is not None and self.curriculum.half
 
     @property
@@ -138,7 +138,7 @@ class Candidates:
 
     @property
     def half(self) -> bool:
-        """Whether its heads know half of the classes only."""
+        """Tell whether its heads know half of the classes only."""
         return any(curriculum.half for curriculum in self.curricula)
 
 
@@ -277,12 +277,12 @@ class Column:
 
     @property
     def task(self) -> Task:
-        """What it measures, which decides the success rate that is meant."""
+        """Task that it measures, which decides the success rate."""
         return "single" if self.condition.sources == 1 else "several"
 
     @property
     def low_is_good(self) -> bool:
-        """Whether lower is better."""
+        """Tell whether lower is better."""
         return self.falls_from is not None
 
     @property

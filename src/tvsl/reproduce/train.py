@@ -147,7 +147,7 @@ Outcome = Literal["done", "diverged", "impossible"]
 
 
 class RunRecord(StrictModel):
-    """What became of a training.
+    """Outcome of a training.
 
     Attributes:
         training: What was to be trained.
@@ -170,7 +170,7 @@ class RunRecord(StrictModel):
 
 
 class ScoreRecord(StrictModel):
-    """What a head reaches on a condition of scenes.
+    """Figures of a head under a test condition.
 
     Attributes:
         figures: By the source of labels, in percent; empty where it cannot answer.
@@ -197,11 +197,11 @@ class Runs:
         self.folder = folder
 
     def head(self, training: Training) -> Path:
-        """Where a head is kept."""
+        """Folder of a head."""
         return self.folder / "runs" / training.digest
 
     def record(self, training: Training) -> RunRecord | None:
-        """What became of a training; None if it is still to be done.
+        """Outcome of a training; None if it is still to be done.
 
         Raises:
             OutputError: The file is damaged.
@@ -211,7 +211,7 @@ class Runs:
     def scores(
         self, training: Training, condition: TestCondition, overrides: Hyperparameters
     ) -> ScoreRecord | None:
-        """What a head reaches; None if it is still to be measured.
+        """Figures of a head; None if it is still to be scored.
 
         Raises:
             OutputError: The file is damaged.
@@ -255,7 +255,7 @@ class Runs:
     def has_scores(
         self, training: Training, condition: TestCondition, overrides: Hyperparameters
     ) -> bool:
-        """Whether it is known what a head reaches."""
+        """Tell whether a head is scored."""
         return self._scores(training, condition, overrides).is_file()
 
     def train(self, training: Training, experiment: Experiment) -> RunRecord:

@@ -195,7 +195,7 @@ class Head:
     targets: tuple[EvalTarget, ...] = ()
 
     def done(self, runs: Runs) -> bool:
-        """Whether nothing of it is left to be done."""
+        """Tell whether nothing of it is left to be done."""
         record = runs.record(self.training)
         if record is None or record.outcome != "done":
             return record is not None

@@ -59,7 +59,7 @@ def validation_scenes(
 
 
 def too_few_to_validate(data: DataSet) -> UsageError:
-    """What there is to say of a data set with nothing to validate on."""
+    """Error of a data set with nothing to validate on."""
     return UsageError(
         f"The data set '{data.name}' has too few clips to keep some for validation.",
         "Give more clips, or keep some in a split 'validation'.",
@@ -67,7 +67,7 @@ def too_few_to_validate(data: DataSet) -> UsageError:
 
 
 def located(scenes: EncodedBatch) -> bool:
-    """Whether it is known where every source is; if not, maps cannot be validated."""
+    """Tell whether the place of every source is known; else maps cannot be validated."""
     return bool(scenes.foreground.all())
 
 
@@ -91,7 +91,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was decided, and what it was decided from.
+    """Choices of validation, and the trials behind them.
 
     Attributes:
         hyperparameters: The decision, as ``Method.set_tuned`` takes it.
@@ -224,7 +224,7 @@ def _climb(tried: Callable[[float], Trial], start: float) -> Trial:
 
 
 def _is_cut(raw: Sequence[Tensor], polarity: int) -> bool:
-    """Whether cutting negative values changes any map: one with values of both signs."""
+    """Tell whether cutting negative values changes any map: one with values of both signs."""
     lows = torch.cat([(polarity * maps).amin(dim=(1, 2)) for maps in raw])
     highs = torch.cat([(polarity * maps).amax(dim=(1, 2)) for maps in raw])
     return bool(((lows < 0) & (highs > 0)).any())

@@ -89,7 +89,7 @@ class KeptMetrics(Callback):
                 logger.experiment.metrics[:0] = kept
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """What is logged from here on belongs to this step."""
+        """Log from here on under this step."""
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
 
 

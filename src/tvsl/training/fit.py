@@ -54,7 +54,7 @@ TOKENS_FOLDER = "tokens"
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """What training starts from."""
+    """Data and head that training starts from."""
 
     data: DataSet
     clips: ClipSet

@@ -28,7 +28,7 @@ VALIDATION_KEY = "validation"
 
 
 class BatchPlan:
-    """Which mixtures make up the batch of a step: a function of the seed and the step alone.
+    """Mixtures of the batch of each step: a function of the seed and the step alone.
 
     In an epoch each mixture is seen once, but for a remainder smaller than a batch for each number
     of sources, which is another one in each epoch.
@@ -74,7 +74,7 @@ class BatchPlan:
 
 
 class Batches(Protocol):
-    """What batches are read from: a token store, or a part of one."""
+    """Source of batches: a token store, or a part of one."""
 
     def batch(self, sources: int, rows: Tensor) -> TokenBatch:
         """Read mixtures of one number of sources, by their rows (B,)."""

@@ -50,7 +50,7 @@ from tvsl.utils.strict_model import StrictModel
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
-    """How well the best few cells of each picture agree with each query.
+    """Mean agreement of the best few cells of each picture with each query.
 
     The mean of the best few, and never the best alone: with the maximum, training collapses to
     single cells at corners.
@@ -68,7 +68,7 @@ def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
 
 
 def caption_matches(captions: Tensor, things: Tensor) -> Tensor:
-    """Which captions are true of which items.
+    """Flags of the captions that are true of each item.
 
     Args:
         captions: Surface, shape and size that each caption names, (Q, 3), -1 where it is silent.
@@ -85,7 +85,7 @@ def caption_matches(captions: Tensor, things: Tensor) -> Tensor:
 
 
 def draw_count(generator: torch.Generator, least: int, most: int) -> int:
-    """How many cells are pooled this time, uniform from ``least`` to ``most``."""
+    """Number of cells to pool, uniform from ``least`` to ``most``."""
     return int(torch.randint(least, most + 1, (), generator=generator))
 
 

@@ -293,7 +293,7 @@ def _mix(
 
 
 def _caption(rng: np.random.Generator, things: NDArray[np.int8]) -> NDArray[np.int8]:
-    """What a caption of one of the things names: all, surface or shape alone, size or not."""
+    """Caption of one of the things: all, surface or shape alone, with its size or without."""
     caption: NDArray[np.int8] = things[int(rng.integers(len(things)))].copy()
     draw = rng.random()
     if draw < _PART_ONLY:

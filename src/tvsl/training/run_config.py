@@ -44,7 +44,7 @@ def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: boo
 
 
 def kept_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
-    """What a run was started with.
+    """Recipe that a run was started with.
 
     Args:
         folder: Folder of the run.

@@ -161,7 +161,7 @@ def fit(trainer: Trainer, module: LightningModule, data: Any, resume: Path | Non
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Whether memory of the CPU or of a device did not suffice."""
+    """Tell whether memory of the CPU or of a device did not suffice."""
     told = ("can't allocate memory", "not enough memory")  # a plain RuntimeError of the CPU
     return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or any(
         text in str(error) for text in told
