@@ -13,8 +13,8 @@ from tvsl.audioclip.weights import embedded_folder
 from tvsl.data import find_data
 from tvsl.data.base import DataSet
 from tvsl.evaluation.batch import encode_scenes
-from tvsl.evaluation.config import conditions
-from tvsl.evaluation.evaluator import Run
+from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModels, load_models
 from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.synthetic.world import World
@@ -29,10 +29,10 @@ def mini() -> EvaluatedModels:
     return load_models("mini", device="cpu")
 
 
-def evaluated(entries: EvaluatedModels, data: DataSet, folder: Path) -> Evaluation:
-    measured = Run(entries, data, conditions(), folder)
-    measured.measure()
-    return measured.sum_up()
+def evaluated(models: EvaluatedModels, data: DataSet, folder: Path) -> Evaluation:
+    measured = Evaluator(models, data, evaluation_config(), folder)
+    measured.run()
+    return measured.summarize()
 
 
 def exported(folder: Path, sources: int, count: int) -> DataSet:
@@ -47,7 +47,7 @@ def printed(evaluation: Evaluation, names: tuple[str, ...]) -> list[str]:
         next(
             row.scores.values
             for row in evaluation.rows
-            if (row.entry, row.scores.label_source) == (HEAD, labels)
+            if (row.name, row.scores.label_source) == (HEAD, labels)
         )
         for labels in ("given", "detected")
     )

@@ -13,6 +13,7 @@ from tvsl.data import DATA_SETS, make_data
 from tvsl.errors import UsageError, shown
 from tvsl.methods import METHODS
 from tvsl.registry import Registry
+from tvsl.utils.progress import Progress
 
 if TYPE_CHECKING:
     import pandas
@@ -28,14 +29,13 @@ if TYPE_CHECKING:
 # What a function needs is imported in it: `list_methods` shall not wait for the trainer.
 
 T = TypeVar("T")
-Report = Callable[[int, "int | None"], None]
-Display = Callable[..., AbstractContextManager[Report]]
+Display = Callable[..., AbstractContextManager[Progress]]
 """Shows a piece of work by its title: called with the title and with ``is_bytes`` or ``counted``,
 as `tvsl.cli.output.progress` is, it opens what to call with what is done and what there is."""
 
 
 @contextmanager
-def silent(title: str, **_: Any) -> Iterator[Report]:  # noqa: ARG001
+def silent(title: str, **_: Any) -> Iterator[Progress]:  # noqa: ARG001
     """Show nothing."""
     yield lambda *_: None
 

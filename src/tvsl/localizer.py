@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,7 @@ from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
 from tvsl.tokens import Vocabulary
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import HEAD_FOLDER, writing_bundle
+from tvsl.utils.progress import Progress
 from tvsl.vocabularies import everyday_sounds, same_names
 
 Fit = Literal["aspect", "square"]
@@ -110,7 +111,7 @@ class Localizer:
         precision: PrecisionChoice = "float32",
         flip_average: FlipAverage | None = None,
         window: float | None = None,
-        progress: Callable[[int, int | None], None] | None = None,
+        progress: Progress | None = None,
     ) -> Localizer:
         """Load a model.
 

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tvsl.evaluation.run import known_record
 
 from tests.cli.running import run
 from tests.reproduce.test_benchmark_files_bed import write_folder
@@ -18,8 +17,9 @@ from tvsl.data.files import FileClips
 from tvsl.data.folder import FolderData
 from tvsl.data.synthetic import SyntheticData
 from tvsl.errors import MissingFileError
-from tvsl.evaluation.config import conditions
-from tvsl.evaluation.result_cache import MeasuredGroup, Part, PartFiles
+from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.evaluator import known_record
+from tvsl.evaluation.result_cache import BatchResult, ResultCache
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl import TVSL
 from tvsl.reproduce.config import PRESETS
@@ -143,13 +143,12 @@ def test_labels_that_nobody_gave_are_to_be_given(tmp_path: Path) -> None:
 
 
 def test_another_evaluation_is_in_the_folder(tmp_path: Path) -> None:
-    options = conditions()
+    options = evaluation_config()
     record = known_record(find_data("synthetic", count=2, sources=2), options)
-    files = PartFiles(tmp_path)
+    files = ResultCache(tmp_path)
     files.begin(record, force=False)
     with files.writer(0) as writer:
-        group = MeasuredGroup(items=[0], sounding=[True], measured={}, detected={})
-        writer.write(Part(batch=0, failures={}, groups=[group]))
+        writer.write(BatchResult(batch=0, failures={}, items=[0], sounding=[True]))
     ran = run("evaluate", "-o", tmp_path, "--option", "count=2", "--option", "sources=3")
     assert (ran.code, ran.err.count("\n")) == (1, 1), ran.err
     assert "holds another evaluation" in ran.err

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.tables import detection_table, notes, result_tables
-from tvsl.html.evaluation import _picture, evaluation_page
+from tvsl.html.evaluation import _side_by_side, evaluation_page
 
 HOSTILE = "<script>alert('x')</script> & \"dogs\" {$style}"
 
@@ -176,8 +175,7 @@ def test_the_same_evaluation_gives_the_same_page(
 @pytest.mark.parametrize("size", [(1, 65_535), (65_535, 1), (40, 60), (300, 9_000)])
 def test_pictures_of_any_shape_are_shown_at_a_bounded_size(size: tuple[int, int]) -> None:
     picture = np.zeros((*size, 3), np.uint8)
-    case = SimpleNamespace(sample=SimpleNamespace(pictures=[picture, picture]))
-    shown = _picture(case)  # type: ignore[arg-type]
+    shown = _side_by_side([picture, picture])
     assert shown.shape[0] <= 336
     assert shown.shape[1] <= 2 * 2048
     if size == (40, 60):

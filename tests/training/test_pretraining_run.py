@@ -17,7 +17,7 @@ from tvsl.synthetic.world import World
 from tvsl.training import pretraining
 from tvsl.training.pretraining import PretrainingData, pretrain
 from tvsl.training.pretraining_data import make_clips
-from tvsl.training.trainer import Report, Stages
+from tvsl.utils.progress import Progress, Stages
 
 from .tiny import WEIGHTS, recipe, same_state, tiny_model
 
@@ -35,7 +35,7 @@ class PlugError(Exception):
 
 def until(step: int) -> Stages:
     @contextmanager
-    def stages(title: str) -> Iterator[Report]:
+    def stages(title: str) -> Iterator[Progress]:
         def report(done: int, total: int | None) -> None:
             if title == "Pre-training" and done == step:
                 raise PlugError
@@ -218,7 +218,7 @@ def test_stages_and_steps_are_shown(tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
 
     @contextmanager
-    def stages(title: str) -> Iterator[Report]:
+    def stages(title: str) -> Iterator[Progress]:
         yield lambda done, total: told.append((title, done, total))
 
     pretrain(recipe(steps=3), tmp_path, stages=stages)

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tvsl.errors import OutputError, TvslError, UsageError
-from tvsl.training.trainer import Report, build_trainer, fit
+from tvsl.training.trainer import build_trainer, fit
+from tvsl.utils.progress import Progress, no_progress
 from tvsl.utils.run_folder import last_checkpoint
 
 STEPS_OF_EPOCH = 3
@@ -65,7 +66,7 @@ class Line(LightningModule):
         return torch.optim.Adam(self.parameters(), lr=0.1)
 
 
-def run(folder: Path, module: Line, steps: int = 12, report: Report | None = None) -> Line:
+def run(folder: Path, module: Line, steps: int = 12, report: Progress = no_progress) -> Line:
     resume = last_checkpoint(folder, (folder / "checkpoints" / "last.ckpt").exists())
     best = ModelCheckpoint(
         folder / "checkpoints",

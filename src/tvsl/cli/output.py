@@ -18,6 +18,7 @@ import typer
 from tvsl.errors import MediaWarning, OutputError, TvslError, UsageError, VocabularyError, printable
 from tvsl.utils.atomic import RECORD_REMEDY, check_free, foreign_record, is_inner_name, staged
 from tvsl.utils.files import LARGEST_LIST, read_small_json
+from tvsl.utils.progress import Progress
 
 SOME_INPUT_FAILED = 1
 WRONG_USAGE = 2
@@ -268,13 +269,11 @@ def _print_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
     Console().print(table)
 
 
-Report = Callable[[int, "int | None"], None]
-
 _SECONDS_BETWEEN_LINES = 5.0
 
 
 @contextmanager
-def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterator[Report]:
+def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterator[Progress]:
     """Show how far a piece of work is, how fast it goes, and how long it will take.
 
     Args:
@@ -340,7 +339,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Report]:
+def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -362,7 +361,7 @@ def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Report]:
         yield report
 
 
-def _lines(title: str, pace: _Pace) -> Report:
+def _lines(title: str, pace: _Pace) -> Progress:
     last, ended = time.monotonic(), False
 
     def report(done: int, total: int | None) -> None:

@@ -24,8 +24,9 @@ from tvsl.cli.options import (
     data_options,
     name_values,
 )
-from tvsl.cli.output import Report, one_process, print_json, print_lines, progress
+from tvsl.cli.output import one_process, print_json, print_lines, progress
 from tvsl.errors import UsageError
+from tvsl.utils.progress import Progress
 
 if TYPE_CHECKING:
     from tvsl.reproduce.experiment import ExperimentConfig
@@ -183,7 +184,7 @@ def _fetch(settings: ExperimentConfig) -> None:
 
 
 @contextmanager
-def _stage(title: str, counted: str) -> Iterator[Report]:
+def _stage(title: str, counted: str) -> Iterator[Progress]:
     with progress(title, counted=counted) as report:
         yield report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +12,7 @@ from tvsl.localizer import Localizer
 from tvsl.synthetic.export import describe
 from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.synthetic.world import Box
-
-Report = Callable[[int, "int | None"], None]
+from tvsl.utils.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +141,7 @@ class Demo:
         }
 
 
-def run_demo(localizer: Localizer, seed: int = 0, report: Report | None = None) -> Demo:
+def run_demo(localizer: Localizer, seed: int = 0, report: Progress | None = None) -> Demo:
     """Localize and score the demo's scenes.
 
     Args:

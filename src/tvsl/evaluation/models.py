@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,7 @@ from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import TVSL
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import fingerprint
-
-Progress = Callable[[int, "int | None"], None]
+from tvsl.utils.progress import Progress
 
 # What these say of the encoder must be one thing for all heads that are evaluated on it.
 _ENCODER_SWITCHES = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.data.token_encoding import Report, make_store, store_key
+from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
@@ -29,6 +29,7 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import write_tensors
+from tvsl.utils.progress import Progress
 
 TOKENS_FOLDER = "tokens"
 BLOCK = 128
@@ -155,7 +156,7 @@ class Experiment:
         """The training tokens, which are complete."""
         return TokenStore(self.store_folder, self.key)
 
-    def make_store(self, report: Report | None = None) -> None:
+    def make_store(self, report: Progress | None = None) -> None:
         """Encode what is missing of the training clips; several processes may."""
         make_store(self.store_folder, self.key, self.encoder, self.benchmark.clips, report)
 

@@ -31,6 +31,7 @@ from tvsl.reproduce.workers import EncodeClips, EncodeScenes, Head, Job, Workers
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import RECORD_REMEDY, check_places, entries, foreign_record, writable
 from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+from tvsl.utils.progress import Progress
 
 if TYPE_CHECKING:
     pass
@@ -232,8 +233,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-Report = Callable[[int, "int | None"], None]
-Stages = Callable[[str, str], AbstractContextManager[Report]]
+Stages = Callable[[str, str], AbstractContextManager[Progress]]
 """Opens the display of a piece of work by its title and by what is counted."""
 
 
@@ -386,7 +386,7 @@ def _encode(
         _count(blocks, hands, report, 0)
 
 
-def _encode_clips(experiment: Experiment, hands: Workers, report: Report) -> None:
+def _encode_clips(experiment: Experiment, hands: Workers, report: Progress) -> None:
     if hands.count == 1:
         experiment.make_store(report)
         return
@@ -468,7 +468,7 @@ def _jobs(
     heads: Sequence[Head],
     runs: Runs,
     hands: Workers,
-    report: Report,
+    report: Progress,
     before: int,
     after: int,
 ) -> None:
@@ -478,7 +478,9 @@ def _jobs(
     _count(left, hands, report, before + len(heads) - len(left), after)
 
 
-def _count(jobs: Sequence[Job], hands: Workers, report: Report, done: int, after: int = 0) -> None:
+def _count(
+    jobs: Sequence[Job], hands: Workers, report: Progress, done: int, after: int = 0
+) -> None:
     """Do jobs, and tell how many are done, of these and of those before and after them."""
     total = done + len(jobs) + after
     report(done, total)

@@ -20,6 +20,7 @@ from tvsl.evaluation.batch import EncodedBatch, encode_items
 from tvsl.evaluation.score import Figures, score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
+from tvsl.utils.progress import Progress
 
 MAP_SOURCES = (1, 2)
 """Maps are validated on scenes of so many sources, as in the paper's tables."""
@@ -28,7 +29,7 @@ DETECTION_SOURCES = (1, 2, 3, 4)
 
 
 def validation_scenes(
-    encoder: Encoder, data: DataSet, count: int, report: Callable[[int, int | None], None]
+    encoder: Encoder, data: DataSet, count: int, report: Progress
 ) -> list[EncodedBatch]:
     """Scenes of one to four sources, as far as the data set has classes for them.
 

@@ -7,7 +7,7 @@ resumed run sees what an uninterrupted one would have seen.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -24,11 +24,10 @@ from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLES
 from tvsl.synthetic.vocabulary import FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES, parts, size_word
 from tvsl.synthetic.world import World
+from tvsl.utils.progress import Progress
 
 MOST_OBJECTS = 3
 _CHUNK = 200
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, eq=False)
