@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
-from tests.reproduce.test_benchmark_files_bed import write_folder
+from tests.reproduce.test_benchmark_files import write_folder
 from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.cli.pretrain import Term
 from tvsl.cli.reproduce import Scale
