@@ -172,6 +172,8 @@ def test_public_names_resolve(name: str) -> None:
     [
         "tvsl.audioclip",
         "tvsl.data",
+        "tvsl.demo",
+        "tvsl.evaluation",
         "tvsl.media",
         "tvsl.methods",
         "tvsl.methods.tvsl",

@@ -1,1 +1,27 @@
 """Scoring: encoded test scenes, maps against ground truth, and the tables made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tvsl.utils.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tvsl.evaluation.config import EvaluationConfig as EvaluationConfig
+    from tvsl.evaluation.config import evaluation_config as evaluation_config
+    from tvsl.evaluation.evaluator import Evaluator as Evaluator
+    from tvsl.evaluation.models import EvaluatedModels as EvaluatedModels
+    from tvsl.evaluation.models import load_models as load_models
+    from tvsl.evaluation.results import Evaluation as Evaluation
+else:
+    __getattr__, __dir__, __all__ = lazy_names(
+        __name__,
+        (
+            "tvsl.evaluation.config:EvaluationConfig",
+            "tvsl.evaluation.config:evaluation_config",
+            "tvsl.evaluation.evaluator:Evaluator",
+            "tvsl.evaluation.models:EvaluatedModels",
+            "tvsl.evaluation.models:load_models",
+            "tvsl.evaluation.results:Evaluation",
+        ),
+    )
