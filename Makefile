@@ -45,8 +45,9 @@ localize: install
 	@test -n "$(VIDEO)" || { echo 'Which video? make localize VIDEO=clip.mp4 LABELS="dog barking,train"'; exit 2; }
 	$(BIN)/tvsl localize "$(VIDEO)" $(if $(LABELS),--labels "$(LABELS)") --model "$(MODEL)" --output "$(OUT)" --force
 
+# One process a core, one thread each: on small tensors that is what a core does best.
 test: dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-slow: dev
 	$(BIN)/python -m pytest -m slow
