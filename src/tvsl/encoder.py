@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
-from tvsl.utils.download import Progress
+from tvsl.utils.progress import Progress
 
 ImageTokenMode = Literal["values", "cells", "released"]
 """Kinds of dense image tokens of AudioCLIP."""

@@ -29,8 +29,8 @@ from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
 from tvsl.registry import Registry, is_reference
 from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
-from tvsl.utils.download import Progress
 from tvsl.utils.model_folder import HEAD_FOLDER
+from tvsl.utils.progress import Progress
 
 DEFAULT_PRESET = "tvsl"
 

@@ -170,9 +170,9 @@ def music_duet(root: Path) -> None:
     """Three frames of the real video with two sources, by `tvsl prepare`."""
     names = {second: f"{DUET}_{second:03d}_{24 * second:05d}" for second in MOMENTS}
     copy_video(root / "videos" / f"{DUET}.mp4")
-    rows(root / "metadata" / "music_duet_test.csv", list(names.values()))
     listed = tuple(names.values())
     prepare(root / "videos", root, make_options("music"), listed=listed, workers=1)
+    rows(root / "metadata" / "music_duet_test.csv", list(names.values()))
     entries = []
     for second, name in names.items():
         woman, train = video_boxes(second)

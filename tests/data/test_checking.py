@@ -61,7 +61,7 @@ def test_a_quick_look_opens_no_media(root: Path) -> None:
 
 def test_it_is_told_how_far_it_is(root: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    check(root, report=lambda *counts: seen.append(counts))
+    check(root, progress=lambda *counts: seen.append(counts))
     assert seen == [(n, 8) for n in range(1, 9)]
 
 

@@ -13,14 +13,14 @@ from tvsl.data.layouts import (
     PLAIN,
     SOUND_SUFFIXES,
     Folders,
-    Layout,
+    MediaLayout,
     absent,
     find_layout,
     inside,
 )
 from tvsl.errors import DataError
 
-OTHER = Layout("pictures/ID", ("pictures",), lambda n: (n,), lambda n: (n,))
+OTHER = MediaLayout("pictures/ID", ("pictures",), lambda n: (n,), lambda n: (n,))
 
 
 def test_the_first_layout_that_is_there(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.made_files import real_lists, write
-from tvsl.data.lists import Entry, read_by_id, read_entries, read_rows
+from tvsl.data.lists import ClipAnnotation, read_annotations, read_by_id, read_rows
 from tvsl.errors import DataError
 
 cells = st.text(
@@ -20,7 +20,7 @@ cells = st.text(
 )
 
 
-class Thing(Entry):
+class Thing(ClipAnnotation):
     size: float
 
 
@@ -86,7 +86,7 @@ def test_ids_occur_once(tmp_path: Path) -> None:
 
 def test_entries_are_read_by_their_files(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", '[{"file": "a", "size": 2, "more": 1}]')
-    assert read_entries(path, Thing) == {"a": Thing(file="a", size=2)}
+    assert read_annotations(path, Thing) == {"a": Thing(file="a", size=2)}
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_entries_are_read_by_their_files(tmp_path: Path) -> None:
 def test_what_is_no_annotation(tmp_path: Path, content: str, problem: str) -> None:
     path = write(tmp_path / "a.json", content)
     with pytest.raises(DataError, match=problem) as caught:
-        read_entries(path, Thing)
+        read_annotations(path, Thing)
     assert caught.value.path == path
 
 
@@ -110,7 +110,7 @@ def test_what_is_no_annotation(tmp_path: Path, content: str, problem: str) -> No
 @given(st.binary(max_size=60))
 def test_any_bytes_are_rows_or_an_error(tmp_path: Path, content: bytes) -> None:
     path = write(tmp_path / "list.csv", content)
-    for read in (lambda: read_rows(path, {1}), lambda: read_entries(path, Thing)):
+    for read in (lambda: read_rows(path, {1}), lambda: read_annotations(path, Thing)):
         with contextlib.suppress(DataError):
             assert read()
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.made_files import write
-from tvsl.data.manifest import Line, parse_boxes, read_manifest
+from tvsl.data.manifest import ManifestEntry, parse_boxes, read_manifest
 from tvsl.errors import DataError
 from tvsl.vocabularies import same_name
 
@@ -79,11 +79,13 @@ def test_csv_and_json_say_the_same(
 def test_what_others_note_in_a_line_is_passed_over(tmp_path: Path) -> None:
     content = {**LINE, "film": "x.mp4", "labels_by": "me", "": 1}
     path = write(tmp_path / "manifest.jsonl", json.dumps(content))
-    assert read_manifest(path) == [(1, Line(**LINE))]
+    assert read_manifest(path) == [(1, ManifestEntry(**LINE))]
 
 
 def test_pixels_become_shares() -> None:
-    line = Line(**LINE, labels=("dog",), boxes={"dog": ((10, 5, 30, 20),)}, width=40, height=20)
+    line = ManifestEntry(
+        **LINE, labels=("dog",), boxes={"dog": ((10, 5, 30, 20),)}, width=40, height=20
+    )
     assert line.shares == {"dog": ((0.25, 0.25, 0.75, 1.0),)}
 
 

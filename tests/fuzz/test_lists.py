@@ -19,13 +19,13 @@ from tvsl.data.lists import read_rows
 from tvsl.data.vggsound import read_vggss
 from tvsl.errors import DataError, MediaError, TvslError
 from tvsl.preprocess.finding import read_list
-from tvsl.utils.id_lists import Names, clip_name, read_id_list
+from tvsl.utils.id_lists import NameIndex, clip_name, read_id_list
 from tvsl.vocabularies import read_vocabulary
 
 LONGEST = 2.0
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "ids": lambda path: [Names(["a"]).find(one) for one in read_id_list(path, DataError)],
+    "ids": lambda path: [NameIndex(["a"]).find(one) for one in read_id_list(path, DataError)],
     "listed": read_list,
     "rows": lambda path: read_rows(path, {1, 2, 4}, dict.fromkeys((0, 2), clip_name)),
     "vggss": read_vggss,

@@ -51,7 +51,7 @@ def folder(root: Path, count: int, boxes: bool, split: str | None = None) -> Pat
 
 
 def ids(root: Path, sources: int = 1) -> set[str]:
-    return {item.id for item in data(root).decision_items(sources, 99).items}
+    return {item.id for item in data(root).validation_items(sources, 99).items}
 
 
 def data(root: Path) -> FolderData:
@@ -93,7 +93,7 @@ def test_clips_are_held_out_where_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_mixtures_are_of_different_classes(tmp_path: Path) -> None:
     root = folder(tmp_path, 30, boxes=True, split="train")
-    for item in data(root).decision_items(3, 99).items:
+    for item in data(root).validation_items(3, 99).items:
         assert set(item.labels) == set(NAMES)
     assert not ids(root, sources=4)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tvsl.errors import DataError
-from tvsl.utils.id_lists import ListedId, Names, clip_name, plain_name, read_id_list
+from tvsl.utils.id_lists import ListedId, NameIndex, clip_name, plain_name, read_id_list
 
 VIDEO = "---g-f_I2yQ"
 CLIP = f"{VIDEO}_000030"
@@ -39,8 +39,8 @@ def listed(folder: Path, content: str, name: str = "list.csv") -> tuple[ListedId
 @pytest.mark.parametrize("here", [CLIP, f"{VIDEO}_30", f"{VIDEO}_30_40", f"{VIDEO}_30000_40000"])
 def test_every_form_of_a_clip_is_the_clip(tmp_path: Path, row: str, here: str) -> None:
     (one,) = listed(tmp_path, row)
-    assert Names([f"{VIDEO}_000031", here, "AAAAAAAAAAA_000030"]).find(one) == here
-    assert Names([f"{VIDEO}_000031"]).find(one) is None
+    assert NameIndex([f"{VIDEO}_000031", here, "AAAAAAAAAAA_000030"]).find(one) == here
+    assert NameIndex([f"{VIDEO}_000031"]).find(one) is None
 
 
 @pytest.mark.parametrize("form", [form for form in SAME if not set("/\\") & set(form)][:8])
@@ -67,14 +67,16 @@ def test_other_names_are_left_alone(name: str) -> None:
 
 def test_pictures_of_one_video_are_not_mixed_up() -> None:
     """MUSIC's names look like start and end, and would then all start alike."""
-    names = Names(["HnUOaSfTA6c_175_05257", "HnUOaSfTA6c_175_05264"])
+    names = NameIndex(["HnUOaSfTA6c_175_05257", "HnUOaSfTA6c_175_05264"])
     assert names.find(ListedId("x", ("HnUOaSfTA6c_175_05264",))) == "HnUOaSfTA6c_175_05264"
     assert names.find(ListedId("x", ("HnUOaSfTA6c_175_05271",))) is None
-    assert Names(["HnUOaSfTA6c_175_05257"]).find(ListedId("x", ("HnUOaSfTA6c_175_05264",))) is None
+    assert (
+        NameIndex(["HnUOaSfTA6c_175_05257"]).find(ListedId("x", ("HnUOaSfTA6c_175_05264",))) is None
+    )
 
 
 def test_what_could_be_two_is_none() -> None:
-    names = Names([f"{VIDEO}_30", CLIP])
+    names = NameIndex([f"{VIDEO}_30", CLIP])
     assert names.find(ListedId("x", (f"{VIDEO}_30_40",))) is None
     assert names.find(ListedId("x", (CLIP,))) == CLIP
 
@@ -90,13 +92,13 @@ def test_what_could_be_two_is_none() -> None:
 )  # fmt: skip
 def test_heads_marks_and_line_ends(tmp_path: Path, head: str, mark: str, end: str) -> None:
     text = f"{mark}{head}{VIDEO},30,dog\n\nAAAAAAAAAAA,0,cat\n{VIDEO},30,dog".replace("\n", end)
-    names = Names([CLIP, "AAAAAAAAAAA_000000"])
+    names = NameIndex([CLIP, "AAAAAAAAAAA_000000"])
     found = [names.find(one) for one in listed(tmp_path, text) if not one.optional]
     assert found == [CLIP, "AAAAAAAAAAA_000000"]
 
 
 def test_a_name_that_looks_like_a_head_or_a_comment_is_found(tmp_path: Path) -> None:
-    names = Names(["id", "#1", "# 2"])
+    names = NameIndex(["id", "#1", "# 2"])
     found = [names.find(one) for one in listed(tmp_path, "id\n#1\n# 2\n# no name\n")]
     assert found == ["id", "#1", "# 2", None]
 
@@ -104,13 +106,13 @@ def test_a_name_that_looks_like_a_head_or_a_comment_is_found(tmp_path: Path) -> 
 def test_ids_with_commas_and_reasons_behind_them(tmp_path: Path) -> None:
     """As `tvsl data check -o` writes them."""
     text = "a, b\t# missing: x, y.jpg\nc;d\t# z\n"
-    names = Names(["a, b", "c;d"])
+    names = NameIndex(["a, b", "c;d"])
     assert [names.find(one) for one in listed(tmp_path, text)] == ["a, b", "c;d"]
 
 
 def test_unicode_forms_are_one(tmp_path: Path) -> None:
     (one,) = listed(tmp_path, "cafe\u0301")
-    assert Names(["caf\u00e9"]).find(one) == "caf\u00e9"
+    assert NameIndex(["caf\u00e9"]).find(one) == "caf\u00e9"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_unicode_forms_are_one(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_json_of_any_shape(tmp_path: Path, entry: object) -> None:
     (one,) = listed(tmp_path, json.dumps([entry]), "list.json")
-    assert Names([CLIP]).find(one) == CLIP
+    assert NameIndex([CLIP]).find(one) == CLIP
 
 
 @pytest.mark.parametrize("content", ["{}", "[1]", "[[]]", "[null]", "[{}]", "[", "[" * 100_000])

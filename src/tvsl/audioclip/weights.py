@@ -19,9 +19,10 @@ from tvsl.audioclip.tokenizer import (
     find_clip_tokenizer,
 )
 from tvsl.errors import WeightsError
-from tvsl.utils.download import Progress, download
+from tvsl.utils.download import download
 from tvsl.utils.files import weights_folder
 from tvsl.utils.model_folder import TENSORS_FILE
+from tvsl.utils.progress import Progress
 
 _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 VOCABULARY_NAME = "clip-vocabulary"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, JsonValue
 
-from tvsl.data.lists import Stated, wrong_line
+from tvsl.data.lists import ExpectedMedia, line_error
 from tvsl.data.targets import Target
 from tvsl.errors import printable, shown
 from tvsl.media.waveform import resample_blocks
@@ -57,7 +57,7 @@ class ClassNames:
         """
         found = self._by_form.get(normal_form(name))
         if found is None:
-            raise wrong_line(path, line, f"names a class that there is not: {name!r}")
+            raise line_error(path, line, f"names a class that there is not: {name!r}")
         return found
 
 
@@ -180,7 +180,7 @@ class Item:
         sounds: Sound files, added up; none where items are made.
         sources: Its sources; at least one.
         panels: K, how many frames stand side by side.
-        stated: What the lists state about each picture and the sound of the same place; empty
+        expected: What the lists state about each picture and the sound of the same place; empty
             where they state nothing.
     """
 
@@ -189,7 +189,7 @@ class Item:
     sounds: tuple[Path, ...]
     sources: tuple[Source, ...]
     panels: int = 1
-    stated: tuple[Stated | None, ...] = ()
+    expected: tuple[ExpectedMedia | None, ...] = ()
 
     @property
     def labels(self) -> tuple[str | None, ...]:
@@ -375,7 +375,7 @@ class DataSet(StrictModel, ABC):
             UsageError: The data set has no clips to train on, or fewer.
         """
 
-    def decision_items(self, sources: int, count: int) -> DecisionItems:  # noqa: ARG002
+    def validation_items(self, sources: int, count: int) -> ValidationItems:  # noqa: ARG002
         """Items that decisions about heads are made on, never of the test split.
 
         Where nothing is kept for validation they are clips, which must then not be trained on
@@ -388,10 +388,10 @@ class DataSet(StrictModel, ABC):
         Returns:
             The items; none where there are too few classes for K sources, or none to train on.
         """
-        return DecisionItems(self, (), 1, None)
+        return ValidationItems(self, (), 1, None)
 
 
-class DecisionItems(NamedTuple):
+class ValidationItems(NamedTuple):
     """Items of as many panels each, to be squeezed into squares.
 
     Attributes:

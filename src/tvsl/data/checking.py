@@ -16,8 +16,7 @@ from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import absent
 from tvsl.data.targets import Nowhere, files_of
 from tvsl.errors import DataError, MediaError, MissingFileError
-
-Report = Callable[[int, "int | None"], None]
+from tvsl.utils.progress import Progress, no_progress
 
 _SAMPLE_RATE: Final = 16_000
 MISSING_REMEDY: Final = (
@@ -122,7 +121,10 @@ class _Looked:
 
 
 def check_data(
-    data: FileDataSet, read: bool = True, workers: int | None = None, report: Report | None = None
+    data: FileDataSet,
+    read: bool = True,
+    workers: int | None = None,
+    progress: Progress = no_progress,
 ) -> Check:
     """Look for all files of a data set, and read them.
 
@@ -130,7 +132,7 @@ def check_data(
         data: The data set.
         read: Whether files are decoded; else they are only looked for.
         workers: Threads that read; as many as there are cores when None.
-        report: Called with items so far and in all.
+        progress: Called with items so far and in all.
 
     Returns:
         What is there.
@@ -147,7 +149,7 @@ def check_data(
             data.root,
         )
     look = partial(_look, data, missing, read)
-    looked = list(_each(look, items, workers if read else 1, report))
+    looked = list(_each(look, items, workers if read else 1, progress))
     return Check(
         data=data.name,
         split=data.split,
@@ -198,13 +200,12 @@ def _each(
     look: Callable[[Item], _Looked],
     items: Sequence[Item],
     workers: int | None,
-    report: Report | None,
+    progress: Progress,
 ) -> Iterable[_Looked]:
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
         for done, looked in enumerate(pool.map(look, items), start=1):
-            if report is not None:
-                report(done, len(items))
+            progress(done, len(items))
             yield looked
     finally:
         pool.shutdown(cancel_futures=True)

@@ -13,9 +13,9 @@ from typing import ClassVar, Final
 
 from tvsl.data.base import Item, Source, Split
 from tvsl.data.flickr import FLICKR_LIST, FlickrSoundNet
-from tvsl.data.layouts import PLAIN, Layout
+from tvsl.data.layouts import PLAIN, MediaLayout
 from tvsl.data.listed import Media
-from tvsl.data.lists import read_rows, wrong_line
+from tvsl.data.lists import line_error, read_rows
 from tvsl.data.targets import Nowhere
 from tvsl.data.vggsound import ALIGNMENT, VGGSS_FILE, VGGSoundSingle
 from tvsl.utils.id_lists import clip_name
@@ -23,11 +23,11 @@ from tvsl.utils.id_lists import clip_name
 _SILENT: Final = "non-sounding"
 
 
-def _extended(folder: str) -> Layout:
+def _extended(folder: str) -> MediaLayout:
     """ACL-SSL keeps the extended sets beside the plain ones."""
     frames = (f"{folder}extend_frames", f"{folder}frames")
     sounds = (f"{folder}extend_audio", f"{folder}audio")
-    return Layout(
+    return MediaLayout(
         f"{frames[0]}/ID.jpg, {sounds[0]}/ID.wav (or {frames[1]}, {sounds[1]})",
         (frames[0], sounds[0]),
         lambda name: tuple(f"{place}/{name}" for place in frames),
@@ -52,7 +52,7 @@ def silent_items(path: Path, media: Media, label_of: Callable[[str], str | None]
     for row in read_rows(path, {3}, dict.fromkeys((0, 1), clip_name)):
         picture, sound, label = row.cells
         if label != _SILENT:
-            raise wrong_line(path, row.line, f"is not '{_SILENT}' but {label!r}")
+            raise line_error(path, row.line, f"is not '{_SILENT}' but {label!r}")
         yield Item(
             id=f"{picture}+{sound}",
             frames=(media.frame(picture),),
@@ -72,7 +72,7 @@ class VGGSSExtended(VGGSoundSingle):
     name: ClassVar[str] = "vggss-extended"
     title: ClassVar[str] = "Extended VGG-SS"
     splits: ClassVar[tuple[Split, ...]] = ("test",)
-    layouts: ClassVar[tuple[Layout, ...]] = (_extended(""), PLAIN, ALIGNMENT)
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (_extended(""), PLAIN, ALIGNMENT)
     files: ClassVar[tuple[str, ...]] = (
         "vggss_test.csv",
         VGGSS_FILE,
@@ -98,7 +98,7 @@ class FlickrExtended(FlickrSoundNet):
 
     name: ClassVar[str] = "flickr-extended"
     title: ClassVar[str] = "Extended Flickr-SoundNet"
-    layouts: ClassVar[tuple[Layout, ...]] = (
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (
         _extended(""),
         _extended("test/"),
         *FlickrSoundNet.layouts,

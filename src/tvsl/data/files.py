@@ -18,15 +18,15 @@ from tvsl.data.base import (
     ClipBatch,
     ClipSet,
     DataSet,
-    DecisionItems,
     Item,
     LeftOut,
     Sample,
     Source,
     Split,
+    ValidationItems,
 )
 from tvsl.data.layouts import absent
-from tvsl.data.lists import Stated
+from tvsl.data.lists import ExpectedMedia
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Nowhere, loaded
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
@@ -34,7 +34,7 @@ from tvsl.media import load_audio, load_image, require_sound, sound_middle
 from tvsl.media.image import cut_panels
 from tvsl.media.limits import check_file
 from tvsl.utils.files import LARGEST_LIST, read_small
-from tvsl.utils.id_lists import Names, read_id_list
+from tvsl.utils.id_lists import NameIndex, read_id_list
 
 _AT_ONCE = 1 << 20
 
@@ -208,13 +208,13 @@ class FileDataSet(DataSet):
 
     def read(self, item: Item, sample_rate: int) -> Sample:
         """Read an item's files; see the base class."""
-        stated = item.stated or (None,) * len(item.frames)
+        expected = item.expected or (None,) * len(item.frames)
         pictures = tuple(
             panel
-            for path, told in zip(item.frames, stated, strict=True)
+            for path, told in zip(item.frames, expected, strict=True)
             for panel in _panels(path, item.panels // len(item.frames), told)
         )
-        for path, told in zip(item.sounds, item.stated, strict=False):
+        for path, told in zip(item.sounds, item.expected, strict=False):
             if told is not None:
                 told.check_sound(path)
         # A pair that is not meant to match may be silent too (the extended sets).
@@ -260,26 +260,26 @@ class FileDataSet(DataSet):
         clips.require_files()
         return clips
 
-    def decision_items(self, sources: int, count: int) -> DecisionItems:
+    def validation_items(self, sources: int, count: int) -> ValidationItems:
         """Items of the validation split, else some of the training split.
 
         Their mixtures are drawn as those of training are; see the base class.
         """
-        found = self._held_out or self._validation_items
+        found = self._held_out or self._listed_for_validation
         if sources > 1:
             rows = {name: row for row, name in enumerate(self.names)}
             labels = np.array([rows[str(item.labels[0])] for item in found], dtype=np.int64)
             enough = len(np.unique(labels)) >= sources
             drawn = draw_mixtures(labels, sources, seed=self.seed) if enough else ()
             found = tuple(mix([found[number] for number in members]) for members in drawn)
-        return DecisionItems(self, found[:count], self.side, self.window)
+        return ValidationItems(self, found[:count], self.side, self.window)
 
     @cached_property
     def _training_items(self) -> tuple[Item, ...]:
         return _of_one_source(self._items("train")[0])
 
     @cached_property
-    def _validation_items(self) -> tuple[Item, ...]:
+    def _listed_for_validation(self) -> tuple[Item, ...]:
         """Items that the lists keep for validation alone."""
         if not self.has_items("validation"):
             return ()
@@ -290,7 +290,7 @@ class FileDataSet(DataSet):
     @cached_property
     def _held_out(self) -> tuple[Item, ...]:
         """A twentieth of the training items, at least two, where nothing is for validation."""
-        if self._validation_items:
+        if self._listed_for_validation:
             return ()
         items = self._training_items
         order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
@@ -350,7 +350,7 @@ def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
         DataError: It cannot be read, or none of its ids is one of the items'.
     """
     content = read_small(path, LARGEST_LIST, DataError, "Check the option leave_out.")
-    names = Names(items)
+    names = NameIndex(items)
     gone: dict[str, Item] = {}
     unknown = []
     for listed in read_id_list(path, DataError):
@@ -424,10 +424,10 @@ def _loaded(item: Item, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Source, 
     )
 
 
-def _panels(path: Path, count: int, stated: Stated | None) -> list[NDArray[np.uint8]]:
+def _panels(path: Path, count: int, expected: ExpectedMedia | None) -> list[NDArray[np.uint8]]:
     picture = load_image(path)
-    if stated is not None:
-        stated.check_picture(path, (picture.shape[0], picture.shape[1]))
+    if expected is not None:
+        expected.check_picture(path, (picture.shape[0], picture.shape[1]))
     try:
         return cut_panels(picture, count, path)
     except UsageError as error:

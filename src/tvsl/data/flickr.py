@@ -16,10 +16,19 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 
 from tvsl.data.base import Item, Source, Split
-from tvsl.data.layouts import PLAIN, Folders, Layout
+from tvsl.data.layouts import PLAIN, Folders, MediaLayout
 from tvsl.data.listed import ListedData
 from tvsl.data.lists import read_by_id
-from tvsl.data.targets import Box, Boxes, Drawn, FileTarget, Shape, clipped, in_pixels, same_shape
+from tvsl.data.targets import (
+    Boxes,
+    Drawn,
+    FileTarget,
+    RelativeBox,
+    Shape,
+    clipped,
+    in_pixels,
+    same_shape,
+)
 from tvsl.errors import DataError, UnreadableMediaError, printable, shown
 from tvsl.media import MediaLimits, check_file
 from tvsl.utils.files import read_small
@@ -34,7 +43,7 @@ _REMEDY: Final = "Get the file again."
 _SIZE: Final = ("height", "width")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE][+-]?[0-9]{1,3})?")
 _ANNOTATIONS: Final = ("Annotations", "test/Annotations")
-_ACL: Final = Layout(
+_ACL: Final = MediaLayout(
     "test/frames/ID.jpg, test/audio/ID.wav, test/Annotations/ID.xml",
     ("test/frames", "test/audio"),
     lambda name: (f"test/frames/{name}",),
@@ -50,7 +59,7 @@ class Agreement:
         boxes: A box each.
     """
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[RelativeBox, ...]
 
     def draw(self, height: int, width: int) -> Drawn:
         """Half of how many boxes cover each pixel, at most 1; see ``Target``."""
@@ -71,7 +80,7 @@ class Consensus(FileTarget):
         return Agreement(read_annotators(self.path, shape))
 
 
-def read_annotators(path: Path, shape: Shape | None = None) -> tuple[Box, ...]:
+def read_annotators(path: Path, shape: Shape | None = None) -> tuple[RelativeBox, ...]:
     """Read the boxes of all annotators of a picture.
 
     Args:
@@ -199,7 +208,7 @@ class FlickrSoundNet(ListedData):
     name: ClassVar[str] = "flickr-soundnet"
     title: ClassVar[str] = "Flickr-SoundNet"
     splits: ClassVar[tuple[Split, ...]] = ("test",)
-    layouts: ClassVar[tuple[Layout, ...]] = (PLAIN, _ACL)
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (PLAIN, _ACL)
     files: ClassVar[tuple[str, ...]] = (FLICKR_LIST,)
 
     @property

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tvsl.data.base import Item, Source, Split
 from tvsl.data.files import FileDataSet, draw_targets
 from tvsl.data.layouts import inside, require_root
-from tvsl.data.lists import Stated, wrong_line
-from tvsl.data.manifest import MANIFEST_FILES, Line, read_manifest
+from tvsl.data.lists import ExpectedMedia, line_error
+from tvsl.data.manifest import MANIFEST_FILES, ManifestEntry, read_manifest
 from tvsl.data.targets import (
     Boxes,
     FileTarget,
@@ -127,8 +127,12 @@ class FolderData(FileDataSet):
             frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
             boxes = tuple(box for of in line.shares.values() for box in of)
             boxes = boxes if self.truth == "boxes" else ()
-            stated = Stated(self._manifest, at, line.shape, line.rate, line.duration, boxes)
-            yield Item(line.id, (frame,), (audio,), self._sources(at, line), line.panels, (stated,))
+            expected = ExpectedMedia(
+                self._manifest, at, line.shape, line.rate, line.duration, boxes
+            )
+            yield Item(
+                line.id, (frame,), (audio,), self._sources(at, line), line.panels, (expected,)
+            )
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
@@ -164,14 +168,14 @@ class FolderData(FileDataSet):
         )
 
     @cached_property
-    def _lines(self) -> list[tuple[int, Line]]:
+    def _lines(self) -> list[tuple[int, ManifestEntry]]:
         return read_manifest(self._manifest)
 
-    def _sources(self, at: int, line: Line) -> tuple[Source, ...]:
+    def _sources(self, at: int, line: ManifestEntry) -> tuple[Source, ...]:
         forms = same_names(line.labels)
         for label, form in zip(line.labels, forms, strict=True):
             if form not in self._by_form:
-                raise wrong_line(
+                raise line_error(
                     self._manifest, at, f"has a label that is no class: {shown(label)}"
                 )
         named = [(self._by_form[form], form) for form in forms]
@@ -185,9 +189,9 @@ class FolderData(FileDataSet):
             return (Source(None, boxes.get("", Boxes(()))),)
         return tuple(Source(name, boxes.get(form, Boxes(()))) for name, form in named)
 
-    def _objects(self, at: int, line: Line, form: str) -> Target:
+    def _objects(self, at: int, line: ManifestEntry, form: str) -> Target:
         if line.masks is None:
-            raise wrong_line(self._manifest, at, "has no masks")
+            raise line_error(self._manifest, at, "has no masks")
         objects = (thing for thing in line.objects if thing.sounds)
         found = (thing for thing in objects if same_name(thing.label) == form)
         return MappedObjects(inside(self.root, line.masks), tuple(thing.value for thing in found))

@@ -18,12 +18,12 @@ SOUND_SUFFIXES: Final = (
 # An absolute path begins with an empty part.
 _OUTSIDE: Final = frozenset({"", ".", ".."})
 
-Names = Callable[[str], Sequence[str]]
+CandidatePaths = Callable[[str], Sequence[str]]
 """Where an id's file may be: paths under the root without their suffix, the likeliest first."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class MediaLayout:
     """A way to lay out pictures and sounds.
 
     Attributes:
@@ -35,11 +35,11 @@ class Layout:
 
     title: str
     folders: tuple[str, ...]
-    frame: Names
-    sound: Names
+    frame: CandidatePaths
+    sound: CandidatePaths
 
 
-PLAIN: Final = Layout(
+PLAIN: Final = MediaLayout(
     "frames/ID.jpg, audio/ID.wav",
     ("frames", "audio"),
     lambda name: (f"frames/{name}",),
@@ -48,7 +48,7 @@ PLAIN: Final = Layout(
 """LVS, EZ-VSL, SLAVC, AVGN, T-VSL."""
 
 
-def find_layout(root: Path, layouts: Sequence[Layout]) -> Layout:
+def find_layout(root: Path, layouts: Sequence[MediaLayout]) -> MediaLayout:
     """The first layout whose folders are there.
 
     Args:

@@ -14,11 +14,11 @@ from tvsl.data.layouts import (
     PLAIN,
     SOUND_SUFFIXES,
     Folders,
-    Layout,
+    MediaLayout,
     find_layout,
     require_root,
 )
-from tvsl.data.lists import PUBLIC_LISTS, Stated, find_list
+from tvsl.data.lists import PUBLIC_LISTS, ExpectedMedia, find_list
 from tvsl.errors import DataError
 from tvsl.utils.files import LARGEST_LIST, read_small
 
@@ -36,7 +36,7 @@ class ListedData(FileDataSet):
             ``root/metadata``, in the root, and among what `tvsl data fetch-lists` fetched.
     """
 
-    layouts: ClassVar[tuple[Layout, ...]] = (PLAIN,)
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (PLAIN,)
     files: ClassVar[tuple[str, ...]]
     train_files: ClassVar[tuple[str, ...]] = ()
     lists: Path | None = None
@@ -100,7 +100,7 @@ class Media:
         layout: How its files lie.
     """
 
-    def __init__(self, root: Path, layout: Layout) -> None:
+    def __init__(self, root: Path, layout: MediaLayout) -> None:
         self._layout, self._folders = layout, Folders(root)
 
     def frame(self, name: str) -> Path:
@@ -111,7 +111,7 @@ class Media:
         """The sound of an id, or where it should be."""
         return self._folders.find(self._layout.sound(name), SOUND_SUFFIXES)
 
-    def item(self, name: str, *sources: Source, stated: Stated | None = None) -> Item:
+    def item(self, name: str, *sources: Source, expected: ExpectedMedia | None = None) -> Item:
         """An item of one picture and its own sound, with what the annotations state of them."""
-        told = () if stated is None else (stated,)
-        return Item(name, (self.frame(name),), (self.sound(name),), sources, stated=told)
+        told = () if expected is None else (expected,)
+        return Item(name, (self.frame(name),), (self.sound(name),), sources, expected=told)

@@ -19,9 +19,10 @@ from tvsl.data.targets import Shape, in_pixels, same_shape
 from tvsl.errors import DataError, first_problem, shown
 from tvsl.media.limits import DEFAULT_LIMITS, open_container
 from tvsl.media.streams import require_sound
-from tvsl.utils.download import Progress, download
+from tvsl.utils.download import download
 from tvsl.utils.files import LARGEST_LIST, lists_folder, read_small_text, unguarded
 from tvsl.utils.id_lists import is_head
+from tvsl.utils.progress import Progress, no_progress
 
 LARGEST_SIDE: Final = 10**6
 """Pixels of a picture's side; no list can mean more."""
@@ -29,13 +30,13 @@ LARGEST_SIDE: Final = 10**6
 _REMEDY: Final = "Check the path; correct the file, or get it again."
 
 
-Naming = Callable[[str], str]
+NormalizeId = Callable[[str], str]
 """Brings an id into one form."""
 
-_NO_IDS: Final[Mapping[int, Naming]] = MappingProxyType({})
+_NO_IDS: Final[Mapping[int, NormalizeId]] = MappingProxyType({})
 
 
-class Row(NamedTuple):
+class ListRow(NamedTuple):
     """A line of a list.
 
     Attributes:
@@ -51,7 +52,7 @@ Share = Annotated[float, Field(strict=True)]
 """A number of an annotation: no text, no truth value."""
 
 
-class Entry(BaseModel):
+class ClipAnnotation(BaseModel):
     """What every entry of an annotation file has.
 
     Attributes:
@@ -72,12 +73,12 @@ class Entry(BaseModel):
         return None if self.width is None or self.height is None else (self.height, self.width)
 
 
-EntryT = TypeVar("EntryT", bound=Entry)
+AnnotationT = TypeVar("AnnotationT", bound=ClipAnnotation)
 
 
 def read_rows(
-    path: Path, columns: Collection[int], ids: Mapping[int, Naming] = _NO_IDS
-) -> list[Row]:
+    path: Path, columns: Collection[int], ids: Mapping[int, NormalizeId] = _NO_IDS
+) -> list[ListRow]:
     """Read a list with commas; line ends of any system, empty lines are skipped.
 
     Args:
@@ -104,28 +105,28 @@ def read_rows(
     for row in rows:
         if len(row.cells) not in columns:
             expected = " or ".join(str(count) for count in sorted(columns))
-            raise wrong_line(path, row.line, f"has {len(row.cells)} columns, not {expected}")
+            raise line_error(path, row.line, f"has {len(row.cells)} columns, not {expected}")
     return [_named(row, ids) for row in rows] if ids else rows
 
 
-def _named(row: Row, ids: Mapping[int, Naming]) -> Row:
+def _named(row: ListRow, ids: Mapping[int, NormalizeId]) -> ListRow:
     """A line with its ids in one form; a name with folders is left for ``inside`` to judge."""
     cells = [unguarded(cell) for cell in row.cells]
-    for at, naming in ids.items():
+    for at, normalize in ids.items():
         if at < len(cells) and not {"/", "\\"} & set(cells[at]):
-            cells[at] = naming(cells[at])
-    return Row(row.line, tuple(cells))
+            cells[at] = normalize(cells[at])
+    return ListRow(row.line, tuple(cells))
 
 
 def read_by_id(
-    path: Path, columns: Collection[int], naming: Naming, others: Collection[int] = ()
-) -> dict[str, Row]:
+    path: Path, columns: Collection[int], normalize: NormalizeId, others: Collection[int] = ()
+) -> dict[str, ListRow]:
     """Read a list whose first cells are ids.
 
     Args:
         path: As for ``read_rows``.
         columns: As for ``read_rows``.
-        naming: Brings an id into one form.
+        normalize: Brings an id into one form.
         others: Further columns that hold ids.
 
     Returns:
@@ -134,11 +135,11 @@ def read_by_id(
     Raises:
         DataError: As for ``read_rows``, or an id stands there twice.
     """
-    found: dict[str, Row] = {}
-    for row in read_rows(path, columns, dict.fromkeys((0, *others), naming)):
+    found: dict[str, ListRow] = {}
+    for row in read_rows(path, columns, dict.fromkeys((0, *others), normalize)):
         earlier = found.setdefault(row.cells[0], row)
         if earlier is not row:
-            raise wrong_line(
+            raise line_error(
                 path, row.line, f"repeats {shown(row.cells[0])} of line {earlier.line}"
             )
     return found
@@ -153,7 +154,7 @@ def read_text(path: Path) -> str:
     return read_small_text(path, LARGEST_LIST, DataError, _REMEDY)
 
 
-def read_entries(path: Path, kind: type[EntryT]) -> dict[str, EntryT]:
+def read_annotations(path: Path, kind: type[AnnotationT]) -> dict[str, AnnotationT]:
     """Read a JSON list of objects of one kind.
 
     Args:
@@ -167,7 +168,7 @@ def read_entries(path: Path, kind: type[EntryT]) -> dict[str, EntryT]:
         DataError: It cannot be read, is no such JSON, holds no entry, or a clip twice.
     """
     try:
-        entries: list[EntryT] = TypeAdapter(list[kind]).validate_json(  # type: ignore[valid-type]
+        entries: list[AnnotationT] = TypeAdapter(list[kind]).validate_json(  # type: ignore[valid-type]
             read_text(path), strict=True
         )
     except ValidationError as error:
@@ -181,7 +182,7 @@ def read_entries(path: Path, kind: type[EntryT]) -> dict[str, EntryT]:
     return found
 
 
-def wrong_line(path: Path, line: int | str, problem: str) -> DataError:
+def line_error(path: Path, line: int | str, problem: str) -> DataError:
     """An error about a line of a list.
 
     Args:
@@ -196,10 +197,10 @@ def wrong_line(path: Path, line: int | str, problem: str) -> DataError:
     return DataError(f"{place} {problem}.", _REMEDY, path)
 
 
-def _rows(text: str) -> list[Row]:
+def _rows(text: str) -> list[ListRow]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     stripped = ((reader.line_num, tuple(cell.strip() for cell in cells)) for cells in reader)
-    return [Row(line, cells) for line, cells in stripped if any(cells)]
+    return [ListRow(line, cells) for line, cells in stripped if any(cells)]
 
 
 # Lossy coders add up to some twentieths of a second.
@@ -209,7 +210,7 @@ _LARGEST_SHARE: Final = 1.01
 
 
 @dataclass(frozen=True)
-class Stated:
+class ExpectedMedia:
     """What a line states about its picture and its sound.
 
     Attributes:
@@ -244,7 +245,7 @@ class Stated:
         for box in self.boxes:
             if max(box) > _LARGEST_SHARE or min(box) < 1 - _LARGEST_SHARE:
                 ends = (f"{side * of:g}" for side, of in zip(box, (width, height) * 2, strict=True))
-                raise wrong_line(
+                raise line_error(
                     self.path,
                     self.line,
                     f"has the box {' '.join(ends)}, which leaves the {width} x {height} pixels of "
@@ -274,10 +275,10 @@ class Stated:
             raise self._contradiction(path, f"{self.duration:g} seconds", f"{length:g}")
 
     def _contradiction(self, path: Path, stated: str, found: str) -> DataError:
-        return wrong_line(self.path, self.line, f"says {stated}, but {path.name} has {found}")
+        return line_error(self.path, self.line, f"says {stated}, but {path.name} has {found}")
 
 
-def stated_by(path: Path, entry: Entry) -> Stated | None:
+def expected_by(path: Path, entry: ClipAnnotation) -> ExpectedMedia | None:
     """What an entry of an annotation file states of its picture; None where it states nothing.
 
     Args:
@@ -286,7 +287,7 @@ def stated_by(path: Path, entry: Entry) -> Stated | None:
     """
     if entry.shape is None:
         return None
-    return Stated(path, f"The entry of {shown(entry.file)}", entry.shape)
+    return ExpectedMedia(path, f"The entry of {shown(entry.file)}", entry.shape)
 
 
 _RAW: Final = "https://raw.githubusercontent.com"
@@ -434,7 +435,7 @@ def find_list(files: Sequence[str], folders: Sequence[Path], name: str) -> Path:
     )
 
 
-def fetch_lists(files: Sequence[str], progress: Progress | None = None) -> list[Path]:
+def fetch_lists(files: Sequence[str], progress: Progress = no_progress) -> list[Path]:
     """Fetch public lists that are not here yet; those that are here are compared with the table.
 
     Args:
@@ -452,6 +453,5 @@ def fetch_lists(files: Sequence[str], progress: Progress | None = None) -> list[
         entry = PUBLIC_LISTS[file]
         by_hand = f"download by hand {entry.url} to {entry.path}"
         paths.append(download(entry.url, entry.path, entry.sha256, by_hand, error_type=DataError))
-        if progress is not None:
-            progress(len(paths), len(files))
+        progress(len(paths), len(files))
     return paths

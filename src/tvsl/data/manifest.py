@@ -19,7 +19,7 @@ from pydantic import (
 
 from tvsl.data.base import Split
 from tvsl.data.layouts import name_fault
-from tvsl.data.lists import LARGEST_SIDE, read_rows, read_text, wrong_line
+from tvsl.data.lists import LARGEST_SIDE, line_error, read_rows, read_text
 from tvsl.data.mixtures import MOST_SOURCES
 from tvsl.data.targets import Shape
 from tvsl.errors import DataError, VocabularyError, first_problem, shown
@@ -56,7 +56,7 @@ Corners = tuple[_Number, _Number, _Number, _Number]
 """Left, top, right, bottom."""
 
 
-class ObjectEntry(BaseModel):
+class MappedObject(BaseModel):
     """An object of a map of objects.
 
     Attributes:
@@ -70,7 +70,7 @@ class ObjectEntry(BaseModel):
     sounds: bool = Field(True, strict=True)
 
 
-class Line(BaseModel):
+class ManifestEntry(BaseModel):
     """A picture with its sound.
 
     Attributes:
@@ -104,7 +104,7 @@ class Line(BaseModel):
     panels: _Whole = Field(1, ge=1, le=MOST_SOURCES)
     split: Split | None = None
     masks: str | None = None
-    objects: tuple[ObjectEntry, ...] = ()
+    objects: tuple[MappedObject, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -140,7 +140,7 @@ def _stem(name: str) -> str:
     return name.casefold().rstrip("es")
 
 
-def read_manifest(path: Path) -> list[tuple[int, Line]]:
+def read_manifest(path: Path) -> list[tuple[int, ManifestEntry]]:
     """Read a manifest.
 
     Args:
@@ -184,67 +184,67 @@ def parse_boxes(text: str) -> dict[str, list[list[float]]] | list[list[float]]:
     return labelled.get(_NO_LABEL, []) if set(labelled) <= {_NO_LABEL} else dict(labelled)
 
 
-def _csv_lines(path: Path) -> Iterator[tuple[int, Line]]:
+def _csv_lines(path: Path) -> Iterator[tuple[int, ManifestEntry]]:
     head, *rows = read_rows(path, range(1, len(COLUMNS) + 1))
     unknown = [column for column in head.cells if column not in COLUMNS]
     missing = [column for column in _NEEDED if column not in head.cells]
     if unknown or missing or len(set(head.cells)) < len(head.cells):
-        raise wrong_line(path, head.line, f"must name columns of {', '.join(COLUMNS)}, each once")
+        raise line_error(path, head.line, f"must name columns of {', '.join(COLUMNS)}, each once")
     for row in rows:
         if len(row.cells) != len(head.cells):
-            raise wrong_line(path, row.line, f"has {len(row.cells)} of {len(head.cells)} columns")
+            raise line_error(path, row.line, f"has {len(row.cells)} of {len(head.cells)} columns")
         cells = {column: cell for column, cell in zip(head.cells, row.cells, strict=True) if cell}
         yield row.line, _line(path, row.line, cells)
 
 
-def _line(path: Path, number: int, cells: dict[str, str]) -> Line:
+def _line(path: Path, number: int, cells: dict[str, str]) -> ManifestEntry:
     content: dict[str, object] = dict(cells)
     if "labels" in cells:
         content["labels"] = [label.strip() for label in cells["labels"].split(";")]
     try:
         if "boxes" in cells:
             content["boxes"] = parse_boxes(cells["boxes"])
-        return Line.model_validate(content)
+        return ManifestEntry.model_validate(content)
     except ValidationError as error:
-        raise wrong_line(path, number, f"cannot be read: {first_problem(error)}") from error
+        raise line_error(path, number, f"cannot be read: {first_problem(error)}") from error
     except ValueError as error:
-        raise wrong_line(path, number, f"cannot be read: {error}") from error
+        raise line_error(path, number, f"cannot be read: {error}") from error
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, Line]]:
+def _json_lines(path: Path) -> Iterator[tuple[int, ManifestEntry]]:
     for number, text in enumerate(read_text(path).split("\n"), start=1):
         if text.strip():
             try:
-                yield number, Line.model_validate_json(text)
+                yield number, ManifestEntry.model_validate_json(text)
             except ValidationError as error:
-                raise wrong_line(path, number, f"cannot be read: {first_problem(error)}") from error
+                raise line_error(path, number, f"cannot be read: {first_problem(error)}") from error
 
 
-def _check(path: Path, number: int, line: Line) -> None:
+def _check(path: Path, number: int, line: ManifestEntry) -> None:
     """Refuse what a line says about itself and cannot be."""
     if not line.id.isprintable():
-        raise wrong_line(path, number, f"has an id that is no plain text: {shown(line.id)}")
+        raise line_error(path, number, f"has an id that is no plain text: {shown(line.id)}")
     for name in (line.frame, line.audio, line.masks):
         fault = None if name is None else name_fault(name)
         if fault is not None:
-            raise wrong_line(path, number, f"has the file {shown(name)}, which {fault}")
+            raise line_error(path, number, f"has the file {shown(name)}, which {fault}")
     boxes = line.shares
     for labels in (line.labels, [label for label in boxes if label != _NO_LABEL]):
         try:
             check_names(labels or ("none",))
         except VocabularyError as error:
             problem = error.problem.removesuffix(".")
-            raise wrong_line(
+            raise line_error(
                 path, number, f"has wrong labels; boxes of one label are one source: {problem}"
             ) from error
     known = same_names(line.labels or (_NO_LABEL,))
     strange: Sequence[str] = sorted(label for label in boxes if same_name(label) not in known)
     if strange:
         which = f"{shown(strange[0])}, which is none of its labels" if strange[0] else "no label"
-        raise wrong_line(path, number, f"has boxes of {which}")
+        raise line_error(path, number, f"has boxes of {which}")
     if (line.width is None) != (line.height is None):
-        raise wrong_line(path, number, "must have both width and height, or none of them")
+        raise line_error(path, number, "must have both width and height, or none of them")
     if line.width is None and any(max(box) > _LARGEST_SHARE for of in boxes.values() for box in of):
-        raise wrong_line(
+        raise line_error(
             path, number, "has boxes in pixels, which need the picture's width and height"
         )

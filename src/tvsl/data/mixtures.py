@@ -157,7 +157,7 @@ def mix(parts: Sequence[Item]) -> Item:
         sounds=tuple(part.sounds[0] for part in parts),
         sources=tuple(_source(parts, label, places) for label, places in panels.items()),
         panels=len(parts),
-        stated=tuple(stated for part in parts for stated in part.stated or (None,)),
+        expected=tuple(expected for part in parts for expected in part.expected or (None,)),
     )
 
 

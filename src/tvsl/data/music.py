@@ -14,9 +14,17 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from tvsl.data.base import ClassNames, Item, Source, Split, normal_form
-from tvsl.data.layouts import Layout
+from tvsl.data.layouts import MediaLayout
 from tvsl.data.listed import ListedData
-from tvsl.data.lists import Entry, Row, Share, read_by_id, read_entries, stated_by, wrong_line
+from tvsl.data.lists import (
+    ClipAnnotation,
+    ListRow,
+    Share,
+    expected_by,
+    line_error,
+    read_annotations,
+    read_by_id,
+)
 from tvsl.data.targets import Boxes, clipped
 from tvsl.utils.id_lists import plain_name
 
@@ -49,13 +57,13 @@ def _frame_folder(name: str) -> str:
     return f"frame_{second}/{number}"
 
 
-_PLAIN: Final = Layout(
+_PLAIN: Final = MediaLayout(
     "frames/VIDEO_SECOND_FRAME.jpg, audio/VIDEO.wav",
     ("frames", "audio"),
     lambda name: (f"frames/{name}",),
     lambda name: (f"audio/{_video(name)}",),
 )
-_DSOL: Final = Layout(
+_DSOL: Final = MediaLayout(
     "video_frames/VIDEO/frame_SECOND/FRAME.jpg, audio/VIDEO.wav",
     ("video_frames", "audio"),
     lambda name: tuple(
@@ -68,14 +76,14 @@ _DSOL: Final = Layout(
 class MusicData(ListedData):
     """What MUSIC-Solo and MUSIC-Duet share."""
 
-    layouts: ClassVar[tuple[Layout, ...]] = (_PLAIN, _DSOL)
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (_PLAIN, _DSOL)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The 11 instruments."""
         return _INSTRUMENTS
 
-    def rows(self, file: str, columns: int) -> tuple[Path, list[Row]]:
+    def rows(self, file: str, columns: int) -> tuple[Path, list[ListRow]]:
         """Read a list of frames.
 
         Args:
@@ -92,7 +100,7 @@ class MusicData(ListedData):
         rows = list(read_by_id(path, {columns}, _picture_name).values())
         for row in rows:
             if not _ID.fullmatch(row.cells[0]):
-                raise wrong_line(path, row.line, f"has no video, second and frame: {row.cells[0]}")
+                raise line_error(path, row.line, f"has no video, second and frame: {row.cells[0]}")
         return path, rows
 
 
@@ -107,7 +115,7 @@ def box_of(rectangle: Rectangle) -> Boxes:
     return Boxes((box,) if box else ())
 
 
-class _Entry(Entry):
+class _SoloAnnotation(ClipAnnotation):
     label: str = Field(alias="class")
     bbox: Rectangle
 
@@ -124,18 +132,18 @@ class MusicSolo(MusicData):
         """Test frames with boxes, or labelled frames to train on; see the base class."""
         path, rows = self.rows(self.train_files[0] if split == "train" else self.files[0], 2)
         annotated = self.find_list(self.files[1]) if split == "test" else path
-        boxes = read_entries(annotated, _Entry) if split == "test" else None
+        boxes = read_annotations(annotated, _SoloAnnotation) if split == "test" else None
         media, names = self.media(), ClassNames(self.names)
         for line, (name, written) in rows:
-            label, target, stated = names.find(written, path, line), Boxes(()), None
+            label, target, expected = names.find(written, path, line), Boxes(()), None
             if boxes is not None:
                 if name not in boxes or normal_form(boxes[name].label) != normal_form(written):
-                    raise wrong_line(path, line, f"has no box of its class: {name!r}")
-                target, stated = box_of(boxes[name].bbox), stated_by(annotated, boxes[name])
-            yield media.item(name, Source(label, target), stated=stated)
+                    raise line_error(path, line, f"has no box of its class: {name!r}")
+                target, expected = box_of(boxes[name].bbox), expected_by(annotated, boxes[name])
+            yield media.item(name, Source(label, target), expected=expected)
 
 
-class _MusicDuetEntry(Entry):
+class _DuetAnnotation(ClipAnnotation):
     class_src1: str
     bbox_src1: Rectangle
     class_src2: str
@@ -173,11 +181,11 @@ class MusicDuet(MusicData):
     def _test(self) -> Iterator[Item]:
         path, rows = self.rows(self.files[0], 1)
         annotated = self.find_list(self.files[1])
-        entries = read_entries(annotated, _MusicDuetEntry)
+        entries = read_annotations(annotated, _DuetAnnotation)
         media, names = self.media(), ClassNames(self.names)
         for line, (name,) in rows:
             if name not in entries:
-                raise wrong_line(path, line, f"names a frame that is not annotated: {name!r}")
+                raise line_error(path, line, f"names a frame that is not annotated: {name!r}")
             entry, place = entries[name], f"The entry of {name!r}"
             first = names.find(entry.class_src1, annotated, place)
             second = names.find(entry.class_src2, annotated, place)
@@ -185,5 +193,5 @@ class MusicDuet(MusicData):
                 name,
                 Source(first, box_of(entry.bbox_src1)),
                 Source(second, box_of(entry.bbox_src2)),
-                stated=stated_by(annotated, entry),
+                expected=expected_by(annotated, entry),
             )

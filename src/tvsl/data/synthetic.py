@@ -15,10 +15,10 @@ from tvsl.data.base import (
     ClipBatch,
     ClipSet,
     DataSet,
-    DecisionItems,
     Item,
     Sample,
     Source,
+    ValidationItems,
     resampled,
 )
 from tvsl.data.files import draw_targets
@@ -156,12 +156,12 @@ class SyntheticData(DataSet):
             count=count or _CLIPS, seed=self.seed + seed, classes=self.classes, **shares
         )
 
-    def decision_items(self, sources: int, count: int) -> DecisionItems:
+    def validation_items(self, sources: int, count: int) -> ValidationItems:
         """The first scenes of the validation split, with the usual shares; see the base class."""
         data = SyntheticData(
             split="validation", classes=self.classes, seed=self.seed, sources=sources, count=count
         )
-        return DecisionItems(data, data.items, SIDE, None)
+        return ValidationItems(data, data.items, SIDE, None)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

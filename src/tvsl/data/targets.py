@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Box = tuple[float, float, float, float]
+RelativeBox = tuple[float, float, float, float]
 """Left, top, right, bottom as shares of a picture's width and height, each in [0, 1]."""
 
 Shape = tuple[int, int]
@@ -52,7 +52,7 @@ class Boxes:
         boxes: The boxes.
     """
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[RelativeBox, ...]
 
     def draw(self, height: int, width: int) -> Drawn:
         """Draw the union; see ``Target``."""
@@ -136,7 +136,7 @@ class Nowhere:
         return np.zeros((height, width), dtype=np.float32)
 
 
-def pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
+def pixel_box(box: RelativeBox, height: int, width: int) -> tuple[int, int, int, int]:
     """A box in pixels.
 
     Args:
@@ -155,7 +155,7 @@ def pixel_box(box: Box, height: int, width: int) -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def clipped(box: Sequence[float]) -> Box | None:
+def clipped(box: Sequence[float]) -> RelativeBox | None:
     """A box inside the picture.
 
     Args:

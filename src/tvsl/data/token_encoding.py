@@ -7,7 +7,7 @@ store together: each takes a shard that is neither there nor in work elsewhere.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,13 +35,12 @@ from tvsl.data.token_store import (
 )
 from tvsl.encoder import Encoder
 from tvsl.utils.atomic import writable, write_whole
+from tvsl.utils.progress import Progress, no_progress
 
 try:
     import fcntl
 except ImportError:  # on Windows two processes may make the same shard; both make the same
     fcntl = None  # type: ignore[assignment]
-
-Report = Callable[[int, "int | None"], None]
 
 _BATCH = 32
 _LOCK_FILE = ".lock"
@@ -70,7 +69,11 @@ def store_key(encoder: Encoder, clips: ClipSet, **mixing: int | str) -> StoreKey
 
 
 def make_store(
-    folder: Path, key: StoreKey, encoder: Encoder, clips: ClipSet, report: Report | None = None
+    folder: Path,
+    key: StoreKey,
+    encoder: Encoder,
+    clips: ClipSet,
+    progress: Progress = no_progress,
 ) -> TokenStore:
     """Make a store, or what is missing of it, and open it.
 
@@ -79,7 +82,7 @@ def make_store(
         key: What it is for: ``store_key`` of this encoder and these clips.
         encoder: The frozen encoder.
         clips: The clips.
-        report: Called with clips so far and in all.
+        progress: Called with clips so far and in all.
 
     Returns:
         The complete store.
@@ -90,17 +93,17 @@ def make_store(
     """
     parts = split_clips(clips.count, key.shard_clips, key.seed)
     _claim(folder, Manifest(key=key, names=clips.names, shards=len(parts)))
-    maker, digest = _Maker(key, encoder, clips, report), key.digest()
+    shard_encoder, digest = _ShardEncoder(key, encoder, clips, progress), key.digest()
     waiting = [(number, False) for number in range(len(parts))]
     for number, patient in waiting:
         path = shard_path(folder, number)
         if path.is_file():
             read_shard(path, digest, thorough=True)
-            maker.tell(len(parts[number]))
+            shard_encoder.advance(len(parts[number]))
             continue
         with _locked(folder, number, patient) as mine:
             if mine and not path.is_file():
-                write_shard(maker.make(number, parts[number]), path, digest)
+                write_shard(shard_encoder.make(number, parts[number]), path, digest)
                 continue
         waiting.append((number, True))  # another process is at it: see to it after all others
     return TokenStore(folder, key)
@@ -173,20 +176,18 @@ def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
         yield free
 
 
-class _Maker:
+class _ShardEncoder:
     """Makes shards.
 
     Args:
         key: What for.
         encoder: The frozen encoder.
         clips: The clips.
-        report: Called with clips so far and in all.
+        progress: Called with clips so far and in all.
     """
 
-    def __init__(
-        self, key: StoreKey, encoder: Encoder, clips: ClipSet, report: Report | None
-    ) -> None:
-        self.key, self.encoder, self.clips, self.report = key, encoder, clips, report
+    def __init__(self, key: StoreKey, encoder: Encoder, clips: ClipSet, progress: Progress) -> None:
+        self.key, self.encoder, self.clips, self.progress = key, encoder, clips, progress
         self.dtype = _TYPES[key.stored_as]
         self.done = 0
 
@@ -198,7 +199,7 @@ class _Maker:
             pictures.append(self.encoder.encode_frames(torch.stack(prepared)))
             waveforms.append(torch.from_numpy(batch.waveforms))
             labels.append(torch.from_numpy(batch.labels))
-            self.tell(len(batch.labels))
+            self.advance(len(batch.labels))
         classes, heard = torch.cat(labels), torch.cat(waveforms)
         seed = self.key.seed * 1_000_003 + number
         return Shard(
@@ -215,11 +216,10 @@ class _Maker:
             },
         )
 
-    def tell(self, clips: int) -> None:
+    def advance(self, clips: int) -> None:
         """Report that some more clips are done."""
         self.done += clips
-        if self.report is not None:
-            self.report(self.done, self.clips.count)
+        self.progress(self.done, self.clips.count)
 
     def _mixtures(self, waveforms: Tensor, members: NDArray[np.int64]) -> MixtureTokens:
         """Encode sums of waveforms (n, S), for mixtures (M, K)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from tvsl.data.base import ClassNames, Item, Source, Split
-from tvsl.data.layouts import Folders, Layout
+from tvsl.data.layouts import Folders, MediaLayout
 from tvsl.data.listed import ListedData
 from tvsl.data.lists import read_by_id
 from tvsl.data.mixtures import mix
@@ -24,7 +24,7 @@ _INSTRUMENTS: Final = (
 )  # fmt: skip
 _MASKS: Final = "anno"
 _TRAIN_FILE: Final = "vgginstruments_multi_train.txt"
-_LAYOUT: Final = Layout(
+_LAYOUT: Final = MediaLayout(
     "frames/ID.jpg, audio/ID.wav, anno/ID.pkl",
     ("frames", "audio"),
     lambda name: (f"frames/{name}",),
@@ -40,7 +40,7 @@ class VGGInstrumentsSingle(ListedData):
 
     name: ClassVar[str] = "vgg-instruments-single"
     title: ClassVar[str] = "VGGSound-Instruments"
-    layouts: ClassVar[tuple[Layout, ...]] = (_LAYOUT,)
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (_LAYOUT,)
     files: ClassVar[tuple[str, ...]] = ("vgginstruments_test.csv",)
     train_files: ClassVar[tuple[str, ...]] = (_TRAIN_FILE,)
 

@@ -16,18 +16,18 @@ import numpy as np
 from pydantic import Field
 
 from tvsl.data.base import ClassNames, Item, Source, Split, UsedList, normal_form
-from tvsl.data.layouts import PLAIN, Layout
+from tvsl.data.layouts import PLAIN, MediaLayout
 from tvsl.data.listed import ListedData, Media, used_list
 from tvsl.data.lists import (
-    Entry,
-    Row,
+    ClipAnnotation,
+    ExpectedMedia,
+    ListRow,
     Share,
-    Stated,
+    expected_by,
+    line_error,
+    read_annotations,
     read_by_id,
-    read_entries,
     read_rows,
-    stated_by,
-    wrong_line,
 )
 from tvsl.data.mixtures import MOST_SOURCES, draw_mixtures, mix
 from tvsl.data.targets import Boxes, clipped
@@ -50,7 +50,7 @@ def _clip_folder(name: str) -> str:
     return f"{name[:11]}_{1000 * start}_{1000 * (start + 10)}"
 
 
-ALIGNMENT: Final = Layout(
+ALIGNMENT: Final = MediaLayout(
     "VGGSound_img/VIDEO_FROM_TO/image_050.jpg, VGGSound_aud/VIDEO_FROM_TO.wav",
     ("VGGSound_img", "VGGSound_aud"),
     lambda name: (f"VGGSound_img/{_clip_folder(name)}/image_050",),
@@ -69,15 +69,15 @@ class Annotation:
     Attributes:
         label: Its class.
         boxes: Where its source is; empty where the annotators' boxes vanish.
-        stated: What else is told of its picture.
+        expected: What else is told of its picture.
     """
 
     label: str
     boxes: Boxes
-    stated: Stated | None = None
+    expected: ExpectedMedia | None = None
 
 
-class _Entry(Entry):
+class _BoxAnnotation(ClipAnnotation):
     label: str = Field(alias="class")
     bbox: tuple[tuple[Share, Share, Share, Share], ...]
 
@@ -98,25 +98,25 @@ def read_vggss(path: Path) -> dict[str, Annotation]:
         DataError: It cannot be read or is something else.
     """
     found: dict[str, Annotation] = {}
-    for name, entry in read_entries(path, _Entry).items():
+    for name, entry in read_annotations(path, _BoxAnnotation).items():
         if (
             found.setdefault(clip_name(name), annotation := _annotation(path, entry))
             is not annotation
         ):
-            raise wrong_line(path, f"The entry of {shown(name)}", "repeats an earlier one")
+            raise line_error(path, f"The entry of {shown(name)}", "repeats an earlier one")
     return found
 
 
-def _annotation(path: Path, entry: _Entry) -> Annotation:
+def _annotation(path: Path, entry: _BoxAnnotation) -> Annotation:
     boxes = (clipped(box) for box in entry.bbox)
     found = Boxes(tuple(box for box in boxes if box is not None))
-    return Annotation(entry.label, found, stated_by(path, entry))
+    return Annotation(entry.label, found, expected_by(path, entry))
 
 
 class VGGSoundData(ListedData):
     """What the benchmarks on VGGSound share: annotations, classes, layouts, training clips."""
 
-    layouts: ClassVar[tuple[Layout, ...]] = (PLAIN, ALIGNMENT)
+    layouts: ClassVar[tuple[MediaLayout, ...]] = (PLAIN, ALIGNMENT)
     train_files: ClassVar[tuple[str, ...]] = (TRAIN_FILE,)
 
     @property
@@ -134,7 +134,7 @@ class VGGSoundData(ListedData):
         """All annotated clips by their ids."""
         return read_vggss(self.find_list(VGGSS_FILE))
 
-    def annotated(self, media: Media, row: Row, path: Path, column: int = 0) -> Item:
+    def annotated(self, media: Media, row: ListRow, path: Path, column: int = 0) -> Item:
         """A test clip that a list names.
 
         Args:
@@ -153,17 +153,17 @@ class VGGSoundData(ListedData):
         found = self.annotations.get(name)
         if found is None:
             example = shown(next(iter(self.annotations)))
-            raise wrong_line(
+            raise line_error(
                 path,
                 row.line,
                 f"names a clip that is not annotated: {shown(name)} (one that is: {example})",
             )
         given = row.cells[column + 1 : column + 2]
         if given and normal_form(given[0]) != normal_form(found.label):
-            raise wrong_line(
+            raise line_error(
                 path, row.line, f"says {shown(given[0])}, the annotations say {found.label!r}"
             )
-        return media.item(name, Source(found.label, found.boxes), stated=found.stated)
+        return media.item(name, Source(found.label, found.boxes), expected=found.expected)
 
     def training_items(self) -> Iterator[Item]:
         """Labelled clips without boxes: those of AVGN's list, or of VGGSound's own.
@@ -220,7 +220,7 @@ def _official_labels(path: Path, names: Iterable[str]) -> tuple[dict[str, str], 
     for row in read_rows(path, {4}, {0: str}):
         video, start, name, split = row.cells
         if not _START.fullmatch(start):
-            raise wrong_line(path, row.line, f"has no start in seconds: {shown(start)}")
+            raise line_error(path, row.line, f"has no start in seconds: {shown(start)}")
         if split != "train":
             continue
         label = labels.get(normal_form(name))

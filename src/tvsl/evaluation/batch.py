@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.base import DecisionItems, resampled
+from tvsl.data.base import ValidationItems, resampled
 from tvsl.data.files import draw_targets, of_length
 from tvsl.encoder import Encoder
 from tvsl.evaluation.indexed import IndexedDataset
@@ -118,7 +118,7 @@ def encode_scenes(
     return EncodedBatch(_joined(tokens), vocabulary, queries, boxes, masks, twins)
 
 
-def encode_items(wanted: DecisionItems, encoder: Encoder, vocabulary: Vocabulary) -> EncodedBatch:
+def encode_items(wanted: ValidationItems, encoder: Encoder, vocabulary: Vocabulary) -> EncodedBatch:
     """Read and encode labelled items that have the same number of panels.
 
     Pictures are squeezed into squares and sounds cut to the window, as for training.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from tvsl.errors import MediaError, MissingFileError, UnreadableMediaError, shown
 from tvsl.preprocess.layouts import LAYOUTS, full_name, is_file_name, split_name
-from tvsl.utils.id_lists import ListedId, Names, plain_name, read_id_list
+from tvsl.utils.id_lists import ListedId, NameIndex, plain_name, read_id_list
 
 _REMEDY = "Give a CSV, text or JSON file whose first column is the id."
 
@@ -144,7 +144,7 @@ def _wanted(
 
     An id of a whole video stands for no picture of its own.
     """
-    names = Names(here)
+    names = NameIndex(here)
     wanted: dict[str, tuple[str, ...]] = {}
     missing: list[str] = []
     count = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,7 @@ from tvsl.preprocess.options import Clip, Entry, Failure, Options, as_json
 from tvsl.preprocess.pool import prepare_all
 from tvsl.preprocess.root import check_root, opened, write_report
 from tvsl.utils.id_lists import ListedId
-
-Progress = Callable[[int, "int | None"], None]
+from tvsl.utils.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def prepare(
     listed: Sequence[ListedId | str] | None = None,
     workers: int | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Prepared:
     """Make ``frames/ID.jpg`` and ``audio/ID.wav`` of the videos of a folder.
 
@@ -114,8 +113,7 @@ def prepare(
                 account.add(_entry(video, outcome))
                 for problem in outcome.warnings if isinstance(outcome, Taken) else ():
                     warnings.warn(MediaWarning(problem, folder / video.source), stacklevel=2)
-                if progress is not None:
-                    progress(done, len(todo))
+                progress(done, len(todo))
         wanted = {one.id for one in found.videos} | {one.id for one in found.unnamed}
         for clip in earlier:
             if clip.id not in wanted:

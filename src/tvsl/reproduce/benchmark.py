@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tvsl.audioclip.image_encoder import resize
 from tvsl.data import DATA_SETS, find_data, make_data
-from tvsl.data.base import ClipSet, DecisionItems, Item
+from tvsl.data.base import ClipSet, Item, ValidationItems
 from tvsl.data.checking import MISSING_REMEDY, require_files
 from tvsl.data.files import FileClips, FileDataSet
 from tvsl.data.mixtures import draw_mixtures, mix
@@ -311,7 +311,7 @@ class FileBenchmark(Benchmark):
     def clips(self) -> FileClips:
         """Clips of the training split but those that decisions are made on."""
         clips = self.data.clips(self.config.clips, self.config.seed)
-        return clips.without({item.id for item in self._decision_items})
+        return clips.without({item.id for item in self._validation_items})
 
     @property
     def most_sources(self) -> int:
@@ -360,7 +360,7 @@ class FileBenchmark(Benchmark):
         """Read and encode scenes; see the base class."""
         items = self.items(condition, split, half)[numbers.start : numbers.stop]
         vocabulary = encoder.vocabulary(self.names(condition, half))
-        wanted = DecisionItems(self.data, items, self.data.side, self.clips.window)
+        wanted = ValidationItems(self.data, items, self.data.side, self.clips.window)
         return encode_items(wanted, encoder, vocabulary)
 
     def require_files(self, blocks: Iterable[tuple[TestCondition, Split, bool, range]]) -> None:
@@ -419,11 +419,11 @@ class FileBenchmark(Benchmark):
             return [item for item in self.data.items if item.panels == 1 and _has_one_source(item)]
         # Where lists have no splits, what could be kept from training is tested, too.
         tested = {item.id for item in self.data.items}
-        return [item for item in self._decision_items if item.id not in tested]
+        return [item for item in self._validation_items if item.id not in tested]
 
     @cached_property
-    def _decision_items(self) -> tuple[Item, ...]:
-        return self.data.decision_items(1, self.config.validation_scenes).items
+    def _validation_items(self) -> tuple[Item, ...]:
+        return self.data.validation_items(1, self.config.validation_scenes).items
 
     def _of_sources(
         self, sources: int, split: Split, singles: list[Item], names: set[str]

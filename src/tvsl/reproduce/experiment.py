@@ -29,7 +29,7 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import write_tensors
-from tvsl.utils.progress import Progress
+from tvsl.utils.progress import Progress, no_progress
 
 TOKENS_FOLDER = "tokens"
 BLOCK = 128
@@ -156,7 +156,7 @@ class Experiment:
         """The training tokens, which are complete."""
         return TokenStore(self.store_folder, self.key)
 
-    def make_store(self, report: Progress | None = None) -> None:
+    def make_store(self, report: Progress = no_progress) -> None:
         """Encode what is missing of the training clips; several processes may."""
         make_store(self.store_folder, self.key, self.encoder, self.benchmark.clips, report)
 

@@ -47,7 +47,7 @@ def validation_scenes(
         MediaError: A file cannot be used.
     """
     vocabulary = encoder.vocabulary(data.names)
-    wanted = [data.decision_items(sources, count) for sources in DETECTION_SOURCES]
+    wanted = [data.validation_items(sources, count) for sources in DETECTION_SOURCES]
     wanted = [part for part in wanted if part.items]
     if not wanted:
         raise too_few_to_validate(data)

@@ -179,12 +179,12 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
     if issubclass(kind, Untrained):
         raise UsageError(f"The method '{kind.name}' needs no training.", "Use it as it is.")
     data = training_data(config)
-    kept = data.decision_items(1, config.validation_scenes)
-    others = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
+    kept = data.validation_items(1, config.validation_scenes)
+    others = (data.validation_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
     if not kept.items and not any(part.items for part in others):
         raise too_few_to_validate(data)
     if isinstance(data, FileDataSet):  # items of a world are made only when they are needed
-        parts = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES)
+        parts = (data.validation_items(n, config.validation_scenes) for n in DETECTION_SOURCES)
         require_files((item for part in parts for item in part.items), MISSING_REMEDY)
     clips = data.clips(config.clips, config.seed).without({item.id for item in kept.items})
     clips.require_files()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ import requests
 
 from tvsl.errors import OutputError, TvslError, WeightsError
 from tvsl.utils.atomic import locked
-
-Progress = Callable[[int, "int | None"], None]
+from tvsl.utils.progress import Progress
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0

@@ -65,7 +65,7 @@ class ListedId:
     optional: bool = False
 
 
-class Names:
+class NameIndex:
     """Names that there are, found by any form in which lists write them.
 
     Args:

@@ -11,7 +11,7 @@ from tests.data.made_files import clip, media, rows, vggss, write
 from tvsl.data import find_data
 from tvsl.data.checking import check_data
 from tvsl.data.files import FileDataSet
-from tvsl.data.lists import Stated
+from tvsl.data.lists import ExpectedMedia
 from tvsl.data.targets import same_shape
 from tvsl.errors import DataError
 from tvsl.media import shrink
@@ -55,11 +55,11 @@ def test_shapes(stated: tuple[int, int], found: tuple[int, int], same: bool) -> 
 
 
 def test_what_is_not_stated_cannot_be_contradicted(tmp_path: Path) -> None:
-    stated = Stated(tmp_path, 1)
+    stated = ExpectedMedia(tmp_path, 1)
     stated.check_picture(tmp_path, (1, 7))
     stated.check_sound(tmp_path / "none.wav")
     with pytest.raises(DataError, match="Line 1 says 3 x 4 pixels, but a has 4 x 3"):
-        Stated(tmp_path, 1, (4, 3)).check_picture(tmp_path / "a", (3, 4))
+        ExpectedMedia(tmp_path, 1, (4, 3)).check_picture(tmp_path / "a", (3, 4))
 
 
 def faults(name: str, root: Path) -> list[str]:
