@@ -18,11 +18,12 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import SilentAudioError, UsageError
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
-from tvsl.media.audio import AudioSource, Waveform, require_sound
-from tvsl.media.center_crop import sound_middle, sound_near
+from tvsl.media.audio import AudioSource
+from tvsl.media.center_crop import crop_center, sound_event
 from tvsl.media.image import ImageSource, cut_panels, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.video import VideoFrame, iterate_frames, read_frames
+from tvsl.media.waveform import Waveform, require_sound
 from tvsl.methods.base import Method, with_overrides
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
@@ -197,7 +198,7 @@ class Localizer:
         where = image if isinstance(image, str | Path) else None
         pictures = cut_panels(load_image(image, self.limits), panels, where)
         rate = self.encoder.sample_rate
-        waveform = sound_middle(audio, self.window, rate, self.limits)
+        waveform = crop_center(audio, self.window, rate, self.limits)
         path = audio if isinstance(audio, str | Path) else None
         return self._encode(pictures, require_sound(waveform, path), None)
 
@@ -345,7 +346,7 @@ class Localizer:
         rate, is_series = self.encoder.sample_rate, resolution.step is not None
         for frame in frames:
             pictures = cut_panels(frame.image, panels, path)
-            waveform = sound_near(
+            waveform = sound_event(
                 path, frame.time, resolution.window, resolution.span, rate, self.limits
             )
             if waveform is not None:

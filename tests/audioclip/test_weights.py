@@ -20,7 +20,7 @@ from tvsl.audioclip.tokenizer import find_clip_tokenizer
 from tvsl.audioclip.weights import (
     PUBLIC_FILES,
     fetch,
-    find_entry,
+    find_public_file,
     load_audioclip,
     sha256_of,
     verify,
@@ -263,10 +263,10 @@ def test_verify_tells_a_changed_file(tmp_path: Path) -> None:
 
 def test_find_entry() -> None:
     entry = PUBLIC_FILES["audioclip"]
-    assert find_entry("audioclip") == (entry, entry.path)
-    assert find_entry("/some/" + entry.file) == (entry, Path("/some") / entry.file)
+    assert find_public_file("audioclip") == (entry, entry.path)
+    assert find_public_file("/some/" + entry.file) == (entry, Path("/some") / entry.file)
     with pytest.raises(WeightsError):
-        find_entry("nothing")
+        find_public_file("nothing")
 
 
 def test_offline_fetch_says_what_to_do_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,13 @@ import pytest
 import tvsl
 from tests.small_model import write_bundle
 from tvsl.audioclip import weights
-from tvsl.audioclip.weights import EMBEDDED, embedded_folder, embedded_path, is_here, load_audioclip
+from tvsl.audioclip.weights import (
+    EMBEDDED,
+    embedded_folder,
+    embedded_path,
+    is_installed,
+    load_audioclip,
+)
 from tvsl.errors import WeightsError
 
 
@@ -25,7 +31,7 @@ def test_mini_belongs_into_the_package() -> None:
 
 def test_what_is_missing_is_said(package: Path) -> None:
     folder = package / "pretrained" / "mini"
-    assert not is_here("mini")
+    assert not is_installed("mini")
     for load in (embedded_folder, load_audioclip):
         with pytest.raises(WeightsError) as caught:
             load("mini")
@@ -36,7 +42,7 @@ def test_what_is_missing_is_said(package: Path) -> None:
 
 def test_what_is_there_is_loaded(package: Path) -> None:
     folder = write_bundle(package / "pretrained" / "mini")
-    assert is_here("mini")
+    assert is_installed("mini")
     assert embedded_folder("mini") == folder
     assert load_audioclip("mini").config.embedding == 32
 

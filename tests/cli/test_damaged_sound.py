@@ -106,9 +106,9 @@ def test_nothing_of_ffmpeg_is_printed(tmp_path, picture):
 import sys, warnings
 warnings.simplefilter("ignore")
 from tvsl.errors import TvslError
-from tvsl.media import iterate_frames, load_audio, sort_of
+from tvsl.media import iterate_frames, load_audio, media_type_of
 for path in sys.argv[1:]:
-    for reader in (sort_of, load_audio, lambda path: list(iterate_frames(path))):
+    for reader in (media_type_of, load_audio, lambda path: list(iterate_frames(path))):
         try:
             reader(path)
         except TvslError:

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image, features
 
 from tvsl.errors import MediaError
-from tvsl.media import MediaLimits, load_image, sort_of
+from tvsl.media import MediaLimits, load_image, media_type_of
 from tvsl.media.image import load_object_map
 
 CASES = 60
@@ -165,7 +165,7 @@ def test_damaged_pictures(tmp_path: Path, kind: str, silent: None) -> None:
         path.write_bytes(mutated(content, rng))
         began = time.process_time()
         refused += read(load_image, path)
-        read(sort_of, path)
+        read(media_type_of, path)
         read(load_object_map, path)
         assert time.process_time() - began < SLOWEST, number
     assert 0 < refused <= CASES
@@ -182,5 +182,5 @@ def test_noise_behind_the_first_bytes_of_a_picture(tmp_path: Path, seed: int, si
     path.write_bytes(
         rng.choice([*heads, b"BM", b"P6 9 9 255\n", b"\0\0\1\0\1\0", b""]) + rng.randbytes(3000)
     )
-    for reader in (load_image, sort_of, load_object_map):
+    for reader in (load_image, media_type_of, load_object_map):
         read(reader, path)

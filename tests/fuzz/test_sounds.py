@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from tvsl.errors import MediaError, MediaWarning
-from tvsl.media import MediaLimits, Waveform, load_audio, sort_of, sound_window
+from tvsl.media import MediaLimits, Waveform, load_audio, media_type_of, sound_window
 
 CASES = 6
 RATE = 48_000
@@ -127,7 +127,7 @@ def hear(path: Path) -> None:
     began = time.process_time()
     refusal: MediaError | None
     for reader in (
-        sort_of,
+        media_type_of,
         lambda file, limits: load_audio(file, 16_000, limits=limits),
         lambda file, limits: sound_window(file, 0.6, 0.3, RATE, limits),
     ):

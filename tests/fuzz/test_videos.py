@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tvsl.errors import MediaWarning, TvslError
-from tvsl.media import iterate_frames, probe_video, read_frame, sound_near
+from tvsl.media import iterate_frames, probe_video, read_frame, sound_event
 
 FORMS = {
     "mp4": ("libx264", "aac"),
@@ -103,7 +103,7 @@ def use(path: Path) -> None:
         assert read_frame(path).image.dtype == np.uint8
     for moment in (0.0, 1.0, 1e6):
         with contextlib.suppress(TvslError):
-            heard = sound_near(path, moment, 2.0, 0.5, 16_000)
+            heard = sound_event(path, moment, 2.0, 0.5, 16_000)
             if heard is not None:
                 assert 0 < heard.duration <= 2.01
                 assert np.isfinite(heard.samples).all()

@@ -21,12 +21,12 @@ from tvsl.media import (
     Waveform,
     is_silent,
     load_audio,
+    media_type_of,
     require_sound,
     resample,
-    sort_of,
     sound_window,
 )
-from tvsl.media.audio import sounding
+from tvsl.media.waveform import audible_mask
 
 RATE = 44_100
 KINDS = [
@@ -419,7 +419,7 @@ def test_a_soft_tone_on_an_offset_is_heard(frequency, level):
 def test_where_something_sounds_an_offset_of_zero_changes_nothing():
     time = np.arange(RATE) / RATE
     samples = (np.exp(-8 * time) * np.sin(2 * np.pi * 300 * time)).astype(np.float32)
-    assert np.array_equal(sounding(samples, RATE), np.abs(samples) >= 1e-4)
+    assert np.array_equal(audible_mask(samples, RATE), np.abs(samples) >= 1e-4)
 
 
 def test_silence_is_looked_for_to_the_very_end_of_a_long_sound():
@@ -483,7 +483,7 @@ def test_cover_art_is_no_video(tmp_path):
     plain = make_sound(tmp_path / "p.mp3", chirp(1, 44_100), 44_100, "libmp3lame", kind="fltp")
     path = tmp_path / "cover.mp3"
     path.write_bytes(b"ID3\3\0\0" + size + frame + plain.read_bytes())
-    assert sort_of(path) == "sound"
+    assert media_type_of(path) == "sound"
     assert load_audio(path).duration == pytest.approx(1, abs=0.05)
 
 

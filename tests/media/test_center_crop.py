@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tvsl.errors import MediaLimitError
-from tvsl.media import MediaLimits, Waveform, sound_middle, sound_near
+from tvsl.media import MediaLimits, Waveform, crop_center, sound_event
 
 RATE = 8_000
 
@@ -35,7 +35,7 @@ def test_a_long_sound_is_cut_to_its_middle(kind: str, tmp_path: Path) -> None:
         "waveform": Waveform(samples, RATE),
         "array": (samples, RATE),
     }[kind]
-    middle = sound_middle(source, 4.0, RATE)
+    middle = crop_center(source, 4.0, RATE)
     assert middle.start == pytest.approx(8.0, abs=1e-3)
     assert middle.duration == pytest.approx(4.0, abs=1e-3)
     np.testing.assert_allclose(middle.samples[::RATE][:4], samples[8 * RATE :: RATE][:4], atol=1e-3)
@@ -43,8 +43,8 @@ def test_a_long_sound_is_cut_to_its_middle(kind: str, tmp_path: Path) -> None:
 
 def test_a_short_sound_comes_whole(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "short.wav", steps(3))
-    assert sound_middle(path, 5.0, RATE).duration == pytest.approx(3.0)
-    assert sound_middle(path, 5.0, RATE).start == 0.0
+    assert crop_center(path, 5.0, RATE).duration == pytest.approx(3.0)
+    assert crop_center(path, 5.0, RATE).start == 0.0
 
 
 def test_of_a_long_file_only_the_middle_is_decoded(
@@ -54,13 +54,13 @@ def test_of_a_long_file_only_the_middle_is_decoded(
     monkeypatch.setattr(
         "tvsl.media.center_crop.load_audio", lambda *_, **__: pytest.fail("all of it")
     )
-    assert sound_middle(path, 5.0, RATE).duration == pytest.approx(5.0, abs=1e-3)
+    assert crop_center(path, 5.0, RATE).duration == pytest.approx(5.0, abs=1e-3)
 
 
 def test_limits_hold(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "long.wav", steps(20))
     with pytest.raises(MediaLimitError):
-        sound_middle(path, 5.0, RATE, MediaLimits(max_duration=10))
+        crop_center(path, 5.0, RATE, MediaLimits(max_duration=10))
 
 
 # The sound at a moment
@@ -95,7 +95,7 @@ def test_what_is_heard_at_a_moment(
 ) -> None:
     samples = bursts((0, 6.1), (8, 12.3), (14.9, 15.1), (15.4, 15.5))
     path = write_wav(tmp_path / "two.wav", samples)
-    heard = sound_near(path, moment, 5.0, 0.5, RATE)
+    heard = sound_event(path, moment, 5.0, 0.5, RATE)
     if expected is None:
         assert heard is None
         return
@@ -108,19 +108,19 @@ def test_what_is_heard_at_a_moment(
 
 def test_at_the_end_of_the_sound_the_window_is_shifted_inwards(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "short.wav", bursts((0, 8), seconds=8))
-    heard = sound_near(path, 7.5, 5.0, 0.5, RATE)
+    heard = sound_event(path, 7.5, 5.0, 0.5, RATE)
     assert heard is not None
     assert (heard.start, heard.duration) == pytest.approx((3.0, 5.0), abs=1e-3)
-    assert sound_near(path, 8.5, 5.0, 0.5, RATE) is None
-    assert sound_near(path, 60.0, 5.0, 0.5, RATE) is None
+    assert sound_event(path, 8.5, 5.0, 0.5, RATE) is None
+    assert sound_event(path, 60.0, 5.0, 0.5, RATE) is None
 
 
 def test_a_constant_offset_is_no_sound_at_any_moment(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "offset.wav", bursts((3, 4), seconds=12) / 2 + 0.25)
-    assert sound_near(path, 8.0, 5.0, 0.5, RATE) is None
-    assert sound_near(path, 0.5, 5.0, 0.5, RATE) is None
-    assert sound_near(path, 11.9, 5.0, 0.5, RATE) is None
-    heard = sound_near(path, 3.5, 5.0, 0.5, RATE)
+    assert sound_event(path, 8.0, 5.0, 0.5, RATE) is None
+    assert sound_event(path, 0.5, 5.0, 0.5, RATE) is None
+    assert sound_event(path, 11.9, 5.0, 0.5, RATE) is None
+    heard = sound_event(path, 3.5, 5.0, 0.5, RATE)
     assert heard is not None
     assert (heard.start, heard.duration) == pytest.approx((3.0, 1.0), abs=0.12)
     assert heard.samples.mean() == pytest.approx(0.25, abs=1e-3)  # as it is in the file

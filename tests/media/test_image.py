@@ -12,7 +12,7 @@ from PIL import Image, ImageFile, features
 from PIL.PngImagePlugin import PngInfo
 
 from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError
-from tvsl.media import MediaLimits, load_image, shrink, sort_of
+from tvsl.media import MediaLimits, load_image, media_type_of, shrink
 
 
 def gradient(width=40, height=30):
@@ -90,7 +90,7 @@ def test_animated_picture_gives_its_first_frame(tmp_path):
     path = tmp_path / "moving.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:])
     assert load_image(path)[4, 4].tolist() == [255, 0, 0]
-    assert sort_of(path) == "picture"
+    assert media_type_of(path) == "picture"
 
 
 def png_header(width, height):
@@ -107,7 +107,7 @@ def png_header(width, height):
 def test_bomb_is_refused_by_its_header(tmp_path, width, height):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(width, height))
-    for loader in (load_image, sort_of):
+    for loader in (load_image, media_type_of):
         with pytest.raises(MediaLimitError, match="bomb"):
             loader(path)
 
@@ -152,10 +152,10 @@ def test_eps_never_starts_another_program(tmp_path):
 def test_wrong_ending_works_and_a_sound_is_refused(tmp_path):
     path = tmp_path / "picture.mp4"
     Image.fromarray(gradient()).save(path, format="PNG")
-    assert sort_of(path) == "picture"
+    assert media_type_of(path) == "picture"
     assert np.array_equal(load_image(str(path)), gradient())
     sound = make_sound(tmp_path / "sound.wav", chirp(0.2, 8000), 8000).rename(tmp_path / "a.jpg")
-    assert sort_of(sound) == "sound"
+    assert media_type_of(sound) == "sound"
     with pytest.raises(UnreadableMediaError):
         load_image(sound)
 
@@ -539,7 +539,7 @@ def test_arrays_of_other_types_are_refused(kind):
 def test_a_side_is_limited_as_well(tmp_path, width, height):
     path = tmp_path / "thin.png"
     path.write_bytes(png_header(width, height))
-    for loader in (load_image, sort_of):
+    for loader in (load_image, media_type_of):
         with pytest.raises(MediaLimitError, match="along a side"):
             loader(path)
     assert load_image(np.zeros((1, 65_535, 3), np.uint8)).shape == (1, 65_535, 3)

@@ -11,10 +11,10 @@ from tvsl.media import (
     check_file,
     load_audio,
     load_image,
+    media_type_of,
     open_container,
     probe_video,
     read_frame,
-    sort_of,
 )
 
 
@@ -30,7 +30,7 @@ def test_empty_file_says_so(tmp_path):
         load_audio(path)
 
 
-@pytest.mark.parametrize("loader", [load_audio, load_image, probe_video, sort_of])
+@pytest.mark.parametrize("loader", [load_audio, load_image, probe_video, media_type_of])
 def test_directory_is_refused(tmp_path, loader):
     with pytest.raises(MissingFileError, match="directory"):
         loader(tmp_path)
@@ -108,7 +108,7 @@ def test_playlists_never_open_another_file(tmp_path, kind, ending):
     target = make_video(tmp_path / "secret.ts", count=10)
     attack = tmp_path / f"attack.{ending}"
     attack.write_text(playlists(target)[kind])
-    for loader in (load_audio, probe_video, read_frame, sort_of):
+    for loader in (load_audio, probe_video, read_frame, media_type_of):
         with pytest.raises(UnreadableMediaError, match="attack"):
             loader(attack)
 
@@ -134,7 +134,7 @@ def test_number_pattern_is_not_expanded(tmp_path):
 def test_random_bytes_are_unreadable(tmp_path, ending):
     path = tmp_path / f"noise.{ending}"
     path.write_bytes(np.random.default_rng(3).bytes(40_000))
-    for loader in (load_audio, probe_video, load_image, sort_of):
+    for loader in (load_audio, probe_video, load_image, media_type_of):
         with pytest.raises(UnreadableMediaError, match="noise"):
             loader(path)
 

@@ -8,7 +8,7 @@ import pytest
 from media_makers import chirp, make_sound, make_video
 
 from tvsl.errors import MediaLimitError, MediaWarning, UnreadableMediaError
-from tvsl.media import load_audio, probe_video, read_frame, sort_of, sound_middle, sound_window
+from tvsl.media import crop_center, load_audio, media_type_of, probe_video, read_frame, sound_window
 from tvsl.media.ogg import ogg_links
 
 RATE = 44_100
@@ -50,7 +50,7 @@ def test_a_chain_is_heard_whole_and_in_windows(tmp_path, links, one, two):
     seam = links[one][1].size
     assert difference[: seam - 200].max() < 1e-3
     assert difference[seam + 200 :].max() < 0.1
-    assert sort_of(path) == "sound"
+    assert media_type_of(path) == "sound"
     for start, length in ((0.4, 1.0), (SECONDS - 0.2, 0.5), (SECONDS + 0.01, 0.3), (6.1, 0.4)):
         part = load_audio(path, start=start, duration=length).samples
         first = round(start * RATE)
@@ -59,7 +59,7 @@ def test_a_chain_is_heard_whole_and_in_windows(tmp_path, links, one, two):
         assert np.abs(part - same).max() < 1e-4
     window = sound_window(path, 6.5, 1)
     assert window.start == pytest.approx(2 * SECONDS - 1, abs=0.01)
-    assert sound_middle(path, 2).start == pytest.approx(SECONDS - 1, abs=0.01)
+    assert crop_center(path, 2).start == pytest.approx(SECONDS - 1, abs=0.01)
 
 
 def test_a_long_chain(tmp_path, links):

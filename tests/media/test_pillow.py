@@ -13,7 +13,7 @@ from picture_makers import png, tiff
 from PIL import Image, features
 
 from tvsl.errors import MediaLimitError, UnreadableMediaError
-from tvsl.media import MediaLimits, load_image, sort_of
+from tvsl.media import MediaLimits, load_image, media_type_of
 from tvsl.media.pillow import pillow_calls
 
 RNG = np.random.default_rng(0)
@@ -139,7 +139,7 @@ def test_a_broken_picture_is_not_to_become_a_video(tmp_path: Path, ending: str) 
     damaged = [content[:14], b"\0" * 8 + content[8:]]
     for broken in damaged[: 1 if ending == "mp4" else 2]:
         path.write_bytes(broken)
-        for reader in (sort_of, load_image):
+        for reader in (media_type_of, load_image):
             with pytest.raises(UnreadableMediaError) as caught:
                 reader(path)
             assert "MP4" not in str(caught.value)
@@ -148,7 +148,7 @@ def test_a_broken_picture_is_not_to_become_a_video(tmp_path: Path, ending: str) 
 
 def test_a_sound_that_is_called_a_picture_is_a_sound(tmp_path: Path) -> None:
     sound = make_sound(tmp_path / "sound.wav", chirp(0.2, 8000), 8000)
-    assert sort_of(sound.rename(tmp_path / "a.png")) == "sound"
+    assert media_type_of(sound.rename(tmp_path / "a.png")) == "sound"
 
 
 def test_the_file_of_a_picture_is_limited(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_the_file_of_a_picture_is_limited(tmp_path: Path) -> None:
     path.write_bytes(png(NOISE.astype(np.int64), 8, 2))
     size = path.stat().st_size
     assert load_image(path, MediaLimits(max_picture_size=size)).shape == NOISE.shape
-    for reader in (sort_of, load_image):
+    for reader in (media_type_of, load_image):
         with pytest.raises(MediaLimitError, match=f"{size} bytes, {size - 1}"):
             reader(path, MediaLimits(max_picture_size=size - 1))
 
@@ -195,7 +195,7 @@ def scanned(path: Path, size: tuple[int, int], repeats: int, comment: int = 0) -
 def test_scans_are_limited_by_the_work_they_make(tmp_path: Path) -> None:
     path = scanned(tmp_path / "a.jpg", (1000, 800), 1000)
     assert path.stat().st_size < 200_000
-    for reader in (sort_of, load_image):
+    for reader in (media_type_of, load_image):
         with pytest.raises(MediaLimitError, match="more than 40 scans"):
             reader(path, MediaLimits(max_pixels=1_000_000))
     assert load_image(path, MediaLimits(max_pixels=30_000_000)).shape == (800, 1000, 3)
@@ -219,5 +219,5 @@ def test_a_picture_of_another_format_is_to_become_a_picture(tmp_path: Path, endi
     path = tmp_path / f"picture.{ending}"
     Image.new("RGB", (20, 10), (1, 2, 3)).save(path, format=ending.upper())
     with pytest.raises(UnreadableMediaError, match="PNG") as caught:
-        sort_of(path)
+        media_type_of(path)
     assert "MP4" not in str(caught.value)

@@ -153,7 +153,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     return wanted.path
 
 
-def find_entry(name_or_path: str) -> tuple[WeightFile, Path]:
+def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
     """Which public file is meant: by its name, or by the file name of a path.
 
     Args:
@@ -325,7 +325,7 @@ def embedded_path(name: str) -> Path:
     return Path(str(resources.files("tvsl"))) / "pretrained" / name
 
 
-def is_here(name: str) -> bool:
+def is_installed(name: str) -> bool:
     """Whether this installation holds an embedded model."""
     return (embedded_path(name) / TENSORS_FILE).is_file()
 
@@ -343,7 +343,7 @@ def embedded_folder(name: str) -> Path:
         WeightsError: This installation came without it.
     """
     folder = embedded_path(name)
-    if not is_here(name):
+    if not is_installed(name):
         raise WeightsError(
             f"This installation of tvsl came without its embedded model '{name}'.",
             "Install it again, make the model with `make mini` in a checkout, or use another "

@@ -18,7 +18,7 @@ _PACKAGES = (
 def command() -> None:
     """Print versions, devices and caches, for oneself or a bug report."""
     from tvsl import __version__
-    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_here
+    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
     from tvsl.utils.files import weights_folder
 
     print_lines(f"tvsl         {__version__}")
@@ -31,7 +31,7 @@ def command() -> None:
     for name, value in _plugins():
         print_lines(f"{name:12} {value}")
     for name in EMBEDDED:
-        print_lines(f"{name:12} {embedded_path(name) if is_here(name) else 'missing'}")
+        print_lines(f"{name:12} {embedded_path(name) if is_installed(name) else 'missing'}")
     print_lines(f"weights      {weights_folder()}")
     for entry in PUBLIC_FILES.values():
         state = f"{entry.path.stat().st_size} bytes" if entry.path.is_file() else "not here"

@@ -24,7 +24,7 @@ from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
 if TYPE_CHECKING:
     from tvsl.cli.localized_files import Job
     from tvsl.localizer import Localizer
-    from tvsl.media import Sort
+    from tvsl.media import MediaType
 
 
 def command(
@@ -163,7 +163,9 @@ class _Run:
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
 
-    def check(self, targets: list[tuple[Path, Path]], job: Job) -> list[tuple[Path, Sort, Path]]:
+    def check(
+        self, targets: list[tuple[Path, Path]], job: Job
+    ) -> list[tuple[Path, MediaType, Path]]:
         """Look at every input before the expensive work begins."""
         from tvsl.cli.localized_files import check_input
 
@@ -174,7 +176,7 @@ class _Run:
         return checked
 
     def localize(
-        self, checked: list[tuple[Path, Sort, Path]], job: Job, localizer: Localizer
+        self, checked: list[tuple[Path, MediaType, Path]], job: Job, localizer: Localizer
     ) -> None:
         """Localize what can be localized."""
         from tvsl.cli.localized_files import localize_input, summary

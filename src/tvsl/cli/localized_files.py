@@ -20,18 +20,18 @@ from tvsl.localization import Localization, Request, write_json
 from tvsl.localizer import DEFAULT_STEP, DEFAULT_WINDOW, Localizer
 from tvsl.media import (
     DEFAULT_LIMITS,
-    Sort,
+    MediaType,
+    crop_center,
     load_image,
+    media_type_of,
     open_container,
     probe_video,
     read_frame,
     read_frames,
     require_sound,
-    sort_of,
-    sound_middle,
 )
 from tvsl.media.image import cut_panels
-from tvsl.media.streams import require_sound as require_sound_stream
+from tvsl.media.streams import require_audio_stream
 from tvsl.render import (
     contact_sheet,
     label_colors,
@@ -76,7 +76,7 @@ class Job:
     window: float | None = None
 
 
-def check_input(source: Path, job: Job) -> Sort:
+def check_input(source: Path, job: Job) -> MediaType:
     """Look at an input before a model is loaded.
 
     Args:
@@ -98,21 +98,21 @@ def check_input(source: Path, job: Job) -> Sort:
             _check_video(source, job)
         elif job.audio is not None:
             cut_panels(load_image(source), job.panels, source)
-            require_sound(sound_middle(job.audio, job.window or DEFAULT_WINDOW), job.audio)
+            require_sound(crop_center(job.audio, job.window or DEFAULT_WINDOW), job.audio)
     return sort
 
 
 def _check_video(source: Path, job: Job) -> None:
     """Read the first picture that is wanted, and try what is needed to write the video."""
     with open_container(source) as container:
-        require_sound_stream(container, source, DEFAULT_LIMITS)
+        require_audio_stream(container, source, DEFAULT_LIMITS)
     first = next(read_frames(source, [job.at or 0.0]))
     cut_panels(first.image, job.panels, source)
     require_overlay_video(source)
 
 
-def _fitting_sort(source: Path, job: Job) -> Sort:
-    sort = sort_of(source)
+def _fitting_sort(source: Path, job: Job) -> MediaType:
+    sort = media_type_of(source)
     if sort == "sound":
         raise UnreadableMediaError(
             "This is a sound without a picture.",
@@ -138,7 +138,7 @@ def _fitting_sort(source: Path, job: Job) -> Sort:
 
 
 def localize_input(
-    localizer: Localizer, source: Path, sort: Sort, folder: Path, job: Job
+    localizer: Localizer, source: Path, sort: MediaType, folder: Path, job: Job
 ) -> dict[str, Any]:
     """Localize one input and write its results, all or none.
 
@@ -259,7 +259,7 @@ def _stored(source: Path) -> dict[str, Any]:
     }
 
 
-def _step(sort: Sort, job: Job) -> float | None:
+def _step(sort: MediaType, job: Job) -> float | None:
     """Seconds from moment to moment; None where there is one moment."""
     if sort == "picture" or job.at is not None:
         return None

@@ -19,7 +19,7 @@ app = typer.Typer(
 @app.command("list", cls=Command)
 def list_files() -> None:
     """List the embedded models and the public files, and which of them are here."""
-    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_here
+    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
     from tvsl.utils.files import weights_folder
 
     print_lines(f"Folder: {weights_folder()} (set TVSL_HOME to choose another)", "")
@@ -29,7 +29,7 @@ def list_files() -> None:
         print_lines(f"{'':20}{entry.url}", f"{'':20}sha256 {entry.sha256}")
     print_lines("", "Embedded in this package, nothing to fetch:", "")
     for name, holds in EMBEDDED.items():
-        state = "here" if is_here(name) else "missing"
+        state = "here" if is_installed(name) else "missing"
         print_lines(f"{name:32}{state:9} {holds}", f"{'':20}{embedded_path(name)}")
 
 
@@ -52,7 +52,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check files against the public sizes and checksums."""
-    from tvsl.audioclip.weights import PUBLIC_FILES, find_entry, verify
+    from tvsl.audioclip.weights import PUBLIC_FILES, find_public_file, verify
 
     chosen = names or [entry.name for entry in PUBLIC_FILES.values() if entry.path.is_file()]
     if not chosen:
@@ -60,7 +60,7 @@ def verify(
     failed = False
     for name in chosen:
         try:
-            entry, path = find_entry(name)
+            entry, path = find_public_file(name)
             with progress(f"Reading {path.name}", is_bytes=True) as read:
                 verify(path, entry, read)
             print_lines(f"{path}: right")

@@ -30,7 +30,7 @@ from tvsl.data.lists import ExpectedMedia
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Nowhere, loaded
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
-from tvsl.media import load_audio, load_image, require_sound, sound_middle
+from tvsl.media import crop_center, load_audio, load_image, require_sound
 from tvsl.media.image import cut_panels
 from tvsl.media.limits import check_file
 from tvsl.utils.files import LARGEST_LIST, read_small
@@ -330,7 +330,7 @@ class FileDataSet(DataSet):
         if self.window is None:
             sound = load_audio(path, sample_rate)
         else:
-            sound = sound_middle(path, self.window, sample_rate)
+            sound = crop_center(path, self.window, sample_rate)
         return (require_sound(sound, path) if audible else sound).samples
 
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from tvsl.data.targets import Shape, in_pixels, same_shape
 from tvsl.errors import DataError, first_problem, shown
 from tvsl.media.limits import DEFAULT_LIMITS, open_container
-from tvsl.media.streams import require_sound
+from tvsl.media.streams import require_audio_stream
 from tvsl.utils.download import download
 from tvsl.utils.files import LARGEST_LIST, lists_folder, read_small_text, unguarded
 from tvsl.utils.id_lists import is_head
@@ -265,7 +265,7 @@ class ExpectedMedia:
         if self.rate is None and self.duration is None:
             return
         with open_container(path) as container:
-            rate = require_sound(container, path, DEFAULT_LIMITS).rate
+            rate = require_audio_stream(container, path, DEFAULT_LIMITS).rate
             length = None if container.duration is None else container.duration / 1_000_000
         if self.rate is not None and self.rate != rate:
             raise self._contradiction(path, f"{self.rate} samples a second", str(rate))

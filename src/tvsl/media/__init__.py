@@ -3,17 +3,13 @@
 from tvsl.media.audio import (
     DEFAULT_RATE,
     AudioSource,
-    Waveform,
-    is_silent,
     load_audio,
-    require_sound,
-    resample,
     sound_window,
 )
-from tvsl.media.center_crop import sound_middle, sound_near
+from tvsl.media.center_crop import crop_center, sound_event
 from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
-from tvsl.media.media_type import Sort, is_video, sort_of
+from tvsl.media.media_type import MediaType, is_video, media_type_of
 from tvsl.media.video import (
     VideoFrame,
     VideoInfo,
@@ -22,6 +18,7 @@ from tvsl.media.video import (
     read_frame,
     read_frames,
 )
+from tvsl.media.waveform import Waveform, is_silent, require_sound, resample
 from tvsl.media.writing import to_int16, write_jpeg, write_png, write_still_video, write_wav
 
 __all__ = [
@@ -30,16 +27,18 @@ __all__ = [
     "AudioSource",
     "ImageSource",
     "MediaLimits",
-    "Sort",
+    "MediaType",
     "VideoFrame",
     "VideoInfo",
     "Waveform",
     "check_file",
+    "crop_center",
     "is_silent",
     "is_video",
     "iterate_frames",
     "load_audio",
     "load_image",
+    "media_type_of",
     "open_container",
     "probe_video",
     "read_frame",
@@ -47,9 +46,7 @@ __all__ = [
     "require_sound",
     "resample",
     "shrink",
-    "sort_of",
-    "sound_middle",
-    "sound_near",
+    "sound_event",
     "sound_window",
     "to_int16",
     "write_jpeg",

@@ -14,7 +14,6 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from numbers import Integral
@@ -29,11 +28,11 @@ from tvsl.errors import (
     MediaError,
     MediaWarning,
     ShapeError,
-    SilentAudioError,
     UnreadableMediaError,
     UsageError,
 )
 from tvsl.media.decoding import Damage, decode_sound
+from tvsl.media.downmix import Downmix, cell_of, mix_down, ramp_size
 from tvsl.media.limits import (
     DEFAULT_LIMITS,
     LATEST_MOMENT,
@@ -44,66 +43,18 @@ from tvsl.media.limits import (
 )
 from tvsl.media.streams import file_end
 from tvsl.media.waveform import (
-    Downmix,
+    Waveform,
     as_floats,
-    cell_of,
     check_range,
+    check_wanted_rate,
     filter_reach,
     in_range,
-    mix_down,
-    ramp_size,
+    resample,
     resample_blocks,
     stored_channels,
 )
 
 DEFAULT_RATE = 44_100
-# -80 dB below full scale: under the noise floor of any recording that was meant to be heard.
-SILENCE_PEAK = 1e-4
-# What stays within the peak for so many seconds to either side is no sound, however far it is from
-# zero: an offset of the recorder's, and half a period of the lowest tone that is heard.
-_STILLNESS = 0.05
-# Where a sound with an offset ends, filters ring, for less than so many seconds.
-_RINGING = 0.02
-_AT_ONCE = 1 << 20
-
-
-@dataclass(frozen=True, eq=False)
-class Waveform:
-    """A mono sound.
-
-    Attributes:
-        samples: (S,) float32, nominally in [-1, 1].
-        rate: Samples per second.
-        start: Where in its file it begins, in seconds; 0 for a sound without a file.
-
-    Raises:
-        ShapeError: Not one axis, not float32, empty, not finite, or no positive rate.
-    """
-
-    samples: NDArray[np.float32]
-    rate: int
-    start: float = 0.0
-
-    def __post_init__(self) -> None:
-        samples = self.samples
-        if samples.ndim != 1 or samples.dtype != np.float32 or samples.size == 0:
-            raise ShapeError(
-                f"A waveform needs float32 samples of one axis, got {samples.dtype} of shape "
-                f"{samples.shape}.",
-                "Load the sound with load_audio.",
-            )
-        if not np.isfinite(samples).all():
-            raise ShapeError(
-                "The sound holds samples that are not finite.", "Replace them before loading."
-            )
-        if self.rate <= 0:
-            raise ShapeError(f"The sample rate is {self.rate}.", "Give a positive rate in Hz.")
-
-    @property
-    def duration(self) -> float:
-        """Length in seconds."""
-        return self.samples.size / self.rate
-
 
 AudioSource: TypeAlias = "str | Path | Waveform | tuple[NDArray[Any], int]"
 
@@ -127,8 +78,8 @@ def load_audio(
         limits: What is allowed.
 
     Returns:
-        The channels' average at ``rate``; channels that would cancel each other are turned over
-        first (``tvsl.media.waveform``). Silence where the file's sound begins after its picture,
+        The channels' average at ``rate``; channels that would cancel each other are inverted
+        first (``tvsl.media.downmix``). Silence where the file's sound begins after its picture,
         and, with a ``MediaWarning``, where a few of its blocks are damaged.
 
     Raises:
@@ -139,7 +90,7 @@ def load_audio(
         MediaLimitError: The file exceeds a limit.
         MediaError: ``start`` lies outside the sound.
         ShapeError: Samples of another shape, type or range.
-        UsageError: A rate, start or duration that cannot be meant.
+        UsageError: The rate or duration is out of range.
     """
     file = source if isinstance(source, (str, Path)) else None
     grid_start, count = _checked_window(rate, start, duration, limits, file)
@@ -156,91 +107,6 @@ def load_audio(
     return Waveform(loaded.samples, rate, whole.start + loaded.start)
 
 
-def resample(waveform: Waveform, rate: int) -> Waveform:
-    """Change the sample rate; the result begins at the same time and lasts as long.
-
-    Args:
-        waveform: The sound.
-        rate: Samples per second of the result.
-
-    Returns:
-        The sound at ``rate``; the given one where it has that rate already.
-
-    Raises:
-        UsageError: The rate lies outside the default limits.
-    """
-    _check_rate(rate, DEFAULT_LIMITS)
-    if waveform.rate == rate:
-        return waveform
-    count = max(1, round(waveform.samples.size * rate / waveform.rate))
-    blocks = resample_blocks([waveform.samples], waveform.rate, rate)
-    samples = np.concatenate(list(blocks))[:count]
-    return Waveform(samples, rate, waveform.start)
-
-
-def is_silent(waveform: Waveform) -> bool:
-    """Whether no sample reaches -80 dB of full scale, an offset of all samples left aside.
-
-    Args:
-        waveform: The sound.
-
-    Returns:
-        True for silence.
-    """
-    samples, reach = waveform.samples, round(_STILLNESS * waveform.rate)
-    begins = range(0, samples.size, _AT_ONCE)
-    pieces = (samples[max(0, begin - reach) : begin + _AT_ONCE + reach] for begin in begins)
-    return not any(sounding(piece, waveform.rate).any() for piece in pieces)
-
-
-def sounding(samples: NDArray[np.float32], rate: int) -> NDArray[np.bool_]:
-    """Where something is heard.
-
-    Args:
-        samples: (S,).
-        rate: Samples per second.
-
-    Returns:
-        (S,) bool: where a sample reaches -80 dB of full scale, and those around it move by as much:
-        a constant offset alone is no sound. In less than 0.05 s it cannot be told from one.
-    """
-    from scipy import ndimage
-
-    loud = np.abs(samples) >= SILENCE_PEAK
-    if not loud.any() or samples.size <= _STILLNESS * rate:
-        return loud
-    edge = round(_RINGING * rate)
-    within = samples[edge:-edge] if 0 < edge < samples.size // 4 else samples
-    size = 2 * round(_STILLNESS * rate) + 1
-    most = ndimage.maximum_filter1d(within, size, mode="nearest")
-    moving = most - ndimage.minimum_filter1d(within, size, mode="nearest") >= 2 * SILENCE_PEAK
-    outside = (samples.size - within.size) // 2
-    return np.asarray(loud & np.pad(moving, outside, mode="edge"))
-
-
-def require_sound(waveform: Waveform, path: str | Path | None = None) -> Waveform:
-    """Refuse a sound that is silent throughout.
-
-    Args:
-        waveform: The sound.
-        path: Its file, for the message.
-
-    Returns:
-        The same sound.
-
-    Raises:
-        SilentAudioError: It is silent.
-    """
-    if is_silent(waveform):
-        end = waveform.start + waveform.duration
-        raise SilentAudioError(
-            f"The sound is silent throughout, from {waveform.start:.2f} to {end:.2f} s.",
-            "Choose another moment or file, or a longer window; there is nothing to localize.",
-            path,
-        )
-    return waveform
-
-
 def sound_window(
     path: str | Path,
     center: float,
@@ -248,7 +114,7 @@ def sound_window(
     rate: int = DEFAULT_RATE,
     limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Waveform:
-    """The sound around a moment of a file, of full length wherever the file is long enough.
+    """Load the sound around a moment of a file, of full length where the file is long enough.
 
     Near the borders of the sound the window is shifted inwards; a shorter sound comes whole.
 
@@ -260,11 +126,11 @@ def sound_window(
         limits: What is allowed.
 
     Returns:
-        The window; its ``start`` tells where it lies.
+        The window; its ``start`` is its position in the file.
 
     Raises:
         MediaError: ``center`` lies outside the file, or as for ``load_audio``.
-        UsageError: A rate or length that cannot be meant.
+        UsageError: The rate or length is out of range.
     """
     if not (math.isfinite(center) and center >= 0):
         raise MediaError(
@@ -288,15 +154,6 @@ def sound_window(
     return _as_waveform(samples, rate, first, end, target)
 
 
-def _check_rate(rate: int, limits: MediaLimits) -> None:
-    """Refuse a wanted sample rate outside the limits."""
-    if not limits.min_sample_rate <= rate <= limits.max_sample_rate:
-        raise UsageError(
-            f"The wanted sample rate is {rate} Hz.",
-            f"Give one from {limits.min_sample_rate} to {limits.max_sample_rate} Hz.",
-        )
-
-
 def _checked_window(
     rate: int,
     start: float | None,
@@ -305,7 +162,7 @@ def _checked_window(
     path: str | Path | None,
 ) -> tuple[int, int | None]:
     """First sample and number of samples of a window; None for all that follow."""
-    _check_rate(rate, limits)
+    check_wanted_rate(rate, limits)
     begin = 0.0 if start is None else start
     if not (math.isfinite(begin) and begin >= 0):
         raise MediaError(
@@ -364,7 +221,7 @@ def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
 def _as_waveform(
     samples: NDArray[np.float32], rate: int, first: int, end: Fraction | None, path: Path | None
 ) -> Waveform:
-    """A window as a waveform; an empty one lies behind the end of the sound."""
+    """Wrap a window as a waveform; an empty one lies behind the end of the sound."""
     if samples.size == 0:
         raise MediaError(
             f"The wanted start {first / rate:.3f} s lies behind the end of the sound.",
@@ -397,7 +254,7 @@ def read_window(
 ) -> tuple[NDArray[np.float32], Fraction | None]:
     """Read samples of a file's sound at a rate.
 
-    A ``MediaWarning`` says where damaged blocks are left out in the window; they become silence.
+    Damaged blocks in the window become silence; a ``MediaWarning`` gives their times.
 
     Args:
         path: The file.
@@ -428,7 +285,7 @@ def read_window(
         stop = begin + Fraction(samples.size, rate)
         if end is not None and damage.stretches:  # of a raw stream more is lost than its times say
             stop = max(stop, damage.stretches[-1][1])
-        _judge(path, damage, begin, stop, head[0])
+        _check_damage(path, damage, begin, stop, head[0])
         break
     return samples, end
 
@@ -436,7 +293,7 @@ def read_window(
 def _read(
     path: Path, grid: _Grid, frames: Iterator[Block], limits: MediaLimits, damage: Damage
 ) -> tuple[NDArray[np.float32], Fraction | None]:
-    """Read a window stretch by stretch, each of one rate; files put together may change it."""
+    """Read a window in pieces of one rate each; joined files may change the rate."""
     parts = []
     while True:
         check_sound_format(path, grid.native, 1, limits)
@@ -455,15 +312,17 @@ def _read(
         grid = _Grid(line.rest[1].sample_rate, grid.rate, stop, count)
 
 
-def _judge(path: Path, damage: Damage, begin: Fraction, end: Fraction, start: Fraction) -> None:
-    """Warn of damage in a window, and refuse one of which too much is lost.
+def _check_damage(
+    path: Path, damage: Damage, begin: Fraction, end: Fraction, start: Fraction
+) -> None:
+    """Warn of damage in a window, and refuse a window that lost too much.
 
     Args:
         path: The file.
-        damage: What could not be decoded.
-        begin: Where the window begins, in seconds.
-        end: Where it ends.
-        start: Where decoding began.
+        damage: The parts that cannot be decoded.
+        begin: Start of the window in seconds.
+        end: End of the window in seconds.
+        start: Time in seconds at which decoding begins.
     """
     touched = [(max(a, begin), min(b, end)) for a, b in damage.stretches if a < end and b > begin]
     lost, decoded = sum((b - a for a, b in touched), Fraction(0)), end - min(begin, start)
@@ -487,7 +346,7 @@ def _judge(path: Path, damage: Damage, begin: Fraction, end: Fraction, start: Fr
 
 
 class _Grid:
-    """Where the samples of a window lie on the grids of a file's rate and of the wanted one.
+    """Position of a window on the sample grids of the file's rate and of the wanted rate.
 
     Attributes:
         native: Samples per second in the file.
@@ -515,11 +374,11 @@ class _Grid:
 
 
 class _Timeline:
-    """Lays decoded blocks one behind the other by their times, with silence where one is missing.
+    """Decoded blocks joined by their times, with silence where one is missing.
 
     Attributes:
-        end: Index at which the sound ends, set when its end was reached.
-        rest: The block of another rate at which it ended, if it did.
+        end: Index at which the sound ends, set when its end is reached.
+        rest: The block of another rate at which it ends, if it does.
     """
 
     def __init__(self, path: Path, grid: _Grid, limits: MediaLimits, damage: Damage) -> None:
@@ -531,7 +390,7 @@ class _Timeline:
         self._damage = damage
         self._damaged = damage.count
         self._position = grid.base
-        self._waiting: list[NDArray[Any]] = []
+        self._pending: list[NDArray[Any]] = []
         self._begin = grid.base
         self._tolerance = int(GAP_TOLERANCE * grid.native)
 
@@ -546,11 +405,11 @@ class _Timeline:
                 break
             stored = self._stored(frame)
             index = self._place(moment, expected)
-            if index != expected or not _alike(stored, self._waiting[-1:]):
+            if index != expected or not _alike(stored, self._pending[-1:]):
                 yield from self._cut(self._mixed(mix))
-            if not self._waiting:
+            if not self._pending:
                 self._begin = index
-            self._waiting.append(stored)
+            self._pending.append(stored)
             expected = index + stored.shape[1]
             check_duration(self._path, min(expected, last or expected) / rate, self._limits)
             is_enough = last is not None and expected >= last
@@ -565,11 +424,11 @@ class _Timeline:
         yield from self._cut(mix.finish())
 
     def _mixed(self, mix: Downmix) -> Iterator[NDArray[np.float32]]:
-        """The mix of the blocks that wait, which are alike and without gaps, as far as it goes."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
+        """The mix of the pending blocks, which are alike and without gaps, as far as it goes."""
+        pending, self._pending = self._pending, []
+        if not pending:
             return
-        channels = as_floats(np.concatenate(waiting, axis=1))
+        channels = as_floats(np.concatenate(pending, axis=1))
         if channels.size and not in_range(channels):
             if self._damage.is_pcm:
                 check_range(channels, self._path, UnreadableMediaError)
@@ -579,7 +438,7 @@ class _Timeline:
         yield from mix.add(self._begin, channels)
 
     def _cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """What of the following blocks lies between ``start`` and ``last`` of the grid."""
+        """The part of the next blocks that lies between ``start`` and ``last`` of the grid."""
         for block in blocks:
             begin, self._position = self._position, self._position + block.size
             last = None if self._grid.last is None else max(0, self._grid.last - begin)
@@ -588,7 +447,7 @@ class _Timeline:
                 yield piece
 
     def _stored(self, frame: AudioFrame) -> NDArray[Any]:
-        """Samples of one block as they are stored, (C, S)."""
+        """Samples of one block in their stored type, (C, S)."""
         try:
             stored = stored_channels(frame)
         except ValueError as error:
@@ -597,7 +456,7 @@ class _Timeline:
                 "Convert it to WAV.",
                 self._path,
             ) from error
-        if not _alike(stored, self._waiting[-1:]):
+        if not _alike(stored, self._pending[-1:]):
             check_sound_format(self._path, frame.sample_rate, len(stored), self._limits)
         return stored
 
@@ -612,7 +471,7 @@ class _Timeline:
                 "Convert it to WAV or MP4.",
                 self._path,
             )
-        if self._damage.count != self._damaged:  # what is left out has left a gap of any size
+        if self._damage.count != self._damaged:  # the omitted part leaves a gap of any size
             self._damaged = self._damage.count
             return index
         return expected if abs(index - expected) <= self._tolerance else index

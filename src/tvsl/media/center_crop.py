@@ -1,4 +1,4 @@
-"""What is heard at once of a longer sound: its middle, or what lies around a moment."""
+"""Crops of a longer sound: its middle, or the sound event at a moment."""
 
 from __future__ import annotations
 
@@ -10,30 +10,29 @@ from numpy.typing import NDArray
 from tvsl.media.audio import (
     DEFAULT_RATE,
     AudioSource,
-    Waveform,
     load_audio,
     read_window,
     sound_window,
-    sounding,
 )
 from tvsl.media.limits import DEFAULT_LIMITS, LATEST_MOMENT, MediaLimits, check_file
 from tvsl.media.streams import file_end
+from tvsl.media.waveform import Waveform, audible_mask
 
-# Seconds of silence that part one sound from the next. Shorter ones are pauses of one sound.
+# Seconds of silence that separate two sound events. Shorter ones are pauses within one.
 PARTING_SILENCE = 0.5
-# Seconds of silence at the ends of what is heard that are left as they are.
+# Shorter silence than this, in seconds, at the ends of a window is kept.
 EDGE_SILENCE = 0.1
 
 
-def sound_middle(
+def crop_center(
     source: AudioSource,
     length: float,
     rate: int = DEFAULT_RATE,
     limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Waveform:
-    """The middle of a sound, or all of it where it is shorter.
+    """Load the middle of a sound, or all of it if it is shorter.
 
-    Of a long file only the middle is decoded, wherever its headers tell how long it is.
+    Of a long file only the middle is decoded, if its headers state its length.
 
     Args:
         source: As for ``load_audio``.
@@ -42,12 +41,12 @@ def sound_middle(
         limits: What is allowed.
 
     Returns:
-        The sound; its ``start`` tells where it lies.
+        The sound; its ``start`` is its position in the file.
 
     Raises:
         MediaError: As for ``load_audio``.
         ShapeError: As for ``load_audio``.
-        UsageError: A rate or length that cannot be meant.
+        UsageError: The rate or length is out of range.
     """
     if isinstance(source, str | Path):
         end = file_end(check_file(source, limits), limits)
@@ -60,7 +59,7 @@ def sound_middle(
     return Waveform(part, rate, whole.start + first / rate)
 
 
-def sound_near(
+def sound_event(
     path: str | Path,
     moment: float,
     length: float,
@@ -68,22 +67,22 @@ def sound_near(
     rate: int = DEFAULT_RATE,
     limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Waveform | None:
-    """The sound that is heard at a moment of a file, with what it can be told by around it.
+    """Load the sound event that is heard at a moment of a file.
 
     Near the borders of the sound the window around the moment is shifted inwards. It ends at
-    silences of half a second or more: what lies behind one is another sound.
+    silences of half a second or more, which separate sound events.
 
     Args:
         path: A sound or video file.
         moment: Seconds on the file's clock.
         length: Length of the window around the moment in seconds.
-        span: Length of the stretch around the moment, in seconds, in which something must sound.
+        span: Length of the interval around the moment, in seconds, in which something must sound.
         rate: Samples per second of the result.
         limits: What is allowed.
 
     Returns:
-        The sound; its ``start`` tells where it lies. None where nothing sounds at the moment: the
-        span is silent, or lies outside the sound.
+        The sound; its ``start`` is its position in the file. None if nothing sounds at the moment:
+        the span is silent, or lies outside the sound.
 
     Raises:
         NoSoundError: The file has no audio.
@@ -97,29 +96,29 @@ def sound_near(
     first, count = round(max(0.0, moment - length / 2) * rate), max(1, round(length * rate))
     begin, stop = (round((moment + side * span / 2) * rate) for side in (-1, 1))
     samples, end = read_window(target, rate, first, count, limits)
-    part = sounding_part(samples, begin - first, stop - first, rate)
+    part = event_bounds(samples, begin - first, stop - first, rate)
     if part is not None and len(samples) < count and first > 0 and end is not None:
         first = max(0, round(end * rate) - count)
         samples, _ = read_window(target, rate, first, count, limits)
-        part = sounding_part(samples, begin - first, stop - first, rate)
+        part = event_bounds(samples, begin - first, stop - first, rate)
     if part is None:
         return None
     return Waveform(samples[part].copy(), rate, (first + part.start) / rate)
 
 
-def sounding_part(samples: NDArray[np.float32], begin: int, end: int, rate: int) -> slice | None:
-    """The part of a sound that belongs together with what sounds in a stretch of it.
+def event_bounds(samples: NDArray[np.float32], begin: int, end: int, rate: int) -> slice | None:
+    """Bounds of the sound event in an interval of a sound.
 
     Args:
         samples: (S,).
-        begin: First sample of the stretch.
+        begin: First sample of the interval.
         end: One past its last sample.
         rate: Samples per second.
 
     Returns:
-        The part between the silences around the stretch; None where the stretch is silent.
+        The part between the silences around the interval; None if the interval is silent.
     """
-    loud = np.flatnonzero(sounding(samples, rate))
+    loud = np.flatnonzero(audible_mask(samples, rate))
     inside = np.flatnonzero((loud >= begin) & (loud < end))
     if inside.size == 0:
         return None

@@ -26,8 +26,8 @@ from tvsl.media.streams import (
     declared_end,
     frame_rate,
     picture_stamp,
-    require_picture,
-    require_sound,
+    require_audio_stream,
+    require_video_stream,
 )
 
 # How long before the wanted moment decoding begins: sound codecs need some blocks to settle.
@@ -63,18 +63,18 @@ Chooser: TypeAlias = Callable[[InputContainer, Path, MediaLimits], "AudioStream 
 
 
 def decode_pictures(
-    path: Path, time: Fraction, limits: MediaLimits, choose: Chooser = require_picture
+    path: Path, time: Fraction, limits: MediaLimits, choose: Chooser = require_video_stream
 ) -> Generator[tuple[Fraction, VideoFrame], None, None]:
-    """Decode a video, beginning with the picture that is shown at a time or an earlier one.
+    """Decode a video, from the picture that is shown at a time or an earlier one.
 
     Args:
         path: The file.
         time: Seconds on the file's clock.
         limits: What is allowed.
-        choose: Chooses the stream when the file has been opened, and may look at its headers.
+        choose: Function that chooses the stream of the opened file, and may read its headers.
 
     Yields:
-        Each picture with its time in seconds, in the order in which they are shown.
+        Each picture with its time in seconds, in display order.
 
     Raises:
         NoPictureError: The file has no video.
@@ -85,12 +85,12 @@ def decode_pictures(
 
 
 class Damage:
-    """The stretches of a sound that cannot be decoded, noted while it is.
+    """Parts of a sound that cannot be decoded, collected during decoding.
 
     Attributes:
         stretches: Begin and end of each, in seconds on the file's clock, in the order of the file.
-        count: How often something was noted.
-        is_pcm: Whether the file stores samples as they are, so that no block can be damaged.
+        count: Number of calls of ``note``.
+        is_pcm: Whether the file stores plain samples, so that no block can be damaged.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,12 @@ class Damage:
         self.is_pcm = False
 
     def note(self, begin: Fraction, length: Fraction) -> None:
-        """Note a stretch; one with the stretch before it, where hardly anything is between."""
+        """Add a part, joined with the one before it where they are less than 0.1 s apart.
+
+        Args:
+            begin: Its start in seconds on the file's clock.
+            length: Its length in seconds.
+        """
         self.count += 1
         end = begin + length
         if self.stretches and begin - self.stretches[-1][1] < SAME_PLACE:
@@ -108,20 +113,20 @@ class Damage:
         self.stretches.append((begin, end))
 
     def clear(self, since: Fraction) -> None:
-        """Forget what was noted from a moment on: reading starts there again."""
+        """Drop the parts from a moment on, since reading starts there again."""
         self.stretches = [stretch for stretch in self.stretches if stretch[0] < since]
 
 
 def decode_sound(
     path: Path, time: Fraction, limits: MediaLimits, damage: Damage
 ) -> Generator[tuple[Fraction, AudioFrame], None, None]:
-    """Decode a sound, beginning with a block at or before a time; damaged blocks are left out.
+    """Decode a sound, from a block at or before a time; damaged blocks are left out.
 
     Args:
         path: The file.
         time: Seconds on the file's clock.
         limits: What is allowed.
-        damage: Takes the stretches that are left out.
+        damage: Collects the parts that are left out.
 
     Yields:
         Each block of samples with its time in seconds; the time is negative for sound before the
@@ -134,7 +139,7 @@ def decode_sound(
     """
     links = len(ogg_links(path))
     if links < 2:
-        return _decode_from(path, time, limits, require_sound, AudioFrame, damage)
+        return _decode_from(path, time, limits, require_audio_stream, AudioFrame, damage)
     return _decode_links(path, time, limits, damage, links)
 
 
@@ -148,7 +153,7 @@ def _decode_links(
             end = begin + _sound_length(path, limits, link)
             if time < end or link == links - 1:
                 yield from _decode_from(
-                    path, time, limits, require_sound, AudioFrame, damage, link, begin
+                    path, time, limits, require_audio_stream, AudioFrame, damage, link, begin
                 )
         except MediaError as error:
             if link == 0:
@@ -165,7 +170,7 @@ def _decode_links(
 def _sound_length(path: Path, limits: MediaLimits, link: int) -> Fraction:
     """Seconds of sound in a link of a chained Ogg file, by its headers."""
     with open_container(path, limits, link) as container:
-        stream, end = require_sound(container, path, limits), declared_end(container)
+        stream, end = require_audio_stream(container, path, limits), declared_end(container)
         length = None if end is None else end - clock_zero(container)
         if length is None or length < 0:
             raise UnreadableMediaError(
@@ -184,7 +189,7 @@ def _decode_from(
     link: int = 0,
     begin: Fraction = Fraction(0),
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
-    """Seek before a time and decode; where a seek lands too late, seek further back, then not.
+    """Seek before a time and decode; if a seek lands too late, seek further back, then not at all.
 
     A link of a chained Ogg file begins at a time of its own.
     """
@@ -227,7 +232,7 @@ def _refuse_chain(path: Path, container: InputContainer) -> None:
 
 @dataclass(frozen=True)
 class _BlockGrid:
-    """Where the blocks of a sound begin if all of them are as long as its second one.
+    """Start times of a sound's blocks if all of them are as long as its second one.
 
     Attributes:
         start: Begin of the second block, in seconds on the file's clock.
@@ -240,7 +245,7 @@ class _BlockGrid:
     tick: Fraction
 
     def nearest(self, moment: Fraction) -> Fraction:
-        """The begin of a block that a rounded timestamp stands for; itself where none is near."""
+        """The block start that a rounded timestamp stands for; the timestamp if none is near."""
         exact = self.start + round((moment - self.start) / self.length) * self.length
         return exact if abs(exact - moment) <= self.tick else moment
 
@@ -279,15 +284,15 @@ def _decode(
     damage: Damage | None,
     start: Fraction = Fraction(0),
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
-    """Decode a stream from its start or after a seek; nothing where a seek is not possible.
+    """Decode a stream from its start or after a seek; nothing if a seek is not possible.
 
     Args:
         container: The file.
         stream: The stream.
-        kind: What it is decoded to.
-        seek: Where to begin, in seconds on the file's clock; at the start when None.
-        damage: Takes what cannot be decoded, and an error for all that when None.
-        start: Where the container begins on the file's clock.
+        kind: Class of its frames.
+        seek: Time to begin at, in seconds on the file's clock; the start when None.
+        damage: Collects the parts that cannot be decoded; when None, each is an error.
+        start: Start of the container on the file's clock, in seconds.
     """
     zero = clock_zero(container) - start
     counted = container.format.name in COUNTED_TIMES and kind is AudioFrame
@@ -341,7 +346,7 @@ def _decode(
     if is_cut:
         raise _broken_off(container, float(following or 0))
     if counted and damage is not None and damage.stretches and size:
-        # What lies between two blocks is skipped without a word; it counts as one with the damage.
+        # FFmpeg skips bytes between two blocks silently; it counts as one with the damage.
         damage.note(damage.stretches[-1][0], (container.size - read) * length / size)
     if container.format.name in WITHOUT_HOLES and len(container.streams) == 1:
         reached = (following or start) - start
@@ -351,7 +356,7 @@ def _decode(
 
 
 def _is_hole(container: InputContainer, moment: Fraction, following: Fraction | None) -> bool:
-    """Whether sound is missing where the format stores all: FFmpeg skips what is damaged in it."""
+    """Tell whether sound is missing: of formats that store every moment FFmpeg skips damage."""
     if container.format.name not in WITHOUT_HOLES or following is None:
         return False
     return following > 0 and moment - following > LARGEST_HOLE
@@ -360,7 +365,7 @@ def _is_hole(container: InputContainer, moment: Fraction, following: Fraction | 
 def _stretch(
     packet: Packet[Any], zero: Fraction, following: Fraction | None
 ) -> tuple[Fraction, Fraction]:
-    """Time of a packet on the file's clock and its length, as far as they are known."""
+    """Time of a packet on the file's clock and its length, both in seconds, 0 if not known."""
     unit = packet.time_base or Fraction(0)
     begin = following or Fraction(0) if packet.pts is None else packet.pts * unit - zero
     return begin, (packet.duration or 0) * unit
@@ -371,7 +376,7 @@ def _check_end(container: InputContainer, ends: Mapping[int, int]) -> None:
 
     Args:
         container: The file, read to its end.
-        ends: Where each of its streams ended, by its number and on its own clock.
+        ends: End of each of its streams, by its number and on its own clock.
     """
     promised = declared_end(container)
     if container.format.name not in KNOWN_LENGTH or promised is None:
@@ -427,29 +432,30 @@ def _moment(
 
 
 def _length(frame: AudioFrame | VideoFrame, stream: AudioStream | VideoStream) -> Fraction:
-    """How long a frame lasts, in seconds."""
+    """Duration of a frame in seconds."""
     if isinstance(frame, AudioFrame):
         return Fraction(frame.samples, frame.sample_rate)
     return _picture_length(stream) if isinstance(stream, VideoStream) else Fraction(0)
 
 
 def _picture_length(stream: VideoStream) -> Fraction:
-    """How long a picture usually lasts, in seconds."""
+    """Usual duration of a picture in seconds."""
     return 1 / (frame_rate(stream) or FALLBACK_RATE)
 
 
 def _rising(
     pictures: Iterator[tuple[Fraction, FrameT]], step: Fraction
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
-    """Mend single times that do not rise; pictures come in the order in which they are shown.
+    """Correct single times that do not rise; pictures come in display order.
 
     Args:
         pictures: Each with its time in seconds.
-        step: How long a picture usually lasts.
+        step: Usual duration of a picture in seconds.
 
     Yields:
-        The pictures. Of two times in the wrong order, the one that is further from what the picture
-        before lets expect is replaced by that; where the next one is too, times do jump.
+        The pictures. Of two times in the wrong order, the one further from the expected time (that
+        of the picture before, plus a step) is replaced by it. If the next one falls again, times
+        do jump, and they stay.
     """
     before: Fraction | None = None
     held: tuple[Fraction, FrameT] | None = None

@@ -1,12 +1,12 @@
-"""Which picture of a video is shown when: decoded pictures with the stretch of time of each.
+"""Frame timing: decoded pictures of a video with the time span in which each is shown.
 
-Times are seconds on the file's clock. Pictures come as they are shown: upright and with square
-pixels, whatever the shape of the stored ones.
+Times are seconds on the file's clock. Pictures are upright and have square pixels, whatever the
+shape of the stored ones.
 
-One rule says how long a video lasts, whatever its container, whose headers often tell the length of
-the longest stream alone: the last picture is shown for as long as those before it, and where the
-sound goes on for more than a second after it, until the sound ends (a still picture with a song, a
-series of slides).
+One rule gives the length of a video for all containers, whose headers often state the length of
+the longest stream alone: the last picture is shown for as long as those before it. If the sound
+goes on for more than a second after that, the picture is shown until the sound ends (a still
+picture with a song, a series of slides).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from tvsl.media.decoding import FALLBACK_RATE, UNSEEKABLE, decode_pictures
 from tvsl.media.limits import LATEST_MOMENT, MediaLimits, check_pixels, open_container
 from tvsl.media.pillow import turn_upright
 from tvsl.media.streams import (
+    audio_stream,
     clock_zero,
     decoding_delay,
     frame_rate,
     packet_time,
     pixel_aspect,
-    require_picture,
-    sound_stream,
+    require_video_stream,
 )
 
 # Containers round times to their clock (1 ms in MKV); a moment this close to a picture means it.
@@ -55,30 +55,30 @@ LAST_GAPS = 9
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A decoded picture and the stretch of time in which it is shown.
+class TimedFrame:
+    """A decoded picture and the time span in which it is shown.
 
     Attributes:
-        begin: When it begins, in seconds.
+        begin: Its start in seconds.
         frame: The picture as decoded.
-        slack: How exact the times are, in seconds.
-        closes: The first moment that shows another picture, or lies behind the video's end.
+        slack: Uncertainty of the times in seconds.
+        end: The first moment that shows another picture, or lies behind the video's end.
         aspect: Width of a stored pixel over its height.
     """
 
     begin: Fraction
     frame: DecodedFrame
     slack: Fraction
-    closes: Fraction
+    end: Fraction
     aspect: Fraction
 
 
 class VideoHeaders:
-    """What the headers of a video tell, noted while it is opened for decoding.
+    """Facts from the headers of a video, filled in while it is opened for decoding.
 
     Attributes:
-        rate: Pictures per second; 0 where the headers do not tell.
-        slack: How exact the times of pictures are, in seconds.
+        rate: Pictures per second; 0 if the headers do not state it.
+        slack: Uncertainty of the pictures' times in seconds.
         aspect: Width of a stored pixel over its height.
         has_sound: Whether there is an audio stream.
     """
@@ -89,17 +89,28 @@ class VideoHeaders:
     has_sound: bool = False
 
     def choose(self, container: InputContainer, path: Path, limits: MediaLimits) -> VideoStream:
-        """Choose the stream to decode, as ``require_picture`` does, and take notes."""
-        stream = require_picture(container, path, limits)
+        """Choose the stream to decode, and store the facts from its headers.
+
+        Args:
+            container: The opened file.
+            path: Its path, for the message.
+            limits: What is allowed.
+
+        Returns:
+            The stream that ``require_video_stream`` gives.
+        """
+        stream = require_video_stream(container, path, limits)
         self.rate = frame_rate(stream)
         self.slack = min((stream.time_base or LARGEST_SLACK) / 2, LARGEST_SLACK) + ROUNDING
         self.aspect = pixel_aspect(stream)
-        self.has_sound = sound_stream(container) is not None
+        self.has_sound = audio_stream(container) is not None
         return stream
 
 
-def shown_from(path: Path, time: Fraction, limits: MediaLimits) -> Generator[Shown, None, None]:
-    """Pictures from the one shown at a time, or an earlier one, to the last of the video.
+def frames_from(
+    path: Path, time: Fraction, limits: MediaLimits
+) -> Generator[TimedFrame, None, None]:
+    """Read pictures from the one shown at a time, or an earlier one, to the last of the video.
 
     Args:
         path: The file.
@@ -107,7 +118,7 @@ def shown_from(path: Path, time: Fraction, limits: MediaLimits) -> Generator[Sho
         limits: What is allowed.
 
     Yields:
-        Each picture, in the order in which they are shown.
+        Each picture, in display order.
 
     Raises:
         NoPictureError: The file has no video.
@@ -119,15 +130,15 @@ def shown_from(path: Path, time: Fraction, limits: MediaLimits) -> Generator[Sho
     with closing(decode_pictures(path, time, limits, headers.choose)) as frames:
         for moment, frame in frames:
             if held is not None:
-                yield Shown(*held, headers.slack, moment - headers.slack, headers.aspect)
+                yield TimedFrame(*held, headers.slack, moment - headers.slack, headers.aspect)
             held = moment, frame
     if held is not None:
-        closes = max(held[0] + headers.slack, video_end(path, limits) - 2 * headers.slack)
-        yield Shown(*held, headers.slack, closes, headers.aspect)
+        end = max(held[0] + headers.slack, video_end(path, limits) - 2 * headers.slack)
+        yield TimedFrame(*held, headers.slack, end, headers.aspect)
 
 
-def shown_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """Size of a picture with square pixels: the side along which pixels are long is stretched.
+def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """Size of a picture with square pixels; the side along which pixels are long is stretched.
 
     Args:
         width: Stored columns.
@@ -142,11 +153,11 @@ def shown_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     return width, round(height / aspect)
 
 
-def shown_pixels(shown: Shown, path: Path, limits: MediaLimits) -> NDArray[np.uint8]:
-    """A decoded picture as it is shown: upright RGB with square pixels.
+def frame_pixels(timed: TimedFrame, path: Path, limits: MediaLimits) -> NDArray[np.uint8]:
+    """Convert a decoded picture for display: upright RGB with square pixels.
 
     Args:
-        shown: The picture; its size may have changed since the file's header.
+        timed: The picture; its size may differ from the file's header.
         path: Its file, for the message.
         limits: What is allowed.
 
@@ -157,8 +168,8 @@ def shown_pixels(shown: Shown, path: Path, limits: MediaLimits) -> NDArray[np.ui
         UnreadableMediaError: It cannot be converted.
         MediaLimitError: It has too many pixels.
     """
-    frame = shown.frame
-    width, height = shown_size(frame.width, frame.height, shown.aspect)
+    frame = timed.frame
+    width, height = display_size(frame.width, frame.height, timed.aspect)
     check_pixels(path, width, height, limits)
     try:
         pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
@@ -172,12 +183,16 @@ def shown_pixels(shown: Shown, path: Path, limits: MediaLimits) -> NDArray[np.ui
 
 
 def as_seconds(value: float) -> Fraction:
-    """A user's time as the simple fraction that is meant: 0.3333333 is a third."""
+    """Convert a user's time to the nearest simple fraction: 0.3333333 is a third."""
     return Fraction(value).limit_denominator(1_000_000)
 
 
 def check_moment(time: float, path: Path) -> None:
     """Refuse a moment that can lie in no video.
+
+    Args:
+        time: The moment in seconds.
+        path: The file, for the message.
 
     Raises:
         MediaError: It is negative, not finite, or later than any clock counts.
@@ -190,15 +205,24 @@ def check_moment(time: float, path: Path) -> None:
         )
 
 
-def beyond_end(time: float, last: Shown | None, path: Path) -> MediaError:
-    """The error for a moment behind the end of a video, whose last picture is given."""
-    end = 0.0 if last is None else float(last.closes)
+def beyond_end(time: float, last: TimedFrame | None, path: Path) -> MediaError:
+    """Error for a moment behind the end of a video.
+
+    Args:
+        time: The moment in seconds.
+        last: The video's last picture, if it has any.
+        path: The file, for the message.
+
+    Returns:
+        The error.
+    """
+    end = 0.0 if last is None else float(last.end)
     problem = f"The moment {time:g} s lies behind the end of the video."
     return MediaError(problem, f"Give a time from 0 to {end:.3f} s.", path)
 
 
 def video_end(path: Path, limits: MediaLimits) -> Fraction:
-    """When a video is over, by the rule at the head of this file.
+    """End of a video, by the rule at the top of this module.
 
     Args:
         path: The file.
@@ -230,19 +254,19 @@ def video_end(path: Path, limits: MediaLimits) -> Fraction:
 def _stream_ends(
     path: Path, limits: MediaLimits, from_start: bool
 ) -> tuple[dict[Fraction, Fraction], Fraction]:
-    """Where the last pictures of a file begin and end, and where its sound ends, by its packets.
+    """Start and end of the last pictures of a file and end of its sound, from its packets.
 
     Args:
         path: The file.
         limits: What is allowed.
-        from_start: Whether the whole file is read, or its last seconds only where it is long.
+        from_start: Whether the whole file is read, or only the last seconds of a long one.
 
     Returns:
-        Begin and own end of each of the last pictures, in seconds, and the end of the sound; 0
-        where no sound was met.
+        Start and end of each of the last pictures, in seconds, and the end of the sound; 0 if
+        there is no sound.
     """
     with open_container(path, limits) as container:
-        picture, sound = require_picture(container, path, limits), sound_stream(container)
+        picture, sound = require_video_stream(container, path, limits), audio_stream(container)
         zero = clock_zero(container)
         if not from_start:
             _seek_tail(container)
@@ -272,7 +296,7 @@ def _stream_ends(
 
 
 def _seek_tail(container: InputContainer) -> None:
-    """Move to the last seconds of a long file, where its format allows that."""
+    """Seek to the last seconds of a long file, if its format allows that."""
     tail = (container.start_time or 0) + (container.duration or 0) - TAIL * av.time_base
     if container.format.name in UNSEEKABLE or not container.duration or tail <= 0:
         return

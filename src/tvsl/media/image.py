@@ -21,8 +21,8 @@ ImageSource: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
 Pixels: TypeAlias = NDArray[Any]
 
 EXIF_ORIENTATION: Final = 0x0112
-# How a picture lies in the file, as a view of the upright one, by EXIF orientation.
-_LYING: Final[dict[int, Callable[[Pixels], Pixels]]] = {
+# The stored order of pixels as a view of the upright picture, by EXIF orientation.
+_STORED_VIEWS: Final[dict[int, Callable[[Pixels], Pixels]]] = {
     2: lambda upright: upright[:, ::-1],
     3: lambda upright: upright[::-1, ::-1],
     4: lambda upright: upright[::-1],
@@ -38,7 +38,7 @@ _SAVE_ANEW: Final = "Save it with 8 or 16 bits per channel, e.g. as PNG."
 # Numbers of TIFF's tags and of their values.
 _TIFF_BITS, _TIFF_MEANING, _TIFF_BYTE_COUNTS, _TIFF_SAMPLES = 258, 262, 279, 339
 _TIFF_WHITE_IS_ZERO, _TIFF_YCBCR, _TIFF_UNSIGNED = 0, 6, 1
-# By how much Pillow multiplies grey of 2 and 4 bits, but not the value that is clear.
+# Factor by which Pillow multiplies grey of 2 and 4 bits, but not the transparent value.
 _SHALLOW: Final = {"L;2": 85, "L;2R": 85, "L;4": 17, "L;4R": 17}
 
 
@@ -79,7 +79,7 @@ def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDA
 
 
 def shrink(picture: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """Reduce a picture so that its shorter side has a number of pixels, in its shape.
+    """Reduce a picture to a length of its shorter side; its aspect stays.
 
     Args:
         picture: (H, W, 3) RGB.
@@ -97,7 +97,7 @@ def shrink(picture: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
 
 
 def orientation(image: Image.Image) -> int:
-    """How a decoded picture lies, by its EXIF or XMP mark.
+    """EXIF orientation of a decoded picture, from its EXIF or XMP mark.
 
     Of formats that Pillow turns upright itself (TIFF) nothing is left to do once it is decoded,
     whatever the file says.
@@ -106,43 +106,51 @@ def orientation(image: Image.Image) -> int:
         image: A decoded picture.
 
     Returns:
-        1 to 8; 1, upright, also where the marks cannot be read: viewers show it as it lies then.
+        1 to 8; 1, upright, also if the marks cannot be read, as viewers do.
     """
     try:
         with pillow_calls(None):
             mark = image.getexif().get(EXIF_ORIENTATION, 1)
     except UnreadableMediaError:
         return 1
-    return mark if mark in _LYING else 1
+    return mark if mark in _STORED_VIEWS else 1
 
 
-def lying(upright: Pixels, turned: int) -> Pixels:
-    """The pixels in the order in which the file has them.
+def stored_view(upright: Pixels, turned: int) -> Pixels:
+    """View of an upright picture in the order of pixels that the file has.
 
     Args:
         upright: (H, W, ...).
-        turned: From ``orientation``.
+        turned: EXIF orientation, 1 to 8.
 
     Returns:
         A view of the pixels, (H, W, ...) or (W, H, ...): writing to it turns a picture upright.
     """
-    return _LYING[turned](upright) if turned in _LYING else upright
+    return _STORED_VIEWS[turned](upright) if turned in _STORED_VIEWS else upright
 
 
 def upright_shape(image: Image.Image, turned: int) -> tuple[int, int]:
-    """Height and width of a decoded picture once it is upright."""
+    """Height and width of a decoded picture once it is upright.
+
+    Args:
+        image: The picture.
+        turned: Its EXIF orientation, 1 to 8.
+
+    Returns:
+        Height and width in pixels.
+    """
     width, height = image.size
     return (width, height) if turned >= _SWAPS_SIDES else (height, width)
 
 
 def is_white_zero(image: Image.Image) -> bool:
-    """Whether a TIFF's own values fall from black to white; Pillow inverts those of 8 bits only."""
+    """Tell whether a TIFF stores white as zero; Pillow inverts such values of 8 bits only."""
     tags = getattr(image, "tag_v2", None)
     return tags is not None and tags.get(_TIFF_MEANING, _TIFF_WHITE_IS_ZERO) == _TIFF_WHITE_IS_ZERO
 
 
-def shallow_step(image: Image.Image) -> int:
-    """By how much Pillow multiplies the grey values of an opened file that is not decoded yet."""
+def grey_factor(image: Image.Image) -> int:
+    """Factor by which Pillow multiplies the grey values of an opened file, not decoded yet."""
     return _SHALLOW.get(_raw_mode(image), 1)
 
 
@@ -178,7 +186,7 @@ def _over_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Grey:
-    """What the values of a grey picture mean.
+    """Meaning of the values of a grey picture.
 
     Attributes:
         black: Value of black.
@@ -190,7 +198,7 @@ class _Grey:
     white: int
     clear: int | None
 
-    def shown(self, values: Pixels) -> NDArray[np.uint8]:
+    def to_uint8(self, values: Pixels) -> NDArray[np.uint8]:
         """Values (H, W) as grey of 8 bits, rounded, over white."""
         span = self.white - self.black
         if abs(span) == 255 and values.dtype == np.uint8:
@@ -217,7 +225,7 @@ def _to_rgb(image: Image.Image, path: Path | None, limits: MediaLimits) -> NDArr
     turned = orientation(image)
     with _enough_memory(path):
         upright = np.empty((*upright_shape(image, turned), 3), np.uint8)
-        stored = lying(upright, turned)
+        stored = stored_view(upright, turned)
         rows = max(1, _BAND_PIXELS // image.width)
         for top in range(0, image.height, rows):
             bottom = min(top + rows, image.height)
@@ -234,7 +242,7 @@ def _band(band: Image.Image, grey: _Grey | None, path: Path | None) -> NDArray[n
             values = np.asarray(band.convert("L") if band.mode == "1" else band)
         if values.dtype != np.uint8 and (values.min() < 0 or values.max() > 65535):
             raise _range_error(band.mode, path)
-        return grey.shown(values)[:, :, None]
+        return grey.to_uint8(values)[:, :, None]
     with pillow_calls(path):
         # Premultiplied grey has no way of its own to colours.
         band = band.convert("LA") if band.mode == "La" else band
@@ -245,9 +253,9 @@ def _band(band: Image.Image, grey: _Grey | None, path: Path | None) -> NDArray[n
 
 
 def _grey(image: Image.Image) -> _Grey | None:
-    """What grey values mean; None for a picture in colours or with an alpha channel.
+    """Meaning of grey values; None for a picture in colours or with an alpha channel.
 
-    To be asked before decoding: afterwards Pillow has forgotten how the file holds them.
+    Call it before decoding: afterwards Pillow no longer knows how the file stores them.
     """
     if image.mode not in ("1", "L") and not image.mode.startswith("I"):
         return None
@@ -258,11 +266,11 @@ def _grey(image: Image.Image) -> _Grey | None:
         if is_white_zero(image):
             black, white = white, black
     clear = image.info.get("transparency")
-    return _Grey(black, white, clear * shallow_step(image) if isinstance(clear, int) else None)
+    return _Grey(black, white, clear * grey_factor(image) if isinstance(clear, int) else None)
 
 
 def _check_pixels_known(image: Image.Image, path: Path | None) -> None:
-    """Refuse an opened picture of whose pixels Pillow gives other values than the file's."""
+    """Refuse an opened picture whose pixels Pillow changes while decoding."""
     tags = getattr(image, "tag_v2", None)
     # Grey of 16 bits was mode I in PNG, until Pillow 11, and is so in PGM.
     deep = image.mode == "I" and image.format not in (None, "PNG", "PPM")
@@ -348,19 +356,19 @@ _LOSSY: Final = ("JPEG", "MPO")
 
 
 def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.int64]:
-    """Load which object each pixel shows.
+    """Load a map of object numbers, one for each pixel.
 
     Args:
         path: A picture of one value a pixel, such as a PNG with a palette or in grey.
         limits: What is allowed.
 
     Returns:
-        (H, W): the values as they are stored, upright as the picture's; a palette is ignored.
+        (H, W): the stored values, upright as the picture; a palette is ignored.
 
     Raises:
         MissingFileError: No such file.
-        UnreadableMediaError: The file is broken, its values are not those that were written, or
-            it has several values a pixel or negative ones.
+        UnreadableMediaError: The file is broken, its format changes values, or it has several
+            values a pixel or negative ones.
         MediaLimitError: The picture exceeds a limit.
     """
     target = check_file(path, limits)
@@ -371,11 +379,11 @@ def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> N
             raise _no_map("is a JPEG, which changes values", target)
         if is_white_zero(image):
             raise _no_map("is a TIFF whose values fall from black to white", target)
-        step = shallow_step(image)
+        step = grey_factor(image)
         decode(image, target)
         turned = orientation(image)
         values = np.empty(upright_shape(image, turned), np.int64)
-        lying(values, turned)[...] = np.asarray(image)
+        stored_view(values, turned)[...] = np.asarray(image)
     if values.min() < 0:
         raise _no_map(f"has negative values, down to {values.min()}", target)
     return values // step

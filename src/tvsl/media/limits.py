@@ -1,10 +1,11 @@
-"""The one door for media files: limits, and whether a file was cut off.
+"""Limits of media files, and the check for files that are cut off.
 
-FFmpeg reads a cut-off file to where it ends and stays silent about the rest. The common containers
-state their size, so that the cut can be seen before anything is decoded.
+Every picture, sound and video is opened through this module: only local regular files, only
+containers of real media (a playlist could name other files or addresses), and nothing beyond the
+limits.
 
-Every picture, sound and video enters through here: only local regular files, only containers of
-real media (a playlist could name other files or addresses), and nothing beyond the limits.
+FFmpeg reads a cut-off file to its end and reports nothing. The common containers state their size,
+so that the cut is found before anything is decoded.
 """
 
 from __future__ import annotations
@@ -84,17 +85,17 @@ def missing_bytes(path: Path) -> int:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """How a family of containers writes chunks: a name, the size of the content, the content.
+    """Layout of a family of containers made of chunks: a name, a size, and the content.
 
     Attributes:
-        first: Where the first chunk begins.
+        first: Position of the first chunk in bytes.
         name: Bytes of a chunk's name.
         width: Bytes of a size.
         order: Order of these bytes.
-        counted: What a size counts beside the content, in bytes.
+        counted: Bytes that a size counts beside the content.
         unit: Chunks begin at multiples of it.
-        samples: Names of the chunk that holds the sound or the pictures; a list is called by its
-            own name and its kind.
+        samples: Names of the chunk that holds the sound or the pictures; a list has its own name
+            followed by its type.
     """
 
     first: int
@@ -106,9 +107,10 @@ class _Chunks:
     samples: frozenset[bytes]
 
     def end(self, file: BinaryIO, size: int) -> int:
-        """Where the file ends by the size that it begins with.
+        """End of the file by the size in its header.
 
-        Where the writer did not know that, or wrote it before any samples, their own size tells.
+        If the writer did not know that, or wrote it before any samples, the samples' own size is
+        taken.
 
         Args:
             file: The file.
@@ -126,23 +128,23 @@ class _Chunks:
         # Some writers count the bytes that fill up a chunk, and do not write them.
         return end - (self.unit - 1)
 
-    def samples_end(self, file: BinaryIO, size: int, otherwise: int | None = None) -> int:
-        """Where the samples end by the size of their own chunk.
+    def samples_end(self, file: BinaryIO, size: int, fallback: int | None = None) -> int:
+        """End of the samples by the size of their own chunk.
 
         Args:
             file: The file.
             size: Its bytes.
-            otherwise: Their size where the chunk does not tell it.
+            fallback: Their size if the chunk does not state it.
 
         Returns:
-            A number of bytes; 0 where nothing tells it.
+            A number of bytes; 0 if it is not known.
         """
         found = self._find(file, size)
-        length = otherwise if found is not None and found[1] is None else found and found[1]
+        length = fallback if found is not None and found[1] is None else found and found[1]
         return 0 if found is None or length is None else found[0] + length
 
     def _find(self, file: BinaryIO, size: int) -> tuple[int, int | None] | None:
-        """Where the content of the samples begins, and how long it is, if the writer knew it."""
+        """Start and length of the samples' content; the length is None if it is not stated."""
         position = self.first
         for _ in range(MOST_CHUNKS):
             file.seek(position)
@@ -271,7 +273,7 @@ CONTAINERS = (
     "nut,mxf,gxf,dv,rm,wtv,yuv4mpegpipe,smjpeg,wav,w64,aiff,caf,au,voc,flac,ogg,mp3,aac,loas,ac3,"
     "eac3,ac4,dts,dtshd,truehd,mlp,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,dsf,iff,sox,xwma,shn"
 )
-# How far FFmpeg reads at most to find out what the streams hold; of a still picture with a long
+# Limits of FFmpeg's search to find out what the streams hold; of a still picture with a long
 # sound in MPEG-TS it learns that when it meets the next picture, or the end of the file.
 PROBED_SECONDS = 3600
 PROBED_BYTES = 64 * 2**20
@@ -284,7 +286,7 @@ LATEST_MOMENT = 1e9
 
 @dataclass(frozen=True)
 class MediaLimits:
-    """What a file may demand at most; everything beyond is refused before it is decoded.
+    """Upper bounds for media files; anything beyond is refused before it is decoded.
 
     Attributes:
         max_pixels: Width times height of one picture.
@@ -416,12 +418,12 @@ def check_frame_rate(path: str | Path | None, rate: float, limits: MediaLimits) 
 
 
 def check_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Path:
-    """Let through only a local, regular, non-empty file of bearable size.
+    """Refuse anything but a local, regular, non-empty file within the size limit.
 
     A link to such a file is fine.
 
     Args:
-        path: Where the file should be.
+        path: The file.
         limits: What is allowed.
 
     Returns:
@@ -502,7 +504,7 @@ def open_container(
     Args:
         path: The file.
         limits: What is allowed.
-        link: Which one to open of the Ogg streams that follow one another in a file.
+        link: Number of the link to open in a chained Ogg file.
 
     Yields:
         The opened container.

@@ -1,4 +1,4 @@
-"""Tell pictures, videos and sounds apart by what a file holds, whatever its name ends in."""
+"""Media type of a file, by its content and not by the ending of its name."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Literal, TypeAlias
 from tvsl.errors import UnreadableMediaError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
 from tvsl.media.pillow import PICTURE_ENDINGS, has_picture_signature, open_image
-from tvsl.media.streams import picture_stream, sound_stream
+from tvsl.media.streams import audio_stream, video_stream
 
-# Pictures that are not read: who gives one is told to save it as another picture.
+# Pictures that are not read: the error asks to save them in another format.
 _OTHER_PICTURES = frozenset(
     {".tga", ".heic", ".heif", ".psd", ".exr", ".hdr", ".pcx", ".svg", ".eps", ".dds", ".sgi"}
     | {".xcf", ".icns", ".jxl", ".xbm", ".xpm", ".cr2", ".nef", ".arw", ".dng"}
 )
 
-Sort: TypeAlias = Literal["video", "picture", "sound"]
+MediaType: TypeAlias = Literal["video", "picture", "sound"]
 
 
-def sort_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Sort:
-    """Decide what a file is; nothing is decoded, so its content may still turn out broken.
+def media_type_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> MediaType:
+    """Media type of a file; nothing is decoded, so its content may still be broken.
 
     Args:
         path: The file.
@@ -45,9 +45,9 @@ def sort_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Sort:
         no_picture = error.with_traceback(None)  # it would hold this frame in a cycle
     try:
         with open_container(target, limits) as container:
-            if picture_stream(container) is not None:
+            if video_stream(container) is not None:
                 return "video"
-            if sound_stream(container) is not None:
+            if audio_stream(container) is not None:
                 return "sound"
     except UnreadableMediaError as error:
         if target.suffix.lower() in {*PICTURE_ENDINGS, *_OTHER_PICTURES}:
@@ -59,7 +59,7 @@ def sort_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Sort:
 
 
 def is_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> bool:
-    """Whether a file is a video.
+    """Tell whether a file is a video.
 
     Args:
         path: The file.
@@ -73,4 +73,4 @@ def is_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> bool:
         UnreadableMediaError: It is neither picture, video nor sound.
         MediaLimitError: The file exceeds a limit.
     """
-    return sort_of(path, limits) == "video"
+    return media_type_of(path, limits) == "video"

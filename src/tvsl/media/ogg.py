@@ -23,7 +23,7 @@ MOST_LINKS = 1000
 
 
 def ogg_links(path: Path) -> tuple[range, ...]:
-    """Where the links of a chained Ogg file lie.
+    """Byte ranges of the links of a chained Ogg file.
 
     Args:
         path: An existing file.
@@ -111,8 +111,8 @@ class Section(io.RawIOBase):
 
     Args:
         path: The file.
-        part: Which of its bytes.
-        name: What the section is called.
+        part: Range of its bytes.
+        name: Name of the section.
     """
 
     def __init__(self, path: Path, part: range, name: str) -> None:
@@ -123,19 +123,27 @@ class Section(io.RawIOBase):
         self._file.seek(part.start)
 
     def readable(self) -> bool:
-        """Tell whether it can be read: yes."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """Tell whether it can be read anywhere: yes."""
+        """Always True."""
         return True
 
     def tell(self) -> int:
-        """Place in bytes from the section's begin."""
+        """Position in bytes from the section's start."""
         return self._file.tell() - self._part.start
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place."""
+        """Go to a position.
+
+        Args:
+            offset: Bytes from ``whence``.
+            whence: As for files in ``io``.
+
+        Returns:
+            The new position in bytes from the section's start.
+        """
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: len(self._part)}[whence]
         self._file.seek(self._part.start + max(0, base + offset))
         return self.tell()

@@ -79,13 +79,13 @@ _ErrorHandler: Final = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, 
 
 
 def has_picture_signature(path: Path) -> bool:
-    """Whether a file begins as pictures do, and no sound or video; it may be broken all the same.
+    """Tell whether a file has the signature of a picture format; it may still be broken.
 
     Args:
         path: An existing file.
 
     Returns:
-        Whether it does.
+        True for a signature that no sound or video has.
 
     Raises:
         UnreadableMediaError: The file cannot be read.
@@ -296,7 +296,7 @@ QUARTER_TURNS = (IDENTITY, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 
 
 def turned_degrees(frame: VideoFrame) -> int:
-    """By how many degrees clockwise a stored picture is turned for showing.
+    """Clockwise rotation of a stored picture for display, in degrees.
 
     Args:
         frame: A decoded picture.

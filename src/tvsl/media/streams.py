@@ -1,4 +1,4 @@
-"""Choose the streams of a file that are meant, and define the file's clock.
+"""The video and audio stream of a file that are used, and the file's clock.
 
 The clock of a file starts at its first picture, or at its first sound where it has no picture, so
 that the sound and the picture of one moment carry the same time.
@@ -42,13 +42,13 @@ STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpegls"
 
 
 def _is_marked(stream: AudioStream | VideoStream, mark: str) -> bool:
-    """Whether the container marks a stream as ``default``, ``attached_pic`` and the like."""
+    """Tell whether the container marks a stream as ``default``, ``attached_pic`` and the like."""
     disposition = getattr(stream, "disposition", None)  # PyAV 14.0 does not have it
     return disposition is not None and bool(disposition & getattr(type(disposition), mark))
 
 
 def _is_cover(stream: VideoStream) -> bool:
-    """Whether a video stream is the cover art of a sound file."""
+    """Tell whether a video stream is the cover art of a sound file."""
     if _is_marked(stream, "attached_pic"):
         return True
     codec = stream.codec_context
@@ -61,7 +61,7 @@ def _area(stream: VideoStream) -> int:
     return 0 if codec is None else codec.width * codec.height
 
 
-def picture_stream(container: InputContainer) -> VideoStream | None:
+def video_stream(container: InputContainer) -> VideoStream | None:
     """The largest video stream; cover art of a sound file is not one.
 
     Args:
@@ -74,7 +74,7 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
     return max(streams, key=_area, default=None)
 
 
-def sound_stream(container: InputContainer) -> AudioStream | None:
+def audio_stream(container: InputContainer) -> AudioStream | None:
     """The audio stream that a player would choose: the one marked default, or the first.
 
     Args:
@@ -88,7 +88,7 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
     return next(iter(marked or streams), None)
 
 
-def require_picture(container: InputContainer, path: Path, limits: MediaLimits) -> VideoStream:
+def require_video_stream(container: InputContainer, path: Path, limits: MediaLimits) -> VideoStream:
     """The video stream, checked against the limits before anything is decoded.
 
     Args:
@@ -104,7 +104,7 @@ def require_picture(container: InputContainer, path: Path, limits: MediaLimits) 
         UnreadableMediaError: Its codec is not known.
         MediaLimitError: Too many pixels or too many pictures per second.
     """
-    stream = picture_stream(container)
+    stream = video_stream(container)
     if stream is None:
         raise NoPictureError("The file has no video.", "Give a video file.", path)
     if _area(stream) == 0:
@@ -117,7 +117,7 @@ def require_picture(container: InputContainer, path: Path, limits: MediaLimits) 
     return stream
 
 
-def require_sound(container: InputContainer, path: Path, limits: MediaLimits) -> AudioStream:
+def require_audio_stream(container: InputContainer, path: Path, limits: MediaLimits) -> AudioStream:
     """The audio stream, checked against the limits before anything is decoded.
 
     Args:
@@ -133,7 +133,7 @@ def require_sound(container: InputContainer, path: Path, limits: MediaLimits) ->
         UnreadableMediaError: Its codec is not known.
         MediaLimitError: A rate or number of channels outside the limits.
     """
-    stream = sound_stream(container)
+    stream = audio_stream(container)
     if stream is None:
         raise NoSoundError(
             "The file has no sound.", "Give a file with sound, or the sound separately.", path
@@ -169,7 +169,7 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 
 def clock_zero(container: InputContainer) -> Fraction:
-    """Where a file's clock starts, in seconds of its container's timestamps.
+    """Start of a file's clock, in seconds of its container's timestamps.
 
     Args:
         container: An opened file.
@@ -180,7 +180,7 @@ def clock_zero(container: InputContainer) -> Fraction:
     Raises:
         UnreadableMediaError: The file is broken.
     """
-    stream = picture_stream(container) or sound_stream(container)
+    stream = video_stream(container) or audio_stream(container)
     if stream is None or stream.start_time is None or stream.time_base is None:
         return Fraction(0)
     if container.format.name in LATE_FIRST_PICTURE and isinstance(stream, VideoStream):
@@ -247,7 +247,7 @@ def _opening(
 
 
 def packet_time(packet: Packet[Any], container: InputContainer) -> Fraction | None:
-    """When what a packet holds is shown or heard; None where it carries no time.
+    """Presentation time of a packet; None if it carries no time.
 
     Args:
         packet: A packet of any stream.
@@ -265,7 +265,7 @@ def packet_time(packet: Packet[Any], container: InputContainer) -> Fraction | No
 
 
 def decoding_delay(container: InputContainer) -> Fraction:
-    """By how many seconds pictures are shown after ``packet_time``.
+    """Delay in seconds between ``packet_time`` and the display of a picture.
 
     Args:
         container: An opened file with a video.
@@ -276,7 +276,7 @@ def decoding_delay(container: InputContainer) -> Fraction:
     Raises:
         UnreadableMediaError: The file is broken.
     """
-    stream = picture_stream(container)
+    stream = video_stream(container)
     if stream is None or container.format.name not in TIMED_BY_ORDER:
         return Fraction(0)
     first, times = _opening(container, stream)
@@ -284,13 +284,13 @@ def decoding_delay(container: InputContainer) -> Fraction:
 
 
 def declared_end(container: InputContainer) -> Fraction | None:
-    """Where a file ends by its headers, in seconds of its container's timestamps.
+    """End of a file by its headers, in seconds of its container's timestamps.
 
     Args:
         container: An opened file.
 
     Returns:
-        The end; None where the headers do not tell.
+        The end; None if the headers do not state it.
     """
     if not container.duration:
         return None
@@ -300,8 +300,8 @@ def declared_end(container: InputContainer) -> Fraction | None:
 
 def _opus_lead(container: InputContainer) -> Fraction:
     """Seconds that Opus decodes before its sound begins, which Ogg counts in (RFC 7845)."""
-    stream = sound_stream(container)
-    if container.format.name != "ogg" or stream is None or picture_stream(container) is not None:
+    stream = audio_stream(container)
+    if container.format.name != "ogg" or stream is None or video_stream(container) is not None:
         return Fraction(0)
     head = bytes(stream.codec_context.extradata or b"") if stream.codec_context else b""
     if not head.startswith(b"OpusHead"):
@@ -310,14 +310,14 @@ def _opus_lead(container: InputContainer) -> Fraction:
 
 
 def file_end(path: Path, limits: MediaLimits) -> float:
-    """Where a file ends by its own headers.
+    """End of a file by its own headers.
 
     Args:
         path: A sound or video file.
         limits: What is allowed.
 
     Returns:
-        Seconds on the file's clock; 0 where the file does not tell.
+        Seconds on the file's clock; 0 if the file does not state it.
 
     Raises:
         UnreadableMediaError: The file is broken.

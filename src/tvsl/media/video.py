@@ -1,8 +1,8 @@
 """Read pictures of a video: one at a moment, or all in order, upright and in bounded memory.
 
 Times are seconds on the file's clock, which starts at the first picture; ``load_audio`` uses the
-same clock. Pictures come as they are shown, with square pixels: where the stored ones are not
-square, the side along which they are long is stretched.
+same clock. Pictures have square pixels: if the stored ones are not square, the side along which
+they are long is stretched.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tvsl.media.decoding import decode_pictures
 from tvsl.media.frame_timing import (
     LARGEST_SLACK,
     ROUNDING,
-    Shown,
+    TimedFrame,
     VideoHeaders,
     as_seconds,
     beyond_end,
     check_moment,
-    shown_from,
-    shown_pixels,
-    shown_size,
+    display_size,
+    frame_pixels,
+    frames_from,
     video_end,
 )
 from tvsl.media.limits import (
@@ -44,12 +44,12 @@ from tvsl.media.limits import (
     open_container,
 )
 from tvsl.media.pillow import turned_degrees
-from tvsl.media.streams import require_picture
+from tvsl.media.streams import require_video_stream
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file holds.
+    """Size, rate, length and rotation of a video file.
 
     Attributes:
         path: The file.
@@ -58,8 +58,8 @@ class VideoInfo:
         frame_rate: Pictures per second, on average.
         duration: Length of the video in seconds: until its last picture is over, or the sound
             where it goes on for more than a second after that.
-        rotation: By how many degrees clockwise the stored pictures are turned for showing: 0, 90,
-            180 or 270. Everything in this package gives them turned already.
+        rotation: Clockwise rotation of the stored pictures for display, in degrees: 0, 90, 180 or
+            270. Everything in this package applies it already.
         has_sound: Whether there is an audio stream.
         stored: Columns and rows of the picture as stored: before rotation.
         pixel_aspect: Width of a stored pixel over its height; 1 for square ones.
@@ -90,14 +90,14 @@ class VideoFrame:
 
 
 def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> VideoInfo:
-    """Find out size, rate, length and rotation of a video; decodes its first picture only.
+    """Read size, rate, length and rotation of a video; only its first picture is decoded.
 
     Args:
         path: The file.
         limits: What is allowed.
 
     Returns:
-        What the file holds.
+        The facts.
 
     Raises:
         MissingFileError: No such file.
@@ -110,7 +110,7 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
     with closing(decode_pictures(target, Fraction(0), limits, headers.choose)) as frames:
         _, first = next(frames)
     stored = first.width, first.height
-    width, height = shown_size(*stored, headers.aspect)
+    width, height = display_size(*stored, headers.aspect)
     check_pixels(target, width, height, limits)
     rotation = turned_degrees(first)
     shown = (width, height) if rotation % 180 == 0 else (height, width)
@@ -153,14 +153,14 @@ def read_frame(
     target = check_file(path, limits)
     moment = probe_video(target, limits).duration / 2 if time is None else time
     check_moment(moment, target)
-    last: Shown | None = None
+    last: TimedFrame | None = None
     wanted = as_seconds(moment)
-    with closing(shown_from(target, wanted, limits)) as pictures:
+    with closing(frames_from(target, wanted, limits)) as pictures:
         for last in pictures:
-            if last.closes > wanted:
+            if last.end > wanted:
                 return _as_frame(last.begin, last, target, limits)
     # The very end of the video still shows its last picture.
-    if last is not None and wanted <= last.closes + LARGEST_SLACK:
+    if last is not None and wanted <= last.end + LARGEST_SLACK:
         return _as_frame(last.begin, last, target, limits)
     raise beyond_end(moment, last, target)
 
@@ -219,7 +219,7 @@ def iterate_frames(
         runs.
 
     Raises:
-        UsageError: A step or stop that cannot be meant.
+        UsageError: The step is not positive, or the stop is not behind the start.
         MediaError: ``start`` lies outside the video.
         MissingFileError: No such file.
         NoPictureError: The file has no video.
@@ -241,15 +241,15 @@ def _frames_at(path: Path, moments: deque[Fraction], limits: MediaLimits) -> Ite
     """The pictures that are shown at moments, which rise and are used up."""
     if not moments:
         return
-    last: Shown | None = None
-    with closing(shown_from(path, moments[0], limits)) as pictures:
+    last: TimedFrame | None = None
+    with closing(frames_from(path, moments[0], limits)) as pictures:
         for last in pictures:
-            while moments and moments[0] < last.closes:
+            while moments and moments[0] < last.end:
                 yield _as_frame(moments.popleft(), last, path, limits)
             if not moments:
                 return
     # The very end of the video still shows its last picture.
-    while last is not None and moments and moments[0] <= last.closes + LARGEST_SLACK:
+    while last is not None and moments and moments[0] <= last.end + LARGEST_SLACK:
         yield _as_frame(moments.popleft(), last, path, limits)
     if moments:
         raise beyond_end(float(moments[0]), last, path)
@@ -259,31 +259,31 @@ def _frames(
     path: Path, step: Fraction | None, start: Fraction, stop: Fraction | None, limits: MediaLimits
 ) -> Iterator[VideoFrame]:
     """The pictures from a start to a stop, all of them or those at each step."""
-    shown: Shown | None = None
+    shown: TimedFrame | None = None
     moment = start
-    with closing(shown_from(path, start, limits)) as pictures:
+    with closing(frames_from(path, start, limits)) as pictures:
         for shown in pictures:
-            if shown.closes <= start:
+            if shown.end <= start:
                 continue
             if stop is not None and shown.begin + shown.slack >= stop:
                 return
             if step is None:
                 yield _as_frame(shown.begin, shown, path, limits)
                 continue
-            while moment < shown.closes and (stop is None or moment < stop):
+            while moment < shown.end and (stop is None or moment < stop):
                 yield _as_frame(moment, shown, path, limits)
                 moment += step
-    if shown is None or shown.closes <= start:
+    if shown is None or shown.end <= start:
         raise beyond_end(float(start), shown, path)
 
 
-def _as_frame(time: Fraction, shown: Shown, path: Path, limits: MediaLimits) -> VideoFrame:
-    return VideoFrame(float(time), shown_pixels(shown, path, limits))
+def _as_frame(time: Fraction, shown: TimedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
+    return VideoFrame(float(time), frame_pixels(shown, path, limits))
 
 
 def _counted_rate(path: Path, length: Fraction, limits: MediaLimits) -> Fraction:
     """Pictures per second where the headers do not tell: the packets are counted."""
     with open_container(path, limits) as container:
-        packets = container.demux(require_picture(container, path, limits))
+        packets = container.demux(require_video_stream(container, path, limits))
         count = sum(packet.size > 0 for packet in packets)
     return Fraction(count) / (length or 1)

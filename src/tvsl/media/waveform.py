@@ -1,18 +1,12 @@
-"""Waveforms: samples as floats, a downmix that keeps what is heard, and resampling.
-
-The mix is the channels' average. Where that loses a channel, because others cancel it (the second
-one has the opposite polarity, or nearly), the channels that cancel are turned over first. Whether
-they do is decided for each quarter of a second of the sound's own clock, from the channels'
-energies and products in it: every window of a file comes to the same decision on the same moment,
-as the whole file does, and a sound that cancels in one part is mended in that part alone. All other
-sound is averaged, to the bit.
-"""
+"""Waveforms: mono samples with their rate, conversion to floats, silence and resampling."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +15,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from tvsl.errors import ShapeError, TvslError
+from tvsl.errors import ShapeError, SilentAudioError, TvslError, UsageError
+from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 
 # What FFmpeg's decoders give.
 FORMATS = frozenset({"u8", "s16", "s32", "s64", "flt", "dbl"})
@@ -29,23 +24,162 @@ FORMATS = frozenset({"u8", "s16", "s32", "s64", "flt", "dbl"})
 UNSAFE_PLANES = 8
 # Floats may overshoot 1 a little after lossy coding; integers given as floats go far beyond.
 LARGEST_FLOAT = 8.0
+# -80 dB below full scale: under the noise floor of any recording that was meant to be heard.
+SILENCE_PEAK = 1e-4
+# Samples that vary by less than the peak for so many seconds to either side are a recorder's offset
+# and no sound. It is half a period of the lowest audible tone.
+_STILLNESS = 0.05
+# Filters ring for less than so many seconds at the ends of a sound with an offset.
+_RINGING = 0.02
+_AT_ONCE = 1 << 20
+BLOCK = 1 << 16
+# The filter of libswresample has 32 taps at the lower of the two rates; this is twice as much.
+FILTER_REACH = 64
 
-# Long enough that wide stereo does not cancel in it by chance; short enough for a short part.
-CELL = Fraction(1, 4)
-# Over so long the channels are turned over between two cells, so that nothing clicks.
-RAMP = Fraction(1, 200)
-# Of a channel, the average of uncorrelated channels holds 1, of equal ones as many as there are, of
-# two that cancel 0. Between these bounds the mend sets in: correlations of -0.7 and -0.8 in stereo.
-HEARD, LOST = 0.3, 0.2
-# A channel 20 dB below the loudest one is not missed, and neither is one below every silence.
-FAINT = 0.01
-INAUDIBLE = 1e-10
-# A channel is turned over where it takes away from those before it more than this, of its energy.
-TAKES_AWAY = 0.25
+
+@dataclass(frozen=True, eq=False)
+class Waveform:
+    """A mono sound.
+
+    Attributes:
+        samples: (S,) float32, nominally in [-1, 1].
+        rate: Samples per second.
+        start: Its start in its file, in seconds; 0 for a sound without a file.
+
+    Raises:
+        ShapeError: Not one axis, not float32, empty, not finite, or no positive rate.
+    """
+
+    samples: NDArray[np.float32]
+    rate: int
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        samples = self.samples
+        if samples.ndim != 1 or samples.dtype != np.float32 or samples.size == 0:
+            raise ShapeError(
+                f"A waveform needs float32 samples of one axis, got {samples.dtype} of shape "
+                f"{samples.shape}.",
+                "Load the sound with load_audio.",
+            )
+        if not np.isfinite(samples).all():
+            raise ShapeError(
+                "The sound holds samples that are not finite.", "Replace them before loading."
+            )
+        if self.rate <= 0:
+            raise ShapeError(f"The sample rate is {self.rate}.", "Give a positive rate in Hz.")
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples.size / self.rate
+
+
+def resample(waveform: Waveform, rate: int) -> Waveform:
+    """Change the sample rate; the result begins at the same time and lasts as long.
+
+    Args:
+        waveform: The sound.
+        rate: Samples per second of the result.
+
+    Returns:
+        The sound at ``rate``; the given one where it has that rate already.
+
+    Raises:
+        UsageError: The rate lies outside the default limits.
+    """
+    check_wanted_rate(rate, DEFAULT_LIMITS)
+    if waveform.rate == rate:
+        return waveform
+    count = max(1, round(waveform.samples.size * rate / waveform.rate))
+    blocks = resample_blocks([waveform.samples], waveform.rate, rate)
+    samples = np.concatenate(list(blocks))[:count]
+    return Waveform(samples, rate, waveform.start)
+
+
+def check_wanted_rate(rate: int, limits: MediaLimits) -> None:
+    """Refuse a wanted sample rate outside the limits.
+
+    Args:
+        rate: Samples per second of a result.
+        limits: What is allowed.
+
+    Raises:
+        UsageError: The rate lies outside the limits.
+    """
+    if not limits.min_sample_rate <= rate <= limits.max_sample_rate:
+        raise UsageError(
+            f"The wanted sample rate is {rate} Hz.",
+            f"Give one from {limits.min_sample_rate} to {limits.max_sample_rate} Hz.",
+        )
+
+
+def is_silent(waveform: Waveform) -> bool:
+    """Tell whether no sample reaches -80 dB of full scale, apart from a constant offset.
+
+    Args:
+        waveform: The sound.
+
+    Returns:
+        True for silence.
+    """
+    samples, reach = waveform.samples, round(_STILLNESS * waveform.rate)
+    begins = range(0, samples.size, _AT_ONCE)
+    pieces = (samples[max(0, begin - reach) : begin + _AT_ONCE + reach] for begin in begins)
+    return not any(audible_mask(piece, waveform.rate).any() for piece in pieces)
+
+
+def audible_mask(samples: NDArray[np.float32], rate: int) -> NDArray[np.bool_]:
+    """Mask of the samples at which something is heard.
+
+    Args:
+        samples: (S,).
+        rate: Samples per second.
+
+    Returns:
+        (S,) bool: True where a sample reaches -80 dB of full scale and the samples around it vary
+        by as much, since a constant offset alone is no sound. Within less than 0.05 s the two
+        cannot be told apart, and every loud sample counts.
+    """
+    from scipy import ndimage
+
+    loud = np.abs(samples) >= SILENCE_PEAK
+    if not loud.any() or samples.size <= _STILLNESS * rate:
+        return loud
+    edge = round(_RINGING * rate)
+    within = samples[edge:-edge] if 0 < edge < samples.size // 4 else samples
+    size = 2 * round(_STILLNESS * rate) + 1
+    most = ndimage.maximum_filter1d(within, size, mode="nearest")
+    moving = most - ndimage.minimum_filter1d(within, size, mode="nearest") >= 2 * SILENCE_PEAK
+    outside = (samples.size - within.size) // 2
+    return np.asarray(loud & np.pad(moving, outside, mode="edge"))
+
+
+def require_sound(waveform: Waveform, path: str | Path | None = None) -> Waveform:
+    """Refuse a sound that is silent throughout.
+
+    Args:
+        waveform: The sound.
+        path: Its file, for the message.
+
+    Returns:
+        The same sound.
+
+    Raises:
+        SilentAudioError: It is silent.
+    """
+    if is_silent(waveform):
+        end = waveform.start + waveform.duration
+        raise SilentAudioError(
+            f"The sound is silent throughout, from {waveform.start:.2f} to {end:.2f} s.",
+            "Choose another moment or file, or a longer window; there is nothing to localize.",
+            path,
+        )
+    return waveform
 
 
 def stored_channels(frame: AudioFrame) -> NDArray[Any]:
-    """Samples of a decoded block as they are stored.
+    """Samples of a decoded block in their stored type.
 
     Args:
         frame: The block, any sample format and number of channels.
@@ -103,7 +237,7 @@ def check_range(
     path: str | Path | None = None,
     error: type[TvslError] = ShapeError,
 ) -> None:
-    """Refuse what ``in_range`` does not hold for.
+    """Refuse samples that are not finite or not on the scale of floats (see ``in_range``).
 
     Args:
         samples: Floats, any shape, not empty.
@@ -111,7 +245,7 @@ def check_range(
         error: Class of the error.
 
     Raises:
-        TvslError: The error, which says what is wrong with the samples.
+        TvslError: The samples are out of range; of the given class.
     """
     if in_range(samples):
         return
@@ -127,158 +261,8 @@ def check_range(
     )
 
 
-def cell_of(index: int, rate: int) -> int:
-    """First sample of the cell that holds a sample.
-
-    Args:
-        index: The sample, from the start of the sound's clock; may be negative.
-        rate: Samples per second.
-
-    Returns:
-        Its cell's first sample.
-    """
-    size = cell_size(rate)
-    return index // size * size
-
-
-def cell_size(rate: int) -> int:
-    """Samples of a cell."""
-    return max(1, int(CELL * rate))
-
-
-def ramp_size(rate: int) -> int:
-    """Samples at a cell's beginning that depend on the cell before."""
-    return max(1, int(RAMP * rate))
-
-
-def mix_down(channels: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Mix a whole sound.
-
-    Args:
-        channels: (C, S).
-        rate: Samples per second.
-
-    Returns:
-        (S,).
-    """
-    mix = Downmix(rate, 0)
-    return np.concatenate([*mix.add(0, channels), *mix.finish()])
-
-
-class Downmix:
-    """Mixes a sound that comes in pieces, cell by cell.
-
-    Args:
-        rate: Samples per second.
-        first: Index of the first sample to give, the beginning of a cell.
-
-    Attributes:
-        given: Index of the first sample that was not given yet.
-    """
-
-    def __init__(self, rate: int, first: int) -> None:
-        self.given = first
-        self._size = cell_size(rate)
-        self._ramp = ramp_size(rate)
-        self._filled = first
-        self._channels = np.zeros((0, self._size), np.float32)
-        self._gains: NDArray[np.float32] | None = None
-
-    @property
-    def is_mono(self) -> bool:
-        """Tell whether the cell in work has one channel."""
-        return len(self._channels) == 1
-
-    def add(self, index: int, channels: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-        """Add a piece, after silence where it does not follow the one before.
-
-        Args:
-            index: Index of its first sample; what was filled already is left out.
-            channels: (C, S), finite.
-
-        Yields:
-            The mix of what is complete now, each (S,).
-        """
-        if len(channels) != len(self._channels):
-            yield from self.finish()
-            self._channels = np.zeros((len(channels), self._size), np.float32)
-            self._gains = None
-        if index + channels.shape[1] <= self._filled:
-            return
-        while True:
-            begin, end = self.given, (self.given // self._size + 1) * self._size
-            start, stop = max(index, self._filled), min(index + channels.shape[1], end)
-            if start < stop:
-                piece = channels[:, start - index : stop - index]
-                self._channels[:, start - begin : stop - begin] = piece
-            self._filled = max(self._filled, min(stop, end)) if start < stop else end
-            if self._filled < end:
-                return
-            yield from self.finish()
-            if self._filled >= index + channels.shape[1]:
-                return
-
-    def finish(self) -> Iterator[NDArray[np.float32]]:
-        """End the cell in work.
-
-        Yields:
-            Its mix, (S,), if there is anything in it.
-        """
-        size = self._filled - self.given
-        if size == 0:
-            return
-        yield self._mixed(self._channels[:, :size])
-        self.given = self._filled
-        self._channels[:] = 0
-
-    def _mixed(self, channels: NDArray[np.float32]) -> NDArray[np.float32]:
-        before, gains = self._gains, _gains(channels)
-        self._gains = gains
-        if before is None:
-            before = gains
-        mixed: NDArray[np.float32]
-        if (gains == 1).all() and (before == 1).all():
-            mixed = np.add.reduce(channels, axis=0)
-        else:
-            mixed = gains @ channels
-            ramp = min(self._ramp, channels.shape[1])
-            share = np.arange(ramp, dtype=np.float32) / np.float32(ramp)
-            mixed[:ramp] = share * mixed[:ramp] + (1 - share) * (before @ channels[:, :ramp])
-        return mixed / np.float32(len(channels))
-
-
-def _gains(channels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By what each channel of a cell is multiplied: 1, or down to -1 where it would cancel."""
-    count, size = channels.shape
-    gains = np.ones(count, np.float32)
-    if count == 1:
-        return gains
-    # A constant offset is no sound; it must not hide that the sound cancels.
-    means = channels.mean(axis=1)
-    products = (channels @ channels.T) / np.float32(size) - np.outer(means, means)
-    energies = products.diagonal()
-    loud = energies > max(INAUDIBLE, FAINT * float(energies.max()))
-    if not loud.any():
-        return gains
-    heard = np.abs(products.sum(axis=1)[loud] / energies[loud]).min()
-    if heard >= HEARD:
-        return gains
-    turned = np.ones(count, np.float32)
-    for channel in range(1, count):
-        taken = turned[:channel] @ products[channel, :channel]
-        if taken < -TAKES_AWAY * energies[channel]:
-            turned[channel] = -1
-    mended = min(1.0, (HEARD - float(heard)) / (HEARD - LOST))
-    return gains + np.float32(mended) * (turned - gains)
-
-
-BLOCK = 1 << 16
-# The filter of libswresample has 32 taps at the lower of the two rates; this is twice as much.
-FILTER_REACH = 64
-
-
 def filter_reach(source_rate: int, target_rate: int) -> int:
-    """How many source samples around a moment the resampled value may depend on.
+    """Number of source samples around a moment that a resampled value may depend on.
 
     Args:
         source_rate: Samples per second before.
@@ -311,7 +295,9 @@ def resample_blocks(
         return
     resampler = AudioResampler(format="fltp", layout="mono", rate=target_rate)
     position = 0
-    for block in _with_tail(blocks, filter_reach(source_rate, target_rate)):
+    # Enough silence follows that the filter gives the very last sample too.
+    tail = np.zeros(filter_reach(source_rate, target_rate), np.float32)
+    for block in chain(blocks, [tail]):
         for begin in range(0, block.size, BLOCK):
             piece = block[begin : begin + BLOCK]
             frame = AudioFrame.from_ndarray(
@@ -323,12 +309,6 @@ def resample_blocks(
             position += piece.size
             yield from (_plane(result) for result in resampler.resample(frame))
     yield from (_plane(result) for result in resampler.resample(None))
-
-
-def _with_tail(blocks: Iterable[NDArray[np.float32]], reach: int) -> Iterator[NDArray[np.float32]]:
-    """The blocks, then enough silence that the filter gives the very last sample too."""
-    yield from blocks
-    yield np.zeros(reach, np.float32)
 
 
 def _plane(frame: AudioFrame) -> NDArray[np.float32]:

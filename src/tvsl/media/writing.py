@@ -1,6 +1,6 @@
-"""Arrays to files: the way back from ``media``, for what this package makes itself.
+"""Write arrays as PNG, JPEG, WAV and MP4 files.
 
-Nothing here is staged: write into a folder of ``tvsl.utils.atomic`` where a half-written file would
+Nothing here is staged: write into a folder of ``tvsl.utils.atomic`` if a half-written file would
 do harm. An ``OSError``, which PyAV's errors are also turned into, is left to the caller.
 """
 
@@ -73,7 +73,15 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def wav_bytes(samples: NDArray[np.int16], rate: int) -> bytes:
-    """A mono sound (n,) as the content of a WAV file, 16-bit PCM, without loss."""
+    """Encode a mono sound as a WAV file in memory, 16-bit PCM, without loss.
+
+    Args:
+        samples: (n,).
+        rate: Samples per second.
+
+    Returns:
+        The file's content.
+    """
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
@@ -107,9 +115,9 @@ def write_still_video(
 
 
 def require_still_video(height: int, width: int, rate: int) -> None:
-    """Let through only what ``write_still_video`` can encode with the FFmpeg here.
+    """Check that ``write_still_video`` works with the installed FFmpeg.
 
-    A short black video is written, to nowhere.
+    A short black video is encoded in memory.
 
     Args:
         height: Of the pictures, even.
@@ -142,7 +150,7 @@ def _write_still_video(
 
 
 def has_encoder(name: str) -> bool:
-    """Whether this build of FFmpeg has an encoder, whose name no decoder shares."""
+    """Tell whether this build of FFmpeg has an encoder, whose name no decoder shares."""
     return name in av.codec.codecs_available
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from tvsl.errors import OutputError, UnreadableMediaError, UsageError
 from tvsl.localization import Localization
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
-from tvsl.media.streams import clock_zero, sound_stream
+from tvsl.media.streams import audio_stream, clock_zero
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
 from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
 from tvsl.render.colors import RGBImage
@@ -291,7 +291,7 @@ class SoundTrack:
         self._path = path
         self._next: SoundPacket | None = None
         self._packets: Iterator[SoundPacket] = iter(())
-        stream = sound_stream(container)
+        stream = audio_stream(container)
         if stream is None:
             return
         if stream.codec_context is None or not stream.codec_context.sample_rate:

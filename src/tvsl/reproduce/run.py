@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvsl import __version__
-from tvsl.audioclip.weights import PUBLIC_FILES, find_entry, model_folder, sha256_of
+from tvsl.audioclip.weights import PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.errors import OutputError, UsageError, WeightsError
 from tvsl.loading import check_classes
 from tvsl.localization import write_json
@@ -122,7 +122,7 @@ def has_public_weights(model: str) -> bool:
     if model_folder(model) is not None:
         return False
     try:
-        path = find_entry(model)[1]
+        path = find_public_file(model)[1]
     except WeightsError:
         path = Path(model)
     known = {entry.sha256 for entry in PUBLIC_FILES.values() if entry.is_model}

@@ -3,7 +3,7 @@ import pytest
 from media_makers import chirp, make_sound
 
 from tvsl.media import Waveform, is_silent, load_audio, sound_window
-from tvsl.media.waveform import CELL, mix_down
+from tvsl.media.downmix import CELL, mix_down
 
 RATE = 44_100
 
