@@ -11,11 +11,11 @@ from pathlib import Path
 _CODE = """
 import os, signal, sys
 from pathlib import Path
-from tvsl import staging
+from tvsl.utils import atomic
 
 folder = Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
-with staging._temporary(folder) as work:
+with atomic._temporary(folder) as work:
     (work / "new").mkdir()
     (work / "new" / "half.png").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

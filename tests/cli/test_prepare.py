@@ -14,7 +14,7 @@ from tests.cli.running import Ran, run
 from tests.preprocess.videos import contents, make_broken, make_clip
 from tvsl.cli.prepare import LayoutName
 from tvsl.media import load_audio, load_image
-from tvsl.preprocess.layouts import LAYOUTS
+from tvsl.preprocess.layouts import VIDEO_LAYOUTS
 
 CLIPS = 30
 SECONDS = 2
@@ -226,7 +226,7 @@ def test_many_failures_are_told_in_the_report(tmp_path: Path) -> None:
 
 
 def test_layouts_and_help() -> None:
-    assert [name.value for name in LayoutName] == list(LAYOUTS)
+    assert [name.value for name in LayoutName] == list(VIDEO_LAYOUTS)
     ran = run("prepare", "--help")
     assert ran.code == 0
     for option in ("--layout", "--at", "--window", "--rate", "--short-side", "--list", "--force"):

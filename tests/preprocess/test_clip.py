@@ -15,10 +15,10 @@ from tests.preprocess.videos import RATE, make_broken, make_clip, pitch_at
 from tvsl.errors import MediaError, NoSoundError, OutputError, SilentAudioError
 from tvsl.media import load_audio, load_image
 from tvsl.preprocess.clip import prepare_video
-from tvsl.preprocess.journal import Failed, Taken
+from tvsl.preprocess.journal import Extracted, Failed
 from tvsl.preprocess.options import make_options
 
-Prepare = Callable[..., Taken]
+Prepare = Callable[..., Extracted]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def prepare(tmp_path: Path, video: Path) -> Prepare:
     for name in ("frames", "audio"):
         (tmp_path / name).mkdir()
 
-    def call(*pictures: str, source: Path = video, **options: object) -> Taken:
+    def call(*pictures: str, source: Path = video, **options: object) -> Extracted:
         return prepare_video("clip", source, pictures, make_options(**options), tmp_path)
 
     return call
@@ -44,7 +44,7 @@ def files(root: Path) -> set[str]:
 
 def test_the_middle_and_the_sound_around_it(prepare: Prepare, tmp_path: Path) -> None:
     taken = prepare(window=1.0)
-    assert taken == Taken({"clip": 1.5}, (1.0, 2.0))
+    assert taken == Extracted({"clip": 1.5}, (1.0, 2.0))
     assert files(tmp_path) == {"frames/clip.jpg", "audio/clip.wav"}
     assert number_in(load_image(tmp_path / "frames/clip.jpg")) == 15
     with Image.open(tmp_path / "frames/clip.jpg") as image:
@@ -60,7 +60,7 @@ def test_the_middle_and_the_sound_around_it(prepare: Prepare, tmp_path: Path) ->
 
 def test_another_moment_rate_and_size(prepare: Prepare, tmp_path: Path) -> None:
     taken = prepare(at=0.4, window=1.0, rate=16_000, short_side=24)
-    assert taken == Taken({"clip": 0.4}, (0.0, 1.0))  # shifted inwards, of full length
+    assert taken == Extracted({"clip": 0.4}, (0.0, 1.0))  # shifted inwards, of full length
     picture = load_image(tmp_path / "frames/clip.jpg")
     assert picture.shape == (24, 32, 3)
     assert number_in(picture) == 4
@@ -106,8 +106,8 @@ def test_a_broken_video_leaves_no_file(prepare: Prepare, tmp_path: Path, layout:
     for name, kind in make_broken(folder).items():
         with pytest.raises(MediaError) as caught:
             prepare(source=folder / name, layout=layout)
-        assert Failed.by(caught.value).kind == kind
-        assert str(tmp_path) not in Failed.by(caught.value).error
+        assert Failed.from_error(caught.value).kind == kind
+        assert str(tmp_path) not in Failed.from_error(caught.value).error
     assert not files(tmp_path / "frames") | files(tmp_path / "audio")
 
 

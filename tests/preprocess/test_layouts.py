@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.shared_files import shared
 from tvsl.preprocess.finding import read_list
-from tvsl.preprocess.layouts import LAYOUTS, is_file_name
+from tvsl.preprocess.layouts import VIDEO_LAYOUTS, is_file_name
 
 
 @pytest.mark.parametrize(
@@ -37,24 +37,24 @@ from tvsl.preprocess.layouts import LAYOUTS, is_file_name
     ],
 )
 def test_ids(layout: str, path: str, expected: str | None) -> None:
-    assert LAYOUTS[layout].identify(PurePosixPath(path)) == expected
+    assert VIDEO_LAYOUTS[layout].identify(PurePosixPath(path)) == expected
 
 
 @given(st.text("abcXYZ019_-", min_size=11, max_size=11), st.integers(0, 999_999))
 def test_all_ways_to_write_a_start_give_one_id(video: str, start: int) -> None:
     expected = f"{video}_{start:06d}"
     for name in (f"{video}_{start}", expected):
-        assert LAYOUTS["vggsound"].identify(PurePosixPath(f"{name}.mp4")) == expected
+        assert VIDEO_LAYOUTS["vggsound"].identify(PurePosixPath(f"{name}.mp4")) == expected
     milliseconds = f"{video}_{1000 * start}_{1000 * start + 10_000}.mp4"
     if start < 900_000:
-        assert LAYOUTS["acav"].identify(PurePosixPath(milliseconds)) == expected
+        assert VIDEO_LAYOUTS["acav"].identify(PurePosixPath(milliseconds)) == expected
 
 
 @pytest.mark.parametrize("name", ["vggss_test.csv", "vggsound_duet_test.csv", "vggss.json"])
 def test_the_lists_of_the_field_hold_such_ids(name: str) -> None:
     ids = read_list(shared("metadata", name))
     assert len(ids) > 5000
-    identify = LAYOUTS["vggsound"].identify
+    identify = VIDEO_LAYOUTS["vggsound"].identify
     assert all(identify(PurePosixPath(f"{one.text}.mp4")) == one.text for one in ids)
 
 

@@ -7,12 +7,12 @@ import pytest
 from tvsl.errors import UsageError
 from tvsl.media import DEFAULT_LIMITS, DEFAULT_RATE, limits
 from tvsl.preprocess import options as preparing_options
-from tvsl.preprocess.layouts import LAYOUTS
+from tvsl.preprocess.layouts import VIDEO_LAYOUTS
 from tvsl.preprocess.options import HIGHEST_RATE, LOWEST_RATE, Options, make_options
 
 
 def test_layouts_have_options_of_their_own() -> None:
-    chosen = {name: make_options(name) for name in LAYOUTS}
+    chosen = {name: make_options(name) for name in VIDEO_LAYOUTS}
     assert chosen["vggsound"].at == chosen["acav"].at == chosen["folder"].at == "middle"
     assert chosen["music"].at is None
     assert [options.window for options in chosen.values()] == ["whole", "whole", "whole", 10.0]

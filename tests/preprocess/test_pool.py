@@ -13,7 +13,7 @@ from tests.preprocess.videos import make_broken, make_clip
 from tvsl.errors import OutputError, TvslError
 from tvsl.preprocess import pool
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import Failed, Outcome, Taken
+from tvsl.preprocess.journal import Extracted, ExtractionResult, Failed
 from tvsl.preprocess.options import make_options
 from tvsl.preprocess.pool import prepare_all
 from tvsl.preprocess.worker import serve
@@ -61,9 +61,11 @@ def videos(*names: str, source: str = "a.mp4") -> list[Video]:
     return [Video(name, source, 1) for name in names]
 
 
-def prepared(some: list[Video], folder: Path, root: Path, workers: int) -> dict[str, Outcome]:
-    with closing(prepare_all(some, folder, make_options(), root, workers)) as outcomes:
-        return {video.id: outcome for video, outcome in outcomes}
+def prepared(
+    some: list[Video], folder: Path, root: Path, workers: int
+) -> dict[str, ExtractionResult]:
+    with closing(prepare_all(some, folder, make_options(), root, workers)) as results:
+        return {video.id: result for video, result in results}
 
 
 def test_all_videos_are_prepared_by_few_processes(folder: Path, root: Path) -> None:
@@ -71,7 +73,7 @@ def test_all_videos_are_prepared_by_few_processes(folder: Path, root: Path) -> N
     some = [*videos(*names), *videos("broken", source="brokenvideo_3.mp4")]
     found = prepared(some, folder, root, 2)
     assert found.pop("broken") == Failed("UnreadableMediaError", found_error(folder))
-    assert found == {name: Taken({name: 0.5}, found[name].window) for name in names}
+    assert found == {name: Extracted({name: 0.5}, found[name].window) for name in names}
     assert {path.stem for path in root.glob("*/*")} == set(names)
 
 
@@ -99,11 +101,11 @@ def test_a_killed_process_costs_its_video_alone(
         "exits": "exit code 3",
         "killed2": "signal 9",
     }.items():
-        outcome = found.pop(name)
-        assert isinstance(outcome, Failed)
-        assert words in outcome.error
+        result = found.pop(name)
+        assert isinstance(result, Failed)
+        assert words in result.error
     assert sorted(found) == ["a", "b", "c", "d"]
-    assert all(isinstance(outcome, Taken) for outcome in found.values())
+    assert all(isinstance(result, Extracted) for result in found.values())
 
 
 def test_a_process_that_cannot_start_ends_the_run(
@@ -131,12 +133,12 @@ def test_leaving_early_ends_the_processes(
             started.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Recorded)
-    outcomes = prepare_all(
+    results = prepare_all(
         videos(*(f"clip{number}" for number in range(50))), folder, make_options(), root, 2
     )
-    next(outcomes)
+    next(results)
     assert any(process.poll() is None for process in started)
-    outcomes.close()
+    results.close()
     assert 1 <= len(started) <= 2
     assert all(process.poll() is not None for process in started)
     assert len(list((root / "audio").glob("*.wav"))) < 50

@@ -17,9 +17,9 @@ from tvsl.errors import MediaError, OutputError
 from tvsl.preprocess import run as run_module
 from tvsl.preprocess.clip import prepare_video
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import Account, Failed, Outcome
+from tvsl.preprocess.journal import ExtractionResult, Failed, Journal
 from tvsl.preprocess.options import Options, make_options
-from tvsl.preprocess.root import opened
+from tvsl.preprocess.root import open_root
 from tvsl.preprocess.run import Prepared, prepare
 
 OPTIONS = make_options("vggsound", window=0.5)
@@ -28,7 +28,7 @@ IDS = ("zpWuikVorYg_000032", "zpWuikVorYg_000033", "JIemsK_0lXc_000001")
 
 def prepare_here(
     videos: Sequence[Video], folder: Path, options: Options, root: Path, _: int | None
-) -> Generator[tuple[Video, Outcome], None, None]:
+) -> Generator[tuple[Video, ExtractionResult], None, None]:
     """What the pool does, one video after the other in this process."""
     for video in videos:
         try:
@@ -44,7 +44,7 @@ def prepare_here(
                 ),
             )
         except MediaError as error:
-            yield video, Failed.by(error)
+            yield video, Failed.from_error(error)
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +78,10 @@ def stamps(root: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in root.glob("*/*")}
 
 
-def test_clips_account_and_report(folder: Path, root: Path) -> None:
+def test_clips_journal_and_report(folder: Path, root: Path) -> None:
     steps: list[tuple[int, int | None]] = []
     made = run(folder, root, progress=lambda *step: steps.append(step))
-    assert (made.found, made.kept, made.failures, made.listed) == (3, 0, (), None)
+    assert (made.found, made.unchanged, made.failures, made.listed) == (3, 0, (), None)
     assert steps == [(1, 3), (2, 3), (3, 3)]
     assert set(contents(root)) == {
         "report.json",
@@ -113,7 +113,7 @@ def test_a_second_run_changes_nothing(folder: Path, root: Path) -> None:
     run(folder, root)
     before, times = contents(root), stamps(root)
     made = run(folder, root)
-    assert (made.found, made.kept) == (3, 3)
+    assert (made.found, made.unchanged) == (3, 3)
     assert (contents(root), stamps(root)) == (before, times)
 
 
@@ -123,7 +123,7 @@ def test_only_what_is_missing_or_changed_is_made_again(folder: Path, root: Path)
     (root / f"audio/{IDS[0]}.wav").unlink()
     make_clip(folder / "JIemsK_0lXc_000001.mp4", 2)
     made = run(folder, root)
-    assert made.kept == 1
+    assert made.unchanged == 1
     after, later = contents(root), stamps(root)
     assert after.keys() == before.keys()
     assert after[f"audio/{IDS[0]}.wav"] == before[f"audio/{IDS[0]}.wav"]
@@ -152,11 +152,11 @@ def test_what_fails_is_told_and_tried_again(folder: Path, root: Path) -> None:
         (folder / name).unlink()
     make_clip(folder / next(iter(kinds)), 1)
     made = run(folder, root)
-    assert (made.found, made.kept, made.failures) == (4, 2, ())
+    assert (made.found, made.unchanged, made.failures) == (4, 2, ())
     assert '"failed"' not in (root / "prepared.jsonl").read_text()
 
 
-def test_a_clip_whose_video_broke_stays_and_the_account_says_so(folder: Path, root: Path) -> None:
+def test_a_clip_whose_video_broke_stays_and_the_journal_says_so(folder: Path, root: Path) -> None:
     run(folder, root)
     before = contents(root)
     lines = before["prepared.jsonl"].decode().splitlines()
@@ -185,7 +185,7 @@ def break_one(folder: Path) -> None:
 
 
 def lines_of(root: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The account's lines, by id and status."""
+    """The records, by id and status."""
     found = (json.loads(line) for line in (root / "prepared.jsonl").read_text().splitlines())
     return {(line["id"], line["status"]): line for line in found}
 
@@ -208,7 +208,7 @@ def test_what_cannot_be_made_anew_by_force_stays_as_what_it_is(folder: Path, roo
     assert report(root)["options"] == OTHER.to_dict()
     assert (report(root)["ok"], report(root)["left"]) == (2, [IDS[0]])
     make_clip(folder / "zpWuikVorYg_32.mp4", 1)
-    assert run(folder, root, OTHER).kept == 2
+    assert run(folder, root, OTHER).unchanged == 2
     fresh = root.with_name("fresh")
     run(folder, fresh, OTHER)
     assert contents(root) == contents(fresh)
@@ -221,7 +221,7 @@ def test_a_run_by_force_that_is_killed_loses_no_clip(
     folder: Path, root: Path, options: Options, done: int, again: bool
 ) -> None:
     class Killed(BaseException):
-        """Nobody catches it: the account stays as it is then."""
+        """Nobody catches it: the journal stays as it is then."""
 
     def kill(count: int, _: int | None) -> None:
         if count == done:
@@ -233,21 +233,21 @@ def test_a_run_by_force_that_is_killed_loses_no_clip(
         with pytest.raises(Killed):
             run(folder, root, options, force=True, progress=kill)
     else:
-        with pytest.raises(Killed), opened(root, options, True):
+        with pytest.raises(Killed), open_root(root, options, True):
             raise Killed
     held = contents(root)
     clips = [name for name in before if name.startswith(("frames/", "audio/"))]
     assert set(clips) <= held.keys()
     assert report(root) == {"finished": False, "options": options.to_dict()}
     order = (IDS[2], IDS[1], IDS[0])  # as their videos are found
-    account = Account(root, options)
-    assert {clip.id for clip in account.clips if clip.options is not None} == (
+    journal = Journal(root, options)
+    assert {clip.id for clip in journal.clips if clip.options is not None} == (
         set() if options == OPTIONS else set(order[done:])
     )
     for name in order[done:]:
         assert held[f"audio/{name}.wav"] == before[f"audio/{name}.wav"]
     made = run(folder, root, options, force=again)
-    assert made.kept == (0 if again else 3 if options == OPTIONS else done)
+    assert made.unchanged == (0 if again else 3 if options == OPTIONS else done)
     fresh = root.with_name("fresh")
     run(folder, fresh, options)
     assert contents(root) == contents(fresh)
@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_every_clip_whole(
     assert after.keys() == before.keys()
     monkeypatch.undo()
     monkeypatch.setattr(run_module, "prepare_all", prepare_here)
-    assert run(folder, root, OTHER).kept == 0
+    assert run(folder, root, OTHER).unchanged == 0
 
 
 def test_pictures_and_sounds_may_lie_elsewhere(folder: Path, root: Path, tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_other_options_need_force_which_starts_over(folder: Path, root: Path) ->
     assert contents(root) == before
     (folder / "zpWuikVorYg_32.mp4").unlink()
     made = run(folder, root, other, force=True)
-    assert made.kept == 0
+    assert made.unchanged == 0
     assert {path.stem for path in root.glob("*/*")} == {IDS[1], IDS[2], "mine"}
     assert report(root)["options"]["window"] == 0.4
     fresh = root.with_name("fresh")
@@ -375,10 +375,10 @@ def test_what_a_killed_run_or_a_crashed_worker_left_is_no_file_of_others(
 ) -> None:
     def crash(
         videos: Sequence[Video], folder: Path, options: Options, root: Path, _: int | None
-    ) -> Generator[tuple[Video, Outcome], None, None]:
+    ) -> Generator[tuple[Video, ExtractionResult], None, None]:
         for video in videos:
             (root / "frames" / f"{video.id}.jpg").write_text("half a clip")
-            yield video, Failed.by(MediaError("The process ended.", "Try again."))
+            yield video, Failed.from_error(MediaError("The process ended.", "Try again."))
 
     monkeypatch.setattr(run_module, "prepare_all", crash)
     assert len(run(folder, root).failures) == 3
@@ -386,7 +386,7 @@ def test_what_a_killed_run_or_a_crashed_worker_left_is_no_file_of_others(
     assert run(folder, root).failures == ()
     (root / "prepared.jsonl").unlink()  # as if killed before a line was written
     (root / "report.json").write_text(json.dumps({**report(root), "finished": False}))
-    assert run(folder, root).kept == 0
+    assert run(folder, root).unchanged == 0
 
 
 def test_videos_may_lie_in_the_folder_itself(folder: Path) -> None:
@@ -432,7 +432,7 @@ def test_an_interrupted_run_ends_where_another_ends(folder: Path, root: Path) ->
     assert not list(root.rglob("*.part"))
     assert len((root / "prepared.jsonl").read_text().splitlines()) == 3
     assert report(root) == {"finished": False, "options": OPTIONS.to_dict()}
-    assert run(folder, root).kept == 2
+    assert run(folder, root).unchanged == 2
     fresh = root.with_name("fresh")
     run(folder, fresh)
     assert contents(root) == contents(fresh)
@@ -447,7 +447,7 @@ def test_a_list_decides_what_is_made_and_what_is_missing(folder: Path, root: Pat
     assert report(root)["missing"] == ["goneAwayNow_000007"]
     # What other lists brought stays.
     made = run(folder, root, listed=[IDS[1]])
-    assert made.kept == 0
+    assert made.unchanged == 0
     assert {path.stem for path in root.glob("*/*")} == {IDS[0], IDS[1]}
     assert len((root / "prepared.jsonl").read_text().splitlines()) == 2
 
@@ -463,4 +463,4 @@ def test_music_with_a_list_and_without(tmp_path: Path, root: Path) -> None:
     run(folder, root, options)
     every = {f"1Ju4S0qeDqw_{n // 10:03d}_{n:05d}" for n in (0, 2, 4, 6, 10, 12, 14, 16)}
     assert {path.stem for path in root.glob("frames/*")} == every
-    assert run(folder, root, options, listed=["1Ju4S0qeDqw_001_00014"]).kept == 1
+    assert run(folder, root, options, listed=["1Ju4S0qeDqw_001_00014"]).unchanged == 1

@@ -132,8 +132,12 @@ def _tell_failures(made: Prepared) -> None:
 
 
 def _summary(made: Prepared) -> list[str]:
-    prepared = made.found - made.kept - len(made.failures)
-    parts = [f"{prepared} prepared", f"{made.kept} there already", f"{len(made.failures)} failed"]
+    prepared = made.found - made.unchanged - len(made.failures)
+    parts = [
+        f"{prepared} prepared",
+        f"{made.unchanged} there already",
+        f"{len(made.failures)} failed",
+    ]
     told = [part for part in parts if not part.startswith("0 ")] or parts[:1]
     videos = "1 video" if made.found == 1 else f"{made.found} videos"
     lines = [f"{videos}: {', '.join(told)} -> {made.root}"]

@@ -1,4 +1,4 @@
-"""What is done with one video: its picture or pictures and its sound become files."""
+"""Extraction of one clip: the pictures and the sound of a video become files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ from tvsl.media import (
     write_jpeg,
     write_wav,
 )
-from tvsl.preprocess.journal import Taken
-from tvsl.preprocess.layouts import Moment, NewClip, every_second, listed_pictures, replaced
+from tvsl.preprocess.journal import Extracted
+from tvsl.preprocess.layouts import (
+    ClipFolders,
+    Moment,
+    every_second,
+    listed_pictures,
+    replacing_clip,
+)
 from tvsl.preprocess.options import Options
 from tvsl.utils.atomic import writable
 
@@ -36,24 +42,24 @@ def prepare_video(
     options: Options,
     root: Path,
     earlier: tuple[str, ...] = (),
-) -> Taken:
+) -> Extracted:
     """Write the files of one clip: all of them, or none.
 
-    Where an earlier run made this clip, its files stay until the new ones are whole.
+    The files of an earlier run stay until the new ones are complete.
 
     Args:
-        clip: The clip's id, which is checked already.
+        clip: The clip's id, already checked.
         source: The video.
         pictures: Names of the pictures that a list asks for; empty for all.
-        options: What is taken.
-        root: The folder with ``frames`` and ``audio``, which are there.
-        earlier: Names of the pictures that the clip has now.
+        options: What is extracted.
+        root: The folder with existing ``frames`` and ``audio``.
+        earlier: Names of the pictures of the existing clip.
 
     Returns:
-        What was taken.
+        What was extracted.
 
     Raises:
-        MediaError: The video cannot be used, or what would be taken of its sound is silent.
+        MediaError: The video cannot be used, or the part of its sound is silent.
         OutputError: A file cannot be written.
     """
     if options.at is None:
@@ -63,7 +69,7 @@ def prepare_video(
 
 def _one_moment(
     clip: str, source: Path, at: Moment, options: Options, root: Path, earlier: tuple[str, ...]
-) -> Taken:
+) -> Extracted:
     """A picture and the sound around it; both are read before either is written."""
     moment = probe_video(source).duration / 2 if at == "middle" else at
     frame = read_frame(source, moment)
@@ -78,9 +84,9 @@ def _one_moment(
                 "Take another moment with --at, or the whole sound with --window whole.",
             )
     require_sound(sound)
-    with replaced(root, clip, (clip, *earlier)) as new:
+    with replacing_clip(root, clip, (clip, *earlier)) as new:
         _write_picture(new, clip, frame.image, options)
-        return Taken({clip: frame.time}, _write_sound(new, clip, sound))
+        return Extracted({clip: frame.time}, _write_sound(new, clip, sound))
 
 
 def _every_second(
@@ -90,7 +96,7 @@ def _every_second(
     options: Options,
     root: Path,
     earlier: tuple[str, ...],
-) -> Taken:
+) -> Extracted:
     """Pictures of every second, or those of a list, and the whole sound."""
     info = probe_video(source)
     if pictures:
@@ -99,13 +105,15 @@ def _every_second(
         moments = every_second(clip, info.duration, info.frame_rate)
     sound = require_sound(load_audio(source, options.rate))
     frames = read_frames(source, moments.values())
-    with replaced(root, clip, (*moments, *earlier)) as new:
+    with replacing_clip(root, clip, (*moments, *earlier)) as new:
         for name, frame in zip(moments, frames, strict=True):
             _write_picture(new, name, frame.image, options)
-        return Taken(moments, _write_sound(new, clip, sound))
+        return Extracted(moments, _write_sound(new, clip, sound))
 
 
-def _write_picture(new: NewClip, name: str, picture: NDArray[np.uint8], options: Options) -> None:
+def _write_picture(
+    new: ClipFolders, name: str, picture: NDArray[np.uint8], options: Options
+) -> None:
     if options.short_side is not None:
         picture = shrink(picture, options.short_side)
     if max(picture.shape) > _LARGEST_JPEG:
@@ -118,7 +126,7 @@ def _write_picture(new: NewClip, name: str, picture: NDArray[np.uint8], options:
         write_jpeg(path, picture)
 
 
-def _write_sound(new: NewClip, clip: str, sound: Waveform) -> tuple[float, float]:
+def _write_sound(new: ClipFolders, clip: str, sound: Waveform) -> tuple[float, float]:
     path = new.audio / f"{clip}.wav"
     with writable(path, "file"):
         write_wav(path, to_int16(sound.samples), sound.rate)

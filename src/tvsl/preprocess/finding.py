@@ -1,4 +1,4 @@
-"""Videos of a folder and the names of their clips; what cannot be named is told."""
+"""Search a folder for videos and name their clips; videos that get no name are reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tvsl.errors import MediaError, MissingFileError, UnreadableMediaError, shown
-from tvsl.preprocess.layouts import LAYOUTS, full_name, is_file_name, split_name
+from tvsl.preprocess.layouts import VIDEO_LAYOUTS, full_name, is_file_name, split_name
 from tvsl.utils.id_lists import ListedId, NameIndex, plain_name, read_id_list
 
 _REMEDY = "Give a CSV, text or JSON file whose first column is the id."
@@ -44,7 +44,7 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Video:
-    """A video that shall become a clip.
+    """A video to make a clip of.
 
     Attributes:
         id: The clip's id.
@@ -63,13 +63,13 @@ class Video:
 
 @dataclass(frozen=True)
 class Unnamed:
-    """A video that can become no clip, because of its name.
+    """A video whose name allows no clip.
 
     Attributes:
-        id: The id that it would have; None where its name does not fit the layout.
+        id: Its id if it has one; None where its name does not fit the layout.
         source: As for ``Video``.
         size: As for ``Video``.
-        error: Why.
+        error: The reason.
     """
 
     id: str | None
@@ -79,15 +79,15 @@ class Unnamed:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What is in a folder, as far as it is wanted.
+class FoundVideos:
+    """The wanted videos of a folder.
 
     Attributes:
-        videos: What can become clips, in the order of their paths.
-        unnamed: What cannot.
-        listed: How many ids the list holds; 0 without a list.
-        missing: Those of them without a video, in the order of the list.
-        example: What a video is called that is here, to stand beside what is missing.
+        videos: Videos that can become clips, in the order of their paths.
+        unnamed: Videos that cannot.
+        listed: Number of ids in the list; 0 without a list.
+        missing: Listed ids without a video, in the order of the list.
+        example: Id of a video of the folder, to show beside a missing one.
     """
 
     videos: tuple[Video, ...]
@@ -97,26 +97,28 @@ class Found:
     example: str | None = None
 
 
-def find_videos(folder: Path, layout: str, listed: Sequence[ListedId | str] | None = None) -> Found:
+def find_videos(
+    folder: Path, layout: str, listed: Sequence[ListedId | str] | None = None
+) -> FoundVideos:
     """Find the videos of a folder and of the folders in it; hidden files are left alone.
 
     Args:
         folder: The folder; links in it are followed.
-        layout: A name of ``LAYOUTS``.
+        layout: A name of ``VIDEO_LAYOUTS``.
         listed: The ids that are wanted, in any form in which lists write them; all when None. For
             pictures of every second they are names of pictures, or of videos for all of their
             pictures.
 
     Returns:
-        What was found.
+        The videos.
 
     Raises:
-        MissingFileError: There is no such folder, or nothing that is wanted in it.
+        MissingFileError: There is no such folder, or no wanted video in it.
         UnreadableMediaError: A folder cannot be read.
     """
     if not folder.is_dir():
         raise MissingFileError("There is no such folder.", "Give the folder of the videos.", folder)
-    own = LAYOUTS[layout]
+    own = VIDEO_LAYOUTS[layout]
     by_id: dict[str, list[str]] = defaultdict(list)
     unnamed: list[Unnamed] = []
     for source in sorted(_walk(folder)):
@@ -132,17 +134,17 @@ def find_videos(folder: Path, layout: str, listed: Sequence[ListedId | str] | No
         wanted, count, missing = _wanted(listed, by_id, own.at is None)
         by_id = {name: sources for name, sources in by_id.items() if name in wanted}
     if not by_id and not unnamed:
-        raise _nothing(folder, missing, example)
-    videos, wrong = _sorted_out(folder, by_id, wanted)
-    return Found(videos, (*unnamed, *wrong), count, missing, example)
+        raise _no_video_error(folder, missing, example)
+    videos, wrong = _split_by_name(folder, by_id, wanted)
+    return FoundVideos(videos, (*unnamed, *wrong), count, missing, example)
 
 
 def _wanted(
     listed: Sequence[ListedId | str], here: Iterable[str], series: bool
 ) -> tuple[dict[str, tuple[str, ...]], int, tuple[str, ...]]:
-    """The videos that a list wants, with their pictures; how many ids it has, and the missing.
+    """The listed videos with their pictures, the number of ids, and the missing ids.
 
-    An id of a whole video stands for no picture of its own.
+    An id of a whole video adds no picture.
     """
     names = NameIndex(here)
     wanted: dict[str, tuple[str, ...]] = {}
@@ -160,7 +162,7 @@ def _wanted(
     return wanted, count, tuple(missing)
 
 
-def _nothing(folder: Path, missing: Sequence[str], example: str | None) -> MissingFileError:
+def _no_video_error(folder: Path, missing: Sequence[str], example: str | None) -> MissingFileError:
     problem, remedy = "No video is in this folder.", "Check folder and layout."
     if missing:
         beside = "" if example is None else f", a video here {shown(example)}"
@@ -172,7 +174,7 @@ def _nothing(folder: Path, missing: Sequence[str], example: str | None) -> Missi
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Paths of all videos inside a folder; a link that leads back up is not followed again."""
+    """Paths of all videos inside a folder; a folder is visited once, whatever links there are."""
 
     def refuse(error: OSError) -> None:
         raise UnreadableMediaError(
@@ -194,21 +196,22 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; 0 where there is none, as reading it will tell."""
+    """Bytes of a file; 0 where there is none: reading it reports that later."""
     try:
         return path.stat().st_size
     except OSError:
         return 0
 
 
-def _sorted_out(
+def _split_by_name(
     folder: Path, by_id: Mapping[str, Sequence[str]], wanted: Mapping[str, tuple[str, ...]]
 ) -> tuple[tuple[Video, ...], tuple[Unnamed, ...]]:
+    """Videos that can become clips, and those whose names do not allow it."""
     videos, wrong = [], []
     for name, sources in by_id.items():
         for source in sources:
             size = _size(folder / source)
-            error = _problem(name, [other for other in sources if other != source])
+            error = _name_error(name, [other for other in sources if other != source])
             if error is None:
                 videos.append(Video(name, source, size, wanted.get(name, ())))
             else:
@@ -220,8 +223,8 @@ def _misfit(pattern: str) -> MediaError:
     return MediaError(f"The name is not {pattern}.", "Rename the file or choose another layout.")
 
 
-def _problem(name: str, others: Sequence[str]) -> MediaError | None:
-    """Why a video can become no clip of this name; None where it can."""
+def _name_error(name: str, others: Sequence[str]) -> MediaError | None:
+    """The error of a name that no clip can have; None for a usable name."""
     if not is_file_name(name):
         return MediaError(
             "The name is too long or holds characters that file names should not have.",

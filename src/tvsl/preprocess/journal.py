@@ -1,7 +1,7 @@
-"""The journal of a prepared folder: what was taken of each video, and what failed.
+"""The journal of a prepared folder: a record of each prepared and each failed video.
 
-While a run is at work each line is appended to a journal. When the run ends, or the next one begins
-after a kill, the journal is merged into ``prepared.jsonl``, which is replaced as a whole.
+A run appends each record to a journal file. When the run ends, or the next one begins after a
+kill, the journal is merged into ``prepared.jsonl``, which is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from typing import Any, TypeAlias
 
 from tvsl.errors import TvslError
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.layouts import are_here, remove
+from tvsl.preprocess.layouts import clip_exists, remove_clip
 from tvsl.preprocess.options import (
     Clip,
-    Entry,
     Failure,
     Options,
-    as_line,
-    begins_account,
+    VideoRecord,
+    is_record_start,
     read_clip,
     read_id,
+    record_to_line,
 )
 from tvsl.utils.atomic import foreign_record, writable, write_text
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What was taken of a video.
+class Extracted:
+    """What was extracted from a video.
 
     Attributes:
         pictures: The moment of each picture in seconds, by the picture's name.
         window: Start and end of the sound in seconds.
-        warnings: What could not be taken of it all the same.
+        warnings: What could not be extracted.
     """
 
     pictures: dict[str, float]
@@ -47,42 +47,42 @@ class Taken:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why nothing was taken of a video.
+    """The reason why nothing was extracted from a video.
 
     Attributes:
         kind: Name of the error's class.
-        error: What is wrong and what can be done, in two sentences.
+        error: Problem and remedy, in two sentences.
     """
 
     kind: str
     error: str
 
     @classmethod
-    def by(cls, error: TvslError) -> Failed:
-        """The account of an error, without its path."""
+    def from_error(cls, error: TvslError) -> Failed:
+        """The record of an error, without its path."""
         return cls(type(error).__name__, f"{error.problem} {error.remedy}")
 
 
-Outcome: TypeAlias = Taken | Failed
+ExtractionResult: TypeAlias = Extracted | Failed
 
-ENTRIES = "prepared.jsonl"
-JOURNAL = "journal.part"
+RECORDS_FILE = "prepared.jsonl"
+JOURNAL_FILE = "journal.part"
 
 
-class Account:
-    """What is prepared in a folder, and what failed in this run.
+class Journal:
+    """Records of the clips of a folder, and of the failures of this run.
 
-    What failed in earlier runs is not kept: it is tried again, or its video is gone.
+    Failures of earlier runs are dropped: their videos are tried again, or are gone.
 
     Args:
         root: The folder.
-        options: What clips are made with now.
+        options: The present options.
 
     Attributes:
         ids: Ids of clips that earlier runs made or tried to make.
 
     Raises:
-        OutputError: A file that stands where the account would is none of ours.
+        OutputError: One of its files was not written by tvsl.
     """
 
     def __init__(self, root: Path, options: Options) -> None:
@@ -92,7 +92,7 @@ class Account:
         self._failures: list[Failure] = []
         self._clips: dict[str, Clip] = {}
         self.ids: set[str] = set()
-        for name in (ENTRIES, JOURNAL):
+        for name in (RECORDS_FILE, JOURNAL_FILE):
             for line in _lines(root / name):
                 self.ids.update(read_id(line))
                 clip = read_clip(line)
@@ -103,116 +103,115 @@ class Account:
 
     @property
     def clips(self) -> tuple[Clip, ...]:
-        """The clips that are there."""
+        """The existing clips."""
         return tuple(self._clips.values())
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Ids of clips that earlier runs made and that failed to be made anew in this one."""
+        """Ids of existing clips of earlier runs that this run failed to replace."""
         failed = {failure.id for failure in self._failures}
         return tuple(sorted(name for name in self._clips if name in failed))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What failed in this run, in the order of the videos."""
+        """Failures of this run, in the order of the videos."""
         return tuple(sorted(self._failures, key=lambda failure: failure.source))
 
-    def has(self, video: Video) -> bool:
-        """Whether the clip of this very video is there, with all that is wanted of it."""
+    def is_complete(self, video: Video) -> bool:
+        """Tell whether the clip of this very video exists, with all wanted pictures."""
         clip = self._clips.get(video.id)
         if clip is None or (clip.source, clip.size) != (video.source, video.size):
             return False
-        if self._is_of_others(clip):
+        if self._is_outdated(clip):
             return False
         complete = set(video.pictures) <= clip.frames.keys() if video.pictures else not clip.listed
-        return complete and are_here(self._root, clip.id, clip.frames)
+        return complete and clip_exists(self._root, clip.id, clip.frames)
 
-    def outdate(self, options: dict[str, Any] | None) -> None:
-        """Note of all clips what they were made with: from here on others are to be made.
+    def mark_outdated(self, options: dict[str, Any] | None) -> None:
+        """Mark all clips as made with other options than those of this run.
 
         Args:
-            options: What the report says; None where there is none.
+            options: Their options, as the report states them; None where there is no report.
         """
         for name, clip in self._clips.items():
             if clip.options is None:
                 self._clips[name] = replace(clip, options=options or {})
 
-    def renew(self, video: Video, anew: bool = False) -> Video:
-        """Say what shall be made of a video whose clip is there in part, or of another kind.
+    def with_existing(self, video: Video, force: bool = False) -> Video:
+        """Add the existing pictures of its clip to a video.
 
         Args:
             video: The video.
-            anew: Whether nothing of the clip that is there is wanted.
+            force: Whether existing pictures are not wanted any more.
 
         Returns:
-            The video, with what is there; of pictures that a list asks for, with those that were
-            there already.
+            The video with ``earlier``; if a list asks for some pictures, existing ones join them.
         """
         clip = self._clips.get(video.id)
         if clip is None:
             return video
         pictures = video.pictures
-        if pictures and not anew and not self._is_of_others(clip):
+        if pictures and not force and not self._is_outdated(clip):
             pictures = tuple(sorted({*pictures, *clip.frames}))
         return replace(video, pictures=pictures, earlier=tuple(clip.frames))
 
-    def _is_of_others(self, clip: Clip) -> bool:
-        """Whether a clip was made with other options."""
+    def _is_outdated(self, clip: Clip) -> bool:
+        """Tell whether a clip was made with other options."""
         return clip.options is not None and clip.options != self._options
 
     def drop(self, name: str | None) -> None:
-        """Remove a clip and its files, if it is there."""
+        """Remove a clip and its files, if it exists."""
         clip = self._clips.pop(name, None) if name is not None else None
         if clip is not None:
-            remove(self._root, clip.id, clip.frames)
+            remove_clip(self._root, clip.id, clip.frames)
 
-    def add(self, entry: Entry) -> None:
-        """Note what became of a video, so that even a kill does not lose it.
+    def add(self, record: VideoRecord) -> None:
+        """Add a record, written at once so that a kill does not lose it.
 
         Raises:
             OutputError: The journal cannot be written.
         """
-        if isinstance(entry, Clip):
-            self._clips[entry.id] = entry
+        if isinstance(record, Clip):
+            self._clips[record.id] = record
         else:
-            self._failures.append(entry)
-            clip = self._clips.get(entry.id) if entry.id is not None else None
-            if clip is not None and not are_here(self._root, clip.id, clip.frames):
+            self._failures.append(record)
+            clip = self._clips.get(record.id) if record.id is not None else None
+            if clip is not None and not clip_exists(self._root, clip.id, clip.frames):
                 del self._clips[clip.id]  # it had lost a file before
-        line = as_line(entry).encode()
+        line = record_to_line(record).encode()
         with writable(self._root):
             if self._journal is None:
                 # Without a buffer nothing is left to write, and to fail, when it is closed.
-                self._journal = (self._root / JOURNAL).open("ab", buffering=0)
+                self._journal = (self._root / JOURNAL_FILE).open("ab", buffering=0)
             if self._journal.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def merge(self) -> None:
-        """Write all lines in the order of their videos, and end the journal.
+        """Write all records in the order of their videos, and remove the journal file.
 
         Raises:
-            OutputError: They cannot be written.
+            OutputError: The folder cannot be written.
         """
-        entries: list[Entry] = [*self._clips.values(), *self._failures]
-        entries.sort(key=lambda entry: (entry.source, entry.id or ""))
-        write_text(self._root / ENTRIES, "".join(as_line(entry) for entry in entries))
+        records: list[VideoRecord] = [*self._clips.values(), *self._failures]
+        records.sort(key=lambda record: (record.source, record.id or ""))
+        write_text(self._root / RECORDS_FILE, "".join(record_to_line(record) for record in records))
         with writable(self._root):
             self.close()
-            (self._root / JOURNAL).unlink(missing_ok=True)
+            (self._root / JOURNAL_FILE).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the journal, which stays until it is merged."""
+        """Close the journal file, which stays until it is merged."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """The lines of an account; none where there is no file."""
+    """The lines of a file of records; none where there is no file."""
     if not path.is_file():
         return
     with writable(path.parent), path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines):
-            if number == 0 and not begins_account(line):
+            if number == 0 and not is_record_start(line):
                 raise foreign_record(path)
             yield line

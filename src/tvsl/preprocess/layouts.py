@@ -35,16 +35,15 @@ _LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
-class Layout:
-    """One way to name videos.
+class VideoLayout:
+    """A way to name the videos of a folder.
 
     Attributes:
-        pattern: How they are named, for messages.
+        pattern: Form of the names, for messages.
         identify: Gives the id of a video's clip by the video's path inside the folder, or None
             where the name does not fit.
-        at: The moment of the picture unless told otherwise; None where pictures of every second
-            are taken.
-        window: The sound around it unless told otherwise.
+        at: Default moment of the picture; None where pictures of every second are taken.
+        window: Default window of sound around it.
     """
 
     pattern: str
@@ -75,22 +74,22 @@ def _folder(path: PurePosixPath) -> str:
     return _FOLDERS_JOINED_BY.join(path.with_suffix("").parts)
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "vggsound": Layout("<11 characters>_<start in seconds>.mp4", _vggsound, "middle", "whole"),
-    "acav": Layout("<11 characters>_<start in ms>_<end in ms>.mp4", _acav, "middle", "whole"),
-    "music": Layout("<11 characters>.mp4, in any folders", _music, None, "whole"),
-    "folder": Layout("any name, in any folders", _folder, "middle", 10.0),
+VIDEO_LAYOUTS: Mapping[str, VideoLayout] = {
+    "vggsound": VideoLayout("<11 characters>_<start in seconds>.mp4", _vggsound, "middle", "whole"),
+    "acav": VideoLayout("<11 characters>_<start in ms>_<end in ms>.mp4", _acav, "middle", "whole"),
+    "music": VideoLayout("<11 characters>.mp4, in any folders", _music, None, "whole"),
+    "folder": VideoLayout("any name, in any folders", _folder, "middle", 10.0),
 }
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name can be that of a file in a folder, and of nothing outside of it.
+    """Tell whether a name is that of a file directly inside a folder.
 
     Args:
-        name: An id, which comes from the name of a video or from a list.
+        name: An id, from the name of a video or from a list.
 
     Returns:
-        False for what is empty or too long, or holds separators, control characters or no text.
+        False for an empty or too long name, separators, control characters and half characters.
     """
     if any(mark in "/\\" or category(mark) in ("Cc", "Cs") for mark in name):
         return False
@@ -101,36 +100,36 @@ FRAMES, AUDIO = "frames", "audio"
 
 
 def frame_path(root: Path, name: str) -> Path:
-    """Where a picture of this name is."""
+    """Path of the picture of this name."""
     return root / FRAMES / f"{name}.jpg"
 
 
 def audio_path(root: Path, name: str) -> Path:
-    """Where the sound of the clip of this id is."""
+    """Path of the sound of the clip of this id."""
     return root / AUDIO / f"{name}.wav"
 
 
-def are_here(root: Path, clip: str, pictures: Iterable[str]) -> bool:
-    """Whether the files of a clip are in their places; each was whole when it was moved there."""
+def clip_exists(root: Path, clip: str, pictures: Iterable[str]) -> bool:
+    """Tell whether all files of a clip exist; each was complete when it was moved there."""
     return all(path.is_file() for path in _paths(root, clip, pictures))
 
 
-def remove(root: Path, clip: str, pictures: Iterable[str]) -> None:
-    """Remove the files of a clip, as far as they are there and in this folder.
+def remove_clip(root: Path, clip: str, pictures: Iterable[str]) -> None:
+    """Remove the existing files of a clip.
 
     Raises:
         OutputError: A file cannot be removed.
     """
     if not all(is_file_name(name) for name in (clip, *pictures)):
-        return  # no account of ours: it shall not lead to files elsewhere
+        return  # a record that tvsl did not write must not lead to files elsewhere
     with writable(root):
         for path in _paths(root, clip, pictures):
             path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
-class NewClip:
-    """Folders in which a clip is gathered.
+class ClipFolders:
+    """Temporary folders of a clip that is being made.
 
     Attributes:
         frames: For its pictures, by their names.
@@ -142,30 +141,30 @@ class NewClip:
 
 
 @contextmanager
-def replaced(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[NewClip]:
-    """Folders to write a clip into; its files get to their places when they all are whole.
+def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[ClipFolders]:
+    """Folders to write a clip into; its files are moved to their places when all are complete.
 
-    Pictures and sounds may lie on different disks. A kill between the two leaves the account of the
-    earlier clip, by which it is made again.
+    Pictures and sounds may lie on different disks. A kill between the two leaves the record of the
+    earlier clip, so that it is made again.
 
     Args:
         root: The prepared folder, with ``frames`` and ``audio``.
-        clip: The clip's id, which is checked already.
-        pictures: Names of its new pictures, and of those that it has now.
+        clip: The clip's id, already checked.
+        pictures: Names of its new pictures and of its existing ones.
 
     Yields:
-        The folders; gone afterwards, whatever happened.
+        The folders; they are removed afterwards in every case.
 
     Raises:
         OutputError: A file cannot be written; all is as it was.
     """
-    # An account that is none of ours shall not lead to files elsewhere.
+    # A record that tvsl did not write must not lead to files elsewhere.
     old = [f"{name}.jpg" for name in pictures if is_file_name(name)]
     with (
         replacing(root / FRAMES, old) as frames,
         replacing(root / AUDIO, [f"{clip}.wav"]) as audio,
     ):
-        yield NewClip(frames, audio)
+        yield ClipFolders(frames, audio)
 
 
 def _paths(root: Path, clip: str, pictures: Iterable[str]) -> list[Path]:
@@ -181,19 +180,19 @@ _NAME = re.compile(r"(.+)_([0-9]{3})_([0-9]{5})")
 
 
 def full_name(name: str) -> str | None:
-    """A picture's name with as many digits as it should have; None where it is no picture's."""
+    """A picture's name with all its digits; None where it is not the name of a picture."""
     found = _SHORT_NAME.fullmatch(name)
     return None if found is None else f"{found[1]}_{int(found[2]):03d}_{int(found[3]):05d}"
 
 
 def split_name(name: str) -> tuple[str, int, int] | None:
-    """A picture's video, second and number; None where the name is no picture's."""
+    """A picture's video, second and number; None where it is not the name of a picture."""
     found = _NAME.fullmatch(name)
     return None if found is None else (found[1], int(found[2]), int(found[3]))
 
 
 def every_second(video: str, duration: float, rate: float) -> dict[str, float]:
-    """The pictures of a video that are taken unless a list tells which.
+    """Pictures of every second of a video, as they are taken without a list.
 
     Args:
         video: The video's id.
@@ -226,8 +225,8 @@ def listed_pictures(names: Iterable[str], rate: float) -> dict[str, float]:
         The moment of each picture in seconds by its name, in their order.
 
     Raises:
-        MediaError: Numbers and seconds do not belong together at this rate: the list was made for
-            another version of the video.
+        MediaError: Numbers and seconds do not agree at this rate: the list is for another version
+            of the video.
     """
     whole = max(1, round(rate))
     moments: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Options of a prepared folder, and the lines of ``prepared.jsonl``."""
+"""Options of a prepared folder, and the records of ``prepared.jsonl``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from tvsl.errors import UsageError
-from tvsl.preprocess.layouts import LAYOUTS, Moment, Window
+from tvsl.preprocess.layouts import VIDEO_LAYOUTS, Moment, Window
 
 # As in tvsl.media.limits, which takes a while to import.
 LOWEST_RATE, HIGHEST_RATE = 1_000, 384_000
@@ -18,10 +18,10 @@ T = TypeVar("T", bound="float | str")
 
 @dataclass(frozen=True)
 class Options:
-    """What is taken of each video; ``make_options`` makes those that fit together.
+    """Options of the extraction; ``make_options`` checks that they fit together.
 
     Attributes:
-        layout: A name of ``LAYOUTS``: how the videos are named.
+        layout: A name of ``VIDEO_LAYOUTS``: how the videos are named.
         at: The moment of the picture in seconds, or ``middle``; None for pictures of every second.
         window: Seconds of sound around the moment, or ``whole``.
         rate: Samples per second of the sound.
@@ -50,7 +50,7 @@ def make_options(
     """Options that fit together.
 
     Args:
-        layout: A name of ``LAYOUTS``.
+        layout: A name of ``VIDEO_LAYOUTS``.
         at: As for ``Options``; the layout's own when None.
         window: As for ``Options``; the layout's own when None.
         rate: As for ``Options``.
@@ -63,9 +63,9 @@ def make_options(
         UsageError: There is no such layout, or an option is out of its range or means nothing
             with this layout.
     """
-    if layout not in LAYOUTS:
-        raise UsageError(f"There is no layout '{layout}'.", f"Layouts: {', '.join(LAYOUTS)}.")
-    own = LAYOUTS[layout]
+    if layout not in VIDEO_LAYOUTS:
+        raise UsageError(f"There is no layout '{layout}'.", f"Layouts: {', '.join(VIDEO_LAYOUTS)}.")
+    own = VIDEO_LAYOUTS[layout]
     if own.at is None and (at is not None or window not in (None, own.window)):
         raise UsageError(
             f"The layout '{layout}' takes pictures of every second and the whole sound.",
@@ -83,7 +83,7 @@ def make_options(
 
 
 def _checked(value: T, word: str, what: str, least: float) -> T:
-    """A word, or a number of seconds that is large enough."""
+    """Check an option that is a word or a number of seconds."""
     if value == word or (isinstance(value, int | float) and least <= value <= LATEST_MOMENT):
         return value
     raise UsageError(
@@ -98,7 +98,7 @@ _START = '{"id": '
 
 @dataclass(frozen=True)
 class Clip:
-    """A video whose files are there.
+    """A video with an existing clip.
 
     Attributes:
         id: The clip's id.
@@ -107,9 +107,9 @@ class Clip:
         frames: The moment of each picture in seconds, by the picture's name.
         window: Start and end of the sound in seconds.
         listed: Whether only the pictures of a list were taken.
-        warnings: What could not be taken of the video; a line without any has no such field.
-        options: What the clip was made with, where that is not what the report says: it is still
-            to be made anew, or that failed. None, and no such field, for all others.
+        warnings: What could not be extracted; a line without any has no such field.
+        options: Options of the clip where they differ from those of the report: it is still to be
+            replaced, or that failed. None, and no such field, for all others.
     """
 
     id: str
@@ -124,14 +124,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class Failure:
-    """A video of which nothing was taken.
+    """A video from which nothing was extracted.
 
     Attributes:
-        id: The id that the clip would have; None where the video's name gives none.
+        id: Id of the clip; None where the video's name gives none.
         source: As for ``Clip``.
         size: As for ``Clip``.
         kind: Name of the error's class.
-        error: What is wrong and what can be done.
+        error: Problem and remedy.
     """
 
     id: str | None
@@ -141,27 +141,27 @@ class Failure:
     error: str
 
 
-Entry: TypeAlias = Clip | Failure
+VideoRecord: TypeAlias = Clip | Failure
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
-    """An entry in plain JSON types."""
-    fields = asdict(entry)
+def record_to_json(record: VideoRecord) -> dict[str, Any]:
+    """A record in plain JSON types."""
+    fields = asdict(record)
     if not fields.get("warnings", True):
         del fields["warnings"]
     if fields.get("options", True) is None:
         del fields["options"]
-    status = OK if isinstance(entry, Clip) else FAILED
+    status = OK if isinstance(record, Clip) else FAILED
     return {"id": fields.pop("id"), "source": fields.pop("source"), "status": status, **fields}
 
 
-def as_line(entry: Entry) -> str:
-    """An entry as a line of JSON, with its line end."""
-    return json.dumps(as_json(entry)) + "\n"
+def record_to_line(record: VideoRecord) -> str:
+    """A record as a line of JSON, with its line end."""
+    return json.dumps(record_to_json(record)) + "\n"
 
 
 def read_id(line: str) -> tuple[str, ...]:
-    """The id of a line, of a clip or a failure; none where it has none or is not whole."""
+    """The id of a line; empty where it has none or is cut off."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
@@ -170,8 +170,8 @@ def read_id(line: str) -> tuple[str, ...]:
     return (name,) if isinstance(name, str) else ()
 
 
-def begins_account(line: str) -> bool:
-    """Tell whether a first line is one of ours, be it one that a kill cut off."""
+def is_record_start(line: str) -> bool:
+    """Tell whether the first line of a file is a record, perhaps one that a kill cut off."""
     if not line.endswith("\n"):
         return line.startswith(_START) or _START.startswith(line)
     try:
@@ -182,13 +182,13 @@ def begins_account(line: str) -> bool:
 
 
 def read_clip(line: str) -> Clip | None:
-    """The clip of a line.
+    """Read the clip of a line.
 
     Args:
-        line: A line that ``as_line`` wrote, or a part of one that a kill cut off.
+        line: A line that ``record_to_line`` wrote, or a part of one that a kill cut off.
 
     Returns:
-        The clip; None for a failure, and for a line that is not whole.
+        The clip; None for a failure and for a line that is cut off.
     """
     try:
         content = json.loads(line)

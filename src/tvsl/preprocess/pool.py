@@ -1,7 +1,7 @@
-"""Several processes at work on videos: each takes the next one when it is done with the last.
+"""Preparation of videos by several worker processes.
 
-The processes share nothing with this one but a pair of pipes. One that is killed, or that a broken
-video crashes, costs that video: it is reported, and another process takes its place.
+A worker shares nothing with this process but a pair of pipes. If it is killed, or a broken video
+crashes it, only that video fails: it is reported, and a new worker is started.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from typing import Any, TextIO, cast
 import tvsl
 from tvsl.errors import OutputError, TvslError, UnreadableMediaError
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import Failed, Outcome, Taken
+from tvsl.preprocess.journal import Extracted, ExtractionResult, Failed
 from tvsl.preprocess.options import Options
 
 _SECONDS_TO_END = 10
 _MODULE = "tvsl.preprocess.worker"
-# Libraries of arithmetic start a thread for each core; here every core has its process already.
+# Numeric libraries start a thread per core, but every core already has a worker.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def prepare_all(
     videos: Sequence[Video], folder: Path, options: Options, root: Path, workers: int | None = None
-) -> Generator[tuple[Video, Outcome], None, None]:
-    """Prepare videos in processes, which end when the iterator ends or is closed.
+) -> Generator[tuple[Video, ExtractionResult], None, None]:
+    """Prepare videos in worker processes, which end when the iterator ends or is closed.
 
     Args:
         videos: The videos.
         folder: The folder that they are in.
-        options: What is taken of each.
-        root: The folder with ``frames`` and ``audio``, which are there.
-        workers: How many processes; as many as there are cores when None.
+        options: What is extracted from each.
+        root: The folder with existing ``frames`` and ``audio``.
+        workers: Number of processes; one per core when None.
 
     Yields:
-        Each video when it is done, with what became of it.
+        Each video when it is done, with its result.
 
     Raises:
         OutputError: A file cannot be written.
         TvslError: A process could not be started.
     """
-    team = _Team({"root": str(root.absolute()), "options": options.to_dict()})
+    processes = _WorkerPool({"root": str(root.absolute()), "options": options.to_dict()})
     count = max(1, min(len(videos), workers or _usable_cores()))
     executor = ThreadPoolExecutor(count)
     coming = iter(videos)
-    pending: dict[Future[Outcome], Video] = {}
+    pending: dict[Future[ExtractionResult], Video] = {}
     try:
         while True:
-            # One more than there are processes, so that none of them has to wait for this one.
+            # One request more than there are processes, so that no process is ever idle.
             for video in islice(coming, count + 1 - len(pending)):
-                pending[executor.submit(team.prepare, _request(video, folder))] = video
+                pending[executor.submit(processes.prepare, _request(video, folder))] = video
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -66,13 +66,13 @@ def prepare_all(
                 yield pending.pop(future), future.result()
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        team.kill()
+        processes.kill()
         executor.shutdown()
-        team.close()
+        processes.close()
 
 
 def _usable_cores() -> int:
-    """How many processes can run at once here."""
+    """Number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -88,11 +88,11 @@ def _request(video: Video, folder: Path) -> dict[str, Any]:
     }
 
 
-class _Team:
-    """Worker processes, started when they are needed.
+class _WorkerPool:
+    """Worker processes, started on demand.
 
     Args:
-        setup: What each of them is told first.
+        setup: The first request to each of them.
     """
 
     def __init__(self, setup: dict[str, Any]) -> None:
@@ -100,46 +100,46 @@ class _Team:
         self._idle: SimpleQueue[_Process] = SimpleQueue()
         self._started: list[_Process] = []
 
-    def prepare(self, request: dict[str, Any]) -> Outcome:
-        """Have a video prepared; called by as many threads as there shall be processes."""
+    def prepare(self, request: dict[str, Any]) -> ExtractionResult:
+        """Let a worker prepare a video; called by one thread per process."""
         try:
             process = self._idle.get_nowait()
         except Empty:
             process = self._start()
-        answer = process.ask(request)
+        answer = process.request(request)
         if answer is None:
             error = UnreadableMediaError(
-                f"The process that read it ended unexpectedly ({process.ending()}).",
+                f"The process that read it ended unexpectedly ({process.exit_reason()}).",
                 "It may need more memory than there is: try again with fewer workers.",
             )
-            return Failed.by(error)
+            return Failed.from_error(error)
         self._idle.put(process)
         if "stopped" in answer:
             problem, remedy, place = answer["stopped"]
             raise OutputError(problem, remedy, place)
         if "failed" in answer:
             return Failed(**answer["failed"])
-        taken = answer["taken"]
+        taken = answer["extracted"]
         window = taken["window"][0], taken["window"][1]
-        return Taken(taken["pictures"], window, tuple(taken["warnings"]))
+        return Extracted(taken["pictures"], window, tuple(taken["warnings"]))
 
     def _start(self) -> _Process:
         process = _Process()
         self._started.append(process)
-        if process.ask(self._setup) is None:
+        if process.request(self._setup) is None:
             raise TvslError(
-                f"A worker process could not be started ({process.ending()}).",
+                f"A worker process could not be started ({process.exit_reason()}).",
                 "See its message, if there is one; fewer workers need less memory.",
             )
         return process
 
     def kill(self) -> None:
-        """End all processes, wherever they are in their work; others may still be asking them."""
+        """Kill all processes; threads may still be waiting for their answers."""
         for process in self._started:
             process.kill()
 
     def close(self) -> None:
-        """End all processes, when nobody asks them any more."""
+        """Close all processes once no thread waits for them."""
         for process in self._started:
             process.close()
 
@@ -154,25 +154,25 @@ class _Process:
             stdout=subprocess.PIPE,
             encoding="utf-8",
             env={**os.environ, **_ENVIRONMENT},
-            # Python looks for modules here first: this very package is found, and nothing that
-            # lies about in the user's folder.
+            # Python looks for modules here first: it finds this package, and never a file of the
+            # user's folder that is named like a module.
             cwd=Path(tvsl.__file__).parents[1],
-            # Ctrl-C is meant for the process that counts what is done.
+            # Ctrl-C is for the parent process alone.
             start_new_session=True,
         )
         self._requests = cast("TextIO", self._process.stdin)
         self._answers = cast("TextIO", self._process.stdout)
 
-    def ask(self, request: Any) -> Any:
-        """Send a request and wait for the answer; None where the process ended instead."""
+    def request(self, request: Any) -> Any:
+        """Send a request and return the answer; None where the process ended instead."""
         with suppress(OSError):  # a closed pipe: then there is no answer either
             self._requests.write(json.dumps(request) + "\n")
             self._requests.flush()
         line = self._answers.readline()
         return json.loads(line) if line.endswith("\n") else None
 
-    def ending(self) -> str:
-        """How the process ended, which has closed its pipe."""
+    def exit_reason(self) -> str:
+        """Exit code or signal of a process that closed its pipe, for messages."""
         try:
             code = self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
@@ -180,13 +180,13 @@ class _Process:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
-        """Kill the process where it still runs; whoever waits for an answer gets none."""
+        """Kill the process if it still runs; a waiting request returns None."""
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """Kill the process where it still runs, and close the pipes."""
+        """Kill the process if it still runs, and close the pipes."""
         self.kill()
         self._answers.close()
-        with suppress(OSError):  # what it was still to be told
+        with suppress(OSError):  # a request that is still in the buffer
             self._requests.close()

@@ -1,4 +1,4 @@
-"""The folder that is prepared: who may write into it, and what it was made with."""
+"""The prepared folder: exclusive access, and the options that it was made with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from tvsl.errors import OutputError
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import ENTRIES, JOURNAL, Account
+from tvsl.preprocess.journal import JOURNAL_FILE, RECORDS_FILE, Journal
 from tvsl.preprocess.layouts import AUDIO, FRAMES, split_name
 from tvsl.preprocess.options import Options
 from tvsl.utils.atomic import (
@@ -25,75 +25,75 @@ from tvsl.utils.atomic import (
 )
 from tvsl.utils.files import LARGEST_LIST, read_small_json
 
-REPORT = "report.json"
+REPORT_FILE = "report.json"
 
 _REMEDY = "Choose another folder, or add --force to start over."
 
 
 @contextmanager
-def opened(
+def open_root(
     root: Path, options: Options, force: bool, videos: Sequence[Video] = ()
-) -> Iterator[Account]:
-    """Prepare into a folder; nobody else does at the same time.
+) -> Iterator[Journal]:
+    """Open a folder to prepare clips in; no other run can open it meanwhile.
 
     Args:
         root: The folder, made where it is missing.
-        options: What the clips are made with.
-        force: Whether to start over: what an earlier run made is replaced, clip by clip, and what
-            is not made again is removed at the end of a run; other files stay.
-        videos: What shall be prepared.
+        options: Options of the clips.
+        force: Whether to start over: clips of earlier runs are replaced one by one, and those that
+            are not wanted any more are removed at the end of the run; other files stay.
+        videos: The videos to prepare.
 
     Yields:
-        The account of what is there.
+        The journal of the folder.
 
     Raises:
-        OutputError: The folder cannot be written, another run writes into it, or it holds clips
-            that were made with other options, or files that no run made where ours belong.
+        OutputError: The folder cannot be written, another run writes into it, it holds clips of
+            other options, or other files are in the places of clips.
     """
     with locked(root):
         report = check_root(root, options, force)
-        account = Account(root, options)
-        if report is None or report["finished"]:  # else they may be a killed run's
-            _check_places(root, account, videos, options)
+        journal = Journal(root, options)
+        if report is None or report["finished"]:  # otherwise they may come from a killed run
+            _check_places(root, journal, videos, options)
         if force:
-            # Before the report says something else of them.
-            account.outdate(None if report is None else report["options"])
-            account.merge()
+            # Before the report states the new options.
+            journal.mark_outdated(None if report is None else report["options"])
+            journal.merge()
         write_report(root, {"finished": False, "options": options.to_dict()})
         with writable(root):
             for name in (FRAMES, AUDIO):
                 (root / name).mkdir(exist_ok=True)
                 recover(root / name)
         try:
-            if (root / JOURNAL).exists():
-                account.merge()  # its last line may be torn, and must not be written on
-            yield account
+            if (root / JOURNAL_FILE).exists():
+                journal.merge()  # its last line may be torn, and must not be written on
+            yield journal
         except KeyboardInterrupt:
-            account.merge()
+            journal.merge()
             raise
         finally:
-            account.close()
+            journal.close()
             with writable(root):
                 for name in (FRAMES, AUDIO):
-                    recover(root / name)  # what a worker was at that was ended
+                    recover(root / name)  # files of a worker that was killed
 
 
 def check_root(
     root: Path, options: Options, force: bool, videos: Path | None = None
 ) -> dict[str, Any] | None:
-    """Let through only a folder that clips of these options may be put into.
+    """Refuse a folder that clips of these options cannot be written into.
 
     Args:
         root: The folder.
-        options: What the clips are made with.
+        options: Options of the clips.
         force: Whether to start over.
-        videos: Folder of the videos, which may lie in there or be the same.
+        videos: Folder of the videos, which may be the same or inside.
 
     Returns:
         The report of an earlier run; None where there is none.
 
     Raises:
-        OutputError: It holds clips of other options, or files of others.
+        OutputError: It holds clips of other options, or other files.
     """
     report = _report(root)
     if not force:
@@ -103,7 +103,7 @@ def check_root(
             others = [path for path in entries(root) if not _leads_to(path, videos)]
         if others and not _leads_to(root, videos, exactly=True):
             raise OutputError(
-                f"This folder is not empty, and no {REPORT} tells that clips are in it.",
+                f"This folder is not empty, and no {REPORT_FILE} tells that clips are in it.",
                 _REMEDY,
                 root,
             )
@@ -113,15 +113,19 @@ def check_root(
 def write_report(root: Path, report: dict[str, Any]) -> None:
     """Write the report of a run.
 
+    Args:
+        root: The folder.
+        report: Content of ``report.json``.
+
     Raises:
         OutputError: It cannot be written.
     """
-    write_text(root / REPORT, json.dumps(report, indent=2) + "\n")
+    write_text(root / REPORT_FILE, json.dumps(report, indent=2) + "\n")
 
 
 def _report(root: Path) -> dict[str, Any] | None:
     """The report of an earlier run; None where there is none."""
-    path = root / REPORT
+    path = root / REPORT_FILE
     if not path.exists():
         return None
     report = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
@@ -133,32 +137,32 @@ def _report(root: Path) -> dict[str, Any] | None:
 
 
 def _leads_to(path: Path, folder: Path, exactly: bool = False) -> bool:
-    """Whether a folder is this one, or lies in it."""
+    """Tell whether a path is a folder (or, unless ``exactly``, a parent of it)."""
     place, found = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
     return place == found or (not exactly and place in found.parents)
 
 
 def _check_options(root: Path, report: dict[str, Any] | None, options: Options) -> None:
-    """Refuse a folder with clips of other options, or of others."""
+    """Refuse a folder with clips of other options, or clips without a report."""
     if report is None:
-        for name in (FRAMES, AUDIO, ENTRIES):
+        for name in (FRAMES, AUDIO, RECORDS_FILE):
             if (root / name).exists():
                 raise OutputError(
-                    f"There is '{name}' already, and no {REPORT} tells how it was made.",
+                    f"There is '{name}' already, and no {REPORT_FILE} tells how it was made.",
                     _REMEDY,
                     root,
                 )
         return
-    kept, wanted = report["options"], options.to_dict()
-    others = [name for name in sorted(kept | wanted) if kept.get(name) != wanted.get(name)]
+    earlier, now = report["options"], options.to_dict()
+    others = [name for name in sorted(earlier | now) if earlier.get(name) != now.get(name)]
     if others:
-        was = ", ".join(f"{name} was {kept.get(name)!r}" for name in others)
+        was = ", ".join(f"{name} was {earlier.get(name)!r}" for name in others)
         raise OutputError(f"This folder was prepared with other options: {was}.", _REMEDY, root)
 
 
-def _check_places(root: Path, account: Account, videos: Sequence[Video], options: Options) -> None:
-    """Refuse a folder with a file of others where one of ours would be written."""
-    ids = {video.id for video in videos} - account.ids
+def _check_places(root: Path, journal: Journal, videos: Sequence[Video], options: Options) -> None:
+    """Refuse a folder with other files in the places of new clips."""
+    ids = {video.id for video in videos} - journal.ids
     with writable(root):
         for folder, suffix in ((root / FRAMES, ".jpg"), (root / AUDIO, ".wav")):
             has_many = suffix == ".jpg" and options.at is None

@@ -1,4 +1,4 @@
-"""Prepare a folder of raw videos: find them, have them read by several processes, report."""
+"""Prepare a folder of raw videos: find them, extract clips in several processes, report."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from typing import Any
 from tvsl import __version__
 from tvsl.errors import MediaWarning
 from tvsl.preprocess.finding import Unnamed, Video, find_videos
-from tvsl.preprocess.journal import Failed, Outcome, Taken
-from tvsl.preprocess.options import Clip, Entry, Failure, Options, as_json
+from tvsl.preprocess.journal import Extracted, ExtractionResult, Failed
+from tvsl.preprocess.options import Clip, Failure, Options, VideoRecord, record_to_json
 from tvsl.preprocess.pool import prepare_all
-from tvsl.preprocess.root import check_root, opened, write_report
+from tvsl.preprocess.root import check_root, open_root, write_report
 from tvsl.utils.id_lists import ListedId
 from tvsl.utils.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run did.
+    """Result of a run.
 
     Attributes:
-        found: Videos in the folder, as far as they are wanted.
-        kept: Of them, those whose clips were there already.
-        failures: Of them, those of which nothing could be taken, and why.
-        listed: How many ids the list holds; None without a list.
+        found: Number of wanted videos in the folder.
+        unchanged: Number of those whose clips existed already.
+        failures: Those from which nothing could be extracted, with the reasons.
+        listed: Number of ids in the list; None without a list.
         missing: Listed ids without a video.
-        example: What a video is called that is in the folder.
-        left: Ids of clips of earlier runs that are still there, since their videos failed now.
+        example: Id of a video of the folder.
+        left: Ids of clips of earlier runs that stay because their videos failed now.
         root: The prepared folder.
     """
 
     found: int
-    kept: int
+    unchanged: int
     failures: tuple[Failure, ...]
     listed: int | None
     missing: tuple[str, ...]
@@ -46,7 +46,7 @@ class Prepared:
     left: tuple[str, ...] = ()
 
     def report(self, options: Options) -> dict[str, Any]:
-        """What ``report.json`` holds; the same however often the run was interrupted."""
+        """Content of ``report.json``; the same however often the run was interrupted."""
         listed = {} if self.listed is None else {"listed": self.listed, "missing": [*self.missing]}
         left = {"left": [*self.left]} if self.left else {}
         return {
@@ -57,7 +57,7 @@ class Prepared:
             "ok": self.found - len(self.failures),
             "failed": len(self.failures),
             "reasons": dict(sorted(Counter(failure.kind for failure in self.failures).items())),
-            "failures": [as_json(failure) for failure in self.failures],
+            "failures": [record_to_json(failure) for failure in self.failures],
             **left,
             **listed,
         }
@@ -75,74 +75,73 @@ def prepare(
 ) -> Prepared:
     """Make ``frames/ID.jpg`` and ``audio/ID.wav`` of the videos of a folder.
 
-    A run that was interrupted, at whatever moment, goes on when it is started again; what failed is
-    tried again. Beside the clips stand ``prepared.jsonl``, a line for each video, and
-    ``report.json``.
+    An interrupted run continues when it is started again, and failed videos are tried again. Beside
+    the clips are ``prepared.jsonl``, a line for each video, and ``report.json``.
 
     Args:
         folder: The folder of the videos.
-        root: Where the clips go.
-        options: What is taken of each video.
-        listed: The ids that are wanted, in any form in which lists write them; all when None.
-        workers: How many processes; as many as there are cores when None.
-        force: Whether to start over where clips are there already. Each is replaced when the new
-            one is whole; one that cannot be made again stays, and so do all if the run is broken
-            off. At the end those go whose videos are no longer wanted.
+        root: Folder of the clips.
+        options: What is extracted from each video.
+        listed: The wanted ids, in any form in which lists write them; all when None.
+        workers: Number of processes; one per core when None.
+        force: Whether to replace existing clips. Each stays until the new one is complete, or if
+            it cannot be made again; clips whose videos are no longer wanted are removed at the end.
         progress: Called with videos done and videos to do.
 
     Returns:
-        What was done.
+        The result.
 
     Raises:
         MissingFileError: There is no such folder, or no video in it.
-        OutputError: The clips cannot be written, or clips of other options are there.
-        KeyboardInterrupt: Ctrl-C; what is done stays done.
+        OutputError: The clips cannot be written, or there are clips of other options.
+        KeyboardInterrupt: Ctrl-C; finished clips stay.
     """
     check_root(root, options, force, folder)  # before a large folder is looked through
     found = find_videos(folder, options.layout, listed)
-    with opened(root, options, force, found.videos) as account:
-        earlier: tuple[Clip, ...] = account.clips if force else ()
+    with open_root(root, options, force, found.videos) as journal:
+        earlier: tuple[Clip, ...] = journal.clips if force else ()
         for unnamed in found.unnamed:
-            account.add(_entry(unnamed, Failed.by(unnamed.error)))
-        todo = [video for video in found.videos if force or not account.has(video)]
-        outcomes = prepare_all(
-            [account.renew(video, anew=force) for video in todo], folder, options, root, workers
+            journal.add(_record(unnamed, Failed.from_error(unnamed.error)))
+        todo = [video for video in found.videos if force or not journal.is_complete(video)]
+        results = prepare_all(
+            [journal.with_existing(video, force) for video in todo], folder, options, root, workers
         )
-        with closing(outcomes):
-            for done, (video, outcome) in enumerate(outcomes, start=1):
-                account.add(_entry(video, outcome))
-                for problem in outcome.warnings if isinstance(outcome, Taken) else ():
+        with closing(results):
+            for done, (video, result) in enumerate(results, start=1):
+                journal.add(_record(video, result))
+                for problem in result.warnings if isinstance(result, Extracted) else ():
                     warnings.warn(MediaWarning(problem, folder / video.source), stacklevel=2)
                 progress(done, len(todo))
         wanted = {one.id for one in found.videos} | {one.id for one in found.unnamed}
         for clip in earlier:
             if clip.id not in wanted:
-                account.drop(clip.id)
-        account.merge()
+                journal.drop(clip.id)
+        journal.merge()
         made = Prepared(
             found=len(found.videos) + len(found.unnamed),
-            kept=len(found.videos) - len(todo),
-            failures=account.failures,
+            unchanged=len(found.videos) - len(todo),
+            failures=journal.failures,
             listed=None if listed is None else found.listed,
             missing=found.missing,
             root=root,
             example=found.example,
-            left=account.left,
+            left=journal.left,
         )
         write_report(root, made.report(options))
     return made
 
 
-def _entry(video: Video | Unnamed, outcome: Outcome) -> Entry:
-    if isinstance(outcome, Failed):
-        return Failure(video.id, video.source, video.size, outcome.kind, outcome.error)
+def _record(video: Video | Unnamed, result: ExtractionResult) -> VideoRecord:
+    """The record of a video."""
+    if isinstance(result, Failed):
+        return Failure(video.id, video.source, video.size, result.kind, result.error)
     listed = isinstance(video, Video) and bool(video.pictures)
     return Clip(
         str(video.id),
         video.source,
         video.size,
-        outcome.pictures,
-        outcome.window,
+        result.pictures,
+        result.window,
         listed,
-        outcome.warnings,
+        result.warnings,
     )

@@ -1,7 +1,6 @@
-"""A process that prepares videos: lines of JSON come in with videos, and go out with answers.
+"""A worker process that prepares videos: it reads requests and writes answers as lines of JSON.
 
-It ends when its input ends, so it never outlives the process that started it by more than the video
-in work, however that one ended.
+It ends when its input ends, so it outlives the process that started it by one video at most.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ from tvsl.preprocess.options import Options
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
-    """Prepare videos until there are no more requests.
+    """Answer requests until there are no more.
 
     Args:
         requests: First a line with ``root`` and ``options``, then one for each video with ``clip``,
             ``source``, ``pictures`` and ``earlier``.
-        answers: Takes a line with ``ready``, then one for each video: ``taken`` or ``failed`` with
-            the fields of ``Taken`` or ``Failed``, or, where nothing can be written, ``stopped``
-            with problem, remedy and place.
+        answers: Takes a line with ``ready``, then one for each video: ``extracted`` or ``failed``
+            with the fields of ``Extracted`` or ``Failed``, or, where nothing can be written,
+            ``stopped`` with problem, remedy and place.
     """
     first = requests.readline()
-    if not first.endswith("\n"):  # whoever started this process was killed
+    if not first.endswith("\n"):  # the parent process was killed
         return
     setup = json.loads(first)
     root, options = Path(setup["root"]), Options(**setup["options"])
-    _say(answers, {"ready": True})
+    _write_line(answers, {"ready": True})
     for line in requests:
         if not line.endswith("\n"):
             return
-        _say(answers, _answer(json.loads(line), root, options))
+        _write_line(answers, _handle(json.loads(line), root, options))
 
 
-def _answer(request: dict[str, Any], root: Path, options: Options) -> dict[str, Any]:
+def _handle(request: dict[str, Any], root: Path, options: Options) -> dict[str, Any]:
     source, pictures = Path(request["source"]), tuple(request["pictures"])
     earlier = tuple(request["earlier"])
     try:
@@ -53,23 +52,23 @@ def _answer(request: dict[str, Any], root: Path, options: Options) -> dict[str, 
     except OutputError as error:
         return {"stopped": [error.problem, error.remedy, str(error.path or root)]}
     except MediaError as error:
-        return {"failed": asdict(Failed.by(error))}
+        return {"failed": asdict(Failed.from_error(error))}
     said = (item.message for item in caught)
     problems = dict.fromkeys(one.problem for one in said if isinstance(one, MediaWarning))
-    return {"taken": asdict(replace(taken, warnings=tuple(problems)))}
+    return {"extracted": asdict(replace(taken, warnings=tuple(problems)))}
 
 
-def _say(answers: TextIO, content: Any) -> None:
+def _write_line(answers: TextIO, content: Any) -> None:
     answers.write(json.dumps(content) + "\n")
     answers.flush()
 
 
 def main() -> None:
-    """Serve the process that started this one."""
-    # Whatever a library prints goes to stderr: it would be taken for an answer.
+    """Serve the parent process."""
+    # What a library prints goes to stderr: it must not be taken for an answer.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with suppress(BrokenPipeError), answers:  # nobody is there any more to be answered
+    with suppress(BrokenPipeError), answers:  # the parent process has ended
         serve(sys.stdin, answers)
 
 
