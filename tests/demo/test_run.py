@@ -66,11 +66,11 @@ def test_scores_equal_those_of_the_tables(demo: Demo, localizer: Localizer) -> N
             localizer.encoder, result.shown.world, len(scene.panels), scene.index + 1
         )
         maps = localizer.method.maps(encoded.tokens, encoded.queries, encoded.vocabulary)
-        scores = score_maps(localizer.method.postprocess(maps), encoded)
+        scores = score_maps(localizer.method.postprocess(maps), encoded).columns
         for place, source in enumerate(result.sources, start=scene.index * len(scene.panels)):
-            assert encoded.vocabulary.names[int(scores.label[place])] == source.label
-            assert float(scores.overlap[place]) == pytest.approx(source.given_score.ciou, abs=5e-3)
-            right = float(scores.right_twin[place])
+            assert encoded.vocabulary.names[int(scores["labels"][place])] == source.label
+            assert float(scores["ciou"][place]) == pytest.approx(source.given_score.ciou, abs=5e-3)
+            right = float(scores["right twin"][place])
             assert source.given_score.right_twin == (None if np.isnan(right) else right == 1)
 
 

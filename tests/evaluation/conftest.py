@@ -6,19 +6,13 @@ import pytest
 
 from tests.mini_bundle import write_mini_bundle
 from tvsl import Localizer
-from tvsl.demo.run import Demo, run_demo
 
 
 @pytest.fixture(scope="package")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_mini_bundle(tmp_path_factory.mktemp("demo") / "tiny", flip_average="turn")
+    return write_mini_bundle(tmp_path_factory.mktemp("evaluation") / "tiny", flip_average="turn")
 
 
 @pytest.fixture(scope="package")
 def localizer(bundle: Path) -> Localizer:
     return Localizer.from_pretrained(bundle, device="cpu")
-
-
-@pytest.fixture(scope="package")
-def demo(localizer: Localizer) -> Demo:
-    return run_demo(localizer)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tvsl.synthetic.sounds import to_int16
+from tvsl.media.writing import to_int16
 from tvsl.synthetic.world import World
 
 # Split, classes, seed, sources, and how many scenes.

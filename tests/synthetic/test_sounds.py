@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tvsl.media.writing import to_int16
 from tvsl.synthetic.sounds import (
     REGISTERS,
     SAMPLE_RATE,
@@ -17,7 +18,6 @@ from tvsl.synthetic.sounds import (
     modulation_rate,
     quantised,
     smallness,
-    to_int16,
     voice,
 )
 from tvsl.synthetic.vocabulary import CLASSES, SHAPES, SURFACES

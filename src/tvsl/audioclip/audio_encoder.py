@@ -1,11 +1,9 @@
 """The audio encoder (ESResNeXt) with dense tokens: filter bank, spectrogram, network.
 
 Source: Guzhov et al., 2021 ("ESResNe(X)t-fbsp: Learning Robust Time-Frequency Transformation of
-Audio"). Filter n is sqrt(fb) * sinc(fb t / m)^m * exp(-i fc t) on t in [-pi, pi], where the
-spline order m, the bandwidth fb and the centre frequency fc are learned.
-
-Source: Guzhov et al., 2021 ("ESResNe(X)t-fbsp" and "AudioCLIP"). Attribute names are those of
-the public state dict.
+Audio" and "AudioCLIP"). Filter n is sqrt(fb) * sinc(fb t / m)^m * exp(-i fc t) on t in [-pi, pi],
+where the spline order m, the bandwidth fb and the centre frequency fc are learned. Attribute names
+are those of the public state dict.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ class FilterMatrices(NamedTuple):
 
 
 class FilterBank(nn.Module):
-    """The bank's three learned numbers per filter, and the matrices they stand for.
+    """Filter bank with three learned numbers per filter.
 
     Args:
         bins: Number of filters.
@@ -56,7 +54,7 @@ class FilterBank(nn.Module):
         Args:
             first: First sample of the filters.
             last: One past the last sample.
-            bins: How many filters, from the lowest; all when None.
+            bins: Number of filters, from the lowest; all when None.
 
         Returns:
             Two matrices (bins, last - first), scaled by 1 / sqrt(length).
@@ -117,8 +115,8 @@ def blackman_harris(length: int) -> Tensor:
 def from_int16_range(waveforms: Tensor) -> Tensor:
     """Map [-32768, 32767] to [-1, 1] in AudioCLIP's own order of operations.
 
-    In float32 the first addition rounds to 1/256 of a 16-bit step. That is far below hearing for
-    waveforms of that range, and it is what the released T-VSL's quiet waveforms went through.
+    In float32 the first addition rounds to 1/256 of a 16-bit step. That is inaudible for waveforms
+    of that range, and the quiet waveforms of the released T-VSL are rounded in the same way.
     """
     return (waveforms + 32768.0) * 2.0 / 65535.0 - 1.0
 
@@ -145,9 +143,9 @@ class Bottleneck(nn.Module):
     """1 x 1, grouped 3 x 3 and 1 x 1 convolution around a shortcut (Xie et al., 2017).
 
     Args:
-        inputs: Channels that come in.
+        inputs: Channels of the input.
         width: Channels of the two inner convolutions.
-        outputs: Channels that go out.
+        outputs: Channels of the output.
         groups: Groups of the 3 x 3 convolution.
         stride: Stride of the 3 x 3 convolution.
     """
@@ -175,11 +173,11 @@ class Bottleneck(nn.Module):
 
 
 class Attention(nn.Module):
-    """A gate in (0, 1) for each cell and channel of a stage, from what came into the stage.
+    """Gate in (0, 1) for each cell and channel of a stage's output, from the stage's input.
 
     Args:
-        inputs: Channels that come into the stage.
-        outputs: Channels that the gate is for.
+        inputs: Channels of the stage's input.
+        outputs: Channels of the stage's output.
         kernel: Height and width of the depth-wise convolution: along time or frequency.
     """
 
@@ -191,7 +189,15 @@ class Attention(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, before: Tensor, size: tuple[int, int]) -> Tensor:
-        """What came in, (B, inputs, h, w), to gates (B, outputs, *size)."""
+        """Gates of a stage.
+
+        Args:
+            before: Input of the stage, (B, inputs, h, w).
+            size: Height and width of the stage's output.
+
+        Returns:
+            Gates in (0, 1), (B, outputs, *size).
+        """
         pooled = F.adaptive_max_pool2d(before, size)
         return torch.sigmoid(self.bn(self.conv_point(self.conv_depth(pooled))))
 

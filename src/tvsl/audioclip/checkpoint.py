@@ -1,4 +1,4 @@
-"""AudioCLIP in files: the official checkpoint, and folders of our own."""
+"""Files of AudioCLIP models: the official checkpoint, and this package's folders."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from tvsl.utils.model_folder import (
 )
 
 CONFIG_KEY = "tvsl_audioclip_config"
-"""Where a safetensors header states the model's sizes."""
+"""Key of the model's sizes in a safetensors header."""
 
 _SAVE_PLAIN = "Save the model's `state_dict()` alone with `torch.save`, or get the official file."
 # Names under which training scripts keep the model's state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# What DataParallel, Lightning and `torch.compile` put before each name.
+# Prefixes that DataParallel, Lightning and `torch.compile` put before each name.
 _PREFIXES = ("module.", "model.", "_orig_mod.")
 _DEEPEST_WRAPPING = 4
-_ALIGNMENT = 64  # bytes; where torch puts the numbers of a tensor on CPUs
+_ALIGNMENT = 64  # bytes; torch's own alignment of tensors on CPUs
 _LEGACY_PICKLES = 5  # a magic number, a version, the machine, the content, the storages' names
 # The public model's pickle has 0.1 MB and 40,000 instructions: tensors lie beside it.
 _LARGEST_PICKLE = 1 << 20
@@ -59,7 +59,13 @@ _MOST_LEVELS = 5000  # each tensor that is added to a mapping counts as one
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
-    """Read the tensors of a checkpoint, and its sizes where the file states them.
+    """Read the tensors of a checkpoint, and its sizes if the file states them.
+
+    Args:
+        path: Official ``.pt`` file or safetensors file.
+
+    Returns:
+        The state dict, and the config; the public model's if the file states none.
 
     Raises:
         WeightsError: The file is damaged, unsafe or no state dict.
@@ -71,6 +77,14 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
 
 def build(state: Mapping[str, Tensor], config: AudioCLIPConfig, path: Path) -> AudioCLIP:
     """Build a frozen model around tensors, without initialising it first.
+
+    Args:
+        state: Its state dict.
+        config: Its sizes.
+        path: The file of the tensors, for the message.
+
+    Returns:
+        The model in float32, frozen, on the CPU.
 
     Raises:
         WeightsError: Names or shapes are not this model's, or no model has such sizes.
@@ -107,10 +121,10 @@ def build(state: Mapping[str, Tensor], config: AudioCLIPConfig, path: Path) -> A
 
 
 def _aligned(value: Tensor) -> Tensor:
-    """Numbers where torch itself would have put them in memory.
+    """Copy a tensor that is not aligned as torch aligns its own.
 
-    A file holds them anywhere, and the sums of some kernels are taken in another order there: one
-    model would give other last digits before it is saved than after.
+    Tensors from a file may start at any address, where some kernels add in another order: a model
+    would give other last digits before it is saved than after.
     """
     return value if value.data_ptr() % _ALIGNMENT == 0 else value.clone()
 
@@ -163,14 +177,14 @@ def _read_official(path: Path) -> dict[str, Tensor]:
 
 
 class _Extent(NamedTuple):
-    """Parts and levels of what a pickle builds."""
+    """Number of parts and levels of an object that a pickle builds."""
 
     parts: int
     levels: int
 
 
 class _UnfitError(Exception):
-    """A file that is not even to be tried, with the reason and a remedy of its own, if any."""
+    """Error for a file that is refused unread, with the reason and an optional remedy."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
@@ -178,10 +192,10 @@ class _UnfitError(Exception):
 
 
 def _check_pickles(path: Path) -> None:
-    """Refuse files that torch would take for something else, or that would never come to an end.
+    """Refuse files that torch would misread, or that would never come to an end.
 
     Raises:
-        _UnfitError: They do.
+        _UnfitError: The file is such a one.
     """
     if path.stat().st_size > LARGEST_TENSORS:
         raise _UnfitError(f"The file is too large: {LARGEST_TENSORS} bytes are allowed.")
@@ -201,22 +215,22 @@ def _check_pickles(path: Path) -> None:
                 raise _UnfitError("The file is no checkpoint of torch.")
             if pickles[0].file_size > _LARGEST_PICKLE:
                 raise _UnfitError("The file is damaged: its list of tensors has no end.")
-            _follow(io.BytesIO(archive.read(pickles[0])))
+            _check_growth(io.BytesIO(archive.read(pickles[0])))
         return
     with path.open("rb") as stream:
         if not stream.read(1) == pickle.PROTO:
             raise _UnfitError("The file is truncated or damaged, or no checkpoint of torch.")
         stream.seek(0)
         for _ in range(_LEGACY_PICKLES):
-            _follow(stream)
+            _check_growth(stream)
 
 
-def _follow(stream: IO[bytes]) -> None:
-    """Follow a pickle without building anything, and refuse one that would grow without bound.
+def _check_growth(stream: IO[bytes]) -> None:
+    """Refuse a pickle that would grow without bound; nothing is built.
 
-    A few hundred bytes can name a structure of 2 ** 100 parts by naming the same part again and
-    again, or one so deep that comparing it overflows the stack. So parts are counted as often as
-    they are named, and levels are counted.
+    A few hundred bytes can describe an object of 2 ** 100 parts by naming the same part again and
+    again, or one so deep that comparing it overflows the stack. So levels are counted, and each
+    part as often as it is named.
     """
     stack: list[_Extent] = []
     marks: list[int] = []
@@ -261,8 +275,9 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
             return _without_prefix(content)
         inner = content if isinstance(content, Mapping) else {}
         plain = [name for name, value in inner.items() if _is_state(value)]
-        kept = [name for name in _WRAPPERS if inner.get(name) is not None]
-        wrapped = [name for name in kept if isinstance(inner[name], Mapping) and inner[name]]
+        wrapped = [
+            name for name in _WRAPPERS if isinstance(inner.get(name), Mapping) and inner[name]
+        ]
         chosen = [name for name in wrapped if name in plain] or plain or wrapped
         if len(chosen) > 1:
             raise WeightsError(
@@ -288,7 +303,7 @@ def _is_state(content: object) -> TypeGuard[Mapping[str, Tensor]]:
 
 
 def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict without what wrappers of models put before every name."""
+    """Remove the prefixes that wrappers of models put before every name."""
     names = dict(state)
     while True:
         prefix = next((p for p in _PREFIXES if all(name.startswith(p) for name in names)), None)
@@ -338,13 +353,13 @@ def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
 
 
 def folder_tokenizer(folder: Path) -> TextTokenizer | None:
-    """The tokenizer of a model that is kept as a folder, without its weights.
+    """Load the tokenizer of a model folder, without its weights.
 
     Args:
         folder: As for ``load_folder``.
 
     Returns:
-        The tokenizer; None where CLIP's is needed and not here.
+        The tokenizer; None if CLIP's is needed and not installed.
 
     Raises:
         WeightsError: A file is missing, damaged, or of another model.
@@ -386,14 +401,14 @@ def save_audioclip(
 ) -> Path:
     """Write a model as a folder that ``load_audioclip`` reads: all of it, or nothing.
 
-    In half precision the values are rounded, so the fingerprint is another than the model's in
-    memory. Saving what was loaded from the folder changes nothing any more: train heads on that.
+    Half precision rounds the values, so the fingerprint differs from that of the model in memory.
+    Saving the reloaded model changes nothing any more: train heads on the reloaded model.
 
     Args:
         model: The model, with its tokenizer if that is not CLIP's.
-        folder: Where to; other files there, such as a head's folder, stay.
+        folder: The folder to write; other files there, such as a head's folder, stay.
         dtype: float16 or float32, for the file alone.
-        card: What ``README.md`` shall say; the bare facts when None.
+        card: Text of ``README.md``; the bare facts when None.
         force: Whether a model that is there may be replaced.
 
     Returns:
@@ -420,14 +435,14 @@ def save_audioclip(
 
 
 def encoder_fingerprint(folder: Path, waveform_scale: float | None) -> str | None:
-    """The fingerprint of the encoder in a folder, as a head has it that is loaded with it.
+    """Fingerprint of the encoder in a folder, for comparison with a head's.
 
     Args:
         folder: The folder.
         waveform_scale: The head's; the encoder's own when None.
 
     Returns:
-        None where the folder holds no encoder.
+        The fingerprint; None if the folder holds no encoder.
 
     Raises:
         WeightsError: It is damaged.
@@ -440,7 +455,7 @@ def encoder_fingerprint(folder: Path, waveform_scale: float | None) -> str | Non
 
 
 def _check_head(folder: Path, model: AudioCLIP, stored: Mapping[str, Tensor]) -> None:
-    """Let through only a place without a head, or with one for the values that are stored."""
+    """Refuse a folder that holds a head for other values than those that are stored."""
     path = folder / CONFIG_FILE
     if not path.is_file():
         return
@@ -464,7 +479,7 @@ def _check_head(folder: Path, model: AudioCLIP, stored: Mapping[str, Tensor]) ->
 
 
 def _card(model: AudioCLIP, dtype: torch.dtype) -> str:
-    """The bare facts."""
+    """Text of a model card with the bare facts."""
     count = sum(parameter.numel() for parameter in model.parameters())
     classes = ", ".join(model.config.classes) or "not stated"
     return (

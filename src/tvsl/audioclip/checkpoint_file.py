@@ -1,4 +1,4 @@
-"""The file of a checkpoint: whether it is there, or may be written; known without torch."""
+"""Checks of a checkpoint's file that need no torch: it exists, or may be written."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ SAFETENSORS = ".safetensors"
 
 
 def existing_file(path: Path) -> Path:
-    """Let through only a file that is there and not empty.
+    """Refuse a file that is missing or empty.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The path.
 
     Raises:
-        WeightsError: It is not.
+        WeightsError: It is missing or empty.
     """
     remedy = "Give a checkpoint's file or folder, or a name: mini, audioclip, audioclip-partial."
     if not path.is_file():
@@ -26,11 +32,14 @@ def existing_file(path: Path) -> Path:
 
 
 def free_target(path: Path, force: bool) -> Path:
-    """Let through only the name of a safetensors file that may be written.
+    """Refuse a path that is not a safetensors file that may be written.
 
     Args:
         path: The file to write.
         force: Whether an existing file may be replaced.
+
+    Returns:
+        The path.
 
     Raises:
         OutputError: It exists, or has another ending.

@@ -92,7 +92,7 @@ class AudioEncoderConfig(_Config):
     """ESResNeXt-fbsp (Guzhov et al., 2021).
 
     Attributes:
-        kind: Which audio network this is.
+        kind: Name of the audio network.
         sample_rate: Samples per second the weights were trained on.
         filter_length: Length over which a filter of the bank is defined, in samples.
         window_length: Length of a frame, in samples; the filters' outer columns see padding only.
@@ -149,10 +149,10 @@ class AudioEncoderConfig(_Config):
 
 
 class ModulationAudioEncoderConfig(_Config):
-    """A small network on log-frequency bands that also hears how fast they swell and fade.
+    """A small network on log-frequency bands and their modulation spectra.
 
     Attributes:
-        kind: Which audio network this is.
+        kind: Name of the audio network.
         sample_rate: Samples per second.
         frames: Frames of a segment; a sound is cut into segments, each encoded by itself.
         hop_length: Step from frame to frame, in samples.
@@ -160,7 +160,7 @@ class ModulationAudioEncoderConfig(_Config):
         bands: Bands, evenly spaced in log frequency; a multiple of 16.
         lowest: Centre of the lowest band in hertz.
         highest: Centre of the highest band in hertz.
-        modulations: Bins of the modulation spectrum that are heard, from the first above 0 Hz.
+        modulations: Bins of the modulation spectrum that are used, from the first above 0 Hz.
         widths: Channels after the stem and after each of the three stages.
     """
 
@@ -235,12 +235,12 @@ class AudioCLIPConfig(_Config):
 
     Attributes:
         embedding: D, the size of the shared space.
-        waveform_scale: What a waveform in [-1, 1] is multiplied by. AudioCLIP was trained on
-            the 16-bit range, so 32768; the released T-VSL feeds 1, about 90 dB too quiet.
-        image_tokens: Which dense tokens ``encode`` gives.
-        classes: Class names among which to detect when none are given; everyday sounds when empty.
+        waveform_scale: Factor for waveforms in [-1, 1]. AudioCLIP was trained on the 16-bit range,
+            so 32768; the released T-VSL uses 1, about 90 dB too quiet.
+        image_tokens: Dense image tokens that ``encode`` gives.
+        classes: Class names for detection when none are given; everyday sounds when empty.
         image: Sizes of the image encoder.
-        audio: Sizes of the audio encoder; they choose which network it is.
+        audio: Sizes of the audio encoder; their class chooses the network.
         text: Sizes of the text encoder.
     """
 
@@ -257,7 +257,7 @@ class AudioCLIPConfig(_Config):
 
     @property
     def fingerprinted(self) -> str:
-        """What a model's fingerprint covers of its config, as text."""
+        """The part of the config that a model's fingerprint covers, as JSON."""
         return self.model_dump_json(exclude={"classes"})
 
     @property

@@ -1,4 +1,4 @@
-"""The frozen encoder: pictures and waveforms to ``Tokens``, names to text embeddings, fast."""
+"""The frozen encoder on the fast path: ``Tokens`` of pictures and waveforms, text embeddings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tvsl.vocabularies import same_names
 
 _TEXT_BATCH = 64
 _MOST_TEXTS = 4096
-"""Embeddings of names that are kept: 16 MB at full size."""
+"""Cached embeddings of names: 16 MB at full size."""
 
 
 class AudioCLIPEncoder:
@@ -44,8 +44,8 @@ class AudioCLIPEncoder:
             matrix units; `benchmarks/encoders.py` tells for a machine.
         image_tokens: Dense image tokens; the config's when None.
         flip_average: Average visual tokens with those of the mirrored picture (``mirror``) or of
-            the picture turned by 180 degrees (``turn``), each turned back: cancels the
-            displacement that small networks give their maps, at twice the cost.
+            the picture rotated by 180 degrees (``turn``), mapped back: this cancels the spatial
+            displacement in the maps of small networks, at twice the cost.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AudioCLIPEncoder:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.model.device
 
     @property
@@ -86,7 +86,7 @@ class AudioCLIPEncoder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names among which to detect when none are given; none for everyday sounds."""
+        """Class names for detection when none are given; empty for everyday sounds."""
         return self.config.classes
 
     @property
@@ -109,7 +109,7 @@ class AudioCLIPEncoder:
 
         Args:
             picture: RGB, (H, W, 3), uint8.
-            square: Squeeze it into the training size, as the benchmarks do; otherwise its shape
+            square: Squeeze it into the training size, as the benchmarks do; otherwise its aspect
                 is kept in whole cells.
 
         Returns:
@@ -145,9 +145,9 @@ class AudioCLIPEncoder:
         """Encode clips.
 
         Args:
-            frames: Normalised pictures, (B, 3, H, W), or (B, panels, 3, H, W) for frames that
-                stand side by side: each is encoded by itself, so that no seam between them is
-                convolved, and their token grids are joined.
+            frames: Normalised pictures, (B, 3, H, W), or (B, panels, 3, H, W) for frames side by
+                side. Each panel is encoded by itself, so that no convolution crosses their borders,
+                and their token grids are joined.
             waveforms: Mono in [-1, 1] at the config's rate, (B, S).
 
         Returns:
@@ -211,7 +211,7 @@ class AudioCLIPEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def embed(self, names: Sequence[str]) -> Tensor:
-        """Embed class names; those of late are kept, one embedding for all spellings of a name.
+        """Embed class names; recent ones are cached, one embedding for all spellings of a name.
 
         Args:
             names: Class names.
@@ -237,7 +237,7 @@ class AudioCLIPEncoder:
         return torch.stack([found[form] for form in forms])
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
-        """A vocabulary of class names.
+        """Build a vocabulary of class names.
 
         Args:
             names: Different class names.

@@ -1,9 +1,9 @@
-"""The same networks, faster, for frozen weights: what a clip costs is paid here.
+"""Faster forms of the image and audio networks, for frozen weights.
 
-BatchNorm is folded into the convolutions; weights are laid out once for the kernels that will
-read them; addition of the shortcut and ReLU happen inside the convolution; activations stay
-channels-last; the filter bank is one product with a constant matrix. Outputs equal those of the
-plain modules up to rounding (docs/weights.md states the measured errors).
+BatchNorm is folded into the convolutions, and weights are packed once for their kernels. The
+shortcut's addition and ReLU happen inside the convolution. Activations stay channels-last. The
+filter bank is one product with a constant matrix. Outputs equal those of the plain modules up to
+rounding (docs/weights.md states the measured errors).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _FUSED_OPERATORS = {
         "binary_attr alpha unary_attr unary_scalars unary_algorithm"
     ),
 }
-"""Operators of torch that fuse, with the arguments that they are called with here."""
+"""Fused operators of torch, with the arguments that are passed here."""
 
 
 def _can_fuse(features: Tensor) -> bool:
-    """Whether the fused convolutions serve these features, by their device and type."""
+    """Tell whether the fused convolutions support the device and type of these features."""
     if features.device.type != "cpu" or not _fused_kernels_exist():
         return False
     half = features.dtype == torch.bfloat16
@@ -50,17 +50,17 @@ def _can_fuse(features: Tensor) -> bool:
 
 @cache
 def _fused_bfloat16_exists() -> bool:
-    """Whether this processor has what oneDNN's bfloat16 kernels need; plain ones work anywhere."""
+    """Tell whether this processor runs oneDNN's bfloat16 kernels; plain ones work anywhere."""
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return supported is not None and bool(supported())
 
 
 @cache
 def _fused_kernels_exist() -> bool:
-    """Whether oneDNN's fused convolutions are here, with the arguments that are known.
+    """Tell whether oneDNN's fused convolutions exist with the arguments that are passed here.
 
-    Torch keeps them for its own compiler, so another version may have others or none; plain
-    convolutions do the work then.
+    They are internal to torch's compiler, so another version may have others or none; plain
+    convolutions are used then.
     """
     if not torch.backends.mkldnn.is_available():
         return False
@@ -191,7 +191,7 @@ class FusedBottleneck(nn.Module):
             )
 
     def forward(self, features: Tensor) -> Tensor:
-        """As the block; without a shortcut convolution the input's memory is reused."""
+        """Apply the block; without a shortcut convolution the input's memory is reused."""
         inner = self.conv2(self.conv1(features))
         shortcut = features
         if self.pool is not None:
@@ -288,7 +288,7 @@ class FastAudioFeatures(nn.Module):
 
 
 class PlainAudioFeatures(nn.Module):
-    """``features`` of an audio network that has no faster form, on the same footing.
+    """``features`` of an audio network that has no faster form, as a module.
 
     Args:
         encoder: The trained encoder; its weights are shared.
@@ -304,14 +304,22 @@ class PlainAudioFeatures(nn.Module):
 
 
 def fast_audio_features(encoder: AudioNetwork, dtype: torch.dtype) -> nn.Module:
-    """The fastest form of an audio network's ``features``."""
+    """Build the fastest form of an audio network's ``features``.
+
+    Args:
+        encoder: The trained network.
+        dtype: Arithmetic type of the convolutions, where they have a faster form.
+
+    Returns:
+        A module from waveforms to the last feature map.
+    """
     if isinstance(encoder, AudioEncoder):
         return FastAudioFeatures(encoder, dtype)
     return PlainAudioFeatures(encoder)
 
 
 def _max_pooled(features: Tensor, height: int, width: int) -> Tensor:
-    """Adaptive maximum pooling; where the sizes divide, by the faster plain one or none."""
+    """Adaptive maximum pooling; if the sizes divide, by the faster plain pooling or none."""
     high, wide = features.shape[2] // height, features.shape[3] // width
     if features.shape[2:] != (high * height, wide * width):
         return F.adaptive_max_pool2d(features, (height, width))

@@ -1,4 +1,4 @@
-"""The image encoder (ResNet-50) with dense tokens, and what pictures become for it.
+"""The image encoder (ResNet-50) with dense tokens, and its preprocessing of pictures.
 
 Source: Radford et al., 2021 ("Learning Transferable Visual Models From Natural Language
 Supervision", Sec. 2.4). Attribute names are those of the public state dict.
@@ -42,7 +42,15 @@ def fitting_size(size: tuple[int, int], resolution: int, cell: int) -> tuple[int
 
 
 def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a picture (H, W, 3) to ``size`` (height, width), bicubic with antialiasing."""
+    """Resize a picture, bicubic with antialiasing.
+
+    Args:
+        image: (H, W, 3).
+        size: Height and width of the result.
+
+    Returns:
+        The resized picture; the given one if it has that size.
+    """
     if image.shape[:2] == size:
         return image
     resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC)
@@ -75,7 +83,7 @@ class Bottleneck(nn.Module):
     """1 x 1, 3 x 3 and 1 x 1 convolution around a shortcut; average pooling does the striding.
 
     Args:
-        inputs: Channels that come in.
+        inputs: Channels of the input.
         width: Channels of the two inner convolutions.
         stride: 1, or 2 to halve the map.
     """
@@ -110,13 +118,13 @@ class Bottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Multi-head attention that pools a feature map, or reads it out cell by cell.
+    """Multi-head attention that pools a feature map, or projects it cell by cell.
 
     Args:
         side: Cells along one side of the training grid.
         channels: Channels of the feature map.
         heads: Attention heads.
-        embedding: D, channels that go out.
+        embedding: D, channels of the output.
     """
 
     def __init__(self, side: int, channels: int, heads: int, embedding: int) -> None:
@@ -132,9 +140,9 @@ class AttentionPool(nn.Module):
         self.c_proj = nn.Linear(channels, embedding)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool a map (B, C, h, w) to (B, D): the mean of all cells asks, all cells answer.
+        """Pool a map (B, C, h, w) to (B, D): the mean of all cells is the query.
 
-        One query needs no keys or values of all cells: its products with them are those of
+        One query needs no projected keys or values: its products with the keys are those of
         W_k^T q with the cells, and the weighted mean of the values is W_v times that of the cells.
         The keys' bias adds the same to all products of a query, so the softmax cancels it.
         """
@@ -142,8 +150,8 @@ class AttentionPool(nn.Module):
         split = (self.heads, -1)
         query = self.q_proj(cells[:, 0]).unflatten(-1, split)
         keys, values = (layer.weight.unflatten(0, split) for layer in (self.k_proj, self.v_proj))
-        asked = torch.einsum("bhd,hdc->bhc", query, keys) / query.shape[-1] ** 0.5
-        weights = (asked @ cells.transpose(1, 2)).softmax(dim=-1)
+        projected = torch.einsum("bhd,hdc->bhc", query, keys) / query.shape[-1] ** 0.5
+        weights = (projected @ cells.transpose(1, 2)).softmax(dim=-1)
         pooled = torch.einsum("bhc,hdc->bhd", weights @ cells, values).flatten(1)
         return cast(Tensor, self.c_proj(pooled + self.v_proj.bias))
 
@@ -153,9 +161,9 @@ class AttentionPool(nn.Module):
         Args:
             features: Map, (B, C, h, w).
             mode: ``values`` projects each cell by itself, value and output projection only,
-                without position (localizes best: no mixing between cells); ``cells`` lets every
-                cell ask, with the mean token among the keys; ``released`` is the released T-VSL:
-                no mean token, and the position table misread as a one-dimensional sequence.
+                without position (localizes best: no mixing between cells). ``cells`` takes every
+                cell as a query, with the mean token among the keys. ``released`` is the released
+                T-VSL: no mean token, and the position table misread as a one-dimensional sequence.
 
         Returns:
             Tokens, (B, h * w, D), row-major.
@@ -173,8 +181,8 @@ class AttentionPool(nn.Module):
         """Value and output projection of cells (B, n, C), (B, n, D)."""
         if cells.shape[0] * cells.shape[1] <= self.c_proj.out_features:
             return cast(Tensor, self.c_proj(self.v_proj(cells)))
-        # Two linear maps are one, and making it pays where there are more cells than channels
-        # that go out: a third of the work for the mini model, forwards and backwards.
+        # The product of both linear maps saves work if there are more cells than output channels:
+        # a third of the work for the mini model, forwards and backwards.
         weight = self.c_proj.weight @ self.v_proj.weight
         return F.linear(cells, weight, self.c_proj(self.v_proj.bias))
 
@@ -193,7 +201,10 @@ class AttentionPool(nn.Module):
         return torch.cat([mean, table[0].flatten(1).T])
 
     def _released_positions(self, count: int) -> Tensor:
-        """The first cell gets the mean token's row, the rest a stretched sequence, (n, C)."""
+        """Position table of the released T-VSL, (n, C).
+
+        The first cell gets the mean token's row, the rest a stretched sequence.
+        """
         mean, cells = self.positional_embedding[:1], self.positional_embedding[1:]
         stretched = F.interpolate(cells.T[None], size=count - 1, mode="linear", align_corners=True)
         return torch.cat([mean, stretched[0].T])

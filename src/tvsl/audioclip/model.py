@@ -45,7 +45,7 @@ class AudioCLIP(TextEncoder):
 
     Args:
         config: Sizes; the default is the public checkpoint's.
-        tokenizer: For strings; CLIP's is looked for in the weights folder when None.
+        tokenizer: Tokenizer for strings; CLIP's from the weights folder when None.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class AudioCLIP(TextEncoder):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.logit_scale.device
 
     def freeze(self) -> Self:
@@ -167,7 +167,10 @@ class AudioCLIP(TextEncoder):
         return self.encode_token_ids(self.require_tokenizer()(texts).to(self.device))
 
     def require_tokenizer(self) -> TextTokenizer:
-        """The tokenizer; CLIP's from the weights folder where none was given.
+        """The tokenizer; CLIP's from the weights folder if none was given.
+
+        Returns:
+            The tokenizer.
 
         Raises:
             VocabularyError: There is none, so strings cannot be read.
@@ -216,7 +219,7 @@ class AudioCLIP(TextEncoder):
         )
 
     def logit_scales(self) -> LogitScales:
-        """What cosines are multiplied by, as numbers."""
+        """Factors of the cosines, as numbers."""
         return LogitScales(
             image_text=float(_factor(self.logit_scale)),
             audio_text=float(_factor(self.logit_scale_at)),
@@ -256,7 +259,10 @@ class AudioCLIP(TextEncoder):
         return torch.stack([symmetric_info_nce(pair, "sum") for pair in pairs]).sum()
 
     def check_images(self, images: Tensor) -> None:
-        """Check what ``encode_image`` takes.
+        """Refuse pictures that ``encode_image`` does not take.
+
+        Args:
+            images: Any tensor.
 
         Raises:
             ShapeError: Not float (B, 3, H, W) in whole cells.
@@ -274,7 +280,13 @@ class AudioCLIP(TextEncoder):
             )
 
     def scaled(self, waveforms: Tensor) -> Tensor:
-        """Waveforms (B, S) or (B, 1, S) in [-1, 1] to the encoder's own range, (B, S).
+        """Scale waveforms to the audio encoder's range.
+
+        Args:
+            waveforms: Mono in [-1, 1], (B, S) or (B, 1, S).
+
+        Returns:
+            The scaled waveforms, (B, S).
 
         Raises:
             ShapeError: Another shape.
@@ -290,7 +302,7 @@ class AudioCLIP(TextEncoder):
 
 
 def _factor(scale: Tensor) -> Tensor:
-    """What a logit scale, a logarithm, multiplies cosines by."""
+    """Factor of the cosines from a logit scale, which is a logarithm."""
     return scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
 
 

@@ -1,8 +1,8 @@
-"""The mini model's audio encoder: log-frequency bands, and how fast each band swells and fades.
+"""The mini model's audio encoder: log-frequency bands and the modulation spectrum of each.
 
-ESResNeXt at this size and training budget does not hear the rate of a slow amplitude modulation:
-it would have to count maxima over its whole field of view. Here the modulation spectrum of every
-band is computed and joined to the features of that band (docs/mini-model.md).
+ESResNeXt at this size and training budget does not learn the rate of a slow amplitude modulation,
+since it would have to count maxima over its whole receptive field. Here the modulation spectrum of
+every band is computed and added to the features of that band (docs/mini-model.md).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tvsl.audioclip.config import ModulationAudioEncoderConfig
 _POWER_FLOOR = 1e-10
 _SPREAD = 1.2
 _JOIN = 4
-# Sources of a mixture sound at once: they part in frequency, where cells are kept narrow.
+# Sources of a mixture sound at once and differ in frequency, where cells stay narrow.
 _STRIDES = ((2, 2), (2, 2), (1, 2))
 
 
 @cache
-@torch.inference_mode(mode=False)  # kept, so gradients must be able to pass through it later
+@torch.inference_mode(mode=False)  # cached, so gradients must be able to pass through it later
 def band_matrix(config: ModulationAudioEncoderConfig) -> Tensor:
     """Triangular bands over the bins of a frame's spectrum, (window_length // 2 + 1, bands).
 
@@ -46,9 +46,9 @@ class Block(nn.Module):
     """Two 3 x 3 convolutions around a shortcut.
 
     Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out.
-        stride: By how much the map is shortened in frequency and in time.
+        inputs: Channels of the input.
+        outputs: Channels of the output.
+        stride: Stride in frequency and in time.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
@@ -80,7 +80,7 @@ class ModulationAudioEncoder(AudioNetwork):
         super().__init__()
         self.config = config
         stem, *widths = config.widths
-        # Convolutions do not know where they are, but pitch is a place: a channel tells it.
+        # Convolutions are blind to position, but pitch is a position: a channel holds it.
         self.stem = nn.Conv2d(2, stem, 3, stride=2, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(stem)
         self.modulation = nn.Sequential(
@@ -134,16 +134,16 @@ class ModulationAudioEncoder(AudioNetwork):
         power = (spectrum * spectrum).sum(dim=-1)
         power = power @ band_matrix(config).to(segments.device) / window.sum() ** 2
         bands = (power + _POWER_FLOOR).log10().transpose(1, 2)
-        # Loudness means nothing; without the mean the network need not learn that.
+        # Loudness carries no information; without the mean the network need not learn that.
         return (bands - bands.mean(dim=(1, 2), keepdim=True)) / _SPREAD
 
     def modulations(self, bands: Tensor) -> Tensor:
-        """How strongly each band swells at each rate, (B, modulations, bands), around 0."""
+        """Log modulation spectrum of each band, (B, modulations, bands), around 0."""
         window = torch.hann_window(bands.shape[-1], device=bands.device)
         swing = (bands - bands.mean(dim=-1, keepdim=True)) * window
         spectrum = torch.view_as_real(torch.fft.rfft(swing))
-        heard = spectrum[..., 1 : self.config.modulations + 1, :].square().sum(dim=-1)
-        return ((heard + 1e-2).log10() - 0.5).transpose(1, 2)
+        power = spectrum[..., 1 : self.config.modulations + 1, :].square().sum(dim=-1)
+        return ((power + 1e-2).log10() - 0.5).transpose(1, 2)
 
     def _segment_features(self, segments: Tensor) -> Tensor:
         bands = self.bands(segments)

@@ -44,7 +44,15 @@ class ResidualAttentionBlock(nn.Module):
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """(B, L, width) to the same; ``mask`` (L, L) is -inf where a token must not look."""
+        """Apply the layer.
+
+        Args:
+            states: (B, L, width).
+            mask: (L, L); -inf for the pairs of tokens without attention.
+
+        Returns:
+            The new states, (B, L, width).
+        """
         normed = self.ln_1(states)
         states = states + self.attn(normed, normed, normed, need_weights=False, attn_mask=mask)[0]
         return cast(Tensor, states + self.mlp(self.ln_2(states)))
@@ -64,7 +72,7 @@ class Transformer(nn.Module):
         self.resblocks = nn.ModuleList(ResidualAttentionBlock(width, heads) for _ in range(layers))
 
     def forward(self, states: Tensor) -> Tensor:
-        """(B, L, width) to the same, every token seeing itself and what stands before it."""
+        """States (B, L, width) to states; every token attends to itself and those before it."""
         length = states.shape[1]
         mask = torch.full((length, length), -torch.inf, device=states.device, dtype=states.dtype)
         mask = mask.triu(1)

@@ -34,7 +34,7 @@ class TextTokenizer:
     """Texts to padded token ids.
 
     Args:
-        tokenizer: Gives the ids of a text, without padding, start and end.
+        tokenizer: The library's tokenizer, without padding, start and end.
         start: Id that opens a text.
         end: Id that closes a text; the highest of all, since the encoder looks for it.
         context: Ids of one text, padding included.
@@ -57,7 +57,7 @@ class TextTokenizer:
         """Encode texts.
 
         Args:
-            texts: One or more; they are mended first, see ``plain_text``.
+            texts: One or more; they are normalised first, see ``plain_text``.
 
         Returns:
             Token ids, (len(texts), context), int64, padded with 0.
@@ -72,7 +72,7 @@ class TextTokenizer:
         plain = [plain_text(text) for text in texts]
         self.check_words(plain)
         for text in plain:
-            if any(mark in text for mark in SPECIAL):  # what follows an end would not be read
+            if any(mark in text for mark in SPECIAL):  # the encoder ignores words after an end
                 raise VocabularyError(
                     f"The text {shown(text)} holds a mark of the tokenizer.", "Leave it out."
                 )
@@ -109,7 +109,7 @@ class TextTokenizer:
         first: dict[tuple[int, ...], str] = {}
         for name, row in zip(names, ids.tolist(), strict=True):
             other = first.setdefault(tuple(row), name)
-            if other is not name:  # a model's own tokenizer may see less than the names' form
+            if other is not name:  # a model's own tokenizer may merge names that differ
                 raise VocabularyError(
                     f"The model cannot tell {shown(other)} from {shown(name)}.",
                     "Give one of the two.",
@@ -123,7 +123,7 @@ class TextTokenizer:
         return count
 
     def check_words(self, texts: Sequence[str]) -> None:
-        """Let through only texts whose every word has an id, as with byte-pair encoding all do.
+        """Refuse texts with words that have no id; with byte-pair encoding every word has one.
 
         Args:
             texts: Any number of texts.
@@ -203,14 +203,14 @@ def bpe_tokenizer(
 def find_clip_tokenizer(
     config: TextEncoderConfig, beside: Path | None = None
 ) -> TextTokenizer | None:
-    """Build CLIP's tokenizer from its vocabulary file, wherever that is.
+    """Build CLIP's tokenizer from its vocabulary file, if that is installed.
 
     Args:
         config: Sizes of the text encoder.
-        beside: A checkpoint; its folder is looked into before the weights folder.
+        beside: A checkpoint; its folder is searched before the weights folder.
 
     Returns:
-        The tokenizer, or None where the file is in neither or the encoder is not CLIP's.
+        The tokenizer, or None if the file is in neither or the encoder is not CLIP's.
 
     Raises:
         WeightsError: A file of that name is there but is not the public one.
@@ -256,7 +256,7 @@ class WordTokenizer(TextTokenizer):
         context: Ids of one text, padding included.
 
     Attributes:
-        words: The words that it knows.
+        words: Its words.
         ids: All tokens with their ids.
     """
 
@@ -266,7 +266,7 @@ class WordTokenizer(TextTokenizer):
         self.words = _words(self.ids)
 
     def check_words(self, texts: Sequence[str]) -> None:
-        """Let through only texts of known words; see the base class.
+        """Refuse texts with unknown words; see the base class.
 
         Raises:
             VocabularyError: The message names the other words, each once.
@@ -356,7 +356,7 @@ def load_tokenizer(path: Path, config: TextEncoderConfig) -> TextTokenizer:
             remedy,
             path,
         )
-    # Built anew from its words: expressions and steps from a file could take for ever.
+    # Built anew from its words: regular expressions from a file could take for ever.
     try:
         if model["type"] == "BPE":
             return bpe_tokenizer(ids, _merges(model.get("merges")), config.context)

@@ -1,4 +1,4 @@
-"""The public weight files and the embedded model: where they are and what they are."""
+"""The public weight files and the embedded model: names, addresses, checksums, loading."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tvsl.errors import WeightsError
 from tvsl.utils.download import download
 from tvsl.utils.files import weights_folder
 from tvsl.utils.model_folder import TENSORS_FILE
-from tvsl.utils.progress import Progress
+from tvsl.utils.progress import Progress, no_progress
 
 _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 VOCABULARY_NAME = "clip-vocabulary"
@@ -33,12 +33,12 @@ class WeightFile:
     """A public file.
 
     Attributes:
-        name: What the command line calls it.
+        name: Its name on the command line.
         file: Its file name.
-        url: Where it is.
-        sha256: What it must hash to.
+        url: Its address.
+        sha256: Its checksum in hexadecimal.
         size: Bytes.
-        holds: What is in it.
+        holds: Its content in words.
         is_model: Whether it is an AudioCLIP that can be loaded.
     """
 
@@ -52,7 +52,7 @@ class WeightFile:
 
     @property
     def path(self) -> Path:
-        """Where it belongs on this machine."""
+        """Its path in the weights folder."""
         return weights_folder() / self.file
 
 
@@ -127,10 +127,10 @@ def public_file(name: str) -> WeightFile:
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Give the path of a public file, downloading it first where it is absent.
+    """Path of a public file, which is downloaded first if it is absent.
 
-    With a model comes the vocabulary, without which it reads no text. A download that breaks off
-    goes on where it stopped; a file appears under its name only when it is whole and its checksum
+    CLIP's vocabulary, which every model needs to read text, is fetched with a model. A download
+    that breaks off is resumed; a file appears under its name only when it is whole and its checksum
     is right.
 
     Args:
@@ -154,13 +154,13 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
 
 
 def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
-    """Which public file is meant: by its name, or by the file name of a path.
+    """Find a public file by its name, or by the file name of a path.
 
     Args:
         name_or_path: A name of ``PUBLIC_FILES`` or a path that ends in a public file's name.
 
     Returns:
-        The entry, and the path that is to be looked at.
+        The public file, and the path to check.
 
     Raises:
         WeightsError: Neither.
@@ -176,8 +176,15 @@ def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
     )
 
 
-def sha256_of(path: Path, progress: Progress | None = None) -> str:
+def sha256_of(path: Path, progress: Progress = no_progress) -> str:
     """SHA-256 of a file in hexadecimal.
+
+    Args:
+        path: The file.
+        progress: Called with bytes so far and bytes in all.
+
+    Returns:
+        The checksum.
 
     Raises:
         WeightsError: The file cannot be read.
@@ -188,8 +195,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
         with path.open("rb") as stream:
             while block := stream.read(1 << 22):
                 digest.update(block)
-                if progress is not None:
-                    progress(stream.tell(), total)
+                progress(stream.tell(), total)
     except OSError as error:
         raise WeightsError(
             f"The file cannot be read ({error.strerror}).", "Check the path.", path
@@ -197,8 +203,13 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     return digest.hexdigest()
 
 
-def verify(path: Path, entry: WeightFile, progress: Progress | None = None) -> None:
-    """Check a file against a public file's size and checksum.
+def verify(path: Path, entry: WeightFile, progress: Progress = no_progress) -> None:
+    """Check a file against a public file's checksum.
+
+    Args:
+        path: The file.
+        entry: The public file.
+        progress: Called with bytes so far and bytes in all.
 
     Raises:
         WeightsError: It is missing, or it differs.
@@ -248,13 +259,13 @@ def load_audioclip(
 
 
 def known_tokenizer(path_or_name: str | Path) -> TextTokenizer | None:
-    """The tokenizer of a model, as far as it is known before weights are fetched or read.
+    """Load the tokenizer of a model before its weights are fetched or read.
 
     Args:
         path_or_name: As for ``load_audioclip``.
 
     Returns:
-        The tokenizer; None where only the weights tell which it is, or it is not here.
+        The tokenizer; None if it follows from the weights alone, or is not installed.
 
     Raises:
         WeightsError: A file of the model is missing, damaged, or of another model.
@@ -269,7 +280,7 @@ def known_tokenizer(path_or_name: str | Path) -> TextTokenizer | None:
 
 
 def model_folder(path_or_name: str | Path) -> Path | None:
-    """The folder of a model that is kept as one.
+    """Folder of a model that is stored as one.
 
     Args:
         path_or_name: As for ``load_audioclip``.
@@ -278,7 +289,7 @@ def model_folder(path_or_name: str | Path) -> Path | None:
         The folder, or None for a single file or a public one.
 
     Raises:
-        WeightsError: It is the name of an embedded model, which this installation lacks.
+        WeightsError: This installation lacks the embedded model of that name.
     """
     if isinstance(path_or_name, str) and path_or_name in EMBEDDED:
         return embedded_folder(path_or_name)
@@ -287,7 +298,7 @@ def model_folder(path_or_name: str | Path) -> Path | None:
 
 
 def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) -> Path:
-    """The file of a checkpoint that is given by its path or by the name of a public model.
+    """File of a checkpoint, given by its path or by the name of a public model.
 
     Args:
         path_or_name: As for ``load_audioclip``.
@@ -313,20 +324,23 @@ def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) 
 EMBEDDED: Mapping[str, str] = {
     "mini": "a small model of tvsl's synthetic world, for trying things out",
 }
-"""What each of them is, by name."""
+"""Descriptions of the embedded models by name."""
 
 
 def embedded_path(name: str) -> Path:
-    """Where the files of an embedded model belong.
+    """Folder of an embedded model's files, which may be missing.
 
     Args:
         name: A name of ``EMBEDDED``.
+
+    Returns:
+        The folder.
     """
     return Path(str(resources.files("tvsl"))) / "pretrained" / name
 
 
 def is_installed(name: str) -> bool:
-    """Whether this installation holds an embedded model."""
+    """Tell whether this installation holds an embedded model."""
     return (embedded_path(name) / TENSORS_FILE).is_file()
 
 

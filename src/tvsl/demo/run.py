@@ -11,7 +11,7 @@ from tvsl.localization import BOX_PROTOCOL, Localization, SoundSource
 from tvsl.localizer import Localizer
 from tvsl.synthetic.export import describe
 from tvsl.synthetic.sounds import SAMPLE_RATE
-from tvsl.synthetic.world import Box
+from tvsl.synthetic.world import PixelBox
 from tvsl.utils.progress import Progress
 
 
@@ -29,7 +29,7 @@ class DemoSource:
     """
 
     label: str
-    box: Box
+    box: PixelBox
     given: SoundSource
     detected: SoundSource | None
     given_score: MapScore

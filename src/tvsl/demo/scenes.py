@@ -11,7 +11,7 @@ from tvsl.synthetic.export import scene_id
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import Wave
 from tvsl.synthetic.vocabulary import ClassSplit
-from tvsl.synthetic.world import Box, World, WorldScene
+from tvsl.synthetic.world import PixelBox, World, WorldScene
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class DemoScene:
         return scene_id(self.world, self.scene)
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
+    def boxes(self) -> tuple[PixelBox, ...]:
         """Box of each source: left, top, right, bottom in the whole picture, ends exclusive."""
         return tuple(
             _moved(panel.boxes[panel.source], place)
@@ -107,7 +107,7 @@ class DemoScene:
         )
 
     @property
-    def twins(self) -> tuple[Box | None, ...]:
+    def twins(self) -> tuple[PixelBox | None, ...]:
         """Box of each source's silent twin, None where it has none."""
         return tuple(
             None if panel.twin is None else _moved(panel.boxes[panel.twin], place)
@@ -124,7 +124,7 @@ class DemoScene:
         return rest
 
 
-def _moved(box: Box, place: int) -> Box:
+def _moved(box: PixelBox, place: int) -> PixelBox:
     left, top, right, bottom = box
     return left + place * SIDE, top, right + place * SIDE, bottom
 

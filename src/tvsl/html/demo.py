@@ -5,17 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tvsl.demo.run import Demo, DemoResult
 from tvsl.demo.scores import PROTOCOL, MapScore, threshold
 from tvsl.html.data_uris import heat_uri, png_uri, sound_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values
 from tvsl.localization import BOX_PROTOCOL, SoundSource
+from tvsl.media.writing import to_int16
 from tvsl.render.colors import source_color
 from tvsl.synthetic.pictures import SIDE
-from tvsl.synthetic.sounds import SAMPLE_RATE, Wave, quantised, to_int16
+from tvsl.synthetic.sounds import SAMPLE_RATE, Wave
 from tvsl.synthetic.world import WorldScene
 
 _OFF_SCREEN = "heard, but not in the picture"
@@ -61,7 +59,7 @@ def _scene(result: DemoResult, model: str) -> Values:
         "picture": png_uri(scene.picture),
         "truth": shown.boxes,
         "twins": [box for box in shown.twins if box is not None],
-        "sound": sound_values(scene.waveform, _samples(scene.waveform), SAMPLE_RATE, sound),
+        "sound": sound_values(scene.waveform, to_int16(scene.waveform), SAMPLE_RATE, sound),
         "hit_from": threshold(shown),
         "sources": _sources(result),
         "off_screen": None
@@ -75,12 +73,8 @@ def _scene(result: DemoResult, model: str) -> Values:
     }
 
 
-def _samples(wave: Wave) -> NDArray[np.int16]:
-    return to_int16(quantised(wave))
-
-
 def _sound_uri(wave: Wave | None) -> str:
-    return "" if wave is None else sound_uri(_samples(wave), SAMPLE_RATE)
+    return "" if wave is None else sound_uri(to_int16(wave), SAMPLE_RATE)
 
 
 def _sources(result: DemoResult) -> list[Values]:

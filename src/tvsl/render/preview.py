@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +11,17 @@ from PIL import Image, ImageDraw
 
 from tvsl.errors import UsageError
 from tvsl.localization import Box
-from tvsl.media.writing import write_png, write_wav
+from tvsl.media.writing import to_int16, write_png, write_wav
 from tvsl.render.colors import BLACK, WHITE, Color, RGBImage, text_color
 from tvsl.render.contact_sheet import balanced_columns
 from tvsl.render.drawing import draw_text, font_of_size, line_height, shared_area
 from tvsl.render.spectrogram import spectrogram_image
 from tvsl.synthetic.export import MANIFEST, describe, earlier_files, scene_id, write_manifest
 from tvsl.synthetic.pictures import SIDE
-from tvsl.synthetic.sounds import SAMPLE_RATE, modulation_rate, to_int16
+from tvsl.synthetic.sounds import SAMPLE_RATE, modulation_rate
 from tvsl.synthetic.world import World, WorldPanel, WorldScene
 from tvsl.utils.atomic import staged, writable
+from tvsl.utils.progress import Progress, no_progress
 
 SHEET = "contact_sheet.png"
 MOST_SCENES = 200
@@ -54,7 +55,7 @@ def write_preview(
     sources: int = 1,
     *,
     force: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write a contact sheet, the sounds as WAV files and a manifest.
 
@@ -81,8 +82,7 @@ def write_preview(
         made = []
         for index in range(scenes):
             made.append(world.scene(index, sources))
-            if progress is not None:
-                progress(index + 1, scenes)
+            progress(index + 1, scenes)
         (work / "audio").mkdir()
         lines = []
         for scene in made:

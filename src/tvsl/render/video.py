@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
 from tvsl.render.colors import RGBImage
 from tvsl.render.video_overlay import VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
+from tvsl.utils.progress import Progress, no_progress
 
 LONGEST_SIDE = 1280
 _SMALLEST_SIDE = 16
@@ -57,7 +58,7 @@ def write_overlay_video(
     target: str | Path,
     localizations: Sequence[Localization],
     force: bool = False,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress = no_progress,
     max_side: int = LONGEST_SIDE,
     limits: MediaLimits = DEFAULT_LIMITS,
 ) -> Path:
@@ -142,7 +143,7 @@ def _write(
     target: Path,
     partial: Path,
     localizations: Sequence[Localization],
-    progress: Callable[[int, int | None], None] | None,
+    progress: Progress,
     max_side: int,
     limits: MediaLimits,
 ) -> None:
@@ -168,8 +169,7 @@ def _write(
             track.carry_until(start)
             image = overlay.draw(_scaled(frame.image, overlay.size), frame.time)
             encoder.write(image, start, duration)
-            if progress is not None:
-                progress(count, total)
+            progress(count, total)
         encoder.finish()
         track.carry_until(None)
 

@@ -1,4 +1,4 @@
-"""A made-up audio-visual world with exact ground truth, made from a seed and nothing else."""
+"""A synthetic audio-visual world with exact ground truth, made from a seed alone."""
 
 from __future__ import annotations
 

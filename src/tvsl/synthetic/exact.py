@@ -1,9 +1,9 @@
 """Arithmetic that gives the same bits on every machine.
 
-Additions, products, quotients and square roots are rounded exactly by IEEE 754; sines, powers
-and long sums are not, and differ between processors in the last bits. So what comes from those
-is rounded to a fixed grid before it is used, sines are looked up, and long sums are sums of
-whole numbers. ``tests/synthetic/test_bits.py`` holds hashes of what comes out.
+IEEE 754 rounds additions, products, quotients and square roots exactly. Sines, powers and long sums
+differ between processors in the last bits. So their results are rounded to a fixed grid, sines come
+from a table, and long sums are sums of whole numbers. ``tests/synthetic/test_bits.py`` holds hashes
+of the results.
 """
 
 from __future__ import annotations
@@ -21,12 +21,20 @@ _SQUARES_GRID = 2.0**-32
 
 
 def on_grid(value: float) -> float:
-    """The nearest multiple of 2^-20, which hides the last bits of a transcendental result."""
+    """Round to a multiple of 2^-20, which hides the last bits of a transcendental result."""
     return round(value / GRID) * GRID
 
 
 def power(base: float, exponent: float) -> float:
-    """``base ** exponent``, on the grid."""
+    """Power on the grid.
+
+    Args:
+        base: A positive number.
+        exponent: Any number.
+
+    Returns:
+        ``base ** exponent``, rounded to a multiple of 2^-20.
+    """
     return on_grid(math.pow(base, exponent))
 
 
@@ -39,7 +47,7 @@ def sine_table() -> NDArray[np.float32]:
 
 
 def sine(turns: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sine of an angle in full turns, looked up.
+    """Sine of an angle in full turns, from the table.
 
     Args:
         turns: Any shape; at least 0, because the fraction is cut off, not rounded down.
@@ -67,7 +75,16 @@ def decay_table() -> NDArray[np.float32]:
 
 
 def clamped(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """``np.clip`` without its overhead, which tells on many small arrays; changes ``values``."""
+    """Clip values in place: ``np.clip`` without its overhead, which is large for small arrays.
+
+    Args:
+        values: Any shape; changed.
+        low: Smallest result.
+        high: Largest result.
+
+    Returns:
+        ``values``.
+    """
     np.maximum(values, np.float32(low), out=values)
     return np.minimum(values, np.float32(high), out=values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.errors import OutputError, UsageError
-from tvsl.media.writing import require_still_video, write_png, write_still_video, write_wav
+from tvsl.media.writing import (
+    require_still_video,
+    to_int16,
+    write_png,
+    write_still_video,
+    write_wav,
+)
 from tvsl.synthetic.pictures import SIDE
-from tvsl.synthetic.sounds import SAMPLE_RATE, SAMPLES, to_int16
+from tvsl.synthetic.sounds import SAMPLE_RATE, SAMPLES
 from tvsl.synthetic.world import World, WorldScene
 from tvsl.utils.atomic import RECORD_REMEDY, foreign_record, is_inner_name, staged, writable
 from tvsl.utils.files import LARGEST_LIST, read_small_text
+from tvsl.utils.progress import Progress, no_progress
 from tvsl.vocabularies import NAMES_FILE
 
 MANIFEST = "manifest.jsonl"
 FILE_KEYS = ("frame", "audio", "masks", "video", "sheet", "names")
-"""The entries of a line that name files."""
+"""Keys of a manifest line whose values are file names."""
 
 
 def scene_id(world: World, scene: WorldScene) -> str:
-    """A name for a scene's files that no other scene of this world bears.
+    """Name of a scene's files, unique in this world.
 
     Args:
-        world: Where the scene is from.
+        world: The world of the scene.
         scene: The scene.
 
     Returns:
@@ -39,16 +46,15 @@ def scene_id(world: World, scene: WorldScene) -> str:
 
 
 def describe(world: World, scene: WorldScene, files: dict[str, str]) -> dict[str, Any]:
-    """The ground truth of a scene as plain values.
+    """Ground truth of a scene as plain values.
 
     Args:
-        world: Where the scene is from.
+        world: The world of the scene.
         scene: The scene.
-        files: The scene's files by what they hold (``frame``, ``audio``, …), relative to the
-            folder.
+        files: The scene's files by their keys (``frame``, ``audio``, …), relative to the folder.
 
     Returns:
-        What becomes a line of the manifest. Boxes are left, top, right, bottom in pixels of the
+        A line of the manifest. Boxes are left, top, right, bottom in pixels of the
         whole picture, ends exclusive. ``objects`` are numbered from 1 as in ``object_map``.
     """
     objects = _objects(scene)
@@ -78,7 +84,7 @@ def describe(world: World, scene: WorldScene, files: dict[str, str]) -> dict[str
 
 
 def object_map(scene: WorldScene) -> NDArray[np.uint8]:
-    """Which object each pixel shows.
+    """Number of the object that each pixel shows.
 
     Args:
         scene: The scene.
@@ -97,13 +103,18 @@ def object_map(scene: WorldScene) -> NDArray[np.uint8]:
 
 
 def write_manifest(folder: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write the manifest of a folder, one line a scene."""
+    """Write the manifest of a folder, one line a scene.
+
+    Args:
+        folder: The folder.
+        lines: From ``describe``.
+    """
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def earlier_files(folder: Path) -> list[str]:
-    """The files that an earlier run wrote into a folder, by its own manifest.
+    """Files that an earlier run wrote into a folder, by its own manifest.
 
     Args:
         folder: The folder.
@@ -152,10 +163,8 @@ def _objects(scene: WorldScene) -> list[dict[str, Any]]:
     return found
 
 
-Progress = Callable[[int, int | None], None]
-
 _FOLDERS = ("frames", "audio", "masks")
-# Only for people who look at the masks: their values are 0 for the ground, then 1, 2, …
+# Colours for viewers of the masks, whose values are 0 for the ground, then 1, 2, …
 _PALETTE = bytes(
     (24, 24, 28, 255, 150, 0, 70, 185, 255, 0, 205, 140, 245, 105, 190, 250, 235, 60, 150, 120, 255)
     + (225, 80, 70, 160, 220, 240) * 8
@@ -170,19 +179,19 @@ def export_world(
     *,
     videos: bool = False,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write the first scenes of a world into a folder.
 
-    ``frames/ID.png`` and ``audio/ID.wav`` hold a scene's picture and sound, without loss, so that
-    what is measured on the folder is what is measured on the world itself; ``masks/ID.png`` tells
-    which object each pixel shows; ``manifest.jsonl`` holds the ground truth, a line a scene, and
-    ``names.txt`` the classes of the world. The folder appears whole or not at all.
+    ``frames/ID.png`` and ``audio/ID.wav`` hold a scene's picture and sound without loss, so that
+    results on the folder equal those on the world itself. ``masks/ID.png`` holds the number of the
+    object at each pixel, ``manifest.jsonl`` the ground truth, a line a scene, and ``names.txt`` the
+    classes of the world. The folder appears whole or not at all.
 
     Args:
         world: Split, classes, seed and shares of twins and off-screen sounds.
-        folder: Where to.
-        scenes: How many, at least 1.
+        folder: The folder to write.
+        scenes: Number of scenes, at least 1.
         sources: K, the number of sources of every scene.
         videos: Whether ``videos/ID.mp4`` is written as well: the still picture with its sound,
             of high quality but not without loss.
@@ -208,7 +217,7 @@ def export_world(
 
 
 def _write_scenes(
-    world: World, work: Path, scenes: int, sources: int, videos: bool, progress: Progress | None
+    world: World, work: Path, scenes: int, sources: int, videos: bool, progress: Progress
 ) -> None:
     for name in (*_FOLDERS, *(["videos"] if videos else [])):
         (work / name).mkdir()
@@ -216,8 +225,7 @@ def _write_scenes(
     lines = []
     for index in range(scenes):
         lines.append(_write_scene(world, work, world.scene(index, sources), videos))
-        if progress is not None:
-            progress(index + 1, scenes)
+        progress(index + 1, scenes)
     write_manifest(work, lines)
 
 

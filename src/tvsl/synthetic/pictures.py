@@ -1,7 +1,7 @@
 """Pictures of the made-up world: grounds, and objects of a surface and a shape.
 
-All radii come from one distribution and all places are drawn jointly, so that no size, place or
-order gives the sounding object away.
+All radii come from one distribution and all places are drawn jointly, so that size, place and order
+do not reveal the sounding object.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ Place = tuple[float, float, float]
 
 
 def draw_radius(rng: np.random.Generator) -> float:
-    """A radius in pixels, log-uniform from 12 to 30."""
+    """Draw a radius in pixels, log-uniform from 12 to 30."""
     return SMALLEST * power(LARGEST / SMALLEST, rng.random())
 
 
 def draw_places(rng: np.random.Generator, count: int, twin: bool) -> list[Place]:
-    """Places for some objects that do not overlap.
+    """Draw places for objects that do not overlap.
 
     Args:
         rng: Source of randomness.
-        count: How many objects.
+        count: Number of objects.
         twin: Whether the first two are twins, whose radii differ by a factor of at least 1.6.
 
     Returns:
@@ -59,7 +59,16 @@ def draw_places(rng: np.random.Generator, count: int, twin: bool) -> list[Place]
 
 
 def draw_other(rng: np.random.Generator, names: Sequence[str], taken: set[str]) -> str:
-    """A class that is none of ``taken``."""
+    """Draw a class that is not taken.
+
+    Args:
+        rng: Source of randomness.
+        names: The classes to draw from.
+        taken: Classes to leave out.
+
+    Returns:
+        The class.
+    """
     free = [name for name in names if name not in taken]
     return free[int(rng.integers(len(free)))]
 
@@ -67,24 +76,24 @@ def draw_other(rng: np.random.Generator, names: Sequence[str], taken: set[str]) 
 Plane = NDArray[np.float32]
 
 
-def disc(x: Plane, y: Plane, radius: float) -> Plane:
+def _disc(x: Plane, y: Plane, radius: float) -> Plane:
     """A filled circle."""
     return _length(x, y) - np.float32(0.92 * radius)
 
 
-def square(x: Plane, y: Plane, radius: float) -> Plane:
+def _square(x: Plane, y: Plane, radius: float) -> Plane:
     """A square; its corners lie 5 % outside the circle of the radius, its sides inside."""
     return np.maximum(abs(x), abs(y)) - np.float32(0.7 * radius)
 
 
-def triangle(x: Plane, y: Plane, radius: float) -> Plane:
+def _triangle(x: Plane, y: Plane, radius: float) -> Plane:
     """A triangle of equal sides around the centre."""
     cosine, sine = circle(1 / 6)
     slanted = np.float32(sine) * abs(x) - np.float32(cosine) * y
     return np.maximum(slanted, y) - np.float32(0.5 * radius)
 
 
-def star(x: Plane, y: Plane, radius: float) -> Plane:
+def _star(x: Plane, y: Plane, radius: float) -> Plane:
     """A star of five points.
 
     Five lines bound its inner pentagon; a point of the star is beyond one of them at most. So the
@@ -100,12 +109,12 @@ def star(x: Plane, y: Plane, radius: float) -> Plane:
     return second
 
 
-def ring(x: Plane, y: Plane, radius: float) -> Plane:
+def _ring(x: Plane, y: Plane, radius: float) -> Plane:
     """A circle with a hole."""
     return abs(_length(x, y) - np.float32(0.7 * radius)) - np.float32(0.24 * radius)
 
 
-def cross(x: Plane, y: Plane, radius: float) -> Plane:
+def _cross(x: Plane, y: Plane, radius: float) -> Plane:
     """Two bars at right angles."""
     x, y = abs(x), abs(y)
     longer, shorter = np.maximum(x, y), np.minimum(x, y)
@@ -117,16 +126,18 @@ def _length(x: Plane, y: Plane) -> Plane:
 
 
 SHAPE_DISTANCES: dict[str, Callable[[Plane, Plane, float], Plane]] = {
-    "disc": disc,
-    "square": square,
-    "triangle": triangle,
-    "star": star,
-    "ring": ring,
-    "cross": cross,
+    "disc": _disc,
+    "square": _square,
+    "triangle": _triangle,
+    "star": _star,
+    "ring": _ring,
+    "cross": _cross,
 }
-"""Distance in pixels at offsets (x, y) from the centre, negative inside."""
+"""Signed distance in pixels from a shape's outline, negative inside.
 
-Picture = NDArray[np.float32]
+Takes the offsets x and y from the centre and the radius, all in pixels."""
+
+Canvas = NDArray[np.float32]
 
 _COLOURS = {
     "red": (205.0, 45.0, 40.0),
@@ -138,7 +149,7 @@ _COLOUR_SPREAD = 28.0
 _TINT = 18.0
 
 
-def coloured(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Picture:
+def _coloured(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Canvas:
     """One colour, a little off and lighter towards one side."""
     base = np.array(_COLOURS[name]) + _COLOUR_SPREAD * (2 * rng.random(3) - 1)
     slope = (2 * rng.random(2) - 1) * 24 / radius
@@ -146,7 +157,7 @@ def coloured(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: fl
     return base.astype(np.float32) + light[..., None]
 
 
-def striped(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Picture:  # noqa: ARG001
+def _striped(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Canvas:  # noqa: ARG001
     """Parallel light and dark stripes, fixed to the object's own axes."""
     period = radius * (0.36 + 0.12 * rng.random())
     phase = rng.random()
@@ -156,7 +167,7 @@ def striped(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: flo
     return _two_tones(rng, np.clip(wave * np.float32(period) + np.float32(0.5), 0, 1))
 
 
-def dotted(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Picture:  # noqa: ARG001
+def _dotted(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Canvas:  # noqa: ARG001
     """Dots on a square grid, light on dark or dark on light."""
     period = radius * (0.42 + 0.10 * rng.random())
     offset = rng.random(2)
@@ -167,7 +178,7 @@ def dotted(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: floa
     return _two_tones(rng, np.clip(inside * np.float32(period) + np.float32(0.5), 0, 1))
 
 
-def _two_tones(rng: np.random.Generator, share: Plane) -> Picture:
+def _two_tones(rng: np.random.Generator, share: Plane) -> Canvas:
     """Blend a light and a dark tone, both almost grey; which is which is left to chance."""
     light = 215 + 30 * (rng.random() - 0.5) + _TINT * (2 * rng.random(3) - 1)
     dark = 35 + 40 * (rng.random() - 0.5) + _TINT * (2 * rng.random(3) - 1)
@@ -176,23 +187,26 @@ def _two_tones(rng: np.random.Generator, share: Plane) -> Picture:
     return first.astype(np.float32) + share[..., None] * step
 
 
-Paint = Callable[[np.random.Generator, str, Plane, Plane, float], Picture]
+Paint = Callable[[np.random.Generator, str, Plane, Plane, float], Canvas]
 
 SURFACE_PAINTS: dict[str, Paint] = {
-    **dict.fromkeys(_COLOURS, coloured),
-    "striped": striped,
-    "dotted": dotted,
+    **dict.fromkeys(_COLOURS, _coloured),
+    "striped": _striped,
+    "dotted": _dotted,
 }
-"""Each paints (h, w, 3) in 0 to 255 at offsets (x, y) in the object's own axes."""
+"""Colours (h, w, 3) of a surface, in 0 to 255.
+
+Takes the random generator, the surface's name, offsets x and y in the object's own axes, and the
+radius."""
 
 
 @cache
-def pixel_centres() -> NDArray[np.float32]:
+def _pixel_centres() -> NDArray[np.float32]:
     """Coordinates of the pixels' centres along one side, (112,)."""
     return np.arange(SIDE, dtype=np.float32) + np.float32(0.5)
 
 
-def textured(rng: np.random.Generator) -> Picture:
+def _ground(rng: np.random.Generator) -> Canvas:
     """A ground, (112, 112, 3), around 0 to 255."""
     mean = 60 + 130 * rng.random(3)
     coarse = int(rng.integers(3, 7))
@@ -207,24 +221,24 @@ def textured(rng: np.random.Generator) -> Picture:
     return rows.reshape(SIDE, SIDE, 3)
 
 
-def add_clutter(rng: np.random.Generator, picture: Picture) -> None:
+def _add_clutter(rng: np.random.Generator, picture: Canvas) -> None:
     """Draw two to six short strokes of any colour into a picture."""
     for _ in range(int(rng.integers(2, 7))):
         centre = SIDE * rng.random(2)
         half, thickness = 2 + 9 * rng.random(), 0.8 + 1.7 * rng.random()
         cosine, across = circle(rng.random())
         colour = (255 * rng.random(3)).astype(np.float32)
-        window = patch(centre[0], centre[1], half + thickness + 1)
-        x, y = offsets(centre[0], centre[1], window)
+        window = _window(centre[0], centre[1], half + thickness + 1)
+        x, y = _offsets(centre[0], centre[1], window)
         along = x * np.float32(cosine) + y * np.float32(across)
         beside = y * np.float32(cosine) - x * np.float32(across)
         beyond = along - clamped(along.copy(), -half, half)
         distance = np.sqrt(beyond * beyond + beside * beside) - np.float32(thickness)
-        blend(picture, window, coverage(distance), colour)
+        _blend(picture, window, _coverage(distance), colour)
 
 
-def photographed(rng: np.random.Generator, picture: Picture) -> NDArray[np.uint8]:
-    """What a camera makes of a picture: light, contrast, cast and noise; (112, 112, 3) uint8."""
+def _photograph(rng: np.random.Generator, picture: Canvas) -> NDArray[np.uint8]:
+    """Apply a camera's light, contrast, colour cast and noise; (112, 112, 3) uint8."""
     contrast = (0.8 + 0.4 * rng.random()) * (1 + 0.16 * (rng.random(3) - 0.5))
     light = 128 + 50 * (rng.random() - 0.5) - 128 * contrast
     noise = np.frombuffer(rng.bytes(picture.size), dtype=np.int8).reshape(SIDE, -1)
@@ -235,7 +249,7 @@ def photographed(rng: np.random.Generator, picture: Picture) -> NDArray[np.uint8
     return np.rint(seen, out=seen).astype(np.uint8).reshape(picture.shape)
 
 
-def patch(x: float, y: float, reach: float) -> tuple[slice, slice]:
+def _window(x: float, y: float, reach: float) -> tuple[slice, slice]:
     """The pixels within reach of a point, as slices of rows and columns."""
     rows, columns = (
         slice(max(0, int(centre - reach)), min(SIDE, int(centre + reach) + 1)) for centre in (y, x)
@@ -243,20 +257,20 @@ def patch(x: float, y: float, reach: float) -> tuple[slice, slice]:
     return rows, columns
 
 
-def offsets(x: float, y: float, window: tuple[slice, slice]) -> tuple[Plane, Plane]:
+def _offsets(x: float, y: float, window: tuple[slice, slice]) -> tuple[Plane, Plane]:
     """Offsets of a window's pixels from a point: across, (1, w), and down, (h, 1)."""
-    centres = pixel_centres()
+    centres = _pixel_centres()
     across, down = centres[window[1]] - np.float32(x), centres[window[0]] - np.float32(y)
     return across[None], down[:, None]
 
 
-def coverage(distance: Plane) -> Plane:
-    """How much of each pixel lies inside an outline, from the signed distance of its centre."""
+def _coverage(distance: Plane) -> Plane:
+    """Share of each pixel inside an outline, from the signed distance of its centre."""
     return clamped(np.float32(0.5) - distance, 0, 1)
 
 
-def blend(
-    picture: Picture, window: tuple[slice, slice], share: Plane, paint: NDArray[np.float32]
+def _blend(
+    picture: Canvas, window: tuple[slice, slice], share: Plane, paint: NDArray[np.float32]
 ) -> None:
     """Paint a window of a picture in place, each pixel by its share."""
     below = picture[window]
@@ -275,7 +289,7 @@ def _along_row(colour: NDArray[np.float64]) -> NDArray[np.float32]:
 @cache
 def _interpolation(cells: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Left neighbour and smooth weight of each pixel on a lattice of ``cells`` + 1 knots."""
-    place = pixel_centres().astype(np.float64) * cells / SIDE
+    place = _pixel_centres().astype(np.float64) * cells / SIDE
     left = place.astype(np.intp)
     rest = place - left
     return left, (rest * rest * (3 - 2 * rest)).astype(np.float32)
@@ -308,7 +322,7 @@ def _grating(rng: np.random.Generator) -> Plane:
     """Waves across the picture, (112, 112)."""
     period = 5 + 20 * rng.random()
     cosine, across = circle(rng.random())
-    centres = pixel_centres()
+    centres = _pixel_centres()
     # Whole turns added keep the angle above 0, as the look-up wants it.
     along = centres * np.float32(cosine / period) + np.float32(rng.random() + 64)
     return sine(along + (centres * np.float32(across / period))[:, None])
@@ -323,7 +337,7 @@ class WorldObject:
         x: Centre from the left in pixels.
         y: Centre from the top in pixels.
         radius: Size in pixels.
-        turn: How far it is turned, in full turns.
+        turn: Its rotation in full turns.
         sounds: Whether it makes the clip's sound.
         twin: Whether it is the silent twin of the object that sounds, or that object.
     """
@@ -349,20 +363,20 @@ def render_picture(
     Returns:
         The picture, (112, 112, 3) uint8 RGB, and the mask of each object, (n, 112, 112).
     """
-    picture = textured(rng)
-    add_clutter(rng, picture)
+    picture = _ground(rng)
+    _add_clutter(rng, picture)
     masks = np.zeros((len(objects), SIDE, SIDE), dtype=np.bool_)
     for mask, thing in zip(masks, objects, strict=True):
         surface, shape = parts(thing.label)
-        window = patch(thing.x, thing.y, thing.radius + 2)
-        x, y = offsets(thing.x, thing.y, window)
+        window = _window(thing.x, thing.y, thing.radius + 2)
+        x, y = _offsets(thing.x, thing.y, window)
         cosine, across = (np.float32(value) for value in circle(thing.turn))
         own_x, own_y = x * cosine + y * across, y * cosine - x * across
-        share = coverage(SHAPE_DISTANCES[shape](own_x, own_y, thing.radius))
+        share = _coverage(SHAPE_DISTANCES[shape](own_x, own_y, thing.radius))
         paint = SURFACE_PAINTS[surface](rng, surface, own_x, own_y, thing.radius)
-        blend(picture, window, share, paint)
+        _blend(picture, window, share, paint)
         mask[window] = share >= 0.5
-    return photographed(rng, picture), masks
+    return _photograph(rng, picture), masks
 
 
 def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

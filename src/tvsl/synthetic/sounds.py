@@ -35,7 +35,7 @@ CYCLES = 4
 
 @dataclass(frozen=True)
 class Timbre:
-    """How a shape sounds.
+    """Timbre of a shape.
 
     Attributes:
         partials: Amplitude of each partial by its frequency in quarters of the fundamental.
@@ -90,12 +90,12 @@ Wave = NDArray[np.float32]
 
 
 def smallness(radius: float) -> float:
-    """How small an object is: 0 at the largest radius, 1 at the smallest."""
+    """Size of an object on a log scale: 0 at the largest radius, 1 at the smallest."""
     return on_grid(math.log(LARGEST / radius) / math.log(LARGEST / SMALLEST))
 
 
 def modulation_rate(radius: float) -> float:
-    """At how many hertz the sound of an object of this radius swells, 2 to 12, give or take 6 %."""
+    """Rate in hertz of an object's amplitude modulation by its radius, 2 to 12, within 6 %."""
     return 2 * power(6.0, smallness(radius))
 
 
@@ -150,15 +150,10 @@ def decibels(value: float) -> float:
 
 
 def quantised(wave: Wave) -> Wave:
-    """Round to 16 bits, in [-1, 1): what a sound file holds."""
+    """Round to 16 bits, in [-1, 1), as in a sound file."""
     whole = clamped(np.rint(wave * np.float32(32768)), -32768, 32767)
     whole /= np.float32(32768)
     return whole
-
-
-def to_int16(wave: Wave) -> NDArray[np.int16]:
-    """A quantised waveform as the whole numbers of a sound file, of the same shape."""
-    return (wave * 32768).astype(np.int16)
 
 
 @cache

@@ -58,7 +58,7 @@ def parts(name: str) -> tuple[str, str]:
 
 
 def size_word(radius: float) -> str:
-    """What a caption calls an object of this radius in pixels: small, medium or large."""
+    """Size word for an object of this radius in pixels: small, medium or large."""
     if radius < 16.3:
         return SIZE_WORDS[0]
     return SIZE_WORDS[1] if radius < 22.1 else SIZE_WORDS[2]

@@ -23,7 +23,8 @@ from tvsl.synthetic.sounds import LOUDNESS, Wave, background, decibels, quantise
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
 
 WorldSplit = Literal["train", "validation", "test"]
-Box = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels, ends exclusive."""
 
 MOST_SOURCES = 8
 MOST_OBJECTS = 3
@@ -38,9 +39,9 @@ class WorldPanel:
 
     Attributes:
         picture: (112, 112, 3) uint8 RGB.
-        objects: Its objects, in no telling order.
+        objects: Its objects, in random order.
         masks: Their masks, (n, 112, 112) bool.
-        waveform: What this picture's object sounds like, noise included, (20480,).
+        waveform: Sound of this picture's object, noise included, (20480,).
     """
 
     picture: NDArray[np.uint8]
@@ -50,7 +51,7 @@ class WorldPanel:
 
     @cached_property
     def source(self) -> int:
-        """Which of the objects sounds."""
+        """Index of the object that sounds."""
         return next(number for number, thing in enumerate(self.objects) if thing.sounds)
 
     @property
@@ -65,13 +66,13 @@ class WorldPanel:
         return mask
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
-        """Box of every object: left, top, right, bottom in pixels, ends exclusive."""
+    def boxes(self) -> tuple[PixelBox, ...]:
+        """Bounding box of every object."""
         return tuple(box_of(mask) for mask in self.masks)
 
     @property
     def twin(self) -> int | None:
-        """Which object is the silent twin of the one that sounds, if there is one."""
+        """Index of the silent twin of the object that sounds, if there is one."""
         silent = (n for n, thing in enumerate(self.objects) if thing.twin and not thing.sounds)
         return next(silent, None)
 
@@ -106,7 +107,7 @@ class WorldScene:
         """Mask of a source over the whole width.
 
         Args:
-            number: Which source, 0 to K - 1.
+            number: Index of the source, 0 to K - 1.
 
         Returns:
             The mask, (112, K * 112) bool.
@@ -164,7 +165,7 @@ class World:
         """Make a scene; the same arguments make the same scene on every machine.
 
         Args:
-            index: Which one.
+            index: Number of the scene, from 0.
             sources: K, the number of sources.
 
         Returns:
@@ -181,7 +182,7 @@ class World:
         rng = np.random.default_rng((self.seed, _SPLITS.index(self.split), sources, index))
         order = [self.names[number] for number in rng.permutation(len(self.names))]
         labels = order[:sources]
-        # Where the silent objects could show every class, one is kept for a sound off screen.
+        # If the silent objects could show every class, one class is left for a sound off screen.
         crowded = sources * MOST_OBJECTS >= len(order)
         hidden = order[: sources + 1] if crowded else labels
         panels = tuple(self._panel(rng, label, hidden) for label in labels)
