@@ -15,7 +15,7 @@ import pytest
 
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data.base import Item, Source, Split
-from tvsl.data.files import FileDataSet, add_up, draw_targets
+from tvsl.data.files import FileDataSet, mix_sounds, draw_targets
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import (
     DataError,
@@ -217,7 +217,7 @@ def test_missing_clips_are_told_before_training(root: Path) -> None:
 
 
 def test_sounds_are_added_up_with_silence_behind_shorter_ones() -> None:
-    mixture = add_up([np.ones(3, np.float32), np.full(5, 2, np.float32)])
+    mixture = mix_sounds([np.ones(3, np.float32), np.full(5, 2, np.float32)])
     np.testing.assert_array_equal(mixture, [3, 3, 3, 2, 2])
     assert mixture.dtype == np.float32
 

@@ -1,4 +1,4 @@
-"""The base class of data sets: items with their truth, and clips to train on."""
+"""The base class of data sets: items with ground truth, and clips to train on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def normal_form(name: str) -> str:
     """Normal form of a name, equal for all its spellings: lower case, words joined by underscores.
 
     "female speech, woman speaking" and "female_speech_woman_speaking" are one name. Never compare
-    classes by their place in a sorted list: underscores sort otherwise than spaces and commas do
+    classes by their position in a sorted list: underscores do not sort as spaces and commas do
     ("cattle, bovinae cowbell" and "cattle mooing" change places).
     """
     return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
@@ -47,7 +47,7 @@ class ClassNames:
         Args:
             name: A name from a list.
             path: The list.
-            line: The line that the name is from, or what its place is called.
+            line: Line of the list with the name, or a description of its place.
 
         Returns:
             The name that the data set uses.
@@ -62,7 +62,7 @@ class ClassNames:
 
 
 class ClipBatch(NamedTuple):
-    """Some clips.
+    """A batch of clips.
 
     Attributes:
         pictures: RGB, each (H, W, 3) uint8.
@@ -76,11 +76,11 @@ class ClipBatch(NamedTuple):
 
 
 class ClipSet(StrictModel, ABC):
-    """A data set: what identifies it are its fields, the options that a user may set.
+    """Clips of one source each to train on; the fields are the options that identify them.
 
     Attributes:
-        count: How many clips.
-        seed: Decides what is drawn, where anything is.
+        count: Number of clips.
+        seed: Seed of random draws.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -96,25 +96,28 @@ class ClipSet(StrictModel, ABC):
 
     @abstractmethod
     def description(self) -> dict[str, JsonValue]:
-        """Everything that decides the clips, content included: their tokens are kept under it."""
+        """Everything that determines the clips, content included; part of a token store's key."""
 
     def without(self, ids: Collection[str]) -> ClipSet:  # noqa: ARG002
-        """The same clips but some; all of them where clips are made and have no ids.
+        """The clips without those of some items; all of them where synthetic clips have no ids.
 
         Args:
-            ids: Ids of items that must not be among them.
+            ids: Ids of the items to leave out.
+
+        Returns:
+            The remaining clips.
         """
         return self
 
     def require_files(self) -> None:
-        """Let through only clips whose files are all there; clips that are made have none.
+        """Check that all files of the clips exist; synthetic clips have none.
 
         Raises:
-            MissingFileError: Files are missing; the message says how many.
+            MissingFileError: Files are missing; the message counts them.
         """
 
     def labels(self) -> NDArray[np.int64] | None:
-        """Class of each clip, (count,), where it is known without reading; None where it is not."""
+        """Class of each clip, (count,), or None where it is not known without reading."""
         return None
 
     @abstractmethod
@@ -122,19 +125,19 @@ class ClipSet(StrictModel, ABC):
         """Read some clips; may be called by several threads.
 
         Args:
-            numbers: Which of them, from 0 to ``count`` - 1.
-            sample_rate: Samples per second that the sounds shall have.
+            numbers: Numbers of the clips, from 0 to ``count`` - 1.
+            sample_rate: Samples per second of the sounds.
 
         Returns:
-            The clips, in the order given.
+            The clips, in the given order.
 
         Raises:
-            MediaError: A file cannot be used; nothing is ever put in its place.
+            MediaError: A file cannot be used; it is never replaced by another.
         """
 
 
 def resampled(waveform: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
-    """A sound at another rate.
+    """Resample a sound.
 
     Args:
         waveform: Mono, (S,).
@@ -142,7 +145,7 @@ def resampled(waveform: NDArray[np.float32], rate: int, sample_rate: int) -> NDA
         sample_rate: Samples per second of the result.
 
     Returns:
-        As long a sound, (S',); the same array where the rates are equal.
+        A sound of the same duration, (S',); the same array where the rates are equal.
     """
     if rate == sample_rate:
         return waveform
@@ -160,8 +163,8 @@ class Source:
     Attributes:
         label: Its class, one of the data set's names; None where it is not known or the data set
             has no classes.
-        target: Where it is.
-        panel: The panel that ``target`` is drawn in; the whole of the picture when None.
+        target: Ground truth of its location.
+        panel: The panel of ``target``; the whole picture when None.
     """
 
     label: str | None
@@ -171,17 +174,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Item:
-    """One item of a data set, as its lists tell; no media file has been looked at.
+    """One item of a data set, as its lists describe it; media files are not opened for it.
 
     Attributes:
-        id: Its name, different from all others of the data set.
-        frames: Picture files, from left to right; one that holds several panels, or none where
-            items are made.
-        sounds: Sound files, added up; none where items are made.
+        id: Unique id in the data set.
+        frames: Picture files, from left to right, or one file with several panels; none for
+            synthetic items.
+        sounds: Sound files, to be added up; none for synthetic items.
         sources: Its sources; at least one.
-        panels: K, how many frames stand side by side.
-        expected: What the lists state about each picture and the sound of the same place; empty
-            where they state nothing.
+        panels: K, the number of frames side by side.
+        expected: Properties that the lists state for each picture and its sound; empty where they
+            state none.
     """
 
     id: str
@@ -199,12 +202,12 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Content of an item's files.
+    """Content of the files of an item.
 
     Attributes:
         pictures: The K panels, RGB, each (H, W, 3) uint8.
         waveform: The mixture, mono, (S,) float32.
-        targets: Where each of the P sources is, (P, H', K * W') float32 in [0, 1].
+        targets: Ground truth of each of the P sources, (P, H', K * W') float32 in [0, 1].
     """
 
     pictures: tuple[NDArray[np.uint8], ...]
@@ -214,13 +217,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Listed items that a file of the user leaves out.
+    """Listed items that the option ``leave_out`` excludes.
 
     Attributes:
         file: The file.
-        sha256: Of its bytes.
-        items: The items that it leaves out.
-        unknown: Its ids that are none of the split's.
+        sha256: SHA-256 of its bytes.
+        items: The excluded items.
+        unknown: Ids of the file that are not in the split.
     """
 
     file: Path
@@ -228,17 +231,17 @@ class LeftOut:
     items: tuple[Item, ...]
     unknown: tuple[str, ...]
 
-    def told(self, listed: int) -> str:
-        """Words for what is left out, of so many listed items."""
-        strange = ""
+    def describe(self, listed: int) -> str:
+        """Describe the exclusion, out of ``listed`` items, in a clause."""
+        unknown = ""
         if self.unknown:
-            strange = f"; {len(self.unknown):,} of its ids are no items, such as "
-            strange += shown(self.unknown[0])
+            unknown = f"; {len(self.unknown):,} of its ids are no items, such as "
+            unknown += shown(self.unknown[0])
         where = f"{printable(str(self.file))} (SHA-256 {self.sha256})"
-        return f"{len(self.items):,} of {listed:,} listed items by {where}{strange}"
+        return f"{len(self.items):,} of {listed:,} listed items by {where}{unknown}"
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """Plain JSON types, without the single ids."""
+        """Plain JSON types; items and unknown ids are counted."""
         return {
             "file": str(self.file),
             "sha256": self.sha256,
@@ -249,12 +252,12 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class UsedList:
-    """A public list or annotation file that items are taken from.
+    """A public list or annotation file from which items are read.
 
     Attributes:
         file: Its name.
-        sha256: Of its bytes.
-        published: Whether it is the published one, byte for byte; None where none is public.
+        sha256: SHA-256 of its bytes.
+        published: Whether it equals the published file; None where none is published.
     """
 
     file: str
@@ -263,15 +266,15 @@ class UsedList:
 
 
 class DataSet(StrictModel, ABC):
-    """A data set: what identifies it are its fields, the options that a user may set.
+    """A data set; its fields are the options that identify it.
 
     Class attributes:
-        name: What the registry calls it.
-        title: What tables call it.
+        name: Name in the registry.
+        title: Title in tables.
 
     Attributes:
-        split: Which part of it.
-        seed: Decides what is drawn, where anything is.
+        split: Split of the data.
+        seed: Seed of random draws.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -288,7 +291,7 @@ class DataSet(StrictModel, ABC):
 
     @property
     def several(self) -> bool:
-        """Tell whether its items have several sources: a protocol has other figures then."""
+        """Tell whether its items have several sources; protocols then give other figures."""
         return False
 
     @property
@@ -303,7 +306,7 @@ class DataSet(StrictModel, ABC):
     @cached_property
     @abstractmethod
     def items(self) -> tuple[Item, ...]:
-        """All listed items of the split but those left out, whether or not their files are there.
+        """Listed items of the split without those left out; their files may be missing.
 
         Raises:
             DataError: A list cannot be used.
@@ -312,38 +315,38 @@ class DataSet(StrictModel, ABC):
 
     @cached_property
     def left_out(self) -> LeftOut | None:
-        """Items that the user leaves out; None where no file names any."""
+        """Items that the user leaves out; None without such a file."""
         return None
 
     @property
     def listed_count(self) -> int:
-        """Number of items that the lists hold of the split, whatever is left out of them."""
+        """Number of listed items of the split, including those left out."""
         return len(self.items) + (0 if self.left_out is None else len(self.left_out.items))
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
-        """Numbers of the lists' entries that make up no item of the split, by their kind."""
+        """Numbers of listed entries that are not used as items of the split, by kind."""
         return {}
 
     @cached_property
     def used_lists(self) -> tuple[UsedList, ...]:
-        """The public lists that the items of the split are taken from."""
+        """The public lists from which the items of the split are read."""
         return ()
 
     @property
     def notes(self) -> list[tuple[str, str]]:
-        """Facts about its items beside their number: a few words and a sentence each."""
-        told = []
+        """Notes on its items, each a heading and a sentence."""
+        notes = []
         if self.left_out is not None:
-            told.append(("Left out", f"{self.left_out.told(self.listed_count)}."))
+            notes.append(("Left out", f"{self.left_out.describe(self.listed_count)}."))
         dropped = [f"{count:,} {what}" for what, count in self.dropped.items() if count]
         if dropped:
-            told.append(("Not used", f"{', '.join(dropped)}."))
+            notes.append(("Not used", f"{', '.join(dropped)}."))
         others = [one for one in self.used_lists if one.published is False]
         if others:
             names = ", ".join(f"{one.file} (SHA-256 {one.sha256})" for one in others)
-            told.append(("Lists", f"not those that were published, nor is their count: {names}."))
-        return told
+            notes.append(("Lists", f"not those that were published, nor is their count: {names}."))
+        return notes
 
     @abstractmethod
     def read(self, item: Item, sample_rate: int) -> Sample:
@@ -351,13 +354,13 @@ class DataSet(StrictModel, ABC):
 
         Args:
             item: One of ``items``.
-            sample_rate: Samples per second that the sound shall have.
+            sample_rate: Samples per second of the sound.
 
         Returns:
-            What its files hold.
+            Content of its files.
 
         Raises:
-            MediaError: A file cannot be used; nothing is ever put in its place.
+            MediaError: A file cannot be used; it is never replaced by another.
         """
 
     @abstractmethod
@@ -365,8 +368,8 @@ class DataSet(StrictModel, ABC):
         """Clips of one labelled source each, to train heads on.
 
         Args:
-            count: How many; all there are when None.
-            seed: Decides which, and their order.
+            count: Number of clips; all of them when None.
+            seed: Seed of their choice and order.
 
         Returns:
             Clips of the training split.
@@ -376,29 +379,29 @@ class DataSet(StrictModel, ABC):
         """
 
     def validation_items(self, sources: int, count: int) -> ValidationItems:  # noqa: ARG002
-        """Items that decisions about heads are made on, never of the test split.
+        """Items to validate and calibrate heads on, never of the test split.
 
-        Where nothing is kept for validation they are clips, which must then not be trained on
+        Without a validation split they are training clips, which must then be left out of training
         (``ClipSet.without``).
 
         Args:
             sources: K, the number of sources of each.
-            count: How many at most.
+            count: Maximum number of items.
 
         Returns:
-            The items; none where there are too few classes for K sources, or none to train on.
+            The items; none where there are too few classes for K sources or no training clips.
         """
         return ValidationItems(self, (), 1, None)
 
 
 class ValidationItems(NamedTuple):
-    """Items of as many panels each, to be squeezed into squares.
+    """Validation items with the same number of panels; pictures are squeezed into squares.
 
     Attributes:
-        data: The data set, which reads them.
+        data: The data set that reads them.
         items: The items.
-        side: Height and width of a panel, in pixels, that maps are scored at.
-        window: Seconds of sound; None where all are of one length.
+        side: Height and width of a panel at which maps are scored, in pixels.
+        window: Seconds of sound; None where all sounds have one length.
     """
 
     data: DataSet

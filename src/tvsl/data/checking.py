@@ -1,4 +1,4 @@
-"""What is there of a data set, before hours are spent on it."""
+"""Check of a data set: missing and unreadable files, counted before a long run starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MISSING_REMEDY: Final = (
     "Check the path and the root; `tvsl data check … -o FILE` writes what to give as --option "
     "leave_out=FILE."
 )
-"""What to do about files that are missing, where no item may be left out on the way."""
+"""Remedy for missing files in runs that leave no item out."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Fault:
 
     Attributes:
         id: The item.
-        kind: Whether a file is missing or cannot be used.
+        kind: Missing, or not readable.
         path: The file.
-        problem: What is wrong with it.
+        problem: Description of the fault.
     """
 
     id: str
@@ -45,16 +45,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many items there are of each kind.
+    """Numbers of items.
 
     Attributes:
-        listed: In the lists.
-        found: Whose files are all there.
-        missing: With a file that is not there.
-        unreadable: Whose files are there and cannot be used.
-        without_boxes: With a source that sounds and is nowhere: boxes without area, for instance.
+        listed: Items in the lists.
+        found: Items whose files all exist.
+        missing: Items with a missing file.
+        unreadable: Items whose files exist and cannot be used.
+        without_boxes: Items with a sounding source without location, as with boxes without area.
             Evaluation leaves such sources out.
-        left_out: That the user leaves out, of which nothing was looked for.
+        left_out: Items that the user leaves out; their files are not checked.
     """
 
     listed: int
@@ -67,20 +67,20 @@ class Tally:
 
 @dataclass(frozen=True)
 class Check:
-    """What is there of a data set.
+    """Result of the check of a data set.
 
     Attributes:
-        data: Its name.
-        split: Which part of it.
-        layout: What lies under its root.
-        read: Whether files were read, or only looked for.
-        total: Of all items.
-        classes: Of the items of each class that has any.
-        faults: Everything that cannot be used, in the order of the lists.
-        left_out: What the user leaves out of the listed items, if anything.
-        dropped: How much of the lists makes up no item, by what it is.
+        data: Name of the data set.
+        split: Its split.
+        layout: Layout of the files under its root.
+        read: Whether files were read, not only looked for.
+        total: Numbers of all items.
+        classes: Numbers of the items of each class.
+        faults: Items that cannot be used, in the order of the lists.
+        left_out: Items that the user leaves out.
+        dropped: Numbers of listed entries that are not used as items, by kind.
         lists: The public lists that were read.
-        notes: The last three in words, as far as there is anything to tell.
+        notes: The last three in words.
     """
 
     data: str
@@ -106,14 +106,14 @@ class Check:
         return {**asdict(without), "faults": faults, "left_out": left_out}
 
     def ids_to_leave_out(self) -> str:
-        """A text file for the option ``leave_out``: an id a line, and why."""
+        """Content of a file for the option ``leave_out``: an id and the reason on each line."""
         lines = (f"{fault.id}\t# {fault.kind}: {fault.path}\n" for fault in self.faults)
         return "".join(lines)
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """What was seen of an item."""
+class _CheckedItem:
+    """Result of the check of an item."""
 
     item: Item
     fault: Fault | None
@@ -126,19 +126,19 @@ def check_data(
     workers: int | None = None,
     progress: Progress = no_progress,
 ) -> Check:
-    """Look for all files of a data set, and read them.
+    """Check that all files of a data set exist and can be read.
 
     Args:
         data: The data set.
-        read: Whether files are decoded; else they are only looked for.
-        workers: Threads that read; as many as there are cores when None.
+        read: Whether files are decoded, not only looked for.
+        workers: Number of reading threads; one per core when None.
         progress: Called with items so far and in all.
 
     Returns:
-        What is there.
+        The result.
 
     Raises:
-        DataError: A list cannot be used, or nothing at all is there.
+        DataError: A list cannot be used, or no item has all its files.
     """
     items, layout, left_out = data.items, data.layout, data.left_out
     missing = absent(path for item in items for path in item_files(item))
@@ -148,16 +148,16 @@ def check_data(
             f"Check the root; a file that is missing is {min(missing, default='none')}.",
             data.root,
         )
-    look = partial(_look, data, missing, read)
-    looked = list(_each(look, items, workers if read else 1, progress))
+    check = partial(_check_item, data, missing, read)
+    checked = list(_check_each(check, items, workers if read else 1, progress))
     return Check(
         data=data.name,
         split=data.split,
         layout=layout,
         read=read,
-        total=_tally(looked, 0 if left_out is None else len(left_out.items)),
-        classes=_classes(looked, () if left_out is None else left_out.items),
-        faults=tuple(one.fault for one in looked if one.fault is not None),
+        total=_tally(checked, 0 if left_out is None else len(left_out.items)),
+        classes=_classes(checked, () if left_out is None else left_out.items),
+        faults=tuple(one.fault for one in checked if one.fault is not None),
         left_out=left_out,
         dropped=data.dropped,
         lists=data.used_lists,
@@ -166,7 +166,7 @@ def check_data(
 
 
 def item_files(item: Item) -> Iterable[Path]:
-    """All files of an item: pictures, sounds, and what tells where its sources are."""
+    """All files of an item: pictures, sounds and annotations."""
     yield from item.frames
     yield from item.sounds
     for source in item.sources:
@@ -174,11 +174,11 @@ def item_files(item: Item) -> Iterable[Path]:
 
 
 def require_files(items: Iterable[Item], remedy: str) -> None:
-    """Let through only items whose files are all there.
+    """Check that all files of some items exist.
 
     Args:
         items: The items.
-        remedy: What to do about files that are missing.
+        remedy: Remedy for missing files, for the message.
 
     Raises:
         MissingFileError: Files are missing; the message counts them and names the first.
@@ -196,59 +196,59 @@ def require_files(items: Iterable[Item], remedy: str) -> None:
         )
 
 
-def _each(
-    look: Callable[[Item], _Looked],
+def _check_each(
+    check: Callable[[Item], _CheckedItem],
     items: Sequence[Item],
     workers: int | None,
     progress: Progress,
-) -> Iterable[_Looked]:
+) -> Iterable[_CheckedItem]:
     pool = ThreadPoolExecutor(workers or os.cpu_count())
     try:
-        for done, looked in enumerate(pool.map(look, items), start=1):
+        for done, checked in enumerate(pool.map(check, items), start=1):
             progress(done, len(items))
-            yield looked
+            yield checked
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _look(data: FileDataSet, missing: set[Path], read: bool, item: Item) -> _Looked:
+def _check_item(data: FileDataSet, missing: set[Path], read: bool, item: Item) -> _CheckedItem:
     gone = next((path for path in item_files(item) if path in missing), None)
     if gone is not None:
         fault = Fault(item.id, "missing", gone, "There is no such file.")
-        return _Looked(item, fault, boxless=False)
+        return _CheckedItem(item, fault, boxless=False)
     if not read:
-        return _Looked(item, None, _boxless(data, item))
+        return _CheckedItem(item, None, _boxless(data, item))
     try:
         targets = data.read(item, _SAMPLE_RATE).targets
     except (MediaError, DataError) as error:
         kind: Literal["missing", "unreadable"] = (
             "missing" if isinstance(error, MissingFileError) else "unreadable"
         )
-        return _Looked(item, Fault(item.id, kind, error.path, error.problem), boxless=False)
+        return _CheckedItem(item, Fault(item.id, kind, error.path, error.problem), boxless=False)
     drawn = zip(item.sources, targets, strict=True)
-    return _Looked(
-        item, None, any(_must_sound(data, one) and not map_.any() for one, map_ in drawn)
+    return _CheckedItem(
+        item, None, any(_needs_target(data, one) and not map_.any() for one, map_ in drawn)
     )
 
 
 def _boxless(data: FileDataSet, item: Item) -> bool:
-    """Whether a source has nothing to draw, as far as it is known without reading a file."""
+    """Tell whether a source has an empty target, as far as is known without reading files."""
     known = (source for source in item.sources if not files_of(source.target))
     side = data.side
     return any(
-        _must_sound(data, source) and not source.target.draw(side, side * item.panels).any()
+        _needs_target(data, source) and not source.target.draw(side, side * item.panels).any()
         for source in known
     )
 
 
-def _must_sound(data: FileDataSet, source: Source) -> bool:
-    """Whether a source ought to be somewhere; nobody drew boxes for clips to train on."""
+def _needs_target(data: FileDataSet, source: Source) -> bool:
+    """Tell whether a source must have a location; training clips have no boxes."""
     return data.split != "train" and not isinstance(source.target, Nowhere)
 
 
-def _classes(looked: Iterable[_Looked], left_out: Iterable[Item]) -> dict[str, Tally]:
-    found: dict[str, list[_Looked]] = {}
-    for one in looked:
+def _classes(checked: Iterable[_CheckedItem], left_out: Iterable[Item]) -> dict[str, Tally]:
+    found: dict[str, list[_CheckedItem]] = {}
+    for one in checked:
         for label in _labels(one.item):
             found.setdefault(label, []).append(one)
     gone = Counter(label for item in left_out for label in _labels(item))
@@ -259,14 +259,14 @@ def _labels(item: Item) -> set[str]:
     return {label for label in item.labels if label is not None}
 
 
-def _tally(looked: Sequence[_Looked], left_out: int) -> Tally:
-    kinds = [None if one.fault is None else one.fault.kind for one in looked]
+def _tally(checked: Sequence[_CheckedItem], left_out: int) -> Tally:
+    kinds = [None if one.fault is None else one.fault.kind for one in checked]
     missing = kinds.count("missing")
     return Tally(
-        listed=len(looked) + left_out,
-        found=len(looked) - missing,
+        listed=len(checked) + left_out,
+        found=len(checked) - missing,
         missing=missing,
         unreadable=kinds.count("unreadable"),
-        without_boxes=sum(one.boxless for one in looked),
+        without_boxes=sum(one.boxless for one in checked),
         left_out=left_out,
     )

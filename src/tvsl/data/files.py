@@ -1,4 +1,4 @@
-"""Data sets whose items lie in files under a root that the user gives."""
+"""Data sets of files under a root folder."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _AT_ONCE = 1 << 20
 
 
 class FileClips(ClipSet):
-    """Items of one labelled source each, in an order that the seed decides.
+    """Items of one labelled source each, in an order that depends on the seed.
 
     Attributes:
-        data: The data set, which reads them.
-        items: All that it has of them.
-        window: Seconds of sound of every clip; shorter sounds are followed by silence.
+        data: The data set that reads them.
+        items: All such items of the data set.
+        window: Seconds of sound of every clip; shorter sounds are padded with silence.
     """
 
     name: ClassVar[str] = "files"
@@ -60,12 +60,12 @@ class FileClips(ClipSet):
 
     @cached_property
     def chosen(self) -> tuple[Item, ...]:
-        """The items that are clips, in the clips' order."""
+        """The items of the clips, in the order of the clips."""
         order = np.random.default_rng((self.seed, len(self.items))).permutation(len(self.items))
         return tuple(self.items[number] for number in order[: self.count])
 
     def without(self, ids: Collection[str]) -> FileClips:
-        """The same clips but some; as many others take their places as there are."""
+        """The clips without those of some items, which others replace as far as there are any."""
         items = tuple(item for item in self.items if item.id not in ids)
         return FileClips(
             data=self.data,
@@ -76,7 +76,7 @@ class FileClips(ClipSet):
         )
 
     def require_files(self) -> None:
-        """Look for the files of all clips; see the base class."""
+        """Check that the files of all clips exist; see the base class."""
         missing = absent(path for item in self.chosen for path in (*item.frames, *item.sounds))
         if missing:
             raise MissingFileError(
@@ -87,9 +87,9 @@ class FileClips(ClipSet):
             )
 
     def description(self) -> dict[str, JsonValue]:
-        """Hashes of ids and labels and of the first clip's files, and how sounds are cut.
+        """Hashes of ids and labels and of the first clip's files, and the window of sound.
 
-        Where the files lie is no part of it: a data set may be moved.
+        Paths are no part of it: a data set may be moved.
         """
         listed = "".join(f"{item.id},{item.labels[0]}\n" for item in self.chosen)
         return {
@@ -119,7 +119,7 @@ class FileClips(ClipSet):
 
 
 def of_length(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """A sound of a length: cut off, or with silence behind it.
+    """Cut a sound off, or pad it with silence, to a length.
 
     Args:
         waveform: Mono, (S,).
@@ -153,14 +153,14 @@ class FileDataSet(DataSet):
     """A data set in files.
 
     Class attributes:
-        splits: The parts that it has.
+        splits: Its splits.
 
     Attributes:
-        root: Folder of the media, in a layout that the data set knows.
-        leave_out: List of ids that are left out, one a line, as `tvsl data check -o` writes. They
-            still count as listed, and every result tells of them.
-        window: Seconds of sound that are heard, around the middle; all of it when None.
-        side: Height and width of a panel, in pixels, that maps are scored at.
+        root: Folder of the media, in one of the layouts of the data set.
+        leave_out: File of ids to leave out, one a line, as `tvsl data check -o` writes it. They
+            still count as listed, and every result reports them.
+        window: Seconds of sound around the middle; the whole sound when None.
+        side: Height and width of a panel at which maps are scored, in pixels.
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("test", "train")
@@ -172,15 +172,15 @@ class FileDataSet(DataSet):
     @property
     @abstractmethod
     def layout(self) -> str:
-        """What lies under the root, for people.
+        """Description of the layout under the root.
 
         Raises:
-            DataError: Nothing that is known.
+            DataError: The root has no known layout.
         """
 
     @abstractmethod
     def listed(self, split: Split) -> Iterable[Item]:
-        """What the lists hold of a split, whether or not the files are there.
+        """Items of a split, as the lists name them; their files may be missing.
 
         Args:
             split: One of ``splits``.
@@ -194,16 +194,16 @@ class FileDataSet(DataSet):
 
     @cached_property
     def items(self) -> tuple[Item, ...]:
-        """All items of the split but those to leave out; see the base class."""
-        return self._parted[0]
+        """Items of the split without those left out; see the base class."""
+        return self._split_items[0]
 
     @cached_property
     def left_out(self) -> LeftOut | None:
-        """What the option ``leave_out`` leaves out; see the base class."""
-        return self._parted[1]
+        """Items that the option ``leave_out`` excludes; see the base class."""
+        return self._split_items[1]
 
     @cached_property
-    def _parted(self) -> tuple[tuple[Item, ...], LeftOut | None]:
+    def _split_items(self) -> tuple[tuple[Item, ...], LeftOut | None]:
         return self._items(self.split)
 
     def read(self, item: Item, sample_rate: int) -> Sample:
@@ -211,20 +211,20 @@ class FileDataSet(DataSet):
         expected = item.expected or (None,) * len(item.frames)
         pictures = tuple(
             panel
-            for path, told in zip(item.frames, expected, strict=True)
-            for panel in _panels(path, item.panels // len(item.frames), told)
+            for path, properties in zip(item.frames, expected, strict=True)
+            for panel in _panels(path, item.panels // len(item.frames), properties)
         )
-        for path, told in zip(item.sounds, item.expected, strict=False):
-            if told is not None:
-                told.check_sound(path)
-        # A pair that is not meant to match may be silent too (the extended sets).
+        for path, properties in zip(item.sounds, item.expected, strict=False):
+            if properties is not None:
+                properties.check_sound(path)
+        # A pair without a visible source may be silent (the extended sets).
         audible = any(not isinstance(source.target, Nowhere) for source in item.sources)
         sounds = [self._sound(path, sample_rate, audible) for path in item.sounds]
         drawn = replace(item, sources=_loaded(item, pictures))
-        return Sample(pictures, add_up(sounds), self.targets(drawn, pictures))
+        return Sample(pictures, mix_sounds(sounds), self.targets(drawn, pictures))
 
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:  # noqa: ARG002
-        """Where each source of an item is.
+        """Draw the ground truth of each source of an item.
 
         Args:
             item: The item.
@@ -240,8 +240,8 @@ class FileDataSet(DataSet):
 
         Raises:
             DataError: A list cannot be used.
-            MissingFileError: Files of listed clips are missing; the message says how many.
-            UsageError: There are no such clips, or fewer, or sounds have no common length.
+            MissingFileError: Files of listed clips are missing; the message counts them.
+            UsageError: There are fewer clips or none, or sounds have no common length.
         """
         found = self._training_items
         if not found or (count is not None and count > len(found)):
@@ -280,7 +280,7 @@ class FileDataSet(DataSet):
 
     @cached_property
     def _listed_for_validation(self) -> tuple[Item, ...]:
-        """Items that the lists keep for validation alone."""
+        """Items that the lists name for validation alone."""
         if not self.has_items("validation"):
             return ()
         others = {item.id for split in ("test", "train") for item in self._listed_or_none(split)}
@@ -289,7 +289,7 @@ class FileDataSet(DataSet):
 
     @cached_property
     def _held_out(self) -> tuple[Item, ...]:
-        """A twentieth of the training items, at least two, where nothing is for validation."""
+        """A twentieth of the training items, at least two, if no items are for validation."""
         if self._listed_for_validation:
             return ()
         items = self._training_items
@@ -301,11 +301,11 @@ class FileDataSet(DataSet):
         return self.listed(split) if self.has_items(split) else ()
 
     def has_items(self, split: Split) -> bool:
-        """Whether the lists hold anything of a split."""
+        """Tell whether the lists hold any item of a split."""
         return split in self.splits
 
     def _items(self, split: Split) -> tuple[tuple[Item, ...], LeftOut | None]:
-        """The items of a split that stay, and those that are left out."""
+        """The items of a split, and those that are left out."""
         if split not in self.splits:
             raise UsageError(
                 f"The data set '{self.name}' has no split '{split}'.",
@@ -344,10 +344,10 @@ def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
 
 
 def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
-    """The items that a file leaves out: ids in any form in which lists write them.
+    """Read which items a file leaves out; its ids may have any form that lists use.
 
     Raises:
-        DataError: It cannot be read, or none of its ids is one of the items'.
+        DataError: It cannot be read, or none of its ids is that of an item.
     """
     content = read_small(path, LARGEST_LIST, DataError, "Check the option leave_out.")
     names = NameIndex(items)
@@ -370,8 +370,8 @@ def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
     return LeftOut(path, digest, tuple(gone.values()), tuple(unknown))
 
 
-def add_up(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """A mixture: the sum of some sounds (Sec. 4.1), shorter ones with silence behind them.
+def mix_sounds(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Mix sounds: their sum (Sec. 4.1), shorter ones padded with silence.
 
     Args:
         sounds: Mono waveforms, each (S,).
@@ -392,7 +392,7 @@ def draw_targets(
 
     Args:
         sources: P sources.
-        panels: K, how many panels stand side by side.
+        panels: K, the number of panels side by side.
         height: H, height of a panel.
         width: W, width of a panel.
 
@@ -410,7 +410,7 @@ def draw_targets(
 
 
 def _loaded(item: Item, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Source, ...]:
-    """An item's sources with targets that hold what their files do, of the pictures' shapes."""
+    """Sources of an item with the content of their files, checked against the pictures' shapes."""
     panels = [(one.shape[0], one.shape[1]) for one in pictures]
     whole = panels[0][0], sum(width for _, width in panels)
     return tuple(

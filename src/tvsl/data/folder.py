@@ -33,10 +33,10 @@ from tvsl.vocabularies import NAMES_FILE, read_vocabulary, same_name, same_names
 
 @dataclass(frozen=True)
 class MappedObjects(FileTarget):
-    """Objects of a map of objects.
+    """Objects of an object map, an image file whose pixel values number its objects.
 
     Attributes:
-        values: Their values.
+        values: Values of the objects.
     """
 
     values: tuple[int, ...]
@@ -62,10 +62,10 @@ class FolderData(FileDataSet):
     scored as small as that.
 
     Attributes:
-        manifest: The manifest, where it is not in the folder.
-        vocabulary: Text file of the classes among which to detect, one a line. ``names.txt`` of
-            the folder where it is not given, or all labels of the manifest in their order.
-        truth: What maps are scored against: ``boxes``, or ``masks``.
+        manifest: The manifest, if it is not in the folder.
+        vocabulary: Text file of the classes among which to detect, one a line. By default
+            ``names.txt`` of the folder, or else all labels of the manifest, sorted.
+        truth: Ground truth of the scores: ``boxes``, or ``masks``.
         squeeze: Whether pictures are squeezed into a square, as the benchmarks do.
     """
 
@@ -79,12 +79,12 @@ class FolderData(FileDataSet):
 
     @property
     def square(self) -> bool:
-        """As ``squeeze`` says."""
+        """The option ``squeeze``."""
         return self.squeeze
 
     @property
     def several(self) -> bool:
-        """Whether any item has several sources."""
+        """Tell whether any item has several sources."""
         return any(len(item.sources) > 1 for item in self.items)
 
     @property
@@ -92,18 +92,14 @@ class FolderData(FileDataSet):
         """The manifest; see the base class."""
         return self._manifest.name
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Classes among which to detect; empty where nothing is labelled."""
-        return self._names
-
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
         own = self.root / NAMES_FILE
         path = self.vocabulary or (own if own.is_file() else None)
         if path is not None:
             return read_vocabulary(path)
-        labels = (label for _, line in self._lines for label in line.labels)
+        labels = (label for _, entry in self._entries for label in entry.labels)
         first: dict[str, str] = {}
         for label in labels:
             first.setdefault(same_name(label), label)
@@ -111,41 +107,41 @@ class FolderData(FileDataSet):
 
     @cached_property
     def _by_form(self) -> dict[str, str]:
-        """The classes as they are called here, by what all their spellings share."""
+        """Class names by their normal form."""
         return dict(zip(same_names(self.names), self.names, strict=True))
 
     def listed(self, split: Split) -> Iterator[Item]:
-        """The lines of a split, and those of none; see the base class."""
-        lines = [(at, line) for at, line in self._lines if line.split in (None, split)]
-        if not lines:
+        """Entries of a split, and those without one; see the base class."""
+        entries = [(line, entry) for line, entry in self._entries if entry.split in (None, split)]
+        if not entries:
             raise DataError(
                 f"No line of the manifest is of the split '{split}'.",
                 "Choose another split, or correct the manifest.",
                 self._manifest,
             )
-        for at, line in lines:
-            frame, audio = inside(self.root, line.frame), inside(self.root, line.audio)
-            boxes = tuple(box for of in line.shares.values() for box in of)
+        for line, entry in entries:
+            frame, audio = inside(self.root, entry.frame), inside(self.root, entry.audio)
+            boxes = tuple(box for of in entry.shares.values() for box in of)
             boxes = boxes if self.truth == "boxes" else ()
             expected = ExpectedMedia(
-                self._manifest, at, line.shape, line.rate, line.duration, boxes
+                self._manifest, line, entry.shape, entry.rate, entry.duration, boxes
             )
             yield Item(
-                line.id, (frame,), (audio,), self._sources(at, line), line.panels, (expected,)
+                entry.id, (frame,), (audio,), self._sources(line, entry), entry.panels, (expected,)
             )
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
         """Lines of other splits; see the base class."""
-        others = sum(line.split not in (None, self.split) for _, line in self._lines)
+        others = sum(entry.split not in (None, self.split) for _, entry in self._entries)
         return {"lines of other splits": others} if others else {}
 
     def has_items(self, split: Split) -> bool:
-        """Whether a line is of the split, or of all; see the base class."""
-        return any(line.split in (None, split) for _, line in self._lines)
+        """Tell whether an entry is of the split, or of all; see the base class."""
+        return any(entry.split in (None, split) for _, entry in self._entries)
 
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Where each source is, at the picture's own size; see the base class."""
+        """Targets at the picture's own size; see the base class."""
         height, width = pictures[0].shape[:2]
         if self.squeeze:
             return super().targets(item, pictures)
@@ -168,30 +164,30 @@ class FolderData(FileDataSet):
         )
 
     @cached_property
-    def _lines(self) -> list[tuple[int, ManifestEntry]]:
+    def _entries(self) -> list[tuple[int, ManifestEntry]]:
         return read_manifest(self._manifest)
 
-    def _sources(self, at: int, line: ManifestEntry) -> tuple[Source, ...]:
-        forms = same_names(line.labels)
-        for label, form in zip(line.labels, forms, strict=True):
+    def _sources(self, line: int, entry: ManifestEntry) -> tuple[Source, ...]:
+        forms = same_names(entry.labels)
+        for label, form in zip(entry.labels, forms, strict=True):
             if form not in self._by_form:
                 raise line_error(
-                    self._manifest, at, f"has a label that is no class: {shown(label)}"
+                    self._manifest, line, f"has a label that is no class: {shown(label)}"
                 )
         named = [(self._by_form[form], form) for form in forms]
         if self.truth == "masks":
-            return tuple(Source(name, self._objects(at, line, form)) for name, form in named)
+            return tuple(Source(name, self._objects(line, entry, form)) for name, form in named)
         boxes = {
             same_name(label): Boxes(tuple(box for box in map(clipped, of) if box is not None))
-            for label, of in line.shares.items()
+            for label, of in entry.shares.items()
         }
         if not forms:
             return (Source(None, boxes.get("", Boxes(()))),)
         return tuple(Source(name, boxes.get(form, Boxes(()))) for name, form in named)
 
-    def _objects(self, at: int, line: ManifestEntry, form: str) -> Target:
-        if line.masks is None:
-            raise line_error(self._manifest, at, "has no masks")
-        objects = (thing for thing in line.objects if thing.sounds)
+    def _objects(self, line: int, entry: ManifestEntry, form: str) -> Target:
+        if entry.masks is None:
+            raise line_error(self._manifest, line, "has no masks")
+        objects = (thing for thing in entry.objects if thing.sounds)
         found = (thing for thing in objects if same_name(thing.label) == form)
-        return MappedObjects(inside(self.root, line.masks), tuple(thing.value for thing in found))
+        return MappedObjects(inside(self.root, entry.masks), tuple(thing.value for thing in found))

@@ -1,4 +1,4 @@
-"""Where a data set keeps the files of an id: the layouts that people have."""
+"""Layouts of data sets: the paths of the picture and the sound of each id."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ SOUND_SUFFIXES: Final = (
 _OUTSIDE: Final = frozenset({"", ".", ".."})
 
 CandidatePaths = Callable[[str], Sequence[str]]
-"""Where an id's file may be: paths under the root without their suffix, the likeliest first."""
+"""Gives the possible paths of an id's file under the root, without suffix, the likeliest first."""
 
 
 @dataclass(frozen=True)
 class MediaLayout:
-    """A way to lay out pictures and sounds.
+    """Layout of pictures and sounds in folders.
 
     Attributes:
-        title: What it looks like, for people.
-        folders: The folders that must be there.
-        frame: Where an id's picture may be.
-        sound: Where an id's sound may be.
+        title: Its description, for messages.
+        folders: Folders that must exist.
+        frame: Possible paths of an id's picture.
+        sound: Possible paths of an id's sound.
     """
 
     title: str
@@ -49,11 +49,11 @@ PLAIN: Final = MediaLayout(
 
 
 def find_layout(root: Path, layouts: Sequence[MediaLayout]) -> MediaLayout:
-    """The first layout whose folders are there.
+    """Find the first layout whose folders exist.
 
     Args:
         root: The data set's folder.
-        layouts: What may be there.
+        layouts: Possible layouts.
 
     Returns:
         The layout.
@@ -74,7 +74,7 @@ def find_layout(root: Path, layouts: Sequence[MediaLayout]) -> MediaLayout:
 
 
 def require_root(root: Path) -> None:
-    """Let through only a data set's folder that is there, whatever else is missing.
+    """Check that the folder of a data set exists.
 
     Raises:
         DataError: There is no such folder.
@@ -84,10 +84,10 @@ def require_root(root: Path) -> None:
 
 
 class Folders:
-    """Finds files by names without suffix; each folder is listed once.
+    """Finder of files by names without suffix; each folder is listed once.
 
     Args:
-        root: What the names are relative to.
+        root: Folder that the names are relative to.
     """
 
     def __init__(self, root: Path) -> None:
@@ -95,15 +95,15 @@ class Folders:
         self._listed: dict[tuple[str, tuple[str, ...]], tuple[Path, dict[str, str]]] = {}
 
     def find(self, names: Sequence[str], suffixes: tuple[str, ...]) -> Path:
-        """The first of some files that is there.
+        """Find the first of some files that exists.
 
         Args:
             names: Paths without suffix.
-            suffixes: What they may end in, in lower case; where several files of a name are
-                there, the earlier suffix is meant. Any suffix when empty.
+            suffixes: Allowed suffixes in lower case, the preferred one first; any suffix when
+                empty.
 
         Returns:
-            Its path; where none is there, the place in which the first was looked for.
+            Its path; if none exists, the expected path of the first.
 
         Raises:
             DataError: A name leads out of the root.
@@ -124,12 +124,12 @@ class Folders:
 
 
 def inside(root: Path, name: str, suffix: str = "") -> Path:
-    """A file under a root, by a name that comes from a list.
+    """Path of a file under a root, by a name from a list.
 
     Args:
         root: The folder.
         name: The name, perhaps with folders.
-        suffix: What is added to it.
+        suffix: Suffix to add.
 
     Returns:
         ``root/name`` with the suffix.
@@ -144,13 +144,13 @@ def inside(root: Path, name: str, suffix: str = "") -> Path:
 
 
 def name_fault(name: str) -> str | None:
-    """What keeps a name of a list from being that of a file in the data set's folder.
+    """Fault of a name that cannot be that of a file in the data set's folder.
 
     Args:
         name: The name, perhaps with folders.
 
     Returns:
-        What it does, in words; None where there is nothing wrong.
+        A clause that follows the name; None for a valid name.
     """
     if name[1:2] == ":":
         return "begins with a drive of Windows: write it relative to the data set's folder"
@@ -171,13 +171,13 @@ def _is_unicode(name: str) -> bool:
 
 
 def absent(paths: Iterable[Path]) -> set[Path]:
-    """Which of some files are not there; each folder is listed once.
+    """Find the missing ones among some files; each folder is listed once.
 
     Args:
         paths: Files.
 
     Returns:
-        Those that are not in their folders.
+        The missing files.
     """
     wanted: dict[Path, set[str]] = {}
     for path in paths:
@@ -200,7 +200,7 @@ def _file_names(folder: Path) -> set[str]:
 
 
 def _files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
-    """Names of files by their stems; of several the one whose suffix comes first."""
+    """Names of files by their stems; of several files, the one with the preferred suffix."""
     ranks = {suffix: rank for rank, suffix in enumerate(suffixes)}
     found: dict[str, tuple[int, str]] = {}
     for name in _file_names(folder):

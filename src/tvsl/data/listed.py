@@ -27,13 +27,13 @@ class ListedData(FileDataSet):
     """A benchmark.
 
     Class attributes:
-        layouts: How its media may lie; the first that is there is used for all of them.
-        files: The lists and annotations that its test split needs.
-        train_files: Those that its training split needs as well.
+        layouts: Possible layouts of its media; the first that exists is used for all of them.
+        files: Lists and annotations of the test split.
+        train_files: Further lists of the training split.
 
     Attributes:
-        lists: Folder of the lists and annotations. They are looked for there, in
-            ``root/metadata``, in the root, and among what `tvsl data fetch-lists` fetched.
+        lists: Folder of the lists and annotations. They are searched there, in
+            ``root/metadata``, in the root, and among the files of `tvsl data fetch-lists`.
     """
 
     layouts: ClassVar[tuple[MediaLayout, ...]] = (PLAIN,)
@@ -43,20 +43,20 @@ class ListedData(FileDataSet):
 
     @property
     def layout(self) -> str:
-        """The layout that was found; see the base class."""
+        """The layout of the media; see the base class."""
         return find_layout(self.root, self.layouts).title
 
     def find_list(self, *files: str) -> Path:
         """Find one of the lists.
 
         Args:
-            files: Its file name, and names of others that would do as well.
+            files: Its file name, and names of alternatives.
 
         Returns:
             Its path.
 
         Raises:
-            DataError: It is nowhere, or there is no such root.
+            DataError: None of them is found, or the root is missing.
         """
         require_root(self.root)
         given = [] if self.lists is None else [self.lists]
@@ -71,16 +71,16 @@ class ListedData(FileDataSet):
         )
 
     def media(self) -> Media:
-        """Looks up the media of ids.
+        """Finder of the media of ids.
 
         Raises:
-            DataError: The root is laid out in no way that is known.
+            DataError: The root has no known layout.
         """
         return Media(self.root, find_layout(self.root, self.layouts))
 
 
 def used_list(path: Path) -> UsedList:
-    """A list as results tell of it.
+    """Name and checksum of a list, for results.
 
     Raises:
         DataError: It cannot be read.
@@ -93,25 +93,34 @@ def used_list(path: Path) -> UsedList:
 
 
 class Media:
-    """Finds pictures and sounds of ids; each folder is listed once.
+    """Finder of the pictures and sounds of ids; each folder is listed once.
 
     Args:
         root: The data set's folder.
-        layout: How its files lie.
+        layout: Layout of its files.
     """
 
     def __init__(self, root: Path, layout: MediaLayout) -> None:
         self._layout, self._folders = layout, Folders(root)
 
     def frame(self, name: str) -> Path:
-        """The picture of an id, or where it should be."""
+        """Path of the picture of an id; its expected path if it is missing."""
         return self._folders.find(self._layout.frame(name), FRAME_SUFFIXES)
 
     def sound(self, name: str) -> Path:
-        """The sound of an id, or where it should be."""
+        """Path of the sound of an id; its expected path if it is missing."""
         return self._folders.find(self._layout.sound(name), SOUND_SUFFIXES)
 
     def item(self, name: str, *sources: Source, expected: ExpectedMedia | None = None) -> Item:
-        """An item of one picture and its own sound, with what the annotations state of them."""
-        told = () if expected is None else (expected,)
-        return Item(name, (self.frame(name),), (self.sound(name),), sources, expected=told)
+        """An item of one picture and its own sound.
+
+        Args:
+            name: Its id.
+            sources: Its sources.
+            expected: Properties of the media that the annotations state.
+
+        Returns:
+            The item.
+        """
+        stated = () if expected is None else (expected,)
+        return Item(name, (self.frame(name),), (self.sound(name),), sources, expected=stated)

@@ -1,4 +1,4 @@
-"""Public lists and annotations: where they are kept, their rows, what they state of media.
+"""Public lists and annotations: their sources, their rows, and the media that they describe.
 
 This package does not contain them. They are data files of public repositories, each at one commit.
 """
@@ -25,22 +25,22 @@ from tvsl.utils.id_lists import is_head
 from tvsl.utils.progress import Progress, no_progress
 
 LARGEST_SIDE: Final = 10**6
-"""Pixels of a picture's side; no list can mean more."""
+"""Maximum pixels of a picture's side."""
 
 _REMEDY: Final = "Check the path; correct the file, or get it again."
 
 
 NormalizeId = Callable[[str], str]
-"""Brings an id into one form."""
+"""Converts an id to its normal form."""
 
 _NO_IDS: Final[Mapping[int, NormalizeId]] = MappingProxyType({})
 
 
 class ListRow(NamedTuple):
-    """A line of a list.
+    """A row of a list.
 
     Attributes:
-        line: Its number, from 1.
+        line: Line number, from 1.
         cells: Its cells, without spaces at their ends.
     """
 
@@ -49,16 +49,16 @@ class ListRow(NamedTuple):
 
 
 Share = Annotated[float, Field(strict=True)]
-"""A number of an annotation: no text, no truth value."""
+"""A number of an annotation, neither a text nor a truth value."""
 
 
 class ClipAnnotation(BaseModel):
-    """What every entry of an annotation file has.
+    """Base of the annotations of a clip in an annotation file.
 
     Attributes:
-        file: The clip's id.
-        width: Width of the picture in pixels, where it is told.
-        height: Its height.
+        file: Id of the clip.
+        width: Width of the picture in pixels, if given.
+        height: Its height, if given.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -69,7 +69,7 @@ class ClipAnnotation(BaseModel):
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """Height and width of the picture, where both are told."""
+        """Height and width of the picture, if both are given."""
         return None if self.width is None or self.height is None else (self.height, self.width)
 
 
@@ -79,19 +79,19 @@ AnnotationT = TypeVar("AnnotationT", bound=ClipAnnotation)
 def read_rows(
     path: Path, columns: Collection[int], ids: Mapping[int, NormalizeId] = _NO_IDS
 ) -> list[ListRow]:
-    """Read a list with commas; line ends of any system, empty lines are skipped.
+    """Read a comma-separated list with any line ends; empty lines are skipped.
 
     Args:
         path: The file, in UTF-8.
-        columns: How many cells a line may have.
-        ids: The columns that hold ids, and what brings these into one form. With any, a first
-            line that only names the columns is skipped, and so are lines that begin with ``# ``.
+        columns: Allowed numbers of cells of a row.
+        ids: Columns that hold ids, and the function that normalizes them. With any, a header line
+            and lines that begin with ``# `` are skipped.
 
     Returns:
-        The lines; at least one.
+        The rows; at least one.
 
     Raises:
-        DataError: It cannot be read, is no text, holds no line, or a line has other columns.
+        DataError: It cannot be read, is no text, holds no row, or a row has other columns.
     """
     try:
         rows = _rows(read_text(path))
@@ -110,7 +110,7 @@ def read_rows(
 
 
 def _named(row: ListRow, ids: Mapping[int, NormalizeId]) -> ListRow:
-    """A line with its ids in one form; a name with folders is left for ``inside`` to judge."""
+    """A row with normalized ids; names with folders stay, to be checked by ``inside``."""
     cells = [unguarded(cell) for cell in row.cells]
     for at, normalize in ids.items():
         if at < len(cells) and not {"/", "\\"} & set(cells[at]):
@@ -126,14 +126,14 @@ def read_by_id(
     Args:
         path: As for ``read_rows``.
         columns: As for ``read_rows``.
-        normalize: Brings an id into one form.
+        normalize: Normalizes an id.
         others: Further columns that hold ids.
 
     Returns:
-        The lines by their ids, in their order.
+        The rows by their ids, in their order.
 
     Raises:
-        DataError: As for ``read_rows``, or an id stands there twice.
+        DataError: As for ``read_rows``, or an id occurs twice.
     """
     found: dict[str, ListRow] = {}
     for row in read_rows(path, columns, dict.fromkeys((0, *others), normalize)):
@@ -146,7 +146,7 @@ def read_by_id(
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without the mark that some editors put first.
+    """Read a text file in UTF-8, with or without a byte order mark.
 
     Raises:
         DataError: It cannot be read, is no regular file, is too large or is no text.
@@ -155,17 +155,17 @@ def read_text(path: Path) -> str:
 
 
 def read_annotations(path: Path, kind: type[AnnotationT]) -> dict[str, AnnotationT]:
-    """Read a JSON list of objects of one kind.
+    """Read a JSON list of annotations.
 
     Args:
         path: The file.
-        kind: What each of its entries is.
+        kind: Type of the annotations.
 
     Returns:
-        The entries by their clips' ids; at least one.
+        The annotations by their clips' ids; at least one.
 
     Raises:
-        DataError: It cannot be read, is no such JSON, holds no entry, or a clip twice.
+        DataError: It cannot be read, is not such a list, is empty, or holds a clip twice.
     """
     try:
         entries: list[AnnotationT] = TypeAdapter(list[kind]).validate_json(  # type: ignore[valid-type]
@@ -187,8 +187,8 @@ def line_error(path: Path, line: int | str, problem: str) -> DataError:
 
     Args:
         path: The file.
-        line: Its number, from 1, or how the place is called in a file without lines.
-        problem: What the line does, to follow "Line 3 …".
+        line: Its number, from 1, or a description of the place in a file without lines.
+        problem: The clause that follows "Line 3 …".
 
     Returns:
         The error, to be raised.
@@ -203,23 +203,23 @@ def _rows(text: str) -> list[ListRow]:
     return [ListRow(line, cells) for line, cells in stripped if any(cells)]
 
 
-# Lossy coders add up to some twentieths of a second.
+# Lossy codecs add up to a tenth of a second.
 _SLACK: Final = 0.1
-# Corners may lie a little outside the picture, from rounding: so much of a side.
+# Rounding may put corners a little outside the picture: this share of a side.
 _LARGEST_SHARE: Final = 1.01
 
 
 @dataclass(frozen=True)
 class ExpectedMedia:
-    """What a line states about its picture and its sound.
+    """Properties of a picture and a sound, as a list states them.
 
     Attributes:
         path: The list.
-        line: Number of the line, or what the place is called.
+        line: Number of the line, or a description of the place.
         shape: Height and width of the picture.
         rate: Samples per second of the sound.
         duration: Seconds of the sound.
-        boxes: Boxes on the picture: left, top, right, bottom in shares of its sides.
+        boxes: Boxes on the picture: left, top, right, bottom relative to its sides.
     """
 
     path: Path
@@ -230,11 +230,11 @@ class ExpectedMedia:
     boxes: tuple[tuple[float, float, float, float], ...] = ()
 
     def check_picture(self, path: Path, shape: Shape) -> None:
-        """Refuse a picture of another shape, or one that boxes leave.
+        """Refuse a picture of another shape, or with boxes outside of it.
 
         Args:
             path: The picture.
-            shape: The shape that it has, upright.
+            shape: Its shape, upright.
 
         Raises:
             DataError: The line contradicts it.
@@ -279,11 +279,14 @@ class ExpectedMedia:
 
 
 def expected_by(path: Path, entry: ClipAnnotation) -> ExpectedMedia | None:
-    """What an entry of an annotation file states of its picture; None where it states nothing.
+    """Properties of the picture that an annotation states; None where it states none.
 
     Args:
         path: The annotation file.
-        entry: The entry.
+        entry: The annotation.
+
+    Returns:
+        The properties.
     """
     if entry.shape is None:
         return None
@@ -307,8 +310,8 @@ class PublicList:
 
     Attributes:
         file: Its file name.
-        url: Where it is.
-        sha256: What it must hash to.
+        url: Its address.
+        sha256: SHA-256 of its bytes.
     """
 
     file: str
@@ -317,7 +320,7 @@ class PublicList:
 
     @property
     def path(self) -> Path:
-        """Where it belongs on this machine."""
+        """Path of the downloaded file."""
         return lists_folder() / self.file
 
 
@@ -406,18 +409,18 @@ PUBLIC_LISTS: Final[Mapping[str, PublicList]] = {
 
 
 def find_list(files: Sequence[str], folders: Sequence[Path], name: str) -> Path:
-    """Find a list: in some folders, then among what was fetched.
+    """Find a list in some folders, then among the downloaded lists.
 
     Args:
-        files: Its file name, and names of others that would do as well.
-        folders: Where to look first.
+        files: Its file name, and names of alternatives.
+        folders: Folders to search first.
         name: The data set, for the message.
 
     Returns:
-        The path of the first that is there.
+        The path of the first that exists.
 
     Raises:
-        DataError: None is there; the message says how to get one.
+        DataError: None exists; the message says how to get one.
     """
     places = [*folders, lists_folder()]
     for file in files:
@@ -436,17 +439,17 @@ def find_list(files: Sequence[str], folders: Sequence[Path], name: str) -> Path:
 
 
 def fetch_lists(files: Sequence[str], progress: Progress = no_progress) -> list[Path]:
-    """Fetch public lists that are not here yet; those that are here are compared with the table.
+    """Download missing public lists; existing ones are verified by their checksums.
 
     Args:
         files: Their file names.
         progress: Called with files so far and files in all.
 
     Returns:
-        Where they are.
+        Their paths.
 
     Raises:
-        DataError: No network, a wrong checksum, or a folder that cannot be written.
+        DataError: There is no network, a checksum is wrong, or the folder cannot be written.
     """
     paths = []
     for file in files:

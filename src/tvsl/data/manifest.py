@@ -1,4 +1,4 @@
-"""Manifests of one's own data: a line for each picture with its sound, as CSV or JSON Lines."""
+"""Manifests of a folder of data: an entry for each picture with its sound, as CSV or JSON Lines."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LONGEST_NAME: Final = 4096
 
 
 def _number(value: object, info: ValidationInfo) -> object:
-    """Refuse true and false for numbers, which they are to Python, and texts outside of CSV."""
+    """Refuse true and false for numbers, and texts for numbers outside of CSV."""
     if isinstance(value, bool) or (isinstance(value, str) and info.mode == "json"):
         given = shown(value) if isinstance(value, str) else json.dumps(value)
         raise ValueError(f"{given} is no number")
@@ -57,10 +57,10 @@ Corners = tuple[_Number, _Number, _Number, _Number]
 
 
 class MappedObject(BaseModel):
-    """An object of a map of objects.
+    """An object of an object map.
 
     Attributes:
-        value: Its pixels' value.
+        value: Value of its pixels.
         label: Its class.
         sounds: Whether it is heard.
     """
@@ -74,20 +74,20 @@ class ManifestEntry(BaseModel):
     """A picture with its sound.
 
     Attributes:
-        id: Its name.
+        id: Id of the item.
         frame: File of the picture, relative to the folder.
         audio: File of the sound, relative to the folder.
-        labels: What sounds.
+        labels: Classes of the sounding sources.
         boxes: Boxes by label; a list where nothing is labelled. In pixels of the whole picture
-            where its width and height are given, else in shares of them.
+            if its width and height are given, else relative to them.
         width: Width of the picture.
         height: Its height.
         rate: Samples per second of the sound.
         duration: Its length in seconds.
-        panels: How many pictures stand side by side in it.
-        split: Which part of the data it belongs to; to all of them when None.
-        masks: File of a map of objects, relative to the folder.
-        objects: What the values of this map mean.
+        panels: Number of pictures side by side in it.
+        split: Split of the data; all of them when None.
+        masks: File of an object map, relative to the folder.
+        objects: Objects of this map.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -109,7 +109,7 @@ class ManifestEntry(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _no_other_spelling(cls, content: Any) -> Any:
-        """Refuse ``label`` for ``labels``: other keys are passed over, and so would it be."""
+        """Refuse ``label`` for ``labels``, which would be ignored as other unknown keys are."""
         known = {_stem(name): name for name in cls.model_fields}
         for key in content if isinstance(content, dict) else ():
             meant = known.get(_stem(str(key)), key)
@@ -124,7 +124,7 @@ class ManifestEntry(BaseModel):
 
     @property
     def shares(self) -> dict[str, tuple[Corners, ...]]:
-        """Boxes by label, in shares of the picture's width and height; by "" without labels."""
+        """Boxes by label, relative to the picture's width and height; by "" without labels."""
         boxes = self.boxes if isinstance(self.boxes, dict) else {_NO_LABEL: self.boxes}
         width, height = self.width or 1, self.height or 1
         return {
@@ -148,18 +148,18 @@ def read_manifest(path: Path) -> list[tuple[int, ManifestEntry]]:
             name ends in ``.csv``.
 
     Returns:
-        Number and content of each line; at least one.
+        Line number and entry of each line; at least one.
 
     Raises:
-        DataError: It cannot be read, or a line is not what it should be.
+        DataError: It cannot be read, or a line is not valid.
     """
     parse = _csv_lines if path.suffix.lower() == ".csv" else _json_lines
-    lines = list(parse(path))
-    if not lines:
+    entries = list(parse(path))
+    if not entries:
         raise DataError("The manifest is empty.", "Write a line for each picture.", path)
-    for number, line in lines:
-        _check(path, number, line)
-    return lines
+    for number, entry in entries:
+        _check(path, number, entry)
+    return entries
 
 
 def parse_boxes(text: str) -> dict[str, list[list[float]]] | list[list[float]]:
@@ -172,7 +172,7 @@ def parse_boxes(text: str) -> dict[str, list[list[float]]] | list[list[float]]:
         Boxes by label, or a list where nothing is labelled.
 
     Raises:
-        ValueError: It is no such text.
+        ValueError: The text has another form.
     """
     labelled: dict[str, list[list[float]]] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
@@ -194,10 +194,10 @@ def _csv_lines(path: Path) -> Iterator[tuple[int, ManifestEntry]]:
         if len(row.cells) != len(head.cells):
             raise line_error(path, row.line, f"has {len(row.cells)} of {len(head.cells)} columns")
         cells = {column: cell for column, cell in zip(head.cells, row.cells, strict=True) if cell}
-        yield row.line, _line(path, row.line, cells)
+        yield row.line, _parse_cells(path, row.line, cells)
 
 
-def _line(path: Path, number: int, cells: dict[str, str]) -> ManifestEntry:
+def _parse_cells(path: Path, number: int, cells: dict[str, str]) -> ManifestEntry:
     content: dict[str, object] = dict(cells)
     if "labels" in cells:
         content["labels"] = [label.strip() for label in cells["labels"].split(";")]
@@ -220,16 +220,16 @@ def _json_lines(path: Path) -> Iterator[tuple[int, ManifestEntry]]:
                 raise line_error(path, number, f"cannot be read: {first_problem(error)}") from error
 
 
-def _check(path: Path, number: int, line: ManifestEntry) -> None:
-    """Refuse what a line says about itself and cannot be."""
-    if not line.id.isprintable():
-        raise line_error(path, number, f"has an id that is no plain text: {shown(line.id)}")
-    for name in (line.frame, line.audio, line.masks):
+def _check(path: Path, number: int, entry: ManifestEntry) -> None:
+    """Refuse an entry that contradicts itself or names files outside the folder."""
+    if not entry.id.isprintable():
+        raise line_error(path, number, f"has an id that is no plain text: {shown(entry.id)}")
+    for name in (entry.frame, entry.audio, entry.masks):
         fault = None if name is None else name_fault(name)
         if fault is not None:
             raise line_error(path, number, f"has the file {shown(name)}, which {fault}")
-    boxes = line.shares
-    for labels in (line.labels, [label for label in boxes if label != _NO_LABEL]):
+    boxes = entry.shares
+    for labels in (entry.labels, [label for label in boxes if label != _NO_LABEL]):
         try:
             check_names(labels or ("none",))
         except VocabularyError as error:
@@ -237,14 +237,16 @@ def _check(path: Path, number: int, line: ManifestEntry) -> None:
             raise line_error(
                 path, number, f"has wrong labels; boxes of one label are one source: {problem}"
             ) from error
-    known = same_names(line.labels or (_NO_LABEL,))
+    known = same_names(entry.labels or (_NO_LABEL,))
     strange: Sequence[str] = sorted(label for label in boxes if same_name(label) not in known)
     if strange:
         which = f"{shown(strange[0])}, which is none of its labels" if strange[0] else "no label"
         raise line_error(path, number, f"has boxes of {which}")
-    if (line.width is None) != (line.height is None):
+    if (entry.width is None) != (entry.height is None):
         raise line_error(path, number, "must have both width and height, or none of them")
-    if line.width is None and any(max(box) > _LARGEST_SHARE for of in boxes.values() for box in of):
+    if entry.width is None and any(
+        max(box) > _LARGEST_SHARE for of in boxes.values() for box in of
+    ):
         raise line_error(
             path, number, "has boxes in pixels, which need the picture's width and height"
         )
