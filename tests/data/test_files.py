@@ -15,7 +15,7 @@ import pytest
 
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data.base import Item, Source, Split
-from tvsl.data.files import FileDataSet, mix_sounds, draw_targets
+from tvsl.data.files import FileDataSet, draw_targets, mix_sounds
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import (
     DataError,

@@ -1,7 +1,7 @@
-"""The extended sets: as many pairs again in which nothing that is heard is seen (SLAVC, 2022).
+"""The extended sets: as many pairs again whose sounding source is not visible (SLAVC, 2022).
 
-A line names the clip of the picture, that of the sound, and ``non-sounding``. Some sounds are
-those of another clip, some are silent.
+A row names the clip of the picture, the clip of the sound, and ``non-sounding``. Some sounds come
+from another clip, some are silent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SILENT: Final = "non-sounding"
 
 
 def _extended(folder: str) -> MediaLayout:
-    """ACL-SSL keeps the extended sets beside the plain ones."""
+    """Layout of ACL-SSL, with the extended sets beside the plain ones."""
     frames = (f"{folder}extend_frames", f"{folder}frames")
     sounds = (f"{folder}extend_audio", f"{folder}audio")
     return MediaLayout(
@@ -36,18 +36,18 @@ def _extended(folder: str) -> MediaLayout:
 
 
 def silent_items(path: Path, media: Media, label_of: Callable[[str], str | None]) -> Iterator[Item]:
-    """Pairs without a source in the picture.
+    """Pairs without a visible source.
 
     Args:
         path: The list.
-        media: Looks up their files.
-        label_of: The class of a clip's sound, or None where it is not known.
+        media: Finder of their files.
+        label_of: Gives the class of a clip's sound, or None where it is not known.
 
     Yields:
         The pairs; their ids name both clips.
 
     Raises:
-        DataError: A line says that something sounds.
+        DataError: A row is not ``non-sounding``.
     """
     for row in read_rows(path, {3}, dict.fromkeys((0, 1), clip_name)):
         picture, sound, label = row.cells
@@ -62,11 +62,11 @@ def silent_items(path: Path, media: Media, label_of: Callable[[str], str | None]
 
 
 class VGGSSExtended(VGGSoundSingle):
-    """VGG-SS, and 5,158 pairs in which nothing sounds that is seen.
+    """VGG-SS, and 5,158 pairs without a visible sounding source.
 
     Attributes:
-        labelled: Whether sources have their classes, where these are known: those of all clips of
-            VGG-SS, among them 4,779 of the other sounds. SLAVC's protocol asks by sound alone.
+        labelled: Whether sources have their classes where these are known: those of all clips of
+            VGG-SS, among them 4,779 of the other sounds. SLAVC's protocol uses the sound alone.
     """
 
     name: ClassVar[str] = "vggss-extended"
@@ -94,7 +94,7 @@ class VGGSSExtended(VGGSoundSingle):
 
 
 class FlickrExtended(FlickrSoundNet):
-    """Flickr-SoundNet, and 250 pairs in which nothing sounds that is seen."""
+    """Flickr-SoundNet, and 250 pairs without a visible sounding source."""
 
     name: ClassVar[str] = "flickr-extended"
     title: ClassVar[str] = "Extended Flickr-SoundNet"

@@ -1,7 +1,7 @@
-"""Flickr-SoundNet: pictures and sounds of all sorts, boxes of three people (Senocak et al., 2018).
+"""Flickr-SoundNet: pictures and sounds with boxes of three annotators (Senocak et al., 2018).
 
 The test list of LVS, EZ-VSL and FNAC has 249 lines, that of SLAVC and SSLalignment 250
-(``3908875350`` more). What is read is the list that is there; every result says how long it was.
+(``3908875350`` more). Either is read; every result states its length.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tvsl.utils.id_lists import plain_name
 
 FLICKR_LIST: Final = "flickr_test.csv"
 ANNOTATED_SIDE: Final = 256
-"""Height and width, in pixels, of the pictures that people drew boxes in."""
+"""Height and width in pixels of the pictures that annotators drew boxes in."""
 
 _LARGEST: Final = 1 << 20
 _REMEDY: Final = "Get the file again."
@@ -53,16 +53,16 @@ _ACL: Final = MediaLayout(
 
 @dataclass(frozen=True)
 class Agreement:
-    """The boxes of several people.
+    """The boxes of several annotators.
 
     Attributes:
-        boxes: A box each.
+        boxes: One box of each annotator.
     """
 
     boxes: tuple[RelativeBox, ...]
 
     def draw(self, height: int, width: int) -> Drawn:
-        """Half of how many boxes cover each pixel, at most 1; see ``Target``."""
+        """Half of the number of boxes that cover each pixel, at most 1; see ``Target``."""
         drawn = np.zeros((height, width), dtype=np.float32)
         for box in self.boxes:
             drawn += Boxes((box,)).draw(height, width) / 2
@@ -70,9 +70,9 @@ class Agreement:
 
 
 class Consensus(FileTarget):
-    """The boxes of several people in an XML file.
+    """The boxes of several annotators in an XML file.
 
-    Where two of them agree it counts fully, where only one saw the source by half (LVS, EZ-VSL).
+    Pixels in two boxes count fully, pixels in a single box by half (LVS, EZ-VSL).
     """
 
     def load(self, shape: Shape | None) -> Agreement:
@@ -84,17 +84,17 @@ def read_annotators(path: Path, shape: Shape | None = None) -> tuple[RelativeBox
     """Read the boxes of all annotators of a picture.
 
     Args:
-        path: XML with elements ``bbox``, each with a first child of its own and then left, top,
-            right and bottom in pixels of a picture of 256 x 256.
-        shape: Height and width of the picture, which a ``size`` in the file must not contradict.
+        path: XML with elements ``bbox``, each with one other child and then left, top, right and
+            bottom in pixels of a picture of 256 x 256.
+        shape: Height and width of the picture, which a ``size`` in the file must match.
 
     Returns:
-        Their boxes, cut off at the picture's edges; those without area are dropped.
+        Their boxes, clipped to the picture; those without area are dropped.
 
     Raises:
         MissingFileError: There is no such file.
-        UnreadableMediaError: It is no such XML, declares entities or a type of document, or is
-            for a picture of another shape.
+        UnreadableMediaError: It is no such XML, declares entities or a document type, or is for a
+            picture of another shape.
     """
     check_file(path, MediaLimits(max_file_size=_LARGEST))
     content = read_small(path, _LARGEST, UnreadableMediaError, _REMEDY)
@@ -108,12 +108,12 @@ def read_annotators(path: Path, shape: Shape | None = None) -> tuple[RelativeBox
 
 
 class _Elements:
-    """Gathers what matters of an XML file: no tree is built, so that none can be too deep.
+    """Boxes and sizes of an XML file; no tree is built, so that none can be too deep.
 
-    Names count without their namespaces, which some editors add.
+    Namespaces, which some editors add, are ignored.
 
     Attributes:
-        boxes: The last four texts of each box, with its line; what stands before names the box.
+        boxes: The last four texts of each box, with its line; the text before them is a name.
         sizes: Texts by their names of each size, with its line.
     """
 
@@ -140,7 +140,7 @@ class _Elements:
             self.sizes.append((line, dict(children)))
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing; the parser requires the method."""
 
 
 def _read_xml(path: Path, content: bytes) -> _Elements:
@@ -153,7 +153,7 @@ def _read_xml(path: Path, content: bytes) -> _Elements:
     try:
         parser.feed(content)
         parser.close()
-    # LookupError and ValueError: an encoding that is not known, or that expat cannot read.
+    # LookupError and ValueError: an encoding that is unknown, or that expat cannot read.
     except (ParseError, DefusedXmlException, LookupError, ValueError) as error:
         raise UnreadableMediaError(
             f"The file holds no boxes of annotators ({printable(str(error))}).", _REMEDY, path
@@ -181,7 +181,7 @@ def _check_size(
     shape: Shape | None,
     boxes: Iterable[Sequence[float]],
 ) -> None:
-    """Refuse annotations for a picture of another shape, or counted in other pixels."""
+    """Refuse annotations of a picture of another shape, or in other units."""
     if size == (ANNOTATED_SIDE, ANNOTATED_SIDE):
         return  # squeezed, as the annotators saw them
     stated = f"Line {line} says {size[1]:g} x {size[0]:g} pixels"
@@ -213,7 +213,7 @@ class FlickrSoundNet(ListedData):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """None: nobody said what sounds."""
+        """Empty: the sources have no classes."""
         return ()
 
     def listed(self, split: Split) -> Iterator[Item]:  # noqa: ARG002

@@ -1,6 +1,6 @@
-"""Mixtures: items of one source each, side by side and all at once (Sec. 4.1).
+"""Mixtures: items of one source each, side by side, with added sounds (Sec. 4.1).
 
-The number of workers, processes or machines makes no difference to what they give.
+The draws do not depend on the number of workers, processes or machines.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Indices = NDArray[np.int64]
 def draw_mixtures(labels: Indices, sources: int, rounds: int = 1, seed: int = 0) -> Indices:
     """Draw mixtures of clips of different classes, each clip about equally often.
 
-    Every clip is in ``rounds`` mixtures, give or take one. Only where a class has more than its
-    share, a K-th of all clips, its clips are used less often, for lack of partners; among
-    themselves they too take turns. For K = 1 each clip is alone, once.
+    Every clip is in ``rounds`` mixtures, plus or minus one. Only if a class has more than a K-th of
+    all clips, its clips are used less often, for lack of partners, but equally often among
+    themselves. For K = 1 each clip is alone, once.
 
     Args:
         labels: Class of each clip, (N,).
         sources: K, from 1 to 8.
-        rounds: How often each clip is to be used.
-        seed: Decides what is drawn.
+        rounds: Number of uses of each clip.
+        seed: Seed of the draw.
 
     Returns:
-        Members of each mixture, (M, K), as numbers of clips; their order is random.
+        Clip numbers of each mixture, (M, K), in random order.
 
     Raises:
         UsageError: Another K, or clips of fewer than K classes.
@@ -58,7 +58,7 @@ def draw_mixtures(labels: Indices, sources: int, rounds: int = 1, seed: int = 0)
 
 
 def check_mixed(labels: Indices, sources: int) -> None:
-    """Let through only clips of enough classes to be mixed.
+    """Check that clips have enough classes to be mixed.
 
     Args:
         labels: Class of each clip, (N,).
@@ -79,9 +79,9 @@ def split_clips(count: int, size: int, seed: int = 0) -> list[Indices]:
     """Split clips at random into parts of about equal size.
 
     Args:
-        count: How many clips.
-        size: Most clips of a part.
-        seed: Decides which clip is in which part.
+        count: Number of clips.
+        size: Maximum number of clips of a part.
+        seed: Seed of the split.
 
     Returns:
         The clips of each part, in increasing order.
@@ -91,12 +91,12 @@ def split_clips(count: int, size: int, seed: int = 0) -> list[Indices]:
 
 
 def _draw_round(rng: np.random.Generator, labels: Indices, sources: int, used: Indices) -> Indices:
-    """Mixtures in which each clip occurs at most once, those used least so far first."""
+    """Draw mixtures in which each clip occurs at most once, the least used clips first."""
     count = _most_mixtures(np.unique(labels, return_counts=True)[1], sources)
     order = np.lexsort((rng.random(len(labels)), used))
     order = order[_ranks(labels[order]) < count][: count * sources]
-    # Sorted by class and dealt out in columns, a class never meets itself: it fills at most one
-    # column's worth. Which classes meet is then made random by exchanges that keep this so.
+    # Sorted by class and dealt out in columns, a class never meets itself, as it fills at most one
+    # column. Random exchanges that preserve this then decide which classes meet.
     key = rng.permutation(labels.max() + 1)
     dealt = order[np.argsort(key[labels[order]], kind="stable")].reshape(sources, count).T
     mixtures = np.ascontiguousarray(dealt, dtype=np.int64)
@@ -106,7 +106,7 @@ def _draw_round(rng: np.random.Generator, labels: Indices, sources: int, used: I
 
 
 def _most_mixtures(counts: Indices, sources: int) -> int:
-    """The most mixtures of different classes without using a clip twice."""
+    """Maximum number of mixtures of different classes that use no clip twice."""
     count = int(counts.sum()) // sources
     while (possible := int(np.minimum(counts, count).sum()) // sources) < count:
         count = possible
@@ -114,7 +114,7 @@ def _most_mixtures(counts: Indices, sources: int) -> int:
 
 
 def _ranks(classes: Indices) -> Indices:
-    """For each entry, how many before it are of its class."""
+    """Number of earlier elements of the same class, for each element."""
     order = np.argsort(classes, kind="stable")
     ranks = np.empty(len(classes), dtype=np.int64)
     starts = np.searchsorted(classes[order], classes[order], side="left")
@@ -123,24 +123,24 @@ def _ranks(classes: Indices) -> Indices:
 
 
 def _exchange(rng: np.random.Generator, mixtures: Indices, labels: Indices) -> None:
-    """Let mixtures exchange a clip with another, where classes still differ afterwards."""
+    """Exchange clips between pairs of mixtures, where classes still differ afterwards."""
     count, sources = mixtures.shape
     rows = rng.permutation(count)[: count // 2 * 2].reshape(2, -1)
     columns = rng.integers(sources, size=rows.shape)
     classes = labels[mixtures]
     given = classes[rows, columns]
-    kept = classes[rows]
-    np.put_along_axis(kept, columns[..., None], -1, axis=-1)
-    clash = (kept == given[::-1, :, None]).any(axis=(0, -1))
+    remaining = classes[rows]
+    np.put_along_axis(remaining, columns[..., None], -1, axis=-1)
+    clash = (remaining == given[::-1, :, None]).any(axis=(0, -1))
     rows, columns = rows[:, ~clash], columns[:, ~clash]
     mixtures[rows, columns] = mixtures[rows[::-1], columns[::-1]]
 
 
 def mix(parts: Sequence[Item]) -> Item:
-    """Put items of one panel and one source side by side; their sounds are to be added up.
+    """Put items of one panel and one source side by side; their sounds are added when read.
 
-    Sources of one class become one source with a target in each of their panels: who asks for the
-    class is to find all of it. 22 pairs of VGGSound-Duet are of one class.
+    Sources of one class become one source with a target in each of their panels, as a query for the
+    class must find all of them. 22 pairs of VGGSound-Duet are of one class.
 
     Args:
         parts: K items, from left to right.

@@ -1,7 +1,7 @@
 """MUSIC (Zhao et al., ECCV 2018): solos and duets.
 
 An id is the 11 characters of the video, the second and the number of the frame:
-``HnUOaSfTA6c_175_05257``. Every frame of a video is heard with the middle of the whole video.
+``HnUOaSfTA6c_175_05257``. Every frame of a video has the middle of the whole sound.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tvsl.data.targets import Boxes, clipped
 from tvsl.utils.id_lists import plain_name
 
 Rectangle = tuple[Share, Share, Share, Share]
-"""Left, top, width, height as shares of the picture."""
+"""Left, top, width, height relative to the picture."""
 
 _INSTRUMENTS: Final = (
     "accordion", "acoustic guitar", "cello", "clarinet", "erhu", "flute", "saxophone", "trumpet",
@@ -41,7 +41,7 @@ _TAIL: Final = len("_175_05257")
 
 
 def _picture_name(name: str) -> str:
-    """An id with all its zeros, without the ending of a file."""
+    """An id with all its zeros, without a file suffix."""
     plain = plain_name(name)
     found = _SHORT_ID.fullmatch(plain)
     return f"{found[1]}_{int(found[2]):03d}_{int(found[3]):05d}" if found else plain
@@ -52,7 +52,7 @@ def _video(name: str) -> str:
 
 
 def _frame_folder(name: str) -> str:
-    """Second and number of a frame as DSOL lays them out."""
+    """Second and number of a frame in DSOL's layout."""
     second, number = name[-_TAIL + 1 :].split("_")
     return f"frame_{second}/{number}"
 
@@ -74,7 +74,7 @@ _DSOL: Final = MediaLayout(
 
 
 class MusicData(ListedData):
-    """What MUSIC-Solo and MUSIC-Duet share."""
+    """Base of MUSIC-Solo and MUSIC-Duet."""
 
     layouts: ClassVar[tuple[MediaLayout, ...]] = (_PLAIN, _DSOL)
 
@@ -88,10 +88,10 @@ class MusicData(ListedData):
 
         Args:
             file: Its name.
-            columns: How many cells its lines have.
+            columns: Number of cells of its rows.
 
         Returns:
-            Its path and its lines.
+            Its path and its rows.
 
         Raises:
             DataError: It cannot be used, or an id is not that of a frame.
@@ -105,10 +105,10 @@ class MusicData(ListedData):
 
 
 def box_of(rectangle: Rectangle) -> Boxes:
-    """A box of MUSIC's annotations, which hold width and height, not right and bottom.
+    """A box of MUSIC's annotations, which give width and height, not right and bottom.
 
-    Public code reads them as corners: then 78 % of the boxes of MUSIC-Solo, and nearly all second
-    ones of MUSIC-Duet, are empty.
+    Public code reads them as corners, so that 78 % of the boxes of MUSIC-Solo, and nearly all
+    second boxes of MUSIC-Duet, are empty.
     """
     left, top, width, height = rectangle
     box = clipped((left, top, left + width, top + height))
@@ -153,8 +153,8 @@ class _DuetAnnotation(ClipAnnotation):
 class MusicDuet(MusicData):
     """1,020 frames, of which 1,008 are of one video: cello and acoustic guitar.
 
-    Pictures and sounds are natural mixtures: nothing is put side by side, nothing is added up.
-    Its training frames hold two sources each, so heads are trained on MUSIC-Solo.
+    Pictures and sounds are natural mixtures. Training frames have two sources each, so heads are
+    trained on MUSIC-Solo.
     """
 
     name: ClassVar[str] = "music-duet"

@@ -1,4 +1,4 @@
-"""The synthetic world as a data set: scenes and clips that are made when they are read."""
+"""The synthetic world as a data set: scenes and clips are generated when they are read."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from tvsl.synthetic.world import MOST_SOURCES, World, WorldPanel, WorldScene
 
 Truth = Literal["boxes", "masks"]
 
-# Other clips than those that an encoder with a small seed was pre-trained on: what it makes of
-# clips that it has seen is better than what a head will meet.
+# Encoders are pre-trained on clips of small seeds. Their tokens of clips that they have seen are
+# better than those of other clips, so heads are trained on clips of other seeds.
 _FIRST_SEED = 1_000_000
 _CLIPS = 8000
 # Of so many clips fewer than eight classes have a probability below 1e-12.
@@ -55,7 +55,7 @@ class SyntheticClips(ClipSet):
 
     @property
     def world(self) -> World:
-        """The split that the clips are scenes of."""
+        """The world whose scenes are the clips."""
         return World("train", self.classes, _FIRST_SEED + self.seed, self.twins, self.off_screen)
 
     @property
@@ -71,13 +71,13 @@ class SyntheticClips(ClipSet):
         return {"data": self.name, **self.model_dump(mode="json"), "sample": digest.hexdigest()}
 
     def labels(self) -> NDArray[np.int64] | None:
-        """Class of each clip, (count,), of few clips; many have enough of every class."""
+        """Class of each clip, (count,); None for many clips, which have enough of every class."""
         if self.count > _FEW_CLIPS:
             return None
         return self.read(range(self.count), SAMPLE_RATE).labels
 
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
-        """Make some clips; see the base class."""
+        """Generate some clips; see the base class."""
         world, names = self.world, self.names
         scenes = [world.scene(int(number)) for number in numbers]
         sounds = [resampled(scene.waveform, SAMPLE_RATE, sample_rate) for scene in scenes]
@@ -89,15 +89,15 @@ class SyntheticClips(ClipSet):
 
 
 class SyntheticData(DataSet):
-    """Scenes of the world.
+    """Scenes of the synthetic world.
 
     Attributes:
-        count: How many scenes.
+        count: Number of scenes.
         sources: K, the number of sources of each scene.
         classes: ``seen``, ``unseen`` or ``all``.
         twins: Share of the panels with a silent twin of the source.
         off_screen: Share of the scenes with a sound whose class is not visible.
-        truth: What maps are scored against: ``boxes``, or ``masks``.
+        truth: Ground truth of the scores: ``boxes``, or ``masks``.
     """
 
     name: ClassVar[str] = "synthetic"
@@ -111,7 +111,7 @@ class SyntheticData(DataSet):
 
     @property
     def world(self) -> World:
-        """The split that the scenes are of."""
+        """The world of the scenes."""
         return World(self.split, self.classes, self.seed, self.twins, self.off_screen)
 
     @property
@@ -121,7 +121,7 @@ class SyntheticData(DataSet):
 
     @property
     def several(self) -> bool:
-        """Whether scenes have several sources."""
+        """Tell whether scenes have several sources."""
         return self.sources > 1
 
     @property
@@ -139,7 +139,7 @@ class SyntheticData(DataSet):
         )
 
     def read(self, item: Item, sample_rate: int) -> Sample:
-        """Make a scene; see the base class."""
+        """Generate a scene; see the base class."""
         scene = self.world.scene(self._numbers[item.id], self.sources)
         return Sample(
             tuple(panel.picture for panel in scene.panels),
@@ -149,7 +149,7 @@ class SyntheticData(DataSet):
 
     def clips(self, count: int | None, seed: int) -> SyntheticClips:
         """Clips of the training split; see the base class."""
-        # Clips to train on have other shares of both than scenes, unless these are given.
+        # Training clips have other default shares of both than scenes.
         given = self.model_fields_set & {"twins", "off_screen"}
         shares = {name: getattr(self, name) for name in given}
         return SyntheticClips(

@@ -1,4 +1,4 @@
-"""Where a source is: boxes, masks, or nowhere, drawn at any size."""
+"""Ground truth of the location of a source: boxes, masks, or nowhere, drawn at any size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RelativeBox = tuple[float, float, float, float]
-"""Left, top, right, bottom as shares of a picture's width and height, each in [0, 1]."""
+"""Left, top, right, bottom relative to a picture's width and height, each in [0, 1]."""
 
 Shape = tuple[int, int]
 """Height and width of a picture in pixels."""
@@ -27,10 +27,10 @@ _ROUNDING = 1
 
 
 class Target(Protocol):
-    """What a map is scored against."""
+    """Ground truth of a map."""
 
     def draw(self, height: int, width: int) -> Drawn:
-        """Draw it at a size.
+        """Draw the target at a size.
 
         Args:
             height: H, in pixels.
@@ -40,13 +40,13 @@ class Target(Protocol):
             (H, W) in [0, 1]: 1 on the source, 0 elsewhere, between where annotators disagree.
 
         Raises:
-            MediaError: A file that holds it cannot be used.
+            MediaError: Its file cannot be used.
         """
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """The union of some boxes; nothing where there is none.
+    """The union of some boxes; empty without any.
 
     Attributes:
         boxes: The boxes.
@@ -74,7 +74,7 @@ class Mask:
     drawn: NDArray[np.bool_]
 
     def draw(self, height: int, width: int) -> Drawn:
-        """The nearest pixels of the mask; see ``Target``."""
+        """Resize the mask to its nearest pixels; see ``Target``."""
         rows = (np.arange(height) * 2 + 1) * self.drawn.shape[0] // (2 * height)
         columns = (np.arange(width) * 2 + 1) * self.drawn.shape[1] // (2 * width)
         drawn: Drawn = self.drawn[rows[:, None], columns].astype(np.float32)
@@ -83,7 +83,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class FileTarget(ABC):
-    """A target in a file of its own, which is read when it is drawn.
+    """A target in a file, which is read when it is drawn.
 
     Attributes:
         path: The file.
@@ -93,13 +93,13 @@ class FileTarget(ABC):
 
     @abstractmethod
     def load(self, shape: Shape | None) -> Target:
-        """Read it.
+        """Read the file.
 
         Args:
-            shape: Height and width of the picture that it belongs to; None where it is not known.
+            shape: Height and width of its picture; None where it is not known.
 
         Returns:
-            What it holds.
+            Its content.
 
         Raises:
             MediaError: The file cannot be used, or is for a picture of another shape.
@@ -112,10 +112,10 @@ class FileTarget(ABC):
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A source that several panels show.
+    """A source in several panels.
 
     Attributes:
-        parts: Where it is in each of the panels, from left to right.
+        parts: Its target in each panel, from left to right.
     """
 
     parts: tuple[Target, ...]
@@ -129,10 +129,10 @@ class SideBySide:
 
 @dataclass(frozen=True)
 class Nowhere:
-    """A sound whose source is not in the picture, or none at all."""
+    """The empty target of a sound without a visible source, or of silence."""
 
     def draw(self, height: int, width: int) -> Drawn:
-        """Zeros; see ``Target``."""
+        """Return zeros; see ``Target``."""
         return np.zeros((height, width), dtype=np.float32)
 
 
@@ -140,13 +140,13 @@ def pixel_box(box: RelativeBox, height: int, width: int) -> tuple[int, int, int,
     """A box in pixels.
 
     Args:
-        box: Its shares.
+        box: The relative box.
         height: H.
         width: W.
 
     Returns:
-        Left, top, right, bottom, ends exclusive; parts of a pixel are dropped, as the public
-        evaluators do (EZ-VSL, SLAVC, AVGN, SSLalignment: ``astype(int)``).
+        Left, top, right, bottom, ends exclusive; fractions of a pixel are cut off, as in the public
+        evaluators (EZ-VSL, SLAVC, AVGN, SSLalignment: ``astype(int)``).
     """
     left, top, right, bottom = (
         math.floor(share * size + _SLACK)
@@ -156,29 +156,28 @@ def pixel_box(box: RelativeBox, height: int, width: int) -> tuple[int, int, int,
 
 
 def clipped(box: Sequence[float]) -> RelativeBox | None:
-    """A box inside the picture.
+    """Clip a box to the picture.
 
     Args:
         box: Left, top, right, bottom; public annotations hold some wild values.
 
     Returns:
-        The box cut off at the picture's edges, or None where nothing is left of it or a value is
-        no number.
+        The box, clipped at the edges; None if nothing is left of it or a value is no number.
     """
     left, top, right, bottom = (min(max(float(value), 0.0), 1.0) for value in box)
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def loaded(target: Target, shape: Shape | None, panels: Sequence[Shape]) -> Target:
-    """A target without files: what they hold.
+    """Load the files of a target.
 
     Args:
         target: Any target.
-        shape: Height and width of the picture that it is drawn in.
-        panels: Those of each panel of the item, for a source that several panels show.
+        shape: Height and width of its picture.
+        panels: Height and width of each panel of the item, for a source in several panels.
 
     Returns:
-        The target, in memory.
+        The target in memory.
 
     Raises:
         MediaError: A file cannot be used, or is for a picture of another shape.
@@ -190,16 +189,16 @@ def loaded(target: Target, shape: Shape | None, panels: Sequence[Shape]) -> Targ
 
 
 def same_shape(stated: Shape, found: Shape) -> bool:
-    """Tell whether a picture could be another one reduced or enlarged.
+    """Tell whether one picture may be a resized copy of another.
 
-    Only the shape counts, not the size: pictures are often reduced before they are used.
+    Only the aspect ratio counts: pictures are often reduced before they are used.
 
     Args:
-        stated: Height and width of the one.
-        found: Those of the other.
+        stated: Height and width of one picture.
+        found: Height and width of the other.
 
     Returns:
-        Whether one factor leads from each side to the other, up to rounding in the smaller one.
+        Whether one factor scales both sides, up to rounding in the smaller picture.
     """
     larger, smaller = sorted((stated, found), key=math.prod, reverse=True)
     sides = list(zip(larger, smaller, strict=True))
@@ -209,12 +208,12 @@ def same_shape(stated: Shape, found: Shape) -> bool:
 
 
 def in_pixels(shape: Shape) -> str:
-    """A shape as people write it: width x height."""
+    """Format a shape as width x height."""
     return f"{shape[1]} x {shape[0]}"
 
 
 def files_of(target: Target) -> tuple[Path, ...]:
-    """The files that must be read to draw a target."""
+    """Files that must be read to draw a target."""
     if isinstance(target, SideBySide):
         return tuple(path for part in target.parts for path in files_of(part))
     return (target.path,) if isinstance(target, FileTarget) else ()

@@ -1,7 +1,7 @@
-"""Making a token store: clips are read and encoded, shard by shard.
+"""Encoding of a token store, shard by shard.
 
-A kill at any moment costs the shards in work and nothing else. Several processes may make one
-store together: each takes a shard that is neither there nor in work elsewhere.
+A kill loses only unfinished shards. Several processes may encode one store together: each takes a
+shard that is neither finished nor in progress.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ def make_store(
     clips: ClipSet,
     progress: Progress = no_progress,
 ) -> TokenStore:
-    """Make a store, or what is missing of it, and open it.
+    """Encode the missing shards of a store and open it.
 
     Args:
-        folder: Where it is or shall be.
-        key: What it is for: ``store_key`` of this encoder and these clips.
+        folder: Folder of the store.
+        key: Its key: ``store_key`` of this encoder and these clips.
         encoder: The frozen encoder.
         clips: The clips.
         progress: Called with clips so far and in all.
@@ -88,36 +88,36 @@ def make_store(
         The complete store.
 
     Raises:
-        StoreError: There is a store for something else, or a file of it is damaged.
-        OutputError: It cannot be written; what is there stays usable.
+        StoreError: There is a store of another key, or a file of it is damaged.
+        OutputError: It cannot be written; finished shards stay usable.
     """
     parts = split_clips(clips.count, key.shard_clips, key.seed)
     _claim(folder, Manifest(key=key, names=clips.names, shards=len(parts)))
     shard_encoder, digest = _ShardEncoder(key, encoder, clips, progress), key.digest()
     waiting = [(number, False) for number in range(len(parts))]
-    for number, patient in waiting:
+    for number, wait in waiting:
         path = shard_path(folder, number)
         if path.is_file():
             read_shard(path, digest, thorough=True)
             shard_encoder.advance(len(parts[number]))
             continue
-        with _locked(folder, number, patient) as mine:
-            if mine and not path.is_file():
+        with _locked(folder, number, wait) as acquired:
+            if acquired and not path.is_file():
                 write_shard(shard_encoder.make(number, parts[number]), path, digest)
                 continue
-        waiting.append((number, True))  # another process is at it: see to it after all others
+        waiting.append((number, True))  # in progress elsewhere: try again after all others
     return TokenStore(folder, key)
 
 
 def check_store(folder: Path, key: StoreKey) -> None:
-    """Let through only a folder without a store, or with one of the same key.
+    """Refuse a folder with a store of another key.
 
     Args:
-        folder: Where a store is or shall be.
-        key: What it shall be for.
+        folder: Folder of the store.
+        key: The expected key.
 
     Raises:
-        StoreError: There is a store for something else, or its manifest is damaged.
+        StoreError: There is a store of another key, or its manifest is damaged.
     """
     if (folder / MANIFEST_FILE).is_file():
         check_key(read_manifest(folder), key, folder)
@@ -126,16 +126,16 @@ def check_store(folder: Path, key: StoreKey) -> None:
 def check_classes(
     clips: ClipSet, sources: int, seed: int = 0, shard_clips: int = SHARD_CLIPS
 ) -> None:
-    """Let through only clips of which every shard has enough classes to be mixed.
+    """Check that every shard has enough classes to be mixed.
 
     Args:
         clips: The clips.
-        sources: The most sources of a mixture.
-        seed: Decides which clip is in which shard.
-        shard_clips: Most clips of a shard.
+        sources: Maximum number of sources of a mixture.
+        seed: Seed of the assignment of clips to shards.
+        shard_clips: Maximum number of clips of a shard.
 
     Raises:
-        UsageError: There are too few.
+        UsageError: A shard has too few classes.
     """
     labels = clips.labels()
     if labels is None:
@@ -145,7 +145,7 @@ def check_classes(
 
 
 def _claim(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, or compare it with the one that is there."""
+    """Write the manifest, or compare it with the existing one."""
     path = folder / MANIFEST_FILE
     if path.is_file():
         check_key(read_manifest(folder), manifest.key, folder)
@@ -161,7 +161,7 @@ def _claim(folder: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
-    """Hold the lock of a shard; the system gives it back when a process ends, however it ends."""
+    """Try to lock a shard; the system releases the lock when a process ends in any way."""
     if fcntl is None:
         yield True
         return
@@ -177,10 +177,10 @@ def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
 
 
 class _ShardEncoder:
-    """Makes shards.
+    """Encoder of shards.
 
     Args:
-        key: What for.
+        key: Key of the store.
         encoder: The frozen encoder.
         clips: The clips.
         progress: Called with clips so far and in all.
@@ -192,7 +192,12 @@ class _ShardEncoder:
         self.done = 0
 
     def make(self, number: int, numbers: NDArray[np.int64]) -> Shard:
-        """Read and encode the clips of a shard, and the mixtures among them."""
+        """Read and encode the clips of a shard and their mixtures.
+
+        Args:
+            number: Number of the shard.
+            numbers: Numbers of its clips.
+        """
         pictures, waveforms, labels = [], [], []
         for batch in self._read_ahead(numbers):
             prepared = [self.encoder.prepare(picture, square=True) for picture in batch.pictures]
@@ -205,8 +210,8 @@ class _ShardEncoder:
         return Shard(
             clips=torch.from_numpy(numbers),
             labels=classes,
-            visual=self._kept([part.tokens for part in pictures]),
-            image=self._kept([part.embeddings for part in pictures]),
+            visual=self._stored([part.tokens for part in pictures]),
+            image=self._stored([part.embeddings for part in pictures]),
             grid=pictures[0].grid,
             mixtures={
                 sources: self._mixtures(
@@ -217,7 +222,7 @@ class _ShardEncoder:
         )
 
     def advance(self, clips: int) -> None:
-        """Report that some more clips are done."""
+        """Report that more clips are done."""
         self.done += clips
         self.progress(self.done, self.clips.count)
 
@@ -228,12 +233,12 @@ class _ShardEncoder:
         sounds = [self.encoder.encode_sounds(batch) for batch in mixed]
         return MixtureTokens(
             rows,
-            self._kept([part.tokens for part in sounds]),
-            self._kept([part.embeddings for part in sounds]),
+            self._stored([part.tokens for part in sounds]),
+            self._stored([part.embeddings for part in sounds]),
         )
 
     def _read_ahead(self, numbers: NDArray[np.int64]) -> Iterator[ClipBatch]:
-        """Read clips in batches, the next one while the present one is encoded."""
+        """Read clips in batches, one batch ahead of the encoder."""
         starts = range(0, len(numbers), _BATCH)
         chunks = [numbers[start : start + _BATCH].tolist() for start in starts]
         rate = self.encoder.sample_rate
@@ -245,5 +250,5 @@ class _ShardEncoder:
                     coming = pool.submit(self.clips.read, following, rate)
                 yield batch
 
-    def _kept(self, parts: Sequence[Tensor]) -> Tensor:
+    def _stored(self, parts: Sequence[Tensor]) -> Tensor:
         return torch.cat([part.to("cpu", self.dtype) for part in parts])

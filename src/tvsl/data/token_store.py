@@ -1,10 +1,8 @@
-"""Tokens of a fixed set of mixtures on disk: encoded once, trained on often.
+"""Tokens of a fixed set of mixtures on disk: encoded once, read often in training.
 
-A shard appears whole or not at all, and states what it was made for and what it must sum to.
-
-Visual tokens are kept once per clip, audio tokens once per mixture; panels are joined when a
-batch is read. A store is for one encoder, one way to encode and one set of clips: its key. A
-store of another key is refused, never quietly used.
+A shard is written atomically, with the digest of its key and a checksum. Visual tokens are stored
+once per clip, audio tokens once per mixture; panels are joined when a batch is read. The key of a
+store describes its encoder, options and clips. A store of another key is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from tvsl.utils.files import LARGEST_LIST, read_small
 from tvsl.utils.model_folder import write_tensors
 from tvsl.utils.strict_model import StrictModel
 
-_STATED = "tvsl"
+_HEADER_KEY = "tvsl"
 _REMEDY = "Delete this file and start again: it will be made anew."
 
 
@@ -40,7 +38,7 @@ class MixtureTokens:
     """Sounds of M mixtures of K clips each.
 
     Attributes:
-        members: Which clips of the shard make up each mixture, (M, K) int64, by their row.
+        members: Rows of the clips of each mixture in the shard, (M, K) int64.
         audio: Audio tokens, (M, n_a, D).
         sound: Pooled sounds, (M, D).
     """
@@ -72,19 +70,19 @@ class Shard:
 
 
 def write_shard(shard: Shard, path: Path, key: str) -> None:
-    """Write a shard: all of it, or nothing.
+    """Write a shard atomically.
 
     Args:
         shard: The shard, on the CPU.
-        path: Where to.
-        key: What the store is for; whoever reads it must name the same.
+        path: Its path.
+        key: Digest of the key of the store.
 
     Raises:
         OutputError: It cannot be written.
     """
     tensors = {name: value.contiguous() for name, value in _tensors(shard).items()}
-    stated = {"key": key, "grid": list(shard.grid), "crc32": _checksum(tensors)}
-    header = {_STATED: json.dumps(stated)}
+    content = {"key": key, "grid": list(shard.grid), "crc32": _checksum(tensors)}
+    header = {_HEADER_KEY: json.dumps(content)}
     try:
         write_whole(path, lambda part: write_tensors(tensors, part, header), durable=True)
     except OSError as error:
@@ -96,31 +94,31 @@ def write_shard(shard: Shard, path: Path, key: str) -> None:
 
 
 def read_shard(path: Path, key: str, thorough: bool = False) -> Shard:
-    """Map a shard into memory; its tokens are read from the disk when they are looked at.
+    """Map a shard into memory; its tokens are read from disk on access.
 
     Args:
         path: The file.
-        key: What the tokens must be for.
-        thorough: Whether all values are read once and compared with their checksum.
+        key: Digest of the expected key.
+        thorough: Whether all values are read and compared with their checksum.
 
     Returns:
-        The shard; its tensors are not to be written to.
+        The shard; its tensors must not be written to.
 
     Raises:
-        StoreError: The file is damaged, or for something else.
+        StoreError: The file is damaged, or has another key.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            stated = json.loads((file.metadata() or {}).get(_STATED, "{}"))
+            header = json.loads((file.metadata() or {}).get(_HEADER_KEY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise StoreError("The file is truncated or damaged.", _REMEDY, path) from error
-    if stated.get("key") != key:
+    if header.get("key") != key:
         raise StoreError("These tokens were made for something else.", _REMEDY, path)
-    if thorough and stated.get("crc32") != _checksum(tensors):
+    if thorough and header.get("crc32") != _checksum(tensors):
         raise StoreError("Values of the file have changed: it is damaged.", _REMEDY, path)
     try:
-        return _shard(tensors, stated)
+        return _shard(tensors, header)
     except (KeyError, ValueError) as error:
         raise StoreError("The file is damaged: it lacks tokens.", _REMEDY, path) from error
 
@@ -133,8 +131,8 @@ def _tensors(shard: Shard) -> dict[str, Tensor]:
     return tensors
 
 
-def _shard(tensors: Mapping[str, Tensor], stated: Mapping[str, Any]) -> Shard:
-    height, width = stated["grid"]
+def _shard(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Shard:
+    height, width = header["grid"]
     numbers = sorted(int(name.split(".")[1]) for name in tensors if name.startswith("members."))
     return Shard(
         clips=tensors["clips"],
@@ -166,19 +164,19 @@ StoredType = Literal["bfloat16", "float32"]
 
 
 class StoreKey(StrictModel):
-    """What a store's tokens depend on.
+    """Everything that the tokens of a store depend on.
 
     Attributes:
         encoder: Fingerprint of the encoder.
-        image_tokens: Which dense image tokens.
+        image_tokens: Kind of dense image tokens.
         flip_average: Averaging with the flipped picture.
         precision: Arithmetic of the encoder.
         stored_as: Type of the tokens on disk.
-        most_sources: Mixtures have 1 to so many sources.
-        rounds: How often each clip is used for each number of sources over 1.
-        seed: Decides which clips are mixed.
-        shard_clips: Most clips of a shard; only clips of one shard are mixed.
-        clips: What the clips depend on, as their data set describes it.
+        most_sources: Maximum number of sources of a mixture.
+        rounds: Uses of each clip for each number of sources over 1.
+        seed: Seed of the mixtures.
+        shard_clips: Maximum number of clips of a shard; only clips of one shard are mixed.
+        clips: Description of the clips by their data set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -195,19 +193,19 @@ class StoreKey(StrictModel):
     clips: dict[str, JsonValue]
 
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """SHA-256 of all fields."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Manifest(StrictModel):
-    """What ``manifest.json`` holds.
+    """Content of ``manifest.json``.
 
     Attributes:
-        format: Of the files.
-        key: What the tokens depend on.
+        format: Format of the files.
+        key: Key of the store.
         names: Class names; labels count in their order.
-        shards: How many files there are when the store is complete.
+        shards: Number of files of the complete store.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -219,11 +217,11 @@ class Manifest(StrictModel):
 
 
 class TokenBatch(NamedTuple):
-    """Clips to train on.
+    """A batch of training clips.
 
     Attributes:
         tokens: B clips of K panels, float32.
-        labels: Which classes sound, (B, N) bool.
+        labels: Sounding classes, (B, N) bool.
     """
 
     tokens: Tokens
@@ -231,15 +229,15 @@ class TokenBatch(NamedTuple):
 
 
 class TokenStore:
-    """A complete store, for reading; any number of processes may read one at once.
+    """A complete store, for reading, also by several processes at once.
 
     Args:
-        folder: Where it is.
-        key: What its tokens must be for.
+        folder: Folder of the store.
+        key: The expected key.
         thorough: Whether all values are compared with their checksums first.
 
     Raises:
-        StoreError: It is for something else, incomplete or damaged.
+        StoreError: It has another key, or is incomplete or damaged.
     """
 
     def __init__(self, folder: Path, key: StoreKey, thorough: bool = False) -> None:
@@ -265,7 +263,7 @@ class TokenStore:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """In another process the files are mapped anew."""
+        """Pickle the arguments alone: another process maps the files itself."""
         return TokenStore, (self.folder, self.key)
 
     @property
@@ -275,15 +273,15 @@ class TokenStore:
 
     @property
     def clips(self) -> int:
-        """How many clips there are."""
+        """Number of clips."""
         return sum(len(shard.clips) for shard in self._shards)
 
     def mixtures(self) -> dict[int, int]:
-        """How many mixtures there are of each number of sources."""
+        """Number of mixtures of each number of sources."""
         return {number: int(starts[-1]) for number, starts in self._starts.items()}
 
     def members(self, sources: int, rows: Sequence[int] | Tensor) -> Tensor:
-        """Which clips make up some mixtures.
+        """Clips of some mixtures.
 
         Args:
             sources: K, the number of sources.
@@ -346,7 +344,7 @@ class TokenStore:
     def _located(
         self, sources: int, rows: Sequence[int] | Tensor
     ) -> list[tuple[Shard, Tensor, Tensor]]:
-        """Shards that hold the mixtures: shard, places in the batch, rows in the shard."""
+        """Find the mixtures: shard, places in the batch, rows in the shard."""
         starts = self._starts.get(sources)
         wanted = torch.as_tensor(rows, dtype=torch.int64)
         if starts is None or not len(wanted) or not 0 <= wanted.min() <= wanted.max() < starts[-1]:
@@ -363,12 +361,17 @@ class TokenStore:
 
 
 def shard_path(folder: Path, number: int) -> Path:
-    """Where a shard is kept."""
+    """Path of a shard.
+
+    Args:
+        folder: Folder of the store.
+        number: Number of the shard, from 0.
+    """
     return folder / f"shard-{number:05d}.safetensors"
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what a store is for.
+    """Read the manifest of a store.
 
     Raises:
         StoreError: There is no store, or its manifest is damaged or of another format.
@@ -388,18 +391,23 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_key(manifest: Manifest, key: StoreKey, folder: Path) -> None:
-    """Let through only a store that is for what is wanted.
+    """Refuse a store with another key.
+
+    Args:
+        manifest: Manifest of the store.
+        key: The expected key.
+        folder: Folder of the store.
 
     Raises:
-        StoreError: It is for something else; the message names what.
+        StoreError: The key is another; the message names the differences.
     """
     if manifest.key.digest() == key.digest():
         return
-    kept, wanted = _flat(manifest.key), _flat(key)
+    found, expected = _flat(manifest.key), _flat(key)
     differences = [
-        f"{name} {_short(kept.get(name))}, not {_short(wanted.get(name))}"
-        for name in sorted(kept.keys() | wanted.keys())
-        if kept.get(name) != wanted.get(name)
+        f"{name} {_short(found.get(name))}, not {_short(expected.get(name))}"
+        for name in sorted(found.keys() | expected.keys())
+        if found.get(name) != expected.get(name)
     ]
     raise StoreError(
         f"These tokens were made for something else: {'; '.join(differences)}.",

@@ -63,7 +63,7 @@ class VGGInstrumentsSingle(ListedData):
             yield clips[0]
 
     def _clips(self, file: str, count: int, masks: bool = True) -> Iterator[list[Item]]:
-        """The clips that each line of a list names, with their classes."""
+        """Labelled clips of each row of a list."""
         path, media, folders = self.find_list(file), self.media(), Folders(self.root)
         names = ClassNames(self.names)
         for row in read_by_id(path, {2 * count}, clip_name, range(0, 2 * count, 2)).values():

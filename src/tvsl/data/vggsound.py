@@ -1,6 +1,6 @@
 """VGG-SS and the sets made of VGGSound's test clips: single, open set, duet, multi.
 
-Boxes are for the frame in the middle of each clip, five seconds after its start.
+Boxes are of the middle frame of each clip, five seconds after its start.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ID = re.compile(r".{11}_\d{6}")
 
 
 def _clip_folder(name: str) -> str:
-    """An id as SSLalignment writes it: from when to when the clip lasts, in milliseconds."""
+    """An id in SSLalignment's form: with start and end of the clip in milliseconds."""
     if not _ID.fullmatch(name):
         return name
     start = int(name[12:])
@@ -59,17 +59,17 @@ ALIGNMENT: Final = MediaLayout(
         f"VGGSound_aud/{_clip_folder(name)}/{_clip_folder(name)}",
     ),
 )
-"""SSLalignment, SSL-TIE: ten pictures a second, the fiftieth is meant."""
+"""SSLalignment, SSL-TIE: ten pictures a second, of which the fiftieth is used."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is known of a test clip.
+    """Annotation of a test clip.
 
     Attributes:
         label: Its class.
-        boxes: Where its source is; empty where the annotators' boxes vanish.
-        expected: What else is told of its picture.
+        boxes: Boxes of its source; empty where none of the annotators' boxes has an area.
+        expected: Other properties of its picture.
     """
 
     label: str
@@ -85,8 +85,8 @@ class _BoxAnnotation(ClipAnnotation):
 def read_vggss(path: Path) -> dict[str, Annotation]:
     """Read the annotations.
 
-    Boxes are left, top, right, bottom as shares. Some values are wild (-2.9e16) and some boxes
-    have no area: they are cut off at the picture's edges, and those that vanish are dropped.
+    Boxes are left, top, right, bottom, relative to the picture. Some values are wild (-2.9e16) and
+    some boxes have no area: they are clipped to the picture, and empty ones are dropped.
 
     Args:
         path: ``vggss.json``.
@@ -95,26 +95,20 @@ def read_vggss(path: Path) -> dict[str, Annotation]:
         Annotations by the clips' ids.
 
     Raises:
-        DataError: It cannot be read or is something else.
+        DataError: It cannot be read, or has another content.
     """
     found: dict[str, Annotation] = {}
     for name, entry in read_annotations(path, _BoxAnnotation).items():
-        if (
-            found.setdefault(clip_name(name), annotation := _annotation(path, entry))
-            is not annotation
-        ):
+        clip = clip_name(name)
+        if clip in found:
             raise line_error(path, f"The entry of {shown(name)}", "repeats an earlier one")
+        boxes = tuple(box for box in map(clipped, entry.bbox) if box is not None)
+        found[clip] = Annotation(entry.label, Boxes(boxes), expected_by(path, entry))
     return found
 
 
-def _annotation(path: Path, entry: _BoxAnnotation) -> Annotation:
-    boxes = (clipped(box) for box in entry.bbox)
-    found = Boxes(tuple(box for box in boxes if box is not None))
-    return Annotation(entry.label, found, expected_by(path, entry))
-
-
 class VGGSoundData(ListedData):
-    """What the benchmarks on VGGSound share: annotations, classes, layouts, training clips."""
+    """Base of the benchmarks on VGGSound: annotations, classes, layouts, training clips."""
 
     layouts: ClassVar[tuple[MediaLayout, ...]] = (PLAIN, ALIGNMENT)
     train_files: ClassVar[tuple[str, ...]] = (TRAIN_FILE,)
@@ -135,19 +129,19 @@ class VGGSoundData(ListedData):
         return read_vggss(self.find_list(VGGSS_FILE))
 
     def annotated(self, media: Media, row: ListRow, path: Path, column: int = 0) -> Item:
-        """A test clip that a list names.
+        """A test clip of a list.
 
         Args:
-            media: Looks up its files.
-            row: The line of the list.
+            media: Finder of its files.
+            row: Its row in the list.
             path: The list.
-            column: The cell with the clip's id; its class stands in the next one, if any.
+            column: Column of its id; the next column, if any, has its class.
 
         Returns:
             The clip.
 
         Raises:
-            DataError: It is not annotated, or the list has another class for it.
+            DataError: It has no annotation, or the list gives another class.
         """
         name = row.cells[column]
         found = self.annotations.get(name)
@@ -168,8 +162,8 @@ class VGGSoundData(ListedData):
     def training_items(self) -> Iterator[Item]:
         """Labelled clips without boxes: those of AVGN's list, or of VGGSound's own.
 
-        AVGN's ``vggsound_single_train.txt`` holds ids and classes; where it is not here,
-        VGGSound's ``vggsound.csv`` serves, its training clips of the classes of VGG-SS.
+        AVGN's ``vggsound_single_train.txt`` has ids and classes. Without it VGGSound's own
+        ``vggsound.csv`` is used: its training clips of the classes of VGG-SS.
         """
         media = self.media()
         for name, label in self.training_labels().items():
@@ -177,7 +171,7 @@ class VGGSoundData(ListedData):
 
     @cached_property
     def used_lists(self) -> tuple[UsedList, ...]:
-        """The lists of the split, VGGSound's own where it serves; see the base class."""
+        """The lists of the split, perhaps VGGSound's own; see the base class."""
         if self.split != "train":
             return super().used_lists
         files = [(one,) if one != TRAIN_FILE else (one, OFFICIAL_FILE) for one in self.train_files]
@@ -185,7 +179,7 @@ class VGGSoundData(ListedData):
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
-        """Training clips of VGGSound's own list that are of none of the 221 classes."""
+        """Training clips of VGGSound's own list outside the 221 classes."""
         if self.split != "train" or self._training_list.name != OFFICIAL_FILE:
             return {}
         return {"training clips of other classes than those of VGG-SS": self._official[1]}
@@ -209,10 +203,10 @@ class VGGSoundData(ListedData):
 
 
 def _official_labels(path: Path, names: Iterable[str]) -> tuple[dict[str, str], int]:
-    """VGGSound's own list: a video, its start in seconds, a class and a split in each line.
+    """Read VGGSound's own list: a video, its start in seconds, a class and a split in each row.
 
     Returns:
-        The classes of the training clips of these names, and how many are of others.
+        The classes of the training clips of these names, and the number of other clips.
     """
     labels = {normal_form(name): name for name in names}
     found: dict[str, str] = {}
@@ -232,7 +226,7 @@ def _official_labels(path: Path, names: Iterable[str]) -> tuple[dict[str, str], 
 
 
 class VGGSoundSingle(VGGSoundData):
-    """5,158 clips of 221 classes, with boxes; those of two clips vanish."""
+    """5,158 clips of 221 classes with boxes; those of two clips have no area."""
 
     name: ClassVar[str] = "vggsound-single"
     title: ClassVar[str] = "VGGSound-Single"
@@ -253,7 +247,7 @@ _HEARD_FILE = "vggss_heard.txt"
 
 
 class VGGSSHeard(VGGSoundSingle):
-    """2,564 test clips of the 110 classes that are trained on.
+    """2,564 test clips of 110 classes that are in the training data.
 
     Attributes:
         among: Classes among which to detect: the ``own`` 110, or ``all`` 221 of VGG-SS.
@@ -279,8 +273,7 @@ class VGGSSHeard(VGGSoundSingle):
     def training_labels(self) -> dict[str, str]:
         """Classes of the 59,468 training clips.
 
-        EZ-VSL's list names the clips and not their classes; those come from the list for
-        VGGSound-Single.
+        EZ-VSL's list names only the clips; their classes come from the list of VGGSound-Single.
         """
         path = self.find_list(_HEARD_FILE)
         wanted = read_by_id(path, {1, 2}, clip_name)
@@ -297,7 +290,7 @@ class VGGSSHeard(VGGSoundSingle):
 
 
 class VGGSSUnheard(VGGSSHeard):
-    """2,575 test clips of 110 classes that are not trained on; heads for it hear the others."""
+    """2,575 test clips of 110 classes outside the training data."""
 
     name: ClassVar[str] = "vggss-unheard"
     title: ClassVar[str] = "VGG-SS, unheard classes"
@@ -307,9 +300,9 @@ class VGGSSUnheard(VGGSSHeard):
 
 
 class VGGSoundDuet(VGGSoundData):
-    """5,158 pairs; in 22 of them both clips are of one class and make up one source.
+    """5,158 pairs; in 22 of them both clips are of one class and form one source.
 
-    Each panel has the boxes of its own clip. (AVGN's code reads those of the partner's partner.)
+    Each panel has the boxes of its own clip (AVGN's code reads those of the partner's partner).
     """
 
     name: ClassVar[str] = "vggsound-duet"
@@ -334,9 +327,9 @@ class VGGSoundDuet(VGGSoundData):
 class VGGSoundMulti(VGGSoundSingle):
     """Mixtures of K test clips of VGGSound-Single.
 
-    No public list says which clips the paper mixed. Here every clip with boxes is used at most
-    once, its partners are of other classes, and what is drawn depends on the test list and the
-    seed alone, not on which files are there.
+    No public list states which clips the paper mixes. Here every clip with boxes is used at most
+    once, with partners of other classes. The draw depends only on the test list and the seed, not
+    on the existing files.
 
     Attributes:
         sources: K, the number of clips of each mixture.
@@ -357,7 +350,7 @@ class VGGSoundMulti(VGGSoundSingle):
 
     @cached_property
     def dropped(self) -> Mapping[str, int]:
-        """Test clips that are in no mixture; see the base class."""
+        """Test clips outside all mixtures; see the base class."""
         if self.split == "train":
             return super().dropped
         mixed = sum(item.panels for item in self._mixtures)
