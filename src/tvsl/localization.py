@@ -7,10 +7,8 @@ megabytes. Min-max normalisation happens here alone, for display and for boxes.
 
 from __future__ import annotations
 
-import json
 import math
 import operator
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +23,7 @@ from tvsl.errors import ShapeError, UsageError, shown
 from tvsl.methods.base import Method
 from tvsl.methods.operations import select
 from tvsl.tokens import Queries, Tokens, Vocabulary
-from tvsl.utils.atomic import check_free_file, write_text
+from tvsl.utils.files import write_json
 from tvsl.vocabularies import check_names
 
 
@@ -112,7 +110,6 @@ LabelSource = Literal["given", "detected"]
 BOX_CUT = 0.5
 # Scaling a map without contrast leaves differences of this order, which mean nothing.
 _ROUNDING = 1e-6
-_NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
 # Of larger pictures boxes are found in a map of this size: finer than any cell of a map by far.
 LONGEST_BOX_SIDE = 4096
 BOX_PROTOCOL = (
@@ -339,41 +336,6 @@ class Localization:
             OutputError: The file exists and ``force`` is not set, or it cannot be written.
         """
         return write_json(self.to_dict(), path, force)
-
-
-def to_json(content: Any) -> str:
-    """JSON with an indent, but lists of numbers on one line: boxes and rows of maps stay readable.
-
-    Args:
-        content: Plain JSON types without infinities.
-
-    Returns:
-        The text.
-    """
-    text = json.dumps(content, indent=2, allow_nan=False)
-    # No string is touched: a line break inside a string is written as an escape.
-    return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
-
-
-def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
-    """Write JSON atomically.
-
-    Args:
-        content: Plain JSON types.
-        path: Where to; the folder must exist.
-        force: Whether an existing file may be replaced.
-
-    Returns:
-        The path that was written.
-
-    Raises:
-        OutputError: The file exists and ``force`` is not set, or it cannot be written.
-    """
-    target = Path(path)
-    text = to_json(content) + "\n"
-    check_free_file(target, force)
-    write_text(target, text)
-    return target
 
 
 @torch.inference_mode()

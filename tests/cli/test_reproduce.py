@@ -13,8 +13,8 @@ from tests.reproduce.real_clips import write_real_clips
 from tests.reproduce.test_benchmark_files import write_folder
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.reproduce import run as run_module
-from tvsl.reproduce.run import CSV, MARKDOWN, PAGE, RESULTS
 from tvsl.reproduce.tables import AUDIOCLIP, TABLES, TRIVIAL, TVSL, learned, on_half
+from tvsl.reproduce.targets import CSV, MARKDOWN, PAGE, RESULTS
 from tvsl.training.pretraining import new_mini_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")

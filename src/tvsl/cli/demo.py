@@ -52,8 +52,8 @@ def command(
     from tvsl.demo.run import run_demo
     from tvsl.html.demo import demo_page
     from tvsl.loading import check_classes
-    from tvsl.localization import write_json
     from tvsl.synthetic.vocabulary import CLASSES
+    from tvsl.utils.files import write_json
 
     check_classes(model, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:

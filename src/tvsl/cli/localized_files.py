@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tvsl import __version__
 from tvsl.cli.output import JSON_NAME, noted_warnings, progress, staging
 from tvsl.errors import MediaWarning, SilentAudioError, UnreadableMediaError, UsageError
-from tvsl.localization import Localization, Request, write_json
+from tvsl.localization import Localization, Request
 from tvsl.localizer import DEFAULT_STEP, DEFAULT_WINDOW, Localizer
 from tvsl.media import (
     DEFAULT_LIMITS,
@@ -43,6 +43,7 @@ from tvsl.render import (
 )
 from tvsl.render.colors import Color
 from tvsl.utils.atomic import writable
+from tvsl.utils.files import write_json
 
 SHEET_NAME = "contact_sheet.png"
 VIDEO_NAME = "overlay.mp4"

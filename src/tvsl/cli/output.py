@@ -154,7 +154,7 @@ def print_json(content: Any) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    from tvsl.localization import to_json
+    from tvsl.utils.files import to_json
 
     _write(to_json(content) + "\n")
 

@@ -96,8 +96,7 @@ def command(
     results.json. The items of the data set must have one source each.
     """
     one_process("A reproduction")
-    from tvsl.reproduce.run import check_folder
-    from tvsl.reproduce.targets import check_targets
+    from tvsl.reproduce.targets import check_folder, check_targets
     from tvsl.utils.atomic import locked
 
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
@@ -191,10 +190,10 @@ def _stage(title: str, counted: str) -> Iterator[Progress]:
 
 def _write(found: Reproduction, folder: Path) -> None:
     from tvsl.html.reproduction import reproduction_page
-    from tvsl.localization import write_json
     from tvsl.reproduce.report import csv_text, json_content, markdown
-    from tvsl.reproduce.run import CSV, MARKDOWN, PAGE, RESULTS, earlier_outputs
+    from tvsl.reproduce.targets import CSV, MARKDOWN, PAGE, RESULTS, earlier_outputs
     from tvsl.utils.atomic import staged, write_text
+    from tvsl.utils.files import write_json
 
     texts = {MARKDOWN: markdown(found), CSV: csv_text(found), PAGE: reproduction_page(found)}
     with staged(folder, RESULTS, True, earlier_outputs) as work:
@@ -205,7 +204,7 @@ def _write(found: Reproduction, folder: Path) -> None:
 
 def _summary(found: Reproduction, folder: Path) -> list[str]:
     from tvsl.reproduce.report import expectation_text
-    from tvsl.reproduce.run import PAGE
+    from tvsl.reproduce.targets import PAGE
 
     lines = [f"Warning: {text}" for text in found.provenance.warnings]
     lines += [expectation_text(expectation) for expectation in found.expectations]

@@ -73,6 +73,12 @@ def preview(
     force: Force = False,
 ) -> None:
     """Write a contact sheet of some scenes, and their sounds as WAV files."""
+    from tvsl.synthetic.export import earlier_files
+    from tvsl.utils.atomic import check_free
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    check_free(output, force, earlier_files)
+
     from tvsl.render.preview import write_preview
 
     world = _world(split, classes, seed, twins, off_screen)

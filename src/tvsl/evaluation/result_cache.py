@@ -16,7 +16,6 @@ from typing import Any, TextIO
 from pydantic import ConfigDict, Field
 
 from tvsl.errors import OutputError
-from tvsl.localization import write_json
 from tvsl.utils.atomic import (
     RECORD_REMEDY,
     check_free,
@@ -25,7 +24,7 @@ from tvsl.utils.atomic import (
     writable,
     write_text,
 )
-from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json, write_json
 from tvsl.utils.strict_model import StrictModel
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"

@@ -17,10 +17,11 @@ from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values, table_values
-from tvsl.localization import SoundSource, reduced_size, write_json
+from tvsl.localization import SoundSource, reduced_size
 from tvsl.render.colors import RGBImage, source_color
 from tvsl.render.overlay import LONGEST_SIDE
 from tvsl.utils.atomic import staged, write_text
+from tvsl.utils.files import write_json
 
 MEASURES = {"ap": "AP", "ciou": "cIoU", "iou": "IoU", "confidence": "confidence"}
 _SHOWN_HEIGHT = 336

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvsl import __version__
 from tvsl.audioclip.weights import PUBLIC_FILES, find_public_file, model_folder, sha256_of
-from tvsl.errors import OutputError, UsageError, WeightsError
+from tvsl.errors import UsageError, WeightsError
 from tvsl.loading import check_classes
-from tvsl.localization import write_json
 from tvsl.reproduce.aggregate import Aggregator
 from tvsl.reproduce.config import ReproduceConfig
 from tvsl.reproduce.expectations import Expectation, expectations
@@ -25,16 +23,22 @@ from tvsl.reproduce.plan import Choice, EvalTarget, Plan, choose
 from tvsl.reproduce.results import Table
 from tvsl.reproduce.specs import AS_ALL, TEST_CONDITIONS, TableSpec, TestCondition, Training
 from tvsl.reproduce.tables import TABLES
-from tvsl.reproduce.targets import ALL, BARS, TARGETS, check_targets
+from tvsl.reproduce.targets import (
+    ALL,
+    BARS,
+    RECORD_FILE,
+    TARGETS,
+    check_folder,
+    check_same,
+    check_targets,
+    read_record,
+)
 from tvsl.reproduce.train import RunRecord, Runs
 from tvsl.reproduce.workers import EncodeClips, EncodeScenes, Head, Job, Workers, open_workers
 from tvsl.training.calibrate import located
-from tvsl.utils.atomic import RECORD_REMEDY, check_places, entries, foreign_record, writable
-from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+from tvsl.utils.atomic import writable
+from tvsl.utils.files import write_json
 from tvsl.utils.progress import Progress
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,7 @@ def has_public_weights(model: str) -> bool:
     return sha256_of(path) in known
 
 
-RECORD_FILE = "reproduction.json"
-PAGE, MARKDOWN, CSV, RESULTS = "page.html", "tables.md", "tables.csv", "results.json"
-OUTPUTS = (PAGE, MARKDOWN, CSV, RESULTS)
 """What a reproduction writes once all is measured."""
-_REMEDY = "Start anew in another folder."
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:
@@ -163,74 +163,12 @@ def keep_record(experiment: Experiment) -> None:
     folder = experiment.settings.folder
     path, record = folder / RECORD_FILE, describe(experiment)
     if path.is_file():
-        _check_same(_read(path), record, folder)
+        check_same(read_record(path), record, folder)
         return
     check_folder(folder)
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(record, path)
-
-
-def check_folder(folder: Path) -> None:
-    """Let through only a folder that a reproduction may begin in or go on in.
-
-    Args:
-        folder: The folder.
-
-    Raises:
-        OutputError: It holds something else, or files of others where results belong.
-    """
-    path = folder / RECORD_FILE
-    with writable(folder):
-        if not path.is_file() and entries(folder):
-            raise OutputError(
-                "The folder is not empty, and holds no reproduction.", "Choose another one.", folder
-            )
-    if path.is_file() and not {"tvsl", "encoder", "learning_rates"} <= _read(path).keys():
-        raise foreign_record(path)
-    check_places(folder, OUTPUTS, set(earlier_outputs(folder)))
-
-
-def earlier_outputs(folder: Path) -> tuple[str, ...]:
-    """Files that an earlier run of a reproduction wrote, by its own results.
-
-    Raises:
-        OutputError: The results are none of ours.
-    """
-    path = folder / RESULTS
-    if not os.path.lexists(path):
-        return ()
-    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
-    if (
-        not isinstance(content, dict)
-        or not {"conditions", "expectations", "tables"} <= content.keys()
-    ):
-        raise foreign_record(path)
-    return OUTPUTS
-
-
-def _read(path: Path) -> dict[str, Any]:
-    record = read_small_json(path, LARGEST_CONFIG, OutputError, _REMEDY)
-    if not isinstance(record, dict):
-        raise OutputError("The record of the reproduction is damaged.", _REMEDY, path)
-    return record
-
-
-def _check_same(kept: dict[str, Any], record: dict[str, Any], folder: Path) -> None:
-    others = sorted(
-        name for name in kept.keys() | record.keys() if kept.get(name) != record.get(name)
-    )
-    if others:
-        told = ", ".join(f"{name} was {_short(kept.get(name))}" for name in others)
-        raise UsageError(
-            f"{folder} holds another reproduction: {told}.",
-            "Go on with it as it was started, or choose another folder.",
-        )
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 Stages = Callable[[str, str], AbstractContextManager[Progress]]

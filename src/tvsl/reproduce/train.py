@@ -18,7 +18,6 @@ from tvsl.errors import DivergedError, OutputError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import label_sources
 from tvsl.evaluation.score import NOT_ALWAYS, Figures, SceneFigure, evaluate_batches
-from tvsl.localization import write_json
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.metrics import NEGATIVES, LabelSource
@@ -30,7 +29,7 @@ from tvsl.training.config import TrainConfig, recipe
 from tvsl.training.fit import build_head, fit_head
 from tvsl.training.modules import BatchPlan, TokenBatches
 from tvsl.utils.atomic import writable
-from tvsl.utils.files import LARGEST_CONFIG, read_small
+from tvsl.utils.files import LARGEST_CONFIG, read_small, write_json
 from tvsl.utils.strict_model import StrictModel
 
 

@@ -20,6 +20,9 @@ from stat import S_ISDIR, S_ISREG
 from typing import Any, Final, TextIO
 
 from tvsl.errors import TvslError
+from tvsl.utils.atomic import check_free_file, write_text
+
+_NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
 
 # Two letters at least: one is a drive of Windows. ``Path`` makes one slash of two.
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(?=[^/])")
@@ -189,3 +192,38 @@ def write_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
         # Only characters of this ending are put in quotes, and a cell may hold either.
         csv.writer(line, lineterminator="\r\n").writerow([guarded(cell) for cell in row])
         file.write(line.getvalue().removesuffix("\r\n") + "\n")
+
+
+def to_json(content: Any) -> str:
+    """JSON with an indent, but lists of numbers on one line: boxes and rows of maps stay readable.
+
+    Args:
+        content: Plain JSON types without infinities.
+
+    Returns:
+        The text.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False)
+    # No string is touched: a line break inside a string is written as an escape.
+    return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)
+
+
+def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
+    """Write JSON atomically.
+
+    Args:
+        content: Plain JSON types.
+        path: Where to; the folder must exist.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        OutputError: The file exists and ``force`` is not set, or it cannot be written.
+    """
+    target = Path(path)
+    text = to_json(content) + "\n"
+    check_free_file(target, force)
+    write_text(target, text)
+    return target
