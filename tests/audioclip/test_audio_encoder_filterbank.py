@@ -19,13 +19,13 @@ def bank(bins: int = 9, length: int = 32) -> FilterBank:
 def test_filters_are_frequency_b_spline_wavelets() -> None:
     made = bank()
     t = np.pi * np.linspace(-1, 1, made.length)
-    found = made.matrices(0, made.length)
+    real, imaginary = made.matrices(0, made.length)
     for row in range(len(made.m)):
         m, fb, fc = (float(p[row].detach()) for p in (made.m, made.fb, made.fc))
         spline = np.sinc(fb * t / m / np.pi).astype(complex) ** m
         expected = np.sqrt(fb) * spline * np.exp(-1j * fc * t) / np.sqrt(made.length)
-        np.testing.assert_allclose(found.real[row].detach(), expected.real, atol=2e-5)
-        np.testing.assert_allclose(found.imaginary[row].detach(), expected.imag, atol=2e-5)
+        np.testing.assert_allclose(real[row].detach(), expected.real, atol=2e-5)
+        np.testing.assert_allclose(imaginary[row].detach(), expected.imag, atol=2e-5)
 
 
 def test_a_part_of_the_columns_and_rows_is_a_part_of_the_whole() -> None:

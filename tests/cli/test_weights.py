@@ -37,7 +37,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (folder / entry.file).write_bytes(content)
         entries[name] = dataclasses.replace(
             entry,
-            url=f"http://127.0.0.1:{serving.server_port}/{entry.file}",
+            folder=f"http://127.0.0.1:{serving.server_port}/",
             sha256=hashlib.sha256(content).hexdigest(),
             size=len(content),
         )

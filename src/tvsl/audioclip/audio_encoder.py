@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,6 @@ from torch.nn import functional as F
 from tvsl.audioclip.config import AudioEncoderConfig
 
 _EPSILON = 1e-8
-
-
-class FilterMatrices(NamedTuple):
-    """The real and the imaginary part of a filter bank, each (bins, length)."""
-
-    real: Tensor
-    imaginary: Tensor
 
 
 class FilterBank(nn.Module):
@@ -45,7 +38,7 @@ class FilterBank(nn.Module):
         # The public state dict has an empty bias; without it the checkpoint would not be strict.
         self.bias = nn.Parameter(torch.empty(0))
 
-    def matrices(self, first: int, last: int, bins: int | None = None) -> FilterMatrices:
+    def matrices(self, first: int, last: int, bins: int | None = None) -> tuple[Tensor, Tensor]:
         """Build the filters' samples from ``first`` to ``last`` (exclusive).
 
         A frame shorter than the filters is padded with zeros on both sides: only the columns
@@ -57,7 +50,7 @@ class FilterBank(nn.Module):
             bins: Number of filters, from the lowest; all when None.
 
         Returns:
-            Two matrices (bins, last - first), scaled by 1 / sqrt(length).
+            Real and imaginary part, each (bins, last - first), scaled by 1 / sqrt(length).
         """
         time = torch.linspace(-1.0, 1.0, self.length, device=self.m.device, dtype=self.m.dtype)
         time = (math.pi * time + _EPSILON)[first:last]
@@ -72,10 +65,9 @@ class FilterBank(nn.Module):
         spline_real, spline_imaginary = magnitude * torch.cos(phase), magnitude * torch.sin(phase)
         cosine, sine = torch.cos(centre * time), -torch.sin(centre * time)
         scale = bandwidth.sqrt()
-        return FilterMatrices(
-            real=scale * (spline_real * cosine - spline_imaginary * sine) / self.length**0.5,
-            imaginary=scale * (spline_real * sine + spline_imaginary * cosine) / self.length**0.5,
-        )
+        real = scale * (spline_real * cosine - spline_imaginary * sine) / self.length**0.5
+        imaginary = scale * (spline_real * sine + spline_imaginary * cosine) / self.length**0.5
+        return real, imaginary
 
 
 class AudioNetwork(nn.Module, ABC):

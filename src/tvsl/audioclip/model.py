@@ -57,7 +57,11 @@ class AudioCLIP(TextEncoder):
         self.config = config
         self.tokenizer = tokenizer
         self.visual = ImageEncoder(config.image, config.embedding)
-        self.audio = _audio_network(config)
+        self.audio: AudioNetwork = (
+            AudioEncoder(config.audio, config.embedding)
+            if isinstance(config.audio, AudioEncoderConfig)
+            else ModulationAudioEncoder(config.audio, config.embedding)
+        )
         self.logit_scale = nn.Parameter(torch.tensor(math.log(MAX_LOGIT_SCALE)))
         self.logit_scale_ai = nn.Parameter(torch.tensor(math.log(MAX_LOGIT_SCALE)))
         self.logit_scale_at = nn.Parameter(torch.tensor(math.log(MAX_LOGIT_SCALE)))
@@ -304,9 +308,3 @@ class AudioCLIP(TextEncoder):
 def _factor(scale: Tensor) -> Tensor:
     """Factor of the cosines from a logit scale, which is a logarithm."""
     return scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
-
-
-def _audio_network(config: AudioCLIPConfig) -> AudioNetwork:
-    if isinstance(config.audio, AudioEncoderConfig):
-        return AudioEncoder(config.audio, config.embedding)
-    return ModulationAudioEncoder(config.audio, config.embedding)

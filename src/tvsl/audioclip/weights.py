@@ -35,20 +35,25 @@ class WeightFile:
     Attributes:
         name: Its name on the command line.
         file: Its file name.
-        url: Its address.
         sha256: Its checksum in hexadecimal.
         size: Bytes.
         holds: Its content in words.
         is_model: Whether it is an AudioCLIP that can be loaded.
+        folder: Address of the folder that holds it.
     """
 
     name: str
     file: str
-    url: str
     sha256: str
     size: int
     holds: str
-    is_model: bool
+    is_model: bool = False
+    folder: str = _RELEASE
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.folder + self.file
 
     @property
     def path(self) -> Path:
@@ -56,16 +61,10 @@ class WeightFile:
         return weights_folder() / self.file
 
 
-def _file(
-    name: str, file: str, sha256: str, size: int, holds: str, is_model: bool = False
-) -> WeightFile:
-    return WeightFile(name, file, _RELEASE + file, sha256, size, holds, is_model)
-
-
 PUBLIC_FILES: Mapping[str, WeightFile] = {
     entry.name: entry
     for entry in (
-        _file(
+        WeightFile(
             "audioclip",
             "AudioCLIP-Full-Training.pt",
             "2441d35b353352c8b1bbfb8f7c687f46314c3d2909e940eaf763b8c17f632c44",
@@ -73,7 +72,7 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
             "AudioCLIP, all three encoders trained on AudioSet",
             is_model=True,
         ),
-        _file(
+        WeightFile(
             "audioclip-partial",
             "AudioCLIP-Partial-Training.pt",
             "1921885b6c3b5de0619f2ef4a9700ecbade758a398b34eb064230c30baef0c75",
@@ -81,21 +80,21 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
             "AudioCLIP, audio encoder trained against CLIP's unchanged image and text encoders",
             is_model=True,
         ),
-        _file(
+        WeightFile(
             "clip",
             "CLIP.pt",
             "124e6d59d54c0837c456c953b3147adf438a21570d5c5b01ad83f6ad3e78d15e",
             408_415_159,
             "CLIP's RN50 image and text encoders alone",
         ),
-        _file(
+        WeightFile(
             "esresnext",
             "ESRNXFBSP.pt",
             "acfcc6b0a0f07025cc660ed6dcf9b5a05fbd7c8ebf65edaa0a81d88a92ff6834",
             124_795_647,
             "the audio encoder before AudioCLIP's training",
         ),
-        _file(
+        WeightFile(
             VOCABULARY_NAME,
             VOCABULARY_FILE,
             VOCABULARY_SHA256,
@@ -104,26 +103,6 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
         ),
     )
 }
-
-
-def public_file(name: str) -> WeightFile:
-    """Look a public file up.
-
-    Args:
-        name: A name of ``PUBLIC_FILES``.
-
-    Returns:
-        The file's entry.
-
-    Raises:
-        WeightsError: There is no such name.
-    """
-    if name not in PUBLIC_FILES:
-        raise WeightsError(
-            f"There is no public weight file '{name}'.",
-            f"Known names: {', '.join(PUBLIC_FILES)}.",
-        )
-    return PUBLIC_FILES[name]
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
@@ -144,7 +123,12 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
         WeightsError: Unknown name, no network, or a wrong checksum; the message says what to
             download by hand and where to put it.
     """
-    wanted = public_file(name)
+    if name not in PUBLIC_FILES:
+        raise WeightsError(
+            f"There is no public weight file '{name}'.",
+            f"Known names: {', '.join(PUBLIC_FILES)}.",
+        )
+    wanted = PUBLIC_FILES[name]
     files = [PUBLIC_FILES[VOCABULARY_NAME], wanted] if wanted.is_model else [wanted]
     absent = [entry for entry in files if not entry.path.is_file()]
     places = " and ".join(f"{entry.url} to {entry.path}" for entry in absent)

@@ -5,7 +5,7 @@ been loaded and resampled: both share one grid.
 
 The grid is that of the whole file: sample ``k`` of a rate stands at ``k / rate`` seconds of the
 file's clock. Reading begins at a moment where the grids of the file's rate and the wanted rate
-meet, so that a window equals the same stretch of the whole sound, sample for sample.
+meet, so that a window equals the same part of the whole sound, sample for sample.
 """
 
 from __future__ import annotations
@@ -201,21 +201,15 @@ def _from_array(source: tuple[NDArray[Any], int], limits: MediaLimits) -> Wavefo
             "Give the channels last: (S, C).",
         )
     check_sound_format(None, rate, channels, limits)
-    values = _as_float(samples)
-    return Waveform(values if values.ndim == 1 else mix_down(values.T, rate), rate)
-
-
-def _as_float(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples of a known type as float32 in [-1, 1]; raises ShapeError for others."""
-    if samples.dtype in (np.int16, np.int32):
-        return as_floats(samples)
-    if samples.dtype.kind != "f":
+    if samples.dtype.kind == "f":
+        check_range(samples)
+    elif samples.dtype not in (np.int16, np.int32):
         raise ShapeError(
             f"Samples of type {samples.dtype} are not supported.",
             "Give floats in [-1, 1], int16 or int32.",
         )
-    check_range(samples)
-    return as_floats(samples)
+    values = as_floats(samples)
+    return Waveform(values if values.ndim == 1 else mix_down(values.T, rate), rate)
 
 
 def _as_waveform(
@@ -238,7 +232,7 @@ GAP_TOLERANCE = Fraction(3, 100)
 LARGEST_OVERLAP = 1
 # The grids of common rates meet often, those of any two once a second; the rest is for the filter's
 # reach and for a cell of the downmix.
-RUN_UPS = (Fraction(6, 5), Fraction(2))
+PREROLLS = (Fraction(6, 5), Fraction(2))
 # Of what was decoded, so much may be damaged: a quarter, but a second in any case (a page of Ogg),
 # and never the larger part.
 DAMAGED_PART = Fraction(1, 4)
@@ -272,19 +266,19 @@ def read_window(
         UnreadableMediaError: The file is broken.
         MediaLimitError: The file exceeds a limit.
     """
-    for run_up in RUN_UPS:
-        start = max(Fraction(0), Fraction(first, rate) - run_up)
+    for preroll in PREROLLS:
+        start = max(Fraction(0), Fraction(first, rate) - preroll)
         damage = Damage()
         with closing(decode_sound(path, start, limits, damage)) as frames:
             head = next(frames)
             grid = _Grid(head[1].sample_rate, rate, first, count)
-            if Fraction(grid.base, grid.native) < start and run_up != RUN_UPS[-1]:
+            if Fraction(grid.base, grid.native) < start and preroll != PREROLLS[-1]:
                 continue
             samples, end = _read(path, grid, chain([head], frames), limits, damage)
         begin = Fraction(first, rate)
         stop = begin + Fraction(samples.size, rate)
-        if end is not None and damage.stretches:  # of a raw stream more is lost than its times say
-            stop = max(stop, damage.stretches[-1][1])
+        if end is not None and damage.intervals:  # of a raw stream more is lost than its times say
+            stop = max(stop, damage.intervals[-1][1])
         _check_damage(path, damage, begin, stop, head[0])
         break
     return samples, end
@@ -324,7 +318,7 @@ def _check_damage(
         end: End of the window in seconds.
         start: Time in seconds at which decoding begins.
     """
-    touched = [(max(a, begin), min(b, end)) for a, b in damage.stretches if a < end and b > begin]
+    touched = [(max(a, begin), min(b, end)) for a, b in damage.intervals if a < end and b > begin]
     lost, decoded = sum((b - a for a, b in touched), Fraction(0)), end - min(begin, start)
     if not touched:
         return

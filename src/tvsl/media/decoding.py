@@ -30,9 +30,9 @@ from tvsl.media.streams import (
     require_video_stream,
 )
 
-# How long before the wanted moment decoding begins: sound codecs need some blocks to settle.
-LEAD = Fraction(1, 2)
-FURTHER_BACK = 10
+# Seconds of decoding before the wanted moment: sound codecs need some blocks to settle.
+PREROLL = Fraction(1, 2)
+LONG_PREROLL = 10
 # A moment this early is reached as fast from the file's start as by a seek.
 NEAR_START = 2
 # A seek in these loses count of time: raw streams carry no times, MPEG program streams few.
@@ -88,13 +88,13 @@ class Damage:
     """Parts of a sound that cannot be decoded, collected during decoding.
 
     Attributes:
-        stretches: Begin and end of each, in seconds on the file's clock, in the order of the file.
+        intervals: Begin and end of each, in seconds on the file's clock, in the order of the file.
         count: Number of calls of ``note``.
         is_pcm: Whether the file stores plain samples, so that no block can be damaged.
     """
 
     def __init__(self) -> None:
-        self.stretches: list[tuple[Fraction, Fraction]] = []
+        self.intervals: list[tuple[Fraction, Fraction]] = []
         self.count = 0
         self.is_pcm = False
 
@@ -107,14 +107,14 @@ class Damage:
         """
         self.count += 1
         end = begin + length
-        if self.stretches and begin - self.stretches[-1][1] < SAME_PLACE:
-            before = self.stretches.pop()
+        if self.intervals and begin - self.intervals[-1][1] < SAME_PLACE:
+            before = self.intervals.pop()
             begin, end = before[0], max(before[1], end)
-        self.stretches.append((begin, end))
+        self.intervals.append((begin, end))
 
     def clear(self, since: Fraction) -> None:
         """Drop the parts from a moment on, since reading starts there again."""
-        self.stretches = [stretch for stretch in self.stretches if stretch[0] < since]
+        self.intervals = [interval for interval in self.intervals if interval[0] < since]
 
 
 def decode_sound(
@@ -193,7 +193,7 @@ def _decode_from(
 
     A link of a chained Ogg file begins at a time of its own.
     """
-    early = (time - LEAD, time - LEAD - FURTHER_BACK)
+    early = (time - PREROLL, time - PREROLL - LONG_PREROLL)
     seeks: list[Fraction | None] = [seek for seek in early if seek > begin + NEAR_START]
     for seek in [*seeks, None]:
         with open_container(path, limits, link) as container:
@@ -322,11 +322,12 @@ def _decode(
         except av.FFmpegError:
             if damage is None:
                 raise
-            begin, lasting = _stretch(packet, zero, following)
+            begin, lasting = _packet_interval(packet, zero, following)
             # Between two blocks that it knows, a parser takes whatever there is for one.
             damage.note(begin, max(lasting, packet.size * length / size if size else lasting))
             following = begin + lasting
-            is_cut = container.format.name in SYNCHRONIZED and _begins_block(packet)
+            is_block = int.from_bytes(bytes(packet)[:2], "big") >= 0xFFE0
+            is_cut = container.format.name in SYNCHRONIZED and is_block
             continue
         size, is_cut = size + packet.size, is_cut and not packet.size
         for frame in decoded:
@@ -345,9 +346,9 @@ def _decode(
                 yield moment, frame
     if is_cut:
         raise _broken_off(container, float(following or 0))
-    if counted and damage is not None and damage.stretches and size:
+    if counted and damage is not None and damage.intervals and size:
         # FFmpeg skips bytes between two blocks silently; it counts as one with the damage.
-        damage.note(damage.stretches[-1][0], (container.size - read) * length / size)
+        damage.note(damage.intervals[-1][0], (container.size - read) * length / size)
     if container.format.name in WITHOUT_HOLES and len(container.streams) == 1:
         reached = (following or start) - start
         ends = {stream.index: int(reached / (stream.time_base or 1))}
@@ -362,7 +363,7 @@ def _is_hole(container: InputContainer, moment: Fraction, following: Fraction | 
     return following > 0 and moment - following > LARGEST_HOLE
 
 
-def _stretch(
+def _packet_interval(
     packet: Packet[Any], zero: Fraction, following: Fraction | None
 ) -> tuple[Fraction, Fraction]:
     """Time of a packet on the file's clock and its length, both in seconds, 0 if not known."""
@@ -396,12 +397,6 @@ def _broken_off(container: InputContainer, end: float, of_all: str = "") -> Unre
         "Copy or download it again.",
         container.name.removeprefix("file:"),
     )
-
-
-def _begins_block(packet: Packet[Any]) -> bool:
-    """Tell whether a packet begins as a block of these streams does."""
-    head = bytes(packet)[:2]
-    return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
 
 
 def _seek(container: InputContainer, stream: AudioStream | VideoStream, seconds: Fraction) -> bool:

@@ -212,21 +212,16 @@ def export_world(
     with staged(folder, MANIFEST, force, earlier_files) as work, writable(folder):
         if videos:
             require_still_video(SIDE, SIDE * sources, SAMPLE_RATE)
-        _write_scenes(world, work, scenes, sources, videos, progress)
+        for name in (*_FOLDERS, *(["videos"] if videos else [])):
+            (work / name).mkdir()
+        names = "".join(f"{name}\n" for name in world.names)
+        (work / NAMES_FILE).write_text(names, encoding="utf-8")
+        lines = []
+        for index in range(scenes):
+            lines.append(_write_scene(world, work, world.scene(index, sources), videos))
+            progress(index + 1, scenes)
+        write_manifest(work, lines)
     return folder / MANIFEST
-
-
-def _write_scenes(
-    world: World, work: Path, scenes: int, sources: int, videos: bool, progress: Progress
-) -> None:
-    for name in (*_FOLDERS, *(["videos"] if videos else [])):
-        (work / name).mkdir()
-    (work / NAMES_FILE).write_text("".join(f"{name}\n" for name in world.names), encoding="utf-8")
-    lines = []
-    for index in range(scenes):
-        lines.append(_write_scene(world, work, world.scene(index, sources), videos))
-        progress(index + 1, scenes)
-    write_manifest(work, lines)
 
 
 def _write_scene(world: World, work: Path, scene: WorldScene, video: bool) -> dict[str, Any]:
