@@ -1,4 +1,4 @@
-"""The errors of this package: each names what is wrong, in which file, and the remedy."""
+"""The errors of this package: each names the problem, the file and the remedy."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class TvslError(Exception):
     """Base of every error that this package raises on purpose.
 
     Args:
-        problem: What is wrong, one sentence without the path.
-        remedy: What the reader can do about it, one sentence.
-        path: The file that is concerned, if there is one.
+        problem: The problem, one sentence without the path.
+        remedy: A remedy for the user, one sentence.
+        path: The affected file, if any.
 
     Attributes:
         problem: As given.
@@ -87,20 +87,20 @@ class TvslError(Exception):
         super().__init__(printable(f"{where}{problem} {remedy}"))
 
     def __reduce__(self) -> tuple[type[TvslError], tuple[str, str, Path | None]]:
-        """An error passes from one process to another with all that it says."""
+        """Pickle all parts of the error."""
         return type(self), (self.problem, self.remedy, self.path)
 
 
 class UsageError(TvslError):
-    """Options that contradict each other or an argument outside its range."""
+    """Contradictory options, or an argument outside its range."""
 
 
 class DivergedError(UsageError):
-    """A training whose loss is no longer finite."""
+    """A training with a loss that is not finite."""
 
 
 class ShapeError(TvslError):
-    """An array or tensor of another shape, type or range than the contract says."""
+    """An array or tensor of a wrong shape, type or range."""
 
 
 class VocabularyError(TvslError):
@@ -116,7 +116,7 @@ class DataError(TvslError):
 
 
 class StoreError(TvslError):
-    """Tokens that were kept for something else, or that are incomplete or damaged."""
+    """A token store that has another key, is incomplete or is damaged."""
 
 
 class MediaError(TvslError):
@@ -128,7 +128,7 @@ class MissingFileError(MediaError):
 
 
 class UnreadableMediaError(MediaError):
-    """The file exists but is broken, truncated or of no known format."""
+    """The file exists but is broken, truncated or of an unknown format."""
 
 
 class NoPictureError(MediaError):
@@ -140,7 +140,7 @@ class NoSoundError(MediaError):
 
 
 class SilentAudioError(MediaError):
-    """The sound is there but holds nothing to localize: it is silent throughout."""
+    """The sound is silent throughout."""
 
 
 class MediaLimitError(MediaError):
@@ -148,13 +148,13 @@ class MediaLimitError(MediaError):
 
 
 class MediaWarning(UserWarning):
-    """What could not be taken from a file that is used all the same.
+    """A part of a media file that cannot be used, although the file is used.
 
-    It is raised with ``warnings.warn``; the commands print it as one line and note it in their
+    It is raised with ``warnings.warn``; the commands print it as one line and include it in their
     results.
 
     Args:
-        problem: What is missing, one sentence without the path.
+        problem: The missing part, one sentence without the path.
         path: The file.
 
     Attributes:
@@ -168,7 +168,7 @@ class MediaWarning(UserWarning):
         super().__init__(f"{path}: {problem}")
 
     def __reduce__(self) -> tuple[type[MediaWarning], tuple[str, Path]]:
-        """A warning passes from one process to another with all that it says."""
+        """Pickle all parts of the warning."""
         return type(self), (self.problem, self.path)
 
 
@@ -177,17 +177,17 @@ class OutputError(TvslError):
 
 
 def first_problem(error: ValidationError) -> str:
-    """Say what pydantic found wrong first, in plain words.
+    """Describe the first problem that pydantic found, in plain words.
 
     Args:
-        error: What the check of a config, of options or of an entry ended in.
+        error: The error of a validated config, options or entry.
 
     Returns:
         A clause in one line without a full stop: the field, what was given, what is allowed.
     """
     details = error.errors(include_url=False)
     place = details[0]["loc"]
-    if any(map(_is_type, place)):  # a choice of types: the one that came furthest
+    if any(map(_is_type, place)):  # a union of types: the deepest location
         beside = [entry for entry in details if entry["loc"][:1] == place[:1]]
         first = max(beside, key=lambda entry: len(entry["loc"]))
     else:
@@ -197,7 +197,7 @@ def first_problem(error: ValidationError) -> str:
 
 def _problem(first: ErrorDetails, context: Mapping[str, Any]) -> str:
     kind, given = first["type"], first["input"]
-    # A choice of types adds the type's name to the place; no reader knows it.
+    # A union of types adds the type's name to the location, which means nothing to a user.
     parts = [part for part in first["loc"] if not _is_type(part)]
     entry = f"entry {parts.pop(0)}: " if parts and isinstance(parts[0], int) else ""
     name = _cut(".".join(map(str, parts)))
@@ -226,12 +226,12 @@ def _problem(first: ErrorDetails, context: Mapping[str, Any]) -> str:
 
 
 def _is_type(part: int | str) -> bool:
-    """Tell whether a part of an error's place is the name of a type, such as ``dict[str,int]``."""
+    """Tell whether a part of an error's location is the name of a type: ``dict[str,int]``."""
     return isinstance(part, str) and re.fullmatch(r"[a-z-]+\[.*\]", part) is not None
 
 
 def shown(value: object) -> str:
-    """A value for a message, in one line of bounded length, control characters escaped."""
+    """Format a value for a message, in one short line with escaped control characters."""
     if isinstance(value, str):
         return repr(value) if len(value) <= _MOST_SHOWN else repr(value[:_MOST_SHOWN]) + "…"
     if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
@@ -249,34 +249,34 @@ def _cut(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""A text from outside, such as a file's name, safe to show: control characters are escaped.
+    r"""Escape control characters in an external text, such as a file's name.
 
     Args:
-        text: Any text, also one with bytes of a file's name that are no UTF-8.
+        text: Any text, also with bytes of a file's name that are no UTF-8.
 
     Returns:
-        The text in one line, the escapes as Python writes them: ``\n``, ``\x1b``, ``\u202e``.
+        The text in one line, with the escapes of Python: ``\n``, ``\x1b``, ``\u202e``.
     """
     return _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
 
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # Python's form of a byte that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def first_few(texts: Sequence[str], most: int, others: str = "") -> list[str]:
-    """The beginning of a list that is too long to be shown.
+    """Shorten a list for a message.
 
     Args:
-        texts: All entries.
-        most: How many are shown at most.
-        others: Where the others can be seen: a file, or an option.
+        texts: All texts.
+        most: Maximum number of them to show.
+        others: File or option that shows the others.
 
     Returns:
-        The first entries, and one more text for the others, if there are any.
+        The first texts, and one more about the others, if there are any.
     """
     more = len(texts) - most
     if more <= 0:

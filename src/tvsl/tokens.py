@@ -1,4 +1,7 @@
-"""What passes between encoders, methods and metrics; every contract is checked once, when built."""
+"""Tokens, vocabularies and queries, the data between encoders, methods and metrics.
+
+Each object checks its shapes and values once, when it is built.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def _require(condition: bool, problem: str, remedy: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """A batch of clips as the frozen encoders see it (Sec. 3.2).
+    """Output of the frozen encoders for a batch of clips (Sec. 3.2).
 
     Attributes:
         visual: Image patch tokens, (B, n_v, D), row-major over ``grid``.
@@ -28,10 +31,10 @@ class Tokens:
         image: Pooled image embeddings, (B, D).
         sound: Pooled audio embeddings, (B, D).
         grid: Height and width of the token grid, h * w = n_v.
-        panels: How many frames stand side by side in the grid; 1 for a natural frame.
+        panels: Number of frames side by side in the grid; 1 for a natural frame.
 
     Raises:
-        ShapeError: The tensors do not agree with this or with each other.
+        ShapeError: The shapes are wrong or do not agree.
     """
 
     visual: Tensor
@@ -95,9 +98,9 @@ class Vocabulary:
     """Class names and their text embeddings; zero-shot transfer is another vocabulary.
 
     Attributes:
-        names: N different class names, as they were given.
+        names: N different class names, in the given spelling.
         embeddings: (N, D), unit length.
-        token_ids: (N, L), for methods that put learned prompts before the names (Sec. 4.6).
+        token_ids: (N, L), for methods with learned prompts before the names (Sec. 4.6).
 
     Raises:
         VocabularyError: No name, or the same name twice.
@@ -138,7 +141,7 @@ class Vocabulary:
             names: Class names of this vocabulary, in any spelling.
 
         Returns:
-            Their rows, in the order given.
+            Their rows, in the given order.
 
         Raises:
             VocabularyError: A name is not in the vocabulary.
@@ -152,7 +155,18 @@ class Vocabulary:
 
 
 def rows_among(vocabulary: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Rows of some names in a list of class names; see ``Vocabulary.indices``."""
+    """Rows of some names in a list of class names; see ``Vocabulary.indices``.
+
+    Args:
+        vocabulary: The class names.
+        names: Names among them, in any spelling.
+
+    Returns:
+        Their rows, in the given order.
+
+    Raises:
+        VocabularyError: A name is not in the list.
+    """
     rows = {form: row for row, form in enumerate(same_names(vocabulary))}
     forms = same_names(names)
     unknown = [name for name, form in zip(names, forms, strict=True) if form not in rows]
@@ -165,12 +179,12 @@ def rows_among(vocabulary: Sequence[str], names: Sequence[str]) -> list[int]:
 
 
 class Slots(NamedTuple):
-    """Where each pair goes in a table with one row per clip.
+    """Positions of the pairs in an array with one row per clip.
 
     Attributes:
         clip: Row of each pair, (P,).
         slot: Column of each pair, (P,): its rank among the pairs of its clip.
-        width: Columns: the largest number of pairs of one clip.
+        width: Number of columns, the largest number of pairs of one clip.
     """
 
     clip: Tensor
@@ -179,12 +193,12 @@ class Slots(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Some of the pairs of a batch, with the clips that they concern.
+    """Some pairs of a batch, with their clips.
 
     Attributes:
-        positions: Where these pairs stand among all, (p,).
+        positions: Indices of these pairs among all, (p,).
         clips: Their clips in the batch, each once, (b,).
-        queries: The pairs, numbered by their place in ``clips``.
+        queries: The pairs; their clips are indices into ``clips``.
     """
 
     positions: Tensor
@@ -194,14 +208,14 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """All (clip, source) pairs of a batch; the number of sources differs from clip to clip.
+    """All (clip, source) pairs of a batch; clips may have different numbers of sources.
 
     Attributes:
         clip: Index of each pair's clip in the batch, (P,), int64.
         label: Row of each pair's class in the vocabulary, (P,), int64.
 
     Raises:
-        ShapeError: The two do not agree.
+        ShapeError: The two tensors do not agree.
     """
 
     clip: Tensor
@@ -219,7 +233,7 @@ class Queries:
 
     @classmethod
     def from_labels(cls, labels: Tensor) -> Queries:
-        """One pair for each true label, (B, N) bool, or as many as counted there, clip by clip."""
+        """Make one pair per true label, (B, N) bool, or as many as an integer array counts."""
         _require(
             labels.ndim == 2 and not (labels.is_floating_point() or labels.is_complex()),
             f"Labels must be bool or whole numbers (B, N), got {tuple(labels.shape)} "
@@ -232,7 +246,7 @@ class Queries:
 
     @classmethod
     def from_lists(cls, rows: Sequence[Sequence[int]]) -> Queries:
-        """The given vocabulary rows for each clip."""
+        """Make pairs of lists of vocabulary rows, one list per clip."""
         clip = [number for number, row in enumerate(rows) for _ in row]
         label = [index for row in rows for index in row]
         return cls(torch.tensor(clip, dtype=torch.int64), torch.tensor(label, dtype=torch.int64))
@@ -245,14 +259,14 @@ class Queries:
         return Queries(self.clip.to(device), self.label.to(device))
 
     def check(self, batch: int, classes: int) -> None:
-        """Check that the pairs exist in a batch and a vocabulary.
+        """Check the indices of the pairs against a batch and a vocabulary.
 
         Args:
             batch: B, the number of clips.
             classes: N, the number of classes.
 
         Raises:
-            ShapeError: An index lies outside.
+            ShapeError: An index is out of range.
         """
         for name, index, bound in (("clip", self.clip, batch), ("label", self.label, classes)):
             if len(index) and not 0 <= int(index.min()) <= int(index.max()) < bound:
@@ -262,7 +276,7 @@ class Queries:
                 )
 
     def alone(self) -> Tensor:
-        """Whether a pair's class is the only one that its clip is asked for, (P,) bool."""
+        """Mark pairs whose class is the only one queried in their clip, (P,) bool."""
         if len(self) == 0:
             return torch.zeros_like(self.clip, dtype=torch.bool)
         different = torch.stack([self.clip, self.label], dim=1).unique(dim=0)
@@ -272,10 +286,10 @@ class Queries:
         """Cut the pairs into chunks that each concern few clips.
 
         Args:
-            size: Pairs of a chunk.
+            size: Number of pairs of a chunk.
 
         Yields:
-            Chunks, clip by clip, until every pair has been in one.
+            Chunks, clip by clip, that together hold every pair once.
         """
         order = torch.argsort(self.clip, stable=True)
         for positions in order.split(size):
@@ -283,7 +297,7 @@ class Queries:
             yield Chunk(positions, clips, Queries(local, self.label[positions]))
 
     def slots(self, batch: int) -> Slots:
-        """Lay the pairs out in a table (batch, width), so that batched products can serve them."""
+        """Arrange the pairs in an array (batch, width), for batched matrix products."""
         if len(self) == 0:
             return Slots(self.clip, self.clip, 0)
         order = torch.argsort(self.clip, stable=True)

@@ -20,16 +20,16 @@ WORD_PATTERN = (
     r"(?i)<\|startoftext\|>|<\|endoftext\|>"
     r"|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 )
-"""Where CLIP's tokenizer cuts a text into words (Radford et al., 2021)."""
+"""Pattern of the words of CLIP's tokenizer (Radford et al., 2021)."""
 
 _MOST_CHARACTERS = 10_000
-_MOST_TOLD = 5
+_MOST_SHOWN = 5
 _WORDS = pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="removed", invert=True)
 
 
 @lru_cache(maxsize=1 << 12)
 def plain_text(text: str) -> str:
-    """Mend and simplify a text as CLIP's tokenizer does before it looks for words.
+    """Clean a text as CLIP's tokenizer does before it splits words.
 
     Args:
         text: Any text.
@@ -39,7 +39,7 @@ def plain_text(text: str) -> str:
         control characters, in one Unicode form and lower case, words one space apart.
 
     Raises:
-        VocabularyError: The text is far too long for a class name, or no Unicode.
+        VocabularyError: The text is far too long for a class name, or not valid Unicode.
     """
     if len(text) > _MOST_CHARACTERS:
         raise VocabularyError(
@@ -50,20 +50,20 @@ def plain_text(text: str) -> str:
             f"The text {shown(text)} holds half of a character.", "Give the name in Unicode."
         )
     mended = text
-    if not (text.isascii() and text.isprintable() and "&" not in text):  # else there is no need
+    if not (text.isascii() and text.isprintable() and "&" not in text):  # else it stays
         mended = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(mended.split()).lower()
 
 
 @lru_cache(maxsize=1 << 12)
 def same_name(name: str) -> str:
-    """The form of a class name that all its spellings share, for comparisons alone.
+    """Normal form of a class name, for comparisons.
 
-    Case, white space, Unicode forms and whatever else the tokenizer does not see make no
-    difference: names of one form would have one embedding.
+    Case, white space, Unicode forms and everything else that the tokenizer ignores make no
+    difference: names of one form have one embedding.
 
     Args:
-        name: A class name as somebody wrote it.
+        name: A class name in any spelling.
 
     Returns:
         Its words, one space apart.
@@ -80,13 +80,13 @@ def same_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Check that class names can stand for classes.
+    """Check that class names are valid and different.
 
     Args:
         names: Class names.
 
     Raises:
-        VocabularyError: There is none, one is no text or empty, or one occurs twice, be it in
+        VocabularyError: There is none, one is no text or empty, or one occurs twice, perhaps in
             another spelling.
     """
     if not names:
@@ -109,15 +109,15 @@ def check_names(names: Sequence[str]) -> None:
             twice.append(shown(name) if name == other else both)
         first.setdefault(form, name)
     if twice:
-        told = first_few(list(dict.fromkeys(twice)), _MOST_TOLD)
+        repeated = first_few(list(dict.fromkeys(twice)), _MOST_SHOWN)
         raise VocabularyError(
-            f"Class names occur twice: {', '.join(told)}.",
+            f"Class names occur twice: {', '.join(repeated)}.",
             "Give each name once; case, white space and forms of characters do not count.",
         )
 
 
 NAMES_FILE = "names.txt"
-"""What a folder of data calls its list of classes."""
+"""File name of the list of classes in a folder of data."""
 
 _MOST_BYTES = 1 << 20
 

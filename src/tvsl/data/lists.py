@@ -21,7 +21,7 @@ from tvsl.media.limits import DEFAULT_LIMITS, open_container
 from tvsl.media.streams import require_audio_stream
 from tvsl.utils.download import download
 from tvsl.utils.files import LARGEST_LIST, lists_folder, read_small_text, unguarded
-from tvsl.utils.id_lists import is_head
+from tvsl.utils.id_lists import is_column_name
 from tvsl.utils.progress import Progress, no_progress
 
 LARGEST_SIDE: Final = 10**6
@@ -99,7 +99,7 @@ def read_rows(
         raise DataError(f"The file is no list with commas ({error}).", _REMEDY, path) from error
     if ids:
         rows = [row for row in rows if not row.cells[0].startswith("# ")]
-        rows = rows[1:] if rows and is_head(rows[0].cells[0]) else rows
+        rows = rows[1:] if rows and is_column_name(rows[0].cells[0]) else rows
     if not rows:
         raise DataError("The list is empty.", _REMEDY, path)
     for row in rows:

@@ -1,8 +1,8 @@
 """Masks in pickled arrays, read without running anything that the pickle names.
 
-A pickle is a program. This reader follows it itself and knows only the instructions with which
-NumPy writes a plain array. What the program names are constants to it, never looked up or called;
-the array is built from sizes, a type and bytes that were checked before use.
+A pickle is a program. This reader interprets only the instructions with which NumPy writes a plain
+array. Names in the program are constants, never looked up or called; the array is built from sizes,
+a type and bytes that are checked before use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MOST_MEMORIES: Final = 1000
 _LONGEST_NAME: Final = 80
 _NEWEST_PROTOCOL: Final = 5
 _NUMBER: Final = re.compile(rb"-?[0-9]{1,20}")
-# How Python 2 writes what cannot be printed, and backslashes; a backslash before anything else.
+# Escapes of Python 2 for unprintable characters and backslashes; a backslash before anything else.
 _ESCAPE: Final = re.compile(rb"\\(x[0-9a-fA-F]{2}|[nrt\\'\"]|)")
 _ESCAPED: Final = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _TYPE: Final = re.compile(r"[<>|=]?([biuf])([1248])")
@@ -42,13 +42,13 @@ _REMEDY: Final = (
 
 
 class PickledMask(FileTarget):
-    """A mask in a pickled array: (H, W), on the source where it is a positive number.
+    """A mask in a pickled array: (H, W), positive on the source.
 
-    It has the shape of its picture, or is a square as pictures are squeezed into.
+    It has the shape of its picture, or is square, for a squeezed picture.
     """
 
     def load(self, shape: Shape | None) -> Mask:
-        """The mask; see ``FileTarget``."""
+        """Read the mask; see ``FileTarget``."""
         mask = read_pickled_mask(self.path)
         height, width = mask.shape
         if shape is not None and height != width and not same_shape((height, width), shape):
@@ -68,12 +68,12 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
         path: A pickle of one NumPy array of numbers: (H, W), (1, H, W) or (H, W, 1).
 
     Returns:
-        (H, W) bool: where it is a positive number.
+        (H, W) bool, true where the array is positive.
 
     Raises:
         MissingFileError: There is no such file.
         MediaLimitError: The file or the array is too large.
-        UnreadableMediaError: It holds anything else, or negative values.
+        UnreadableMediaError: It has another content, or negative values.
     """
     check_file(path, MediaLimits(max_file_size=LARGEST_FILE))
     content = read_small(path, LARGEST_FILE, UnreadableMediaError, _REMEDY)
@@ -93,7 +93,7 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
         raise UnreadableMediaError(
             "The file holds no mask: one array of rows and columns.", "Get the file again.", path
         )
-    if (array < 0).any():  # a sign that pixels are to be left out, or that bytes were misread
+    if (array < 0).any():  # pixels to be ignored, or bytes that were misread
         raise UnreadableMediaError(
             f"The mask holds negative values, down to {np.nanmin(array):g}.",
             "Store 0 where the source is not, and a positive number where it is.",
@@ -103,20 +103,20 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
 
 
 class _RefusedError(Exception):
-    """A program that is not one of those with which NumPy writes an array."""
+    """A program with which NumPy does not write arrays."""
 
 
 class _TooLargeError(Exception):
-    """An array that is larger than is allowed."""
+    """An array that exceeds the limit."""
 
 
 class _Mark:
-    """Where a tuple begins on the stack."""
+    """Start of a tuple on the stack."""
 
 
 @dataclass(frozen=True)
 class _Name:
-    """What a program names, as words alone."""
+    """A name in the program, as text alone."""
 
     module: str
     name: str
@@ -124,7 +124,7 @@ class _Name:
 
 @dataclass
 class _Type:
-    """A type of numbers."""
+    """A number type."""
 
     kind: str
     size: str
@@ -137,7 +137,7 @@ class _Type:
 
 @dataclass
 class _Array:
-    """An array; without a type as long as its state is not known."""
+    """An array; without a type until its state is known."""
 
     shape: tuple[int, ...] = ()
     kind: _Type | None = None
@@ -161,7 +161,7 @@ _NUMERIC: Final = ("numpy.core.numeric", "numpy._core.numeric")
 
 
 class _Program:
-    """Follows a pickle's instructions, each of them once.
+    """Interpreter of a pickle's instructions, each of them once.
 
     Args:
         content: The pickle.
@@ -175,14 +175,14 @@ class _Program:
         self._decoded = 0
 
     def run(self) -> NDArray[Any]:
-        """Follow the program to its end.
+        """Run the program to its end.
 
         Returns:
-            The array that it leaves.
+            The resulting array.
 
         Raises:
-            _RefusedError: It is not a program with which NumPy writes an array.
-            _TooLargeError: The array is larger than is allowed.
+            _RefusedError: NumPy does not write arrays with such a program.
+            _TooLargeError: The array exceeds the limit.
         """
         for _ in range(_MOST_INSTRUCTIONS):
             code = self._take(1)
@@ -197,7 +197,7 @@ class _Program:
             step(self)
         raise _RefusedError("it is too long a program for one array")
 
-    # What the instructions take from the file.
+    # Reading from the file.
 
     def _take(self, count: int) -> bytes:
         if count > len(self._content) - self._at:
@@ -223,7 +223,7 @@ class _Program:
     def _word(self) -> str:
         return _decoded(self._line()[: _LONGEST_NAME + 1], "ascii")
 
-    # What the instructions do with the stack.
+    # Operations on the stack.
 
     def push(self, value: object) -> None:
         self._stack.append(value)
@@ -270,7 +270,7 @@ class _Program:
         self._memory[place] = self._stack[-1]
 
     def get(self, place: int) -> None:
-        """Put down a value once more."""
+        """Push a remembered value."""
         if place not in self._memory:
             raise _RefusedError("it wants what it does not remember")
         self.push(self._memory[place])
@@ -306,7 +306,7 @@ class _Program:
         return value
 
     def call(self) -> None:
-        """Make what NumPy's function of a name would."""
+        """Build the result of one of NumPy's functions."""
         arguments, called = self._pop(), self._pop()
         if not isinstance(called, _Name) or not isinstance(arguments, tuple):
             raise _RefusedError("it calls what has no name")
@@ -331,7 +331,7 @@ class _Program:
             raise _RefusedError("it gives a state to what has none")
         self.push(made)
 
-    # What NumPy's functions would make.
+    # Results of NumPy's functions.
 
     def _reconstruct(self, arguments: tuple[object, ...]) -> _Array:
         if not arguments or arguments[0] != _Name("numpy", "ndarray"):
@@ -360,7 +360,7 @@ class _Program:
     def _fill(
         self, made: _Array, content: object, kind: object, shape: object, columns_first: bool
     ) -> None:
-        """Give an array its state, after everything about it has been checked."""
+        """Set the state of an array after checking it."""
         if isinstance(content, str):
             content = self._encoded(content)  # a pickle of Python 2
         if not isinstance(content, bytes) or not isinstance(kind, _Type):
@@ -384,7 +384,7 @@ class _Program:
         return self._encoded(arguments[0])
 
     def _encoded(self, text: str) -> bytes:
-        """A text as bytes; bounded in all, for one text may be encoded again and again."""
+        """Encode a text; bounded in total, as one text may be encoded many times."""
         self._decoded += len(text)
         if self._decoded > LARGEST_FILE:
             raise _TooLargeError
@@ -404,7 +404,7 @@ def _order_of_axes(given: list[object], count: int) -> tuple[int, ...]:
 
 
 def _byte_order(state: tuple[object, ...]) -> str:
-    """NumPy's state of a type: version, byte order, and what only other types have."""
+    """Byte order in NumPy's state of a type: version, byte order, and fields of other types."""
     if not 2 <= len(state) <= 9 or any(isinstance(part, tuple) for part in state):
         raise _RefusedError("its type is not one of numbers")
     for order in _BYTE_ORDERS:
@@ -445,8 +445,8 @@ def _whole(count: int, signed: bool = False) -> Callable[[_Program], None]:
     return lambda program: program.push(program._number(count, signed))
 
 
-# By the byte of each instruction. Lists, dicts, sets, objects, copies of the topmost value and all
-# others are missing: no array needs them.
+# Handlers by the byte of each instruction. Lists, dicts, sets, objects, copies of the topmost value
+# and all others are missing: no array needs them.
 _STEPS: Final[Mapping[bytes, Callable[[_Program], None]]] = {
     b"\x80": _Program.protocol,
     b"\x95": _Program.frame,

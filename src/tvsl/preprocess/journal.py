@@ -32,7 +32,7 @@ from tvsl.utils.atomic import foreign_record, writable, write_text
 
 @dataclass(frozen=True)
 class Extracted:
-    """What was extracted from a video.
+    """Content that was extracted from a video.
 
     Attributes:
         pictures: The moment of each picture in seconds, by the picture's name.

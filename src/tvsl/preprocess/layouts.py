@@ -100,22 +100,43 @@ FRAMES, AUDIO = "frames", "audio"
 
 
 def frame_path(root: Path, name: str) -> Path:
-    """Path of the picture of this name."""
+    """Path of a picture.
+
+    Args:
+        root: The prepared folder.
+        name: Name of the picture.
+    """
     return root / FRAMES / f"{name}.jpg"
 
 
 def audio_path(root: Path, name: str) -> Path:
-    """Path of the sound of the clip of this id."""
+    """Path of the sound of a clip.
+
+    Args:
+        root: The prepared folder.
+        name: Id of the clip.
+    """
     return root / AUDIO / f"{name}.wav"
 
 
 def clip_exists(root: Path, clip: str, pictures: Iterable[str]) -> bool:
-    """Tell whether all files of a clip exist; each was complete when it was moved there."""
+    """Tell whether all files of a clip exist; each was complete when it was moved there.
+
+    Args:
+        root: The prepared folder.
+        clip: Id of the clip.
+        pictures: Names of its pictures.
+    """
     return all(path.is_file() for path in _paths(root, clip, pictures))
 
 
 def remove_clip(root: Path, clip: str, pictures: Iterable[str]) -> None:
     """Remove the existing files of a clip.
+
+    Args:
+        root: The prepared folder.
+        clip: Id of the clip.
+        pictures: Names of its pictures.
 
     Raises:
         OutputError: A file cannot be removed.

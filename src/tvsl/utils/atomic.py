@@ -1,9 +1,9 @@
-"""Output that appears whole or not at all: locked folders, staged folders, single files.
+"""Atomic output: locked folders, staged folders, single files.
 
-A folder is locked by the run that writes into it (``locked``). Its files are gathered in a
-temporary folder inside it and moved to their places at the end (``staged``); a journal there puts
-back what was moved when the move fails, also where the process is killed in it. Temporary folders
-bear a mark that their process holds a lock on: what others made is never taken for one.
+A run locks the folder that it writes into (``locked``). Its files are written to a temporary folder
+inside and moved to their places at the end (``staged``). If the move fails, even by a kill, a
+journal restores the earlier files. A temporary folder has a mark file that its process locks, so
+that no other folder is taken for one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tvsl.errors import OutputError
 
 try:
     import fcntl
-except ImportError:  # on Windows nothing keeps two runs apart
+except ImportError:  # on Windows folders are not locked
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX = ".tvsl-"
@@ -42,26 +42,26 @@ RECORD_REMEDY: Final = (
     "It is damaged or was not written by tvsl, so that what may be replaced is unknown: move it "
     "elsewhere, or choose another folder."
 )
-"""What to do about a record that an earlier run should have left, and did not."""
+"""Remedy for an invalid record of an earlier run."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_UNMARKED_SECONDS = 60.0  # an empty folder this old was left before it was marked
+_UNMARKED_SECONDS = 60.0  # an empty folder of this age never got its mark
 
 _held: dict[tuple[int, int], int] = {}
-"""Folders that this process has locked, by device and inode, and the thread that did."""
+"""Threads of this process that hold a lock, by device and inode of the folder."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder for a run that writes into it; the system frees it however the run ends.
+    """Lock a folder for a run that writes into it; the system releases it when the process ends.
 
-    The folder is made where it is missing, and removed again if it stays empty. What killed runs
-    left half-written in it is cleared up. One thread may lock a folder several times.
+    A missing folder is created, and removed again if it stays empty. Unfinished files of killed runs
+    are removed. One thread may lock a folder several times.
 
     Args:
         folder: The folder.
 
     Raises:
-        OutputError: Another run writes into it, or it cannot be made or written.
+        OutputError: Another run writes into it, or it cannot be created or written.
     """
     made: list[Path] = []
     lock = None
@@ -72,7 +72,7 @@ def locked(folder: Path) -> Iterator[None]:
                 recover(folder)
         yield
     finally:
-        _remove_empty(made)  # while it is locked: nobody else can have begun to use it
+        _remove_empty(made)  # while it is locked, so that no other run uses it yet
         if lock is not None:
             _unlock(lock)
 
@@ -84,23 +84,22 @@ def staged(
     force: bool,
     earlier: Callable[[Path], Iterable[str]],
 ) -> Iterator[Path]:
-    """A folder to write into, whose files are moved to ``folder`` if the block ends well.
+    """A temporary folder whose files are moved to ``folder`` if the block succeeds.
 
-    All files get there, or, whatever fails, all is as it was. What others put into ``folder``
-    stays there.
+    All files are moved, or everything stays as it is. Other files in ``folder`` stay.
 
     Args:
-        folder: Where the files belong.
-        last: Name of the file that is moved last: where it stands, the files are whole.
+        folder: The target folder.
+        last: Name of the file that is moved last: its existence means that all files are there.
         force: Whether files of an earlier run may be replaced.
-        earlier: Names what an earlier run wrote into ``folder``, relative to it, as far as it is
-            there; raises ``OutputError`` where the files there are none of ours.
+        earlier: Gives the names of the files of an earlier run in ``folder``, relative to it;
+            raises ``OutputError`` if tvsl did not write the files there.
 
     Yields:
-        The folder to write into; gone afterwards, whatever happened.
+        The folder to write into; it is removed afterwards in every case.
 
     Raises:
-        OutputError: A place is taken or cannot be written, or another run writes into it.
+        OutputError: A path is taken or cannot be written, or another run writes into the folder.
     """
     with locked(folder):
         check_free(folder, force, earlier)
@@ -117,10 +116,10 @@ def staged(
 
 @contextmanager
 def _named_by_target(work: Path, folder: Path) -> Iterator[None]:
-    """Name the place that a user chose where an error is about the temporary one.
+    """Name the target path in errors about the temporary path.
 
     Raises:
-        OutputError: What was to be written there cannot be.
+        OutputError: The target cannot be written.
     """
     try:
         yield
@@ -141,19 +140,19 @@ def _named_by_target(work: Path, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(folder: Path, earlier: Iterable[str]) -> Iterator[Path]:
-    """A folder to write into, whose files replace others in ``folder`` if the block ends well.
+    """A temporary folder whose files replace others in ``folder`` if the block succeeds.
 
-    As ``staged``, for a folder that another process holds a lock on for this one.
+    Works as ``staged``, for a folder that the parent process has locked.
 
     Args:
-        folder: Where the files belong; it is there.
-        earlier: Names of the files that go, as far as they are there.
+        folder: The target folder, which exists.
+        earlier: Names of the files to remove, if they exist.
 
     Yields:
-        The folder to write into; gone afterwards, whatever happened.
+        The folder to write into; it is removed afterwards in every case.
 
     Raises:
-        OutputError: A file cannot be written; all is as it was.
+        OutputError: A file cannot be written; everything stays as it is.
     """
     with _temporary(folder) as work:
         with writable(folder):
@@ -167,12 +166,12 @@ def replacing(folder: Path, earlier: Iterable[str]) -> Iterator[Path]:
 def check_free(
     folder: Path, force: bool, earlier: Callable[[Path], Iterable[str]] | None = None
 ) -> None:
-    """Let through only a place that is free, or that may be written over.
+    """Check that a folder is empty or may be replaced.
 
     Args:
-        folder: The place.
+        folder: The folder.
         force: Whether files of an earlier run may be replaced.
-        earlier: With ``force``, raises ``OutputError`` where files there are none of ours.
+        earlier: With ``force``, raises ``OutputError`` if tvsl did not write the files there.
 
     Raises:
         OutputError: It is a file, or a folder that is not empty and ``force`` is not set.
@@ -192,7 +191,7 @@ def check_free(
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, but for temporary folders of ours; nothing where there is none.
+    """Content of a folder without temporary folders of tvsl; empty for a missing folder.
 
     Raises:
         OSError: It cannot be read, or is no folder.
@@ -203,11 +202,14 @@ def entries(folder: Path) -> list[Path]:
 
 
 def check_free_file(path: Path, force: bool) -> None:
-    """Let through only the name of a file that is free, or may be written over.
+    """Check that a file does not exist or may be replaced.
+
+    Args:
+        path: The file.
+        force: Whether an existing file may be replaced.
 
     Raises:
-        OutputError: It is a folder, it exists and ``force`` is not set, or there can be no such
-            file.
+        OutputError: It is a folder, it exists and ``force`` is not set, or its folder is missing.
     """
     with writable(path, "file"):
         if not os.path.lexists(path):
@@ -221,16 +223,16 @@ def check_free_file(path: Path, force: bool) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object], durable: bool = False) -> None:
-    """Write a file that appears under its name when it is whole, in place of one that is there.
+    """Write a file atomically, in place of an existing one.
 
     Args:
-        path: Where the file belongs; the folder must exist.
-        write: Writes it to the path that it is given, which has another name. It may be called a
-            second time.
-        durable: Whether even a power cut leaves one file or the other.
+        path: The file; its folder must exist.
+        write: Writes the content to the path that it is given, which has another name. It may be
+            called a second time.
+        durable: Whether the file must also survive a power cut.
 
     Raises:
-        OSError: It cannot be written; what was there is as it was.
+        OSError: It cannot be written; an existing file stays as it is.
     """
     if _write_unnamed(path, write, durable):
         return
@@ -245,14 +247,14 @@ def write_whole(path: Path, write: Callable[[Path], object], durable: bool = Fal
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, in UTF-8 and with its line ends as they are.
+    """Write a text file atomically, in UTF-8 with unchanged line ends.
 
     Args:
-        path: Where to; the folder must exist.
-        text: What.
+        path: The file; its folder must exist.
+        text: Its content.
 
     Raises:
-        OutputError: It cannot be written; what was there is as it was.
+        OutputError: It cannot be written; an existing file stays as it is.
     """
     content = text.encode()
     with writable(path, "file"):
@@ -261,11 +263,11 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def writable(place: Path, kind: str = "folder") -> Iterator[None]:
-    """Turn what the system says while a place is written into an error of ours.
+    """Turn an ``OSError`` of the block into an ``OutputError``.
 
     Args:
-        place: Folder or file.
-        kind: What it is, for the message.
+        place: The folder or file that is written.
+        kind: ``folder`` or ``file``, for the message.
 
     Raises:
         OutputError: It cannot be written.
@@ -281,33 +283,33 @@ def writable(place: Path, kind: str = "folder") -> Iterator[None]:
 
 
 def foreign_record(path: Path) -> OutputError:
-    """The error for a record that stands where an earlier run's should, and is none."""
+    """The error for an invalid record of an earlier run."""
     return OutputError("This is no record of an earlier run.", RECORD_REMEDY, path)
 
 
 def recover(folder: Path) -> None:
-    """Put back and clear up what killed runs left half-moved or half-written in a folder.
+    """Restore files that killed runs half moved in a folder, and remove their temporary folders.
 
     Raises:
         OSError: The folder cannot be read or written.
-        OutputError: An earlier file cannot be put back, because another one has taken its place.
+        OutputError: An earlier file cannot be restored because another one is in its place.
     """
     for path in list(folder.glob(f"{_PREFIX}*")):
         if _is_marked(path):
             mark = os.open(path / _MARK, os.O_RDWR)
             try:
-                if _flock(mark) is True:  # its run is at an end
+                if _flock(mark) is True:  # its run has ended
                     _put_back(path, folder)
                     _clear(path)
             finally:
                 os.close(mark)
         elif path.is_dir() and time.time() - path.stat().st_mtime > _UNMARKED_SECONDS:
-            with suppress(OSError):  # a link, or not empty: not ours
+            with suppress(OSError):  # a link, or not empty: not written by tvsl
                 path.rmdir()
 
 
 def _lock(folder: Path, made: list[Path]) -> tuple[int, tuple[int, int]] | None:
-    """Lock a folder, unless this thread has; gives the open folder and what it is held by."""
+    """Lock a folder unless this thread holds it; gives its descriptor and its key in ``_held``."""
     while True:
         _make(folder, made)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -326,7 +328,7 @@ def _lock(folder: Path, made: list[Path]) -> tuple[int, tuple[int, int]] | None:
                     "Wait until it ends, or choose another folder.",
                     folder,
                 )
-            # Another run may have removed it between the two: then it is made anew.
+            # Another run may have removed it meanwhile: then it is created again.
             same = os.path.lexists(folder) and os.path.samestat(found, folder.stat())
         except BaseException:
             os.close(place)
@@ -347,7 +349,7 @@ def _unlock(lock: tuple[int, tuple[int, int]]) -> None:
 
 
 def _flock(file: int) -> bool | None:
-    """Take the lock of an open file: False where it is taken, None where there are no locks."""
+    """Lock an open file: False if it is locked already, None where locks are not supported."""
     if fcntl is None:
         return None
     try:
@@ -358,7 +360,7 @@ def _flock(file: int) -> bool | None:
 
 
 def _make(folder: Path, made: list[Path]) -> None:
-    """Make a folder and those above it, and note which were missing."""
+    """Create a folder and its parents, and add the created ones to a list."""
     missing = []
     place = folder
     while not place.is_dir():
@@ -381,7 +383,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 @contextmanager
 def _temporary(folder: Path) -> Iterator[Path]:
-    """A marked folder in another one; gone afterwards, and what was moved from there put back."""
+    """A marked temporary folder in another one; removed afterwards, after undoing a half move."""
     with writable(folder):
         work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
         try:
@@ -390,7 +392,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
             work.rmdir()
             raise
     try:
-        _flock(mark)  # it is no mark yet: nobody else can have taken the lock
+        _flock(mark)  # without its text it is no mark yet, so that no other process has locked it
         text = _MARK_TEXT.encode()
         with writable(folder):
             if os.write(mark, text) != len(text):
@@ -406,7 +408,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 
 def _is_marked(path: Path) -> bool:
-    """Tell whether this is a temporary folder of ours."""
+    """Tell whether this is a temporary folder of tvsl."""
     mark = path / _MARK
     if not path.name.startswith(_PREFIX) or path.is_symlink() or mark.is_symlink():
         return False
@@ -414,7 +416,7 @@ def _is_marked(path: Path) -> bool:
 
 
 def _clear(work: Path) -> None:
-    """Remove a temporary folder, its mark at the end."""
+    """Remove a temporary folder, its mark last."""
     for path in work.iterdir():
         if path.name == _MARK:
             continue
@@ -427,9 +429,9 @@ def _clear(work: Path) -> None:
 
 
 def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
-    """Move what was gathered to its places, and what was there before out of the way.
+    """Move new files to their places, and earlier ones out of the way.
 
-    Everything is put back by the journal as long as that is there.
+    As long as the journal exists, ``_put_back`` undoes the move.
     """
     files = [path for path in (work / _NEW).rglob("*") if not path.is_dir()]
     names = [path.relative_to(work / _NEW).as_posix() for path in files]
@@ -437,7 +439,10 @@ def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
     check_places(folder, new, earlier)
     old = sorted(
         _replaced(folder, earlier | set(new)),
-        key=lambda name: (name != last, name),  # what says that the files are whole goes first
+        key=lambda name: (
+            name != last,
+            name,
+        ),  # the file that marks the others as complete goes first
     )
     parents = _parents(new)
     journal = {
@@ -454,7 +459,7 @@ def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
         _rename(work / _NEW / name, folder / name)
     (work / _JOURNAL).unlink()  # from here on the new files count
     for place in sorted({(folder / name).parent for name in old} - {folder}, reverse=True):
-        with suppress(OSError):  # it holds files of others, or new ones
+        with suppress(OSError):  # it holds other files, or new ones
             place.rmdir()
 
 
@@ -463,15 +468,15 @@ def _parents(names: Iterable[str]) -> set[PurePosixPath]:
 
 
 def check_places(folder: Path, new: Sequence[str], earlier: Set[str]) -> None:
-    """Let through only places that are free or hold earlier files.
+    """Check that the paths of new files are free or hold files of an earlier run.
 
     Args:
         folder: The folder.
-        new: Names of the files that shall be written, relative to it.
+        new: Names of the new files, relative to it.
         earlier: Names of the files that may be replaced.
 
     Raises:
-        OutputError: Something else stands where a file or its folder belongs.
+        OutputError: Something else is at the path of a file or of its folder.
     """
     for parent in _parents(new):
         place = folder / parent
@@ -492,7 +497,7 @@ def check_places(folder: Path, new: Sequence[str], earlier: Set[str]) -> None:
 
 
 def _replaced(folder: Path, names: Iterable[str]) -> list[str]:
-    """Those names under which there is a file in the folder itself."""
+    """Names of existing files inside the folder."""
     inside: dict[Path, bool] = {}
     found = []
     for name in names:
@@ -507,7 +512,7 @@ def _replaced(folder: Path, names: Iterable[str]) -> list[str]:
 
 
 def _is_inside(folder: Path, place: Path) -> bool:
-    """Tell whether a place is a folder or lies in it, whatever links there are on the way."""
+    """Tell whether a path is a folder or inside it, with all links resolved."""
     root = Path(os.path.realpath(folder))
     found = Path(os.path.realpath(place))
     return found == root or root in found.parents
@@ -519,7 +524,7 @@ def _rename(path: Path, target: Path) -> None:
 
 
 def is_inner_name(name: object) -> bool:
-    """Tell whether this is the relative name of a file that lies within a folder."""
+    """Tell whether this is a relative path that stays inside its folder."""
     if not isinstance(name, str) or "\0" in name or "\\" in name:
         return False
     path = PurePosixPath(name)
@@ -527,7 +532,7 @@ def is_inner_name(name: object) -> bool:
 
 
 def _put_back(work: Path, folder: Path) -> None:
-    """Undo a move that did not come to its end."""
+    """Undo an unfinished move."""
     if not (work / _JOURNAL).exists():
         return
     journal = _read_journal(work / _JOURNAL)
@@ -536,16 +541,16 @@ def _put_back(work: Path, folder: Path) -> None:
         if os.path.lexists(target) and target.lstat().st_ino == inode:
             target.unlink()
     for name in reversed(journal["old"]):
-        kept, target = work / _OLD / name, folder / name
-        if not os.path.lexists(kept):
+        saved, target = work / _OLD / name, folder / name
+        if not os.path.lexists(saved):
             continue
         if os.path.lexists(target):
             raise OutputError(
-                f"This stands where an earlier file belongs, which is kept in {kept} now.",
+                f"This stands where an earlier file belongs, which is kept in {saved} now.",
                 "Move one of the two elsewhere.",
                 target,
             )
-        _rename(kept, target)
+        _rename(saved, target)
     _remove_empty([folder / name for name in journal["made"]])
     (work / _JOURNAL).unlink()
 
@@ -567,10 +572,10 @@ def _read_journal(path: Path) -> dict[str, Any]:
 
 
 def _write_unnamed(path: Path, write: Callable[[Path], object], durable: bool) -> bool:
-    """Write a file that has no name until it is whole, so that a kill leaves nothing.
+    """Write a file without a name until it is complete, so that a kill leaves nothing.
 
     Returns:
-        False where the system knows no such files; then nothing is written.
+        False if the system does not support such files; then nothing is written.
     """
     kind = getattr(os, "O_TMPFILE", None)
     if kind is None:
@@ -598,7 +603,7 @@ def _write_unnamed(path: Path, write: Callable[[Path], object], durable: bool) -
 
 
 def _named(unnamed: Path, folder: int, name: str) -> bool:
-    """Give a file its name, in place of one that has it; False where the system cannot."""
+    """Name an unnamed file, in place of an existing one; False if the system cannot."""
     part = f"{_PREFIX}{secrets.token_hex(8)}"
     try:
         try:

@@ -1,4 +1,4 @@
-"""Devices of torch, the precision that pays on them, and memory that is kept."""
+"""Devices of torch, the faster precision on each, and the memory allocator."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["float32", "bfloat16", "auto"]
 
-# Torch has more types of devices: some hold no numbers (meta), others need packages of their own.
+# Torch has more device types: some hold no values (meta), others need further packages.
 _ACCELERATORS = ("cuda", "mps", "xpu")
 
 
 def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
-    """The arithmetic that a user named.
+    """Choose the precision that a user named.
 
     Args:
         name: ``auto`` for bfloat16 where the device has fast units for it: a GPU that knows it, or
             a CPU with matrix units (AMX). The bfloat16 units of other CPUs are no faster than
             their float32 units, or slower.
-        device: Where it is to be computed.
+        device: The device of the computation.
 
     Returns:
-        The arithmetic.
+        The precision.
     """
     import torch
 
@@ -42,16 +42,16 @@ def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
 
 
 def check_device(name: str) -> str:
-    """Let through only what may be the name of a device; this takes no time.
+    """Check the name of a device, without importing torch.
 
     Args:
-        name: What the user named.
+        name: The name that the user gave.
 
     Returns:
-        The same.
+        The same name.
 
     Raises:
-        UsageError: No computer has such a device.
+        UsageError: There is no such kind of device.
     """
     kind, colon, number = name.partition(":")
     known = kind in (*_ACCELERATORS, "cpu") and (
@@ -66,23 +66,23 @@ def check_device(name: str) -> str:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a user named.
+    """Choose the device that a user named.
 
     Args:
-        name: ``auto`` for a GPU where there is one, else a device of torch.
+        name: ``auto`` for a GPU if there is one, else a device of torch.
 
     Returns:
         The device; it exists.
 
     Raises:
-        UsageError: There is no such device here.
+        UsageError: This machine has no such device.
     """
     import torch
 
     check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name in ("cpu", "cpu:0"):  # torch takes any number, others that it hands it to do not
+    if name in ("cpu", "cpu:0"):  # torch accepts any number, other libraries do not
         return torch.device("cpu")
     problem = f"There is no device {shown(name)} here."
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -92,29 +92,31 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.ones(1, device=device).item()
-    except (RuntimeError, AssertionError) as error:  # torch's own for a device that is not there
+    except (RuntimeError, AssertionError) as error:  # raised by torch for a missing device
         raise UsageError(problem, remedy) from error
     return device
 
 
 _TRIM_THRESHOLD = -1
 _MMAP_THRESHOLD = -3
-_KEPT = 1 << 30
+_THRESHOLD = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Advise glibc to keep up to 1 GiB of freed memory in the process.
+    """Let glibc keep up to 1 GiB of freed memory in the process.
 
-    By default it gives the activations of one clip back to the system and gets them again for the
-    next one, page by page; on virtual machines this can cost as much as the arithmetic. It changes
-    the whole process, so only programs of our own call it, and no library code.
+    By default it returns the activations of one clip to the system and requests them again for the
+    next one, page by page; on virtual machines this can cost as much as the computation. It changes
+    the whole process, so only the commands call it, never library code.
 
     Returns:
-        Whether there was a glibc that took the advice.
+        Whether glibc is in use and accepted the options.
     """
     if not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
     if not hasattr(library, "gnu_get_libc_version"):
         return False
-    return all(library.mallopt(what, _KEPT) == 1 for what in (_TRIM_THRESHOLD, _MMAP_THRESHOLD))
+    return all(
+        library.mallopt(option, _THRESHOLD) == 1 for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)
+    )

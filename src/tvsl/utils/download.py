@@ -1,4 +1,4 @@
-"""Downloads through pooch that are checked, atomic, and go on where they stopped."""
+"""Downloads through pooch that are verified, atomic and resumable."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TIMEOUT = 30.0
 
 
 class ResumingDownloader:
-    """What pooch calls to get a file: HTTP with a file of its own that survives an interruption.
+    """HTTP downloader for pooch that resumes an interrupted download.
 
     Args:
-        partial: Where the bytes gather; kept when the connection breaks.
+        partial: File of the bytes so far; it stays when the connection breaks.
         progress: Called with bytes so far and bytes in all.
     """
 
@@ -30,12 +30,18 @@ class ResumingDownloader:
         self.progress = progress
 
     def __call__(self, url: str, output_file: str, _pooch: Any) -> None:
-        """Download ``url`` and move the whole of it to ``output_file``."""
+        """Download ``url`` and move the complete file to ``output_file``.
+
+        Args:
+            url: Address of the file.
+            output_file: Path that pooch chose.
+            _pooch: Ignored; pooch passes itself.
+        """
         start = self.partial.stat().st_size if self.partial.exists() else 0
         headers = {"Range": f"bytes={start}-"} if start else {}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                # The bytes are all there, or belong to another file: the checksum decides.
+                # All bytes are there, or belong to another file: the checksum decides.
                 self.partial.replace(output_file)
                 return
             response.raise_for_status()
@@ -62,28 +68,28 @@ def download(
     url: str,
     target: Path,
     sha256: str,
-    otherwise: str,
+    by_hand: str,
     progress: Progress | None = None,
     error_type: type[TvslError] = WeightsError,
 ) -> Path:
-    """Give ``target``, downloading it first where it is absent or damaged.
+    """Download a file unless it exists with the right checksum.
 
     Args:
-        url: Where it is.
-        target: Where it belongs; appears only when it is whole and right.
-        sha256: What it must hash to.
-        otherwise: What to do where there is no network, for the message.
+        url: Its address.
+        target: Its path; it appears only when it is complete and verified.
+        sha256: Its expected SHA-256.
+        by_hand: Remedy without a network, for the message.
         progress: Called with bytes so far and bytes in all.
-        error_type: What is raised: the kind of file that this is.
+        error_type: Type of the errors, for the kind of file.
 
     Returns:
         ``target``.
 
     Raises:
-        TvslError: Of the type given: no network, a server's refusal, a wrong checksum, an
-            unwritable folder, or another run that fetches into it.
+        TvslError: Of the given type: no network, a refusal by the server, a wrong checksum, an
+            unwritable folder, or another run that downloads into it.
     """
-    # The name tells what the bytes are of: those of another file are never gone on with.
+    # The name contains the checksum, so that bytes of another file are never resumed.
     partial = target.with_name(f".tvsl-{sha256[:16]}-{target.name}")
     logger = pooch.get_logger()
     level = logger.level
@@ -103,16 +109,16 @@ def download(
         raise error_type(
             f"The download of {url} failed ({type(error).__name__}).",
             f"Check the network and run the command again, it goes on where it stopped. "
-            f"Or {otherwise}.",
+            f"Or {by_hand}.",
             target,
         ) from error
-    except ValueError as error:  # pooch's word for a wrong checksum
+    except ValueError as error:  # raised by pooch for a wrong checksum
         raise error_type(
             f"What {url} gave has a wrong checksum and was thrown away.",
-            f"Run the command again. Or {otherwise}.",
+            f"Run the command again. Or {by_hand}.",
             target,
         ) from error
-    except OutputError as error:  # another run fetches, or the folder cannot be written
+    except OutputError as error:  # another run downloads, or the folder cannot be written
         raise error_type(
             error.problem,
             "Wait until no other run fetches, or set TVSL_HOME to a folder with room for the file.",

@@ -1,10 +1,10 @@
 """Small files: bounded reading, safe CSV cells, and the folders of cached files.
 
-A device has no end and a pipe may wait for ever; a file of hundreds of gigabytes would fill the
-memory before anybody saw that it is no list.
+Reading is bounded: a device has no end, a pipe may block forever, and a huge file would fill the
+memory.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, whatever
-its quotes. An id of YouTube may begin with ``-``, and a label with anything.
+Spreadsheets run a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, even in quotes.
+An id of YouTube may begin with ``-``, and a label with any character.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):/+(?=[^/])")
 
 
 def home() -> Path:
-    """``TVSL_HOME`` if set, else the platform's cache folder for this package."""
+    """Folder of cached files: ``TVSL_HOME`` if set, else the platform's cache folder."""
     from platformdirs import user_cache_path
 
     chosen = os.environ.get("TVSL_HOME")
@@ -47,14 +47,14 @@ def lists_folder() -> Path:
 
 
 def address(path: str | Path) -> str | None:
-    """The address on the network that was given in place of a path.
+    """Recognize a network address given in place of a path.
 
     Args:
-        path: What a user gave.
+        path: The argument of a user.
 
     Returns:
-        The address, with the slashes that a path loses; None for anything else, also where a file
-        or folder of that name exists.
+        The address, with the slashes that a path loses; None for anything else, also if a file or
+        folder of that name exists.
     """
     found = _SCHEME.match(str(path))
     if found is None or os.path.lexists(path):
@@ -65,19 +65,19 @@ def address(path: str | Path) -> str | None:
 _AT_ONCE: Final = 1 << 18
 
 LARGEST_CONFIG: Final = 1 << 24
-"""Bytes that a config, a recipe or a record of a run may have."""
+"""Maximum bytes of a config, a recipe or a record of a run."""
 LARGEST_LIST: Final = 1 << 28
-"""Bytes that a list, a manifest or a file of annotations may have."""
+"""Maximum bytes of a list, a manifest or an annotation file."""
 
 
 def read_small(path: str | Path, most: int, error: type[TvslError], remedy: str) -> bytes:
-    """Read a whole file.
+    """Read a file of limited size.
 
     Args:
-        path: The file; a link to one is fine.
-        most: How many bytes it may have.
-        error: What is raised where it cannot be read.
-        remedy: What to do then.
+        path: The file, or a link to one.
+        most: Maximum number of bytes.
+        error: Type of the errors.
+        remedy: Remedy, for the message.
 
     Returns:
         Its bytes.
@@ -95,23 +95,23 @@ def read_small(path: str | Path, most: int, error: type[TvslError], remedy: str)
         if status.st_size > most:
             raise _too_large(path, most, error, remedy)
         with place.open("rb") as stream:
-            # Bit by bit: a read of so many bytes takes as much memory, however short the file.
+            # In parts: a read of so many bytes allocates as much memory, however short the file.
             parts, left = [], most + 1
             while left and (part := stream.read(min(left, _AT_ONCE))):
                 parts.append(part)
                 left -= len(part)
     except FileNotFoundError as reason:
         raise error("There is no such file.", remedy, path) from reason
-    except (OSError, ValueError) as reason:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as reason:  # ValueError: an invalid name
         why = getattr(reason, "strerror", None) or str(reason)
         raise error(f"The file cannot be read ({why}).", remedy, path) from reason
-    if not left:  # it grew, or the system did not tell its size
+    if not left:  # it grew, or the system reports no size
         raise _too_large(path, most, error, remedy)
     return b"".join(parts)
 
 
 def read_small_text(path: str | Path, most: int, error: type[TvslError], remedy: str) -> str:
-    """Read a text file in UTF-8, with or without the mark that some editors put first.
+    """Read a text file in UTF-8, with or without a byte order mark.
 
     Args:
         path: As for ``read_small``.
@@ -120,7 +120,7 @@ def read_small_text(path: str | Path, most: int, error: type[TvslError], remedy:
         remedy: As for ``read_small``.
 
     Returns:
-        The text, its line ends as they are.
+        The text, with unchanged line ends.
 
     Raises:
         TvslError: As for ``read_small``, or it is no text in UTF-8.
@@ -142,10 +142,10 @@ def read_small_json(path: str | Path, most: int, error: type[TvslError], remedy:
         remedy: As for ``read_small``.
 
     Returns:
-        What it holds.
+        Its content.
 
     Raises:
-        TvslError: As for ``read_small``, or it holds no JSON, or JSON that is nested too deeply.
+        TvslError: As for ``read_small``, or it holds no JSON, or too deeply nested JSON.
     """
     text = read_small_text(path, most, error, remedy)
     try:
@@ -163,20 +163,20 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[
 
 
 def guarded(cell: object) -> str:
-    """A cell as it is written: an apostrophe stands before what could be a formula.
+    """Protect a cell: an apostrophe is put before a possible formula.
 
     Args:
         cell: A text or a number; None for an empty cell.
 
     Returns:
-        The text; numbers stay as they are, also those in texts.
+        The text; numbers stay unchanged.
     """
     text = "" if cell is None else str(cell)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def unguarded(cell: str) -> str:
-    """The text of a cell that ``guarded`` gave."""
+    """Restore the text of a cell that ``guarded`` returned."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 

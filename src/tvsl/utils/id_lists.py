@@ -1,6 +1,6 @@
-"""Lists of ids: how people and public data sets write them, and which names they mean.
+"""Lists of ids in all forms that people and public data sets use.
 
-One clip has many names: VGGSound's list holds a video and its start, its files are called by the
+One clip has many names: VGGSound's list has a video and its start, its files are named by the
 start in six digits (``VIDEO_000030``) or not (``VIDEO_30``), AudioSet adds the end
 (``VIDEO_30_40``, ``VIDEO_30.000_40.000``), others count in milliseconds (``VIDEO_30000_40000``).
 """
@@ -46,7 +46,7 @@ _CLIP: Final = tuple(
 # The pictures of MUSIC: second and number of a picture, not start and end.
 _PICTURE: Final = re.compile(r".{11}_[0-9]{3}_[0-9]{5}")
 _LONGEST_CLIP: Final = 60
-"""Seconds; two numbers that lie farther apart are milliseconds."""
+"""Maximum seconds of a clip; a larger difference of two numbers means milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class ListedId:
     """An id of a list.
 
     Attributes:
-        text: The id, for people.
-        names: What it may be called, the most special first.
-        optional: Whether it may be a comment or the name of a column: then it is an id only where
-            something has exactly this name.
+        text: The id, for messages.
+        names: Its possible names, the most specific first.
+        optional: Whether it may be a comment or a column name: then it is an id only if something
+            has exactly this name.
     """
 
     text: str
@@ -66,7 +66,7 @@ class ListedId:
 
 
 class NameIndex:
-    """Names that there are, found by any form in which lists write them.
+    """Index of existing names, searched by any form that lists use.
 
     Args:
         names: The names.
@@ -79,13 +79,13 @@ class NameIndex:
             self._by_form.setdefault(next(_forms(name)), []).append(name)
 
     def find(self, listed: ListedId) -> str | None:
-        """The name that an id of a list means.
+        """Find the name of a listed id.
 
         Args:
             listed: The id.
 
         Returns:
-            The name; None where there is none, or where several are meant alike.
+            The name; None if there is none, or if several match equally.
         """
         exact = next((name for name in listed.names if name in self._exact), None)
         if exact is not None or listed.optional:
@@ -110,10 +110,10 @@ def read_id_list(path: Path, error: type[TvslError]) -> tuple[ListedId, ...]:
         path: A JSON file (ids, rows, or objects with an id) where its name ends in ``.json``, else
             text in UTF-8 with any line ends: the first cell of each line, cells being separated by
             tabs, commas or semicolons, in quotes or not. Lines that begin with ``#`` are comments.
-        error: What is raised where it cannot be used.
+        error: Type of the errors.
 
     Returns:
-        The ids in their order, each once; none where the list is empty.
+        The ids in their order, each once; empty for an empty list.
 
     Raises:
         TvslError: Of the type ``error``: the file cannot be read, or is no such list.
@@ -130,19 +130,19 @@ def read_id_list(path: Path, error: type[TvslError]) -> tuple[ListedId, ...]:
 
 
 def plain_name(name: str) -> str:
-    """An id without the folders and the ending of a file of media, in composed characters."""
+    """Strip folders and a media suffix from an id, in composed Unicode."""
     return _without_ending(name).rpartition("/")[2]
 
 
 def clip_name(name: str) -> str:
-    """A clip's name as VGGSound's benchmarks write it: ``VIDEO_000030``.
+    """Convert a clip's name to the form of VGGSound's benchmarks: ``VIDEO_000030``.
 
     Args:
         name: Any form of the name.
 
     Returns:
-        The name; of clips that do not start at a whole second, and of others than clips of
-        YouTube, the name without ending. A name with folders is left as it is.
+        The name. Clips that do not start at a whole second, and names of other forms, only lose
+        their suffix; a name with folders stays unchanged.
     """
     if "/" in name or "\\" in name:
         return name
@@ -153,13 +153,13 @@ def clip_name(name: str) -> str:
     return f"{found[0]}_{found[1] // 1000:06d}"
 
 
-def is_head(cell: str) -> bool:
-    """Tell whether the first cell of a list is the name of its column."""
+def is_column_name(cell: str) -> bool:
+    """Tell whether the first cell of a list is a column name."""
     return re.sub(r"\W+", "_", cell.strip().lower()).strip("_") in _HEADS
 
 
 def _forms(name: str) -> Iterator[str]:
-    """A name in one form for all spellings; then what it might mean as well."""
+    """The normal form of a name, then further possible forms."""
     plain = plain_name(name)
     clip = _clip(plain)
     if clip is not None:
@@ -179,7 +179,7 @@ def _without_ending(name: str) -> str:
 
 
 def _clip(plain: str) -> tuple[str, int] | None:
-    """Video and start in milliseconds of a clip of YouTube; None for other names."""
+    """Video and start in milliseconds of a YouTube clip; None for other names."""
     if _PICTURE.fullmatch(plain):
         return None
     found = next((match for one in _CLIP if (match := one.fullmatch(plain))), None)
@@ -200,7 +200,7 @@ def _text_ids(text: str) -> Iterator[ListedId]:
             continue
         cells = _cells(line)
         if cells and cells[0]:
-            yield _listed(cells, whole, optional=not begun and is_head(cells[0]))
+            yield _listed(cells, whole, optional=not begun and is_column_name(cells[0]))
             begun = True
 
 
@@ -230,10 +230,10 @@ def _json_ids(text: str) -> Iterator[ListedId]:
 
 
 def _json_cells(entry: Any) -> list[str]:
-    """The id of an entry, then when it starts and ends, as far as it is told."""
+    """The id of an entry, then its start and end if given."""
     if isinstance(entry, dict):
         named = {str(key).strip().lower(): value for key, value in entry.items()}
-        first = next((value for key, value in named.items() if is_head(key)), None)
+        first = next((value for key, value in named.items() if is_column_name(key)), None)
         times = (next((named[key] for key in keys if key in named), None) for keys in _TIMES)
         entry = [next(iter(named.values()), None) if first is None else first, *times]
     cells = entry if isinstance(entry, list) and entry else [entry]

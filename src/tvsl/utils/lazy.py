@@ -10,16 +10,16 @@ from typing import Any
 def lazy_names(
     package: str, places: Iterable[str], own: Iterable[str] = (), hidden: Iterable[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """``__getattr__``, ``__dir__`` and ``__all__`` of a package.
+    """``__getattr__``, ``__dir__`` and ``__all__`` of a package with lazy imports.
 
     Args:
         package: Its ``__name__``.
         places: ``module:name`` of each name, or the dotted name of a submodule.
         own: Names that the package itself defines.
-        hidden: Further places whose names can be imported and are not listed.
+        hidden: Further places whose names can be imported but are not listed.
 
     Returns:
-        The three.
+        The three objects.
     """
     places, hidden = tuple(places), tuple(hidden)
     homes = {_last(place): place for place in (*places, *hidden)}

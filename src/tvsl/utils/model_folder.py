@@ -1,6 +1,6 @@
 """Folders that hold a model: ``config.json``, ``model.safetensors``, ``README.md``.
 
-Encoders and heads are kept in this form. Nothing in it is ever unpickled.
+Encoders and heads are stored in this form. Nothing in it is ever unpickled.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ TENSORS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 CARD_FILE = "README.md"
 HEAD_FOLDER = "head"
-"""Where a bundle, the folder of an encoder, keeps the head that belongs to it."""
+"""Subfolder of the head in a bundle, the folder of an encoder with its head."""
 LARGEST_TENSORS = 1 << 34
-"""Bytes that a file of tensors may have; the public model has half a gigabyte."""
+"""Maximum bytes of a file of tensors; the public model has half a gigabyte."""
 
 _STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
 OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE)
-_STATED: Final = {"format": "pt"}
+_METADATA: Final = {"format": "pt"}
 _TYPES: Final = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -51,19 +51,19 @@ _TYPES: Final = {
 
 @contextmanager
 def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool]) -> Iterator[Path]:
-    """Write a model's files: all of them appear in ``folder``, or none.
+    """Write the files of a model atomically.
 
     Args:
-        folder: Where they belong; other files there stay.
-        force: Whether a model that is there may be replaced.
-        own: Tells by its config whether a model that is there is of the kind that is written.
+        folder: The target folder; other files there stay.
+        force: Whether an existing model may be replaced.
+        own: Tells by its config whether an existing model is of the same kind.
 
     Yields:
         The folder to write into.
 
     Raises:
-        OutputError: The folder is not empty and ``force`` is not set, what is there is no model of
-            this kind, or it cannot be written.
+        OutputError: The folder is not empty and ``force`` is not set, it holds no model of this
+            kind, or it cannot be written.
     """
 
     def earlier(folder: Path) -> tuple[str, ...]:
@@ -75,11 +75,11 @@ def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool])
 
 @contextmanager
 def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
-    """Write an encoder's files and its head's: all of them appear in ``folder``, or none.
+    """Write the files of an encoder and its head atomically.
 
     Args:
-        folder: Where they belong; other files there stay.
-        force: Whether an encoder and a head that are there may be replaced.
+        folder: The target folder; other files there stay.
+        force: Whether an existing encoder and head may be replaced.
 
     Yields:
         The folder to write into.
@@ -134,11 +134,14 @@ def is_head(config: Mapping[str, Any]) -> bool:
 
 
 def existing_folder(folder: Path, holds: str) -> Path:
-    """Let through only a folder with the files that no model can do without.
+    """Check that a folder has the required files of a model.
 
     Args:
-        folder: Where a model should be.
-        holds: What is looked for, for the message.
+        folder: The folder.
+        holds: Kind of the model, for the message.
+
+    Returns:
+        The folder.
 
     Raises:
         WeightsError: The folder or a file is missing.
@@ -157,6 +160,13 @@ def existing_folder(folder: Path, holds: str) -> Path:
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """Read a JSON object.
 
+    Args:
+        path: The file.
+        remedy: Remedy, for the message.
+
+    Returns:
+        The object.
+
     Raises:
         WeightsError: The file cannot be read, or holds something else.
     """
@@ -169,12 +179,16 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
 
+    Args:
+        path: The file.
+        remedy: Remedy, for the message.
+
     Returns:
-        Its tensors and what its header states.
+        Its tensors and the metadata of its header.
 
     Raises:
-        WeightsError: It is truncated, damaged, too large or cannot be read, or holds values of
-            types that no model of this package has.
+        WeightsError: It is truncated, damaged, too large or unreadable, or holds values of types
+            that no model of this package has.
     """
     try:
         _check_header(path, remedy)
@@ -197,7 +211,7 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def _check_header(path: Path, remedy: str) -> None:
-    """Refuse a file that is too large, or whose header is: it is parsed as a whole."""
+    """Refuse a file that is too large, or has too large a header, which is parsed as a whole."""
     size = path.stat().st_size
     with path.open("rb") as file:
         header = int.from_bytes(file.read(8), "little")
@@ -210,51 +224,56 @@ def _check_header(path: Path, remedy: str) -> None:
 
 
 def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> dict[str, Tensor]:
-    """Tensors as they are to be stored: on the CPU, all that are no integers in one type.
+    """Convert tensors for storage: on the CPU, all floating-point tensors in one type.
 
     Args:
         tensors: A state dict.
         dtype: float16 or float32.
-        path: Where they are to be stored, for the message.
+        path: Path of the file, for the message.
+
+    Returns:
+        The converted tensors.
 
     Raises:
         OutputError: A value is not finite, or not in this type.
-        UsageError: Another type than these two.
+        UsageError: The type is another one.
     """
     if dtype not in (torch.float16, torch.float32):
         raise UsageError(f"Weights are not stored as {dtype}.", "Give torch.float16 or float32.")
     stored = {}
     for name, value in tensors.items():
-        kept = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
-        if not torch.isfinite(kept).all():
+        converted = value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype)
+        if not torch.isfinite(converted).all():
             raise OutputError(
                 f"'{name}' holds values that are not finite as {str(dtype).split('.')[-1]}.",
                 "Store them as float32; where they are not finite either, training diverged.",
                 path,
             )
-        stored[name] = kept.contiguous().clone()  # safetensors refuses tensors that share memory
+        stored[name] = (
+            converted.contiguous().clone()
+        )  # safetensors refuses tensors that share memory
     return stored
 
 
 def write_tensors(
-    tensors: Mapping[str, Tensor], path: Path, stated: Mapping[str, str] = _STATED
+    tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] = _METADATA
 ) -> None:
-    """Write tensors as safetensors, always to the same bytes.
+    """Write tensors as safetensors, always with the same bytes.
 
-    The library's own writer orders the header at random, and leaves a file of another name behind
-    when it is killed.
+    The library's own writer orders the header at random, and leaves a file of another name when it
+    is killed.
 
     Args:
         tensors: Tensors by name, on the CPU.
-        path: Where to; an existing file is replaced.
-        stated: Further entries of the header.
+        path: The file; an existing one is replaced.
+        metadata: Metadata of the header.
 
     Raises:
         OSError: The file cannot be written.
     """
-    # As the format asks for: large types first, so that all lie at multiples of their size.
+    # As the format recommends: large types first, so that offsets are multiples of their size.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    header: dict[str, Any] = {"__metadata__": dict(sorted(stated.items()))}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     end = 0
     for name in names:
         start, end = end, end + tensors[name].nbytes
@@ -283,14 +302,14 @@ def check_tensors(
     """Check that names, shapes and kinds are exactly those expected, and all values finite.
 
     A kind is any floating-point type of 16 to 64 bits, or else the very type. Shapes are compared
-    before any value is looked at, so that nothing needs more memory than the file has.
+    before any value is read, so that no more memory is needed than the file has.
 
     Args:
-        expected: State dict of the model that is to be filled.
-        found: What a file holds.
-        path: That file.
-        problem: What it means when names or shapes differ, without a full stop.
-        remedy: What to do then.
+        expected: State dict of the model.
+        found: Tensors of a file.
+        path: The file.
+        problem: Problem when names or shapes differ, without a full stop.
+        remedy: Remedy, for the message.
 
     Raises:
         WeightsError: They differ.

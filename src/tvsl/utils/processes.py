@@ -1,4 +1,4 @@
-"""Several processes that share an evaluation, as `torchrun` starts them."""
+"""Processes of a distributed evaluation, as `torchrun` starts them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from datetime import timedelta
 
 from tvsl.errors import UsageError
 
-# Processes wait for the slowest one, whose last batches may be many.
+# Processes wait for the slowest one, which may have many batches left.
 _PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes, seen by one of them.
+    """The group of processes, with the rank of this one.
 
     Attributes:
-        rank: Which one it is, from 0.
-        count: How many there are.
+        rank: Rank of this process, from 0.
+        count: Number of processes.
     """
 
     rank: int = 0
@@ -28,11 +28,11 @@ class Processes:
 
     @property
     def leads(self) -> bool:
-        """Whether it is the one that says what all have found."""
+        """Tell whether this process reports the results of all."""
         return self.rank == 0
 
     def meet(self) -> None:
-        """Wait until all have come here."""
+        """Wait for all processes."""
         if self.count > 1:
             from torch import distributed
 
@@ -40,10 +40,10 @@ class Processes:
 
 
 def alone(work: str) -> None:
-    """Refuse to be one of several processes in work that cannot be shared.
+    """Refuse several processes for work that cannot be shared.
 
     Args:
-        work: What is to be done, as the first word of a sentence.
+        work: The work, as the first word of a sentence.
 
     Raises:
         UsageError: `torchrun` started several processes.
@@ -57,16 +57,16 @@ def alone(work: str) -> None:
 
 
 def _count() -> int:
-    """How many processes `torchrun` started."""
+    """Number of processes that `torchrun` started."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 @contextmanager
 def processes() -> Iterator[Processes]:
-    """Meet the other processes, if there are any.
+    """Join the group of processes, if there are several.
 
     Yields:
-        This process among them.
+        The group.
     """
     if _count() == 1:
         yield Processes()
@@ -81,10 +81,10 @@ def processes() -> Iterator[Processes]:
 
 
 def own_device(name: str) -> str:
-    """The device of this process: of several GPUs each process gets another.
+    """Choose the device of this process; several processes get different GPUs.
 
     Args:
-        name: What the user asked for.
+        name: The device that the user named.
 
     Returns:
         A GPU by its number for ``auto`` and ``cuda`` where there are several processes; else the
@@ -99,16 +99,16 @@ def own_device(name: str) -> str:
 
 
 def steady_threads(threads: int | None = None) -> int:
-    """Compute with the same number of threads whether there are other processes or not.
+    """Use the same number of threads with and without other processes.
 
-    Sums that are split over another number of threads end in other digits; `torchrun` sets one
-    thread where there are several processes.
+    Sums over another number of threads differ in the last digits, and `torchrun` sets one thread
+    for each of several processes.
 
     Args:
-        threads: How many; as many as this process may use processors when None.
+        threads: Number of threads; one per usable processor when None.
 
     Returns:
-        How many there are now.
+        The number of threads.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Progress of long work, told to whoever shows it."""
+"""Progress of long work."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[int, "int | None"], None]
-"""Called with how much is done so far, and how much there is in all, None if that is unknown."""
+"""Called with the amount done so far, and the total or None if it is unknown."""
 
 Stages: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
-"""Opens the display of one stage of the work by its title, and gives its progress."""
+"""Opens the display of a stage of the work by its title, and gives its progress."""
 
 
 def no_progress(done: int, total: int | None) -> None:
-    """Show nothing."""
+    """Show nothing.
+
+    Args:
+        done: Amount done so far.
+        total: Total amount, or None if it is unknown.
+    """
 
 
 @contextmanager

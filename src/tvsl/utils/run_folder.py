@@ -1,4 +1,4 @@
-"""The folder of a training run: whether one may begin there, or go on; known without torch."""
+"""The folder of a training run, checked without torch before a run starts or resumes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ CHECKPOINTS: Final = "checkpoints"
 LAST: Final = "last.ckpt"
 RECIPE_FILE: Final = "recipe.json"
 OF_HEADS: Final = frozenset({"method", "encoder"})
-"""What the recipe of a head's training names, and no other recipe does."""
+"""Keys that only the recipe of a head's training has."""
 OF_MODELS: Final = frozenset({"terms", "least_cells"})
-"""What the recipe of a model's pre-training names, and no other recipe does."""
+"""Keys that only the recipe of a model's pre-training has."""
 
 
 def last_checkpoint(folder: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from.
+    """Find the checkpoint to resume from.
 
     Args:
         folder: Folder of the run.
-        resume: Whether an interrupted run is to go on.
+        resume: Whether an interrupted run is resumed.
 
     Returns:
         The file, or None for a new run.
 
     Raises:
         OutputError: There is a run in the folder and ``resume`` is not set.
-        UsageError: There is none, and it is.
+        UsageError: There is none and ``resume`` is set.
     """
     path = folder / CHECKPOINTS / LAST
     if path.is_file() and not resume:
@@ -47,16 +47,16 @@ def last_checkpoint(folder: Path, resume: bool) -> Path | None:
 def check_run_folder(
     folder: Path, resume: bool, recipe: Set[str], tokens: Path | None = None
 ) -> None:
-    """Let through only a folder that a run may begin in or go on in.
+    """Check that a run may start or resume in a folder.
 
-    A run may begin in an empty folder, or where one of its kind was broken off before its first
-    checkpoint; nothing is written beside files of others.
+    A run may start in an empty folder, or where a run of its kind stopped before its first
+    checkpoint; nothing is written beside other files.
 
     Args:
         folder: Folder of the run.
-        resume: Whether an interrupted run is to go on.
-        recipe: What the recipes of its kind name: ``OF_HEADS`` or ``OF_MODELS``.
-        tokens: Folder of the token store, if it has a place of its own, which may be in there.
+        resume: Whether an interrupted run is resumed.
+        recipe: Keys of the recipes of its kind: ``OF_HEADS`` or ``OF_MODELS``.
+        tokens: Separate folder of the token store, if any, which may be inside.
 
     Raises:
         OutputError: The folder holds a run already, or something else.
@@ -67,8 +67,8 @@ def check_run_folder(
     if resume:
         return
     if os.path.lexists(record):
-        kept = read_small_json(record, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
-        if not isinstance(kept, dict) or not recipe <= kept.keys():
+        content = read_small_json(record, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
+        if not isinstance(content, dict) or not recipe <= content.keys():
             raise foreign_record(record)
         return
     with writable(folder):

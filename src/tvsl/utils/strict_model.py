@@ -1,4 +1,4 @@
-"""Base of all configs and records: values keep their types, which pydantic would turn over."""
+"""Base of all configs and records: values keep their types, which pydantic would convert."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NAMES = {
 
 
 class StrictModel(BaseModel):
-    """A model whose fields take no truth value or text for a number, nor a number for these.
+    """A model that accepts no truth value or text for a number, and no number for these.
 
-    A whole number does for a float; a float such as 1.0 does not for a whole number.
+    An integer is accepted for a float; a float such as 1.0 is not accepted for an integer.
     """
 
     @model_validator(mode="before")
@@ -44,7 +44,7 @@ class StrictModel(BaseModel):
 
 
 def _kinds(annotation: Any) -> frozenset[Any]:
-    """The types of single values that an annotation names, however deep it is."""
+    """Types of single values in an annotation, at any depth."""
     if get_origin(annotation) is Literal:
         return frozenset(type(value) for value in get_args(annotation))
     within = [part for part in get_args(annotation) if part is not Ellipsis]
@@ -54,7 +54,7 @@ def _kinds(annotation: Any) -> frozenset[Any]:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """The single values that a value is made of."""
+    """Single values in a value, at any depth."""
     left = [value]
     while left:
         part = left.pop()
@@ -67,7 +67,7 @@ def _parts(value: Any) -> Iterator[Any]:
 
 
 def _fits(value: Any, kinds: frozenset[Any]) -> bool:
-    """Tell whether a single value is of one of some types; others are left to pydantic."""
+    """Tell whether a single value has one of some types; other values are left to pydantic."""
     kind = type(value)
     if kind not in _PLAIN:
         return True
