@@ -1,4 +1,4 @@
-"""Masks in pickled arrays, read without running anything that the pickle names.
+"""Masks in pickled arrays, read without running the pickle.
 
 A pickle is a program. This reader interprets only the instructions with which NumPy writes a plain
 array. Names in the program are constants, never looked up or called; the array is built from sizes,

@@ -54,8 +54,8 @@ _held: dict[tuple[int, int], int] = {}
 def locked(folder: Path) -> Iterator[None]:
     """Lock a folder for a run that writes into it; the system releases it when the process ends.
 
-    A missing folder is created, and removed again if it stays empty. Unfinished files of killed runs
-    are removed. One thread may lock a folder several times.
+    A missing folder is created, and removed again if it stays empty. Unfinished files of killed
+    runs are removed. One thread may lock a folder several times.
 
     Args:
         folder: The folder.
@@ -74,7 +74,9 @@ def locked(folder: Path) -> Iterator[None]:
     finally:
         _remove_empty(made)  # while it is locked, so that no other run uses it yet
         if lock is not None:
-            _unlock(lock)
+            place, key = lock
+            del _held[key]
+            os.close(place)
 
 
 @contextmanager
@@ -340,12 +342,6 @@ def _lock(folder: Path, made: list[Path]) -> tuple[int, tuple[int, int]] | None:
         if same:
             _held[key] = threading.get_ident()
             return place, key
-
-
-def _unlock(lock: tuple[int, tuple[int, int]]) -> None:
-    place, key = lock
-    del _held[key]
-    os.close(place)
 
 
 def _flock(file: int) -> bool | None:
