@@ -20,6 +20,9 @@ from tvsl.audioclip.config import AudioEncoderConfig
 
 _EPSILON = 1e-8
 
+BANDS = 3
+_POWER_FLOOR = 1e-18
+
 
 class FilterBank(nn.Module):
     """Filter bank with three learned numbers per filter.
@@ -88,10 +91,6 @@ class AudioNetwork(nn.Module, ABC):
     def forward(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, S) to pooled embeddings (B, D)."""
         return self.pool(self.features(waveforms))
-
-
-BANDS = 3
-_POWER_FLOOR = 1e-18
 
 
 def blackman_harris(length: int) -> Tensor:

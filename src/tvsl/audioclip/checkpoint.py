@@ -57,6 +57,8 @@ _HIGHEST_STACK = 20_000
 _MOST_PARTS = 10_000_000
 _MOST_LEVELS = 5000  # each tensor that is added to a mapping counts as one
 
+_REMEDY = "Get the model again: its files belong together."
+
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
     """Read the tensors of a checkpoint, and its sizes if the file states them.
@@ -324,9 +326,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
             f"The sizes in the file's header are wrong: {first_problem(error)}.", remedy, path
         ) from error
     return _without_prefix(state), config
-
-
-_REMEDY = "Get the model again: its files belong together."
 
 
 def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:

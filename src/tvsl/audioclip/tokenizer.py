@@ -29,6 +29,10 @@ _END_OF_WORD = "</w>"
 SPECIAL = ("<|startoftext|>", "<|endoftext|>")
 """Start and end of a text, in every tokenizer of this package."""
 
+_PADDING = "<|padding|>"
+_UNKNOWN = "<|unknown|>"
+_MOST_NAMED = 40
+
 
 class TextTokenizer:
     """Texts to padded token ids.
@@ -239,11 +243,6 @@ def _byte_alphabet() -> list[str]:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = 256 - len(printable)
     return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(others)]
-
-
-_PADDING = "<|padding|>"
-_UNKNOWN = "<|unknown|>"
-_MOST_NAMED = 40
 
 
 class WordTokenizer(TextTokenizer):

@@ -27,6 +27,11 @@ from tvsl.utils.progress import Progress, no_progress
 _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 VOCABULARY_NAME = "clip-vocabulary"
 
+EMBEDDED: Mapping[str, str] = {
+    "mini": "a small model of tvsl's synthetic world, for trying things out",
+}
+"""Descriptions of the embedded models by name."""
+
 
 @dataclass(frozen=True)
 class WeightFile:
@@ -303,12 +308,6 @@ def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) 
             f"'{path_or_name}' is no AudioCLIP model.", f"Models: {', '.join(models)}."
         )
     return existing_file(path)
-
-
-EMBEDDED: Mapping[str, str] = {
-    "mini": "a small model of tvsl's synthetic world, for trying things out",
-}
-"""Descriptions of the embedded models by name."""
 
 
 def embedded_path(name: str) -> Path:

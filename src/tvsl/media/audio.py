@@ -58,6 +58,23 @@ DEFAULT_RATE = 44_100
 
 AudioSource: TypeAlias = "str | Path | Waveform | tuple[NDArray[Any], int]"
 
+Block: TypeAlias = "tuple[Fraction, AudioFrame]"
+
+# Timestamps are rounded to the container's clock; only larger gaps are real ones.
+GAP_TOLERANCE = Fraction(3, 100)
+LARGEST_OVERLAP = 1
+# The grids of common rates meet often, those of any two once a second; the rest is for the filter's
+# reach and for a cell of the downmix.
+PREROLLS = (Fraction(6, 5), Fraction(2))
+# Largest damaged part of the decoded sound: a quarter, but a second in any case (a page of Ogg),
+# and never the larger part.
+DAMAGED_PART = Fraction(1, 4)
+DAMAGED_SECONDS = Fraction(1)
+DAMAGED_AT_MOST = Fraction(1, 2)
+MOST_PLACES = 3
+# Samples that are mixed at a time: blocks of WAV are shorter.
+BATCH = 1 << 13
+
 
 def load_audio(
     source: AudioSource,
@@ -225,24 +242,6 @@ def _as_waveform(
     return Waveform(samples, rate, first / rate)
 
 
-Block: TypeAlias = "tuple[Fraction, AudioFrame]"
-
-# Timestamps are rounded to the container's clock; only larger gaps are real ones.
-GAP_TOLERANCE = Fraction(3, 100)
-LARGEST_OVERLAP = 1
-# The grids of common rates meet often, those of any two once a second; the rest is for the filter's
-# reach and for a cell of the downmix.
-PREROLLS = (Fraction(6, 5), Fraction(2))
-# Of what was decoded, so much may be damaged: a quarter, but a second in any case (a page of Ogg),
-# and never the larger part.
-DAMAGED_PART = Fraction(1, 4)
-DAMAGED_SECONDS = Fraction(1)
-DAMAGED_AT_MOST = Fraction(1, 2)
-MOST_PLACES = 3
-# Blocks are mixed so many samples at a time: those of WAV are short.
-BATCH = 1 << 13
-
-
 def read_window(
     path: Path, rate: int, first: int, count: int | None, limits: MediaLimits
 ) -> tuple[NDArray[np.float32], Fraction | None]:
@@ -254,7 +253,7 @@ def read_window(
         path: The file.
         rate: Samples per second of the result.
         first: Index of the first sample, from the start of the file's clock.
-        count: How many samples; None for all.
+        count: Number of samples; None for all.
         limits: What is allowed.
 
     Returns:
@@ -291,19 +290,19 @@ def _read(
     parts = []
     while True:
         check_sound_format(path, grid.native, 1, limits)
-        line = _Timeline(path, grid, limits, damage)
-        pieces = list(resample_blocks(line.blocks(frames), grid.native, grid.rate))
+        timeline = _Timeline(path, grid, limits, damage)
+        pieces = list(resample_blocks(timeline.blocks(frames), grid.native, grid.rate))
         samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-        end = None if line.end is None else Fraction(line.end, grid.native)
+        end = None if timeline.end is None else Fraction(timeline.end, grid.native)
         stop = len(samples) + grid.begin if end is None else round(end * grid.rate)
         stop = stop if grid.stop is None else min(stop, grid.stop)
         stop = max(grid.first, stop)
         parts.append(samples[grid.first - grid.begin : stop - grid.begin])
-        if line.rest is None or stop == grid.stop:
+        if timeline.rest is None or stop == grid.stop:
             return np.concatenate(parts), end
-        frames = chain([line.rest], frames)
+        frames = chain([timeline.rest], frames)
         count = None if grid.stop is None else grid.stop - stop
-        grid = _Grid(line.rest[1].sample_rate, grid.rate, stop, count)
+        grid = _Grid(timeline.rest[1].sample_rate, grid.rate, stop, count)
 
 
 def _check_damage(

@@ -35,7 +35,7 @@ PREROLL = Fraction(1, 2)
 LONG_PREROLL = 10
 # A moment this early is reached as fast from the file's start as by a seek.
 NEAR_START = 2
-# A seek in these loses count of time: raw streams carry no times, MPEG program streams few.
+# A seek in these loses the time: raw streams carry no times, MPEG program streams few.
 UNSEEKABLE = frozenset(
     {"h264", "hevc", "h263", "vc1", "m4v", "mpegvideo", "mjpeg", "av1", "obu", "aac", "loas"}
     | {"mpeg"}
@@ -43,7 +43,7 @@ UNSEEKABLE = frozenset(
 # Formats whose length stands in their headers (Ogg: in its last page) and is not an estimate.
 KNOWN_LENGTH = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flac", "ogg", "flv"})
 LARGEST_SHORTFALL = Fraction(1, 2)
-# Formats of sound that store every moment; elsewhere a pause may be meant and becomes silence.
+# Formats of sound that store every moment; elsewhere a gap may be a pause and becomes silence.
 WITHOUT_HOLES = frozenset({"flac", "ogg"})
 LARGEST_HOLE = Fraction(3, 100)
 # Raw streams without times: FFmpeg counts on with the first block's length, whatever comes later.
@@ -52,10 +52,10 @@ COUNTED_TIMES = frozenset({"aac", "loas"})
 UNSURE_TIMES = frozenset({"mpeg"})
 # Streams whose blocks begin with eleven set bits; a last one that is not whole was cut off.
 SYNCHRONIZED = frozenset({"aac", "mp3", "flac"})
-# Damage so close to the one before counts as one with it.
+# Damage within so many seconds of the one before is joined with it.
 SAME_PLACE = Fraction(1, 10)
 FALLBACK_RATE = Fraction(25)
-# So many blocks at the start of a sound tell whether its blocks are of one length.
+# Number of blocks at the start of a sound that show whether all are of one length.
 GRID_BLOCKS = 6
 
 FrameT = TypeVar("FrameT", AudioFrame, VideoFrame)

@@ -41,6 +41,9 @@ _TIFF_WHITE_IS_ZERO, _TIFF_YCBCR, _TIFF_UNSIGNED = 0, 6, 1
 # Factor by which Pillow multiplies grey of 2 and 4 bits, but not the transparent value.
 _SHALLOW: Final = {"L;2": 85, "L;2R": 85, "L;4": 17, "L;4R": 17}
 
+_MODES: Final = ("P", "L", "1", "I", "I;16", "I;16B")
+_LOSSY: Final = ("JPEG", "MPO")
+
 
 def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
     """Load a picture.
@@ -349,10 +352,6 @@ def cut_panels(
             path,
         )
     return np.split(picture, panels, axis=1)
-
-
-_MODES: Final = ("P", "L", "1", "I", "I;16", "I;16B")
-_LOSSY: Final = ("JPEG", "MPO")
 
 
 def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.int64]:

@@ -34,7 +34,7 @@ UNKNOWN_SIZES = {4: 0x7FFF_F000, 8: 1 << 62}
 LONG_RIFF = frozenset({b"RF64", b"BW64"})
 W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
-# So many chunks may stand before the samples; files in use have some ten.
+# Largest number of chunks before the samples; real files have about ten.
 MOST_CHUNKS = 1_000
 MEDIA_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid"})
 OTHER_BOXES = frozenset({b"styp", b"sidx", b"mfra", b"meta", b"udta", b"pdin", b"emsg", b"prft"})
@@ -42,6 +42,26 @@ EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 SEGMENT_ID = b"\x18\x53\x80\x67"
 OGG_LARGEST_PAGE = 27 + 255 + 255 * 255
 MP3_SEARCH = 4096
+
+RAISE_LIMIT = "Make the file smaller, or raise the limit if you trust the file."
+SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+:")
+
+# Demuxers that read one file of media and nothing else. Playlists and scripts (hls, dash, concat,
+# image2, sdp, lavfi, imf, vobsub ...) stay out: they make FFmpeg open what their text names.
+CONTAINERS = (
+    "mov,matroska,webm,avi,asf,flv,mpegts,mpeg,mpegvideo,m4v,h264,hevc,h263,vc1,mjpeg,ivf,av1,obu,"
+    "nut,mxf,gxf,dv,rm,wtv,yuv4mpegpipe,smjpeg,wav,w64,aiff,caf,au,voc,flac,ogg,mp3,aac,loas,ac3,"
+    "eac3,ac4,dts,dtshd,truehd,mlp,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,dsf,iff,sox,xwma,shn"
+)
+# Limits of FFmpeg's search to find out what the streams hold; of a still picture with a long
+# sound in MPEG-TS it learns that when it meets the next picture, or the end of the file.
+PROBED_SECONDS = 3600
+PROBED_BYTES = 64 * 2**20
+# Still pictures in the same kind of container as MP4, which FFmpeg would take for a video.
+STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
+
+LATEST_MOMENT = 1e9
+"""Seconds that any clock of a file can count: FFmpeg has 63 bits for parts of a billionth."""
 
 
 def missing_bytes(path: Path) -> int:
@@ -261,27 +281,6 @@ def _mp3_size(file: BinaryIO) -> int:
         return 0
     flags, _, count = struct.unpack(">III", block[tag + 4 : tag + 16])
     return begin + int(count) if flags & 3 == 3 else 0
-
-
-RAISE_LIMIT = "Make the file smaller, or raise the limit if you trust the file."
-SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+:")
-
-# Demuxers that read one file of media and nothing else. Playlists and scripts (hls, dash, concat,
-# image2, sdp, lavfi, imf, vobsub ...) stay out: they make FFmpeg open what their text names.
-CONTAINERS = (
-    "mov,matroska,webm,avi,asf,flv,mpegts,mpeg,mpegvideo,m4v,h264,hevc,h263,vc1,mjpeg,ivf,av1,obu,"
-    "nut,mxf,gxf,dv,rm,wtv,yuv4mpegpipe,smjpeg,wav,w64,aiff,caf,au,voc,flac,ogg,mp3,aac,loas,ac3,"
-    "eac3,ac4,dts,dtshd,truehd,mlp,amr,amrnb,amrwb,ape,wv,tta,tak,mpc,mpc8,dsf,iff,sox,xwma,shn"
-)
-# Limits of FFmpeg's search to find out what the streams hold; of a still picture with a long
-# sound in MPEG-TS it learns that when it meets the next picture, or the end of the file.
-PROBED_SECONDS = 3600
-PROBED_BYTES = 64 * 2**20
-# Still pictures in the same kind of container as MP4, which FFmpeg would take for a video.
-STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
-
-LATEST_MOMENT = 1e9
-"""Seconds that any clock of a file can count: FFmpeg has 63 bits for parts of a billionth."""
 
 
 @dataclass(frozen=True)

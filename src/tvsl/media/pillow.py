@@ -77,6 +77,10 @@ _NO_PRINTING: Final = logging.NullHandler()
 _LIBTIFF: Final = threading.Lock()
 _ErrorHandler: Final = ctypes.CFUNCTYPE(None, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p)
 
+IDENTITY = (1, 0, 0, 1)
+# By quarter turns against the clock, which is how PyAV counts.
+QUARTER_TURNS = (IDENTITY, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
+
 
 def has_picture_signature(path: Path) -> bool:
     """Tell whether a file has the signature of a picture format; it may still be broken.
@@ -288,11 +292,6 @@ def _libtiff_setter() -> Callable[[Any], Any] | None:
         return None  # built into Pillow without its names: errors are printed, none is missed
     setter.restype, setter.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
     return setter
-
-
-IDENTITY = (1, 0, 0, 1)
-# By quarter turns against the clock, which is how PyAV counts.
-QUARTER_TURNS = (IDENTITY, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 
 
 def turned_degrees(frame: VideoFrame) -> int:

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from tvsl.errors import ShapeError, SilentAudioError, TvslError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 
-# What FFmpeg's decoders give.
+# Sample formats of FFmpeg's decoders.
 FORMATS = frozenset({"u8", "s16", "s32", "s64", "flt", "dbl"})
 # From so many planes on, PyAV (14 to 18) reads past the end of FFmpeg's list of planes and crashes.
 UNSAFE_PLANES = 8
 # Floats may overshoot 1 a little after lossy coding; integers given as floats go far beyond.
 LARGEST_FLOAT = 8.0
-# -80 dB below full scale: under the noise floor of any recording that was meant to be heard.
+# -80 dB below full scale: below the noise floor of any recording.
 SILENCE_PEAK = 1e-4
 # Samples that vary by less than the peak for so many seconds to either side are a recorder's offset
 # and no sound. It is half a period of the lowest audible tone.

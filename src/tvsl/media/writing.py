@@ -33,7 +33,7 @@ def write_png(path: Path, picture: NDArray[np.uint8], palette: bytes | None = No
     """Write a picture without loss.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: The file; an existing one is replaced.
         picture: (H, W, 3) RGB or (H, W) grey.
         palette: Red, green and blue for the values of a grey picture, to be looked at; the
             values themselves stay what they are.
@@ -48,7 +48,7 @@ def write_jpeg(path: Path, picture: NDArray[np.uint8], quality: int = 95) -> Non
     """Write a picture as JPEG, with some loss.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: The file; an existing one is replaced.
         picture: (H, W, 3) RGB or (H, W) grey.
         quality: From 1 to 95; higher is better.
     """
@@ -59,7 +59,7 @@ def write_wav(path: Path, samples: NDArray[np.int16], rate: int) -> None:
     """Write a mono sound as 16-bit PCM, without loss.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: The file; an existing one is replaced.
         samples: (n,).
         rate: Samples per second.
     """
@@ -100,7 +100,7 @@ def write_still_video(
     20 dB, and AAC. Where FFmpeg was built without x264 it is MPEG-4 Part 2 with halved colours.
 
     Args:
-        path: Where to; an existing file is replaced.
+        path: The file; an existing one is replaced.
         picture: (H, W, 3) RGB, H and W even.
         samples: (n,) mono.
         rate: Samples per second, one that AAC knows, e.g. 16000, 44100 or 48000.

@@ -31,6 +31,13 @@ MANIFEST = "manifest.jsonl"
 FILE_KEYS = ("frame", "audio", "masks", "video", "sheet", "names")
 """Keys of a manifest line whose values are file names."""
 
+_FOLDERS = ("frames", "audio", "masks")
+# Colours for viewers of the masks, whose values are 0 for the ground, then 1, 2, …
+_PALETTE = bytes(
+    (24, 24, 28, 255, 150, 0, 70, 185, 255, 0, 205, 140, 245, 105, 190, 250, 235, 60, 150, 120, 255)
+    + (225, 80, 70, 160, 220, 240) * 8
+)
+
 
 def scene_id(world: World, scene: WorldScene) -> str:
     """Name of a scene's files, unique in this world.
@@ -161,14 +168,6 @@ def _objects(scene: WorldScene) -> list[dict[str, Any]]:
                 }
             )
     return found
-
-
-_FOLDERS = ("frames", "audio", "masks")
-# Colours for viewers of the masks, whose values are 0 for the ground, then 1, 2, …
-_PALETTE = bytes(
-    (24, 24, 28, 255, 150, 0, 70, 185, 255, 0, 205, 140, 245, 105, 190, 250, 235, 60, 150, 120, 255)
-    + (225, 80, 70, 160, 220, 240) * 8
-)
 
 
 def export_world(

@@ -25,6 +25,21 @@ _GAP = 2.0
 Place = tuple[float, float, float]
 """Centre x, centre y and radius in pixels."""
 
+Plane = NDArray[np.float32]
+
+Canvas = NDArray[np.float32]
+
+_COLOURS = {
+    "red": (205.0, 45.0, 40.0),
+    "green": (45.0, 165.0, 60.0),
+    "blue": (45.0, 75.0, 205.0),
+    "yellow": (225.0, 200.0, 45.0),
+}
+_COLOUR_SPREAD = 28.0
+_TINT = 18.0
+
+Paint = Callable[[np.random.Generator, str, Plane, Plane, float], Canvas]
+
 
 def draw_radius(rng: np.random.Generator) -> float:
     """Draw a radius in pixels, log-uniform from 12 to 30."""
@@ -71,9 +86,6 @@ def draw_other(rng: np.random.Generator, names: Sequence[str], taken: set[str]) 
     """
     free = [name for name in names if name not in taken]
     return free[int(rng.integers(len(free)))]
-
-
-Plane = NDArray[np.float32]
 
 
 def _disc(x: Plane, y: Plane, radius: float) -> Plane:
@@ -137,17 +149,6 @@ SHAPE_DISTANCES: dict[str, Callable[[Plane, Plane, float], Plane]] = {
 
 Takes the offsets x and y from the centre and the radius, all in pixels."""
 
-Canvas = NDArray[np.float32]
-
-_COLOURS = {
-    "red": (205.0, 45.0, 40.0),
-    "green": (45.0, 165.0, 60.0),
-    "blue": (45.0, 75.0, 205.0),
-    "yellow": (225.0, 200.0, 45.0),
-}
-_COLOUR_SPREAD = 28.0
-_TINT = 18.0
-
 
 def _coloured(rng: np.random.Generator, name: str, x: Plane, y: Plane, radius: float) -> Canvas:
     """One colour, a little off and lighter towards one side."""
@@ -186,8 +187,6 @@ def _two_tones(rng: np.random.Generator, share: Plane) -> Canvas:
     step = (second - first).astype(np.float32)
     return first.astype(np.float32) + share[..., None] * step
 
-
-Paint = Callable[[np.random.Generator, str, Plane, Plane, float], Canvas]
 
 SURFACE_PAINTS: dict[str, Paint] = {
     **dict.fromkeys(_COLOURS, _coloured),

@@ -32,6 +32,16 @@ HARMONICS = 48
 CYCLES = 4
 """A wave table holds four periods, so that partials may lie at quarters of the fundamental."""
 
+SAMPLE_RATE = 16_000
+SAMPLES = 20_480
+LOUDNESS = 0.05
+REGISTERS = dict(zip(SURFACES, (98.0, 147.0, 220.0, 330.0, 495.0, 742.0), strict=True))
+MOST_NOTES = 4
+_MODULATION_DEPTH = 0.9
+_TILT_CENTRE = 800.0
+
+Wave = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Timbre:
@@ -76,17 +86,6 @@ def partial_waves() -> NDArray[np.float32]:
     index = (np.arange(HARMONICS * 2 + 1)[:, None] * steps + phases[:, None]) % size
     waves: NDArray[np.float32] = sine_table()[index]
     return waves
-
-
-SAMPLE_RATE = 16_000
-SAMPLES = 20_480
-LOUDNESS = 0.05
-REGISTERS = dict(zip(SURFACES, (98.0, 147.0, 220.0, 330.0, 495.0, 742.0), strict=True))
-MOST_NOTES = 4
-_MODULATION_DEPTH = 0.9
-_TILT_CENTRE = 800.0
-
-Wave = NDArray[np.float32]
 
 
 def smallness(radius: float) -> float:
