@@ -35,13 +35,13 @@ LONG_RIFF = frozenset({b"RF64", b"BW64"})
 W64_RIFF = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 # Largest number of chunks before the samples; real files have about ten.
-MOST_CHUNKS = 1_000
+_MOST_CHUNKS = 1_000
 MEDIA_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid"})
 OTHER_BOXES = frozenset({b"styp", b"sidx", b"mfra", b"meta", b"udta", b"pdin", b"emsg", b"prft"})
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"
 SEGMENT_ID = b"\x18\x53\x80\x67"
-OGG_LARGEST_PAGE = 27 + 255 + 255 * 255
-MP3_SEARCH = 4096
+_OGG_LARGEST_PAGE = 27 + 255 + 255 * 255
+_MP3_SEARCH = 4096
 
 RAISE_LIMIT = "Make the file smaller, or raise the limit if you trust the file."
 SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+:")
@@ -166,7 +166,7 @@ class _Chunks:
     def _find(self, file: BinaryIO, size: int) -> tuple[int, int | None] | None:
         """Start and length of the samples' content; the length is None if it is not stated."""
         position = self.first
-        for _ in range(MOST_CHUNKS):
+        for _ in range(_MOST_CHUNKS):
             file.seek(position)
             head = file.read(self.name + self.width + 4)
             begin = position + self.name + self.width
@@ -252,7 +252,7 @@ def _ebml_number(file: BinaryIO) -> tuple[int, int]:
 
 def _ogg_size(file: BinaryIO, size: int) -> int:
     """End of the last page (Ogg) in bytes, as its table of segments tells."""
-    begin = max(0, size - OGG_LARGEST_PAGE)
+    begin = max(0, size - _OGG_LARGEST_PAGE)
     file.seek(begin)
     tail = file.read()
     page = tail.rfind(b"OggS")
@@ -273,7 +273,7 @@ def _mp3_size(file: BinaryIO) -> int:
     if head[:3] == b"ID3" and len(head) == 10:
         begin = 10 + sum((byte & 0x7F) << (7 * (3 - place)) for place, byte in enumerate(head[6:]))
     file.seek(begin)
-    block = file.read(MP3_SEARCH)
+    block = file.read(_MP3_SEARCH)
     if len(block) < 2 or block[0] != 0xFF or block[1] & 0xE0 != 0xE0:
         return 0
     tag = max(block.find(b"Xing", 0, 64), block.find(b"Info", 0, 64))
