@@ -306,12 +306,12 @@ def train(
     from tvsl.training.fit import check_recipe, train_head
     from tvsl.training.run_config import kept_recipe
     from tvsl.utils.atomic import locked
-    from tvsl.utils.run_folder import OF_HEADS, check_run_folder
+    from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, check_run_folder
 
     output = Path(output)
     with locked(output):
         place = None if tokens is None else Path(tokens)
-        check_run_folder(output, resume, OF_HEADS, place)
+        check_run_folder(output, resume, HEAD_RECIPE_KEYS, place)
         given = {
             **fields,
             "method": None if method is None else _named(METHODS, method),

@@ -11,13 +11,13 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.training.config import TrainConfig
 from tvsl.training.pretraining import PretrainConfig
 from tvsl.utils.atomic import locked
-from tvsl.utils.run_folder import OF_HEADS, OF_MODELS, check_run_folder
+from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, MODEL_RECIPE_KEYS, check_run_folder
 
 HEADS = json.dumps({**TrainConfig().model_dump(mode="json"), "encoder": "0" * 64})
 MODELS = PretrainConfig().model_dump_json()
 
 
-@pytest.mark.parametrize("kind", [OF_HEADS, OF_MODELS])
+@pytest.mark.parametrize("kind", [HEAD_RECIPE_KEYS, MODEL_RECIPE_KEYS])
 def test_a_run_begins_where_nothing_is(kind: Set[str], tmp_path: Path) -> None:
     check_run_folder(tmp_path / "new", False, kind)
     check_run_folder(tmp_path, False, kind)
@@ -27,10 +27,10 @@ def test_a_run_begins_where_nothing_is(kind: Set[str], tmp_path: Path) -> None:
 
 def test_what_a_killed_run_gathered_is_nothing(tmp_path: Path) -> None:
     leave_half(tmp_path)
-    check_run_folder(tmp_path, False, OF_HEADS)
+    check_run_folder(tmp_path, False, HEAD_RECIPE_KEYS)
 
 
-@pytest.mark.parametrize(("kind", "text"), [(OF_HEADS, HEADS), (OF_MODELS, MODELS)])
+@pytest.mark.parametrize(("kind", "text"), [(HEAD_RECIPE_KEYS, HEADS), (MODEL_RECIPE_KEYS, MODELS)])
 def test_a_run_begins_anew_that_had_no_checkpoint(
     kind: Set[str], text: str, tmp_path: Path
 ) -> None:
@@ -49,18 +49,18 @@ def test_a_run_begins_anew_that_had_no_checkpoint(
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
     [
-        (OF_HEADS, "thesis.txt", "mine"),
-        (OF_HEADS, "metrics.csv", "mine"),
-        (OF_HEADS, "checkpoints/mine.ckpt", "mine"),
-        (OF_HEADS, ".hidden", "mine"),
-        (OF_HEADS, "recipe.json", "mine"),
-        (OF_HEADS, "recipe.json", "[]"),
-        (OF_HEADS, "recipe.json", '{"method": "bake", "flour": 300}'),
-        (OF_HEADS, "recipe.json", MODELS),
-        (OF_MODELS, "recipe.json", HEADS),
-        (OF_MODELS, "recipe.json", "[" * 100_000),
-        (OF_MODELS, "thesis.txt", "mine"),
-        (OF_MODELS, "model/config.json", "{}"),
+        (HEAD_RECIPE_KEYS, "thesis.txt", "mine"),
+        (HEAD_RECIPE_KEYS, "metrics.csv", "mine"),
+        (HEAD_RECIPE_KEYS, "checkpoints/mine.ckpt", "mine"),
+        (HEAD_RECIPE_KEYS, ".hidden", "mine"),
+        (HEAD_RECIPE_KEYS, "recipe.json", "mine"),
+        (HEAD_RECIPE_KEYS, "recipe.json", "[]"),
+        (HEAD_RECIPE_KEYS, "recipe.json", '{"method": "bake", "flour": 300}'),
+        (HEAD_RECIPE_KEYS, "recipe.json", MODELS),
+        (MODEL_RECIPE_KEYS, "recipe.json", HEADS),
+        (MODEL_RECIPE_KEYS, "recipe.json", "[" * 100_000),
+        (MODEL_RECIPE_KEYS, "thesis.txt", "mine"),
+        (MODEL_RECIPE_KEYS, "model/config.json", "{}"),
     ],
 )
 def test_a_folder_of_others_is_refused(
@@ -78,15 +78,15 @@ def test_the_token_store_may_lie_in_there(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.mkdir()
     (tokens / "manifest.json").write_text("{}")
-    check_run_folder(tmp_path, False, OF_HEADS, tokens)
-    check_run_folder(tmp_path / "run", False, OF_HEADS, tmp_path / "new" / "tokens")
+    check_run_folder(tmp_path, False, HEAD_RECIPE_KEYS, tokens)
+    check_run_folder(tmp_path / "run", False, HEAD_RECIPE_KEYS, tmp_path / "new" / "tokens")
     with pytest.raises(OutputError, match="not empty"):
-        check_run_folder(tmp_path, False, OF_HEADS)
+        check_run_folder(tmp_path, False, HEAD_RECIPE_KEYS)
 
 
 def test_recipes_are_told_apart() -> None:
     heads, models = set(json.loads(HEADS)), set(PretrainConfig.model_fields)
-    assert heads >= OF_HEADS
-    assert models >= OF_MODELS
-    assert not heads & OF_MODELS
-    assert not models & OF_HEADS
+    assert heads >= HEAD_RECIPE_KEYS
+    assert models >= MODEL_RECIPE_KEYS
+    assert not heads & MODEL_RECIPE_KEYS
+    assert not models & HEAD_RECIPE_KEYS

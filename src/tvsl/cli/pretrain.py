@@ -60,11 +60,11 @@ def command(
     if set(without or ()) == set(Term):
         raise UsageError("No term of the loss is left.", "Leave out four at most.")
     from tvsl.utils.atomic import locked
-    from tvsl.utils.run_folder import OF_MODELS, check_run_folder
+    from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, check_run_folder
 
     with locked(output):
         # What is wrong is said before anything is loaded, the program's heavy parts among it.
-        check_run_folder(output, resume, OF_MODELS)
+        check_run_folder(output, resume, MODEL_RECIPE_KEYS)
 
         from tvsl.training.pretraining import PretrainConfig, Terms, pretrain
         from tvsl.utils.devices import keep_freed_memory

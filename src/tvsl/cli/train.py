@@ -100,10 +100,10 @@ def command(
     one_process("Training")
     from tvsl.data import DATA_SETS
     from tvsl.utils.devices import choose_device
-    from tvsl.utils.run_folder import OF_HEADS, check_run_folder
+    from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, check_run_folder
 
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
-    check_run_folder(output, resume, OF_HEADS, tokens)
+    check_run_folder(output, resume, HEAD_RECIPE_KEYS, tokens)
     if data is not None:
         DATA_SETS.resolve(data)
     choose_device(device)

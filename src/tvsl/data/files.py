@@ -102,20 +102,32 @@ class FileClips(ClipSet):
 
     def labels(self) -> NDArray[np.int64]:
         """Class of each clip, (count,)."""
-        rows = {name: row for row, name in enumerate(self.names)}
-        return np.array([rows[str(item.labels[0])] for item in self.chosen], dtype=np.int64)
+        return class_indices(self.chosen, self.names)
 
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
         """Read some clips; see the base class."""
         items = [self.chosen[int(number)] for number in numbers]
         samples = [self.data.read(item, sample_rate) for item in items]
         length = round(self.window * sample_rate)
-        rows = {name: row for row, name in enumerate(self.names)}
         return ClipBatch(
             pictures=[sample.pictures[0] for sample in samples],
             waveforms=np.stack([of_length(sample.waveform, length) for sample in samples]),
-            labels=np.array([rows[str(item.labels[0])] for item in items], dtype=np.int64),
+            labels=class_indices(items, self.names),
         )
+
+
+def class_indices(items: Sequence[Item], names: Sequence[str]) -> NDArray[np.int64]:
+    """Class of the first source of each item.
+
+    Args:
+        items: N items.
+        names: Class names of the data set.
+
+    Returns:
+        Indices into ``names``, (N,).
+    """
+    rows = {name: row for row, name in enumerate(names)}
+    return np.array([rows[str(item.labels[0])] for item in items], dtype=np.int64)
 
 
 def of_length(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]:
@@ -267,8 +279,7 @@ class FileDataSet(DataSet):
         """
         found = self._held_out or self._listed_for_validation
         if sources > 1:
-            rows = {name: row for row, name in enumerate(self.names)}
-            labels = np.array([rows[str(item.labels[0])] for item in found], dtype=np.int64)
+            labels = class_indices(found, self.names)
             enough = len(np.unique(labels)) >= sources
             drawn = draw_mixtures(labels, sources, seed=self.seed) if enough else ()
             found = tuple(mix([found[number] for number in members]) for members in drawn)

@@ -27,6 +27,7 @@ from tvsl.tokens import Tokens
 from tvsl.utils.atomic import write_whole
 from tvsl.utils.files import LARGEST_LIST, read_small
 from tvsl.utils.model_folder import write_tensors
+from tvsl.utils.run_folder import changed_keys
 from tvsl.utils.strict_model import StrictModel
 
 _HEADER_KEY = "tvsl"
@@ -406,8 +407,7 @@ def check_key(manifest: Manifest, key: StoreKey, folder: Path) -> None:
     found, expected = _flat(manifest.key), _flat(key)
     differences = [
         f"{name} {_short(found.get(name))}, not {_short(expected.get(name))}"
-        for name in sorted(found.keys() | expected.keys())
-        if found.get(name) != expected.get(name)
+        for name in changed_keys(found, expected)
     ]
     raise StoreError(
         f"These tokens were made for something else: {'; '.join(differences)}.",

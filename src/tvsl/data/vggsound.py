@@ -12,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-import numpy as np
 from pydantic import Field
 
 from tvsl.data.base import ClassNames, Item, Source, Split, UsedList, normal_form
+from tvsl.data.files import class_indices
 from tvsl.data.layouts import PLAIN, MediaLayout
 from tvsl.data.listed import ListedData, Media, used_list
 from tvsl.data.lists import (
@@ -371,7 +371,5 @@ class VGGSoundMulti(VGGSoundSingle):
     @cached_property
     def _mixtures(self) -> tuple[Item, ...]:
         found = self._with_boxes
-        rows = {name: row for row, name in enumerate(self.names)}
-        labels = np.array([rows[str(item.labels[0])] for item in found], dtype=np.int64)
-        drawn = draw_mixtures(labels, self.sources, seed=self.seed)
+        drawn = draw_mixtures(class_indices(found, self.names), self.sources, seed=self.seed)
         return tuple(mix([found[number] for number in members]) for members in drawn)

@@ -24,6 +24,7 @@ from tvsl.utils.atomic import (
     write_text,
 )
 from tvsl.utils.files import LARGEST_LIST, read_small_json
+from tvsl.utils.run_folder import changed_keys
 
 REPORT_FILE = "report.json"
 
@@ -154,7 +155,7 @@ def _check_options(root: Path, report: dict[str, Any] | None, options: Options) 
                 )
         return
     earlier, now = report["options"], options.to_dict()
-    others = [name for name in sorted(earlier | now) if earlier.get(name) != now.get(name)]
+    others = changed_keys(earlier, now)
     if others:
         was = ", ".join(f"{name} was {earlier.get(name)!r}" for name in others)
         raise OutputError(f"This folder was prepared with other options: {was}.", _REMEDY, root)

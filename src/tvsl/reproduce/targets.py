@@ -11,6 +11,7 @@ from typing import Any, Final
 from tvsl.errors import OutputError, UsageError, shown
 from tvsl.utils.atomic import RECORD_REMEDY, check_places, entries, foreign_record, writable
 from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
+from tvsl.utils.run_folder import changed_keys
 
 TABLE_NAMES: Final = (
     *(f"table{number}" for number in range(1, 8)),
@@ -111,9 +112,7 @@ def check_same(kept: dict[str, Any], record: dict[str, Any], folder: Path) -> No
     Raises:
         UsageError: They differ.
     """
-    others = sorted(
-        name for name in kept.keys() | record.keys() if kept.get(name) != record.get(name)
-    )
+    others = changed_keys(kept, record)
     if others:
         told = ", ".join(f"{name} was {_short(kept.get(name))}" for name in others)
         raise UsageError(

@@ -46,7 +46,7 @@ from tvsl.utils.atomic import locked
 from tvsl.utils.model_folder import HEAD_FOLDER
 from tvsl.utils.processes import alone
 from tvsl.utils.progress import Progress, Stages, no_progress, no_stages
-from tvsl.utils.run_folder import CHECKPOINTS, OF_HEADS, check_run_folder, last_checkpoint
+from tvsl.utils.run_folder import CHECKPOINTS, HEAD_RECIPE_KEYS, check_run_folder, last_checkpoint
 
 BEST = "best.ckpt"
 TOKENS_FOLDER = "tokens"
@@ -125,7 +125,7 @@ def train_head(
     """
     alone("Training")
     with locked(folder):
-        check_run_folder(folder, resume, OF_HEADS, tokens)
+        check_run_folder(folder, resume, HEAD_RECIPE_KEYS, tokens)
         checkpoint = last_checkpoint(folder, resume)
         ready = _prepare(config, encoder)
         key = store_key(

@@ -45,7 +45,7 @@ from tvsl.utils.atomic import locked, write_text
 from tvsl.utils.files import LARGEST_CONFIG, read_small_text
 from tvsl.utils.processes import alone
 from tvsl.utils.progress import Stages, no_stages
-from tvsl.utils.run_folder import OF_MODELS, RECIPE_FILE, check_run_folder, last_checkpoint
+from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, RECIPE_FILE, check_run_folder, last_checkpoint
 from tvsl.utils.strict_model import StrictModel
 
 
@@ -364,7 +364,7 @@ def pretrain(
     """
     alone("Pre-training")
     with locked(folder):
-        check_run_folder(folder, resume, OF_MODELS)
+        check_run_folder(folder, resume, MODEL_RECIPE_KEYS)
         checkpoint = last_checkpoint(folder, resume)
         _keep_recipe(recipe, folder, resume)
         world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)

@@ -11,7 +11,7 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.training.config import TrainConfig
 from tvsl.utils.atomic import writable, write_text
 from tvsl.utils.files import LARGEST_CONFIG, read_small_json
-from tvsl.utils.run_folder import RECIPE_FILE
+from tvsl.utils.run_folder import RECIPE_FILE, changed_keys
 
 
 def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: bool) -> None:
@@ -66,8 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _check_same(record: dict[str, Any], kept: dict[str, Any], path: Path) -> None:
-    names = sorted(record.keys() | kept.keys())
-    others = [name for name in names if record.get(name) != kept.get(name)]
+    others = changed_keys(kept, record)
     if others:
         told = ", ".join(f"{name} was {kept.get(name)!r}" for name in others)
         raise UsageError(

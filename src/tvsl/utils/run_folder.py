@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tvsl.errors import OutputError, UsageError
 from tvsl.utils.atomic import RECORD_REMEDY, entries, foreign_record, writable
@@ -14,10 +14,21 @@ from tvsl.utils.files import LARGEST_CONFIG, read_small_json
 CHECKPOINTS: Final = "checkpoints"
 LAST: Final = "last.ckpt"
 RECIPE_FILE: Final = "recipe.json"
-OF_HEADS: Final = frozenset({"method", "encoder"})
+HEAD_RECIPE_KEYS: Final = frozenset({"method", "encoder"})
 """Keys that only the recipe of a head's training has."""
-OF_MODELS: Final = frozenset({"terms", "least_cells"})
+MODEL_RECIPE_KEYS: Final = frozenset({"terms", "least_cells"})
 """Keys that only the recipe of a model's pre-training has."""
+
+
+def changed_keys(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Keys whose values differ between two records of the options of a folder, sorted.
+
+    Args:
+        earlier: The stored record.
+        now: The record of this run; a missing key counts as None.
+    """
+    keys = sorted(earlier.keys() | now.keys())
+    return [key for key in keys if earlier.get(key) != now.get(key)]
 
 
 def last_checkpoint(folder: Path, resume: bool) -> Path | None:
@@ -55,7 +66,7 @@ def check_run_folder(
     Args:
         folder: Folder of the run.
         resume: Whether an interrupted run is resumed.
-        recipe: Keys of the recipes of its kind: ``OF_HEADS`` or ``OF_MODELS``.
+        recipe: Keys of the recipes of its kind: ``HEAD_RECIPE_KEYS`` or ``MODEL_RECIPE_KEYS``.
         tokens: Separate folder of the token store, if any, which may be inside.
 
     Raises:
