@@ -89,9 +89,9 @@ def load_audio(
         source: A sound or video file, a waveform, or samples with their rate: (S,) or (S, C) with
             the channels last, floats in [-1, 1], int16 or int32.
         rate: Samples per second of the result.
-        start: Where to begin, in seconds on the file's clock (0 is the first picture, or the
+        start: Start of the part, in seconds on the file's clock (0 is the first picture, or the
             first sound of a file without one); None for the beginning.
-        duration: How long, in seconds; None for all. The file may end earlier.
+        duration: Length of the part in seconds; None for all. The file may end earlier.
         limits: What is allowed.
 
     Returns:

@@ -335,8 +335,8 @@ def cut_panels(
 
     Args:
         picture: (H, W, 3).
-        panels: How many parts, at least 1.
-        path: Where the picture is from, for the message.
+        panels: Number of parts, at least 1.
+        path: The file of the picture, for the message.
 
     Returns:
         The parts from left to right, each (H, W / panels, 3); views of the picture.

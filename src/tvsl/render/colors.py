@@ -142,7 +142,7 @@ def heat_colors(values: HeatMap) -> RGBImage:
 
 
 def check_image(image: RGBImage) -> None:
-    """Refuse what is no (H, W, 3) uint8 with a ``ShapeError``."""
+    """Refuse a picture that is not (H, W, 3) uint8 with a ``ShapeError``."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ShapeError(
             f"A picture must be (H, W, 3) of uint8, got {image.shape} of {image.dtype}.",

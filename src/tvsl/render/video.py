@@ -105,9 +105,9 @@ def write_overlay_video(
 def require_overlay_video(
     source: str | Path, max_side: int = LONGEST_SIDE, limits: MediaLimits = DEFAULT_LIMITS
 ) -> None:
-    """Let through only a video that ``write_overlay_video`` can encode with the FFmpeg here.
+    """Check that ``write_overlay_video`` can encode a video with the installed FFmpeg.
 
-    A black frame with the beginning of the sound is written, to nowhere.
+    A black frame with the beginning of the sound is encoded in memory.
 
     Args:
         source: The video.
