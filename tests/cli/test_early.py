@@ -203,7 +203,7 @@ def test_no_videos_of_scenes_can_be_encoded(
 ) -> None:
     monkeypatch.setattr("tvsl.media.writing.X264", codec)
     monkeypatch.setattr("tvsl.media.writing.has_encoder", lambda name: name == codec)
-    monkeypatch.setattr("tvsl.synthetic.export._write_scenes", None)
+    monkeypatch.setattr("tvsl.synthetic.export._write_scene", None)
     ran = run("synthetic", "export", tmp_path / "out", "--scenes", "2", "--videos")
     assert (ran.code, ran.err.count("\n")) == (1, 1), ran.err
     assert "FFmpeg" in ran.err
