@@ -119,7 +119,7 @@ def test_run_again_it_goes_on(model: Path, tmp_path: Path) -> None:
         assert (torn / name).read_bytes() == (whole / name).read_bytes()
     other = evaluate(model, torn, *DUETS, "--count", "threshold")
     assert other.code == 1
-    assert "another evaluation: its conditions differ" in other.err
+    assert "another evaluation: its config differ" in other.err
     assert evaluate(model, torn, *DUETS, "--count", "threshold", "--force").code == 0
     rule = content(torn)["detection"][0]["rule"]
     assert "0.050" in rule

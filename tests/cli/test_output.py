@@ -25,7 +25,7 @@ COMMANDS = {
     "prepare": ("prepare", "VIDEOS", "-o", "OUT"),
     "preview": ("synthetic", "preview", "-o", "OUT"),
     "export": ("synthetic", "export", "OUT"),
-    "convert": ("weights", "convert", NOTHING, "OUT/x.safetensors"),
+    "convert": ("weights", "convert", "PHOTO", "OUT/x.safetensors"),
 }
 
 

@@ -120,7 +120,7 @@ def test_scenes_are_encoded_with_their_targets(
         panel = np.asarray(scenes.targets[pair]).reshape(56, 2, 56)
         assert (panel[:, source.panel] == (target >= 0.5)).all()
         assert not panel[:, 1 - source.panel].any()  # type: ignore[operator]
-    assert not bool(scenes.twins.any())
+    assert scenes.twins is None
     assert scenes.labels.sum(dim=1).tolist() == [2, 2, 2]
 
 
