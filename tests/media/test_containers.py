@@ -29,6 +29,8 @@ FORMS = [
     ("avi", "libx264", "pcm_s16le"),
     ("mpegts", "libx264", "aac"),
     ("mpegts", "mpeg2video", "mp2"),
+    ("mpeg", "mpeg2video", "mp2"),
+    ("vob", "libx264", "mp2"),
     ("flv", "libx264", "aac"),
     ("asf", "mpeg4", "libmp3lame"),
     ("nut", "libx264", "libmp3lame"),
@@ -46,6 +48,7 @@ def make(
     late: float = 0.0,
     times: Sequence[float] | None = None,
     muxer: dict[str, str] | None = None,
+    bit_rate: int | None = None,
 ) -> Path:
     """A video whose picture ``k`` carries the number ``k``, with a sound of some seconds.
 
@@ -59,7 +62,10 @@ def make(
         late: How much later the sound begins.
         times: When each picture begins; evenly spaced when None.
         muxer: Options of the container.
+        bit_rate: Bits per second of pictures with grain, which take up all of them; None for plain
+            pictures.
     """
+    grain = np.random.default_rng(0)
     name, picture_codec, sound_codec = form
     path = folder / "-".join(form)
     tick = Fraction(1, RATE) if times is None else Fraction(1, 1000)
@@ -68,10 +74,15 @@ def make(
         picture = container.add_stream(picture_codec, rate=RATE, options={"bf": str(b_frames)})
         picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
         picture.codec_context.time_base = tick
+        if bit_rate is not None:
+            picture.bit_rate = bit_rate
         sound = container.add_stream(sound_codec, rate=rate, layout="mono")
         packets: list[Any] = []
         for number in range(count):
-            frame = av.VideoFrame.from_ndarray(grey_picture(number % 256, (64, 48)), format="rgb24")
+            pixels = grey_picture(number % 256, (64, 48))
+            if bit_rate is not None:
+                pixels = pixels // 2 + grain.integers(0, 60, (48, 64, 1), np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             begin = number / RATE if times is None else times[number]
             frame.pts, frame.time_base = round((begin + offset) / tick), tick
             packets += picture.encode(frame)
@@ -91,6 +102,23 @@ def make(
         for packet in sorted(packets, key=lambda packet: float(packet.dts * packet.time_base)):
             container.mux(packet)
     return path
+
+
+@pytest.mark.parametrize("codec", ["mpeg2video", "libx264"])
+@pytest.mark.parametrize("b_frames", [0, 2, 3])
+@pytest.mark.parametrize("count", [25, 73, 97])
+def test_pictures_of_any_size_in_program_streams(
+    tmp_path: Path, codec: str, b_frames: int, count: int
+) -> None:
+    """Packs end amid pictures, of which FFmpeg gives some the time of a neighbour, some none."""
+    for bit_rate in (300_000, 1_000_000):
+        more = {"b_frames": b_frames, "bit_rate": bit_rate, "seconds": count / RATE}
+        for name in ("mp4", "vob"):
+            path = make(tmp_path, (name, codec, "mp2"), count, **more)
+            times = [picture.time for picture in iterate_frames(path)]
+            assert times == pytest.approx([k / RATE for k in range(count)], abs=0.002)
+            assert probe_video(path).duration == pytest.approx(count / RATE, abs=0.002)
+            assert len(list(iterate_frames(path, every=0.25))) == -(-count * 4 // RATE)
 
 
 def named(form: tuple[str, str, str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,6 +48,8 @@ WITHOUT_HOLES = frozenset({"flac", "ogg"})
 LARGEST_HOLE = Fraction(3, 100)
 # Raw streams without times: FFmpeg counts on with the first block's length, whatever comes later.
 COUNTED_TIMES = frozenset({"aac", "loas"})
+# Packs that do not end with a picture: FFmpeg gives some pictures the time of a neighbour.
+UNSURE_TIMES = frozenset({"mpeg"})
 # Streams whose blocks begin with eleven set bits; a last one that is not whole was cut off.
 SYNCHRONIZED = frozenset({"aac", "mp3", "flac"})
 # Damage so close to the one before counts as one with it.
@@ -198,6 +200,8 @@ def _decode_from(
                 damage.is_pcm = stream.codec_context.name.startswith("pcm_")
             grid = None if seek is None or damage is None else _block_grid(container, stream)
             frames = _decode(container, stream, kind, seek, damage, begin)
+            if container.format.name in UNSURE_TIMES and isinstance(stream, VideoStream):
+                frames = _rising(frames, _picture_length(stream))
             first = next(frames, None)
             if first is not None and (seek is None or first[0] <= time):
                 yield (first[0] if grid is None else grid.nearest(first[0])), first[1]
@@ -426,6 +430,44 @@ def _length(frame: AudioFrame | VideoFrame, stream: AudioStream | VideoStream) -
     """How long a frame lasts, in seconds."""
     if isinstance(frame, AudioFrame):
         return Fraction(frame.samples, frame.sample_rate)
-    if isinstance(stream, VideoStream):
-        return 1 / (frame_rate(stream) or FALLBACK_RATE)
-    return Fraction(0)
+    return _picture_length(stream) if isinstance(stream, VideoStream) else Fraction(0)
+
+
+def _picture_length(stream: VideoStream) -> Fraction:
+    """How long a picture usually lasts, in seconds."""
+    return 1 / (frame_rate(stream) or FALLBACK_RATE)
+
+
+def _rising(
+    pictures: Iterator[tuple[Fraction, FrameT]], step: Fraction
+) -> Generator[tuple[Fraction, FrameT], None, None]:
+    """Mend single times that do not rise; pictures come in the order in which they are shown.
+
+    Args:
+        pictures: Each with its time in seconds.
+        step: How long a picture usually lasts.
+
+    Yields:
+        The pictures. Of two times in the wrong order, the one that is further from what the picture
+        before lets expect is replaced by that; where the next one is too, times do jump.
+    """
+    before: Fraction | None = None
+    held: tuple[Fraction, FrameT] | None = None
+    is_mended = False
+    for time, picture in pictures:
+        moment = time
+        if held is not None:
+            falls = moment <= held[0] and not is_mended
+            is_mended = False
+            if falls:
+                expected = held[0] if before is None else before + step
+                is_mended = abs(held[0] - expected) <= abs(moment - expected - step)
+                if is_mended:
+                    moment = held[0] + step
+                else:
+                    held = expected, held[1]
+            yield held
+            before = held[0]
+        held = moment, picture
+    if held is not None:
+        yield held

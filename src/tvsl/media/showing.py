@@ -249,21 +249,21 @@ def _stream_ends(
         delay = decoding_delay(container)
         usual = 1 / (frame_rate(picture) or FALLBACK_RATE)
         last: list[tuple[Fraction, Fraction]] = []
-        sound_end, count = Fraction(0), 0
+        sound_end, following = Fraction(0), Fraction(0)
         for packet in container.demux([stream for stream in (picture, sound) if stream]):
             if packet.size == 0 or packet.is_discard:
                 continue
             time = packet_time(packet, container)
             is_picture = packet.stream.index == picture.index
-            count += is_picture
             if time is None and not is_picture:
                 continue
-            # Raw streams carry no times: their pictures are counted.
-            begin = (count - 1) * usual if time is None else time - zero
+            # Raw streams carry no times: their pictures are counted. MPEG-PS has them for some.
+            begin = following if time is None else time - zero
             end = begin + (packet.duration or 0) * packet.time_base
             if not is_picture:
                 sound_end = max(sound_end, end)
                 continue
+            following = begin + usual
             begin, end = begin + delay, end + delay
             heapq.heappush(last, (begin, end if end > begin else begin + usual))
             if len(last) > LAST_GAPS + 1:

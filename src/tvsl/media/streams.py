@@ -33,6 +33,9 @@ LARGEST_PIXEL_ASPECT = 8
 # In these the first packet's time is not that of the first picture.
 LATE_FIRST_PICTURE = frozenset({"avi", "asf"})
 LARGEST_DELAY = Fraction(1, 10)
+# AVI stores the order of pictures alone; MPEG-PS the times of some, and those that FFmpeg finds
+# where a picture begins at the end of a pack are another's. When they are decoded is sure.
+TIMED_BY_ORDER = frozenset({"avi", "mpeg"})
 # Headers of these tell when the file ends, not how long it is.
 DURATION_IS_END = frozenset({"matroska,webm", "flv"})
 STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff", "jpegls"})
@@ -251,11 +254,11 @@ def packet_time(packet: Packet[Any], container: InputContainer) -> Fraction | No
         container: Its file.
 
     Returns:
-        Seconds of the container's timestamps; of a picture in AVI, the time at which it is
-        decoded, see ``decoding_delay``.
+        Seconds of the container's timestamps; of a picture in AVI and MPEG-PS, the time at which
+        it is decoded, see ``decoding_delay``.
     """
     first, second = (packet.pts, packet.dts)
-    if _is_ordered(container) and isinstance(packet.stream, VideoStream):
+    if container.format.name in TIMED_BY_ORDER and isinstance(packet.stream, VideoStream):
         first, second = second, first
     stamp = second if first is None else first
     return None if stamp is None or packet.time_base is None else stamp * packet.time_base
@@ -268,13 +271,13 @@ def decoding_delay(container: InputContainer) -> Fraction:
         container: An opened file with a video.
 
     Returns:
-        0 where the container stores when pictures are shown.
+        0 where the container stores when each picture is shown.
 
     Raises:
         UnreadableMediaError: The file is broken.
     """
     stream = picture_stream(container)
-    if stream is None or not _is_ordered(container):
+    if stream is None or container.format.name not in TIMED_BY_ORDER:
         return Fraction(0)
     first, times = _opening(container, stream)
     return times[0] - first if times and first is not None else Fraction(0)
