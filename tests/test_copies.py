@@ -59,6 +59,17 @@ def test_a_used_localizer_can_be_copied(used: Localizer, copied: Callable[[Any],
     assert not again.encoder.model.train().training
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_of_pickle_is_served(used: Localizer, protocol: int) -> None:
+    expected = found(used)
+    again, result = pickle.loads(pickle.dumps((used, expected), protocol))  # noqa: S301
+    assert_equal(result, expected)
+    assert_equal(found(again), expected)
+    labels = ["red star", "blue ring"]
+    ids = [one.encoder.vocabulary(labels).token_ids for one in (used, again)]
+    assert torch.equal(*ids)
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
 def test_so_can_an_encoder_and_what_it_gives(used: Localizer, copied: Callable[[Any], Any]) -> None:
     encoded = used.encode(scene(), (tone(0.5), RATE))

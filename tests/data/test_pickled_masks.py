@@ -32,11 +32,29 @@ def test_arrays_of_any_kind_and_protocol_are_read(
 ) -> None:
     array = np.asfortranarray(mask) if columns_first else mask
     path = write(tmp_path / "mask.pkl", pickle.dumps(array, protocol))
-    np.testing.assert_array_equal(read_pickled_mask(path), (mask != 0) & ~np.isnan(mask))
+    if (mask < 0).any():
+        with pytest.raises(UnreadableMediaError, match="negative"):
+            read_pickled_mask(path)
+    else:
+        np.testing.assert_array_equal(read_pickled_mask(path), mask > 0)
+
+
+@pytest.mark.parametrize("kind", ["i1", "<i2", ">i4", "i8", "<f2", ">f4", "f8"])
+@pytest.mark.parametrize("value", [-1, -128, -0.5, -np.inf])
+def test_negative_values_mean_nothing_and_are_refused(
+    tmp_path: Path, kind: str, value: float
+) -> None:
+    if np.dtype(kind).kind == "i" and value != int(max(value, -128)):
+        pytest.skip("whole numbers cannot hold it")
+    values = MASK.astype(kind) * (MASK < 3)
+    values[1, 1] = value
+    path = write(tmp_path / "mask.pkl", pickle.dumps(values))
+    with pytest.raises(UnreadableMediaError, match=r"mask\.pkl.*negative"):
+        read_pickled_mask(path)
 
 
 def test_no_number_is_nowhere(tmp_path: Path) -> None:
-    values = np.array([[np.nan, 0.0, 1.0], [-np.inf, -0.0, -np.nan]])
+    values = np.array([[np.nan, 0.0, 1.0], [np.inf, -0.0, -np.nan]])
     for protocol in range(6):
         path = write(tmp_path / "mask.pkl", pickle.dumps(values, protocol))
         assert read_pickled_mask(path).tolist() == [[False, False, True], [True, False, False]]

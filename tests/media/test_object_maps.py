@@ -75,3 +75,13 @@ def test_values_that_a_file_changes_are_refused(tmp_path: Path) -> None:
     for ending in ("jpg", "tif"):
         with pytest.raises(UnreadableMediaError, match=r"map\.(jpg|tif).*PNG"):
             load_object_map(tmp_path / f"map.{ending}")
+
+
+def test_negative_values_are_refused(tmp_path: Path) -> None:
+    values = VALUES.astype(np.int32)
+    values[0, 0] = -1
+    Image.fromarray(values).save(tmp_path / "map.tif")
+    with pytest.raises(UnreadableMediaError, match=r"map\.tif.*negative"):
+        load_object_map(tmp_path / "map.tif")
+    Image.fromarray(np.abs(values)).save(tmp_path / "map.tif")
+    np.testing.assert_array_equal(load_object_map(tmp_path / "map.tif"), np.abs(values))

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -45,6 +46,13 @@ class TextTokenizer:
         self._start = start
         self._end = end
         self._context = context
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The library's object as text: pickling protocols before 2 do not know the object."""
+        return {**vars(self), "_tokenizer": self._tokenizer.to_str()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _tokenizer=Tokenizer.from_str(state["_tokenizer"]))
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Encode texts.

@@ -42,7 +42,7 @@ _REMEDY: Final = (
 
 
 class PickledMask(FileTarget):
-    """A mask in a pickled array: (H, W), on the source where it is not 0.
+    """A mask in a pickled array: (H, W), on the source where it is a positive number.
 
     It has the shape of its picture, or is a square as pictures are squeezed into.
     """
@@ -68,12 +68,12 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
         path: A pickle of one NumPy array of numbers: (H, W), (1, H, W) or (H, W, 1).
 
     Returns:
-        (H, W) bool: where it is a number other than 0.
+        (H, W) bool: where it is a positive number.
 
     Raises:
         MissingFileError: There is no such file.
         MediaLimitError: The file or the array is too large.
-        UnreadableMediaError: It holds anything else.
+        UnreadableMediaError: It holds anything else, or negative values.
     """
     check_file(path, MediaLimits(max_file_size=LARGEST_FILE))
     content = read_small(path, LARGEST_FILE, UnreadableMediaError, _REMEDY)
@@ -93,8 +93,13 @@ def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
         raise UnreadableMediaError(
             "The file holds no mask: one array of rows and columns.", "Get the file again.", path
         )
-    on = array != 0
-    return np.asarray(on & ~np.isnan(array) if array.dtype.kind == "f" else on)
+    if (array < 0).any():  # a sign that pixels are to be left out, or that bytes were misread
+        raise UnreadableMediaError(
+            f"The mask holds negative values, down to {np.nanmin(array):g}.",
+            "Store 0 where the source is not, and a positive number where it is.",
+            path,
+        )
+    return np.asarray(array > 0)
 
 
 class _RefusedError(Exception):

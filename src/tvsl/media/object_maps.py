@@ -30,7 +30,7 @@ def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> N
     Raises:
         MissingFileError: No such file.
         UnreadableMediaError: The file is broken, its values are not those that were written, or
-            it has several values a pixel.
+            it has several values a pixel or negative ones.
         MediaLimitError: The picture exceeds a limit.
     """
     target = check_file(path, limits)
@@ -46,6 +46,8 @@ def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> N
         turned = orientation(image)
         values = np.empty(upright_shape(image, turned), np.int64)
         lying(values, turned)[...] = np.asarray(image)
+    if values.min() < 0:
+        raise _no_map(f"has negative values, down to {values.min()}", target)
     return values // step
 
 
