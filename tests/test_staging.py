@@ -20,7 +20,7 @@ import pytest
 from tests.leftovers import leave_half
 from tvsl import staging
 from tvsl.errors import OutputError
-from tvsl.staging import locked, staged, write_text, write_whole
+from tvsl.staging import locked, replacing, staged, write_text, write_whole
 
 LAST = "last.json"
 _REPLACES = """
@@ -174,6 +174,71 @@ def test_a_disk_that_is_full_already_is_an_error_of_ours(
         pass
     assert caught.value.path == tmp_path / "out"
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("how", ["text", "bytes", "without a name", "of ours"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_disk_that_fills_up_is_an_error_that_names_the_place_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, force: bool
+) -> None:
+    def full(*arguments: Any, **_: Any) -> Any:
+        name = None if how == "without a name" else str(work / "a" / "b.txt")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    folder = tmp_path / "out"
+    if force:
+        write(folder, "old.png")
+    before = content(tmp_path)
+    with pytest.raises(OutputError, match="No space left") as caught:  # noqa: PT012, SIM117
+        with staged(folder, LAST, force, earlier) as work:
+            (work / "a").mkdir()
+            if how == "text":
+                monkeypatch.setattr(staging, "write_whole", full)
+                write_text(work / "a" / "b.txt", "text")
+            elif how == "of ours":
+                raise OutputError("No space left.", "Make some.", work / "a" / "b.txt")
+            else:
+                full()
+    assert caught.value.path == (folder if how == "without a name" else folder / "a" / "b.txt")
+    assert ".tvsl-" not in str(caught.value)
+    assert content(tmp_path) == before
+
+
+def test_an_error_that_is_about_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    other = tmp_path / "input.png"
+    for error in (OutputError("It is bad.", "Mend it.", other), FileNotFoundError(2, "no", "x")):
+        with pytest.raises(type(error)) as caught, staged(tmp_path / "out", LAST, False, earlier):
+            raise error
+        assert caught.value is error
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_files_are_replaced_all_at_once(tmp_path: Path, fails: bool) -> None:
+    for name in ("a.jpg", "old.jpg", "mine.jpg"):
+        (tmp_path / name).write_text("earlier")
+    before = content(tmp_path)
+    try:
+        with locked(tmp_path), replacing(tmp_path, ["a.jpg", "old.jpg", "missing.jpg"]) as work:
+            (work / "a.jpg").write_text("new")
+            (work / "b.jpg").write_text("new")
+            assert content(tmp_path).items() >= before.items()
+            if fails:
+                raise KeyError
+    except KeyError:
+        assert content(tmp_path) == before
+    else:
+        assert content(tmp_path) == {"a.jpg": "new", "b.jpg": "new", "mine.jpg": "earlier"}
+
+
+def test_only_what_is_named_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine.jpg").write_text("mine")
+    with (
+        pytest.raises(OutputError, match="in the way") as caught,
+        replacing(tmp_path, ["a.jpg"]) as work,
+    ):
+        (work / "mine.jpg").write_text("new")
+    assert caught.value.path == tmp_path / "mine.jpg"
+    assert content(tmp_path) == {"mine.jpg": "mine"}
 
 
 def test_what_others_made_is_never_taken_for_a_leftover(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -43,6 +43,7 @@ RECORD_REMEDY: Final = (
     "elsewhere, or choose another folder."
 )
 """What to do about a record that an earlier run should have left, and did not."""
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNMARKED_SECONDS = 60.0  # an empty folder this old was left before it was marked
 
 _held: dict[tuple[int, int], int] = {}
@@ -106,11 +107,61 @@ def staged(
         with _temporary(folder) as work:
             with writable(folder):
                 (work / _NEW).mkdir()
-            yield work / _NEW
+            with _named_by_target(work / _NEW, folder):
+                yield work / _NEW
             check_free(folder, force)
             names = set(earlier(folder)) if force else set()
             with writable(folder):
                 _move(work, folder, last, names)
+
+
+@contextmanager
+def _named_by_target(work: Path, folder: Path) -> Iterator[None]:
+    """Name the place that a user chose where an error is about the temporary one.
+
+    Raises:
+        OutputError: What was to be written there cannot be.
+    """
+    try:
+        yield
+    except OutputError as error:
+        if error.path is None or not error.path.is_relative_to(work):
+            raise
+        place = folder / error.path.relative_to(work)
+        raise OutputError(error.problem, error.remedy, place) from error
+    except OSError as error:
+        name = error.filename
+        inside = isinstance(name, str | os.PathLike) and Path(name).is_relative_to(work)
+        if not inside and error.errno not in _FULL:
+            raise
+        place = folder / Path(name).relative_to(work) if inside else folder
+        with writable(place, "file" if inside else "folder"):
+            raise
+
+
+@contextmanager
+def replacing(folder: Path, earlier: Iterable[str]) -> Iterator[Path]:
+    """A folder to write into, whose files replace others in ``folder`` if the block ends well.
+
+    As ``staged``, for a folder that another process holds a lock on for this one.
+
+    Args:
+        folder: Where the files belong; it is there.
+        earlier: Names of the files that go, as far as they are there.
+
+    Yields:
+        The folder to write into; gone afterwards, whatever happened.
+
+    Raises:
+        OutputError: A file cannot be written; all is as it was.
+    """
+    with _temporary(folder) as work:
+        with writable(folder):
+            (work / _NEW).mkdir()
+        with _named_by_target(work / _NEW, folder):
+            yield work / _NEW
+        with writable(folder):
+            _move(work, folder, "", set(earlier))
 
 
 def check_free(
@@ -131,13 +182,24 @@ def check_free(
             return
         if not stat.S_ISDIR(folder.stat().st_mode):
             raise OutputError("This is a file, not a folder.", "Choose another place.", folder)
-        taken = any(not _is_marked(path) for path in folder.iterdir())
+        taken = bool(entries(folder))
     if taken and not force:
         raise OutputError(
             "This folder is not empty.", "Choose another, or add --force to replace.", folder
         )
     if taken and earlier is not None:
         set(earlier(folder))
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, but for temporary folders of ours; nothing where there is none.
+
+    Raises:
+        OSError: It cannot be read, or is no folder.
+    """
+    if not os.path.lexists(folder):
+        return []
+    return sorted(path for path in folder.iterdir() if not _is_marked(path))
 
 
 def check_free_file(path: Path, force: bool) -> None:
@@ -369,13 +431,15 @@ def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
 
     Everything is put back by the journal as long as that is there.
     """
-    new = sorted(_files(work / _NEW), key=lambda name: (name == last, name))
-    parents = {parent for name in new for parent in PurePosixPath(name).parents}
-    _check_places(folder, new, parents, earlier)
+    files = [path for path in (work / _NEW).rglob("*") if not path.is_dir()]
+    names = [path.relative_to(work / _NEW).as_posix() for path in files]
+    new = sorted(names, key=lambda name: (name == last, name))
+    check_places(folder, new, earlier)
     old = sorted(
         _replaced(folder, earlier | set(new)),
         key=lambda name: (name != last, name),  # what says that the files are whole goes first
     )
+    parents = _parents(new)
     journal = {
         "old": old,
         "new": {name: (work / _NEW / name).lstat().st_ino for name in new},
@@ -394,16 +458,22 @@ def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
             place.rmdir()
 
 
-def _files(work: Path) -> list[str]:
-    """Names of all files under a folder, relative to it."""
-    return [path.relative_to(work).as_posix() for path in work.rglob("*") if not path.is_dir()]
+def _parents(names: Iterable[str]) -> set[PurePosixPath]:
+    return {parent for name in names for parent in PurePosixPath(name).parents}
 
 
-def _check_places(
-    folder: Path, new: Iterable[str], parents: Iterable[PurePosixPath], earlier: set[str]
-) -> None:
-    """Let through only places that are free or hold earlier files."""
-    for parent in parents:
+def check_places(folder: Path, new: Sequence[str], earlier: Set[str]) -> None:
+    """Let through only places that are free or hold earlier files.
+
+    Args:
+        folder: The folder.
+        new: Names of the files that shall be written, relative to it.
+        earlier: Names of the files that may be replaced.
+
+    Raises:
+        OutputError: Something else stands where a file or its folder belongs.
+    """
+    for parent in _parents(new):
         place = folder / parent
         if os.path.lexists(place) and not place.is_dir() and str(parent) not in earlier:
             raise OutputError("This file is in the way.", "Move it elsewhere.", place)
