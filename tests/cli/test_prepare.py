@@ -242,3 +242,21 @@ def test_it_leaves_the_user_s_folder_alone(
     ran = run(*arguments(videos, Path("out")))
     assert ran.code == 1
     assert len(list(Path("out/frames").iterdir())) == CLIPS
+
+
+def test_force_loses_no_clip_and_says_what_stays(tmp_path: Path) -> None:
+    folder, root = tmp_path / "videos", tmp_path / "root"
+    for name in ("a", "b"):
+        make_clip(folder / f"{name}.mp4", 1)
+    command = ("prepare", folder, "-o", root, "--workers", "1")
+    assert run(*command).code == 0
+    before = contents(root)
+    (folder / "a.mp4").write_bytes(b"broken")
+    ran = run(*command, "--window", "0.5", "--force")
+    assert ran.code == 1
+    assert "1 prepared, 1 failed" in ran.out
+    assert "an earlier run stay for 1 of those that failed, such as 'a'" in ran.out
+    after = contents(root)
+    assert after.keys() == before.keys()
+    assert after["audio/a.wav"] == before["audio/a.wav"]
+    assert after["audio/b.wav"] != before["audio/b.wav"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -14,9 +15,11 @@ from tests.preparing.videos import contents, make_broken, make_clip
 from tvsl import __version__
 from tvsl.errors import MediaError, OutputError
 from tvsl.preparing import run as run_module
+from tvsl.preparing.account import Account
 from tvsl.preparing.finding import Video
 from tvsl.preparing.options import Options, make_options
 from tvsl.preparing.outcomes import Failed, Outcome
+from tvsl.preparing.root import opened
 from tvsl.preparing.run import Prepared, prepare
 from tvsl.preparing.work import prepare_video
 
@@ -32,7 +35,14 @@ def prepare_here(
         try:
             yield (
                 video,
-                prepare_video(video.id, folder / video.source, video.pictures, options, root),
+                prepare_video(
+                    video.id,
+                    folder / video.source,
+                    video.pictures,
+                    options,
+                    root,
+                    video.earlier,
+                ),
             )
         except MediaError as error:
             yield video, Failed.by(error)
@@ -147,13 +157,146 @@ def test_what_fails_is_told_and_tried_again(folder: Path, root: Path) -> None:
     assert '"failed"' not in (root / "prepared.jsonl").read_text()
 
 
-def test_a_clip_whose_video_broke_goes(folder: Path, root: Path) -> None:
+def test_a_clip_whose_video_broke_stays_and_the_account_says_so(folder: Path, root: Path) -> None:
     run(folder, root)
+    before = contents(root)
+    lines = before["prepared.jsonl"].decode().splitlines()
     (folder / "zpWuikVorYg_32.mp4").write_bytes(b"broken")
     make_clip(folder / "JIemsK_0lXc_1.mp4", 1)  # now two are of this id
     made = run(folder, root)
     assert {failure.id for failure in made.failures} == {IDS[0], IDS[2]}
-    assert {path.stem for path in root.glob("*/*")} == {IDS[1]}
+    assert made.left == (IDS[2], IDS[0])
+    assert report(root)["left"] == [IDS[2], IDS[0]]
+    after = contents(root)
+    assert {name for name in before if before[name] != after[name]} == {
+        "prepared.jsonl",
+        "report.json",
+    }
+    now = after["prepared.jsonl"].decode().splitlines()
+    assert [line for line in now if '"failed"' not in line] == lines
+    assert sum('"failed"' in line for line in now) == 3
+    assert run(folder, root).left == made.left  # tried again, and no sooner believed
+
+
+OTHER = make_options("vggsound", window=0.4)
+
+
+def break_one(folder: Path) -> None:
+    (folder / "zpWuikVorYg_32.mp4").write_bytes(b"broken")
+
+
+def lines_of(root: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """The account's lines, by id and status."""
+    found = (json.loads(line) for line in (root / "prepared.jsonl").read_text().splitlines())
+    return {(line["id"], line["status"]): line for line in found}
+
+
+def test_what_cannot_be_made_anew_by_force_stays_as_what_it_is(folder: Path, root: Path) -> None:
+    run(folder, root)
+    before = contents(root)
+    break_one(folder)
+    made = run(folder, root, OTHER, force=True)
+    assert ([one.id for one in made.failures], made.left) == ([IDS[0]], (IDS[0],))
+    after = contents(root)
+    kept = {f"frames/{IDS[0]}.jpg", f"audio/{IDS[0]}.wav"}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    for name in IDS[1:]:
+        assert after[f"audio/{name}.wav"] != before[f"audio/{name}.wav"]
+    lines = lines_of(root)
+    assert lines[IDS[0], "ok"]["options"] == OPTIONS.to_dict()
+    assert (IDS[0], "failed") in lines
+    assert all("options" not in lines[name, "ok"] for name in IDS[1:])
+    assert report(root)["options"] == OTHER.to_dict()
+    assert (report(root)["ok"], report(root)["left"]) == (2, [IDS[0]])
+    make_clip(folder / "zpWuikVorYg_32.mp4", 1)
+    assert run(folder, root, OTHER).kept == 2
+    fresh = root.with_name("fresh")
+    run(folder, fresh, OTHER)
+    assert contents(root) == contents(fresh)
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("done", [0, 1, 2])
+@pytest.mark.parametrize("options", [OPTIONS, OTHER])
+def test_a_run_by_force_that_is_killed_loses_no_clip(
+    folder: Path, root: Path, options: Options, done: int, again: bool
+) -> None:
+    class Killed(BaseException):
+        """Nobody catches it: the account stays as it is then."""
+
+    def kill(count: int, _: int | None) -> None:
+        if count == done:
+            raise Killed
+
+    run(folder, root)
+    before = contents(root)
+    if done:
+        with pytest.raises(Killed):
+            run(folder, root, options, force=True, progress=kill)
+    else:
+        with pytest.raises(Killed), opened(root, options, True):
+            raise Killed
+    held = contents(root)
+    clips = [name for name in before if name.startswith(("frames/", "audio/"))]
+    assert set(clips) <= held.keys()
+    assert report(root) == {"finished": False, "options": options.to_dict()}
+    order = (IDS[2], IDS[1], IDS[0])  # as their videos are found
+    account = Account(root, options)
+    assert {clip.id for clip in account.clips if clip.options is not None} == (
+        set() if options == OPTIONS else set(order[done:])
+    )
+    for name in order[done:]:
+        assert held[f"audio/{name}.wav"] == before[f"audio/{name}.wav"]
+    made = run(folder, root, options, force=again)
+    assert made.kept == (0 if again else 3 if options == OPTIONS else done)
+    fresh = root.with_name("fresh")
+    run(folder, fresh, options)
+    assert contents(root) == contents(fresh)
+
+
+def test_a_full_disk_leaves_every_clip_whole(
+    folder: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run(folder, root)
+    before = contents(root)
+    monkeypatch.setattr("tvsl.preparing.work.write_wav", fail)
+    with pytest.raises(OutputError, match="No space left") as caught:
+        run(folder, root, OTHER, force=True)
+    assert caught.value.path == root / "audio" / f"{IDS[2]}.wav"
+    after = contents(root)
+    for name in before:
+        assert name in ("prepared.jsonl", "report.json") or after[name] == before[name]
+    assert after.keys() == before.keys()
+    monkeypatch.undo()
+    monkeypatch.setattr(run_module, "prepare_all", prepare_here)
+    assert run(folder, root, OTHER).kept == 0
+
+
+def test_pictures_and_sounds_may_lie_elsewhere(folder: Path, root: Path, tmp_path: Path) -> None:
+    root.mkdir(parents=True)
+    for name in ("frames", "audio"):
+        (tmp_path / "disk" / name).mkdir(parents=True)
+    (root / "report.json").write_text(json.dumps({"finished": False, "options": OPTIONS.to_dict()}))
+    for name in ("frames", "audio"):
+        (root / name).symlink_to(tmp_path / "disk" / name)
+    assert run(folder, root).failures == ()
+    assert run(folder, root, OTHER, force=True).failures == ()
+    assert {path.stem for path in (tmp_path / "disk").glob("*/*")} == set(IDS)
+
+
+def test_a_folder_of_others_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "photos"
+    place.mkdir()
+    (place / "holiday.jpg").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        run(folder, place)
+    assert contents(place) == {"holiday.jpg": b"mine"}
+    (tmp_path / "data").mkdir()
+    folder.rename(tmp_path / "data" / "videos")
+    assert run(tmp_path / "data" / "videos", tmp_path / "data").failures == ()
 
 
 def test_other_options_need_force_which_starts_over(folder: Path, root: Path) -> None:

@@ -132,6 +132,11 @@ def _summary(made: Prepared) -> list[str]:
     told = [part for part in parts if not part.startswith("0 ")] or parts[:1]
     videos = "1 video" if made.found == 1 else f"{made.found} videos"
     lines = [f"{videos}: {', '.join(told)} -> {made.root}"]
+    if made.left:
+        lines.append(
+            f"Clips of an earlier run stay for {len(made.left)} of those that failed, such as "
+            f"{shown(made.left[0])}; see prepared.jsonl"
+        )
     if made.listed is not None:
         here = made.listed - len(made.missing)
         lines.append(f"{made.listed} ids listed: {here} found, {len(made.missing)} missing")

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from tvsl.preparing.clip_files import are_here, remove
 from tvsl.preparing.entries import Clip, Entry, Failure, as_line, begins_account, read_clip, read_id
 from tvsl.preparing.finding import Video
+from tvsl.preparing.options import Options
 from tvsl.staging import foreign_record, writable, write_text
 
 ENTRIES = "prepared.jsonl"
@@ -29,6 +31,7 @@ class Account:
 
     Args:
         root: The folder.
+        options: What clips are made with now.
 
     Attributes:
         ids: Ids of clips that earlier runs made or tried to make.
@@ -37,8 +40,9 @@ class Account:
         OutputError: A file that stands where the account would is none of ours.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, options: Options) -> None:
         self._root = root
+        self._options = options.to_dict()
         self._journal: FileIO | None = None
         self._failures: list[Failure] = []
         self._clips: dict[str, Clip] = {}
@@ -48,12 +52,20 @@ class Account:
                 self.ids.update(read_id(line))
                 clip = read_clip(line)
                 if clip is not None:
+                    if clip.options == self._options:
+                        clip = replace(clip, options=None)
                     self._clips[clip.id] = clip  # of two lines on a clip the later one counts
 
     @property
     def clips(self) -> tuple[Clip, ...]:
         """The clips that are there."""
         return tuple(self._clips.values())
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Ids of clips that earlier runs made and that failed to be made anew in this one."""
+        failed = {failure.id for failure in self._failures}
+        return tuple(sorted(name for name in self._clips if name in failed))
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -65,23 +77,43 @@ class Account:
         clip = self._clips.get(video.id)
         if clip is None or (clip.source, clip.size) != (video.source, video.size):
             return False
+        if self._is_of_others(clip):
+            return False
         complete = set(video.pictures) <= clip.frames.keys() if video.pictures else not clip.listed
         return complete and are_here(self._root, clip.id, clip.frames)
 
-    def renew(self, video: Video) -> Video:
-        """Make room for the clip of a video.
+    def outdate(self, options: dict[str, Any] | None) -> None:
+        """Note of all clips what they were made with: from here on others are to be made.
+
+        Args:
+            options: What the report says; None where there is none.
+        """
+        for name, clip in self._clips.items():
+            if clip.options is None:
+                self._clips[name] = replace(clip, options=options or {})
+
+    def renew(self, video: Video, anew: bool = False) -> Video:
+        """Say what shall be made of a video whose clip is there in part, or of another kind.
 
         Args:
             video: The video.
+            anew: Whether nothing of the clip that is there is wanted.
 
         Returns:
-            The video; of pictures that a list asks for, with those that were there already.
+            The video, with what is there; of pictures that a list asks for, with those that were
+            there already.
         """
-        earlier = self._clips.get(video.id)
-        self.drop(video.id)
-        if earlier is None or not video.pictures:
+        clip = self._clips.get(video.id)
+        if clip is None:
             return video
-        return replace(video, pictures=tuple(sorted({*video.pictures, *earlier.frames})))
+        pictures = video.pictures
+        if pictures and not anew and not self._is_of_others(clip):
+            pictures = tuple(sorted({*pictures, *clip.frames}))
+        return replace(video, pictures=pictures, earlier=tuple(clip.frames))
+
+    def _is_of_others(self, clip: Clip) -> bool:
+        """Whether a clip was made with other options."""
+        return clip.options is not None and clip.options != self._options
 
     def drop(self, name: str | None) -> None:
         """Remove a clip and its files, if it is there."""
@@ -99,6 +131,9 @@ class Account:
             self._clips[entry.id] = entry
         else:
             self._failures.append(entry)
+            clip = self._clips.get(entry.id) if entry.id is not None else None
+            if clip is not None and not are_here(self._root, clip.id, clip.frames):
+                del self._clips[clip.id]  # it had lost a file before
         line = as_line(entry).encode()
         with writable(self._root):
             if self._journal is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tvsl.preparing.layouts import is_file_name
-from tvsl.staging import writable
+from tvsl.staging import replacing, writable
 
 FRAMES, AUDIO = "frames", "audio"
 
@@ -37,6 +39,46 @@ def remove(root: Path, clip: str, pictures: Iterable[str]) -> None:
     with writable(root):
         for path in _paths(root, clip, pictures):
             path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class NewClip:
+    """Folders in which a clip is gathered.
+
+    Attributes:
+        frames: For its pictures, by their names.
+        audio: For its sound, by its id.
+    """
+
+    frames: Path
+    audio: Path
+
+
+@contextmanager
+def replaced(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[NewClip]:
+    """Folders to write a clip into; its files get to their places when they all are whole.
+
+    Pictures and sounds may lie on different disks. A kill between the two leaves the account of the
+    earlier clip, by which it is made again.
+
+    Args:
+        root: The prepared folder, with ``frames`` and ``audio``.
+        clip: The clip's id, which is checked already.
+        pictures: Names of its new pictures, and of those that it has now.
+
+    Yields:
+        The folders; gone afterwards, whatever happened.
+
+    Raises:
+        OutputError: A file cannot be written; all is as it was.
+    """
+    # An account that is none of ours shall not lead to files elsewhere.
+    old = [f"{name}.jpg" for name in pictures if is_file_name(name)]
+    with (
+        replacing(root / FRAMES, old) as frames,
+        replacing(root / AUDIO, [f"{clip}.wav"]) as audio,
+    ):
+        yield NewClip(frames, audio)
 
 
 def _paths(root: Path, clip: str, pictures: Iterable[str]) -> list[Path]:

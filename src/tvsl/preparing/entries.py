@@ -22,6 +22,8 @@ class Clip:
         window: Start and end of the sound in seconds.
         listed: Whether only the pictures of a list were taken.
         warnings: What could not be taken of the video; a line without any has no such field.
+        options: What the clip was made with, where that is not what the report says: it is still
+            to be made anew, or that failed. None, and no such field, for all others.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Clip:
     window: tuple[float, float]
     listed: bool = False
     warnings: tuple[str, ...] = ()
+    options: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ def as_json(entry: Entry) -> dict[str, Any]:
     fields = asdict(entry)
     if not fields.get("warnings", True):
         del fields["warnings"]
+    if fields.get("options", True) is None:
+        del fields["options"]
     status = OK if isinstance(entry, Clip) else FAILED
     return {"id": fields.pop("id"), "source": fields.pop("source"), "status": status, **fields}
 
@@ -104,6 +109,7 @@ def read_clip(line: str) -> Clip | None:
         if content["status"] != OK:
             return None
         start, end = content["window"]
+        options = content.get("options")
         return Clip(
             id=str(content["id"]),
             source=str(content["source"]),
@@ -112,6 +118,7 @@ def read_clip(line: str) -> Clip | None:
             window=(float(start), float(end)),
             listed=bool(content["listed"]),
             warnings=tuple(str(text) for text in content.get("warnings", ())),
+            options=None if options is None else dict(options),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # its video is prepared again

@@ -28,12 +28,14 @@ class Video:
         source: The video's path inside the folder, with slashes.
         size: Its size in bytes.
         pictures: Names of the pictures that a list asks for; empty for all.
+        earlier: Names of the pictures that an earlier run made for the clip, if there is one.
     """
 
     id: str
     source: str
     size: int
     pictures: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,12 @@ def _usable_cores() -> int:
 
 def _request(video: Video, folder: Path) -> dict[str, Any]:
     source = str((folder / video.source).absolute())
-    return {"clip": video.id, "source": source, "pictures": video.pictures}
+    return {
+        "clip": video.id,
+        "source": source,
+        "pictures": video.pictures,
+        "earlier": video.earlier,
+    }
 
 
 class _Team:
@@ -110,8 +115,8 @@ class _Team:
             return Failed.by(error)
         self._idle.put(process)
         if "stopped" in answer:
-            problem, remedy = answer["stopped"]
-            raise OutputError(problem, remedy, self._setup["root"])
+            problem, remedy, place = answer["stopped"]
+            raise OutputError(problem, remedy, place)
         if "failed" in answer:
             return Failed(**answer["failed"])
         taken = answer["taken"]

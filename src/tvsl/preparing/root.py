@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,15 @@ from tvsl.preparing.finding import Video
 from tvsl.preparing.options import Options
 from tvsl.preparing.series import split_name
 from tvsl.small_files import LARGEST_LIST, read_small_json
-from tvsl.staging import RECORD_REMEDY, foreign_record, locked, recover, writable, write_text
+from tvsl.staging import (
+    RECORD_REMEDY,
+    entries,
+    foreign_record,
+    locked,
+    recover,
+    writable,
+    write_text,
+)
 
 REPORT = "report.json"
 
@@ -31,7 +40,8 @@ def opened(
     Args:
         root: The folder, made where it is missing.
         options: What the clips are made with.
-        force: Whether to start over: what an earlier run made is removed, other files stay.
+        force: Whether to start over: what an earlier run made is replaced, clip by clip, and what
+            is not made again is removed at the end of a run; other files stay.
         videos: What shall be prepared.
 
     Yields:
@@ -42,14 +52,14 @@ def opened(
             that were made with other options, or files that no run made where ours belong.
     """
     with locked(root):
-        report = _report(root)
-        if not force:
-            _check_options(root, report, options)
-        account = Account(root)
+        report = check_root(root, options, force)
+        account = Account(root, options)
         if report is None or report["finished"]:  # else they may be a killed run's
             _check_places(root, account, videos, options)
         if force:
-            _start_over(root, account)
+            # Before the report says something else of them.
+            account.outdate(None if report is None else report["options"])
+            account.merge()
         write_report(root, {"finished": False, "options": options.to_dict()})
         with writable(root):
             for name in (FRAMES, AUDIO):
@@ -64,6 +74,41 @@ def opened(
             raise
         finally:
             account.close()
+            with writable(root):
+                for name in (FRAMES, AUDIO):
+                    recover(root / name)  # what a worker was at that was ended
+
+
+def check_root(
+    root: Path, options: Options, force: bool, videos: Path | None = None
+) -> dict[str, Any] | None:
+    """Let through only a folder that clips of these options may be put into.
+
+    Args:
+        root: The folder.
+        options: What the clips are made with.
+        force: Whether to start over.
+        videos: Folder of the videos, which may lie in there or be the same.
+
+    Returns:
+        The report of an earlier run; None where there is none.
+
+    Raises:
+        OutputError: It holds clips of other options, or files of others.
+    """
+    report = _report(root)
+    if not force:
+        _check_options(root, report, options)
+    if report is None and not force and videos is not None:
+        with writable(root):
+            others = [path for path in entries(root) if not _leads_to(path, videos)]
+        if others and not _leads_to(root, videos, exactly=True):
+            raise OutputError(
+                f"This folder is not empty, and no {REPORT} tells that clips are in it.",
+                _REMEDY,
+                root,
+            )
+    return report
 
 
 def write_report(root: Path, report: dict[str, Any]) -> None:
@@ -86,6 +131,12 @@ def _report(root: Path) -> dict[str, Any] | None:
     if not isinstance(report.get("finished"), bool):
         raise foreign_record(path)
     return report
+
+
+def _leads_to(path: Path, folder: Path, exactly: bool = False) -> bool:
+    """Whether a folder is this one, or lies in it."""
+    place, found = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+    return place == found or (not exactly and place in found.parents)
 
 
 def _check_options(root: Path, report: dict[str, Any] | None, options: Options) -> None:
@@ -120,12 +171,3 @@ def _check_places(root: Path, account: Account, videos: Sequence[Video], options
                         "Move it elsewhere.",
                         path,
                     )
-
-
-def _start_over(root: Path, account: Account) -> None:
-    """Remove what an earlier run made, by its own account; the account itself goes last."""
-    for clip in account.clips:
-        account.drop(clip.id)
-    with writable(root):
-        for name in (ENTRIES, JOURNAL):
-            (root / name).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from tvsl.preparing.finding import Unnamed, Video, find_videos
 from tvsl.preparing.options import Options
 from tvsl.preparing.outcomes import Failed, Outcome, Taken
 from tvsl.preparing.pool import prepare_all
-from tvsl.preparing.root import opened, write_report
+from tvsl.preparing.root import check_root, opened, write_report
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -34,6 +34,7 @@ class Prepared:
         listed: How many ids the list holds; None without a list.
         missing: Listed ids without a video.
         example: What a video is called that is in the folder.
+        left: Ids of clips of earlier runs that are still there, since their videos failed now.
         root: The prepared folder.
     """
 
@@ -44,10 +45,12 @@ class Prepared:
     missing: tuple[str, ...]
     root: Path
     example: str | None = None
+    left: tuple[str, ...] = ()
 
     def report(self, options: Options) -> dict[str, Any]:
         """What ``report.json`` holds; the same however often the run was interrupted."""
         listed = {} if self.listed is None else {"listed": self.listed, "missing": [*self.missing]}
+        left = {"left": [*self.left]} if self.left else {}
         return {
             "finished": True,
             "tvsl": __version__,
@@ -57,6 +60,7 @@ class Prepared:
             "failed": len(self.failures),
             "reasons": dict(sorted(Counter(failure.kind for failure in self.failures).items())),
             "failures": [as_json(failure) for failure in self.failures],
+            **left,
             **listed,
         }
 
@@ -83,7 +87,9 @@ def prepare(
         options: What is taken of each video.
         listed: The ids that are wanted, in any form in which lists write them; all when None.
         workers: How many processes; as many as there are cores when None.
-        force: Whether to start over where clips are there already.
+        force: Whether to start over where clips are there already. Each is replaced when the new
+            one is whole; one that cannot be made again stays, and so do all if the run is broken
+            off. At the end those go whose videos are no longer wanted.
         progress: Called with videos done and videos to do.
 
     Returns:
@@ -94,14 +100,15 @@ def prepare(
         OutputError: The clips cannot be written, or clips of other options are there.
         KeyboardInterrupt: Ctrl-C; what is done stays done.
     """
+    check_root(root, options, force, folder)  # before a large folder is looked through
     found = find_videos(folder, options.layout, listed)
     with opened(root, options, force, found.videos) as account:
+        earlier: tuple[Clip, ...] = account.clips if force else ()
         for unnamed in found.unnamed:
-            account.drop(unnamed.id)
             account.add(_entry(unnamed, Failed.by(unnamed.error)))
-        todo = [video for video in found.videos if not account.has(video)]
+        todo = [video for video in found.videos if force or not account.has(video)]
         outcomes = prepare_all(
-            [account.renew(video) for video in todo], folder, options, root, workers
+            [account.renew(video, anew=force) for video in todo], folder, options, root, workers
         )
         with closing(outcomes):
             for done, (video, outcome) in enumerate(outcomes, start=1):
@@ -110,6 +117,10 @@ def prepare(
                     warnings.warn(MediaWarning(problem, folder / video.source), stacklevel=2)
                 if progress is not None:
                     progress(done, len(todo))
+        wanted = {one.id for one in found.videos} | {one.id for one in found.unnamed}
+        for clip in earlier:
+            if clip.id not in wanted:
+                account.drop(clip.id)
         account.merge()
         made = Prepared(
             found=len(found.videos) + len(found.unnamed),
@@ -119,6 +130,7 @@ def prepare(
             missing=found.missing,
             root=root,
             example=found.example,
+            left=account.left,
         )
         write_report(root, made.report(options))
     return made

@@ -21,20 +21,27 @@ from tvsl.media import (
     write_jpeg,
     write_wav,
 )
-from tvsl.preparing.clip_files import audio_path, frame_path, remove
+from tvsl.preparing.clip_files import NewClip, replaced
 from tvsl.preparing.layouts import Moment
 from tvsl.preparing.options import Options
 from tvsl.preparing.outcomes import Taken
 from tvsl.preparing.series import every_second, listed_pictures
-from tvsl.staging import writable, write_whole
+from tvsl.staging import writable
 
 _LARGEST_JPEG = 65_500
 
 
 def prepare_video(
-    clip: str, source: Path, pictures: tuple[str, ...], options: Options, root: Path
+    clip: str,
+    source: Path,
+    pictures: tuple[str, ...],
+    options: Options,
+    root: Path,
+    earlier: tuple[str, ...] = (),
 ) -> Taken:
     """Write the files of one clip: all of them, or none.
+
+    Where an earlier run made this clip, its files stay until the new ones are whole.
 
     Args:
         clip: The clip's id, which is checked already.
@@ -42,6 +49,7 @@ def prepare_video(
         pictures: Names of the pictures that a list asks for; empty for all.
         options: What is taken.
         root: The folder with ``frames`` and ``audio``, which are there.
+        earlier: Names of the pictures that the clip has now.
 
     Returns:
         What was taken.
@@ -51,11 +59,13 @@ def prepare_video(
         OutputError: A file cannot be written.
     """
     if options.at is None:
-        return _every_second(clip, source, pictures, options, root)
-    return _one_moment(clip, source, options.at, options, root)
+        return _every_second(clip, source, pictures, options, root, earlier)
+    return _one_moment(clip, source, options.at, options, root, earlier)
 
 
-def _one_moment(clip: str, source: Path, at: Moment, options: Options, root: Path) -> Taken:
+def _one_moment(
+    clip: str, source: Path, at: Moment, options: Options, root: Path, earlier: tuple[str, ...]
+) -> Taken:
     """A picture and the sound around it; both are read before either is written."""
     moment = probe_video(source).duration / 2 if at == "middle" else at
     frame = read_frame(source, moment)
@@ -70,12 +80,18 @@ def _one_moment(clip: str, source: Path, at: Moment, options: Options, root: Pat
                 "Take another moment with --at, or the whole sound with --window whole.",
             )
     require_sound(sound)
-    _write_picture(root, clip, frame.image, options)
-    return Taken({clip: frame.time}, _write_sound(root, clip, sound))
+    with replaced(root, clip, (clip, *earlier)) as new:
+        _write_picture(new, clip, frame.image, options)
+        return Taken({clip: frame.time}, _write_sound(new, clip, sound))
 
 
 def _every_second(
-    clip: str, source: Path, pictures: tuple[str, ...], options: Options, root: Path
+    clip: str,
+    source: Path,
+    pictures: tuple[str, ...],
+    options: Options,
+    root: Path,
+    earlier: tuple[str, ...],
 ) -> Taken:
     """Pictures of every second, or those of a list, and the whole sound."""
     info = probe_video(source)
@@ -85,16 +101,13 @@ def _every_second(
         moments = every_second(clip, info.duration, info.frame_rate)
     sound = require_sound(load_audio(source, options.rate))
     frames = read_frames(source, moments.values())
-    try:
+    with replaced(root, clip, (*moments, *earlier)) as new:
         for name, frame in zip(moments, frames, strict=True):
-            _write_picture(root, name, frame.image, options)
-    except MediaError:
-        remove(root, clip, moments)
-        raise
-    return Taken(moments, _write_sound(root, clip, sound))
+            _write_picture(new, name, frame.image, options)
+        return Taken(moments, _write_sound(new, clip, sound))
 
 
-def _write_picture(root: Path, name: str, picture: NDArray[np.uint8], options: Options) -> None:
+def _write_picture(new: NewClip, name: str, picture: NDArray[np.uint8], options: Options) -> None:
     if options.short_side is not None:
         picture = shrink(picture, options.short_side)
     if max(picture.shape) > _LARGEST_JPEG:
@@ -102,12 +115,13 @@ def _write_picture(root: Path, name: str, picture: NDArray[np.uint8], options: O
             f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels is too large for JPEG.",
             "Reduce the pictures with --short-side.",
         )
-    with writable(root):
-        write_whole(frame_path(root, name), lambda path: write_jpeg(path, picture))
+    path = new.frames / f"{name}.jpg"
+    with writable(path, "file"):
+        write_jpeg(path, picture)
 
 
-def _write_sound(root: Path, clip: str, sound: Waveform) -> tuple[float, float]:
-    samples = to_int16(sound.samples)
-    with writable(root):
-        write_whole(audio_path(root, clip), lambda path: write_wav(path, samples, sound.rate))
+def _write_sound(new: NewClip, clip: str, sound: Waveform) -> tuple[float, float]:
+    path = new.audio / f"{clip}.wav"
+    with writable(path, "file"):
+        write_wav(path, to_int16(sound.samples), sound.rate)
     return sound.start, sound.start + sound.duration

@@ -26,10 +26,10 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
     Args:
         requests: First a line with ``root`` and ``options``, then one for each video with ``clip``,
-            ``source`` and ``pictures``.
+            ``source``, ``pictures`` and ``earlier``.
         answers: Takes a line with ``ready``, then one for each video: ``taken`` or ``failed`` with
             the fields of ``Taken`` or ``Failed``, or, where nothing can be written, ``stopped``
-            with problem and remedy.
+            with problem, remedy and place.
     """
     first = requests.readline()
     if not first.endswith("\n"):  # whoever started this process was killed
@@ -45,12 +45,13 @@ def serve(requests: TextIO, answers: TextIO) -> None:
 
 def _answer(request: dict[str, Any], root: Path, options: Options) -> dict[str, Any]:
     source, pictures = Path(request["source"]), tuple(request["pictures"])
+    earlier = tuple(request["earlier"])
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", MediaWarning)
-            taken = prepare_video(request["clip"], source, pictures, options, root)
+            taken = prepare_video(request["clip"], source, pictures, options, root, earlier)
     except OutputError as error:
-        return {"stopped": [error.problem, error.remedy]}
+        return {"stopped": [error.problem, error.remedy, str(error.path or root)]}
     except MediaError as error:
         return {"failed": asdict(Failed.by(error))}
     said = (item.message for item in caught)
