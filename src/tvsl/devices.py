@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from tvsl.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["float32", "bfloat16", "auto"]
@@ -27,6 +28,8 @@ def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
     Returns:
         The arithmetic.
     """
+    import torch
+
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -34,6 +37,30 @@ def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
     has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
     fast = device.type == "cpu" and has_matrix_units is not None and has_matrix_units()
     return "bfloat16" if fast else "float32"
+
+
+def check_device(name: str) -> str:
+    """Let through only what may be the name of a device; this takes no time.
+
+    Args:
+        name: What the user named.
+
+    Returns:
+        The same.
+
+    Raises:
+        UsageError: No computer has such a device.
+    """
+    kind, colon, number = name.partition(":")
+    known = kind in (*_ACCELERATORS, "cpu") and (
+        not colon or (number.isascii() and number.isdigit())
+    )
+    if name != "auto" and not known:
+        raise UsageError(
+            f"There is no device {shown(name)}.",
+            "Use auto or cpu, or cuda, cuda:0, … where there are GPUs.",
+        )
+    return name
 
 
 def choose_device(name: str) -> torch.device:
@@ -48,6 +75,9 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UsageError: There is no such device here.
     """
+    import torch
+
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name in ("cpu", "cpu:0"):  # torch takes any number, others that it hands it to do not
@@ -55,7 +85,7 @@ def choose_device(name: str) -> torch.device:
     problem = f"There is no device {shown(name)} here."
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     remedy = f"Use {', '.join(['auto', 'cpu', *(f'cuda:{index}' for index in range(count))])}."
-    if name.partition(":")[0] not in _ACCELERATORS:
+    if name.startswith("cpu"):
         raise UsageError(problem, remedy)
     try:
         device = torch.device(name)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import run
+from tests.evaluation.reproduction.test_files_bed import write_folder
 from tvsl.audioclip.word_tokenizer import build_word_tokenizer
+from tvsl.cli.pretrain import Term
+from tvsl.cli.reproduce import Scale
+from tvsl.data import find_data
+from tvsl.data.file_clips import FileClips
+from tvsl.data.folder import FolderData
+from tvsl.data.synthetic import SyntheticData
+from tvsl.errors import MissingFileError
+from tvsl.evaluation.conditions import conditions
+from tvsl.evaluation.parts import MeasuredGroup, Part, PartFiles
+from tvsl.evaluation.reproduction.config import PRESETS
+from tvsl.evaluation.reproduction.figures import SHEETS
+from tvsl.evaluation.reproduction.tables import TABLES
+from tvsl.evaluation.reproduction.targets import SHEET_NAMES, TABLE_NAMES
+from tvsl.evaluation.run import known_record
+from tvsl.methods.base import Method
+from tvsl.methods.tvsl import TVSL
+from tvsl.training.pretrain import Terms
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +116,103 @@ def test_a_class_of_the_data_is_not_in_the_vocabulary(tmp_path: Path) -> None:
     ran = run("evaluate", "-o", tmp_path / "out", "--option", "count=20", "--vocabulary", names)
     assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
     assert "Not in the vocabulary" in ran.err
+
+
+def test_a_method_that_cannot_detect_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SyntheticData, "read", None)
+    monkeypatch.setattr(TVSL, "detect", Method.detect)
+    options = ("--label-source", "detected", "--option", "count=2")
+    ran = run("evaluate", "-o", tmp_path / "out", *options)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert "'tvsl' cannot detect" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_that_nobody_gave_are_to_be_given(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "data", ("test",), 2)
+    lines = [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+    bare = [{**line, "labels": [], "boxes": next(iter(line["boxes"].values()))} for line in lines]
+    (root / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in bare))
+    options = ("--data", "folder", "--root", root, "--label-source", "given")
+    ran = run("evaluate", "-o", tmp_path / "out", *options)
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
+    assert "no class labels" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_evaluation_is_in_the_folder(tmp_path: Path) -> None:
+    options = conditions()
+    record = known_record(find_data("synthetic", count=2, sources=2), options)
+    files = PartFiles(tmp_path)
+    files.begin(record, force=False)
+    with files.writer(0) as writer:
+        group = MeasuredGroup(items=[0], sounding=[True], measured={}, detected={})
+        writer.write(Part(batch=0, failures={}, groups=[group]))
+    ran = run("evaluate", "-o", tmp_path, "--option", "count=2", "--option", "sources=3")
+    assert (ran.code, ran.err.count("\n")) == (1, 1), ran.err
+    assert "holds another evaluation" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("command", "split"),
+    [
+        (("train", "--clips", "4"), "train"),
+        (("train", "--clips", "4"), "validation"),
+        (("reproduce", "table1", "--scale", "quick"), "train"),
+        (("reproduce", "table1", "--scale", "quick"), "validation"),
+        (("reproduce", "table1", "--scale", "quick"), "test"),
+        (("reproduce", "figure3", "--scale", "quick"), "test"),
+    ],
+    ids=str,
+)
+def test_a_file_of_the_data_is_missing(
+    command: tuple[str, ...], split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_folder(tmp_path / "data", ("train", "validation", "test"), 4)
+    for path in root.glob(f"{split}-*.wav"):
+        path.unlink()
+    monkeypatch.setattr(FolderData, "read", None)
+    fixed = ("--data", "folder", "--root", root, "--option", "window=1", "--model", "mini")
+    ran = run(*command, *fixed, "-o", tmp_path / "out")
+    assert (ran.code, ran.err.count("tvsl: ")) == (1, 1), ran.err
+    assert f"{split}-" in ran.err
+    assert "missing" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_clip_that_takes_the_place_of_one_for_validation_is_missing(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "data", ("train",), 4)
+    data = find_data("folder", root=root, split="train", window=1.0)
+    clips = data.clips(4, 0)
+    assert isinstance(clips, FileClips)
+    others = clips.without({clips.chosen[0].id})
+    late = next(item for item in others.chosen if item not in clips.chosen)
+    clips.require_files()
+    others.require_files()
+    late.sounds[0].unlink()
+    clips.require_files()
+    with pytest.raises(MissingFileError) as caught:
+        others.require_files()
+    assert caught.value.path == late.sounds[0]
+
+
+@pytest.mark.parametrize("codec", ["nonsense", "dnxhd"])
+def test_no_videos_of_scenes_can_be_encoded(
+    codec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvsl.media.writing.X264", codec)
+    monkeypatch.setattr("tvsl.media.writing.has_encoder", lambda name: name == codec)
+    monkeypatch.setattr("tvsl.synthetic.export._write_scenes", None)
+    ran = run("synthetic", "export", tmp_path / "out", "--scenes", "2", "--videos")
+    assert (ran.code, ran.err.count("\n")) == (1, 1), ran.err
+    assert "FFmpeg" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_names_that_the_command_line_knows_are_all_that_there_are() -> None:
+    assert tuple(TABLES) == TABLE_NAMES
+    assert tuple(SHEETS) == SHEET_NAMES
+    assert tuple(Scale) == PRESETS
+    assert [term.value for term in Term] == list(Terms.model_fields)

@@ -8,7 +8,8 @@ import pytest
 from tvsl.errors import OutputError
 from tvsl.evaluation.parts import OUTPUTS, Detected, MeasuredGroup, Part, PartFiles
 
-RECORD = {"data": "made", "batch": 4}
+RECORD = {"tvsl": "0", "conditions": {}, "data": "made", "batch": 4}
+OURS = '{"tvsl": "0", "protocols": []}'
 
 
 def part(batch: int, failures: dict[int, str] | None = None) -> Part:
@@ -85,10 +86,10 @@ def test_another_evaluation_is_not_mixed_in(tmp_path: Path) -> None:
     files.begin(RECORD, False)
     write(files, part(0))
     with pytest.raises(OutputError, match="its batch, seed differ"):
-        files.begin({"data": "made", "batch": 8, "seed": 1}, False)
+        files.begin({**RECORD, "batch": 8, "seed": 1}, False)
     assert list(files.all()) == [0]
     for name in OUTPUTS:
-        (tmp_path / name).write_text("old")
+        (tmp_path / name).write_text(OURS)
     files.begin({**RECORD, "batch": 8}, True)
     assert files.all() == {}
     assert {path.name for path in tmp_path.iterdir()} == {".parts", *OUTPUTS}  # until there are new
@@ -112,10 +113,10 @@ def test_a_record_under_which_nothing_was_measured_is_replaced(tmp_path: Path) -
 def test_results_that_were_written_are_not_removed_for_another_record(tmp_path: Path) -> None:
     files = PartFiles(tmp_path)
     files.begin(RECORD, False)
-    (tmp_path / OUTPUTS[0]).write_text("results")
+    (tmp_path / OUTPUTS[0]).write_text(OURS)
     with pytest.raises(OutputError, match="differ"):
         files.begin({**RECORD, "data": "other"}, False)
-    assert (tmp_path / OUTPUTS[0]).read_text() == "results"
+    assert (tmp_path / OUTPUTS[0]).read_text() == OURS
 
 
 def test_what_others_wrote_is_left_alone(tmp_path: Path) -> None:
@@ -129,10 +130,28 @@ def test_what_others_wrote_is_left_alone(tmp_path: Path) -> None:
 def test_a_damaged_record(tmp_path: Path) -> None:
     files = PartFiles(tmp_path)
     files.begin(RECORD, False)
-    (tmp_path / ".parts" / "record.json").write_text("{")
-    with pytest.raises(OutputError, match=r"record\.json.*damaged"):
-        files.begin(RECORD, False)
-    files.begin(RECORD, True)
+    for text in ("{", "[]", "{}"):
+        (tmp_path / ".parts" / "record.json").write_text(text)
+        for force in (False, True):  # what is not recorded as ours is not replaced
+            with pytest.raises(OutputError, match=r"record\.json"):
+                files.begin(RECORD, force)
+        assert (tmp_path / ".parts" / "record.json").read_text() == text
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("text", ["mine", "{}", '{"tvsl": 1}'])
+def test_files_of_others_where_results_belong_are_named_first(
+    text: str, name: str, force: bool, tmp_path: Path
+) -> None:
+    files = PartFiles(tmp_path)
+    files.begin(RECORD, False)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(OutputError) as caught:
+        files.check(RECORD, force)
+    assert caught.value.path == tmp_path / name
+    assert (tmp_path / name).read_text() == text
+    assert (tmp_path / ".parts" / "record.json").is_file()
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -193,6 +193,18 @@ def test_a_full_disk_leaves_the_last_checkpoint(
     assert ended_alike(folder, whole)
 
 
+def test_a_disk_that_is_full_from_the_beginning_leaves_nothing_to_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tvsl.training.keeping.WholeCheckpoints.save_checkpoint", full)
+    with pytest.raises(OutputError, match=r"No space left.*no checkpoint yet") as caught:
+        pretrain(recipe(), tmp_path / "run")
+    assert caught.value.path == tmp_path / "run"
+
+
 def test_a_damaged_checkpoint_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PlugError):
         pretrain(recipe(), tmp_path, stages=until(3))

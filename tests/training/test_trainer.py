@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tvsl.errors import OutputError, TvslError, UsageError
-from tvsl.training.trainer import Report, build_trainer, fit, last_checkpoint
+from tvsl.training.run_folder import last_checkpoint
+from tvsl.training.trainer import Report, build_trainer, fit
 
 STEPS_OF_EPOCH = 3
 

@@ -15,11 +15,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from tvsl.audioclip.checkpoint_file import existing_file, free_target
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.errors import OutputError, WeightsError, first_problem, shown
+from tvsl.errors import WeightsError, first_problem, shown
 from tvsl.model_folder import LARGEST_TENSORS, check_tensors, read_tensors, write_tensors
-from tvsl.staging import check_free_file, locked, writable, write_whole
+from tvsl.staging import locked, writable, write_whole
 
 CONFIG_KEY = "tvsl_audioclip_config"
 """Where a safetensors header states the model's sizes."""
@@ -112,10 +113,8 @@ def convert(source: Path, target: Path, force: bool = False) -> Path:
         WeightsError: The source cannot be used.
         OutputError: The target exists, has another ending or cannot be written.
     """
-    if target.suffix != ".safetensors":
-        raise OutputError("The name must end in .safetensors.", "Choose another name.", target)
     with locked(target.parent):
-        check_free_file(target, force)
+        free_target(target, force)
         state, config = read_state(existing_file(source))
         model = build(state, config, source)
         header = {CONFIG_KEY: config.model_dump_json(), "format": "pt"}
@@ -123,20 +122,6 @@ def convert(source: Path, target: Path, force: bool = False) -> Path:
         with writable(target, "file"):
             write_whole(target, lambda part: write_tensors(tensors, part, header))
     return target
-
-
-def existing_file(path: Path) -> Path:
-    """Let through only a file that is there and not empty.
-
-    Raises:
-        WeightsError: It is not.
-    """
-    remedy = "Give a checkpoint's file or folder, or a name: mini, audioclip, audioclip-partial."
-    if not path.is_file():
-        raise WeightsError("There is no such checkpoint file.", remedy, path)
-    if path.stat().st_size == 0:
-        raise WeightsError("The file is empty.", remedy, path)
-    return path
 
 
 def _read_official(path: Path) -> dict[str, Tensor]:

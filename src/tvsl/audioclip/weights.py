@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tvsl.audioclip.checkpoint import build, existing_file, read_state
+from tvsl.audioclip.checkpoint import build, read_state
+from tvsl.audioclip.checkpoint_file import existing_file
 from tvsl.audioclip.embedded import EMBEDDED, embedded_folder
 from tvsl.audioclip.folder import folder_tokenizer, load_folder
 from tvsl.audioclip.model import AudioCLIP

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,12 +19,15 @@ from typer.core import TyperCommand, TyperGroup
 
 from tvsl.errors import OutputError, UsageError, first_problem, printable, shown
 from tvsl.paths import address
+from tvsl.staging import check_free_file, writable
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 TRACEBACK = "--traceback"
-_PLACES = ("output", "folder", "target", "tokens")  # parameters that name what is written
+# Parameters that name what is written.
+_FOLDERS = ("output", "folder", "tokens")
+_FILES = ("file", "target")
 LARGEST_NUMBER = 2**63 - 1  # what random generators, files and tensors count with
 
 
@@ -203,16 +207,28 @@ def check_values(values: dict[str, Any], params: Sequence[Any]) -> None:
                         f"{name} is an address ({found}), not a place on this computer.",
                         "Download it first, and give the path of the file or folder.",
                     )
-        if param.name in _PLACES and isinstance(value, Path):
-            _require_place(value)
+        if isinstance(value, Path) and param.name in (*_FOLDERS, *_FILES):
+            _require_place(value, param.name)
 
 
-def _require_place(path: Path) -> None:
-    """Let through only a path that can be made: what is above it is a folder to write in."""
+def _require_place(path: Path, name: str) -> None:
+    """Let through only a path that can be written; the command knows what it may replace."""
     if os.path.lexists(path):
-        return  # the command knows what it may replace
+        if name in _FILES:
+            check_free_file(path, force=True)
+            return
+        with writable(path):
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        if not is_folder:
+            raise OutputError("This is a file, not a folder.", "Choose another place.", path)
+        # Tokens that are whole are only read.
+        if name != "tokens" and not os.access(path, os.W_OK | os.X_OK):
+            raise OutputError("This folder cannot be written in.", "Choose another place.", path)
+        return
     above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     if not above.is_dir():
         raise OutputError(f"{above} is no folder.", "Choose another place.", path)
     if not os.access(above, os.W_OK | os.X_OK):
         raise OutputError(f"{above} cannot be written in.", "Choose another place.", path)
+    with writable(path, "file" if name in _FILES else "folder"), suppress(FileNotFoundError):
+        path.lstat()  # a name that is too long

@@ -86,7 +86,7 @@ def check(
     classes: Annotated[
         bool, typer.Option("--all-classes", help="Show all classes, not only those with most gaps.")
     ] = False,
-    output: Annotated[
+    file: Annotated[
         Path | None,
         typer.Option(
             "--output",
@@ -103,15 +103,15 @@ def check(
     """
     from tvsl.data.checking import check_data
 
-    if output is not None:
-        check_free_file(output, force)
+    if file is not None:
+        check_free_file(file, force)
     data = _in_files(name, data_options(root, lists, option) or {})
     started = time.monotonic()
     with progress("Reading items" if read else "Looking for items") as done:
         found = check_data(data, read, workers, done)
     _tell_pace(found, time.monotonic() - started)
-    if output is not None:
-        write_text(output, found.ids_to_leave_out())
+    if file is not None:
+        write_text(file, found.ids_to_leave_out())
     if as_json:
         print_json(found.to_dict())
     else:

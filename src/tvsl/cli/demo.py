@@ -45,11 +45,15 @@ def command(
     Prints what was found of every source, with given and with detected labels. Writes index.html,
     which needs no other file and no network, and results.json.
     """
+    from tvsl.staging import check_free, staged, write_text
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    check_free(output, force, _earlier_files)
+
     from tvsl.evaluation.demo import run_demo
     from tvsl.loading import check_classes
     from tvsl.localization import write_json
     from tvsl.render.demo_page import demo_page
-    from tvsl.staging import staged, write_text
     from tvsl.synthetic.vocabulary import CLASSES
 
     check_classes(model, CLASSES["all"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tvsl.cli.failure import first_process
 from tvsl.cli.name_values import data_options
 from tvsl.cli.options import (
     MOST_WORKERS,
@@ -140,26 +141,40 @@ def command(
         raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
     label_source = label_source or labels
     from tvsl.data import find_data
+    from tvsl.evaluation.listing import require_files, require_items
+    from tvsl.evaluation.parts import PartFiles
+    from tvsl.vocabularies import read_vocabulary
 
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
     source = find_data(data, **(data_options(root, lists, option) or {}))
+    require_items(source)
+    classes = None if vocabulary is None else read_vocabulary(vocabulary)
+    files = PartFiles(output)
+    if first_process():
+        files.check({}, force)
+        if on_error is OnError.stop:
+            measured = set() if force else files.measured()
+            require_files(item for place, item in enumerate(source.items) if place not in measured)
 
     from tvsl.evaluation.conditions import conditions
+    from tvsl.evaluation.entries import chosen_methods
     from tvsl.evaluation.processes import processes
-    from tvsl.evaluation.run import Run, check_classes_of
+    from tvsl.evaluation.run import Run, check_classes_of, check_methods, known_record
     from tvsl.staging import locked
-    from tvsl.vocabularies import read_vocabulary
 
     chosen = conditions(
         protocols=_protocols(protocol),
         labels=None if label_source is None else _LABELS[label_source],
         counting=count.value,
-        vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
+        vocabulary=classes,
         batch=batch,
     )
     check_classes_of(source, chosen, model)
     with processes() as team, locked(output) if team.leads else nullcontext():
-        flip = None if flip_average is None else flip_average.value
+        flip: Any = None if flip_average is None else flip_average.value
+        if team.leads:
+            files.check(known_record(source, chosen), force)
+        check_methods(source, chosen, chosen_methods(model, head or (), method or (), flip))
         entries = _load(model, head, method, device, precision.value, flip, threads)
         run = Run(entries, source, chosen, output, workers, on_error is OnError.skip)
         title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"

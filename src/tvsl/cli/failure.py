@@ -34,9 +34,14 @@ def one_process(work: str) -> None:
     try:
         alone(work)
     except UsageError:
-        if os.environ["RANK"] != "0":
+        if not first_process():
             raise typer.Exit(WRONG_USAGE) from None
         raise
+
+
+def first_process() -> bool:
+    """Tell whether this is the only process of its kind, or the first that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def exit_code(error: TvslError) -> int:

@@ -98,14 +98,18 @@ def command(
     if at is not None and every is not None:
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
     from tvsl.cli.folder import result_folders
+    from tvsl.staging import locked
+    from tvsl.vocabularies import read_vocabulary
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    result_folders(inputs, output, force, audio)
+    classes = None if vocabulary is None else read_vocabulary(vocabulary)
+
     from tvsl.cli.results import Job
     from tvsl.devices import choose_device
     from tvsl.loading import check_request
     from tvsl.request import Request
-    from tvsl.staging import locked
-    from tvsl.vocabularies import read_vocabulary
 
-    classes = None if vocabulary is None else read_vocabulary(vocabulary)
     settings = {
         "head": None if head is None else str(head),
         "preset": preset,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tvsl.cli.arguments import LARGEST_NUMBER
+from tvsl.devices import check_device
 
 MOST_WORKERS = 256
 
@@ -40,7 +41,7 @@ Vocabulary = Annotated[
     Path | None,
     typer.Option(help="Text file of classes to detect among, one a line [as suits the data]."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …", callback=check_device)]
 PrecisionOption = Annotated[
     Precision,
     typer.Option(help="Arithmetic of the encoder; auto takes bfloat16 where it pays."),

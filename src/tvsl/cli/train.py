@@ -93,12 +93,8 @@ def command(
     head in the folder head, for `tvsl localize --head`.
     """
     one_process("Training")
-    from tvsl.loading import check_classes
     from tvsl.staging import locked
-    from tvsl.training.fit import check_recipe, train_head
-    from tvsl.training.kept_recipe import kept_recipe
-    from tvsl.training.recipe import find_head, recipe
-    from tvsl.training.trainer import last_checkpoint
+    from tvsl.training.run_folder import OF_HEADS, check_run_folder
 
     given = {
         "data": data,
@@ -117,10 +113,25 @@ def command(
         "seed": seed,
     }
     with locked(output):
-        last_checkpoint(output, resume)  # what is wrong is said before a model is loaded
+        # What is wrong is said before anything is loaded, the program's heavy parts among it.
+        check_run_folder(output, resume, OF_HEADS, tokens)
+        if data is not None:
+            from tvsl.data import find_kind
+
+            find_kind(data)
+
+        from tvsl.devices import choose_device
+        from tvsl.loading import check_classes
+        from tvsl.training.kept_recipe import kept_recipe
+        from tvsl.training.recipe import find_head, recipe
+
+        choose_device(device)
         kept, flip = kept_recipe(output) if resume else ({}, None)
         changes = {name: value for name, value in given.items() if value is not None}
         config = recipe(**{**kept, **changes})
+
+        from tvsl.training.fit import check_recipe, train_head
+
         source, clip_set = check_recipe(config)
         check_classes(model, clip_set.names)
         for name, text in source.notes:

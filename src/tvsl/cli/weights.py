@@ -87,6 +87,12 @@ def convert(
     force: Force = False,
 ) -> None:
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""
+    from tvsl.audioclip.checkpoint_file import existing_file, free_target
+
+    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    free_target(target, force)
+    existing_file(source)
+
     from tvsl.audioclip.checkpoint import convert
 
     print_lines(convert(source, target, force))

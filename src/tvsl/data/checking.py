@@ -20,6 +20,11 @@ from tvsl.errors import DataError, MediaError, MissingFileError
 Report = Callable[[int, "int | None"], None]
 
 _SAMPLE_RATE: Final = 16_000
+MISSING_REMEDY: Final = (
+    "Check the path and the root; `tvsl data check … -o FILE` writes what to give as --option "
+    "leave_out=FILE."
+)
+"""What to do about files that are missing, where no item may be left out on the way."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,29 @@ def item_files(item: Item) -> Iterable[Path]:
     yield from item.sounds
     for source in item.sources:
         yield from files_of(source.target)
+
+
+def require_files(items: Iterable[Item], remedy: str) -> None:
+    """Let through only items whose files are all there.
+
+    Args:
+        items: The items.
+        remedy: What to do about files that are missing.
+
+    Raises:
+        MissingFileError: Files are missing; the message counts them and names the first.
+    """
+    wanted = [path for item in items for path in item_files(item)]
+    missing = absent(wanted)
+    if missing:
+        first = next(path for path in wanted if path in missing)
+        raise MissingFileError(
+            f"This file is missing, as are {len(missing)} of {len(set(wanted))} in all."
+            if len(missing) > 1
+            else "This file is missing.",
+            remedy,
+            first,
+        )
 
 
 def _each(

@@ -58,6 +58,13 @@ class ClipSet(BaseModel, ABC):
         """
         return self
 
+    def require_files(self) -> None:
+        """Let through only clips whose files are all there; clips that are made have none.
+
+        Raises:
+            MissingFileError: Files are missing; the message says how many.
+        """
+
     def labels(self) -> NDArray[np.int64] | None:
         """Class of each clip, (count,), where it is known without reading; None where it is not."""
         return None

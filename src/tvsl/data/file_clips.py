@@ -13,6 +13,7 @@ from pydantic import Field, InstanceOf, JsonValue
 
 from tvsl.data.clips import ClipBatch, ClipSet
 from tvsl.data.dataset import DataSet, Item
+from tvsl.data.layouts import absent
 from tvsl.errors import MissingFileError
 from tvsl.media.limits import check_file
 
@@ -54,6 +55,17 @@ class FileClips(ClipSet):
             count=min(self.count, len(items)),
             seed=self.seed,
         )
+
+    def require_files(self) -> None:
+        """Look for the files of all clips; see the base class."""
+        missing = absent(path for item in self.chosen for path in (*item.frames, *item.sounds))
+        if missing:
+            raise MissingFileError(
+                f"{len(missing)} files of the {self.count} clips to train on are missing.",
+                f"Run `tvsl data check {self.data.name} ROOT --option split=train -o FILE` and "
+                f"give --option leave_out=FILE.",
+                min(missing),
+            )
 
     def description(self) -> dict[str, JsonValue]:
         """Hashes of ids and labels and of the first clip's files, and how sounds are cut.

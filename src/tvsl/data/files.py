@@ -16,12 +16,11 @@ from pydantic import Field
 
 from tvsl.data.dataset import DataSet, DecisionItems, Item, LeftOut, Sample, Source, Split
 from tvsl.data.file_clips import FileClips
-from tvsl.data.layouts import absent
 from tvsl.data.mixed import mix
 from tvsl.data.mixing import draw_mixtures
 from tvsl.data.stated import Stated
 from tvsl.data.targets import Nowhere, loaded
-from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
+from tvsl.errors import DataError, UnreadableMediaError, UsageError, shown
 from tvsl.id_lists import Names, read_id_list
 from tvsl.media import load_audio, load_image, require_sound, sound_middle
 from tvsl.media.panels import cut_panels
@@ -138,7 +137,7 @@ class FileDataSet(DataSet):
         clips = FileClips(
             data=self, items=found, window=self.window, count=count or len(found), seed=seed
         )
-        self._require_files(clips.chosen)
+        clips.require_files()
         return clips
 
     def decision_items(self, sources: int, count: int) -> DecisionItems:
@@ -206,17 +205,6 @@ class FileDataSet(DataSet):
         left_out = _left_out(self.leave_out, items)
         gone = {item.id for item in left_out.items}
         return tuple(item for item in items.values() if item.id not in gone), left_out
-
-    def _require_files(self, items: Sequence[Item]) -> None:
-        """Let through only items whose files are there, before hours are spent on them."""
-        missing = absent(path for item in items for path in (*item.frames, *item.sounds))
-        if missing:
-            raise MissingFileError(
-                f"{len(missing)} files of the {len(items)} clips to train on are missing.",
-                f"Run `tvsl data check {self.name} {self.root} --option split=train -o FILE` and "
-                f"give --option leave_out=FILE.",
-                min(missing),
-            )
 
     def _sound(self, path: Path, sample_rate: int, audible: bool) -> NDArray[np.float32]:
         if self.window is None:

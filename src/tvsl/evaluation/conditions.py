@@ -74,7 +74,7 @@ def conditions(**fields: Any) -> Conditions:
 
 
 def label_sources(
-    method: Method,
+    method: Method | type[Method],
     labelled: bool,
     labels: tuple[LabelChoice, ...] | None,
     complete: bool = True,
@@ -97,7 +97,7 @@ def label_sources(
     """
     if not method.class_aware:
         return ("none",)
-    detects = type(method).detect is not Method.detect
+    detects = method.can_detect()
     can = {"given": labelled and (complete or detects), "detected": detects}
     if labels is not None and "given" in labels and not labelled:
         raise UsageError(

@@ -118,6 +118,46 @@ def load_entries(
         WeightsError: The encoder or a head cannot be had or used.
         VocabularyError: The vocabulary file is missing.
     """
+    sources, config = _chosen(model, heads, methods, flip_average)
+    encoder = load_encoder(model, config, device, precision, flip_average, progress)
+    built = tuple(Entry(name, source.build(encoder)) for name, source in sources.items())
+    folder = model_folder(model)
+    place = Path(model) if folder is None else folder.resolve()
+    return Entries(place.name, encoder, built)
+
+
+def chosen_methods(
+    model: str | Path,
+    heads: Sequence[str | Path] = (),
+    methods: Sequence[str] = (),
+    flip_average: FlipAverage | None = None,
+) -> dict[str, type[Method]]:
+    """Tell which methods would be evaluated; no weights are read.
+
+    Args:
+        model: As for ``load_entries``.
+        heads: As for ``load_entries``.
+        methods: As for ``load_entries``.
+        flip_average: As for ``load_entries``.
+
+    Returns:
+        Their classes, by what the table calls them.
+
+    Raises:
+        UsageError: As for ``load_entries``.
+        WeightsError: A head cannot be used.
+    """
+    sources, _ = _chosen(model, heads, methods, flip_average)
+    return {name: source.method for name, source in sources.items()}
+
+
+def _chosen(
+    model: str | Path,
+    heads: Sequence[str | Path],
+    methods: Sequence[str],
+    flip_average: FlipAverage | None,
+) -> tuple[_Sources, MethodConfig]:
+    """The heads by what the table calls them, and the config that their encoder shall have."""
     folder = model_folder(model)
     sources: _Sources = {}
     wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
@@ -135,11 +175,7 @@ def load_entries(
         _put(sources, f"{name} (untrained)", fresh[name])
     if not sources:
         _put(sources, f"{TVSL.name} (untrained)", _fresh(TVSL.name))
-    config = _agreed(sources, wanted)
-    encoder = load_encoder(model, config, device, precision, flip_average, progress)
-    built = tuple(Entry(name, source.build(encoder)) for name, source in sources.items())
-    place = Path(model) if folder is None else folder.resolve()
-    return Entries(place.name, encoder, built)
+    return sources, _agreed(sources, wanted)
 
 
 def _put(sources: _Sources, name: str, source: StoredHead | _Fresh) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import TYPE_CHECKING, Final
 
+from tvsl.data import checking
 from tvsl.data.dataset import DataSet, Item
 from tvsl.data.targets import Nowhere
 from tvsl.errors import DataError, UsageError
-from tvsl.tokens import Vocabulary
+
+if TYPE_CHECKING:
+    from tvsl.tokens import Vocabulary
+
+OR_SKIP: Final = "With `--on-error skip` such items are left out, counted and listed."
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +38,8 @@ class Listing:
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether items have classes.
-
-        Raises:
-            DataError: Some sources have and others have not. Those that are nowhere in the picture
-                may be without.
-        """
-        sources = [source for item in self.items for source in item.sources]
-        seen = [source for source in sources if not isinstance(source.target, Nowhere)]
-        labels = [source.label for source in seen or sources]
-        known = {label is not None for label in labels}
-        if len(known) > 1:
-            raise DataError(
-                "Some sources of this data set have a class and others have none.",
-                "Give all of them a class, or none.",
-            )
-        return known == {True}
+        """Whether items have classes; see ``are_labelled``."""
+        return are_labelled(self.items)
 
     @cached_property
     def labels(self) -> tuple[int, ...]:
@@ -71,6 +64,37 @@ class Listing:
     def pairs(self, item: int) -> range:
         """Numbers of an item's pairs."""
         return range(self.starts[item], self.starts[item + 1])
+
+
+def are_labelled(items: Iterable[Item]) -> bool:
+    """Whether items have classes.
+
+    Args:
+        items: The items of a data set.
+
+    Raises:
+        DataError: Some sources have and others have not. Those that are nowhere in the picture may
+            be without.
+    """
+    sources = [source for item in items for source in item.sources]
+    seen = [source for source in sources if not isinstance(source.target, Nowhere)]
+    labels = [source.label for source in seen or sources]
+    known = {label is not None for label in labels}
+    if len(known) > 1:
+        raise DataError(
+            "Some sources of this data set have a class and others have none.",
+            "Give all of them a class, or none.",
+        )
+    return known == {True}
+
+
+def require_files(items: Iterable[Item]) -> None:
+    """Let through only items whose files are all there.
+
+    Raises:
+        MissingFileError: Files are missing; the message counts them and names the first.
+    """
+    checking.require_files(items, f"Check the path and the root. {OR_SKIP}")
 
 
 def require_items(data: DataSet) -> None:

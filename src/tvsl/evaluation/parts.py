@@ -7,6 +7,7 @@ counted, and its batch is done again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,14 @@ from pydantic import BaseModel, ConfigDict
 from tvsl.errors import OutputError
 from tvsl.localization import write_json
 from tvsl.small_files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
-from tvsl.staging import RECORD_REMEDY, check_free, foreign_record, writable, write_text
+from tvsl.staging import (
+    RECORD_REMEDY,
+    check_free,
+    check_places,
+    foreign_record,
+    writable,
+    write_text,
+)
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
 OUTPUTS = (RESULTS, SAMPLES, PAGE)
@@ -108,23 +116,48 @@ class PartFiles:
             OutputError: The folder holds something else and ``force`` is not set, or it cannot be
                 written.
         """
-        known = None if force else self._record()
-        if known is not None and known != record and self._is_unused():
-            known, force = None, True  # such as after a wrong root
+        known = self.check(record, force)
         if known is None:
-            check_free(self.results, force)
-            self._check_own()
             with writable(self.results):
                 self._remove()
                 self.folder.mkdir(parents=True, exist_ok=True)
             write_json(dict(record), self.folder / _RECORD, force=True)
             return
-        self._check(known, record)
+        self._check_same(known, record)
         whole = [part for part in self.all().values() if not part.failures]
         with writable(self.results):
             write_text(self.folder / _KEPT, "".join(part.line() for part in whole))
             for path in self._written():
                 path.unlink()
+
+    def check(self, record: Mapping[str, Any], force: bool) -> Mapping[str, Any] | None:
+        """Let through only a folder where an evaluation may begin or go on; nothing is written.
+
+        Args:
+            record: What is evaluated, or as much of it as is known.
+            force: As for ``begin``.
+
+        Returns:
+            The record of the evaluation that goes on; None where one begins.
+
+        Raises:
+            OutputError: As for ``begin``, or results would replace files of others.
+        """
+        known = self._record()
+        check_places(self.results, OUTPUTS, set(earlier_outputs(self.results)))
+        if known is None:
+            check_free(self.results, force)
+            return None
+        same = all(known.get(name) == value for name, value in record.items())
+        if force or not (same or not self._is_unused()):  # unused as after a wrong root
+            return None
+        self._check_same(known, record)
+        return known
+
+    def measured(self) -> set[int]:
+        """Places of the items that need not be read again, before ``begin``."""
+        whole = (part for part in self.all().values() if not part.failures)
+        return {place for part in whole for group in part.groups for place in group.items}
 
     def done(self) -> set[int]:
         """The batches that need not be done again, the same for all processes after ``begin``."""
@@ -165,29 +198,19 @@ class PartFiles:
         path = self.folder / _RECORD
         if not path.is_file():
             return None
-        remedy = "Choose another folder, or add --force to begin anew."
-        known = read_small_json(path, LARGEST_CONFIG, OutputError, remedy)
-        return known if isinstance(known, dict) else {}
+        known = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
+        if not isinstance(known, dict) or not {"tvsl", "conditions"} <= known.keys():
+            raise foreign_record(path)
+        return known
 
-    def _check(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        names = sorted(known.keys() | record.keys())
-        others = [name for name in names if known.get(name) != record.get(name)]
+    def _check_same(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+        others = sorted(name for name, value in record.items() if known.get(name) != value)
         if others:
             raise OutputError(
                 f"This folder holds another evaluation: its {', '.join(others)} differ.",
                 "Choose another folder, or add --force to begin anew.",
                 self.results,
             )
-
-    def _check_own(self) -> None:
-        """Let through only results that an evaluation wrote, if there are any."""
-        found = [self.results / name for name in OUTPUTS if (self.results / name).exists()]
-        if not found or (self.folder / _RECORD).exists():
-            return
-        path = self.results / RESULTS
-        content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
-        if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
-            raise foreign_record(path)
 
     def _remove(self) -> None:
         """Remove the parts of an earlier evaluation; its results stay until there are others."""
@@ -220,6 +243,21 @@ class PartWriter:
         with writable(self.results):
             self.file.write(part.line())
             self.file.flush()
+
+
+def earlier_outputs(folder: Path) -> tuple[str, ...]:
+    """What an earlier evaluation wrote into a folder, by its own results.
+
+    Raises:
+        OutputError: The results are none of ours.
+    """
+    path = folder / RESULTS
+    if not os.path.lexists(path):
+        return ()
+    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
+        raise foreign_record(path)
+    return OUTPUTS
 
 
 def _read(path: Path) -> Iterator[Part]:

@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-import torch
-from torch import distributed
-
 from tvsl.errors import UsageError
 
 # Processes wait for the slowest one, whose last batches may be many.
@@ -37,6 +34,8 @@ class Processes:
     def meet(self) -> None:
         """Wait until all have come here."""
         if self.count > 1:
+            from torch import distributed
+
             distributed.barrier()
 
 
@@ -72,6 +71,8 @@ def processes() -> Iterator[Processes]:
     if _count() == 1:
         yield Processes()
         return
+    from torch import distributed
+
     distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
@@ -89,6 +90,8 @@ def own_device(name: str) -> str:
         A GPU by its number for ``auto`` and ``cuda`` where there are several processes; else the
         same name.
     """
+    import torch
+
     place, gpus = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
     if place is None or gpus < 2 or name not in ("auto", "cuda"):
         return name
@@ -107,6 +110,8 @@ def steady_threads(threads: int | None = None) -> int:
     Returns:
         How many there are now.
     """
+    import torch
+
     if threads is None:
         usable = getattr(os, "sched_getaffinity", None)
         threads = len(usable(0)) if usable is not None else os.cpu_count() or 1

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
 from tvsl.data.dataset import DataSet
 from tvsl.errors import OutputError
-from tvsl.evaluation.conditions import Conditions
+from tvsl.evaluation.conditions import Conditions, label_sources
 from tvsl.evaluation.entries import Entries
-from tvsl.evaluation.listing import Listing, require_items
+from tvsl.evaluation.listing import Listing, are_labelled, require_files, require_items
 from tvsl.evaluation.measuring import Measurer
 from tvsl.evaluation.parts import PartFiles
 from tvsl.evaluation.processes import Processes
 from tvsl.evaluation.results import Evaluation, summed_up
-from tvsl.evaluation.samples import Reader, require_files
+from tvsl.evaluation.samples import Reader
 from tvsl.loading import check_classes
+from tvsl.methods.base import Method
 from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
 from tvsl.vocabularies import everyday_sounds
@@ -69,23 +70,17 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """Everything that decides what is measured."""
-        encoder, data = self.entries.encoder, self.listing.data
-        listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
+        encoder = self.entries.encoder
         return {
-            "tvsl": __version__,
+            **known_record(self.listing.data, self.conditions),
             "encoder": encoder.fingerprint,
             "image tokens": encoder.image_tokens,
             "flip average": encoder.flip_average,
             "precision": encoder.precision,
             "device": encoder.device.type,
             "methods": {entry.name: entry.sha256 for entry in self.entries.methods},
-            "data set": data.name,
-            "options of the data set": data.model_dump(mode="json"),
-            "items": hash_ids(item.id for item in data.items),
-            "lists": _hash(listed),
             "vocabulary": _hash(self.listing.vocabulary.names),
             "square pictures": self.reader.square,
-            "conditions": self.conditions.model_dump(mode="json"),
         }
 
     def measure(
@@ -146,6 +141,44 @@ class Run:
                 self.files.results,
             )
         return summed_up(self.measurer, parts.values())
+
+
+def known_record(data: DataSet, conditions: Conditions) -> dict[str, Any]:
+    """As much of an evaluation's record as needs no weights.
+
+    Args:
+        data: The data set.
+        conditions: The conditions.
+    """
+    listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
+    return {
+        "tvsl": __version__,
+        "data set": data.name,
+        "options of the data set": data.model_dump(mode="json"),
+        "items": hash_ids(item.id for item in data.items),
+        "lists": _hash(listed),
+        "conditions": conditions.model_dump(mode="json"),
+    }
+
+
+def check_methods(
+    data: DataSet, conditions: Conditions, methods: Mapping[str, type[Method]]
+) -> None:
+    """Let through only methods that can be evaluated under these conditions.
+
+    Args:
+        data: The data set.
+        conditions: The conditions.
+        methods: The methods by what the table calls them.
+
+    Raises:
+        UsageError: A method cannot.
+        DataError: Some sources of the data set have a class and others have none.
+    """
+    labelled = are_labelled(data.items)
+    complete = all(label is not None for item in data.items for label in item.labels)
+    for method in methods.values():
+        label_sources(method, labelled, conditions.labels, labelled and complete)
 
 
 def check_classes_of(data: DataSet, conditions: Conditions, model: str | Path) -> None:

@@ -17,16 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.checking import item_files
-from tvsl.data.dataset import DataSet, Item, Sample
-from tvsl.data.layouts import absent
+from tvsl.data.dataset import DataSet, Sample
 from tvsl.encoder import Encoder
-from tvsl.errors import DataError, MissingFileError, TvslError
-from tvsl.evaluation.listing import Listing
+from tvsl.errors import DataError, TvslError
+from tvsl.evaluation.listing import OR_SKIP, Listing
 from tvsl.tokens import Tokens
 
 _AHEAD = 2  # batches that are read while one is encoded
-_OR_SKIP = "With `--on-error skip` such items are left out, counted and listed."
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,29 +201,10 @@ class Reader:
                 items.append(future.result())
             except TvslError as error:
                 if not self.skip:
-                    remedy = f"{error.remedy} {_OR_SKIP}"
+                    remedy = f"{error.remedy} {OR_SKIP}"
                     raise type(error)(error.problem, remedy, error.path) from error
                 failures.append(Failure(place, str(error)))
         return ReadBatch(number, tuple(items), tuple(failures))
-
-
-def require_files(items: Iterable[Item]) -> None:
-    """Let through only items whose files are all there.
-
-    Raises:
-        MissingFileError: Files are missing; the message counts them and names the first.
-    """
-    wanted = [path for item in items for path in item_files(item)]
-    missing = absent(wanted)
-    if missing:
-        first = next(path for path in wanted if path in missing)
-        raise MissingFileError(
-            f"This file is missing, as are {len(missing)} of {len(set(wanted))} in all."
-            if len(missing) > 1
-            else "This file is missing.",
-            f"Check the path and the root. {_OR_SKIP}",
-            first,
-        )
 
 
 def _compact(targets: NDArray[np.float32]) -> Tensor:

@@ -20,6 +20,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
+from tvsl.errors import OutputError
+
 FRAME_RATE = 25
 X264: Final = "libx264"
 # FFmpeg's number for the matrix of ITU-R BT.601, which PyAV converts with.
@@ -99,15 +101,44 @@ def write_still_video(
         OSError: The file cannot be written.
     """
     try:
-        with av.open(str(path), "w", format="mp4") as output:
-            video, sound = _video_stream(output), output.add_stream("aac", rate=rate)
-            sound.codec_context.layout = "mono"
-            sound.codec_context.bit_rate = _SOUND_BITS
-            video.height, video.width = picture.shape[:2]
-            _encode_picture(output, video, picture, round(len(samples) / rate * FRAME_RATE))
-            _encode_sound(output, sound, samples, rate)
+        _write_still_video(str(path), picture, samples, rate)
     except av.FFmpegError as error:
         raise OSError(error.errno, error.strerror) from error
+
+
+def require_still_video(height: int, width: int, rate: int) -> None:
+    """Let through only what ``write_still_video`` can encode with the FFmpeg here.
+
+    A short black video is written, to nowhere.
+
+    Args:
+        height: Of the pictures, even.
+        width: Of the pictures, even.
+        rate: As for ``write_still_video``.
+
+    Raises:
+        OutputError: There is no encoder, or it does not work.
+    """
+    picture = np.zeros((height, width, 3), dtype=np.uint8)
+    try:
+        _write_still_video(io.BytesIO(), picture, np.zeros(rate // 5, dtype=np.int16), rate)
+    except (av.FFmpegError, ValueError) as error:  # an unknown codec is a ValueError
+        raise OutputError(
+            f"No videos can be written: FFmpeg has no encoder for them that works here ({error}).",
+            "Install PyAV from PyPI, whose FFmpeg has H.264 and AAC, or do without videos.",
+        ) from error
+
+
+def _write_still_video(
+    target: str | io.BytesIO, picture: NDArray[np.uint8], samples: NDArray[np.int16], rate: int
+) -> None:
+    with av.open(target, "w", format="mp4") as output:
+        video, sound = _video_stream(output), output.add_stream("aac", rate=rate)
+        sound.codec_context.layout = "mono"
+        sound.codec_context.bit_rate = _SOUND_BITS
+        video.height, video.width = picture.shape[:2]
+        _encode_picture(output, video, picture, round(len(samples) / rate * FRAME_RATE))
+        _encode_sound(output, sound, samples, rate)
 
 
 def has_encoder(name: str) -> bool:

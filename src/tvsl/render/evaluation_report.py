@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tvsl.evaluation.cases import show_cases
-from tvsl.evaluation.parts import OUTPUTS, PAGE, RESULTS, SAMPLES
+from tvsl.evaluation.parts import PAGE, RESULTS, SAMPLES, earlier_outputs
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
 from tvsl.evaluation.sample_lines import write_samples
@@ -28,7 +28,7 @@ def write_report(run: Run, evaluation: Evaluation, cases: int, folder: Path) -> 
         TvslError: An item that shall be shown cannot be read any more.
     """
     page = evaluation_page(evaluation, show_cases(run, evaluation, cases))
-    with staged(folder, RESULTS, True, lambda _: OUTPUTS) as work:
+    with staged(folder, RESULTS, True, earlier_outputs) as work:
         write_samples(evaluation, work / SAMPLES)
         write_text(work / PAGE, page)
         write_json(evaluation.to_dict(), work / RESULTS)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tvsl.errors import UsageError
-from tvsl.media.writing import write_png, write_still_video, write_wav
+from tvsl.media.writing import require_still_video, write_png, write_still_video, write_wav
 from tvsl.staging import staged, writable
+from tvsl.synthetic.layout import SIDE
 from tvsl.synthetic.manifest import (
     MANIFEST,
     describe,
@@ -63,12 +64,15 @@ def export_world(
 
     Raises:
         UsageError: No scenes, or not 1 to 8 sources.
-        OutputError: The folder is not empty and ``force`` is not set, or it cannot be written.
+        OutputError: The folder is not empty and ``force`` is not set, it cannot be written, or
+            FFmpeg cannot encode the videos.
     """
     if scenes < 1:
         raise UsageError(f"{scenes} scenes cannot be written.", "Ask for at least one.")
     world.scene(0, sources)  # a wrong number of sources ends here, before anything is written
     with staged(folder, MANIFEST, force, earlier_files) as work, writable(folder):
+        if videos:
+            require_still_video(SIDE, SIDE * sources, SAMPLE_RATE)
         _write_scenes(world, work, scenes, sources, videos, progress)
     return folder / MANIFEST
 

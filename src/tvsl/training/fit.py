@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from pydantic import JsonValue
 
+from tvsl.data.checking import MISSING_REMEDY, require_files
 from tvsl.data.clips import ClipSet
 from tvsl.data.dataset import DataSet
 from tvsl.data.token_making import check_classes, check_store, make_store, store_key
@@ -36,14 +37,8 @@ from tvsl.training.modules import (
     require_training,
 )
 from tvsl.training.recipe import TrainConfig, find_head, training_data
-from tvsl.training.trainer import (
-    CHECKPOINTS,
-    Stages,
-    build_trainer,
-    fit,
-    last_checkpoint,
-    silent,
-)
+from tvsl.training.run_folder import CHECKPOINTS, OF_HEADS, check_run_folder, last_checkpoint
+from tvsl.training.trainer import Stages, build_trainer, fit, silent
 from tvsl.training.validation import (
     DETECTION_SOURCES,
     MAP_SOURCES,
@@ -123,12 +118,13 @@ def train_head(
         UsageError: The recipe cannot be followed, the run to resume has another one, or there is
             none.
         StoreError: The token store is for something else, or damaged.
-        OutputError: There is a run in the folder already, it cannot be written, or memory does
-            not suffice.
+        OutputError: There is a run or something else in the folder already, it cannot be written,
+            or memory does not suffice.
         WeightsError: A checkpoint is damaged.
     """
     alone("Training")
     with locked(folder):
+        check_run_folder(folder, resume, OF_HEADS, tokens)
         checkpoint = last_checkpoint(folder, resume)
         ready = _prepare(config, encoder)
         key = store_key(
@@ -165,16 +161,19 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
         UsageError: It cannot be followed: the method needs no training, or there are too few clips
             or classes.
         DataError: A list of the data set cannot be used.
+        MissingFileError: A file of a clip or of a validation scene is missing.
     """
     kind, _ = find_head(config)
     if issubclass(kind, Untrained):
         raise UsageError(f"The method '{kind.name}' needs no training.", "Use it as it is.")
     data = training_data(config)
     kept = data.decision_items(1, config.validation_scenes)
-    others = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
+    others = [data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:]]
     if not kept.items and not any(part.items for part in others):
         raise too_few_to_validate(data)
+    require_files((item for part in (kept, *others) for item in part.items), MISSING_REMEDY)
     clips = data.clips(config.clips, config.seed).without({item.id for item in kept.items})
+    clips.require_files()
     check_classes(clips, config.most_sources, config.seed)
     return data, clips
 

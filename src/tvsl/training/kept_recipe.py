@@ -11,8 +11,7 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.small_files import LARGEST_CONFIG, read_small_json
 from tvsl.staging import writable, write_text
 from tvsl.training.recipe import TrainConfig
-
-RECIPE_FILE = "recipe.json"
+from tvsl.training.run_folder import RECIPE_FILE
 
 
 def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: bool) -> None:

@@ -17,10 +17,15 @@ from tvsl.synthetic.world import World
 from tvsl.training.batches import PretrainingBatch, PretrainingBatches
 from tvsl.training.clips import ClipArrays, make_many_clips
 from tvsl.training.pretrain import PretrainConfig, Pretraining, new_mini_model
-from tvsl.training.trainer import Stages, build_trainer, fit, last_checkpoint, silent
+from tvsl.training.run_folder import (
+    OF_MODELS,
+    RECIPE_FILE,
+    check_run_folder,
+    last_checkpoint,
+)
+from tvsl.training.trainer import Stages, build_trainer, fit, silent
 
 STEPS_OF_EPOCH = 100
-_RECIPE = "recipe.json"
 _VALIDATION_BATCHES = 4
 
 
@@ -91,13 +96,15 @@ def pretrain(
         The folder of the model.
 
     Raises:
-        OutputError: There is a run in the folder already, or it cannot be written.
+        OutputError: There is a run or something else in the folder already, or it cannot be
+            written.
         UsageError: There are several processes, the run to resume has another recipe, or there is
             none; the memory does not suffice.
         WeightsError: The checkpoint to go on from is damaged.
     """
     alone("Pre-training")
     with locked(folder):
+        check_run_folder(folder, resume, OF_MODELS)
         checkpoint = last_checkpoint(folder, resume)
         _keep_recipe(recipe, folder, resume)
         world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)
@@ -117,7 +124,7 @@ def pretrain(
 
 
 def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
-    path = folder / _RECIPE
+    path = folder / RECIPE_FILE
     text = recipe.model_dump_json(indent=2)
     remedy = f"See {path}."
     if resume and read_small_text(path, LARGEST_CONFIG, UsageError, remedy) != text:

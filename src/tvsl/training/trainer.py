@@ -15,11 +15,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from tvsl.errors import OutputError, UsageError
+from tvsl.errors import OutputError
 from tvsl.training.keeping import KeptMetrics, WholeCheckpoints
-
-CHECKPOINTS = "checkpoints"
-LAST = "last.ckpt"
+from tvsl.training.run_folder import CHECKPOINTS, LAST
 
 _NOISE = (
     ".*num_workers.*",
@@ -56,30 +54,6 @@ class StepReport(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Tell after each step."""
         self.report(trainer.global_step, trainer.max_steps)
-
-
-def last_checkpoint(folder: Path, resume: bool) -> Path | None:
-    """The checkpoint to go on from.
-
-    Args:
-        folder: Folder of the run.
-        resume: Whether an interrupted run is to go on.
-
-    Returns:
-        The file, or None for a new run.
-
-    Raises:
-        OutputError: There is a run in the folder and ``resume`` is not set.
-        UsageError: There is none, and it is.
-    """
-    path = folder / CHECKPOINTS / LAST
-    if path.is_file() and not resume:
-        raise OutputError(
-            "There is a run in this folder already.", "Resume it, or choose another folder.", folder
-        )
-    if resume and not path.is_file():
-        raise UsageError(f"There is no run to resume in {folder}.", "Leave out --resume.")
-    return path if resume else None
 
 
 def build_trainer(
@@ -167,11 +141,14 @@ def fit(trainer: Trainer, module: LightningModule, data: Any, resume: Path | Non
         if full and not isinstance(error, OSError):
             raise
         reason = str(error) if full else "memory does not suffice"
+        folder = Path(trainer.default_root_dir)
+        then = "start it again: there is no checkpoint yet"
+        if (folder / CHECKPOINTS / LAST).is_file():
+            then = "resume it: the last checkpoint is whole"
         raise OutputError(
             f"The run cannot go on ({reason}).",
-            f"Make {'room' if full else 'memory free'} and resume it: the last checkpoint is "
-            "whole.",
-            Path(trainer.default_root_dir),
+            f"Make {'room' if full else 'memory free'} and {then}.",
+            folder,
         ) from error
 
 

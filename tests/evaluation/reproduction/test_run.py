@@ -19,8 +19,9 @@ from tvsl.evaluation.reproduction import runs as runs_module
 from tvsl.evaluation.reproduction.bench import Bench
 from tvsl.evaluation.reproduction.figures import SHEETS
 from tvsl.evaluation.reproduction.rows import AUDIOCLIP, TRIVIAL, TVSL, learned
-from tvsl.evaluation.reproduction.run import TARGETS, Reproduction, Wanted, reproduce, wanted
+from tvsl.evaluation.reproduction.run import Reproduction, Wanted, reproduce, wanted
 from tvsl.evaluation.reproduction.tables import TABLES
+from tvsl.evaluation.reproduction.targets import TARGETS
 from tvsl.evaluation.reproduction.written import csv_text, json_content, markdown
 
 EZ_VSL = learned("EZ-VSL", "ez-vsl", "EZ-VSL")

@@ -34,18 +34,18 @@ class ReproduceConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    clips: int | None = Field(None, gt=1)
-    validation_scenes: int = Field(200, gt=0)
-    test_scenes: int | None = Field(None, gt=0)
-    steps: int = Field(2000, gt=0)
-    batch: int = Field(256, gt=0)
+    clips: int | None = Field(None, gt=1, le=10_000_000)
+    validation_scenes: int = Field(200, gt=0, le=1_000_000)
+    test_scenes: int | None = Field(None, gt=0, le=10_000_000)
+    steps: int = Field(2000, gt=0, le=1_000_000_000)
+    batch: int = Field(256, gt=0, le=1_000_000)
     learning_rates: tuple[float, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
     schedule: Schedule = "cosine"
-    seeds: int = Field(3, ge=1)
+    seeds: int = Field(3, ge=1, le=10_000)
     switches: dict[str, dict[str, JsonValue]] = {}
     flip_average: FlipAverage = "none"
     stored_as: StoredType = "bfloat16"
-    pictures: int = Field(4, gt=0)
+    pictures: int = Field(4, gt=0, le=1000)
     seed: int = Field(0, ge=0, lt=2**63)
 
 

@@ -56,9 +56,6 @@ SHEETS: Mapping[str, SheetSpec] = {
 }
 """Figures of pictures by name."""
 
-BARS = "figure1"
-"""The figure of bars, which is made of Tables 1 and 2."""
-
 
 @dataclass(frozen=True, eq=False)
 class ShownCase:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tvsl.data import find_data
+from tvsl.data.checking import MISSING_REMEDY, require_files
 from tvsl.data.dataset import DecisionItems, Item
 from tvsl.data.file_clips import FileClips
 from tvsl.data.files import FileDataSet
@@ -116,6 +117,15 @@ class FilesBed(Testbed):
         vocabulary = encoder.vocabulary(self.names(kind, half))
         wanted = DecisionItems(self.data, items, self.data.side, self.clips.window)
         return encode_items(wanted, encoder, vocabulary)
+
+    def require_files(self, blocks: Iterable[tuple[Kind, Split, bool, range]]) -> None:
+        """Look for the files of scenes; see the base class."""
+        found = {
+            item.id: item
+            for kind, split, half, numbers in blocks
+            for item in self.items(kind, split, half)[numbers.start : numbers.stop]
+        }
+        require_files(found.values(), MISSING_REMEDY)
 
     def visible(self, kind: Kind, split: Split, numbers: range) -> list[set[str]]:
         """The classes of the labels: more is not known."""

@@ -10,16 +10,17 @@ from tvsl.errors import UsageError
 from tvsl.evaluation.reproduction.bench import Bench, SceneSet
 from tvsl.evaluation.reproduction.claims import Claim, claims
 from tvsl.evaluation.reproduction.conditions import Conditions, conditions_of
-from tvsl.evaluation.reproduction.figures import BARS, SHEETS, Sheet, SheetSpec, sheet
+from tvsl.evaluation.reproduction.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.evaluation.reproduction.gather import Gatherer
 from tvsl.evaluation.reproduction.jobs import EncodeClips, EncodeScenes, Head
 from tvsl.evaluation.reproduction.kinds import Kind
 from tvsl.evaluation.reproduction.plan import Choice, Measurement, Plan, choose
-from tvsl.evaluation.reproduction.record import keep_record
+from tvsl.evaluation.reproduction.record import check_folder, keep_record
 from tvsl.evaluation.reproduction.results import Table
 from tvsl.evaluation.reproduction.runs import RunRecord, Runs
 from tvsl.evaluation.reproduction.specs import TableSpec
 from tvsl.evaluation.reproduction.tables import TABLES
+from tvsl.evaluation.reproduction.targets import ALL, BARS, TARGETS, check_targets
 from tvsl.evaluation.reproduction.trainings import AS_ALL, Training
 from tvsl.evaluation.reproduction.workers import Job, Workers, open_workers
 from tvsl.loading import check_classes
@@ -27,10 +28,6 @@ from tvsl.loading import check_classes
 Report = Callable[[int, "int | None"], None]
 Stages = Callable[[str, str], AbstractContextManager[Report]]
 """Opens the display of a piece of work by its title and by what is counted."""
-
-ALL = "all"
-TARGETS = (*TABLES, BARS, *SHEETS)
-"""Names of all tables and figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +78,7 @@ def wanted(names: Sequence[str]) -> Wanted:
     Raises:
         UsageError: There is no such table or figure, or no name at all.
     """
-    unknown = [name for name in names if name not in (*TARGETS, ALL)]
-    if unknown or not names:
-        raise UsageError(
-            f"There is no table or figure '{', '.join(unknown)}'.",
-            f"Choose from {ALL}, {', '.join(TARGETS)}.",
-        )
+    check_targets(names)
     chosen = set(TARGETS if ALL in names else names)
     if BARS in chosen:
         chosen |= {"table1", "table2"}
@@ -97,13 +89,15 @@ def wanted(names: Sequence[str]) -> Wanted:
     )
 
 
-def require_feasible(bench: Bench) -> None:
-    """Look at data and classes before weights are fetched.
+def require_feasible(bench: Bench, asked: Wanted) -> None:
+    """Look at data, files and classes before weights are fetched.
 
     Args:
         bench: The reproduction.
+        asked: What is wanted.
 
     Raises:
+        MissingFileError: A file of a clip or of a scene is missing.
         UsageError: There is no such data set or option, tables cannot be measured on it, or
             nothing is left to decide on.
         DataError: A list of it cannot be used.
@@ -114,7 +108,25 @@ def require_feasible(bench: Bench) -> None:
             "Nothing is left to decide on but test items.",
             "Give more training clips, or keep some in a split 'validation'.",
         )
+    bench.testbed.clips.require_files()
     check_classes(bench.setup.model, bench.testbed.clips.names)
+    missing = _missing_blocks(_plan(asked, bench), asked, bench)
+    bench.testbed.require_files((one.kind, one.split, one.half, block) for one, block in missing)
+
+
+def _plan(asked: Wanted, bench: Bench) -> Plan:
+    testbed = bench.testbed
+
+    def possible(kind: Kind) -> bool:
+        return testbed.lacks(kind, "test") is None
+
+    return Plan.of(
+        asked.tables,
+        bench.config,
+        possible,
+        testbed.halved,
+        (row.several for one in asked.sheets for row in one.rows),
+    )
 
 
 def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Reproduction:
@@ -133,19 +145,10 @@ def reproduce(asked: Wanted, bench: Bench, workers: int, stages: Stages) -> Repr
         TvslError: Something cannot be read, trained or written; what was done before stays.
     """
     testbed = bench.testbed
-    require_feasible(bench)
+    check_folder(bench.setup.folder)
+    require_feasible(bench, asked)
     keep_record(bench)
-
-    def possible(kind: Kind) -> bool:
-        return testbed.lacks(kind, "test") is None
-
-    plan = Plan.of(
-        asked.tables,
-        bench.config,
-        possible,
-        testbed.halved,
-        (row.several for one in asked.sheets for row in one.rows),
-    )
+    plan = _plan(asked, bench)
     with open_workers(bench, workers) as hands:
         _encode(plan, asked, bench, hands, stages)
         choices = _heads(plan, bench, hands, stages)
@@ -167,12 +170,7 @@ def _encode(plan: Plan, asked: Wanted, bench: Bench, hands: Workers, stages: Sta
     if any(unit.regimes for unit in plan.needs):
         with stages("Encoding clips", "clips") as report:
             _encode_clips(bench, hands, report)
-    blocks = [
-        EncodeScenes(one, numbers)
-        for one in _scene_sets(plan, asked, bench)
-        for numbers in bench.parts(one)
-        if not bench.path(one, numbers).is_file()
-    ]
+    blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, asked, bench)]
     with stages("Encoding scenes", "blocks") as report:
         _count(blocks, hands, report, 0)
 
@@ -188,6 +186,16 @@ def _encode_clips(bench: Bench, hands: Workers, report: Report) -> None:
         report(min(total, files * size), total)
 
     hands.do([EncodeClips(helper) for helper in range(hands.count)], told)
+
+
+def _missing_blocks(plan: Plan, asked: Wanted, bench: Bench) -> list[tuple[SceneSet, range]]:
+    """The blocks of scenes that are still to be encoded."""
+    return [
+        (one, numbers)
+        for one in _scene_sets(plan, asked, bench)
+        for numbers in bench.parts(one)
+        if not bench.path(one, numbers).is_file()
+    ]
 
 
 def _scene_sets(plan: Plan, asked: Wanted, bench: Bench) -> list[SceneSet]:

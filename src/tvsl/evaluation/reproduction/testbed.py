@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -98,6 +98,16 @@ class Testbed(ABC):
 
         Returns:
             The scenes.
+        """
+
+    def require_files(self, blocks: Iterable[tuple[Kind, Split, bool, range]]) -> None:  # noqa: B027
+        """Let through only scenes whose files are all there; scenes that are made have none.
+
+        Args:
+            blocks: Kind, split, whether for heads of half of the classes, and which scenes.
+
+        Raises:
+            MissingFileError: Files are missing.
         """
 
     @abstractmethod
