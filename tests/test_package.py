@@ -33,7 +33,7 @@ PAGE_PARTS = [
 # Design, section 2: a module imports only from its own layer and from those above.
 LAYERS = [
     {"errors", "names", "tokens", "encoded", "encoder", "request", "paths", "memory"}
-    | {"vocabularies", "devices", "download", "staging", "small_files"}
+    | {"vocabularies", "devices", "download", "staging", "small_files", "strict_model"}
     | {"csv_cells", "id_lists"}
     | {"model_folder"},
     {"media", "audioclip", "metrics", "synthetic"},

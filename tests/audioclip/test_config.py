@@ -18,11 +18,14 @@ from tvsl.audioclip.config import (
 )
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.methods import METHODS
+from tvsl.strict_model import StrictModel
 
 KINDS: list[type[BaseModel]] = [
     kind
     for kind in (*vars(config).values(), *(method.config_type for method in METHODS.values()))
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind is not BaseModel
+    if isinstance(kind, type)
+    and issubclass(kind, BaseModel)
+    and kind not in (BaseModel, StrictModel)
 ]
 
 

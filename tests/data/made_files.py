@@ -40,7 +40,7 @@ def picture(path: Path, grey: int = 100, size: tuple[int, int] = SIZE) -> Path:
 def sound(path: Path, level: float = 0.5, seconds: float = 0.5) -> Path:
     """Write a WAV file of one value, with a ripple of 1e-4 by which it is heard; 0 is silence."""
     samples = np.full(round(seconds * RATE), round(level * 32768), dtype=np.int16)
-    samples[np.arange(samples.size) // 8 % 2 == 1] -= np.int16(np.sign(level) * 12)
+    samples[np.arange(samples.size) // 64 % 2 == 1] -= np.int16(np.sign(level) * 12)
     return write(path, wav_bytes(samples, RATE))
 
 

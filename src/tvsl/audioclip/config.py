@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from tvsl.errors import VocabularyError
 from tvsl.names import check_names
+from tvsl.strict_model import StrictModel
 
 ImageTokenMode = Literal["values", "cells", "released"]
 FlipAverage = Literal["none", "mirror", "turn"]
@@ -24,7 +25,7 @@ _Blocks = Annotated[int, Field(ge=1, le=_MOST_BLOCKS)]
 _Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
 
 
-class _Config(BaseModel):
+class _Config(StrictModel):
     # Sizes come from files of strangers: each has an upper bound, and numbers are finite.
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -8,9 +8,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from tvsl.media.resampling import resample_blocks
+from tvsl.strict_model import StrictModel
 
 
 class ClipBatch(NamedTuple):
@@ -27,7 +28,7 @@ class ClipBatch(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class ClipSet(BaseModel, ABC):
+class ClipSet(StrictModel, ABC):
     """A data set: what identifies it are its fields, the options that a user may set.
 
     Attributes:

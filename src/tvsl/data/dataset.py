@@ -11,12 +11,13 @@ from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from tvsl.data.clips import ClipSet
 from tvsl.data.stated import Stated
 from tvsl.data.targets import Target
 from tvsl.errors import printable, shown
+from tvsl.strict_model import StrictModel
 
 Split = Literal["train", "validation", "test"]
 
@@ -130,7 +131,7 @@ class UsedList:
     published: bool | None
 
 
-class DataSet(BaseModel, ABC):
+class DataSet(StrictModel, ABC):
     """A data set: what identifies it are its fields, the options that a user may set.
 
     Class attributes:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from tvsl.data.dataset import Split
 from tvsl.data.layouts import name_fault
@@ -32,15 +41,16 @@ _LARGEST_VALUE: Final = 2**31 - 1
 _LONGEST_NAME: Final = 4096
 
 
-def _no_truth(value: object) -> object:
-    """Refuse true and false for numbers, which they are to Python."""
-    if isinstance(value, bool):
-        raise ValueError(f"{str(value).lower()} is no number")  # noqa: TRY004  (for pydantic)
+def _number(value: object, info: ValidationInfo) -> object:
+    """Refuse true and false for numbers, which they are to Python, and texts outside of CSV."""
+    if isinstance(value, bool) or (isinstance(value, str) and info.mode == "json"):
+        given = shown(value) if isinstance(value, str) else json.dumps(value)
+        raise ValueError(f"{given} is no number")
     return value
 
 
-_Whole = Annotated[int, BeforeValidator(_no_truth)]
-_Number = Annotated[float, BeforeValidator(_no_truth)]
+_Whole = Annotated[int, BeforeValidator(_number)]
+_Number = Annotated[float, BeforeValidator(_number)]
 _Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
 Corners = tuple[_Number, _Number, _Number, _Number]
 """Left, top, right, bottom."""
@@ -57,7 +67,7 @@ class ObjectEntry(BaseModel):
 
     value: _Whole = Field(ge=1, le=_LARGEST_VALUE)
     label: str
-    sounds: bool = True
+    sounds: bool = Field(True, strict=True)
 
 
 class Line(BaseModel):

@@ -160,7 +160,9 @@ def read_entries(path: Path, kind: type[EntryT]) -> dict[str, EntryT]:
         DataError: It cannot be read, is no such JSON, holds no entry, or a clip twice.
     """
     try:
-        entries: list[EntryT] = TypeAdapter(list[kind]).validate_json(read_text(path))  # type: ignore[valid-type]
+        entries: list[EntryT] = TypeAdapter(list[kind]).validate_json(  # type: ignore[valid-type]
+            read_text(path), strict=True
+        )
     except ValidationError as error:
         raise DataError(
             f"The annotations are not what they should be: {first_problem(error)}.", _REMEDY, path

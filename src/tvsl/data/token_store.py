@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from torch import Tensor
 
 from tvsl.data.mixing import MOST_SOURCES
@@ -22,6 +22,7 @@ from tvsl.data.token_shards import Shard, read_shard
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import StoreError, UsageError
 from tvsl.small_files import LARGEST_LIST, read_small
+from tvsl.strict_model import StrictModel
 from tvsl.tokens import Tokens
 
 FORMAT: Final = 1
@@ -30,7 +31,7 @@ SHARD_CLIPS = 512
 StoredType = Literal["bfloat16", "float32"]
 
 
-class StoreKey(BaseModel):
+class StoreKey(StrictModel):
     """What a store's tokens depend on.
 
     Attributes:
@@ -65,7 +66,7 @@ class StoreKey(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Manifest(BaseModel):
+class Manifest(StrictModel):
     """What ``manifest.json`` holds.
 
     Attributes:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from tvsl.errors import UsageError, first_problem
 from tvsl.methods.base import Method
 from tvsl.metrics import PAPER, LabelSource, Protocol, find_protocol
+from tvsl.strict_model import StrictModel
 
 LabelChoice = Literal["given", "detected"]
 Counting = Literal["true", "threshold"]
@@ -16,7 +17,7 @@ Counting = Literal["true", "threshold"]
 LABEL_CHOICES: tuple[LabelChoice, ...] = get_args(LabelChoice)
 
 
-class Conditions(BaseModel):
+class Conditions(StrictModel):
     """Conditions of an evaluation.
 
     Attributes:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from tvsl.errors import OutputError
 from tvsl.localization import write_json
@@ -26,6 +26,7 @@ from tvsl.staging import (
     writable,
     write_text,
 )
+from tvsl.strict_model import StrictModel
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
 OUTPUTS = (RESULTS, SAMPLES, PAGE)
@@ -39,7 +40,7 @@ Measured = dict[str, dict[str, list[float]]]
 """Protocol, then measure: one value for each pair."""
 
 
-class Detected(BaseModel):
+class Detected(StrictModel):
     """What a method detected in the items of a group.
 
     Attributes:
@@ -53,7 +54,7 @@ class Detected(BaseModel):
     chosen: list[list[int]]
 
 
-class MeasuredGroup(BaseModel):
+class MeasuredGroup(StrictModel):
     """What was measured of some items of a batch.
 
     Attributes:
@@ -71,7 +72,7 @@ class MeasuredGroup(BaseModel):
     detected: dict[str, Detected]
 
 
-class Part(BaseModel):
+class Part(StrictModel):
     """What was measured of a batch.
 
     Attributes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.audioclip.folder import encoder_fingerprint
 from tvsl.encoder import Encoder
@@ -33,12 +33,13 @@ from tvsl.model_folder import (
     write_tensors,
     writing,
 )
+from tvsl.strict_model import StrictModel
 
 FORMAT: Final = 1
 _REMEDY = "Give the folder of a head that `tvsl train` wrote, whole and unchanged."
 
 
-class _Record(BaseModel):
+class _Record(StrictModel):
     """What ``config.json`` holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -47,7 +48,7 @@ class _Record(BaseModel):
     method: str
     encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     config: dict[str, JsonValue]
-    notes: dict[str, JsonValue] = {}
+    notes: dict[str, JsonValue] = Field({})
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from tvsl.audioclip.config import MOST_CHANNELS, FlipAverage, ImageTokenMode
 from tvsl.errors import UsageError, first_problem
+from tvsl.strict_model import StrictModel
 
 
-class MethodConfig(BaseModel):
+class MethodConfig(StrictModel):
     """Sizes and switches of a head; a method with more of them has a subclass.
 
     Configs come from files of strangers: every number has an upper bound, sizes above all.

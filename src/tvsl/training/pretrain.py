@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import (
@@ -19,6 +19,7 @@ from tvsl.audioclip.config import (
 from tvsl.audioclip.model import MAX_LOGIT_SCALE, AudioCLIP
 from tvsl.audioclip.word_tokenizer import build_word_tokenizer
 from tvsl.methods.tvsl.direction import unit
+from tvsl.strict_model import StrictModel
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.training.batches import MOST_LEAD, PretrainingBatch, caption_text
 from tvsl.training.objectives import (
@@ -34,7 +35,7 @@ _CONTEXT = MOST_LEAD + 8  # words that mean nothing or learned prompts, a captio
 _CELL_SCALE = 14.0
 
 
-class Terms(BaseModel):
+class Terms(StrictModel):
     """Weights of the five terms; 0 leaves a term out.
 
     Attributes:
@@ -61,7 +62,7 @@ class Terms(BaseModel):
         return self
 
 
-class PretrainConfig(BaseModel):
+class PretrainConfig(StrictModel):
     """The recipe.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.data import find_data
 from tvsl.data.dataset import DataSet
@@ -16,6 +16,7 @@ from tvsl.methods.base import Method
 from tvsl.methods.config import MethodConfig, switched
 from tvsl.methods.tvsl import TVSL, method_of
 from tvsl.methods.tvsl import preset as find_preset
+from tvsl.strict_model import StrictModel
 
 Schedule = Literal["constant", "cosine"]
 
@@ -26,7 +27,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class TrainConfig(BaseModel):
+class TrainConfig(StrictModel):
     """The recipe of a head; the defaults are those of the preset ``tvsl``: few and gentle steps.
 
     Attributes:
@@ -53,11 +54,11 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     data: str = "synthetic"
-    data_options: dict[str, JsonValue] = {}
+    data_options: dict[str, JsonValue] = Field({})
     clips: int | None = Field(None, gt=0, le=10_000_000)
     method: str = TVSL.name
     preset: str | None = None
-    switches: dict[str, JsonValue] = {}
+    switches: dict[str, JsonValue] = Field({})
     most_sources: int = Field(4, ge=1, le=MOST_SOURCES)
     mixtures: int = Field(1, ge=1, le=10_000)
     epochs: float = Field(2.0, gt=0, le=1e6)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.audioclip.config import FlipAverage
 from tvsl.data.token_store import StoredType
 from tvsl.errors import UsageError, first_problem
+from tvsl.strict_model import StrictModel
 from tvsl.training.recipe import Schedule
 
 
-class ReproduceConfig(BaseModel):
+class ReproduceConfig(StrictModel):
     """The recipe of all tables; the same for every row of a table.
 
     Attributes:
@@ -42,7 +43,7 @@ class ReproduceConfig(BaseModel):
     learning_rates: tuple[float, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
     schedule: Schedule = "cosine"
     seeds: int = Field(3, ge=1, le=10_000)
-    switches: dict[str, dict[str, JsonValue]] = {}
+    switches: dict[str, dict[str, JsonValue]] = Field({})
     flip_average: FlipAverage = "none"
     stored_as: StoredType = "bfloat16"
     pictures: int = Field(4, gt=0, le=1000)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.errors import DivergedError, OutputError, VocabularyError
 from tvsl.evaluation.reproduction.answers import figures, negative_figures
@@ -23,11 +23,12 @@ from tvsl.methods.base import Method
 from tvsl.methods.checkpoint import load_head, save_head
 from tvsl.small_files import LARGEST_CONFIG, read_small
 from tvsl.staging import writable
+from tvsl.strict_model import StrictModel
 
 Outcome = Literal["done", "diverged", "impossible"]
 
 
-class RunRecord(BaseModel):
+class RunRecord(StrictModel):
     """What became of a training.
 
     Attributes:
@@ -46,11 +47,11 @@ class RunRecord(BaseModel):
     outcome: Outcome
     reason: str | None = None
     seconds: float
-    validation: dict[Task, float] = {}
-    notes: dict[str, JsonValue] = {}
+    validation: dict[Task, float] = Field({})
+    notes: dict[str, JsonValue] = Field({})
 
 
-class ScoreRecord(BaseModel):
+class ScoreRecord(StrictModel):
     """What a head reaches on a kind of scenes.
 
     Attributes:
@@ -60,7 +61,7 @@ class ScoreRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    figures: dict[LabelSource, Figures] = {}
+    figures: dict[LabelSource, Figures] = Field({})
     reason: str | None = None
 
 
