@@ -45,3 +45,11 @@ def test_limits_are_those_of_the_code(number: str, unit: str, place: str, test: 
     file, _, function = test.partition("::")
     content = (ROOT / file).read_text(encoding="utf-8")
     assert not function or f"def {function}(" in content
+
+
+def test_every_limit_of_media_is_in_the_table() -> None:
+    from tvsl.media import limits
+
+    names = [f"MediaLimits.{name}" for name in vars(limits.MediaLimits()) if name[:4] == "max_"]
+    names += [name for name, value in vars(limits).items() if type(value) in (int, float)]
+    assert {f"tvsl.media.limits.{name}" for name in names} <= {place for _, _, place, _ in ROWS}

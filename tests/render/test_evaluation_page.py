@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.evaluation.made_data import MadeData, made_entries
@@ -13,6 +15,7 @@ from tvsl.evaluation.conditions import conditions
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.run import Run
 from tvsl.evaluation.tables import detection_table, notes, result_tables
+from tvsl.render.evaluation_case import _picture
 from tvsl.render.evaluation_page import evaluation_page
 
 HOSTILE = "<script>alert('x')</script> & \"dogs\" {$style}"
@@ -165,3 +168,14 @@ def test_the_same_evaluation_gives_the_same_page(
     text: str, evaluated: tuple[Evaluation, Cases]
 ) -> None:
     assert evaluation_page(*evaluated) == text
+
+
+@pytest.mark.parametrize("size", [(1, 65_535), (65_535, 1), (40, 60), (300, 9_000)])
+def test_pictures_of_any_shape_are_shown_at_a_bounded_size(size: tuple[int, int]) -> None:
+    picture = np.zeros((*size, 3), np.uint8)
+    case = SimpleNamespace(sample=SimpleNamespace(pictures=[picture, picture]))
+    shown = _picture(case)  # type: ignore[arg-type]
+    assert shown.shape[0] <= 336
+    assert shown.shape[1] <= 2 * 2048
+    if size == (40, 60):
+        assert shown.shape == (336, 2 * 504, 3)

@@ -9,11 +9,12 @@ from PIL import Image
 
 from tvsl.data.clips import resampled
 from tvsl.evaluation.cases import Case, CaseSource
-from tvsl.localization import SoundSource
+from tvsl.localization import SoundSource, reduced_size
 from tvsl.metrics import LabelSource
 from tvsl.render.colormap import Picture, source_color
 from tvsl.render.data_uris import heat_uri, outline_uri, photo_uri, picture_uri, sound_uri
 from tvsl.render.markup import Markup, joined, tag
+from tvsl.render.overlay import LONGEST_DRAWN
 from tvsl.render.spectrogram import LOWEST, spectrogram_picture
 
 MEASURES = {"ap": "AP", "ciou": "cIoU", "iou": "IoU", "confidence": "confidence"}
@@ -90,11 +91,15 @@ def _layers(case: Case, name: str, number: int) -> list[Markup]:
 
 
 def _picture(case: Case) -> Picture:
-    """The panels side by side, as high as is shown, each as wide as the first."""
+    """The panels side by side, as high as is shown, each as wide as the first.
+
+    Very wide ones are less high: none has more than 2048 pixels along a side.
+    """
     height, width = case.sample.pictures[0].shape[:2]
-    shown_width = max(round(_SHOWN_HEIGHT * width / height), 1)
+    shown = (_SHOWN_HEIGHT, max(round(_SHOWN_HEIGHT * width / height), 1))
+    shown_height, shown_width = reduced_size(shown, LONGEST_DRAWN)
     panels = [
-        Image.fromarray(picture).resize((shown_width, _SHOWN_HEIGHT), Image.Resampling.LANCZOS)
+        Image.fromarray(picture).resize((shown_width, shown_height), Image.Resampling.LANCZOS)
         for picture in case.sample.pictures
     ]
     return np.concatenate([np.array(panel) for panel in panels], axis=1)
