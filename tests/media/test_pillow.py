@@ -212,3 +212,12 @@ def test_scans_of_a_baseline_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.fromarray(RNG.integers(0, 256, (300, 300, 3), dtype=np.uint8)).save(path, quality=95)
     assert load_image(path, MediaLimits(max_pixels=90_000)).shape == (300, 300, 3)
+
+
+@pytest.mark.parametrize("ending", ["tga", "pcx", "sgi", "TGA"])
+def test_a_picture_of_another_format_is_to_become_a_picture(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"picture.{ending}"
+    Image.new("RGB", (20, 10), (1, 2, 3)).save(path, format=ending.upper())
+    with pytest.raises(UnreadableMediaError, match="PNG") as caught:
+        sort_of(path)
+    assert "MP4" not in str(caught.value)

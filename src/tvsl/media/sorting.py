@@ -10,6 +10,12 @@ from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_cont
 from tvsl.media.pillow import PICTURE_ENDINGS, has_picture_signature, open_image
 from tvsl.media.streams import picture_stream, sound_stream
 
+# Pictures that are not read: who gives one is told to save it as another picture.
+_OTHER_PICTURES = frozenset(
+    {".tga", ".heic", ".heif", ".psd", ".exr", ".hdr", ".pcx", ".svg", ".eps", ".dds", ".sgi"}
+    | {".xcf", ".icns", ".jxl", ".xbm", ".xpm", ".cr2", ".nef", ".arw", ".dng"}
+)
+
 Sort: TypeAlias = Literal["video", "picture", "sound"]
 
 
@@ -44,7 +50,7 @@ def sort_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Sort:
             if sound_stream(container) is not None:
                 return "sound"
     except UnreadableMediaError as error:
-        if target.suffix.lower() in PICTURE_ENDINGS:
+        if target.suffix.lower() in {*PICTURE_ENDINGS, *_OTHER_PICTURES}:
             raise no_picture from error
         raise
     raise UnreadableMediaError(
