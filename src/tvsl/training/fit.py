@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from tvsl.data.checking import MISSING_REMEDY, require_files
 from tvsl.data.clips import ClipSet
 from tvsl.data.dataset import DataSet
+from tvsl.data.files import FileDataSet
 from tvsl.data.token_making import check_classes, check_store, make_store, store_key
 from tvsl.data.token_store import TokenStore
 from tvsl.encoder import Encoder
@@ -168,10 +169,12 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
         raise UsageError(f"The method '{kind.name}' needs no training.", "Use it as it is.")
     data = training_data(config)
     kept = data.decision_items(1, config.validation_scenes)
-    others = [data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:]]
+    others = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
     if not kept.items and not any(part.items for part in others):
         raise too_few_to_validate(data)
-    require_files((item for part in (kept, *others) for item in part.items), MISSING_REMEDY)
+    if isinstance(data, FileDataSet):  # items of a world are made only when they are needed
+        parts = (data.decision_items(n, config.validation_scenes) for n in DETECTION_SOURCES)
+        require_files((item for part in parts for item in part.items), MISSING_REMEDY)
     clips = data.clips(config.clips, config.seed).without({item.id for item in kept.items})
     clips.require_files()
     check_classes(clips, config.most_sources, config.seed)
