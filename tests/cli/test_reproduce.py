@@ -174,7 +174,7 @@ def test_all_of_it_on_real_clips_at_full_size(full_checkpoint: Path, tmp_path: P
     ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--workers", 1, *options)
     assert ran.code == 0, ran.err
     page = (out / PAGE).read_text()
-    assert "these weights are not the public AudioCLIP&#x27;s" in page
+    assert "these weights are not the public AudioCLIP&#39;s" in page
     results = json.loads((out / RESULTS).read_text())
     measured = {table["name"] for table in results["tables"] if table["lines"]}
     assert measured == TABLES.keys() - {"twins"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tvsl.metrics import LabelSource
 from tvsl.reproduce.results import MeasuredRow, Table, Value
-from tvsl.reproduce.specs import DUET, QUARTET, SINGLE, Column, LabelSource, Task, TestCondition
+from tvsl.reproduce.specs import DUET, QUARTET, SINGLE, Column, Task, TestCondition
 
 
 def column(title: str, condition: TestCondition = SINGLE, figure: str = "AP") -> Column:

@@ -16,19 +16,12 @@ import pytest
 from tests.reproduce.test_report_written import made
 from tvsl.errors import OutputError
 from tvsl.html.reproduction import reproduction_page
+from tvsl.metrics import LabelSource
 from tvsl.reproduce.aggregate import Aggregator
 from tvsl.reproduce.config import reproduce_config
 from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.report import csv_text, text_table
-from tvsl.reproduce.specs import (
-    DUET,
-    LABEL_TITLES,
-    Hyperparameters,
-    LabelSource,
-    Row,
-    TestCondition,
-    Training,
-)
+from tvsl.reproduce.specs import DUET, LABEL_TITLES, Hyperparameters, Row, TestCondition, Training
 from tvsl.reproduce.tables import TABLES
 from tvsl.reproduce.train import RunRecord, Runs, ScoreRecord
 

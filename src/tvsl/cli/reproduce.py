@@ -67,7 +67,7 @@ def command(
         str | None,
         typer.Option(
             help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, audioclip "
-            "overrides]."
+            "otherwise]."
         ),
     ] = None,
     scale: Annotated[

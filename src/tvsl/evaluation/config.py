@@ -50,7 +50,7 @@ class EvaluationConfig(StrictModel):
 
 
 def evaluation_config(**fields: Any) -> EvaluationConfig:
-    """EvaluationConfig of an evaluation, checked.
+    """Settings of an evaluation, checked.
 
     Args:
         fields: Fields of ``EvaluationConfig``.

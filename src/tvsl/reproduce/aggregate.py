@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tvsl.metrics import LabelSource
 from tvsl.reproduce.benchmark import Benchmark
 from tvsl.reproduce.paper import PAPER_SETS, PaperSets, paper_numbers
 from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.results import MeasuredRow, Table, Value
-from tvsl.reproduce.specs import Candidates, Column, LabelSource, Row, TableSpec, Training
+from tvsl.reproduce.specs import Candidates, Column, Row, TableSpec, Training
 from tvsl.reproduce.train import Runs
 
 
@@ -20,7 +21,7 @@ class Aggregator:
     Attributes:
         runs: The runs.
         plan: What was done.
-        choices: What validation chose of every candidates.
+        choices: Choice of validation for all candidates.
         benchmark: What it was measured on.
     """
 
@@ -88,7 +89,7 @@ class Aggregator:
 
     def _cell(self, row: Row, column: Column) -> tuple[dict[LabelSource, Value], str | None]:
         """Values by the source of labels, and why there are none."""
-        choice = self.choices[self.plan.known(row.trainings(column.head))]
+        choice = self.choices[self.plan.known(row.candidates(column.head))]
         if choice.chosen is None:
             return {}, choice.reason
         seeds: dict[LabelSource, list[float]] = {}
@@ -128,7 +129,7 @@ class Aggregator:
         return tuple(None if key is None else numbers.get(key) for key in keys)
 
     def _trained(self, row: Row, column: Column) -> str:
-        choice = self.choices[self.plan.known(row.trainings(column.head))]
+        choice = self.choices[self.plan.known(row.candidates(column.head))]
         chosen = choice.chosen
         if chosen is None or chosen.curriculum is None:
             return ""

@@ -75,7 +75,7 @@ class Benchmark(ABC):
 
     @abstractmethod
     def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
-        """The classes that sources of a condition of scene are of, and are detected among.
+        """Classes of the sources under a condition, among which they are detected.
 
         Args:
             condition: The condition.

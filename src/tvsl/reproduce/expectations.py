@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tvsl.metrics import LabelSource
 from tvsl.reproduce.results import MeasuredRow, Table, Value, apart
-from tvsl.reproduce.specs import WITHOUT_HELP, LabelSource
+from tvsl.reproduce.specs import WITHOUT_HELP
 from tvsl.reproduce.tables import PAPER_METHODS, TEXT_ONLY, TVSL
 
 Tables = Mapping[str, Table]

@@ -118,7 +118,7 @@ class Experiment:
             known = self.encoder
             if not isinstance(known, AudioCLIPEncoder):
                 raise UsageError(
-                    "Only AudioCLIP has several conditions of image tokens and flip averages.",
+                    "Only AudioCLIP has several kinds of image tokens and flip averages.",
                     "Leave this table out.",
                 )
             self._encoders[mode] = AudioCLIPEncoder(

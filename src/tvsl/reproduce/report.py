@@ -13,6 +13,7 @@ from scipy.stats import kendalltau
 
 from tvsl.evaluation.tables import PAPER_HEAD
 from tvsl.evaluation.tables import Table as TextTable
+from tvsl.metrics import LabelSource
 from tvsl.reproduce.expectations import Expectation
 from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.results import (
@@ -26,7 +27,7 @@ from tvsl.reproduce.results import (
     ranked,
 )
 from tvsl.reproduce.run import Provenance, Reproduction
-from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec, LabelSource
+from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec
 from tvsl.reproduce.tables import EVERY
 from tvsl.utils.files import write_rows
 

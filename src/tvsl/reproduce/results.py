@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tvsl.reproduce.specs import Column, LabelSource
+from tvsl.metrics import LabelSource
+from tvsl.reproduce.specs import Column
 
 UNTOLD_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
 TOLD_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")

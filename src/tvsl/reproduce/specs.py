@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.score import SceneFigure
+from tvsl.metrics import LabelSource
 
 Hyperparameters = tuple[tuple[str, JsonValue], ...]
 """Hyperparameters of a method with their values, as part of something that is compared."""
@@ -148,7 +149,7 @@ Perturbation = Literal["twins", "off-screen", "negatives"]
 
 @dataclass(frozen=True)
 class TestCondition:
-    """A condition of scene.
+    """A condition that scenes are tested under.
 
     Attributes:
         name: What files and columns call it.
@@ -213,11 +214,6 @@ TEST_CONDITIONS: Mapping[str, TestCondition] = {
 VALIDATION_CONDITIONS = (SINGLE, DUET, TRIO, QUARTET)
 """Maps are decided on the first two, detection on all of them."""
 
-LabelSource = Literal["given", "detected", "none", "assigned"]
-"""Where the class names that maps are asked by come from. ``none``: the method asks for none.
-``assigned``: it finds sources without names, which are assigned to the true ones where they fit
-best, as its paper evaluates it."""
-
 LABEL_TITLES: dict[LabelSource, str] = {
     "given": "labels given",
     "detected": "labels detected",
@@ -249,7 +245,7 @@ class Row:
     overrides: Hyperparameters = ()
     trivial: bool = False
 
-    def trainings(self, task: Task) -> Candidates:
+    def candidates(self, task: Task) -> Candidates:
         """The head of columns for a task."""
         return self.single if task == "single" else self.several
 
@@ -318,4 +314,4 @@ class TableSpec:
         for row in self.rows:
             for column in self.columns:
                 for condition in column.conditions:
-                    yield row.trainings(column.head), condition, row.overrides
+                    yield row.candidates(column.head), condition, row.overrides
