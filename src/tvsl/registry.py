@@ -33,7 +33,7 @@ _FILE_PREFIX = "tvsl_file_"
 
 @dataclass(frozen=True)
 class Source:
-    """Where a class comes from, for those who meet its heads without it.
+    """Origin of a class, for those who meet its heads without it.
 
     Attributes:
         name: Name of the class in its module.
@@ -218,7 +218,7 @@ class Registry(Mapping[str, T]):
         return found, problems
 
     def source(self, name: str) -> Source | None:
-        """Where something comes from.
+        """Origin of something that was registered.
 
         Args:
             name: A name of this registry.

@@ -1,4 +1,4 @@
-"""What reaches the user: errors, warnings, tables, progress, folders of results."""
+"""Output for the user: errors, warnings, tables, progress, folders of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is evaluated side by side: heads on one encoder, trained or without need of it."""
+"""Models that are evaluated side by side: heads on one encoder, trained or not."""
 
 from __future__ import annotations
 

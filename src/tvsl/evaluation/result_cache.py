@@ -1,4 +1,4 @@
-"""What an evaluation has measured so far: a line of JSON a batch, from which it goes on.
+"""Scores of an evaluation so far: a line of JSON a batch, from which it goes on.
 
 Each process appends to a file of its own. A line that was torn when a process was killed is not
 counted, and its batch is done again.
@@ -29,7 +29,7 @@ from tvsl.utils.strict_model import StrictModel
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
 OUTPUTS = (RESULTS, SAMPLES, PAGE)
-"""What an evaluation writes once all is measured."""
+"""Files that an evaluation writes once all batches are scored."""
 
 FOLDER = ".parts"
 _RECORD = "record.json"

@@ -1,4 +1,4 @@
-"""From runs on disk to measured tables."""
+"""Aggregation of the runs on disk to measured tables."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def has_public_weights(model: str) -> bool:
     return sha256_of(path) in known
 
 
-"""What a reproduction writes once all is measured."""
+"""Files that a reproduction writes once all is measured."""
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Hyperparameters = tuple[tuple[str, JsonValue], ...]
 """Hyperparameters of a method with their values, as part of something that is compared."""
 
 Task = Literal["single", "several"]
-"""What a head is chosen for: single sources, or mixtures."""
+"""Task that a head is chosen for: single sources, or mixtures."""
 
 
 @dataclass(frozen=True)

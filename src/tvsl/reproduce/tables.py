@@ -160,14 +160,14 @@ PAPER_METHODS: tuple[Row, ...] = (
 """The methods of the paper's Tables 1 and 2, in their order."""
 
 CONTROLS: tuple[Row, ...] = (TVSL_UNTRAINED, TEXT_ONLY, AUDIOCLIP)
-"""What the encoder can do by itself."""
+"""Controls: the encoder by itself."""
 
 TRIVIAL: tuple[Row, ...] = (
     untrained("Whole frame", "whole-frame", trivial=True),
     untrained("Centre", "centre", trivial=True),
     untrained("Random", "random", trivial=True),
 )
-"""What chance reaches."""
+"""Baselines that look at nothing."""
 
 EVERY: tuple[Row, ...] = (*PAPER_METHODS, *CONTROLS, *TRIVIAL)
 

@@ -1,4 +1,4 @@
-"""From a recipe and a frozen encoder to a trained head in a folder."""
+"""Training of a head in a folder, from a recipe and a frozen encoder."""
 
 from __future__ import annotations
 

@@ -332,7 +332,7 @@ def _lock(folder: Path, made: list[Path]) -> tuple[int, tuple[int, int]] | None:
                 )
             # Another run may have removed it meanwhile: then it is created again.
             same = os.path.lexists(folder) and os.path.samestat(found, folder.stat())
-        except BaseException:
+        except BaseException:  # also at Ctrl-C: nothing is swallowed, the descriptor is closed
             os.close(place)
             raise
         if mine or not same:
@@ -384,7 +384,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
         try:
             mark = os.open(work / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except BaseException:
+        except BaseException:  # also at Ctrl-C: an unmarked folder would stay for ever
             work.rmdir()
             raise
     try:
@@ -614,7 +614,7 @@ def _named(unnamed: Path, folder: int, name: str) -> bool:
         return False
     try:
         os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
+    except BaseException:  # also at Ctrl-C: half a move would stay
         os.unlink(part, dir_fd=folder)
         raise
     return True
