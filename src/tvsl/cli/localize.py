@@ -180,6 +180,7 @@ class _Run:
     ) -> None:
         """Localize what can be localized."""
         from tvsl.cli.localized_files import localize_input, summary
+        from tvsl.utils.devices import return_freed_memory
 
         for source, sort, folder in checked:
             with self._reporting(source):
@@ -188,6 +189,7 @@ class _Run:
                     self.results.append({**content, "folder": str(folder)})
                 else:
                     self._print(summary(content, folder))
+            return_freed_memory()
 
     def finish(self) -> None:
         """Print the JSON and set the exit code."""

@@ -112,11 +112,28 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether glibc is in use and accepted the options.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
-        return False
-    return all(
+    library = _glibc()
+    return library is not None and all(
         library.mallopt(option, _THRESHOLD) == 1 for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)
     )
+
+
+def return_freed_memory() -> bool:
+    """Give memory that glibc keeps back to the system.
+
+    Between files of different sizes the memory that is kept falls to pieces, and grows with every
+    file; without anything that holds on to it.
+
+    Returns:
+        Whether glibc is in use and had memory to give back.
+    """
+    library = _glibc()
+    return library is not None and library.malloc_trim(0) == 1
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is glibc."""
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
