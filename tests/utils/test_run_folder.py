@@ -11,7 +11,14 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.training.config import TrainConfig
 from tvsl.training.pretraining import PretrainConfig
 from tvsl.utils.atomic import locked
-from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, MODEL_RECIPE_KEYS, check_run_folder
+from tvsl.utils.run_folder import (
+    HEAD_RECIPE_KEYS,
+    MODEL_RECIPE_KEYS,
+    changed_keys,
+    check_run_folder,
+    describe_changes,
+    read_record,
+)
 
 HEADS = json.dumps({**TrainConfig().model_dump(mode="json"), "encoder": "0" * 64})
 MODELS = PretrainConfig().model_dump_json()
@@ -90,3 +97,23 @@ def test_recipes_are_told_apart() -> None:
     assert models >= MODEL_RECIPE_KEYS
     assert not heads & MODEL_RECIPE_KEYS
     assert not models & HEAD_RECIPE_KEYS
+
+
+def test_changes_are_described_by_the_stored_values() -> None:
+    earlier, now = {"seed": 1, "steps": 5, "old": "x"}, {"seed": 2, "steps": 5, "new": None}
+    assert changed_keys(earlier, now) == ["old", "seed"]
+    assert describe_changes(earlier, now) == "old was 'x', seed was 1"
+    assert describe_changes(earlier, now, str) == "old was x, seed was 1"
+    assert describe_changes(now, now) == ""
+
+
+def test_a_record_has_its_keys(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert read_record(path, {"tvsl"}) is None
+    path.write_text('{"tvsl": "0.1", "seed": 1}')
+    assert read_record(path, {"tvsl"}) == {"tvsl": "0.1", "seed": 1}
+    for keys, text in ({"tables"}, '{"tvsl": 1}'), ({"tvsl"}, "[]"), ({"tvsl"}, "{"):
+        path.write_text(text)
+        with pytest.raises(OutputError) as caught:
+            read_record(path, keys)
+        assert caught.value.path == path

@@ -14,17 +14,8 @@ from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import JOURNAL_FILE, RECORDS_FILE, Journal
 from tvsl.preprocess.layouts import AUDIO, FRAMES, split_name
 from tvsl.preprocess.options import Options
-from tvsl.utils.atomic import (
-    RECORD_REMEDY,
-    entries,
-    foreign_record,
-    locked,
-    recover,
-    writable,
-    write_text,
-)
-from tvsl.utils.files import LARGEST_LIST, read_small_json
-from tvsl.utils.run_folder import changed_keys
+from tvsl.utils.atomic import entries, foreign_record, locked, recover, writable, write_text
+from tvsl.utils.run_folder import describe_changes, read_record
 
 REPORT_FILE = "report.json"
 
@@ -127,12 +118,10 @@ def write_report(root: Path, report: dict[str, Any]) -> None:
 def _report(root: Path) -> dict[str, Any] | None:
     """The report of an earlier run; None where there is none."""
     path = root / REPORT_FILE
-    if not path.exists():
+    report = read_record(path, {"finished", "options"})
+    if report is None:
         return None
-    report = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
-    if not isinstance(report, dict) or not isinstance(report.get("options"), dict):
-        raise foreign_record(path)
-    if not isinstance(report.get("finished"), bool):
+    if not isinstance(report["options"], dict) or not isinstance(report["finished"], bool):
         raise foreign_record(path)
     return report
 
@@ -154,11 +143,9 @@ def _check_options(root: Path, report: dict[str, Any] | None, options: Options) 
                     root,
                 )
         return
-    earlier, now = report["options"], options.to_dict()
-    others = changed_keys(earlier, now)
-    if others:
-        was = ", ".join(f"{name} was {earlier.get(name)!r}" for name in others)
-        raise OutputError(f"This folder was prepared with other options: {was}.", _REMEDY, root)
+    changes = describe_changes(report["options"], options.to_dict())
+    if changes:
+        raise OutputError(f"This folder was prepared with other options: {changes}.", _REMEDY, root)
 
 
 def _check_places(root: Path, journal: Journal, videos: Sequence[Video], options: Options) -> None:

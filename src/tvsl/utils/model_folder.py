@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tvsl.errors import OutputError, UsageError, WeightsError, shown
-from tvsl.utils.atomic import RECORD_REMEDY, foreign_record, staged, writable
+from tvsl.utils.atomic import foreign_record, staged, writable
 from tvsl.utils.files import LARGEST_CONFIG, read_small_json
+from tvsl.utils.run_folder import read_record
 
 CONFIG_FILE = "config.json"
 TENSORS_FILE = "model.safetensors"
@@ -98,10 +98,10 @@ def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
 
 def _earlier_files(folder: Path, own: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
     path = folder / CONFIG_FILE
-    if not os.path.lexists(path):
+    content = read_record(path, frozenset(), LARGEST_CONFIG)
+    if content is None:
         return ()
-    content = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
-    if not isinstance(content, dict) or not own(content):
+    if not own(content):
         raise foreign_record(path)
     return OWN_FILES
 

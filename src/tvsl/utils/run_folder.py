@@ -1,15 +1,15 @@
-"""The folder of a training run, checked without torch before a run starts or resumes."""
+"""Folders that remember what they were made with, and refuse another run; without torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Final
 
 from tvsl.errors import OutputError, UsageError
 from tvsl.utils.atomic import RECORD_REMEDY, entries, foreign_record, writable
-from tvsl.utils.files import LARGEST_CONFIG, read_small_json
+from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
 
 CHECKPOINTS: Final = "checkpoints"
 LAST: Final = "last.ckpt"
@@ -29,6 +29,41 @@ def changed_keys(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     """
     keys = sorted(earlier.keys() | now.keys())
     return [key for key in keys if earlier.get(key) != now.get(key)]
+
+
+def describe_changes(
+    earlier: Mapping[str, Any], now: Mapping[str, Any], text: Callable[[Any], str] = repr
+) -> str:
+    """Differences between two records, such as ``seed was 1, steps was 5``; empty without any.
+
+    Args:
+        earlier: The stored record.
+        now: The record of this run; a missing key counts as None.
+        text: Gives the text of a stored value.
+    """
+    return ", ".join(f"{key} was {text(earlier.get(key))}" for key in changed_keys(earlier, now))
+
+
+def read_record(path: Path, keys: Set[str], largest: int = LARGEST_LIST) -> dict[str, Any] | None:
+    """Read the record of an earlier run.
+
+    Args:
+        path: Its file.
+        keys: Keys that every record of this kind has.
+        largest: Maximum number of bytes.
+
+    Returns:
+        Its content; None where there is no such file.
+
+    Raises:
+        OutputError: It is damaged, or lacks a key and is not a record of this kind.
+    """
+    if not os.path.lexists(path):
+        return None
+    content = read_small_json(path, largest, OutputError, RECORD_REMEDY)
+    if not isinstance(content, dict) or not keys <= content.keys():
+        raise foreign_record(path)
+    return content
 
 
 def last_checkpoint(folder: Path, resume: bool) -> Path | None:
@@ -74,13 +109,7 @@ def check_run_folder(
         UsageError: There is no run to resume.
     """
     last_checkpoint(folder, resume)
-    record = folder / RECIPE_FILE
-    if resume:
-        return
-    if os.path.lexists(record):
-        content = read_small_json(record, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
-        if not isinstance(content, dict) or not recipe <= content.keys():
-            raise foreign_record(record)
+    if resume or read_record(folder / RECIPE_FILE, recipe, LARGEST_CONFIG) is not None:
         return
     with writable(folder):
         found = entries(folder)
