@@ -10,9 +10,10 @@ from PIL import Image
 
 from tvsl.errors import OutputError, UsageError
 from tvsl.media import load_audio, load_image, read_frame
+from tvsl.scenes import box_of
 from tvsl.synthetic import export
 from tvsl.synthetic.export import MANIFEST, describe, export_world, object_map
-from tvsl.synthetic.pictures import SIDE, box_of
+from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.world import World
 from tvsl.vocabularies import read_vocabulary
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tvsl.synthetic.pictures import LARGEST, SIDE, SMALLEST, WorldObject, box_of, render_picture
+from tvsl.scenes import box_of
+from tvsl.synthetic.pictures import LARGEST, SIDE, SMALLEST, WorldObject, render_picture
 from tvsl.synthetic.vocabulary import SHAPES
 
 Points = list[tuple[float, float]]

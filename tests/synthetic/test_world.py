@@ -8,7 +8,8 @@ import pytest
 
 import tvsl.synthetic.world as world_module
 from tvsl.errors import UsageError
-from tvsl.synthetic.pictures import TWIN_RATIO, WorldObject, box_of
+from tvsl.scenes import box_of
+from tvsl.synthetic.pictures import TWIN_RATIO, WorldObject
 from tvsl.synthetic.sounds import LOUDNESS, SAMPLES
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import MOST_SOURCES, World, WorldScene

@@ -9,9 +9,9 @@ from tvsl.demo.scenes import DemoScene, demo_scenes
 from tvsl.demo.scores import PROTOCOL, MapScore, score_source, threshold
 from tvsl.localization import BOX_PROTOCOL, Localization, SoundSource
 from tvsl.localizer import Localizer
+from tvsl.scenes import PixelBox
 from tvsl.synthetic.export import describe
 from tvsl.synthetic.sounds import SAMPLE_RATE
-from tvsl.synthetic.world import PixelBox
 from tvsl.utils.progress import Progress
 
 

@@ -7,11 +7,12 @@ from itertools import count
 
 import numpy as np
 
+from tvsl.scenes import PixelBox
 from tvsl.synthetic.export import scene_id
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import Wave
 from tvsl.synthetic.vocabulary import ClassSplit
-from tvsl.synthetic.world import PixelBox, World, WorldScene
+from tvsl.synthetic.world import World, WorldScene
 
 
 @dataclass(frozen=True)

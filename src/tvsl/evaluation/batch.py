@@ -16,8 +16,7 @@ from tvsl.data.files import draw_targets, of_length
 from tvsl.encoder import Encoder
 from tvsl.evaluation.indexed import IndexedDataset
 from tvsl.evaluation.reader import ReadItem
-from tvsl.synthetic.sounds import SAMPLE_RATE
-from tvsl.synthetic.world import World, WorldScene
+from tvsl.scenes import Scene, SceneMaker
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.progress import Progress, no_progress
 
@@ -81,17 +80,17 @@ class EncodedBatch:
 
 def encode_scenes(
     encoder: Encoder,
-    world: World,
+    maker: SceneMaker,
     sources: int,
     count: int,
     progress: Progress = no_progress,
     start: int = 0,
 ) -> EncodedBatch:
-    """Make and encode scenes of a split of the made-up world.
+    """Make and encode scenes with exact truth.
 
     Args:
         encoder: The frozen encoder.
-        world: The split; its classes are the vocabulary.
+        maker: A split of the made-up world, or of composites; its classes are the vocabulary.
         sources: K, the number of sources of each scene.
         count: B, the number of scenes.
         progress: Called with scenes so far and in all.
@@ -100,13 +99,13 @@ def encode_scenes(
     Returns:
         The scenes, K pairs each, panel by panel; boxes are the targets.
     """
-    vocabulary = encoder.vocabulary(world.names)
+    vocabulary = encoder.vocabulary(maker.names)
     tokens, labels, truth = [], [], []
     for first in range(start, start + count, _CLIPS):
         numbers = range(first, min(first + _CLIPS, start + count))
-        scenes = [world.scene(number, sources) for number in numbers]
+        scenes = [maker.scene(number, sources) for number in numbers]
         pictures = [[panel.picture for panel in scene.panels] for scene in scenes]
-        sounds = [resampled(one.waveform, SAMPLE_RATE, encoder.sample_rate) for one in scenes]
+        sounds = [resampled(one.waveform, one.sample_rate, encoder.sample_rate) for one in scenes]
         tokens.append(_encode(encoder, pictures, sounds))
         labels += [vocabulary.indices(scene.labels) for scene in scenes]
         truth += [_scene_truth(scene) for scene in scenes]
@@ -218,7 +217,7 @@ def _joined(parts: Sequence[Tokens]) -> Tokens:
     return Tokens(**tensors, grid=parts[0].grid, panels=parts[0].panels)
 
 
-def _scene_truth(scene: WorldScene) -> tuple[NDArray[np.bool_], ...]:
+def _scene_truth(scene: Scene) -> tuple[NDArray[np.bool_], ...]:
     """Filled boxes, masks and twins' masks of a scene, (K, H, K * W) each."""
     height, width = scene.panels[0].mask.shape
     shape = (len(scene.panels), height, width * len(scene.panels))

@@ -376,9 +376,3 @@ def render_picture(
         _blend(picture, window, share, paint)
         mask[window] = share >= 0.5
     return _photograph(rng, picture), masks
-
-
-def box_of(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Smallest box around a mask (H, W): left, top, right, bottom in pixels, ends exclusive."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tvsl.errors import UsageError
+from tvsl.scenes import Scene, ScenePanel
 from tvsl.synthetic.pictures import (
     WorldObject,
-    box_of,
     draw_other,
     draw_places,
     draw_radius,
     render_picture,
 )
-from tvsl.synthetic.sounds import LOUDNESS, Wave, background, decibels, quantised, voice
+from tvsl.synthetic.sounds import (
+    LOUDNESS,
+    SAMPLE_RATE,
+    Wave,
+    background,
+    decibels,
+    quantised,
+    voice,
+)
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
 
 WorldSplit = Literal["train", "validation", "test"]
-PixelBox = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels, ends exclusive."""
-
 MOST_SOURCES = 8
 MOST_OBJECTS = 3
 _SPLITS: tuple[WorldSplit, ...] = ("train", "validation", "test")
@@ -34,93 +37,21 @@ _OFF_SCREEN_GAIN = (-6.0, 3.0)
 
 
 @dataclass(frozen=True, eq=False)
-class WorldPanel:
-    """One picture of a scene: one object that sounds and up to two that are silent.
+class WorldPanel(ScenePanel):
+    """One picture of a scene, (112, 112): one object that sounds and up to two that are silent.
 
-    Attributes:
-        picture: (112, 112, 3) uint8 RGB.
-        objects: Its objects, in random order.
-        masks: Their masks, (n, 112, 112) bool.
-        waveform: Sound of this picture's object, noise included, (20480,).
+    Its sound, (20480,), holds the picture's noise.
     """
 
-    picture: NDArray[np.uint8]
     objects: tuple[WorldObject, ...]
-    masks: NDArray[np.bool_]
-    waveform: Wave
-
-    @cached_property
-    def source(self) -> int:
-        """Index of the object that sounds."""
-        return next(number for number, thing in enumerate(self.objects) if thing.sounds)
-
-    @property
-    def label(self) -> str:
-        """Class of the object that sounds."""
-        return self.objects[self.source].label
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """Mask of the object that sounds, (112, 112)."""
-        mask: NDArray[np.bool_] = self.masks[self.source]
-        return mask
-
-    @property
-    def boxes(self) -> tuple[PixelBox, ...]:
-        """Bounding box of every object."""
-        return tuple(box_of(mask) for mask in self.masks)
-
-    @property
-    def twin(self) -> int | None:
-        """Index of the silent twin of the object that sounds, if there is one."""
-        silent = (n for n, thing in enumerate(self.objects) if thing.twin and not thing.sounds)
-        return next(silent, None)
 
 
 @dataclass(frozen=True, eq=False)
-class WorldScene:
-    """K sources: K panels side by side, and all their sounds together.
-
-    Attributes:
-        panels: K pictures; each holds one source, the K classes differ.
-        waveform: The mixture in [-1, 1], (20480,) at 16 kHz.
-        off_screen: Class of a sound that no panel shows, or None.
-        index: The scene's number in its split.
-    """
+class WorldScene(Scene):
+    """K sources in panels of 112 x 112 pixels, and 1.28 s of sound at 16 kHz, (20480,)."""
 
     panels: tuple[WorldPanel, ...]
-    waveform: Wave
-    off_screen: str | None
-    index: int
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Classes that sound and are seen, panel by panel."""
-        return tuple(panel.label for panel in self.panels)
-
-    @property
-    def picture(self) -> NDArray[np.uint8]:
-        """The panels side by side, (112, K * 112, 3) uint8 RGB."""
-        return np.concatenate([panel.picture for panel in self.panels], axis=1)
-
-    def mask(self, number: int) -> NDArray[np.bool_]:
-        """Mask of a source over the whole width.
-
-        Args:
-            number: Index of the source, 0 to K - 1.
-
-        Returns:
-            The mask, (112, K * 112) bool.
-
-        Raises:
-            UsageError: There is no such source.
-        """
-        if not 0 <= number < len(self.panels):
-            raise UsageError(
-                f"The scene has no source {number}.", f"Give 0 to {len(self.panels) - 1}."
-            )
-        masks = [panel.mask & (number == place) for place, panel in enumerate(self.panels)]
-        return np.concatenate(masks, axis=1)
+    sample_rate: int = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
