@@ -22,8 +22,8 @@ from tvsl.evaluation.evaluator import known_record
 from tvsl.evaluation.result_cache import BatchResult, ResultCache
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl import TVSL
-from tvsl.reproduce.config import PRESETS
 from tvsl.reproduce.figures import SHEETS
+from tvsl.reproduce.specs import PRESETS
 from tvsl.reproduce.tables import TABLES
 from tvsl.reproduce.targets import SHEET_NAMES, TABLE_NAMES
 from tvsl.training.pretraining import Terms

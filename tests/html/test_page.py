@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from tvsl.errors import printable
-from tvsl.evaluation.tables import Table
+from tvsl.evaluation.tables import TextTable
 from tvsl.html.page import distinct_maps, environment, render_page, table_values
 from tvsl.localization import SoundSource
 
@@ -80,7 +80,7 @@ def test_templates_leave_escaping_on(name: str) -> None:
 
 
 def test_classes_and_best_cells_of_a_table() -> None:
-    table = Table("Title", ("method", "AP", "paper"), (("a", "1", "2"), ("b", "3", "")), 1)
+    table = TextTable("Title", ("method", "AP", "paper"), (("a", "1", "2"), ("b", "3", "")), 1)
     values = table_values(table, {(1, "AP")})
     assert values["title"] == "Title"
     assert values["columns"] == [("method", ""), ("AP", "number"), ("paper", "number of-paper")]

@@ -15,7 +15,7 @@ from tests.reproduce.test_report_written import conditions, made
 from tvsl.html.reproduction import reproduction_page
 from tvsl.render.colors import source_color
 from tvsl.reproduce.figures import SHEETS, Sheet, ShownCase
-from tvsl.reproduce.results import Table
+from tvsl.reproduce.results import MeasuredTable
 from tvsl.reproduce.run import Reproduction
 from tvsl.reproduce.specs import DUET, Column
 
@@ -31,7 +31,7 @@ def case() -> ShownCase:
     return ShownCase(picture, ("red star", HOSTILE), truth, (maps, maps[:1], None))
 
 
-def success(made_table: Table) -> Table:
+def success(made_table: MeasuredTable) -> MeasuredTable:
     """The same with its first column as the success rate that bars are drawn of."""
     first = replace(made_table.columns[0], figure="success")
     return replace(made_table, columns=(first, *made_table.columns[1:]))

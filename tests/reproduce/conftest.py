@@ -9,8 +9,8 @@ import torch
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import build_word_tokenizer
-from tvsl.reproduce.config import reproduce_config
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
+from tvsl.reproduce.specs import reproduce_config
 from tvsl.synthetic.vocabulary import FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.training.pretraining import mini_config
 

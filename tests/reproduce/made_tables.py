@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tvsl.metrics import LabelSource
-from tvsl.reproduce.results import MeasuredRow, Table, Value
+from tvsl.reproduce.results import MeasuredRow, MeasuredTable, Value
 from tvsl.reproduce.specs import DUET, QUARTET, SINGLE, Column, Task, TestCondition
 
 
@@ -34,7 +34,7 @@ def line(
 
 def table(
     name: str, heads: Sequence[str], lines: Sequence[MeasuredRow], number: int | None = 1
-) -> Table:
+) -> MeasuredTable:
     """A table beside the paper's numbers on VGGSound."""
     conditions = {"drop": QUARTET, "duet": DUET, "CIoU": DUET}
     columns = tuple(
@@ -45,6 +45,6 @@ def table(
         for head in heads
     )
     beside = () if number is None else ("VGGSound",)
-    return Table(
+    return MeasuredTable(
         name, name.title(), "A table.", columns, tuple(heads), tuple(lines), beside, number
     )

@@ -15,7 +15,6 @@ from tvsl.audioclip.weights import load_audioclip
 from tvsl.data.base import Split
 from tvsl.errors import DataError, UsageError
 from tvsl.reproduce.benchmark import PAIRS, FileBenchmark, open_benchmark
-from tvsl.reproduce.config import reproduce_config
 from tvsl.reproduce.specs import (
     DUET,
     NEGATIVES,
@@ -27,6 +26,7 @@ from tvsl.reproduce.specs import (
     TWIN_SINGLE,
     UNSEEN_DUET,
     UNSEEN_SINGLE,
+    reproduce_config,
 )
 
 CLASSES = ("red star", "blue ring", "green disc", "dotted cross")

@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.reproduce.made_tables import line, table
-from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.expectations import Expectation
-from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.report import (
     CSV_HEAD,
     best_cells,
@@ -24,9 +21,11 @@ from tvsl.reproduce.report import (
     remarks,
     text_table,
 )
+from tvsl.reproduce.results import Expectation
 from tvsl.reproduce.run import Provenance, Reproduction
-from tvsl.reproduce.specs import DUETS, SINGLES, HeadSpec, Training
+from tvsl.reproduce.specs import DUETS, SINGLES, HeadSpec, Training, reproduce_config
 from tvsl.reproduce.tables import FNAC, TVSL, TVSL_MIXTURES, TVSL_UNTRAINED
+from tvsl.reproduce.train import Choice
 
 LINES = [
     line("FNAC", (50.0, 52.0), None, paper=(43.3, 48.4)),

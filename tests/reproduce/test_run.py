@@ -176,7 +176,7 @@ from pathlib import Path
 import torch
 from tests.reproduce.test_run import SMALL, made
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
-from tvsl.reproduce.config import reproduce_config
+from tvsl.reproduce.specs import reproduce_config
 torch.set_num_threads(1)
 config = reproduce_config(False, "quick", **{fields!r})
 settings = ExperimentConfig(config, sys.argv[1], "synthetic", {{}}, Path(sys.argv[2]), "cpu")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tvsl.methods import METHODS
-from tvsl.reproduce.paper import PAPER_SETS, paper_numbers
-from tvsl.reproduce.specs import TEST_CONDITIONS, Candidates, Row, TableSpec
+from tvsl.reproduce.results import PAPER_SETS, paper_numbers
+from tvsl.reproduce.specs import TEST_CONDITIONS, Candidates, RowSpec, TableSpec
 from tvsl.reproduce.tables import PAPER_METHODS, PROMPT_LENGTHS, TABLES, TRIVIAL
 from tvsl.training.config import find_head, recipe
 
@@ -129,7 +129,7 @@ def test_prompts_have_the_paper_s_lengths() -> None:
 
 
 def test_trivial_rows_need_no_training() -> None:
-    def trivial(row: Row) -> bool:
+    def trivial(row: RowSpec) -> bool:
         return row.trivial and not row.single.curricula
 
     assert all(trivial(row) for row in TRIVIAL)

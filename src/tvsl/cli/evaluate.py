@@ -30,7 +30,7 @@ from tvsl.errors import UsageError
 if TYPE_CHECKING:
     from tvsl.evaluation.config import LabelChoice
     from tvsl.evaluation.results import Evaluation
-    from tvsl.evaluation.tables import Table
+    from tvsl.evaluation.tables import TextTable
 
 SOME_LEFT_OUT = 1
 _SHOWN_SKIPPED = 10
@@ -210,7 +210,7 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
     print_lines("", f"Open {folder / PAGE} in a browser.")
 
 
-def _print_table(table: Table) -> None:
+def _print_table(table: TextTable) -> None:
     from tvsl.cli.output import print_table
 
     print_lines(f"{table.title}, percent", "")

@@ -139,9 +139,9 @@ def _reproduce(
     precision: Precision,
 ) -> Reproduction:
     from tvsl.reproduce.benchmark import is_real
-    from tvsl.reproduce.config import reproduce_config
     from tvsl.reproduce.experiment import Experiment, ExperimentConfig
     from tvsl.reproduce.run import reproduce, require_feasible, wanted
+    from tvsl.reproduce.specs import reproduce_config
     from tvsl.utils.devices import choose_device
 
     asked = wanted(targets)

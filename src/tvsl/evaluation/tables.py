@@ -26,7 +26,7 @@ _UNTRAINED = (
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """A table of texts.
 
     Attributes:
@@ -47,19 +47,19 @@ class Table:
         return self.heads[self.words :]
 
 
-def result_tables(evaluation: Evaluation) -> list[Table]:
+def result_tables(evaluation: Evaluation) -> list[TextTable]:
     """A table for each protocol, in percent, with the paper's numbers beside ours."""
     return [_table(evaluation, name) for name in evaluation.scorer.config.protocols]
 
 
-def _table(evaluation: Evaluation, protocol: str) -> Table:
+def _table(evaluation: Evaluation, protocol: str) -> TextTable:
     rows = [row for row in evaluation.rows if row.scores.protocol == protocol]
     in_paper = {name for row in rows if row.paper is not None for name in row.paper.values}
     names = list(rows[0].scores.values)
     heads = [part for name in names for part in (name, *([PAPER_HEAD] * (name in in_paper)))]
     cells = tuple(tuple(_cells(row, names, in_paper)) for row in rows)
     title = f"Protocol {protocol}, {_found(evaluation)} items"
-    return Table(title, ("method", "labels", *heads), cells, 2)
+    return TextTable(title, ("method", "labels", *heads), cells, 2)
 
 
 def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _paper_cell(paper: PaperRow | None, name: str) -> str:
     return f"{paper.values[name]:.1f}{_NOTHING if paper.same_data else _MARK}"
 
 
-def detection_table(evaluation: Evaluation) -> Table | None:
+def detection_table(evaluation: Evaluation) -> TextTable | None:
     """Table of the detected classes, in percent; None where none were detected."""
     if not evaluation.detection:
         return None
@@ -92,7 +92,7 @@ def detection_table(evaluation: Evaluation) -> Table | None:
         )
         for row in evaluation.detection
     )
-    return Table("Detected classes", heads, rows, 1)
+    return TextTable("Detected classes", heads, rows, 1)
 
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tvsl.errors import printable
-from tvsl.evaluation.tables import PAPER_HEAD, Table
+from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.html.data_uris import png_uri, sound_uri
 from tvsl.localization import SoundSource
 from tvsl.render.colors import source_color
@@ -94,7 +94,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def table_values(table: Table, best: Collection[tuple[int, str]] = ()) -> Values:
+def table_values(table: TextTable, best: Collection[tuple[int, str]] = ()) -> Values:
     """A table of texts, for the macro ``results``.
 
     Args:

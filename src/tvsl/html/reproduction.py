@@ -21,7 +21,7 @@ from tvsl.reproduce.report import (
     sentences,
     text_table,
 )
-from tvsl.reproduce.results import MeasuredRow, Table, Value, one_each
+from tvsl.reproduce.results import MeasuredRow, MeasuredTable, Value, one_each
 from tvsl.reproduce.run import Reproduction
 
 _BAR_TABLES = ("table1", "table2")
@@ -53,7 +53,7 @@ def reproduction_page(found: Reproduction) -> str:
     return render_page("reproduction.html", values, styles=styles, colors=most)
 
 
-def _table(table: Table) -> Values:
+def _table(table: MeasuredTable) -> Values:
     order = order_table(table)
     return {
         "name": table.name,
@@ -67,7 +67,7 @@ def _table(table: Table) -> Values:
     }
 
 
-def _charts(tables: Sequence[Table]) -> list[Values]:
+def _charts(tables: Sequence[MeasuredTable]) -> list[Values]:
     """Figure 1: success rates of Tables 1 and 2; a row with a choice has detected labels."""
     charts: list[Values] = []
     for table in sorted(tables, key=lambda table: table.name):

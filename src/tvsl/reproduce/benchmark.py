@@ -24,8 +24,7 @@ from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
 from tvsl.metrics import hash_ids
-from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.specs import TestCondition
+from tvsl.reproduce.specs import ReproduceConfig, TestCondition
 from tvsl.synthetic.vocabulary import ClassSplit
 from tvsl.synthetic.world import World
 from tvsl.tokens import Queries, Tokens

@@ -1,12 +1,21 @@
-"""Encoders, tokens and scenes that a process of a reproduction works with."""
+"""A reproduction as its processes work on it: encoder, tokens, scenes, and the processes."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,16 +27,22 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
 from tvsl.encoder import Encoder
-from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
+from tvsl.errors import MediaWarning, OutputError, StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
 from tvsl.reproduce.benchmark import Benchmark, Split, open_benchmark, with_negatives
-from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.specs import AS_ALL, SINGLE, VALIDATION_CONDITIONS, TestCondition, TokenMode
+from tvsl.reproduce.specs import (
+    AS_ALL,
+    SINGLE,
+    VALIDATION_CONDITIONS,
+    ReproduceConfig,
+    TestCondition,
+    TokenMode,
+)
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.atomic import writable, write_whole
-from tvsl.utils.devices import PrecisionChoice
+from tvsl.utils.devices import PrecisionChoice, keep_freed_memory
 from tvsl.utils.model_folder import write_tensors
 from tvsl.utils.progress import Progress, no_progress
 
@@ -236,9 +251,9 @@ class StorePart:
         """
         sizes = {number: self.sizes.get(number, 0) for number in sources}
         if not any(sizes.values()):
-            told = " or ".join(str(number) for number in sources)
+            numbers = " or ".join(map(str, sources))
             raise VocabularyError(
-                f"There are no mixtures of {told} sources among the clips of these "
+                f"There are no mixtures of {numbers} sources among the clips of these "
                 f"{len(self._columns)} classes.",
                 "Give more clips or classes.",
             )
@@ -343,3 +358,158 @@ def _unpacked(packed: Tensor, count: int) -> Tensor:
     """The first bits of each row, (n, count) bool."""
     bits = np.unpackbits(packed.numpy(), axis=1, count=count)
     return torch.from_numpy(bits.view(np.bool_))
+
+
+_POLL_SECONDS = 1.0
+
+
+class Job(Protocol):
+    """A piece of work that any process can do; what it makes is on disk when it is done."""
+
+    def do(self, experiment: Experiment) -> None:
+        """Do it, unless it is done."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Does jobs, in this process or in several.
+
+    Attributes:
+        experiment: This process's own.
+        count: How many jobs are done at once.
+        pool: The others; None where this one does all.
+    """
+
+    experiment: Experiment
+    count: int = 1
+    pool: ProcessPoolExecutor | None = None
+
+    def do(self, jobs: Sequence[Job], report: Callable[[int], None]) -> None:
+        """Do jobs.
+
+        Args:
+            jobs: The jobs, begun in this order.
+            report: Called with the number of jobs done since the last call, which may be 0.
+
+        Raises:
+            TvslError: A job cannot be done; what was done before stays.
+            OutputError: A process was killed, perhaps for lack of memory.
+        """
+        if self.pool is None:
+            for job in jobs:
+                job.do(self.experiment)
+                report(1)
+            return
+        futures = [self.pool.submit(_do, job) for job in jobs]
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
+                for future in done:
+                    for warning in future.result():
+                        warnings.warn(warning, stacklevel=2)
+                report(len(done))
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "A process of the reproduction was ended, perhaps for lack of memory.",
+                "Start again, it goes on where it was; --workers 1 needs least memory.",
+                self.experiment.settings.folder,
+            ) from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+@contextmanager
+def open_workers(experiment: Experiment, count: int) -> Iterator[Workers]:
+    """Start processes.
+
+    Args:
+        experiment: This process's own.
+        count: How many; with 1 this process does all.
+
+    Yields:
+        What does jobs.
+    """
+    if count == 1:
+        yield Workers(experiment)
+        return
+    pool = ProcessPoolExecutor(
+        count,
+        # Forked processes would share locks and threads of torch.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_open,
+        initargs=(experiment.settings,),
+    )
+    try:
+        yield Workers(experiment, count, pool)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_experiment: Experiment | None = None
+
+
+def _open(settings: ExperimentConfig) -> None:
+    """Make this process one that works; it ends with the one that started it."""
+    global _experiment
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+    # An interrupt is for the process that started this one; what is in work is done to its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    _experiment = Experiment(settings)
+
+
+def _do(job: Job) -> list[MediaWarning]:
+    """Do a job here; what is warned of is for the process that started this one to tell."""
+    assert _experiment is not None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MediaWarning)
+        job.do(_experiment)
+    noted = []
+    for one in caught:
+        if isinstance(one.message, MediaWarning):
+            noted.append(one.message)
+        else:
+            warnings.showwarning(one.message, one.category, one.filename, one.lineno)
+    return noted
+
+
+@dataclass(frozen=True)
+class EncodeClips:
+    """Encode training clips, together with the other processes that do.
+
+    Attributes:
+        helper: Which of them this is.
+    """
+
+    helper: int
+
+    def do(self, experiment: Experiment) -> None:
+        """Encode what no other process encodes."""
+        experiment.make_store()
+
+
+@dataclass(frozen=True)
+class EncodeScenes:
+    """Encode a block of scenes.
+
+    Attributes:
+        wanted: Of which set.
+        numbers: Which scenes of it.
+    """
+
+    wanted: SceneSet
+    numbers: range
+
+    def do(self, experiment: Experiment) -> None:
+        """Encode them, if they are not there."""
+        experiment.make_scenes(self.wanted, self.numbers)

@@ -17,10 +17,9 @@ from tvsl.methods.base import Method
 from tvsl.metrics import LabelSource
 from tvsl.reproduce.benchmark import Picture, PreviewScene
 from tvsl.reproduce.experiment import Experiment, SceneSet
-from tvsl.reproduce.plan import Choice, Plan
-from tvsl.reproduce.specs import DUET, TRIO, Candidates, Row, TestCondition
+from tvsl.reproduce.specs import DUET, TRIO, Candidates, RowSpec, TestCondition
 from tvsl.reproduce.tables import ALIGNMENT, AVGN, MIX_AND_LOCALIZE, TVSL
-from tvsl.reproduce.train import Runs
+from tvsl.reproduce.train import Choice, Plan, Runs
 
 HeatMaps = NDArray[np.float32]
 """(n, H, W) in [0, 1]."""
@@ -41,7 +40,7 @@ class SheetSpec:
     name: str
     title: str
     condition: TestCondition
-    rows: tuple[Row, ...]
+    rows: tuple[RowSpec, ...]
     paper: int
 
 

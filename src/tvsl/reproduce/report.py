@@ -11,16 +11,14 @@ from typing import Any
 
 from scipy.stats import kendalltau
 
-from tvsl.evaluation.tables import PAPER_HEAD
-from tvsl.evaluation.tables import Table as TextTable
+from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.metrics import LabelSource
-from tvsl.reproduce.expectations import Expectation
-from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.results import (
     TOLD_FIRST,
     UNTOLD_FIRST,
+    Expectation,
     MeasuredRow,
-    Table,
+    MeasuredTable,
     Value,
     apart,
     one_each,
@@ -29,6 +27,7 @@ from tvsl.reproduce.results import (
 from tvsl.reproduce.run import Provenance, Reproduction
 from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec
 from tvsl.reproduce.tables import EVERY
+from tvsl.reproduce.train import Choice
 from tvsl.utils.files import write_rows
 
 
@@ -76,7 +75,7 @@ class Agreement:
     unclear: tuple[tuple[str, str], ...]
 
 
-def agreements(table: Table) -> list[Agreement]:
+def agreements(table: MeasuredTable) -> list[Agreement]:
     """Compare the order of every column that the paper has.
 
     Args:
@@ -163,7 +162,7 @@ def _compare(
     )
 
 
-def sentences(table: Table) -> list[str]:
+def sentences(table: MeasuredTable) -> list[str]:
     """Sentences that a table justifies.
 
     Args:
@@ -184,7 +183,7 @@ def sentences(table: Table) -> list[str]:
     return told
 
 
-def _first(table: Table, column: int) -> str | None:
+def _first(table: MeasuredTable, column: int) -> str | None:
     """The best and the next row; of a method that may be told labels, the line where it is not."""
     rows = [line for line in one_each(table.lines) if not line.trivial]
     order = ranked(rows, column, table.columns[column].low_is_good)
@@ -198,7 +197,7 @@ def _first(table: Table, column: int) -> str | None:
     )
 
 
-def _trivial(table: Table, column: int) -> str | None:
+def _trivial(table: MeasuredTable, column: int) -> str | None:
     trivial = ranked([line for line in table.lines if line.trivial], column, False)
     others = ranked([line for line in table.lines if not line.trivial], column, False)
     if not trivial or not others or table.columns[column].low_is_good:
@@ -253,7 +252,7 @@ _TITLES = {row.single.head: row.title for row in reversed(EVERY)}
 """Of rows with one head the first gives it its name."""
 
 
-def text_table(table: Table) -> TextTable:
+def text_table(table: MeasuredTable) -> TextTable:
     """A measured table as texts, in percent, with the paper's numbers beside ours.
 
     Args:
@@ -273,12 +272,12 @@ def text_table(table: Table) -> TextTable:
     return TextTable(table.title, ("method", "labels", *heads), rows, 2)
 
 
-def _in_paper(table: Table, column: int) -> bool:
+def _in_paper(table: MeasuredTable, column: int) -> bool:
     names = table.beside[:1]
     return any(line.paper[name][column] is not None for line in table.lines for name in names)
 
 
-def _cells(table: Table, line: MeasuredRow, shown: Sequence[int]) -> list[str]:
+def _cells(table: MeasuredTable, line: MeasuredRow, shown: Sequence[int]) -> list[str]:
     cells = [line.row, LABEL_TITLES[line.labels]]
     for column, value in enumerate(line.values):
         cells.append(_NOTHING if value is None else value.text())
@@ -288,7 +287,7 @@ def _cells(table: Table, line: MeasuredRow, shown: Sequence[int]) -> list[str]:
     return cells
 
 
-def best_cells(table: Table) -> set[tuple[int, int]]:
+def best_cells(table: MeasuredTable) -> set[tuple[int, int]]:
     """Row and column of the best value of every column, baselines left aside."""
     best = set()
     for column, spec in enumerate(table.columns):
@@ -302,7 +301,7 @@ def best_cells(table: Table) -> set[tuple[int, int]]:
     return best
 
 
-def order_table(table: Table) -> TextTable | None:
+def order_table(table: MeasuredTable) -> TextTable | None:
     """Table of the agreement with the paper's order.
 
     Args:
@@ -329,7 +328,7 @@ def order_table(table: Table) -> TextTable | None:
     return TextTable("Order, ours against the paper's", _ORDER_HEADS, rows, 3) if rows else None
 
 
-def remarks(table: Table) -> list[str]:
+def remarks(table: MeasuredTable) -> list[str]:
     """Reasons why columns or cells are missing."""
     told = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
     reasons = {line.row: note for line in table.lines for note in line.notes}
@@ -508,7 +507,7 @@ def csv_text(found: Reproduction) -> str:
     return text.getvalue()
 
 
-def _csv_rows(table: Table, line: MeasuredRow) -> list[list[object]]:
+def _csv_rows(table: MeasuredTable, line: MeasuredRow) -> list[list[object]]:
     rows: list[list[object]] = []
     for column, head in enumerate(table.heads):
         value = line.values[column]
@@ -534,7 +533,7 @@ def json_content(found: Reproduction) -> dict[str, Any]:
     }
 
 
-def _table(table: Table) -> dict[str, Any]:
+def _table(table: MeasuredTable) -> dict[str, Any]:
     return {
         "name": table.name,
         "title": table.title,

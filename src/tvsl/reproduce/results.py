@@ -1,15 +1,29 @@
-"""What came out: tables of measured values beside the paper's."""
+"""Measured tables, aggregated from the runs on disk, beside the paper's and what was expected."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
-from tvsl.metrics import LabelSource
-from tvsl.reproduce.specs import Column
+from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS
+from tvsl.metrics import PAPER_THRESHOLDS, Figure, LabelSource
+from tvsl.reproduce.benchmark import Benchmark
+from tvsl.reproduce.specs import (
+    DROP,
+    WITHOUT_HELP,
+    Candidates,
+    Column,
+    RowSpec,
+    TableSpec,
+    Task,
+    Training,
+)
+from tvsl.reproduce.tables import PAPER_METHODS, TEXT_ONLY, TVSL
+from tvsl.reproduce.train import Choice, Plan, Runs
 
 UNTOLD_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
 TOLD_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")
@@ -65,7 +79,7 @@ class MeasuredRow:
 
 
 @dataclass(frozen=True)
-class Table:
+class MeasuredTable:
     """A measured table.
 
     Attributes:
@@ -145,3 +159,391 @@ def apart(first: Value, second: Value) -> bool:
     """
     spread = math.hypot(first.deviation or 0.0, second.deviation or 0.0)
     return abs(first.mean - second.mean) > spread
+
+
+_VARIED_IN_COLUMNS = (4, 5)
+
+
+@dataclass(frozen=True)
+class PaperSets:
+    """Two of the paper's benchmarks that belong together.
+
+    Attributes:
+        single: The one of single sources, by its name in ``BENCHMARKS``.
+        several: The one of several sources.
+    """
+
+    single: str
+    several: str
+
+    @property
+    def title(self) -> str:
+        """Title that the paper gives the two."""
+        return f"{BENCHMARKS[self.single]} and {BENCHMARKS[self.several]}"
+
+    def success(self, task: Task) -> Figure:
+        """The success rate that the paper gives on them."""
+        return PAPER_THRESHOLDS[self.single if task == "single" else self.several]
+
+    def key(self, column: Column) -> str | None:
+        """The column of ``paper_numbers`` that stands beside a column; None if none does."""
+        if column.paper is None:
+            return None
+        success = self.success(column.task)
+        return column.paper.format(single=self.single, several=self.several, success=success)
+
+
+PAPER_SETS: Mapping[str, PaperSets] = MappingProxyType(
+    {
+        "VGGSound": PaperSets("vggsound-single", "vggsound-duet"),
+        "VGGSound-Instruments": PaperSets("vgg-instruments-single", "vgg-instruments-multi"),
+        "MUSIC": PaperSets("music-solo", "music-duet"),
+    }
+)
+"""The benchmarks of the paper's Tables 1 and 2; the others are on the first."""
+
+
+def paper_numbers(table: int) -> dict[str, dict[str, float]]:
+    """A table of the paper.
+
+    Args:
+        table: Its number.
+
+    Returns:
+        Percent by row and column. Rows are methods, with what the table varies where it varies them
+        (``T-VSL, prompt length 4``); columns are benchmark and metric (``music-solo: IoU@0.5``),
+        in Table 5 the number of sources, with the drop from the first to the last.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    for number in PAPER_NUMBERS:
+        if number.table != table:
+            continue
+        column, row = f"{number.benchmark}: {number.metric}", number.method
+        if table == 5:
+            column = number.variant
+        elif number.variant and table not in _VARIED_IN_COLUMNS:
+            row = f"{row}, {number.variant}"
+        rows.setdefault(row, {})[column] = number.value
+    if table == 5:
+        for values in rows.values():
+            few, *_, many = values.values()
+            values[DROP] = 100 * (1 - many / few)
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregator:
+    """Puts together what was measured.
+
+    Attributes:
+        runs: The runs.
+        plan: What was done.
+        choices: Choice of validation for all candidates.
+        benchmark: What it was measured on.
+    """
+
+    runs: Runs
+    plan: Plan
+    choices: Mapping[Candidates, Choice]
+    benchmark: Benchmark
+
+    @property
+    def sets(self) -> PaperSets:
+        """The paper's benchmarks that stand beside."""
+        return PAPER_SETS[self.benchmark.paper]
+
+    def table(self, spec: TableSpec) -> MeasuredTable:
+        """A measured table; columns without scenes are left out."""
+        missing = {column: self._missing(column) for column in spec.columns}
+        columns = tuple(column for column in spec.columns if missing[column] is None)
+        rows = spec.rows if columns else ()
+        lines = [line for row in rows for line in self._lines(spec, row, columns)]
+        return MeasuredTable(
+            spec.name,
+            spec.title,
+            spec.says,
+            columns,
+            tuple(self._head(column) for column in columns),
+            tuple(lines),
+            self._beside(spec),
+            spec.paper,
+            {self._head(column): reason for column, reason in missing.items() if reason},
+        )
+
+    def _missing(self, column: Column) -> str | None:
+        reasons = (self.benchmark.lacks(condition, "test") for condition in column.conditions)
+        return next((reason for reason in reasons if reason is not None), None)
+
+    def _head(self, column: Column) -> str:
+        return column.title.format(success=self.sets.success(column.task))
+
+    def _beside(self, spec: TableSpec) -> tuple[str, ...]:
+        if spec.paper is None:
+            return ()
+        others = [name for name in PAPER_SETS if name != self.benchmark.paper]
+        # The paper's other tables are on VGGSound, or name their benchmarks themselves.
+        return (self.benchmark.paper, *others) if spec.paper <= 2 else ("VGGSound",)
+
+    def _lines(
+        self, spec: TableSpec, row: RowSpec, columns: tuple[Column, ...]
+    ) -> list[MeasuredRow]:
+        cells = [self._cell(row, column) for column in columns]
+        found = {source for values, _ in cells for source in values}
+        wanted: list[LabelSource] = [source for source in spec.labels if source in found]
+        notes = tuple(dict.fromkeys(reason for _, reason in cells if reason))
+        paper = {name: self._paper(spec, row, columns, name) for name in self._beside(spec)}
+        trained = tuple(self._trained(row, column) for column in columns)
+        return [
+            MeasuredRow(
+                row.title,
+                source,
+                tuple(values.get(source) for values, _ in cells),
+                paper,
+                trained,
+                row.trivial,
+                notes,
+            )
+            for source in wanted or spec.labels[:1]
+        ]
+
+    def _cell(self, row: RowSpec, column: Column) -> tuple[dict[LabelSource, Value], str | None]:
+        """Values by the source of labels, and why there are none."""
+        choice = self.choices[self.plan.known(row.candidates(column.head))]
+        if choice.chosen is None:
+            return {}, choice.reason
+        seeds: dict[LabelSource, list[float]] = {}
+        reason = None
+        for training in self.plan.repeats(choice.chosen):
+            figures, told = self._figures(training, row, column)
+            reason = reason or told
+            for source, value in figures.items():
+                seeds.setdefault(source, []).append(value)
+        return {source: Value(tuple(values)) for source, values in seeds.items()}, reason
+
+    def _figures(
+        self, training: Training, row: RowSpec, column: Column
+    ) -> tuple[dict[LabelSource, float], str | None]:
+        name = self.sets.success(column.task) if column.figure == "success" else column.figure
+        record = self.runs.record(training)
+        if record is None or record.outcome != "done":
+            return {}, None if record is None else record.reason
+        first, reason = self.runs.figure(training, column.condition, row.overrides, name)
+        if column.falls_from is None or reason is not None:
+            return first, reason
+        whole, reason = self.runs.figure(training, column.falls_from, row.overrides, name)
+        fallen = {
+            source: 100 * (1 - first[source] / value)
+            for source, value in whole.items()
+            if value > 0
+        }
+        return fallen, reason
+
+    def _paper(
+        self, spec: TableSpec, row: RowSpec, columns: tuple[Column, ...], name: str
+    ) -> tuple[float | None, ...]:
+        if spec.paper is None or row.paper is None:
+            return (None,) * len(columns)
+        numbers = paper_numbers(spec.paper).get(row.paper, {})
+        keys = (PAPER_SETS[name].key(column) for column in columns)
+        return tuple(None if key is None else numbers.get(key) for key in keys)
+
+    def _trained(self, row: RowSpec, column: Column) -> str:
+        choice = self.choices[self.plan.known(row.candidates(column.head))]
+        chosen = choice.chosen
+        if chosen is None or chosen.curriculum is None:
+            return ""
+        return f"{chosen.curriculum.name}, {chosen.learning_rate:g}"
+
+
+Tables = Mapping[str, MeasuredTable]
+
+_OURS = TVSL.title
+_OTHERS = tuple(row.title for row in PAPER_METHODS if row.title != _OURS)
+_UNTOLD: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Something expected.
+
+    Attributes:
+        says: What.
+        holds: Whether it came out.
+        numbers: What it is judged by.
+    """
+
+    says: str
+    holds: bool
+    numbers: str
+
+
+def expectations(tables: Iterable[MeasuredTable]) -> list[Expectation]:
+    """Judge all that can be judged.
+
+    Args:
+        tables: The measured tables.
+
+    Returns:
+        The expectations whose numbers are there.
+    """
+    known = {table.name: table for table in tables}
+    judged = (judge(known) for judge in _JUDGES)
+    return [expectation for expectation in judged if expectation is not None]
+
+
+def _above_trivial(tables: Tables) -> Expectation | None:
+    table = tables.get("table1")
+    if table is None or "AP" not in table.heads:
+        return None
+    column = table.heads.index("AP")
+    bars = [value.mean for line in table.lines if line.trivial and (value := line.values[column])]
+    learned = (table.line(row, "assigned", "given", "none") for row in (*_OTHERS, _OURS))
+    lines = [line for line in learned if line is not None]
+    measured = [(line, value) for line in lines if (value := line.values[column]) is not None]
+    if not bars or not measured:
+        return None
+    lowest, value = min(measured, key=lambda pair: pair[1].mean)
+    return Expectation(
+        "Every learned method is above the trivial baselines on single sources, labels given where "
+        "it asks for them (AP).",
+        value.mean > max(bars),
+        f"lowest: {lowest.row} {value.text()}; best trivial baseline {max(bars):.1f}",
+    )
+
+
+def _ahead(
+    tables: Tables, name: str, head: str, says: str, margin: Callable[[Value, Value], bool]
+) -> Expectation | None:
+    """T-VSL with detected labels against the best other method that is told no labels."""
+    table = tables.get(name)
+    heads = [] if table is None else [one for one in table.heads if one.startswith(head)]
+    if table is None or not heads:
+        return None
+    ours = table.value(_OURS, heads[0], "detected")
+    best = _best(table, heads[0])
+    if ours is None or best is None:
+        return None
+    line, value = best
+    return Expectation(
+        says,
+        margin(ours, value),
+        f"T-VSL {ours.text()}, {line.row} {value.text()}, difference {_difference(ours, value)}",
+    )
+
+
+def _difference(ours: Value, other: Value) -> str:
+    # Adding zero takes the sign off a zero that rounding left.
+    return f"{round(ours.mean - other.mean, 1) + 0.0:+.1f}"
+
+
+def _best(table: MeasuredTable, head: str) -> tuple[MeasuredRow, Value] | None:
+    found = _untold(table, table.heads.index(head))
+    return max(found, key=lambda pair: pair[1].mean) if found else None
+
+
+def _untold(table: MeasuredTable, column: int) -> list[tuple[MeasuredRow, Value]]:
+    """The paper's other methods, where they are told no labels."""
+    return [
+        (line, value)
+        for line in table.lines
+        if line.row in _OTHERS
+        and line.labels in _UNTOLD
+        and (value := line.values[column]) is not None
+    ]
+
+
+def _first_in_table_2(tables: Tables) -> Expectation | None:
+    return _ahead(
+        tables,
+        "table2",
+        "CIoU",
+        "With detected labels T-VSL is first on several sources, by at least 20 points of the "
+        "success rate over the best other method that is told no labels.",
+        lambda ours, best: ours.mean - best.mean >= 20,
+    )
+
+
+def _level_in_table_1(tables: Tables) -> Expectation | None:
+    return _ahead(
+        tables,
+        "table1",
+        "AP",
+        "With detected labels T-VSL is at least level on single sources with the best other method "
+        "that is told no labels (AP).",
+        lambda ours, best: ours.mean >= best.mean or not apart(ours, best),
+    )
+
+
+def _ahead_off_screen(tables: Tables) -> Expectation | None:
+    return _ahead(
+        tables,
+        "off-screen",
+        "single: AP",
+        "With sounds off screen T-VSL is clearly ahead on single sources: by more than the "
+        "standard deviations (AP).",
+        lambda ours, best: ours.mean > best.mean and apart(ours, best),
+    )
+
+
+def _smallest_drop(tables: Tables) -> Expectation | None:
+    table = tables.get("table5")
+    heads = [] if table is None else [one for one in table.heads if one.startswith("drop")]
+    if table is None or not heads:
+        return None
+    column = table.heads.index(heads[0])
+    drops = _untold(table, column)
+    ours = table.value(_OURS, heads[0], "detected")
+    if ours is None or not drops:
+        return None
+    line, value = min(drops, key=lambda pair: pair[1].mean)
+    return Expectation(
+        "From two to four sources T-VSL with detected labels loses the smallest share of its "
+        "success rate, of the methods that are told no labels.",
+        ours.mean < value.mean,
+        f"T-VSL {ours.text()} %, {line.row} {value.text()} %",
+    )
+
+
+def _order_of_blocks(tables: Tables) -> Expectation | None:
+    table = tables.get("table3")
+    if table is None or "duet: CAP" not in table.heads:
+        return None
+    rows = ("audio, image, AVC", "audio, AVC", "image, AVC", "AVC")
+    values = [table.value(row, "duet: CAP", "given") for row in rows]
+    known = [value for value in values if value is not None]
+    if len(known) < len(rows):
+        return None
+    full, audio, image, alone = (value.mean for value in known)
+    return Expectation(
+        "On duets all blocks together are above either conditioning block with the correspondence "
+        "block, and these above the correspondence block alone (CAP).",
+        full > max(audio, image) and min(audio, image) > alone,
+        ", ".join(f"{row}: {value.text()}" for row, value in zip(rows, known, strict=True)),
+    )
+
+
+def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Expectation | None:
+    table = tables.get("twins")
+    if table is None:
+        return None
+    ours, text = (table.value(row, head, "given") for row in (_OURS, TEXT_ONLY.title))
+    if ours is None or text is None:
+        return None
+    return Expectation(
+        f"On {scenes} with twins T-VSL beats text only with the same labels by at least {points:g} "
+        "points of AP.",
+        ours.mean - text.mean >= points,
+        f"T-VSL {ours.text()}, text only {text.text()}, difference {_difference(ours, text)}",
+    )
+
+
+_JUDGES: Sequence[Callable[[Tables], Expectation | None]] = (
+    _above_trivial,
+    _level_in_table_1,
+    _ahead_off_screen,
+    _first_in_table_2,
+    _order_of_blocks,
+    _smallest_drop,
+    lambda tables: _beats_text(tables, "single: AP", 20, "single sources"),
+    lambda tables: _beats_text(tables, "duet: CAP", 14, "duets"),
+)

@@ -13,15 +13,26 @@ from tvsl import __version__
 from tvsl.audioclip.weights import PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.errors import UsageError, WeightsError
 from tvsl.loading import check_classes
-from tvsl.reproduce.aggregate import Aggregator
-from tvsl.reproduce.config import ReproduceConfig
-from tvsl.reproduce.expectations import Expectation, expectations
-from tvsl.reproduce.experiment import Experiment, SceneSet
+from tvsl.reproduce.experiment import (
+    EncodeClips,
+    EncodeScenes,
+    Experiment,
+    Job,
+    SceneSet,
+    Workers,
+    open_workers,
+)
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
-from tvsl.reproduce.paper import PAPER_SETS
-from tvsl.reproduce.plan import Choice, EvalTarget, Plan, choose
-from tvsl.reproduce.results import Table
-from tvsl.reproduce.specs import AS_ALL, TEST_CONDITIONS, TableSpec, TestCondition, Training
+from tvsl.reproduce.results import PAPER_SETS, Aggregator, Expectation, MeasuredTable, expectations
+from tvsl.reproduce.specs import (
+    AS_ALL,
+    TEST_CONDITIONS,
+    EvalTarget,
+    ReproduceConfig,
+    TableSpec,
+    TestCondition,
+    Training,
+)
 from tvsl.reproduce.tables import TABLES
 from tvsl.reproduce.targets import (
     ALL,
@@ -33,8 +44,7 @@ from tvsl.reproduce.targets import (
     check_targets,
     read_record,
 )
-from tvsl.reproduce.train import RunRecord, Runs
-from tvsl.reproduce.workers import EncodeClips, EncodeScenes, Head, Job, Workers, open_workers
+from tvsl.reproduce.train import Choice, Plan, RunRecord, Runs, TrainHead, choose
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
@@ -189,7 +199,7 @@ class Reproduction:
     """
 
     provenance: Provenance
-    tables: tuple[Table, ...]
+    tables: tuple[MeasuredTable, ...]
     sheets: tuple[Sheet, ...]
     bars: bool
     choices: tuple[Choice, ...]
@@ -371,7 +381,7 @@ def _scene_sets(plan: Plan, asked: Wanted, experiment: Experiment) -> list[Scene
 def _heads(plan: Plan, experiment: Experiment, hands: Workers, stages: Stages) -> list[Choice]:
     """Train all candidates, choose, train the chosen with all seeds, and measure them."""
     runs = Runs(experiment.settings.folder)
-    first = [Head(training) for training in plan.all_trainings()]
+    first = [TrainHead(training) for training in plan.all_trainings()]
     seeds = experiment.config.seeds
     later = sum(seeds if candidates.curricula else 1 for candidates in plan.needs)
     with stages("Heads", "heads") as report:
@@ -390,7 +400,7 @@ def _known(runs: Runs, training: Training) -> RunRecord:
     return record
 
 
-def _finals(plan: Plan, choices: Iterable[Choice]) -> list[Head]:
+def _finals(plan: Plan, choices: Iterable[Choice]) -> list[TrainHead]:
     """The chosen heads with every seed, each once with all that it is measured on."""
     measured: dict[Training, dict[EvalTarget, None]] = {}
     for choice in choices:
@@ -399,11 +409,11 @@ def _finals(plan: Plan, choices: Iterable[Choice]) -> list[Head]:
                 measured.setdefault(training, {}).update(
                     dict.fromkeys(plan.needs[choice.candidates])
                 )
-    return [Head(training, tuple(wanted)) for training, wanted in measured.items()]
+    return [TrainHead(training, tuple(wanted)) for training, wanted in measured.items()]
 
 
 def _jobs(
-    heads: Sequence[Head],
+    heads: Sequence[TrainHead],
     runs: Runs,
     hands: Workers,
     report: Progress,

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from tvsl.evaluation.score import SceneFigure
 from tvsl.methods.tvsl.inference import AFFINITY, READOUTS
-from tvsl.reproduce.paper import DROP
 from tvsl.reproduce.specs import (
+    DROP,
     DUET,
     DUETS,
     MIXTURES,
@@ -31,7 +31,7 @@ from tvsl.reproduce.specs import (
     Column,
     Curriculum,
     HeadSpec,
-    Row,
+    RowSpec,
     TableSpec,
     Task,
     TestCondition,
@@ -71,7 +71,7 @@ def learned(
     mixtures: Curriculum = DUETS,
     preset: str | None = None,
     **hyperparameters: Any,
-) -> Row:
+) -> RowSpec:
     """A row of heads that are trained.
 
     For single sources heads are trained on single sources; for mixtures on single sources or on
@@ -89,7 +89,7 @@ def learned(
         The row.
     """
     head = HeadSpec(method, preset, tuple(sorted(hyperparameters.items())))
-    return Row(
+    return RowSpec(
         title,
         Candidates(head, (SINGLES,), "single"),
         Candidates(head, (SINGLES, mixtures), "several"),
@@ -97,7 +97,9 @@ def learned(
     )
 
 
-def untrained(title: str, method: str, paper: str | None = None, *, trivial: bool = False) -> Row:
+def untrained(
+    title: str, method: str, paper: str | None = None, *, trivial: bool = False
+) -> RowSpec:
     """A row of a method as it is, without training.
 
     Args:
@@ -110,10 +112,10 @@ def untrained(title: str, method: str, paper: str | None = None, *, trivial: boo
         The row.
     """
     candidates = Candidates(HeadSpec(method))
-    return Row(title, candidates, candidates, paper, trivial=trivial)
+    return RowSpec(title, candidates, candidates, paper, trivial=trivial)
 
 
-def on_half(row: Row) -> Row:
+def on_half(row: RowSpec) -> RowSpec:
     """The same row, trained on half of the classes."""
 
     def halved(candidates: Candidates) -> Candidates:
@@ -130,7 +132,7 @@ TVSL_PRINTED = replace(
     learned("T-VSL, every equation as printed", "tvsl", preset="paper"),
     overrides=(("readout", "cosine"), ("affinity", 0.0)),
 )
-TVSL_MIXTURES = Row(
+TVSL_MIXTURES = RowSpec(
     "T-VSL, trained on mixtures of one to four",
     Candidates(TVSL.single.head, (MIXTURES,), "several"),
     Candidates(TVSL.single.head, (MIXTURES,), "several"),
@@ -142,7 +144,7 @@ FNAC = learned("FNAC", "fnac", "FNAC")
 AVGN = learned("AVGN", "avgn", "AVGN")
 ALIGNMENT = learned("Alignment", "alignment", "Alignment")
 
-PAPER_METHODS: tuple[Row, ...] = (
+PAPER_METHODS: tuple[RowSpec, ...] = (
     learned("OTS", "ots", "OTS"),
     learned("CoarsetoFine", "coarse-to-fine", "CoarsetoFine"),
     learned("LVS", "lvs", "LVS"),
@@ -159,17 +161,17 @@ PAPER_METHODS: tuple[Row, ...] = (
 )
 """The methods of the paper's Tables 1 and 2, in their order."""
 
-CONTROLS: tuple[Row, ...] = (TVSL_UNTRAINED, TEXT_ONLY, AUDIOCLIP)
+CONTROLS: tuple[RowSpec, ...] = (TVSL_UNTRAINED, TEXT_ONLY, AUDIOCLIP)
 """Controls: the encoder by itself."""
 
-TRIVIAL: tuple[Row, ...] = (
+TRIVIAL: tuple[RowSpec, ...] = (
     untrained("Whole frame", "whole-frame", trivial=True),
     untrained("Centre", "centre", trivial=True),
     untrained("Random", "random", trivial=True),
 )
 """Baselines that look at nothing."""
 
-EVERY: tuple[Row, ...] = (*PAPER_METHODS, *CONTROLS, *TRIVIAL)
+EVERY: tuple[RowSpec, ...] = (*PAPER_METHODS, *CONTROLS, *TRIVIAL)
 
 PROMPT_LENGTHS = (0, 2, 4, 8, 16, 32)
 _OTHERS = tuple(row for row in PAPER_METHODS if row is not TVSL)
@@ -201,7 +203,7 @@ TABLE_2 = TableSpec(
 )
 
 
-def _ablation(title: str, paper: str | None, **blocks: bool) -> Row:
+def _ablation(title: str, paper: str | None, **blocks: bool) -> RowSpec:
     names = ("audio_conditioning", "image_conditioning", "correspondence")
     hyperparameters: dict[str, Any] = {name: blocks.get(name, False) for name in names}
     return learned(title, "tvsl", paper, **hyperparameters)
@@ -340,7 +342,7 @@ LABELS = TableSpec(
 )
 
 
-def _with(title: str, **hyperparameters: JsonValue) -> Row:
+def _with(title: str, **hyperparameters: JsonValue) -> RowSpec:
     """T-VSL with hyperparameters that validation has not decided."""
     return replace(TVSL, title=title, paper=None, overrides=tuple(hyperparameters.items()))
 
@@ -405,9 +407,11 @@ _MODES = (
 )
 
 
-def _encoded(title: str, method: str, mode: TokenMode) -> Row:
+def _encoded(title: str, method: str, mode: TokenMode) -> RowSpec:
     candidates = Candidates(HeadSpec(method), mode=mode)
-    return Row(f"{title}; {mode.image_tokens}, flip {mode.flip_average}", candidates, candidates)
+    return RowSpec(
+        f"{title}; {mode.image_tokens}, flip {mode.flip_average}", candidates, candidates
+    )
 
 
 TOKENS = TableSpec(

@@ -1,11 +1,11 @@
-"""Heads of a reproduction: trained, tuned on validation, scored, and the records of all that."""
+"""Heads of a reproduction: which are needed, their training and scoring, and the records of it."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -22,7 +22,18 @@ from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.metrics import NEGATIVES, LabelSource
 from tvsl.reproduce.experiment import Experiment, SceneSet, StorePart
-from tvsl.reproduce.specs import SINGLE, Curriculum, Hyperparameters, Task, TestCondition, Training
+from tvsl.reproduce.specs import (
+    SINGLE,
+    Candidates,
+    Curriculum,
+    EvalTarget,
+    Hyperparameters,
+    ReproduceConfig,
+    TableSpec,
+    Task,
+    TestCondition,
+    Training,
+)
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import MAP_SOURCES, calibrate, located, one_figure
 from tvsl.training.config import TrainConfig, recipe
@@ -377,3 +388,156 @@ def _write(record: BaseModel, path: Path) -> None:
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(record.model_dump(mode="json"), path, force=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Heads to train and test conditions to score them on.
+
+    Attributes:
+        config: The recipe.
+        needs: Candidates of all rows, with the targets that the chosen heads are scored on.
+        halved: Whether all heads are trained on half of the classes anyway.
+    """
+
+    config: ReproduceConfig
+    needs: Mapping[Candidates, tuple[EvalTarget, ...]]
+    halved: bool
+
+    @classmethod
+    def of(
+        cls,
+        tables: Iterable[TableSpec],
+        config: ReproduceConfig,
+        possible: Callable[[TestCondition], bool],
+        halved: bool,
+        further: Iterable[Candidates] = (),
+    ) -> Plan:
+        """Collect what some tables need.
+
+        Args:
+            tables: The tables.
+            config: The recipe.
+            possible: Whether there are scenes of a condition.
+            halved: As in ``Plan``.
+            further: Candidates whose maps are only to be shown.
+
+        Returns:
+            The plan.
+        """
+        needs: dict[Candidates, dict[EvalTarget, None]] = {}
+        for table in tables:
+            for candidates, condition, overrides in table.needs():
+                if possible(condition):
+                    needs.setdefault(_known(candidates, halved), {})[condition, overrides] = None
+        for candidates in further:
+            needs.setdefault(_known(candidates, halved), {})
+        return cls(
+            config, {candidates: tuple(wanted) for candidates, wanted in needs.items()}, halved
+        )
+
+    def known(self, candidates: Candidates) -> Candidates:
+        """Candidates of a table as the plan names them."""
+        return _known(candidates, self.halved)
+
+    def trainings(self, candidates: Candidates) -> tuple[Training, ...]:
+        """Trainings of which validation chooses one, the first seed of each."""
+        if not candidates.curricula:
+            return (Training(candidates.head, mode=candidates.mode),)
+        return tuple(
+            Training(candidates.head, curriculum, rate, 0, candidates.mode)
+            for curriculum in candidates.curricula
+            for rate in self.config.learning_rates
+        )
+
+    def all_trainings(self) -> tuple[Training, ...]:
+        """Trainings of all candidates, each once."""
+        return tuple(
+            dict.fromkeys(one for candidates in self.needs for one in self.trainings(candidates))
+        )
+
+    def repeats(self, chosen: Training) -> tuple[Training, ...]:
+        """The chosen training with every seed; once where nothing is trained."""
+        if chosen.curriculum is None:
+            return (chosen,)
+        return tuple(replace(chosen, seed=seed) for seed in range(self.config.seeds))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Choice of validation among candidates.
+
+    Attributes:
+        candidates: The candidates.
+        scores: Validation score of each training; None where it did not end well.
+        chosen: The best training; None where none ended well.
+        reason: Why none did.
+    """
+
+    candidates: Candidates
+    scores: tuple[tuple[Training, float | None], ...]
+    chosen: Training | None
+    reason: str | None = None
+
+
+def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]) -> Choice:
+    """Choose the training with the highest validation score for the task.
+
+    Args:
+        candidates: The candidates.
+        records: Their trainings with the records of the runs; of equals the first is taken.
+
+    Returns:
+        The choice.
+    """
+    scores = tuple(
+        (training, record.validation.get(candidates.task) if record.outcome == "done" else None)
+        for training, record in records
+    )
+    best: Training | None = None
+    highest = float("-inf")
+    for training, score in scores:
+        if score is not None and score > highest:
+            best, highest = training, score
+    reasons = (record.reason for _, record in records if record.reason)
+    return Choice(candidates, scores, best, None if best is not None else next(reasons, None))
+
+
+def _known(candidates: Candidates, halved: bool) -> Candidates:
+    """Candidates without the mark ``half`` where it holds for all heads."""
+    if not halved:
+        return candidates
+
+    def whole(curriculum: Curriculum) -> Curriculum:
+        return replace(curriculum, half=False)
+
+    return replace(
+        candidates, curricula=tuple(whole(curriculum) for curriculum in candidates.curricula)
+    )
+
+
+@dataclass(frozen=True)
+class TrainHead:
+    """Train a head, and measure it.
+
+    Attributes:
+        training: Which.
+        targets: On what; on nothing while candidates are compared.
+    """
+
+    training: Training
+    targets: tuple[EvalTarget, ...] = ()
+
+    def done(self, runs: Runs) -> bool:
+        """Tell whether nothing of it is left to be done."""
+        record = runs.record(self.training)
+        if record is None or record.outcome != "done":
+            return record is not None
+        return all(runs.has_scores(self.training, *one) for one in self.targets)
+
+    def do(self, experiment: Experiment) -> None:
+        """Do what of it is not done."""
+        runs = Runs(experiment.settings.folder)
+        if runs.train(self.training, experiment).outcome == "done":
+            for condition, overrides in self.targets:
+                runs.score(self.training, condition, overrides, experiment)

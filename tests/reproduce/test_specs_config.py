@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tvsl.errors import UsageError
-from tvsl.reproduce.config import PRESETS, reproduce_config
+from tvsl.reproduce.specs import PRESETS, reproduce_config
 from tvsl.training.config import find_head, recipe
 
 

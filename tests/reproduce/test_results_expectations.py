@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.reproduce.made_tables import line, table
-from tvsl.reproduce.expectations import Expectation, expectations
-from tvsl.reproduce.results import MeasuredRow
+from tvsl.reproduce.results import Expectation, MeasuredRow, expectations
 
 
 def judged(name: str, heads: tuple[str, ...], *lines: MeasuredRow) -> list[Expectation]:

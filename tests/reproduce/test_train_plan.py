@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.plan import Plan, choose
 from tvsl.reproduce.specs import (
     DUET,
     DUETS,
@@ -15,9 +13,10 @@ from tvsl.reproduce.specs import (
     UNSEEN_SINGLE,
     TableSpec,
     Training,
+    reproduce_config,
 )
 from tvsl.reproduce.tables import ALIGNMENT, AUDIOCLIP, FNAC, TABLES
-from tvsl.reproduce.train import RunRecord
+from tvsl.reproduce.train import Plan, RunRecord, choose
 
 CONFIG = reproduce_config(False, "full")
 

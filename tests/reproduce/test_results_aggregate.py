@@ -17,13 +17,19 @@ from tests.reproduce.test_report_written import made
 from tvsl.errors import OutputError
 from tvsl.html.reproduction import reproduction_page
 from tvsl.metrics import LabelSource
-from tvsl.reproduce.aggregate import Aggregator
-from tvsl.reproduce.config import reproduce_config
-from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.report import csv_text, text_table
-from tvsl.reproduce.specs import DUET, LABEL_TITLES, Hyperparameters, Row, TestCondition, Training
+from tvsl.reproduce.results import Aggregator
+from tvsl.reproduce.specs import (
+    DUET,
+    LABEL_TITLES,
+    Hyperparameters,
+    RowSpec,
+    TestCondition,
+    Training,
+    reproduce_config,
+)
 from tvsl.reproduce.tables import TABLES
-from tvsl.reproduce.train import RunRecord, Runs, ScoreRecord
+from tvsl.reproduce.train import Choice, Plan, RunRecord, Runs, ScoreRecord
 
 
 class Cell(NamedTuple):
@@ -162,7 +168,7 @@ def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
     return Aggregator(runs, plan, choices, benchmark)
 
 
-def expected(aggregator: Aggregator, row: Row, cell: Cell, source: str) -> float:
+def expected(aggregator: Aggregator, row: RowSpec, cell: Cell, source: str) -> float:
     """The mean over the seeds of what was made up for a cell."""
     candidates = row.single if cell.task == "single" else row.several
     chosen = aggregator.choices[aggregator.plan.known(candidates)].chosen

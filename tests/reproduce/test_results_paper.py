@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tvsl.reproduce.paper import PAPER_SETS, paper_numbers
+from tvsl.reproduce.results import PAPER_SETS, paper_numbers
 from tvsl.reproduce.tables import TABLES
 
 
