@@ -144,7 +144,7 @@ def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:
     kind = DATA_SETS.resolve(name)
     if not issubclass(kind, FileDataSet):
         raise UsageError(f"The data set '{name}' has no files.", "There is nothing to check.")
-    return make_data(kind, options)
+    return make_data(kind, options).for_check()
 
 
 def _state(file: str) -> str:

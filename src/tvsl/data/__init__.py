@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tvsl.data.base import Item as Item
     from tvsl.data.base import Sample as Sample
     from tvsl.data.base import Source as Source
+    from tvsl.data.composites import Composites as Composites
     from tvsl.data.extended import FlickrExtended as FlickrExtended
     from tvsl.data.extended import VGGSSExtended as VGGSSExtended
     from tvsl.data.files import FileClips as FileClips
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tvsl.data.listed import ListedData as ListedData
     from tvsl.data.music import MusicDuet as MusicDuet
     from tvsl.data.music import MusicSolo as MusicSolo
+    from tvsl.data.real import RealClips as RealClips
+    from tvsl.data.real import RealData as RealData
     from tvsl.data.synthetic import SyntheticClips as SyntheticClips
     from tvsl.data.synthetic import SyntheticData as SyntheticData
     from tvsl.data.targets import Boxes as Boxes
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 
 _BUILTIN = {
     "synthetic": "tvsl.data.synthetic:SyntheticData",
+    "real": "tvsl.data.real:RealData",
     "folder": "tvsl.data.folder:FolderData",
     "music-solo": "tvsl.data.music:MusicSolo",
     "music-duet": "tvsl.data.music:MusicDuet",
@@ -63,9 +67,11 @@ _OTHERS = (
     "tvsl.data.base:Item",
     "tvsl.data.base:Sample",
     "tvsl.data.base:Source",
+    "tvsl.data.composites:Composites",
     "tvsl.data.files:FileClips",
     "tvsl.data.files:FileDataSet",
     "tvsl.data.listed:ListedData",
+    "tvsl.data.real:RealClips",
     "tvsl.data.synthetic:SyntheticClips",
     "tvsl.data.targets:Boxes",
     "tvsl.data.targets:Mask",

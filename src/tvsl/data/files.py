@@ -247,6 +247,10 @@ class FileDataSet(DataSet):
         """
         return draw_targets(item.sources, item.panels, self.side, self.side)
 
+    def for_check(self) -> FileDataSet:
+        """The data set whose items are checked in place of these: those of single files."""
+        return self
+
     def clips(self, count: int | None, seed: int) -> FileClips:
         """Clips of the training split; see the base class.
 
