@@ -192,6 +192,21 @@ class Box:
         return [self.left, self.top, self.right, self.bottom]
 
 
+def shared_area(first: Box, second: Box) -> int:
+    """Pixels that two boxes have in common.
+
+    Args:
+        first: A box.
+        second: Another one.
+
+    Returns:
+        Their number.
+    """
+    across = min(first.right, second.right) - max(first.left, second.left)
+    down = min(first.bottom, second.bottom) - max(first.top, second.top)
+    return max(across, 0) * max(down, 0)
+
+
 def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
     """The same box in a picture of another size.
 

@@ -11,7 +11,8 @@ from tests.mini_bundle import write_mini_bundle
 from tests.small_model import write_bundle
 from tvsl import Localizer
 from tvsl.demo.run import Demo, run_demo
-from tvsl.demo.scores import PROTOCOL, score_source
+from tvsl.demo.scenes import DemoScene
+from tvsl.demo.scores import PROTOCOL, MapScore, score_sources
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.evaluation.batch import encode_scenes
 from tvsl.evaluation.score import score_maps
@@ -150,33 +151,42 @@ def test_results_say_how_they_came_about(demo: Demo, localizer: Localizer) -> No
         assert scene["detected"]["label_source"] == "detected"
 
 
-def test_a_perfect_map_is_a_hit_and_finds_the_right_twin(demo: Demo) -> None:
+def scored(found: list[SoundSource], shown: DemoScene, localizer: Localizer) -> list[MapScore]:
+    names = shown.scene.labels
+    encoded = localizer.encode(shown.scene.picture, (shown.scene.waveform, 16_000), len(names))
+    scores = score_sources(found, shown, encoded.tokens, localizer.encoder.vocabulary(names))
+    assert None not in scores
+    return [score for score in scores if score is not None]
+
+
+def test_a_perfect_map_is_a_hit_and_finds_the_right_twin(demo: Demo, localizer: Localizer) -> None:
     for result in demo.results:
         scene = result.shown.scene
-        height, width = scene.picture.shape[:2]
-        for place in range(len(scene.panels)):
-            target = filled(list(result.shown.boxes[place]), (height, width))
-            found = SoundSource("any", 1.0, target.astype(np.float32), (height, width))
-            score = score_source(found, result.shown, place)
+        size = (scene.picture.shape[0], scene.picture.shape[1])
+        targets = [filled(list(box), size).astype(np.float32) for box in result.shown.boxes]
+        found = [SoundSource("any", 1.0, target, size) for target in targets]
+        for panel, score in zip(scene.panels, scored(found, result.shown, localizer), strict=True):
             assert (score.ciou, score.box_iou, score.hit) == (1.0, 1.0, True)
-            assert score.right_twin is (None if scene.panels[place].twin is None else True)
+            assert score.right_twin is (None if panel.twin is None else True)
 
 
-def test_a_map_of_the_twin_is_a_miss(demo: Demo) -> None:
+def test_a_map_of_the_twin_is_a_miss(demo: Demo, localizer: Localizer) -> None:
     (result,) = [result for result in demo.results if result.shown.kind.twin]
     (box,) = result.shown.twins
     assert box is not None
     size = (112, 112)
     found = SoundSource("any", 1.0, filled(list(box), size).astype(np.float32), size)
-    score = score_source(found, result.shown, 0)
+    (score,) = scored([found], result.shown, localizer)
     assert (score.hit, score.right_twin) == (False, False)
 
 
-def test_a_map_without_contrast_is_a_miss(demo: Demo) -> None:
+def test_a_map_without_contrast_is_all_of_the_picture(demo: Demo, localizer: Localizer) -> None:
     shown = demo.results[0].shown
     found = SoundSource("any", 1.0, np.ones((14, 14), dtype=np.float32), (112, 112))
-    score = score_source(found, shown, 0)
-    assert (score.ciou, score.box_iou, score.hit) == (0.0, 0.0, False)
+    (score,) = scored([found], shown, localizer)
+    left, top, right, bottom = shown.boxes[0]
+    assert score.ciou == pytest.approx((right - left) * (bottom - top) / 112**2)
+    assert (score.box_iou, score.hit) == (0.0, False)
 
 
 def test_progress_is_reported(localizer: Localizer) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tvsl.demo.scenes import DemoScene, demo_scenes
-from tvsl.demo.scores import PROTOCOL, MapScore, score_source, threshold
+from tvsl.demo.scores import PROTOCOL, MapScore, score_sources, threshold
 from tvsl.localization import BOX_PROTOCOL, Localization, SoundSource
 from tvsl.localizer import Localizer
 from tvsl.scenes import PixelBox
@@ -177,21 +177,14 @@ def _localize(localizer: Localizer, shown: DemoScene) -> DemoResult:
     encoded = localizer.encode(scene.picture, sound, panels=len(scene.panels))
     given = localizer.localize_encoded(encoded, labels=scene.labels)
     detected = localizer.localize_encoded(encoded, vocabulary=shown.world.names)
-    found = {source.label: source for source in detected.sources}
-    sources = []
-    for place, source in enumerate(given.sources):
-        again = found.get(source.label)
-        sources.append(
-            DemoSource(
-                source.label,
-                shown.boxes[place],
-                source,
-                again,
-                score_source(source, shown, place),
-                None if again is None else score_source(again, shown, place),
-            )
-        )
-    return DemoResult(shown, given, detected, tuple(sources))
+    by_label = {source.label: source for source in detected.sources}
+    again = [by_label.get(label) for label in scene.labels]
+    vocabulary = localizer.encoder.vocabulary(scene.labels)
+    scores = [
+        score_sources(found, shown, encoded.tokens, vocabulary) for found in (given.sources, again)
+    ]
+    columns = zip(scene.labels, shown.boxes, given.sources, again, *scores, strict=True)
+    return DemoResult(shown, given, detected, tuple(DemoSource(*column) for column in columns))
 
 
 def _scene_dict(result: DemoResult) -> dict[str, Any]:

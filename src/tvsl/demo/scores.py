@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from tvsl.demo.scenes import DemoScene
-from tvsl.localization import SoundSource
-from tvsl.metrics import PAPER, ciou, minmax, resize_maps
+from tvsl.evaluation.batch import EncodedBatch, scene_truth
+from tvsl.evaluation.predict import NO_MAP, Predictions
+from tvsl.evaluation.score import score
+from tvsl.localization import Box, SoundSource, shared_area
+from tvsl.metrics import PAPER
+from tvsl.tokens import Queries, Tokens, Vocabulary
 
 SINGLE_THRESHOLD = 0.5
 SEVERAL_THRESHOLD = 0.3
@@ -44,41 +48,48 @@ def threshold(shown: DemoScene) -> float:
     return SINGLE_THRESHOLD if len(shown.scene.panels) == 1 else SEVERAL_THRESHOLD
 
 
-def score_source(found: SoundSource, shown: DemoScene, place: int) -> MapScore:
-    """Score the map of one true source by the protocol ``paper``.
+def score_sources(
+    found: Sequence[SoundSource | None], shown: DemoScene, tokens: Tokens, vocabulary: Vocabulary
+) -> list[MapScore | None]:
+    """Score the maps of a scene's true sources by the protocol ``paper``.
 
     Args:
-        found: What was localized.
+        found: Localization of each true source; None where its class was not detected.
         shown: The scene.
-        place: Which of its sources is meant.
+        tokens: Its tokens.
+        vocabulary: Its classes.
 
     Returns:
-        The scores.
+        The scores of each source.
     """
-    left, top, right, bottom = shown.boxes[place]
-    target = torch.zeros(1, *found.size, dtype=torch.bool)
-    target[0, top:bottom, left:right] = True
-    resized = minmax(resize_maps(torch.from_numpy(found.grid)[None], found.size))
-    overlap = float(ciou(resized, target, PAPER.level))
-    box = found.box
-    box_iou = 0.0 if box is None else _box_iou(shown.boxes[place], box.to_list())
-    return MapScore(
-        overlap, box_iou, overlap >= threshold(shown), _right_twin(resized[0], shown, place)
-    )
+    boxes, masks, twins = map(torch.from_numpy, scene_truth(shown.scene))
+    queries = Queries.from_lists([vocabulary.indices(shown.scene.labels)])
+    batch = EncodedBatch(tokens, vocabulary, queries, boxes, masks, twins)
+    pairs = [place for place, source in enumerate(found) if source is not None]
+    if not pairs:
+        return [None] * len(found)
+    maps = torch.from_numpy(np.stack([source.grid for source in found if source is not None]))
+    rows = torch.full((len(found),), NO_MAP)
+    rows[pairs] = torch.arange(len(pairs))
+    predictions = Predictions(maps, torch.tensor(pairs), {"given": rows})
+    columns = score(predictions, batch)["given"].columns
+    scores = []
+    for place, source in enumerate(found):
+        overlap, twin = float(columns["ciou"][place]), float(columns["right twin"][place])
+        truth = Box(*shown.boxes[place])
+        scores.append(
+            None
+            if source is None
+            else MapScore(
+                overlap,
+                0.0 if source.box is None else _box_iou(truth, source.box),
+                overlap >= threshold(shown),
+                None if np.isnan(twin) else twin == 1,
+            )
+        )
+    return scores
 
 
-def _right_twin(heat: Tensor, shown: DemoScene, place: int) -> bool | None:
-    panel = shown.scene.panels[place]
-    if panel.twin is None:
-        return None
-    side = panel.mask.shape[1]
-    part = heat[:, place * side : (place + 1) * side].numpy()
-    return bool(part[panel.mask].max() > part[panel.masks[panel.twin]].max())
-
-
-def _box_iou(first: Sequence[int], second: Sequence[int]) -> float:
-    across = min(first[2], second[2]) - max(first[0], second[0])
-    down = min(first[3], second[3]) - max(first[1], second[1])
-    shared = max(across, 0) * max(down, 0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return shared / (areas - shared)
+def _box_iou(first: Box, second: Box) -> float:
+    shared = shared_area(first, second)
+    return shared / (shared_area(first, first) + shared_area(second, second) - shared)

@@ -108,7 +108,7 @@ def encode_scenes(
         sounds = [resampled(one.waveform, one.sample_rate, encoder.sample_rate) for one in scenes]
         tokens.append(_encode(encoder, pictures, sounds))
         labels += [vocabulary.indices(scene.labels) for scene in scenes]
-        truth += [_scene_truth(scene) for scene in scenes]
+        truth += [scene_truth(scene) for scene in scenes]
         progress(len(labels), count)
     boxes, masks, twins = (
         torch.from_numpy(np.concatenate(parts)) for parts in zip(*truth, strict=True)
@@ -217,7 +217,7 @@ def _joined(parts: Sequence[Tokens]) -> Tokens:
     return Tokens(**tensors, grid=parts[0].grid, panels=parts[0].panels)
 
 
-def _scene_truth(scene: Scene) -> tuple[NDArray[np.bool_], ...]:
+def scene_truth(scene: Scene) -> tuple[NDArray[np.bool_], ...]:
     """Filled boxes, masks and twins' masks of a scene, (K, H, K * W) each."""
     height, width = scene.panels[0].mask.shape
     shape = (len(scene.panels), height, width * len(scene.panels))

@@ -10,7 +10,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from tvsl.errors import printable
-from tvsl.localization import Box
+from tvsl.localization import Box, shared_area
 from tvsl.render.colors import BLACK, WHITE, Color, text_color
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -211,21 +211,6 @@ def legend_corner(
         return sum(shared_area(legend, box) for box in boxes)
 
     return min(CORNERS, key=hidden)
-
-
-def shared_area(first: Box, second: Box) -> int:
-    """Pixels that two boxes have in common.
-
-    Args:
-        first: A box.
-        second: Another one.
-
-    Returns:
-        Their number.
-    """
-    across = min(first.right, second.right) - max(first.left, second.left)
-    down = min(first.bottom, second.bottom) - max(first.top, second.top)
-    return max(across, 0) * max(down, 0)
 
 
 def corner_place(

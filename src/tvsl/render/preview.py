@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tvsl.errors import UsageError
-from tvsl.localization import Box
+from tvsl.localization import Box, shared_area
 from tvsl.media.writing import to_int16, write_png, write_wav
 from tvsl.render.colors import BLACK, WHITE, Color, RGBImage, text_color
 from tvsl.render.contact_sheet import balanced_columns
-from tvsl.render.drawing import draw_text, font_of_size, line_height, shared_area
+from tvsl.render.drawing import draw_text, font_of_size, line_height
 from tvsl.render.spectrogram import spectrogram_image
 from tvsl.synthetic.export import MANIFEST, describe, earlier_files, scene_id, write_manifest
 from tvsl.synthetic.pictures import SIDE
