@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
 from tvsl.utils.progress import Progress
 
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from tvsl.tokens import Tokens, Vocabulary
+
+MOST_SOURCES = 8
+"""Most sources of a clip, each in a panel of its own."""
 ImageTokenMode = Literal["values", "cells", "released"]
 """Kinds of dense image tokens of AudioCLIP."""
 FlipAverage = Literal["none", "mirror", "turn"]
@@ -99,6 +103,8 @@ def join_panels(frames: FrameTokens, sounds: SoundTokens, panels: int) -> Tokens
     Returns:
         B clips; their token grids are joined from left to right, their pooled pictures averaged.
     """
+    from tvsl.tokens import Tokens
+
     height, width = frames.grid
     apart = frames.tokens.unflatten(0, (-1, panels)).unflatten(2, frames.grid)
     return Tokens(

@@ -21,10 +21,9 @@ OTHER_FORM = {
     "--at": "prepare takes the word middle, too",
     "--window": "prepare takes the word whole, too",
     "--data": "train keeps what a run to resume was started with, so that nothing is its default",
-    "--seed": "train, as for --data",
-    "--batch": "train, as for --data; pretrain contrasts the clips of a batch: two at least",
-    "--clips": "train, as for --data; pretrain may make new ones for ever",
-    "--steps": "train, as for --data",
+    "--seed": "train and pretrain, as for --data",
+    "--batch": "pretrain contrasts the clips of a batch: two at least",
+    "--clips": "pretrain may make new ones for ever",
     "--model": "reproduce chooses by the data",
     "--sources": "a made-up scene has eight at most",
     "--output": "data check and demo can do without one",
@@ -35,6 +34,7 @@ OTHER_HELP = {
     *OTHER_FORM,
     "--audio",
     "--resume",  # what is gone on with
+    "--steps",  # train can count epochs instead
     "--preset",  # localize loads an untrained head, train begins with one
 }
 

@@ -21,6 +21,7 @@ def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[
         for name, inner in command.commands.items():
             yield from commands(inner, (*path, name))
     else:
+        command.get_params(typer.Context(command))  # those of a config are made when asked for
         yield " ".join(path), command
 
 

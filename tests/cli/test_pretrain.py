@@ -7,7 +7,7 @@ import pytest
 from tests.cli.running import Ran, run, run_alone
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.synthetic.vocabulary import CLASSES
-from tvsl.training.pretraining import Terms
+from tvsl.training.config import Terms
 
 SHORT = ("--steps", "1", "--batch", "2", "--clips", "3")
 
@@ -42,9 +42,12 @@ def test_a_run_that_is_there_is_kept(trained: tuple[Path, Ran]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--without", "sound"), "'sound'"),
-        (("--without", "sound", "--without", "image_text"), "'sound'"),
-        (tuple(part for name in Terms.model_fields for part in ("--without", name)), "No term"),
+        (("--without", "sound"), "terms.sound"),
+        (("--without", "sound", "--without", "image_text"), "terms.sound"),
+        (
+            tuple(part for name in Terms.model_fields for part in ("--without", name)),
+            "a term must be left",
+        ),
         (("--resume",), "no run to resume"),
         (("--steps", "0"), "--steps"),
         (("--batch", "1"), "--batch"),

@@ -11,9 +11,9 @@ from benchmarks.mini_model import reach
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.loading import load
 from tvsl.synthetic.world import World
-from tvsl.training.config import recipe
+from tvsl.training.config import PretrainConfig, recipe
 from tvsl.training.fit import train_head
-from tvsl.training.pretraining import PretrainConfig, pretrain
+from tvsl.training.pretraining import pretrain
 
 SCENES = 100
 FRACTION = 0.6

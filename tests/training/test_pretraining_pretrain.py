@@ -10,13 +10,8 @@ from torch import Tensor
 
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World
-from tvsl.training.pretraining import (
-    PretrainConfig,
-    Pretraining,
-    Terms,
-    mini_config,
-    new_mini_model,
-)
+from tvsl.training.config import PretrainConfig, Terms
+from tvsl.training.pretraining import Pretraining, mini_config, new_mini_model
 from tvsl.training.pretraining_data import (
     PretrainingBatch,
     PretrainingBatches,

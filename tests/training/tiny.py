@@ -13,7 +13,7 @@ from tvsl.audioclip.config import (
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
-from tvsl.training.pretraining import PretrainConfig
+from tvsl.training.config import PretrainConfig
 
 WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
 TINY = AudioCLIPConfig(

@@ -8,8 +8,7 @@ import pytest
 
 from tests.leftovers import leave_half
 from tvsl.errors import OutputError, UsageError
-from tvsl.training.config import TrainConfig
-from tvsl.training.pretraining import PretrainConfig
+from tvsl.training.config import PretrainConfig, TrainConfig
 from tvsl.utils.atomic import locked
 from tvsl.utils.run_folder import (
     HEAD_RECIPE_KEYS,

@@ -105,11 +105,7 @@ def check(
     ] = False,
     file: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File for what to leave out (option leave_out).",
-        ),
+        typer.Option("--output", "-o", help="File for what to leave out (option leave_out)."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,

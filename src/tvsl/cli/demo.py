@@ -25,12 +25,7 @@ _NOTHING = "-"
 
 def command(
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the page and the results.",
-        ),
+        Path, typer.Option("--output", "-o", help="Folder for the page and the results.")
     ] = Path("tvsl-demo"),
     model: Annotated[
         str, typer.Option(help="mini, or a checkpoint's file or folder that knows the same words.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,7 +18,7 @@ from tvsl.cli.options import (
     FlipAverageOption,
     Force,
     Lists,
-    Precision,
+    Model,
     PrecisionOption,
     Root,
     Vocabulary,
@@ -37,54 +37,18 @@ _SHOWN_SKIPPED = 10
 _EVERY = "all"
 
 
-class Labels(str, Enum):
-    """Source of the class names."""
-
-    given = "given"
-    detected = "detected"
-    both = "both"
-
-
-class Counting(str, Enum):
-    """Number of classes that are detected."""
-
-    oracle = "oracle"
-    threshold = "threshold"
-
-
-class OnError(str, Enum):
-    """Treatment of items that cannot be read."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-_LABELS: dict[Labels, tuple[LabelChoice, ...]] = {
-    Labels.given: ("given",),
-    Labels.detected: ("detected",),
-    Labels.both: ("given", "detected"),
-}
+Labels = Literal["given", "detected", "both"]
 
 
 def command(
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for results; evaluation goes on there.",
-        ),
+        Path, typer.Option("--output", "-o", help="Folder for results; evaluation goes on there.")
     ],
     data: Data = "synthetic",
     root: Root = None,
     lists: Lists = None,
     option: DataOption = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="The encoder: mini, audioclip, a checkpoint's file or folder, or FILE.py:CLASS."
-        ),
-    ] = "mini",
+    model: Model = "mini",
     head: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of a trained head [the model's own]. May be repeated."),
@@ -103,9 +67,9 @@ def command(
         Labels | None, typer.Option(hidden=True, help="What --label-source was called before.")
     ] = None,
     count: Annotated[
-        Counting,
+        Literal["oracle", "threshold"],
         typer.Option(help="Classes to detect: as many as an item has, or by the head's threshold."),
-    ] = Counting.oracle,
+    ] = "oracle",
     vocabulary: Vocabulary = None,
     protocol: Annotated[
         list[str] | None,
@@ -115,8 +79,9 @@ def command(
         ),
     ] = None,
     on_error: Annotated[
-        OnError, typer.Option(help="A missing or broken item ends all, or is left out and listed.")
-    ] = OnError.stop,
+        Literal["stop", "skip"],
+        typer.Option(help="A missing or broken item ends all, or is left out and listed."),
+    ] = "stop",
     batch: Annotated[int, typer.Option(min=1, help="Items encoded together.")] = 32,
     workers: Annotated[
         int, typer.Option(min=1, max=MOST_WORKERS, help="Threads that read media.")
@@ -126,7 +91,7 @@ def command(
     ] = None,
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
-    precision: PrecisionOption = Precision.float32,
+    precision: PrecisionOption = "float32",
     cases: Annotated[
         int, typer.Option(min=1, max=50, help="Best, median and worst items on the page, of each.")
     ] = 4,
@@ -141,6 +106,9 @@ def command(
     if label_source is not None and labels is not None:
         raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
     label_source = label_source or labels
+    sources: Sequence[LabelChoice] | None = (
+        ("given", "detected") if label_source == "both" else label_source and (label_source,)
+    )
     from tvsl.data import DATA_SETS, make_data
     from tvsl.evaluation.indexed import require_files, require_items
     from tvsl.evaluation.result_cache import ResultCache
@@ -153,7 +121,7 @@ def command(
     cache = ResultCache(output)
     if first_process():
         cache.check({}, force)
-        if on_error is OnError.stop:
+        if on_error == "stop":
             done = set() if force else cache.measured()
             require_files(item for place, item in enumerate(source.items) if place not in done)
 
@@ -172,18 +140,18 @@ def command(
         protocols=list(PROTOCOLS) if _EVERY in names else names,
         heads=head or (),
         methods=method or (),
-        label_sources=None if label_source is None else _LABELS[label_source],
-        counting=count.value,
+        label_sources=sources,
+        counting=count,
         vocabulary=classes,
         output=output,
         force=force,
         cases=cases,
         batch=batch,
         workers=workers,
-        skip_broken=on_error is OnError.skip,
+        skip_broken=on_error == "skip",
         device=device,
-        precision=precision.value,
-        flip_average=None if flip_average is None else flip_average.value,
+        precision=precision,
+        flip_average=flip_average,
         display=progress,
     ).evaluation
     if os.environ.get("RANK", "0") == "0":  # the first of several processes speaks for all

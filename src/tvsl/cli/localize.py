@@ -14,7 +14,7 @@ from tvsl.cli.options import (
     Device,
     FlipAverageOption,
     Force,
-    Precision,
+    Model,
     PrecisionOption,
     Vocabulary,
 )
@@ -29,14 +29,7 @@ if TYPE_CHECKING:
 
 def command(
     inputs: Annotated[list[Path], typer.Argument(help="Videos, or pictures with --audio.")],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the results.",
-        ),
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
     audio: Annotated[Path | None, typer.Option(help="Sound of the pictures.")] = None,
     labels: Annotated[
         list[str] | None,
@@ -66,13 +59,7 @@ def command(
             help="Seconds of sound heard at once [5; of a video twice --every, from 1 to 5].",
         ),
     ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="mini, audioclip, audioclip-partial, a checkpoint's file or folder, or "
-            "FILE.py:CLASS of an encoder of one's own."
-        ),
-    ] = "audioclip",
+    model: Model = "audioclip",
     head: Annotated[
         Path | None, typer.Option(help="Folder of a trained head [the model's own].")
     ] = None,
@@ -88,7 +75,7 @@ def command(
     ] = None,
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
-    precision: PrecisionOption = Precision.float32,
+    precision: PrecisionOption = "float32",
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -115,8 +102,8 @@ def command(
         "head": None if head is None else str(head),
         "preset": preset,
         "method": method,
-        "precision": precision.value,
-        "flip_average": None if flip_average is None else flip_average.value,
+        "precision": precision,
+        "flip_average": flip_average,
     }
     request = Request(_split(labels), classes, sources)
     job = Job(request, audio, at, every, force, settings, panels, window)

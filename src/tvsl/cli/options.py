@@ -6,27 +6,32 @@ must neither be taken for an option nor be lost without a word.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import math
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from tvsl.encoder import FlipAverage
 from tvsl.errors import OutputError, UsageError, first_problem, printable, shown
 from tvsl.utils.atomic import check_free_file, writable
-from tvsl.utils.devices import check_device
+from tvsl.utils.devices import PrecisionChoice, check_device
 from tvsl.utils.files import address
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic.fields import FieldInfo
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def name_values(name: str, given: Sequence[str] | None) -> dict[str, Any] | None:
@@ -105,6 +110,14 @@ LARGEST_NUMBER = 2**63 - 1  # what random generators, files and tensors count wi
 
 class Command(TyperCommand):
     """A command that refuses words which could mean two things."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All options and arguments; those of a config are made when they are first wanted."""
+        place = vars(self.callback).get(_CONFIG)
+        if place is not None:
+            whole = _with_config(inspect.unwrap(cast("Any", self.callback)), place)
+            self.params, self.callback = whole.params, whole.callback
+        return super().get_params(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Check the words, let Typer take them apart, check the values."""
@@ -306,25 +319,74 @@ def _require_place(path: Path, name: str) -> None:
         path.lstat()  # a name that is too long
 
 
+_CONFIG = "config"
+_BOUNDS = (("ge", "min", 0), ("gt", "min", 1), ("le", "max", 0), ("lt", "max", -1))
+
+
+def takes_config(place: str) -> Callable[[F], F]:
+    """Give a command an option for each field of a config that has a description.
+
+    Args:
+        place: ``module:name`` of the config, which is imported when the command is called.
+
+    Returns:
+        A decorator of a function that takes the fields as ``**fields``, None where not given.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function, eval_str=True)
+        own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        vars(function).update(__signature__=signature.replace(parameters=own), **{_CONFIG: place})
+        return function
+
+    return decorate
+
+
+def _with_config(function: Callable[..., Any], place: str) -> Any:
+    """The command of a function with all its options."""
+
+    def command(**values: Any) -> None:
+        function(**values)
+
+    module, _, name = place.partition(":")
+    fields = getattr(importlib.import_module(module), name).model_fields
+    own = inspect.signature(function).parameters.values()
+    described = [_parameter(name, field) for name, field in fields.items() if field.description]
+    parameters = [*own, *described]
+    vars(command)["__signature__"] = inspect.Signature(parameters)
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    return typer.main.get_command(app)
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    kind: Any = field.annotation
+    if get_origin(kind) is not Literal:
+        (kind,) = {kind, *get_args(kind)} & {int, float, str}
+    limits = {
+        bound: getattr(rule, limit) + step
+        for rule in field.metadata
+        for limit, bound, step in _BOUNDS
+        if hasattr(rule, limit) and (kind is int or step == 0)  # no float is next to another
+    }
+    text, default = field.description or "", field.default
+    if default is not None:
+        text = f"{text[:-1]} [{default:g}]." if kind is float else f"{text[:-1]} [{default}]."
+    annotation = Annotated[kind | None, typer.Option(help=text, **limits)]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+    )
+
+
 MOST_WORKERS = 256
 
-
-class Precision(str, Enum):
-    """Arithmetic of the convolutions."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    auto = "auto"
-
-
-class FlipAverage(str, Enum):
-    """Averaging with the flipped picture."""
-
-    none = "none"
-    mirror = "mirror"
-    turn = "turn"
-
-
+Model = Annotated[
+    str,
+    typer.Option(
+        help="The encoder: a name (mini, audioclip, audioclip-partial), a checkpoint's file or "
+        "folder, or FILE.py:CLASS."
+    ),
+]
 Data = Annotated[
     str, typer.Option(help="Data set: a name of `tvsl data list`, or FILE.py:CLASS of one's own.")
 ]
@@ -340,12 +402,16 @@ Vocabulary = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …", callback=check_device)]
 PrecisionOption = Annotated[
-    Precision,
+    PrecisionChoice,
     typer.Option(help="Arithmetic of the encoder; auto takes bfloat16 where it pays."),
 ]
 FlipAverageOption = Annotated[
     FlipAverage | None,
     typer.Option(help="Average with the flipped picture; twice the time [as suits the head]."),
+]
+RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with an interrupted run, as it was started.")
 ]
 Seed = Annotated[
     int, typer.Option(min=0, max=LARGEST_NUMBER, help="Decides everything that is drawn.")

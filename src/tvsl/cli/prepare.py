@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,13 +24,7 @@ if TYPE_CHECKING:
 _MOST_TOLD = 20
 
 
-class LayoutName(str, Enum):
-    """Naming of the videos."""
-
-    vggsound = "vggsound"
-    acav = "acav"
-    music = "music"
-    folder = "folder"
+LayoutName = Literal["vggsound", "acav", "music", "folder"]
 
 
 def command(
@@ -39,19 +32,14 @@ def command(
         Path, typer.Argument(help="Folder of the videos, with folders in it or not.")
     ],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for frames/ID.jpg and audio/ID.wav.",
-        ),
+        Path, typer.Option("--output", "-o", help="Folder for frames/ID.jpg and audio/ID.wav.")
     ],
     layout: Annotated[
         LayoutName,
         typer.Option(
             help="How the videos are named: ID_START, ID_STARTMS_ENDMS, MUSIC's ID, or anyhow."
         ),
-    ] = LayoutName.folder,
+    ] = "folder",
     at: Annotated[
         str | None, typer.Option(help="Moment of the picture: middle, or seconds [middle].")
     ] = None,
@@ -85,7 +73,7 @@ def command(
     from tvsl.preprocess.run import prepare
 
     options = make_options(
-        layout.value,
+        layout,
         at="middle" if at == "middle" else _seconds("--at", at, "middle"),
         window="whole" if window == "whole" else _seconds("--window", window, "whole"),
         rate=rate,

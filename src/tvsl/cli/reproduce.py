@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,7 +17,6 @@ from tvsl.cli.options import (
     DataOption,
     Device,
     Lists,
-    Precision,
     PrecisionOption,
     Root,
     data_options,
@@ -31,15 +29,10 @@ from tvsl.utils.progress import Progress
 if TYPE_CHECKING:
     from tvsl.reproduce.experiment import ExperimentConfig
     from tvsl.reproduce.run import Reproduction
+    from tvsl.utils.devices import PrecisionChoice
 
 _MOST_WORKERS = 4
-
-
-class Scale(str, Enum):
-    """Amount of work: full for numbers that mean something, quick to see that all runs."""
-
-    full = "full"
-    quick = "quick"
+Scale = Literal["full", "quick"]
 
 
 def command(
@@ -53,11 +46,7 @@ def command(
     ],
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder of the reproduction; it goes on where it was.",
-        ),
+        typer.Option("--output", "-o", help="Folder of the reproduction; it goes on where it was."),
     ],
     data: Data = "synthetic",
     root: Root = None,
@@ -72,7 +61,7 @@ def command(
     ] = None,
     scale: Annotated[
         Scale, typer.Option(help="full, or quick: only to see that everything runs.")
-    ] = Scale.full,
+    ] = "full",
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="Field of the recipe, NAME=VALUE. May be repeated."),
@@ -86,7 +75,7 @@ def command(
         ),
     ] = None,
     device: Device = "auto",
-    precision: PrecisionOption = Precision.float32,
+    precision: PrecisionOption = "float32",
     as_json: AsJson = False,
 ) -> None:
     """Train and measure all rows of the paper's tables, and lay them beside the paper's numbers.
@@ -107,7 +96,7 @@ def command(
         check_folder(output)
         _require_data(data, options)
         found = _reproduce(
-            targets, output, data, options, model, scale.value, changes, workers, device, precision
+            targets, output, data, options, model, scale, changes, workers, device, precision
         )
     if as_json:
         from tvsl.reproduce.report import json_content
@@ -136,7 +125,7 @@ def _reproduce(
     changes: Mapping[str, Any],
     workers: int | None,
     device: str,
-    precision: Precision,
+    precision: PrecisionChoice,
 ) -> Reproduction:
     from tvsl.reproduce.benchmark import is_real
     from tvsl.reproduce.experiment import Experiment, ExperimentConfig
@@ -152,7 +141,7 @@ def _reproduce(
         options,
         output,
         device,
-        precision.value,
+        precision,
     )
     experiment = Experiment(settings)
     on_gpu = choose_device(device).type != "cpu"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tvsl.cli.options import Command, Force, Group, Seed
 from tvsl.cli.output import print_lines, progress
-
-if TYPE_CHECKING:
-    from tvsl.synthetic.world import World
+from tvsl.synthetic.vocabulary import ClassSplit, WorldSplit
 
 app = typer.Typer(
     cls=Group,
@@ -21,27 +18,11 @@ app = typer.Typer(
 )
 
 
-class Classes(str, Enum):
-    """Classes that occur."""
-
-    seen = "seen"
-    unseen = "unseen"
-    all = "all"
-
-
-class Split(str, Enum):
-    """Split of the world."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
-
-
 Sources = Annotated[int, typer.Option(min=1, max=8, help="Sounding objects of each scene.")]
 ClassesOption = Annotated[
-    Classes, typer.Option(help="The classes models train on, the held-out ones, or both.")
+    ClassSplit, typer.Option(help="The classes models train on, the held-out ones, or both.")
 ]
-SplitOption = Annotated[Split, typer.Option(help="Part of the world; their scenes differ.")]
+SplitOption = Annotated[WorldSplit, typer.Option(help="Part of the world; their scenes differ.")]
 Twins = Annotated[
     float,
     typer.Option(
@@ -55,18 +36,11 @@ OffScreen = Annotated[
 
 @app.command(cls=Command)
 def preview(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for sheet and sounds.",
-        ),
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for sheet and sounds.")],
     scenes: Annotated[int, typer.Option(min=1, max=200, help="How many scenes.")] = 12,
     sources: Sources = 1,
-    classes: ClassesOption = Classes.seen,
-    split: SplitOption = Split.test,
+    classes: ClassesOption = "seen",
+    split: SplitOption = "test",
     seed: Seed = 0,
     twins: Twins = 0.2,
     off_screen: OffScreen = 0.15,
@@ -80,8 +54,9 @@ def preview(
     check_free(output, force, earlier_files)
 
     from tvsl.render.preview import write_preview
+    from tvsl.synthetic.world import World
 
-    world = _world(split, classes, seed, twins, off_screen)
+    world = World(split, classes, seed, twins, off_screen)
     with progress("Making scenes") as made:
         path = write_preview(world, output, scenes, sources, force=force, progress=made)
     print_lines(path)
@@ -89,16 +64,11 @@ def preview(
 
 @app.command(cls=Command)
 def export(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            help="Folder for frames, sounds and manifest.",
-        ),
-    ],
+    folder: Annotated[Path, typer.Argument(help="Folder for frames, sounds and manifest.")],
     scenes: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 100,
     sources: Sources = 1,
-    classes: ClassesOption = Classes.seen,
-    split: SplitOption = Split.test,
+    classes: ClassesOption = "seen",
+    split: SplitOption = "test",
     seed: Seed = 0,
     twins: Twins = 0.2,
     off_screen: OffScreen = 0.15,
@@ -109,16 +79,11 @@ def export(
 ) -> None:
     """Write scenes as frames/*.png, audio/*.wav, masks/*.png and manifest.jsonl."""
     from tvsl.synthetic.export import export_world
+    from tvsl.synthetic.world import World
 
-    world = _world(split, classes, seed, twins, off_screen)
+    world = World(split, classes, seed, twins, off_screen)
     with progress("Writing scenes") as written:
         path = export_world(
             world, folder, scenes, sources, videos=videos, force=force, progress=written
         )
     print_lines(path)
-
-
-def _world(split: Split, classes: Classes, seed: int, twins: float, off_screen: float) -> World:
-    from tvsl.synthetic.world import World
-
-    return World(split.value, classes.value, seed, twins, off_screen)

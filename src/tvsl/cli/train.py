@@ -3,83 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tvsl.cli.options import (
-    LARGEST_NUMBER,
     DataOption,
     Device,
     FlipAverageOption,
     Lists,
-    Precision,
+    Model,
     PrecisionOption,
+    Resume,
     Root,
+    RunFolder,
     data_options,
     name_values,
+    takes_config,
 )
 from tvsl.cli.output import one_process, print_lines, print_note, progress
 
-if TYPE_CHECKING:
-    pass
 
-
+@takes_config("tvsl.training.config:TrainConfig")
 def command(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder of the run.",
-        ),
-    ],
-    data: Annotated[
-        str | None,
-        typer.Option(help="Data set: a name of `tvsl data list`, or FILE.py:CLASS [synthetic]."),
-    ] = None,
+    output: RunFolder,
     root: Root = None,
     lists: Lists = None,
-    method: Annotated[
-        str | None,
-        typer.Option(help="Method: tvsl, ez-vsl, dsol, …, or FILE.py:CLASS of one's own [tvsl]."),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Hyperparameters of T-VSL: tvsl, paper or released [tvsl].")
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="The encoder: mini, audioclip, a checkpoint's file or folder, or FILE.py:CLASS."
-        ),
-    ] = "mini",
+    option: DataOption = None,
+    model: Model = "mini",
     switch: Annotated[
         list[str] | None,
-        typer.Option(help="Switch of the method, NAME=VALUE. May be repeated."),
-    ] = None,
-    option: DataOption = None,
-    clips: Annotated[int | None, typer.Option(min=1, help="How many clips [8000].")] = None,
-    most_sources: Annotated[
-        int | None, typer.Option(min=1, max=8, help="Mixtures have 1 to so many sources [4].")
-    ] = None,
-    mixtures: Annotated[
-        int | None, typer.Option(min=1, help="How often each clip is mixed, for each number [1].")
-    ] = None,
-    epochs: Annotated[float | None, typer.Option(help="How often all is seen [2].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps, in place of epochs.")] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Mixtures of a step [128; paper: 256].")
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Highest rate of Adam [1e-4].")
-    ] = None,
-    validation_scenes: Annotated[
-        int | None,
-        typer.Option(min=1, help="Scenes to validate on, of each of 1 to 4 sources [200]."),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=LARGEST_NUMBER, help="Decides everything that is drawn [0]."),
+        typer.Option(help="Hyperparameter of the method, NAME=VALUE. May be repeated."),
     ] = None,
     tokens: Annotated[
         Path | None,
@@ -87,10 +41,9 @@ def command(
     ] = None,
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
-    precision: PrecisionOption = Precision.float32,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run, as it was started.")
-    ] = False,
+    precision: PrecisionOption = "float32",
+    resume: Resume = False,
+    **fields: Any,
 ) -> None:
     """Train a head on mixtures of labelled clips; the encoder stays as it is.
 
@@ -104,8 +57,8 @@ def command(
 
     # What is wrong is said before anything is loaded, the program's heavy parts among it.
     check_run_folder(output, resume, HEAD_RECIPE_KEYS, tokens)
-    if data is not None:
-        DATA_SETS.resolve(data)
+    if fields["data"] is not None:
+        DATA_SETS.resolve(fields["data"])
     choose_device(device)
 
     from tvsl.api import train
@@ -115,27 +68,16 @@ def command(
     head = train(
         output,
         model=model,
-        method=method,
-        data=data,
         device=device,
-        precision=precision.value,
-        flip_average=None if flip_average is None else flip_average.value,
+        precision=precision,
+        flip_average=flip_average,
         tokens=tokens,
         resume=resume,
         display=progress,
         note=print_note,
-        preset=preset,
         data_options=data_options(root, lists, option),
         hyperparameters=name_values("--switch", switch),
-        clips=clips,
-        most_sources=most_sources,
-        mixtures=mixtures,
-        epochs=epochs,
-        steps=steps,
-        batch=batch,
-        learning_rate=learning_rate,
-        validation_scenes=validation_scenes,
-        seed=seed,
+        **fields,
     )
     print_lines(_summary(head))
 

@@ -74,12 +74,7 @@ def verify(
 @app.command(cls=Command)
 def convert(
     source: Annotated[Path, typer.Argument(help="An AudioCLIP checkpoint.")],
-    target: Annotated[
-        Path,
-        typer.Argument(
-            help="The .safetensors file to write.",
-        ),
-    ],
+    target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
     force: Force = False,
 ) -> None:
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""

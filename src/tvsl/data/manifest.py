@@ -20,8 +20,8 @@ from pydantic import (
 from tvsl.data.base import Split
 from tvsl.data.layouts import name_fault
 from tvsl.data.lists import LARGEST_SIDE, line_error, read_rows, read_text
-from tvsl.data.mixtures import MOST_SOURCES
 from tvsl.data.targets import Shape
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import DataError, VocabularyError, first_problem, shown
 from tvsl.vocabularies import check_names, same_name, same_names
 

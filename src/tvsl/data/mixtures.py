@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tvsl.data.base import Item, Source
 from tvsl.data.targets import Nowhere, SideBySide
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import UsageError
 
-MOST_SOURCES = 8
 _PASSES = 40
 
 Indices = NDArray[np.int64]

@@ -23,11 +23,12 @@ from tvsl.data.base import (
 )
 from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Mask, Target
+from tvsl.encoder import MOST_SOURCES
 from tvsl.synthetic.export import scene_id
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
-from tvsl.synthetic.world import MOST_SOURCES, World, WorldPanel, WorldScene
+from tvsl.synthetic.world import World, WorldPanel, WorldScene
 
 Truth = Literal["boxes", "masks"]
 

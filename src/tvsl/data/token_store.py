@@ -20,8 +20,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from tvsl.data.mixtures import MOST_SOURCES
-from tvsl.encoder import FrameTokens, SoundTokens, join_panels
+from tvsl.encoder import MOST_SOURCES, FrameTokens, SoundTokens, join_panels
 from tvsl.errors import OutputError, StoreError, UsageError
 from tvsl.tokens import Tokens
 from tvsl.utils.atomic import write_whole

@@ -29,8 +29,9 @@ from tvsl.data.lists import (
     read_by_id,
     read_rows,
 )
-from tvsl.data.mixtures import MOST_SOURCES, draw_mixtures, mix
+from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Boxes, clipped
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import DataError, shown
 from tvsl.utils.id_lists import clip_name
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import ShapeError, UsageError
 from tvsl.tokens import Queries, Tokens
 
@@ -14,7 +15,6 @@ MAX_SCALE = 100.0
 """Largest factor that a learned scale multiplies cosines by, as in CLIP."""
 
 STANDING_OUT = 2.5
-MOST_SOURCES = 8
 
 # Far below what tokens of any encoder leave after averaging; in float32 only rounding is left here.
 _NOTHING = 1e-7

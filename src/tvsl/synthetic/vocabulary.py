@@ -16,6 +16,7 @@ SIZE_WORDS = ("small", "medium", "large")
 FILLER_WORDS = ("a", "an", "the", "and")
 
 ClassSplit = Literal["seen", "unseen", "all"]
+WorldSplit = Literal["train", "validation", "test"]
 _SEEN_REMAINDERS = (0, 1, 3)
 
 

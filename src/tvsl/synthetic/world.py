@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import UsageError
 from tvsl.scenes import Scene, ScenePanel
 from tvsl.synthetic.pictures import (
@@ -26,10 +26,8 @@ from tvsl.synthetic.sounds import (
     quantised,
     voice,
 )
-from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
+from tvsl.synthetic.vocabulary import CLASSES, ClassSplit, WorldSplit
 
-WorldSplit = Literal["train", "validation", "test"]
-MOST_SOURCES = 8
 MOST_OBJECTS = 3
 _SPLITS: tuple[WorldSplit, ...] = ("train", "validation", "test")
 _GAIN = 6.0

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
-from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -32,6 +31,7 @@ from tvsl.errors import UsageError
 from tvsl.methods.operations import unit
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.synthetic.world import World
+from tvsl.training.config import PretrainConfig
 from tvsl.training.pretraining_data import (
     MOST_LEAD,
     ClipArrays,
@@ -46,7 +46,6 @@ from tvsl.utils.files import LARGEST_CONFIG, read_small_text
 from tvsl.utils.processes import alone
 from tvsl.utils.progress import Stages, no_stages
 from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, RECIPE_FILE, check_run_folder, last_checkpoint
-from tvsl.utils.strict_model import StrictModel
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
@@ -93,76 +92,6 @@ _WORDS = (*SURFACES, *SHAPES, *SIZE_WORDS, *FILLER_WORDS)
 _SPECIAL_IDS = 4
 _CONTEXT = MOST_LEAD + 8  # words that mean nothing or learned prompts, a caption, start and end
 _CELL_SCALE = 14.0
-
-
-class Terms(StrictModel):
-    """Weights of the five terms; 0 leaves a term out.
-
-    Attributes:
-        image_text: Pooled pictures and captions; a caption of any visible object is a match.
-        audio_text: Pooled mixtures and captions of what sounds in them.
-        image_audio: Pooled pictures and mixtures; only the mixtures that hold the picture's own
-            sound match, and not those of its class: so that size is learned.
-        text_cells: Captions and the best few cells of a picture, which makes tokens localize.
-        audio_cells: Mixtures and the best few cells of a picture, the picture's own sound again.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    image_text: float = Field(1.0, ge=0)
-    audio_text: float = Field(1.0, ge=0)
-    image_audio: float = Field(0.5, ge=0)
-    text_cells: float = Field(0.5, ge=0)
-    audio_cells: float = Field(1.0, ge=0)
-
-    @model_validator(mode="after")
-    def _one_is_left(self) -> Terms:
-        if not any(self.model_dump().values()):
-            raise ValueError("a term must be left")
-        return self
-
-
-class PretrainConfig(StrictModel):
-    """The recipe.
-
-    Attributes:
-        steps: Optimiser steps.
-        batch: Clips of a step.
-        classes: Different classes of a batch.
-        clips: Clips that are made once and kept in memory; 0 makes new ones in every step.
-        twins: Share of the clips with a silent twin; more than in the tests, since twins are
-            what teaches size.
-        learning_rate: Highest rate of AdamW.
-        weight_decay: Of all matrices.
-        warm_up: Steps until the highest rate.
-        clip_norm: Longest gradient.
-        least_cells: Fewest cells that are pooled.
-        most_cells: Most cells that are pooled; how many is drawn in each step.
-        seed: Decides everything that is drawn.
-        terms: Weights of the five terms.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    steps: int = Field(1200, gt=0)
-    batch: int = Field(96, gt=1)
-    classes: int = Field(9, gt=1)
-    clips: int = Field(24_000, ge=0)
-    twins: float = Field(0.35, ge=0, le=1)
-    learning_rate: float = Field(2e-3, gt=0, le=1000)
-    weight_decay: float = Field(0.05, ge=0)
-    warm_up: int = Field(60, ge=0)
-    clip_norm: float = Field(2.0, gt=0)
-    least_cells: int = Field(4, gt=0)
-    most_cells: int = Field(20, gt=0)
-    seed: int = Field(0, ge=0, lt=2**63)
-    terms: Terms = Terms()
-
-    @model_validator(mode="after")
-    def _least_before_most(self) -> PretrainConfig:
-        if self.least_cells > self.most_cells:
-            raise ValueError("least_cells must not exceed most_cells")
-        return self
 
 
 def mini_config() -> AudioCLIPConfig:
