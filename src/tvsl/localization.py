@@ -2,7 +2,7 @@
 
 Maps are kept raw, on the grid of the encoder, and scaled up when somebody asks: a long video
 gives thousands of them, and a raw 7 x 12 map is some hundred bytes where a full-size one is
-megabytes. Min-max normalisation happens here alone, for display and for boxes.
+megabytes. They are normalized here, for display and for boxes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tvsl.errors import ShapeError, UsageError, shown
 from tvsl.methods.base import Method
 from tvsl.methods.operations import select
+from tvsl.metrics.maps import minmax, resize_maps
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.files import write_json
 from tvsl.vocabularies import check_names
@@ -120,7 +121,7 @@ BOX_PIXELS = "columns and rows of the picture as shown: upright, with square pix
 
 
 def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Scale a map up to a picture's size, bilinearly, cell centres on pixel centres.
+    """Scale a map up to a picture's size, as protocols do (``resize_maps``).
 
     Args:
         grid: Map, (h, w), any range.
@@ -129,29 +130,26 @@ def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     Returns:
         The map, ``size``, float32, same range.
     """
-    import torch
-    from torch.nn.functional import interpolate
-
-    tensor = torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float32))[None, None]
-    scaled: NDArray[np.float32] = interpolate(
-        tensor, size=size, mode="bilinear", align_corners=False
-    )[0, 0].numpy()
+    maps = torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float32))[None]
+    scaled: NDArray[np.float32] = resize_maps(maps, size)[0].numpy()
     return scaled
 
 
 def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Stretch a map to [0, 1]; a map without contrast becomes all zero.
+    """Normalize a map to [0, 1]; one that is constant but for rounding becomes all zero.
 
     Args:
-        values: Map, any shape and range.
+        values: Map, (H, W), any range.
 
     Returns:
-        The map, same shape, float32, smallest value 0 and largest 1.
+        The map, (H, W), float32, smallest value 0 and largest 1.
     """
     low, high = float(values.min()), float(values.max())
     if high - low <= _ROUNDING * max(abs(low), abs(high)):
         return np.zeros_like(values, dtype=np.float32)
-    return ((values - low) / (high - low)).astype(np.float32)
+    maps = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None]
+    normalized: NDArray[np.float32] = minmax(maps)[0].numpy()
+    return normalized
 
 
 def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:

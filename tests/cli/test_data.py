@@ -3,10 +3,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -30,34 +26,21 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def server(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a local server, from which small stand-ins of the public lists come."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    folder = tmp_path / "served"
-    folder.mkdir()
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    folder, address = served
     entries = {}
     for file, entry in lists.PUBLIC_LISTS.items():
         content = f"stand-in of {file}".encode()
         (folder / file).write_bytes(content)
         entries[file] = dataclasses.replace(
             entry,
-            url=f"http://127.0.0.1:{serving.server_port}/{file}",
+            url=address + file,
             sha256=hashlib.sha256(content).hexdigest(),
         )
     monkeypatch.setattr(lists, "PUBLIC_LISTS", entries)
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
-    thread.start()
-    yield folder
-    serving.shutdown()
-    serving.server_close()
-    thread.join()
+    return folder
 
 
 def test_list_names_sets_layouts_and_lists(home: Path) -> None:

@@ -2,10 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,35 +15,22 @@ from tvsl.audioclip import weights
 NAMES = ["audioclip", "audioclip-partial", "clip", "esresnext", "clip-vocabulary"]
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def server(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a local server, from which small stand-ins of the public files come."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    folder = tmp_path / "served"
-    folder.mkdir()
-    serving = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    folder, address = served
     entries = {}
     for name, entry in weights.PUBLIC_FILES.items():
         content = f"stand-in of {name}".encode() * 100
         (folder / entry.file).write_bytes(content)
         entries[name] = dataclasses.replace(
             entry,
-            folder=f"http://127.0.0.1:{serving.server_port}/",
+            folder=address,
             sha256=hashlib.sha256(content).hexdigest(),
             size=len(content),
         )
     monkeypatch.setattr(weights, "PUBLIC_FILES", entries)
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
-    thread.start()
-    yield folder
-    serving.shutdown()
-    serving.server_close()
-    thread.join()
+    return folder
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-import time
 import tracemalloc
 from itertools import product
 from pathlib import Path
@@ -19,26 +18,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.bounds import bounded_reading
 from tvsl.data.pickled_masks import read_pickled_mask
 from tvsl.errors import MediaError
 
 MASK = np.array([[0, 1, 0], [2, 0, 255]], dtype=np.uint8)
 PLAIN = [pickle.dumps(MASK, protocol) for protocol in range(6)]
-LONGEST = 1.0
 MOST_MEMORY = 8 << 20
 
 
 def read(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    before = sorted(path.parent.iterdir())
-    started = time.process_time()
-    try:
+    with bounded_reading(path, MediaError, seconds=1.0, longest=1000):
         assert read_pickled_mask(path).dtype == np.bool_
-    except MediaError as error:
-        assert error.path == path  # noqa: PT017
-        assert len(str(error)) < 1000  # noqa: PT017
-    assert time.process_time() - started < LONGEST
-    assert sorted(path.parent.iterdir()) == before
 
 
 # (2^n)-fold nesting of tuples by few bytes, by copies and by what is remembered.

@@ -103,12 +103,21 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0" * 99))
 
 
-@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (12_000, 9_000)])
-def test_bomb_is_refused_by_its_header(tmp_path, width, height):
+@pytest.mark.parametrize(
+    ("width", "height", "problem"),
+    [
+        (60_000, 60_000, "bomb"),
+        (12_000, 9_000, "bomb"),
+        (40_000_000, 2, "along a side"),
+        (2, 40_000_000, "along a side"),
+        (65_536, 1, "along a side"),
+    ],
+)
+def test_a_size_is_refused_by_the_header(tmp_path, width, height, problem):
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(width, height))
     for loader in (load_image, media_type_of):
-        with pytest.raises(MediaLimitError, match="bomb"):
+        with pytest.raises(MediaLimitError, match=problem):
             loader(path)
 
 
@@ -535,13 +544,7 @@ def test_arrays_of_other_types_are_refused(kind):
         load_image(array)
 
 
-@pytest.mark.parametrize(("width", "height"), [(40_000_000, 2), (2, 40_000_000), (65_536, 1)])
-def test_a_side_is_limited_as_well(tmp_path, width, height):
-    path = tmp_path / "thin.png"
-    path.write_bytes(png_header(width, height))
-    for loader in (load_image, media_type_of):
-        with pytest.raises(MediaLimitError, match="along a side"):
-            loader(path)
+def test_the_longest_side_is_allowed():
     assert load_image(np.zeros((1, 65_535, 3), np.uint8)).shape == (1, 65_535, 3)
 
 

@@ -4,7 +4,14 @@ import pytest
 
 from tvsl.errors import VocabularyError
 from tvsl.synthetic.pictures import LARGEST, SMALLEST
-from tvsl.synthetic.vocabulary import CLASSES, SHAPES, SIZE_WORDS, SURFACES, parts, size_word
+from tvsl.synthetic.vocabulary import (
+    CLASSES,
+    SHAPES,
+    SIZE_WORDS,
+    SURFACES,
+    size_word,
+    surface_and_shape,
+)
 
 
 def test_half_of_36_classes_are_held_out() -> None:
@@ -16,7 +23,7 @@ def test_half_of_36_classes_are_held_out() -> None:
 
 @pytest.mark.parametrize("split", ["seen", "unseen"])
 def test_every_shape_and_surface_is_in_both_halves(split: str) -> None:
-    pairs = [parts(name) for name in CLASSES[split]]  # type: ignore[index]
+    pairs = [surface_and_shape(name) for name in CLASSES[split]]  # type: ignore[index]
     for shape in SHAPES:
         assert sum(pair[1] == shape for pair in pairs) == 3
     for surface in SURFACES:
@@ -33,7 +40,7 @@ def test_the_study_s_rule_decides() -> None:
 @pytest.mark.parametrize("name", ["", "red", "red  disc", "disc red", "purple disc", "red cow"])
 def test_other_names_are_an_error_that_lists_what_there_is(name: str) -> None:
     with pytest.raises(VocabularyError, match="striped") as caught:
-        parts(name)
+        surface_and_shape(name)
     assert "triangle" in caught.value.remedy
 
 

@@ -17,7 +17,7 @@ import tvsl
 from tvsl.data import find_data
 from tvsl.errors import UsageError, WeightsError, first_problem
 from tvsl.methods.checkpoint_io import read_head
-from tvsl.utils.strict_model import StrictModel, _kinds
+from tvsl.utils.strict_model import StrictModel, _types_in
 
 ALLOWED: dict[Any, set[Any]] = {
     bool: {bool},
@@ -44,7 +44,7 @@ FIELDS = [
     for model in dict.fromkeys(all_models())
     if model.__module__.startswith("tvsl.")
     for name, field in model.model_fields.items()
-    if (kinds := _kinds(field.annotation)) <= {bool, int, float, str, Path, NoneType}
+    if (kinds := _types_in(field.annotation)) <= {bool, int, float, str, Path, NoneType}
 ]
 
 

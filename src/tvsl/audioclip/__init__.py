@@ -19,13 +19,10 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         (
-            "tvsl.audioclip.checkpoint:convert",
-            "tvsl.audioclip.checkpoint:save_audioclip",
+            "tvsl.audioclip.checkpoint:convert save_audioclip",
             "tvsl.audioclip.config:AudioCLIPConfig",
             "tvsl.audioclip.encoder:AudioCLIPEncoder",
             "tvsl.audioclip.model:AudioCLIP",
-            "tvsl.audioclip.weights:PUBLIC_FILES",
-            "tvsl.audioclip.weights:fetch",
-            "tvsl.audioclip.weights:load_audioclip",
+            "tvsl.audioclip.weights:PUBLIC_FILES fetch load_audioclip",
         ),
     )

@@ -139,9 +139,6 @@ def convert(source: Path, target: Path, force: bool = False) -> Path:
         target: Path that ends in ``.safetensors``.
         force: Whether an existing file may be replaced.
 
-    Returns:
-        The file that was written.
-
     Raises:
         WeightsError: The source cannot be used.
         OutputError: The target exists, has another ending or cannot be written.
@@ -409,9 +406,6 @@ def save_audioclip(
         dtype: float16 or float32, for the file alone.
         card: Text of ``README.md``; the bare facts when None.
         force: Whether a model that is there may be replaced.
-
-    Returns:
-        The folder.
 
     Raises:
         OutputError: The folder is not empty and ``force`` is not set, it cannot be written, a

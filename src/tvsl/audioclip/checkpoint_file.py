@@ -14,12 +14,6 @@ SAFETENSORS = ".safetensors"
 def existing_file(path: Path) -> Path:
     """Refuse a file that is missing or empty.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The path.
-
     Raises:
         WeightsError: It is missing or empty.
     """
@@ -37,9 +31,6 @@ def free_target(path: Path, force: bool) -> Path:
     Args:
         path: The file to write.
         force: Whether an existing file may be replaced.
-
-    Returns:
-        The path.
 
     Raises:
         OutputError: It exists, or has another ending.

@@ -213,9 +213,6 @@ class AudioCLIPEncoder:
     def embed(self, names: Sequence[str]) -> Tensor:
         """Embed class names; recent ones are cached, one embedding for all spellings of a name.
 
-        Args:
-            names: Class names.
-
         Returns:
             Unit embeddings, (N, D).
 
@@ -238,9 +235,6 @@ class AudioCLIPEncoder:
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
         """Build a vocabulary of class names.
-
-        Args:
-            names: Different class names.
 
         Returns:
             The vocabulary, token ids included.

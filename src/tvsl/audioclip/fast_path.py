@@ -216,14 +216,11 @@ class FastImageFeatures(nn.Module):
 
     def __init__(self, encoder: ImageEncoder, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        pairs = (
-            (encoder.conv1, encoder.bn1),
-            (encoder.conv2, encoder.bn2),
-            (encoder.conv3, encoder.bn3),
-        )
         self.dtype = dtype
         self.layers = nn.Sequential(
-            *(FusedConvolution(conv, norm, relu=True, dtype=dtype) for conv, norm in pairs),
+            FusedConvolution(encoder.conv1, encoder.bn1, relu=True, dtype=dtype),
+            FusedConvolution(encoder.conv2, encoder.bn2, relu=True, dtype=dtype),
+            FusedConvolution(encoder.conv3, encoder.bn3, relu=True, dtype=dtype),
             nn.AvgPool2d(2),
             *(_fuse_stage(stage, dtype) for stage in encoder.stages),
         )

@@ -173,9 +173,6 @@ class AudioCLIP(TextEncoder):
     def require_tokenizer(self) -> TextTokenizer:
         """The tokenizer; CLIP's from the weights folder if none was given.
 
-        Returns:
-            The tokenizer.
-
         Raises:
             VocabularyError: There is none, so strings cannot be read.
         """
@@ -194,10 +191,7 @@ class AudioCLIP(TextEncoder):
         return self.tokenizer
 
     def logits(
-        self,
-        image: Tensor | None = None,
-        audio: Tensor | None = None,
-        text: Tensor | None = None,
+        self, image: Tensor | None = None, audio: Tensor | None = None, text: Tensor | None = None
     ) -> Logits:
         """Scaled cosines between pooled embeddings.
 
@@ -231,10 +225,7 @@ class AudioCLIP(TextEncoder):
         )
 
     def contrastive_loss(
-        self,
-        image: Tensor | None = None,
-        audio: Tensor | None = None,
-        text: Tensor | None = None,
+        self, image: Tensor | None = None, audio: Tensor | None = None, text: Tensor | None = None
     ) -> Tensor:
         """Eq. 1: the sum of symmetric InfoNCE over every pair of modalities that are given.
 
@@ -264,9 +255,6 @@ class AudioCLIP(TextEncoder):
 
     def check_images(self, images: Tensor) -> None:
         """Refuse pictures that ``encode_image`` does not take.
-
-        Args:
-            images: Any tensor.
 
         Raises:
             ShapeError: Not float (B, 3, H, W) in whole cells.

@@ -98,9 +98,6 @@ class TextTokenizer:
     def class_ids(self, names: Sequence[str]) -> Tensor:
         """Encode class names, which must differ.
 
-        Args:
-            names: Different class names.
-
         Returns:
             Token ids, (len(names), context), int64, padded with 0.
 
@@ -129,9 +126,6 @@ class TextTokenizer:
     def check_words(self, texts: Sequence[str]) -> None:
         """Refuse texts with words that have no id; with byte-pair encoding every word has one.
 
-        Args:
-            texts: Any number of texts.
-
         Raises:
             VocabularyError: Words have none; the message names them.
         """
@@ -151,9 +145,6 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
     Args:
         path: ``bpe_simple_vocab_16e6.txt.gz``.
         context: Ids of one text.
-
-    Returns:
-        The tokenizer.
 
     Raises:
         WeightsError: The file cannot be read or is not that vocabulary.
@@ -175,9 +166,6 @@ def bpe_tokenizer(
         vocabulary: All tokens with their ids, start and end among them.
         merges: Pairs of tokens that are joined, the first first.
         context: Ids of one text.
-
-    Returns:
-        The tokenizer.
 
     Raises:
         ValueError: The merges do not belong to the vocabulary, or it lacks a byte, so that some
@@ -297,9 +285,6 @@ def build_word_tokenizer(words: Sequence[str], context: int) -> WordTokenizer:
         words: Different words.
         context: Ids of one text, padding, start and end included.
 
-    Returns:
-        The tokenizer.
-
     Raises:
         VocabularyError: There is no word, one occurs twice, or one is not a single word.
     """
@@ -340,17 +325,13 @@ def load_tokenizer(path: Path, config: TextEncoderConfig) -> TextTokenizer:
     if not isinstance(model, dict) or model.get("type") not in ("WordLevel", "BPE"):
         raise WeightsError("The file is damaged: it holds no tokenizer of words.", remedy, path)
     ids = model.get("vocab")
-    if not isinstance(ids, dict) or sorted(ids.values(), key=repr) != sorted(
-        range(len(ids)), key=repr
-    ):
+    numbers = sorted(ids.values(), key=repr) if isinstance(ids, dict) else None
+    if not isinstance(ids, dict) or numbers != sorted(range(len(ids)), key=repr):
         raise WeightsError("The tokenizer's ids are not the numbers from 0 on.", remedy, path)
-    if (
-        len(ids) != config.vocabulary
-        or ids.get(SPECIAL[0]) is None
-        or ids.get(SPECIAL[1]) != (len(ids) - 1)
-    ):
+    start, end = (ids.get(token) for token in SPECIAL)
+    if len(ids) != config.vocabulary or start is None or end != len(ids) - 1:
         raise WeightsError(
-            f"The tokenizer has {len(ids)} ids and its end is {shown(ids.get(SPECIAL[1]))}: the "
+            f"The tokenizer has {len(ids)} ids and its end is {shown(end)}: the "
             f"text encoder has {config.vocabulary}, of which the last is the end.",
             remedy,
             path,

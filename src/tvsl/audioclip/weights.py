@@ -28,7 +28,7 @@ _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 VOCABULARY_NAME = "clip-vocabulary"
 
 EMBEDDED: Mapping[str, str] = {
-    "mini": "a small model of tvsl's synthetic world, for trying things out",
+    "mini": "a small model of tvsl's synthetic world, for trying things out"
 }
 """Descriptions of the embedded models by name."""
 
@@ -130,8 +130,7 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     """
     if name not in PUBLIC_FILES:
         raise WeightsError(
-            f"There is no public weight file '{name}'.",
-            f"Known names: {', '.join(PUBLIC_FILES)}.",
+            f"There is no public weight file '{name}'.", f"Known names: {', '.join(PUBLIC_FILES)}."
         )
     wanted = PUBLIC_FILES[name]
     files = [PUBLIC_FILES[VOCABULARY_NAME], wanted] if wanted.is_model else [wanted]
@@ -172,9 +171,6 @@ def sha256_of(path: Path, progress: Progress = no_progress) -> str:
         path: The file.
         progress: Called with bytes so far and bytes in all.
 
-    Returns:
-        The checksum.
-
     Raises:
         WeightsError: The file cannot be read.
     """
@@ -214,9 +210,7 @@ def verify(path: Path, entry: WeightFile, progress: Progress = no_progress) -> N
 
 
 def load_audioclip(
-    path_or_name: str | Path,
-    waveform_scale: float | None = None,
-    progress: Progress | None = None,
+    path_or_name: str | Path, waveform_scale: float | None = None, progress: Progress | None = None
 ) -> AudioCLIP:
     """Load a frozen AudioCLIP, strictly and without running any code from the file.
 
@@ -311,14 +305,7 @@ def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) 
 
 
 def embedded_path(name: str) -> Path:
-    """Folder of an embedded model's files, which may be missing.
-
-    Args:
-        name: A name of ``EMBEDDED``.
-
-    Returns:
-        The folder.
-    """
+    """Folder of an embedded model's files, which may be missing."""
     return Path(str(resources.files("tvsl"))) / "pretrained" / name
 
 
@@ -329,9 +316,6 @@ def is_installed(name: str) -> bool:
 
 def embedded_folder(name: str) -> Path:
     """The folder of an embedded model.
-
-    Args:
-        name: A name of ``EMBEDDED``.
 
     Returns:
         The folder; it holds the model.

@@ -62,21 +62,13 @@ _BUILTIN = {
     "flickr-extended": "tvsl.data.extended:FlickrExtended",
 }
 _OTHERS = (
-    "tvsl.data.base:ClipSet",
-    "tvsl.data.base:DataSet",
-    "tvsl.data.base:Item",
-    "tvsl.data.base:Sample",
-    "tvsl.data.base:Source",
+    "tvsl.data.base:ClipSet DataSet Item Sample Source",
     "tvsl.data.composites:Composites",
-    "tvsl.data.files:FileClips",
-    "tvsl.data.files:FileDataSet",
+    "tvsl.data.files:FileClips FileDataSet",
     "tvsl.data.listed:ListedData",
     "tvsl.data.real:RealClips",
     "tvsl.data.synthetic:SyntheticClips",
-    "tvsl.data.targets:Boxes",
-    "tvsl.data.targets:Mask",
-    "tvsl.data.targets:Nowhere",
-    "tvsl.data.targets:Target",
+    "tvsl.data.targets:Boxes Mask Nowhere Target",
     "tvsl.data.token_store:TokenStore",
 )
 
@@ -104,9 +96,6 @@ def find_data(name: str, **options: Any) -> DataSet:
         name: One of ``DATA_SETS``.
         options: Its fields.
 
-    Returns:
-        The data set.
-
     Raises:
         UsageError: There is no such data set or option, or a value that it cannot have.
     """
@@ -119,9 +108,6 @@ def make_data(kind: type[DataT], options: Mapping[str, Any]) -> DataT:
     Args:
         kind: The type.
         options: Its fields.
-
-    Returns:
-        The data set.
 
     Raises:
         UsageError: There is no such option, one is missing, or has a value that it cannot have.

@@ -99,14 +99,7 @@ class ClipSet(StrictModel, ABC):
         """Everything that determines the clips, content included; part of a token store's key."""
 
     def without(self, ids: Collection[str]) -> ClipSet:  # noqa: ARG002
-        """The clips without those of some items; all of them where synthetic clips have no ids.
-
-        Args:
-            ids: Ids of the items to leave out.
-
-        Returns:
-            The remaining clips.
-        """
+        """The clips without those of some items; all of them where synthetic clips have no ids."""
         return self
 
     def require_files(self) -> None:
@@ -271,6 +264,7 @@ class DataSet(StrictModel, ABC):
     Class attributes:
         name: Name in the registry.
         title: Title in tables.
+        has_mixtures: Value of ``several``.
 
     Attributes:
         split: Split of the data.
@@ -281,6 +275,7 @@ class DataSet(StrictModel, ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    has_mixtures: ClassVar[bool] = False
     split: Split = "test"
     seed: int = Field(0, ge=0, lt=2**63)
 
@@ -292,7 +287,7 @@ class DataSet(StrictModel, ABC):
     @property
     def several(self) -> bool:
         """Tell whether its items have several sources; protocols then give other figures."""
-        return False
+        return self.has_mixtures
 
     @property
     @abstractmethod

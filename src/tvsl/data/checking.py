@@ -134,9 +134,6 @@ def check_data(
         workers: Number of reading threads; one per core when None.
         progress: Called with items so far and in all.
 
-    Returns:
-        The result.
-
     Raises:
         DataError: A list cannot be used, or no item has all its files.
     """
@@ -260,13 +257,13 @@ def _labels(item: Item) -> set[str]:
 
 
 def _tally(checked: Sequence[_CheckedItem], left_out: int) -> Tally:
-    kinds = [None if one.fault is None else one.fault.kind for one in checked]
-    missing = kinds.count("missing")
+    faults = [None if one.fault is None else one.fault.kind for one in checked]
+    missing = faults.count("missing")
     return Tally(
         listed=len(checked) + left_out,
         found=len(checked) - missing,
         missing=missing,
-        unreadable=kinds.count("unreadable"),
+        unreadable=faults.count("unreadable"),
         without_boxes=sum(one.boxless for one in checked),
         left_out=left_out,
     )

@@ -73,11 +73,7 @@ class VGGSSExtended(VGGSoundSingle):
     title: ClassVar[str] = "Extended VGG-SS"
     splits: ClassVar[tuple[Split, ...]] = ("test",)
     layouts: ClassVar[tuple[MediaLayout, ...]] = (_extended(""), PLAIN, ALIGNMENT)
-    files: ClassVar[tuple[str, ...]] = (
-        "vggss_test.csv",
-        VGGSS_FILE,
-        "vggss_test_plus_silent.csv",
-    )
+    files: ClassVar[tuple[str, ...]] = ("vggss_test.csv", VGGSS_FILE, "vggss_test_plus_silent.csv")
     train_files: ClassVar[tuple[str, ...]] = ()
     labelled: bool = False
 

@@ -194,12 +194,6 @@ class FileDataSet(DataSet):
     def listed(self, split: Split) -> Iterable[Item]:
         """Items of a split, as the lists name them; their files may be missing.
 
-        Args:
-            split: One of ``splits``.
-
-        Returns:
-            The items.
-
         Raises:
             DataError: A list cannot be used.
         """

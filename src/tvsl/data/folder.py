@@ -16,16 +16,7 @@ from tvsl.data.files import FileDataSet, draw_targets
 from tvsl.data.layouts import inside, require_root
 from tvsl.data.lists import ExpectedMedia, line_error
 from tvsl.data.manifest import MANIFEST_FILES, ManifestEntry, read_manifest
-from tvsl.data.targets import (
-    Boxes,
-    FileTarget,
-    Mask,
-    Shape,
-    Target,
-    clipped,
-    in_pixels,
-    same_shape,
-)
+from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target, clipped, in_pixels, same_shape
 from tvsl.errors import DataError, UnreadableMediaError, shown
 from tvsl.media.image import load_object_map
 from tvsl.vocabularies import NAMES_FILE, read_vocabulary, same_name, same_names

@@ -55,9 +55,6 @@ def find_layout(root: Path, layouts: Sequence[MediaLayout]) -> MediaLayout:
         root: The data set's folder.
         layouts: Possible layouts.
 
-    Returns:
-        The layout.
-
     Raises:
         DataError: There is no such folder, or none of the layouts in it.
     """
@@ -146,9 +143,6 @@ def inside(root: Path, name: str, suffix: str = "") -> Path:
 def name_fault(name: str) -> str | None:
     """Fault of a name that cannot be that of a file in the data set's folder.
 
-    Args:
-        name: The name, perhaps with folders.
-
     Returns:
         A clause that follows the name; None for a valid name.
     """
@@ -171,14 +165,7 @@ def _is_unicode(name: str) -> bool:
 
 
 def absent(paths: Iterable[Path]) -> set[Path]:
-    """Find the missing ones among some files; each folder is listed once.
-
-    Args:
-        paths: Files.
-
-    Returns:
-        The missing files.
-    """
+    """Find the missing ones among some files; each folder is listed once."""
     wanted: dict[Path, set[str]] = {}
     for path in paths:
         wanted.setdefault(path.parent, set()).add(path.name)

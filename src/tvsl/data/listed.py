@@ -52,9 +52,6 @@ class ListedData(FileDataSet):
         Args:
             files: Its file name, and names of alternatives.
 
-        Returns:
-            Its path.
-
         Raises:
             DataError: None of them is found, or the root is missing.
         """
@@ -118,9 +115,6 @@ class Media:
             name: Its id.
             sources: Its sources.
             expected: Properties of the media that the annotations state.
-
-        Returns:
-            The item.
         """
         stated = () if expected is None else (expected,)
         return Item(name, (self.frame(name),), (self.sound(name),), sources, expected=stated)

@@ -189,9 +189,6 @@ def line_error(path: Path, line: int | str, problem: str) -> DataError:
         path: The file.
         line: Its number, from 1, or a description of the place in a file without lines.
         problem: The clause that follows "Line 3 …".
-
-    Returns:
-        The error, to be raised.
     """
     place = f"Line {line}" if isinstance(line, int) else line
     return DataError(f"{place} {problem}.", _REMEDY, path)
@@ -255,9 +252,6 @@ class ExpectedMedia:
     def check_sound(self, path: Path) -> None:
         """Refuse a sound of another rate or length.
 
-        Args:
-            path: The sound.
-
         Raises:
             DataError: The line contradicts it.
             MediaError: It cannot be used.
@@ -284,9 +278,6 @@ def expected_by(path: Path, entry: ClipAnnotation) -> ExpectedMedia | None:
     Args:
         path: The annotation file.
         entry: The annotation.
-
-    Returns:
-        The properties.
     """
     if entry.shape is None:
         return None
@@ -324,86 +315,43 @@ class PublicList:
         return lists_folder() / self.file
 
 
-_FILES: Final = (
-    (_LVS, "vggss.json", "ae300b4a259267e6fe839970d495862edd70bfe3da63d925bcdb34054ed3b15e"),
-    (_LVS, "vggss_test.csv", "971081929d45caf21a148a6ca968822d96e8316331d0cc0bafb1783acb4d2c35"),
-    (_LVS, "flickr_test.csv", "faf5465bdb991cfb7506ccadef64dfea9e9bceb47e895d0e4dbdc2a0ca622871"),
-    (
-        _EZ_VSL,
-        "vggss_heard_test.csv",
-        "70a01c6828e7b84531823616ebb2e32e75bbaf5e44c715fa366b61111ab33c4e",
-    ),
-    (
-        _EZ_VSL,
-        "vggss_unheard_test.csv",
-        "11883813db359df63e1a28f69bb53e1ceef7f5b8d68e0149de5792540acb9e17",
-    ),
-    (
-        _EZ_VSL_TRAIN,
-        "vggss_heard.txt",
-        "db900e2df283236b3e5485ae95a4a09f0904f8da184fc7da6f1ab1d24f6c5aa2",
-    ),
-    (
-        _SLAVC,
-        "vggss_test_plus_silent.csv",
-        "905a009428e16d1108e5af112d8e682dbe1702a2ed897b3d56753ff587018e4e",
-    ),
-    (
-        _SLAVC,
-        "flickr_test_plus_silent.csv",
-        "45a0d32b64a9ef9e567d3eaf4a4a29683cdb0f7f4e1924a0e26cde24fa298643",
-    ),
-    (
-        _AVGN,
-        "vggsound_single_test.csv",
-        "524511f56934441ad86f0cef16b1cb6bd9367c91d963adbca6240b4de30845cc",
-    ),
-    (
-        _AVGN,
-        "vggsound_duet_test.csv",
-        "3e212fb1ac3f7f8d71ca6fdff81aa7a3d1e1908d98f946aa644b7d213df730a6",
-    ),
-    (
-        _AVGN,
-        "vgginstruments_test.csv",
-        "93b96403745cd9c5063517bb539b753fe378b25635ab97eca28689a916d59276",
-    ),
-    (
-        _AVGN,
-        "vgginstruments_multi_test.csv",
-        "1979f24434971473c5d0fb02455bc25b5b19db7e8a81c09bfd23a7a20177ead4",
-    ),
-    (
-        _AVGN,
-        "vgginstruments_multi_train.txt",
-        "920764e927835cbabf0a1fa3faef9cc1d3a2988967513e23b7e4fafd5c1edbfa",
-    ),
-    (
-        _AVGN,
-        "music_solo_test.csv",
-        "7920a6c77e19a4c76e44c3d9d2b112195b40e7be1fd4a5c69860e7dbe1e60c3b",
-    ),
-    (
-        _AVGN,
-        "music_solo_train.txt",
-        "f912a9b4f4d55489215e31394a9f42d11256bed91575b9cc9ab8dd5fb37c6741",
-    ),
-    (_AVGN, "music_solo.json", "beb7508129540b98fab3ceb63c62541fc4615eeaffbd05c6c9ab7a9b558e893c"),
-    (
-        _AVGN,
-        "music_duet_test.csv",
-        "4cdeceac0e49000398101677d13e40cb52481b560074438e8ce511d8b4dbdd85",
-    ),
-    (
-        _AVGN,
-        "music_duet_train.txt",
-        "297bbc81e8a03afb629cc48dcd2999984bb775dacf0f4df42986a2af9559bbe1",
-    ),
-    (_AVGN, "music_duet.json", "ef9dadc0146ea69cc7c41088cba04c10174b617d8a8bcdc4cce65e17e749168f"),
-)
+# Checksums in the form of `sha256sum`.
+_CHECKSUMS: Final = {
+    _LVS: """
+    ae300b4a259267e6fe839970d495862edd70bfe3da63d925bcdb34054ed3b15e vggss.json
+    971081929d45caf21a148a6ca968822d96e8316331d0cc0bafb1783acb4d2c35 vggss_test.csv
+    faf5465bdb991cfb7506ccadef64dfea9e9bceb47e895d0e4dbdc2a0ca622871 flickr_test.csv
+    """,
+    _EZ_VSL: """
+    70a01c6828e7b84531823616ebb2e32e75bbaf5e44c715fa366b61111ab33c4e vggss_heard_test.csv
+    11883813db359df63e1a28f69bb53e1ceef7f5b8d68e0149de5792540acb9e17 vggss_unheard_test.csv
+    """,
+    _EZ_VSL_TRAIN: """
+    db900e2df283236b3e5485ae95a4a09f0904f8da184fc7da6f1ab1d24f6c5aa2 vggss_heard.txt
+    """,
+    _SLAVC: """
+    905a009428e16d1108e5af112d8e682dbe1702a2ed897b3d56753ff587018e4e vggss_test_plus_silent.csv
+    45a0d32b64a9ef9e567d3eaf4a4a29683cdb0f7f4e1924a0e26cde24fa298643 flickr_test_plus_silent.csv
+    """,
+    _AVGN: """
+    524511f56934441ad86f0cef16b1cb6bd9367c91d963adbca6240b4de30845cc vggsound_single_test.csv
+    3e212fb1ac3f7f8d71ca6fdff81aa7a3d1e1908d98f946aa644b7d213df730a6 vggsound_duet_test.csv
+    93b96403745cd9c5063517bb539b753fe378b25635ab97eca28689a916d59276 vgginstruments_test.csv
+    1979f24434971473c5d0fb02455bc25b5b19db7e8a81c09bfd23a7a20177ead4 vgginstruments_multi_test.csv
+    920764e927835cbabf0a1fa3faef9cc1d3a2988967513e23b7e4fafd5c1edbfa vgginstruments_multi_train.txt
+    7920a6c77e19a4c76e44c3d9d2b112195b40e7be1fd4a5c69860e7dbe1e60c3b music_solo_test.csv
+    f912a9b4f4d55489215e31394a9f42d11256bed91575b9cc9ab8dd5fb37c6741 music_solo_train.txt
+    beb7508129540b98fab3ceb63c62541fc4615eeaffbd05c6c9ab7a9b558e893c music_solo.json
+    4cdeceac0e49000398101677d13e40cb52481b560074438e8ce511d8b4dbdd85 music_duet_test.csv
+    297bbc81e8a03afb629cc48dcd2999984bb775dacf0f4df42986a2af9559bbe1 music_duet_train.txt
+    ef9dadc0146ea69cc7c41088cba04c10174b617d8a8bcdc4cce65e17e749168f music_duet.json
+    """,
+}
 
 PUBLIC_LISTS: Final[Mapping[str, PublicList]] = {
-    file: PublicList(file, f"{folder}/{file}", sha256) for folder, file, sha256 in _FILES
+    file: PublicList(file, f"{folder}/{file}", sha256)
+    for folder, checksums in _CHECKSUMS.items()
+    for sha256, file in (line.split() for line in checksums.strip().splitlines())
 }
 """All public lists by their file names."""
 
@@ -444,9 +392,6 @@ def fetch_lists(files: Sequence[str], progress: Progress = no_progress) -> list[
     Args:
         files: Their file names.
         progress: Called with files so far and files in all.
-
-    Returns:
-        Their paths.
 
     Raises:
         DataError: There is no network, a checksum is wrong, or the folder cannot be written.

@@ -165,9 +165,6 @@ def read_manifest(path: Path) -> list[tuple[int, ManifestEntry]]:
 def parse_boxes(text: str) -> dict[str, list[list[float]]] | list[list[float]]:
     """Parse the boxes of a cell: ``dog:0.1 0.2 0.5 0.9;cat:…``, or without labels.
 
-    Args:
-        text: The cell.
-
     Returns:
         Boxes by label, or a list where nothing is labelled.
 

@@ -76,18 +76,18 @@ def check_mixed(labels: Indices, sources: int) -> None:
 
 
 def split_clips(count: int, size: int, seed: int = 0) -> list[Indices]:
-    """Split clips at random into parts of about equal size.
+    """Split clips at random into groups of about equal size.
 
     Args:
         count: Number of clips.
-        size: Maximum number of clips of a part.
+        size: Maximum number of clips of a group.
         seed: Seed of the split.
 
     Returns:
-        The clips of each part, in increasing order.
+        The clips of each group, in increasing order.
     """
     order = np.random.default_rng((seed, count)).permutation(count).astype(np.int64)
-    return [np.sort(part) for part in np.array_split(order, -(-count // size))]
+    return [np.sort(group) for group in np.array_split(order, -(-count // size))]
 
 
 def _draw_round(rng: np.random.Generator, labels: Indices, sources: int, used: Indices) -> Indices:
@@ -136,35 +136,32 @@ def _exchange(rng: np.random.Generator, mixtures: Indices, labels: Indices) -> N
     mixtures[rows, columns] = mixtures[rows[::-1], columns[::-1]]
 
 
-def mix(parts: Sequence[Item]) -> Item:
+def mix(items: Sequence[Item]) -> Item:
     """Put items of one panel and one source side by side; their sounds are added when read.
 
     Sources of one class become one source with a target in each of their panels, as a query for the
     class must find all of them. 22 pairs of VGGSound-Duet are of one class.
 
-    Args:
-        parts: K items, from left to right.
-
     Returns:
         One item of K panels, with a source for each class, in the order of their first panels.
     """
     panels: dict[str | None, list[int]] = {}
-    for place, part in enumerate(parts):
-        panels.setdefault(part.sources[0].label, []).append(place)
+    for place, item in enumerate(items):
+        panels.setdefault(item.sources[0].label, []).append(place)
     return Item(
-        id="+".join(part.id for part in parts),
-        frames=tuple(part.frames[0] for part in parts),
-        sounds=tuple(part.sounds[0] for part in parts),
-        sources=tuple(_source(parts, label, places) for label, places in panels.items()),
-        panels=len(parts),
-        expected=tuple(expected for part in parts for expected in part.expected or (None,)),
+        id="+".join(item.id for item in items),
+        frames=tuple(item.frames[0] for item in items),
+        sounds=tuple(item.sounds[0] for item in items),
+        sources=tuple(_source(items, label, places) for label, places in panels.items()),
+        panels=len(items),
+        expected=tuple(expected for item in items for expected in item.expected or (None,)),
     )
 
 
-def _source(parts: Sequence[Item], label: str | None, places: Sequence[int]) -> Source:
+def _source(items: Sequence[Item], label: str | None, places: Sequence[int]) -> Source:
     if len(places) == 1:
-        return Source(label, parts[places[0]].sources[0].target, places[0])
+        return Source(label, items[places[0]].sources[0].target, places[0])
     targets = (
-        part.sources[0].target if place in places else Nowhere() for place, part in enumerate(parts)
+        item.sources[0].target if place in places else Nowhere() for place, item in enumerate(items)
     )
     return Source(label, SideBySide(tuple(targets)))

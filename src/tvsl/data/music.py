@@ -90,9 +90,6 @@ class MusicData(ListedData):
             file: Its name.
             columns: Number of cells of its rows.
 
-        Returns:
-            Its path and its rows.
-
         Raises:
             DataError: It cannot be used, or an id is not that of a frame.
         """
@@ -134,10 +131,10 @@ class MusicSolo(MusicData):
         annotated = self.find_list(self.files[1]) if split == "test" else path
         boxes = read_annotations(annotated, _SoloAnnotation) if split == "test" else None
         media, names = self.media(), ClassNames(self.names)
-        for line, (name, written) in rows:
-            label, target, expected = names.find(written, path, line), Boxes(()), None
+        for line, (name, given) in rows:
+            label, target, expected = names.find(given, path, line), Boxes(()), None
             if boxes is not None:
-                if name not in boxes or normal_form(boxes[name].label) != normal_form(written):
+                if name not in boxes or normal_form(boxes[name].label) != normal_form(given):
                     raise line_error(path, line, f"has no box of its class: {name!r}")
                 target, expected = box_of(boxes[name].bbox), expected_by(annotated, boxes[name])
             yield media.item(name, Source(label, target), expected=expected)
@@ -159,13 +156,9 @@ class MusicDuet(MusicData):
 
     name: ClassVar[str] = "music-duet"
     title: ClassVar[str] = "MUSIC-Duet"
+    has_mixtures: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ("music_duet_test.csv", "music_duet.json")
     train_files: ClassVar[tuple[str, ...]] = ("music_duet_train.txt",)
-
-    @property
-    def several(self) -> bool:
-        """Items have two sources."""
-        return True
 
     def listed(self, split: Split) -> Iterator[Item]:
         """Test frames with boxes, or labelled frames; see the base class."""
@@ -174,8 +167,8 @@ class MusicDuet(MusicData):
     def _train(self) -> Iterator[Item]:
         path, rows = self.rows(self.train_files[0], 3)
         media, names = self.media(), ClassNames(self.names)
-        for line, (name, *written) in rows:
-            labels = [names.find(label, path, line) for label in written]
+        for line, (name, *given) in rows:
+            labels = [names.find(label, path, line) for label in given]
             yield media.item(name, *(Source(label, Boxes(())) for label in labels))
 
     def _test(self) -> Iterator[Item]:

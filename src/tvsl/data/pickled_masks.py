@@ -177,9 +177,6 @@ class _Program:
     def run(self) -> NDArray[Any]:
         """Run the program to its end.
 
-        Returns:
-            The resulting array.
-
         Raises:
             _RefusedError: NumPy does not write arrays with such a program.
             _TooLargeError: The array exceeds the limit.

@@ -98,9 +98,6 @@ class FileTarget(ABC):
         Args:
             shape: Height and width of its picture; None where it is not known.
 
-        Returns:
-            Its content.
-
         Raises:
             MediaError: The file cannot be used, or is for a picture of another shape.
         """
@@ -115,16 +112,15 @@ class SideBySide:
     """A source in several panels.
 
     Attributes:
-        parts: Its target in each panel, from left to right.
+        panels: Its target in each panel, from left to right.
     """
 
-    parts: tuple[Target, ...]
+    panels: tuple[Target, ...]
 
     def draw(self, height: int, width: int) -> Drawn:
-        """Draw the parts, each in an equal share of the width; see ``Target``."""
-        return np.concatenate(
-            [part.draw(height, width // len(self.parts)) for part in self.parts], axis=1
-        )
+        """Draw the panels, each in an equal share of the width; see ``Target``."""
+        share = width // len(self.panels)
+        return np.concatenate([panel.draw(height, share) for panel in self.panels], axis=1)
 
 
 @dataclass(frozen=True)
@@ -176,15 +172,12 @@ def loaded(target: Target, shape: Shape | None, panels: Sequence[Shape]) -> Targ
         shape: Height and width of its picture.
         panels: Height and width of each panel of the item, for a source in several panels.
 
-    Returns:
-        The target in memory.
-
     Raises:
         MediaError: A file cannot be used, or is for a picture of another shape.
     """
     if isinstance(target, SideBySide):
-        parts = zip(target.parts, panels, strict=True)
-        return SideBySide(tuple(loaded(part, one, panels) for part, one in parts))
+        pairs = zip(target.panels, panels, strict=True)
+        return SideBySide(tuple(loaded(panel, size, panels) for panel, size in pairs))
     return target.load(shape) if isinstance(target, FileTarget) else target
 
 
@@ -215,5 +208,5 @@ def in_pixels(shape: Shape) -> str:
 def files_of(target: Target) -> tuple[Path, ...]:
     """Files that must be read to draw a target."""
     if isinstance(target, SideBySide):
-        return tuple(path for part in target.parts for path in files_of(part))
+        return tuple(path for panel in target.panels for path in files_of(panel))
     return (target.path,) if isinstance(target, FileTarget) else ()

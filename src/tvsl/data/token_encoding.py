@@ -54,9 +54,6 @@ def store_key(encoder: Encoder, clips: ClipSet, **mixing: int | str) -> StoreKey
         encoder: The frozen encoder.
         clips: The clips.
         mixing: Further fields of ``StoreKey``.
-
-    Returns:
-        The key.
     """
     made = {
         "encoder": encoder.fingerprint,
@@ -69,11 +66,7 @@ def store_key(encoder: Encoder, clips: ClipSet, **mixing: int | str) -> StoreKey
 
 
 def make_store(
-    folder: Path,
-    key: StoreKey,
-    encoder: Encoder,
-    clips: ClipSet,
-    progress: Progress = no_progress,
+    folder: Path, key: StoreKey, encoder: Encoder, clips: ClipSet, progress: Progress = no_progress
 ) -> TokenStore:
     """Encode the missing shards of a store and open it.
 
@@ -84,26 +77,23 @@ def make_store(
         clips: The clips.
         progress: Called with clips so far and in all.
 
-    Returns:
-        The complete store.
-
     Raises:
         StoreError: There is a store of another key, or a file of it is damaged.
         OutputError: It cannot be written; finished shards stay usable.
     """
-    parts = split_clips(clips.count, key.shard_clips, key.seed)
-    _claim(folder, Manifest(key=key, names=clips.names, shards=len(parts)))
+    groups = split_clips(clips.count, key.shard_clips, key.seed)
+    _claim(folder, Manifest(key=key, names=clips.names, shards=len(groups)))
     shard_encoder, digest = _ShardEncoder(key, encoder, clips, progress), key.digest()
-    waiting = [(number, False) for number in range(len(parts))]
+    waiting = [(number, False) for number in range(len(groups))]
     for number, wait in waiting:
         path = shard_path(folder, number)
         if path.is_file():
             read_shard(path, digest, thorough=True)
-            shard_encoder.advance(len(parts[number]))
+            shard_encoder.advance(len(groups[number]))
             continue
         with _locked(folder, number, wait) as acquired:
             if acquired and not path.is_file():
-                write_shard(shard_encoder.make(number, parts[number]), path, digest)
+                write_shard(shard_encoder.make(number, groups[number]), path, digest)
                 continue
         waiting.append((number, True))  # in progress elsewhere: try again after all others
     return TokenStore(folder, key)
@@ -140,8 +130,8 @@ def check_classes(
     labels = clips.labels()
     if labels is None:
         return
-    for part in split_clips(clips.count, shard_clips, seed):
-        check_mixed(labels[part], sources)
+    for group in split_clips(clips.count, shard_clips, seed):
+        check_mixed(labels[group], sources)
 
 
 def _claim(folder: Path, manifest: Manifest) -> None:
@@ -250,5 +240,5 @@ class _ShardEncoder:
                     coming = pool.submit(self.clips.read, following, rate)
                 yield batch
 
-    def _stored(self, parts: Sequence[Tensor]) -> Tensor:
-        return torch.cat([part.to("cpu", self.dtype) for part in parts])
+    def _stored(self, tokens: Sequence[Tensor]) -> Tensor:
+        return torch.cat([one.to("cpu", self.dtype) for one in tokens])

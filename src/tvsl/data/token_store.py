@@ -301,9 +301,6 @@ class TokenStore:
     def labels(self, sources: int) -> Tensor:
         """Classes of the members of all mixtures of one number of sources.
 
-        Args:
-            sources: K, the number of sources.
-
         Returns:
             Rows of ``names``, mixture by mixture, panel by panel, (M, K).
         """

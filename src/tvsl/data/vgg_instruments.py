@@ -68,9 +68,9 @@ class VGGInstrumentsSingle(ListedData):
         names = ClassNames(self.names)
         for row in read_by_id(path, {2 * count}, clip_name, range(0, 2 * count, 2)).values():
             clips = []
-            for name, written in zip(row.cells[::2], row.cells[1::2], strict=True):
+            for name, label in zip(row.cells[::2], row.cells[1::2], strict=True):
                 mask = PickledMask(folders.find([f"{_MASKS}/{name}"], ()))
-                source = Source(names.find(written, path, row.line), mask if masks else Boxes(()))
+                source = Source(names.find(label, path, row.line), mask if masks else Boxes(()))
                 clips.append(media.item(name, source))
             yield clips
 
@@ -80,12 +80,8 @@ class VGGInstrumentsMulti(VGGInstrumentsSingle):
 
     name: ClassVar[str] = "vgg-instruments-multi"
     title: ClassVar[str] = "VGGSound-Instruments, pairs"
+    has_mixtures: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ("vgginstruments_multi_test.csv",)
-
-    @property
-    def several(self) -> bool:
-        """Items have two sources."""
-        return True
 
     def test_items(self) -> Iterator[Item]:
         """The pairs of the test list."""

@@ -89,9 +89,6 @@ def read_vggss(path: Path) -> dict[str, Annotation]:
     Boxes are left, top, right, bottom, relative to the picture. Some values are wild (-2.9e16) and
     some boxes have no area: they are clipped to the picture, and empty ones are dropped.
 
-    Args:
-        path: ``vggss.json``.
-
     Returns:
         Annotations by the clips' ids.
 
@@ -137,9 +134,6 @@ class VGGSoundData(ListedData):
             row: Its row in the list.
             path: The list.
             column: Column of its id; the next column, if any, has its class.
-
-        Returns:
-            The clip.
 
         Raises:
             DataError: It has no annotation, or the list gives another class.
@@ -308,12 +302,8 @@ class VGGSoundDuet(VGGSoundData):
 
     name: ClassVar[str] = "vggsound-duet"
     title: ClassVar[str] = "VGGSound-Duet"
+    has_mixtures: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ("vggsound_duet_test.csv", VGGSS_FILE)
-
-    @property
-    def several(self) -> bool:
-        """Items have two sources."""
-        return True
 
     def listed(self, split: Split) -> Iterator[Item]:
         """Pairs of test clips, or labelled single clips to train on; see the base class."""
@@ -338,12 +328,8 @@ class VGGSoundMulti(VGGSoundSingle):
 
     name: ClassVar[str] = "vggsound-multi"
     title: ClassVar[str] = "VGGSound, several sources"
+    has_mixtures: ClassVar[bool] = True
     sources: int = Field(3, ge=2, le=MOST_SOURCES)
-
-    @property
-    def several(self) -> bool:
-        """Items have several sources."""
-        return True
 
     def listed(self, split: Split) -> Iterator[Item]:
         """Mixtures of test clips, or labelled single clips to train on; see the base class."""

@@ -1,11 +1,6 @@
 """Pictures, sounds and videos from files: checked, decoded, upright, on one clock."""
 
-from tvsl.media.audio import (
-    DEFAULT_RATE,
-    AudioSource,
-    load_audio,
-    sound_window,
-)
+from tvsl.media.audio import DEFAULT_RATE, AudioSource, load_audio, sound_window
 from tvsl.media.center_crop import crop_center, sound_event
 from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container

@@ -24,13 +24,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from numpy.typing import NDArray
 
-from tvsl.errors import (
-    MediaError,
-    MediaWarning,
-    ShapeError,
-    UnreadableMediaError,
-    UsageError,
-)
+from tvsl.errors import MediaError, MediaWarning, ShapeError, UnreadableMediaError, UsageError
 from tvsl.media.decoding import Damage, decode_sound
 from tvsl.media.downmix import Downmix, cell_of, mix_down, ramp_size
 from tvsl.media.limits import (

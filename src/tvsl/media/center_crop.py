@@ -7,13 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.media.audio import (
-    DEFAULT_RATE,
-    AudioSource,
-    load_audio,
-    read_window,
-    sound_window,
-)
+from tvsl.media.audio import DEFAULT_RATE, AudioSource, load_audio, read_window, sound_window
 from tvsl.media.limits import DEFAULT_LIMITS, LATEST_MOMENT, MediaLimits, check_file
 from tvsl.media.streams import file_end
 from tvsl.media.waveform import Waveform, audible_mask

@@ -36,9 +36,6 @@ def cell_of(index: int, rate: int) -> int:
     Args:
         index: The sample, from the start of the sound's clock; may be negative.
         rate: Samples per second.
-
-    Returns:
-        Its cell's first sample.
     """
     size = cell_size(rate)
     return index // size * size

@@ -212,9 +212,6 @@ def beyond_end(time: float, last: TimedFrame | None, path: Path) -> MediaError:
         time: The moment in seconds.
         last: The video's last picture, if it has any.
         path: The file, for the message.
-
-    Returns:
-        The error.
     """
     end = 0.0 if last is None else float(last.end)
     problem = f"The moment {time:g} s lies behind the end of the video."

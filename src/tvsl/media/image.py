@@ -105,9 +105,6 @@ def orientation(image: Image.Image) -> int:
     Of formats that Pillow turns upright itself (TIFF) nothing is left to do once it is decoded,
     whatever the file says.
 
-    Args:
-        image: A decoded picture.
-
     Returns:
         1 to 8; 1, upright, also if the marks cannot be read, as viewers do.
     """
@@ -138,9 +135,6 @@ def upright_shape(image: Image.Image, turned: int) -> tuple[int, int]:
     Args:
         image: The picture.
         turned: Its EXIF orientation, 1 to 8.
-
-    Returns:
-        Height and width in pixels.
     """
     width, height = image.size
     return (width, height) if turned >= _SWAPS_SIDES else (height, width)

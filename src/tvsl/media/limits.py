@@ -67,9 +67,6 @@ LATEST_MOMENT = 1e9
 def missing_bytes(path: Path) -> int:
     """Number of bytes that a file's headers promise and the file does not have.
 
-    Args:
-        path: An existing file.
-
     Returns:
         At least that many bytes are missing; 0 where the file is whole or where its format does
         not tell (MPEG streams, FLV, NUT, VOC, raw streams) or its writer did not know.
@@ -105,7 +102,7 @@ def missing_bytes(path: Path) -> int:
 
 @dataclass(frozen=True)
 class _Chunks:
-    """Layout of a family of containers made of chunks: a name, a size, and the content.
+    """Form of a family of containers made of chunks: a name, a size, and the content.
 
     Attributes:
         first: Position of the first chunk in bytes.
@@ -425,9 +422,6 @@ def check_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Path:
         path: The file.
         limits: What is allowed.
 
-    Returns:
-        The path.
-
     Raises:
         MissingFileError: No such file, not a regular file, an address instead of a path, or empty.
         MediaLimitError: The file is larger than allowed.
@@ -463,9 +457,6 @@ def check_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Path:
 
 def check_whole(path: Path) -> None:
     """Refuse a file whose own headers promise more bytes than there are, and still pictures.
-
-    Args:
-        path: An existing file.
 
     Raises:
         UnreadableMediaError: The file is cut off, not readable, or a HEIC or AVIF picture.
@@ -504,9 +495,6 @@ def open_container(
         path: The file.
         limits: What is allowed.
         link: Number of the link to open in a chained Ogg file.
-
-    Yields:
-        The opened container.
 
     Raises:
         MissingFileError: No such file, or not a regular one.

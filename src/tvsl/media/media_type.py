@@ -65,9 +65,6 @@ def is_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> bool:
         path: The file.
         limits: What is allowed.
 
-    Returns:
-        True for a video, False for a picture or sound.
-
     Raises:
         MissingFileError: No such file.
         UnreadableMediaError: It is neither picture, video nor sound.

@@ -25,9 +25,6 @@ MOST_LINKS = 1000
 def ogg_links(path: Path) -> tuple[range, ...]:
     """Byte ranges of the links of a chained Ogg file.
 
-    Args:
-        path: An existing file.
-
     Returns:
         The bytes of each link in the order of the file, none for a file that is no Ogg; the streams
         of a sound and a picture that play together are one link.

@@ -85,12 +85,6 @@ QUARTER_TURNS = (IDENTITY, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
 def has_picture_signature(path: Path) -> bool:
     """Tell whether a file has the signature of a picture format; it may still be broken.
 
-    Args:
-        path: An existing file.
-
-    Returns:
-        True for a signature that no sound or video has.
-
     Raises:
         UnreadableMediaError: The file cannot be read.
     """
@@ -296,9 +290,6 @@ def _libtiff_setter() -> Callable[[Any], Any] | None:
 
 def turned_degrees(frame: VideoFrame) -> int:
     """Clockwise rotation of a stored picture for display, in degrees.
-
-    Args:
-        frame: A decoded picture.
 
     Returns:
         0, 90, 180 or 270; of a mirrored picture, the turn without the mirroring.

@@ -64,9 +64,6 @@ def _area(stream: VideoStream) -> int:
 def video_stream(container: InputContainer) -> VideoStream | None:
     """The largest video stream; cover art of a sound file is not one.
 
-    Args:
-        container: An opened file.
-
     Returns:
         The stream, or None where the file has no video.
     """
@@ -76,9 +73,6 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The audio stream that a player would choose: the one marked default, or the first.
-
-    Args:
-        container: An opened file.
 
     Returns:
         The stream, or None where the file has no audio.
@@ -95,9 +89,6 @@ def require_video_stream(container: InputContainer, path: Path, limits: MediaLim
         container: An opened file.
         path: Its path, for the message.
         limits: What is allowed.
-
-    Returns:
-        The stream.
 
     Raises:
         NoPictureError: The file has no video.
@@ -118,15 +109,12 @@ def require_video_stream(container: InputContainer, path: Path, limits: MediaLim
 
 
 def require_audio_stream(container: InputContainer, path: Path, limits: MediaLimits) -> AudioStream:
-    """The audio stream, checked against the limits before anything is decoded.
+    """The audio stream that a player would choose, with a sample rate and channels in the limits.
 
     Args:
-        container: An opened file.
-        path: Its path, for the message.
-        limits: What is allowed.
-
-    Returns:
-        The stream.
+        container: As for ``require_video_stream``.
+        path: As for ``require_video_stream``.
+        limits: As for ``require_video_stream``.
 
     Raises:
         NoSoundError: The file has no audio.
@@ -156,9 +144,6 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
     The container's word goes before the codec's, as in FFmpeg and in players.
 
-    Args:
-        stream: A video stream.
-
     Returns:
         The sample aspect ratio; 1 where the file does not tell or tells what cannot be.
     """
@@ -170,9 +155,6 @@ def pixel_aspect(stream: VideoStream) -> Fraction:
 
 def clock_zero(container: InputContainer) -> Fraction:
     """Start of a file's clock, in seconds of its container's timestamps.
-
-    Args:
-        container: An opened file.
 
     Returns:
         Time of the first picture, or of the first sound where there is no picture.
@@ -267,9 +249,6 @@ def packet_time(packet: Packet[Any], container: InputContainer) -> Fraction | No
 def decoding_delay(container: InputContainer) -> Fraction:
     """Delay in seconds between ``packet_time`` and the display of a picture.
 
-    Args:
-        container: An opened file with a video.
-
     Returns:
         0 where the container stores when each picture is shown.
 
@@ -285,9 +264,6 @@ def decoding_delay(container: InputContainer) -> Fraction:
 
 def declared_end(container: InputContainer) -> Fraction | None:
     """End of a file by its headers, in seconds of its container's timestamps.
-
-    Args:
-        container: An opened file.
 
     Returns:
         The end; None if the headers do not state it.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -96,9 +96,6 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
         path: The file.
         limits: What is allowed.
 
-    Returns:
-        The facts.
-
     Raises:
         MissingFileError: No such file.
         NoPictureError: The file has no video; cover art of a sound file is none.
@@ -113,14 +110,14 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
     width, height = display_size(*stored, headers.aspect)
     check_pixels(target, width, height, limits)
     rotation = turned_degrees(first)
-    shown = (width, height) if rotation % 180 == 0 else (height, width)
+    upright = (width, height) if rotation % 180 == 0 else (height, width)
     length = video_end(target, limits)
     rate = headers.rate or _counted_rate(target, length, limits)
     check_duration(target, float(length), limits)
     check_frame_rate(target, float(rate), limits)
     return VideoInfo(
         target,
-        *shown,
+        *upright,
         float(rate),
         float(length),
         rotation,
@@ -144,25 +141,14 @@ def read_frame(
         The picture, with the time at which it begins.
 
     Raises:
-        MediaError: The moment lies outside the video.
-        MissingFileError: No such file.
-        NoPictureError: The file has no video.
-        UnreadableMediaError: The file is broken or cut off.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: The moment lies outside the video, or as for ``probe_video``.
     """
     target = check_file(path, limits)
     moment = probe_video(target, limits).duration / 2 if time is None else time
     check_moment(moment, target)
-    last: TimedFrame | None = None
-    wanted = as_seconds(moment)
-    with closing(frames_from(target, wanted, limits)) as pictures:
-        for last in pictures:
-            if last.end > wanted:
-                return _as_frame(last.begin, last, target, limits)
-    # The very end of the video still shows its last picture.
-    if last is not None and wanted <= last.end + LARGEST_SLACK:
-        return _as_frame(last.begin, last, target, limits)
-    raise beyond_end(moment, last, target)
+    with closing(_frames_at(target, deque([as_seconds(moment)]), limits)) as frames:
+        _, frame = next(frames)
+        return _as_frame(frame.begin, frame, target, limits)
 
 
 def read_frames(
@@ -181,11 +167,7 @@ def read_frames(
 
     Raises:
         UsageError: A moment lies before the one ahead of it.
-        MediaError: A moment lies outside the video.
-        MissingFileError: No such file.
-        NoPictureError: The file has no video.
-        UnreadableMediaError: The file is broken or cut off.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: A moment lies outside the video, or as for ``probe_video``.
     """
     target = check_file(path, limits)
     moments = list(times)
@@ -193,7 +175,8 @@ def read_frames(
         check_moment(moment, target)
     if any(later < earlier for earlier, later in pairwise(moments)):
         raise UsageError("The moments do not rise.", "Sort them.")
-    return _frames_at(target, deque(as_seconds(moment) for moment in moments), limits)
+    found = _frames_at(target, deque(as_seconds(moment) for moment in moments), limits)
+    return (_as_frame(moment, frame, target, limits) for moment, frame in found)
 
 
 def iterate_frames(
@@ -220,11 +203,7 @@ def iterate_frames(
 
     Raises:
         UsageError: The step is not positive, or the stop is not behind the start.
-        MediaError: ``start`` lies outside the video.
-        MissingFileError: No such file.
-        NoPictureError: The file has no video.
-        UnreadableMediaError: The file is broken or cut off.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: ``start`` lies outside the video, or as for ``probe_video``.
     """
     target = check_file(path, limits)
     check_moment(start, target)
@@ -237,20 +216,22 @@ def iterate_frames(
     return _frames(target, step, as_seconds(start), end, limits)
 
 
-def _frames_at(path: Path, moments: deque[Fraction], limits: MediaLimits) -> Iterator[VideoFrame]:
-    """The pictures that are shown at moments, which rise and are used up."""
+def _frames_at(
+    path: Path, moments: deque[Fraction], limits: MediaLimits
+) -> Generator[tuple[Fraction, TimedFrame], None, None]:
+    """Moments, which rise and are used up, each with the picture on display then."""
     if not moments:
         return
     last: TimedFrame | None = None
-    with closing(frames_from(path, moments[0], limits)) as pictures:
-        for last in pictures:
+    with closing(frames_from(path, moments[0], limits)) as frames:
+        for last in frames:
             while moments and moments[0] < last.end:
-                yield _as_frame(moments.popleft(), last, path, limits)
+                yield moments.popleft(), last
             if not moments:
                 return
-    # The very end of the video still shows its last picture.
+    # At the very end of the video the last picture still stands.
     while last is not None and moments and moments[0] <= last.end + LARGEST_SLACK:
-        yield _as_frame(moments.popleft(), last, path, limits)
+        yield moments.popleft(), last
     if moments:
         raise beyond_end(float(moments[0]), last, path)
 
@@ -259,26 +240,26 @@ def _frames(
     path: Path, step: Fraction | None, start: Fraction, stop: Fraction | None, limits: MediaLimits
 ) -> Iterator[VideoFrame]:
     """The pictures from a start to a stop, all of them or those at each step."""
-    shown: TimedFrame | None = None
+    frame: TimedFrame | None = None
     moment = start
-    with closing(frames_from(path, start, limits)) as pictures:
-        for shown in pictures:
-            if shown.end <= start:
+    with closing(frames_from(path, start, limits)) as frames:
+        for frame in frames:
+            if frame.end <= start:
                 continue
-            if stop is not None and shown.begin + shown.slack >= stop:
+            if stop is not None and frame.begin + frame.slack >= stop:
                 return
             if step is None:
-                yield _as_frame(shown.begin, shown, path, limits)
+                yield _as_frame(frame.begin, frame, path, limits)
                 continue
-            while moment < shown.end and (stop is None or moment < stop):
-                yield _as_frame(moment, shown, path, limits)
+            while moment < frame.end and (stop is None or moment < stop):
+                yield _as_frame(moment, frame, path, limits)
                 moment += step
-    if shown is None or shown.end <= start:
-        raise beyond_end(float(start), shown, path)
+    if frame is None or frame.end <= start:
+        raise beyond_end(float(start), frame, path)
 
 
-def _as_frame(time: Fraction, shown: TimedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
-    return VideoFrame(float(time), frame_pixels(shown, path, limits))
+def _as_frame(time: Fraction, frame: TimedFrame, path: Path, limits: MediaLimits) -> VideoFrame:
+    return VideoFrame(float(time), frame_pixels(frame, path, limits))
 
 
 def _counted_rate(path: Path, length: Fraction, limits: MediaLimits) -> Fraction:

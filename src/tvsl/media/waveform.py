@@ -115,14 +115,7 @@ def check_wanted_rate(rate: int, limits: MediaLimits) -> None:
 
 
 def is_silent(waveform: Waveform) -> bool:
-    """Tell whether no sample reaches -80 dB of full scale, apart from a constant offset.
-
-    Args:
-        waveform: The sound.
-
-    Returns:
-        True for silence.
-    """
+    """Tell whether no sample reaches -80 dB of full scale, apart from a constant offset."""
     samples, reach = waveform.samples, round(_STILLNESS * waveform.rate)
     begins = range(0, samples.size, _AT_ONCE)
     pieces = (samples[max(0, begin - reach) : begin + _AT_ONCE + reach] for begin in begins)

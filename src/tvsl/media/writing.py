@@ -78,9 +78,6 @@ def wav_bytes(samples: NDArray[np.int16], rate: int) -> bytes:
     Args:
         samples: (n,).
         rate: Samples per second.
-
-    Returns:
-        The file's content.
     """
     content = io.BytesIO()
     with wave.open(content, "wb") as file:

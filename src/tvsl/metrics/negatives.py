@@ -103,6 +103,19 @@ def _quotient(part: Tensor, whole: Tensor) -> Tensor:
     return torch.where(whole > 0, part / whole, torch.ones_like(part))
 
 
+def _curve(
+    confidence: Array, ciou: Array, sounding: Array, threshold: float, falling: bool
+) -> tuple[Tensor, Tensor]:
+    """Precision and recall at the confidences that SLAVC tries for the AP (falling) or the F1."""
+    confidence = check_values(confidence)
+    ciou = check_values(ciou, confidence, "cIoUs")
+    correct = ciou >= check_number(threshold, "A threshold")
+    ordered = confidence.sort().values
+    tried = ordered[:-1].flip(0) if falling else ordered
+    stride = max(1, len(ordered) // (_CURVE_STEPS if falling else _F1_STEPS))
+    return precision_recall(confidence, correct, sounding, tried[::stride].contiguous())
+
+
 def negatives_average_precision(
     confidence: Array, ciou: Array, sounding: Array, threshold: float = 0.5
 ) -> Tensor:
@@ -129,12 +142,7 @@ def negatives_average_precision(
         >>> negatives_average_precision(sure, overlap, [True, True, True, False]).item()
         0.33333333333333337
     """
-    confidence = check_values(confidence)
-    ciou = check_values(ciou, confidence, "cIoUs")
-    threshold = check_number(threshold, "A threshold")
-    stride = max(1, len(confidence) // _CURVE_STEPS)
-    thresholds = confidence.sort().values[:-1].flip(0)[::stride].contiguous()
-    precision, recall = precision_recall(confidence, ciou >= threshold, sounding, thresholds)
+    precision, recall = _curve(confidence, ciou, sounding, threshold, falling=True)
     envelope = precision.flip(0).cummax(dim=0).values.flip(0)
     return (envelope[:-1] * recall.diff()).sum()
 
@@ -147,27 +155,22 @@ def negatives_max_f1(
     About eleven quantiles of the confidences are tried. SLAVC prints it in percent with one digit.
 
     Args:
-        confidence: (P,), from `confidence`.
-        ciou: (P,) in [0, 1].
-        sounding: (P,) bool, False for silent and off-screen pairs.
-        threshold: From this cIoU on a map is in the right place.
+        confidence: As for `negatives_average_precision`, like the others.
+        ciou: (P,).
+        sounding: (P,).
+        threshold: Least cIoU of the right place.
 
     Returns:
         A scalar in [0, 1], float64.
 
     Raises:
-        ShapeError: There is no value, one is missing, or the vectors differ in length.
+        ShapeError: As for `negatives_average_precision`.
 
     Example:
         >>> negatives_max_f1([0.9, 0.8, 0.1], [0.6, 0.7, 0.0], [True, True, False]).item()
         1.0
     """
-    confidence = check_values(confidence)
-    ciou = check_values(ciou, confidence, "cIoUs")
-    threshold = check_number(threshold, "A threshold")
-    stride = max(1, len(confidence) // _F1_STEPS)
-    thresholds = confidence.sort().values[::stride].contiguous()
-    precision, recall = precision_recall(confidence, ciou >= threshold, sounding, thresholds)
+    precision, recall = _curve(confidence, ciou, sounding, threshold, falling=False)
     both = precision + recall
     return torch.where(both > 0, 2 * precision * recall / both, torch.zeros_like(both)).max()
 
@@ -213,13 +216,7 @@ class NegativesAveragePrecision(PairMetric[Tensor]):
 
 
 class NegativesMaxF1(NegativesAveragePrecision):
-    """Best F1 over the confidence (SLAVC).
-
-    Args:
-        threshold: From this cIoU on a map is in the right place.
-        level: Pixels of this value or more are the prediction.
-        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
-        kwargs: Arguments of `torchmetrics.Metric`.
+    """Best F1 over the confidence (SLAVC); arguments as for `NegativesAveragePrecision`.
 
     Example:
         >>> metric = NegativesMaxF1(normalize=False)

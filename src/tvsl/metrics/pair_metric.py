@@ -56,11 +56,9 @@ def group_mean(values: Array, groups: Array) -> Tensor:
         >>> group_mean([0.2, 0.4, 0.5], [3, 3, 8]).tolist()
         [0.30000000000000004, 0.5]
     """
-    values = check_values(values)
-    groups = check_integers(groups, values, "groups")
-    kept, place = groups.unique(return_inverse=True)
-    sums = to_float64(values).new_zeros(len(kept)).index_add_(0, place, to_float64(values))
-    return torch.div(sums, place.bincount(minlength=len(kept)))
+    values, place, number = _grouped(values, groups)
+    sums = to_float64(values).new_zeros(number).index_add_(0, place, to_float64(values))
+    return torch.div(sums, place.bincount(minlength=number))
 
 
 def group_minimum(values: Array, groups: Array) -> Tensor:
@@ -70,24 +68,28 @@ def group_minimum(values: Array, groups: Array) -> Tensor:
     it IAUC (`finalize_cIoU` and `finalize_IAUC` of SSLalignment).
 
     Args:
-        values: (P,), such as cIoUs.
-        groups: The group of each pair, such as its frame, (P,) int64.
+        values: As for `group_mean`.
+        groups: As for `group_mean`.
 
     Returns:
-        (G,), one for each group that occurs, in the order of their numbers.
+        (G,), in the order of the groups' numbers.
 
     Raises:
-        ShapeError: There is no value, one is missing, or the vectors differ in length.
+        ShapeError: As for `group_mean`.
 
     Example:
         >>> group_minimum([0.2, 0.4, 0.5], [3, 3, 8]).tolist()
         [0.2, 0.5]
     """
+    values, place, number = _grouped(values, groups)
+    return values.new_full((number,), torch.inf).scatter_reduce(0, place, values, reduce="amin")
+
+
+def _grouped(values: Array, groups: Array) -> tuple[Tensor, Tensor, int]:
+    """Validated values, the place of each one's group among all groups, and their number."""
     values = check_values(values)
-    groups = check_integers(groups, values, "groups")
-    kept, place = groups.unique(return_inverse=True)
-    start = values.new_full((len(kept),), torch.inf)
-    return start.scatter_reduce(0, place, values, reduce="amin")
+    kept, place = check_integers(groups, values, "groups").unique(return_inverse=True)
+    return values, place, len(kept)
 
 
 def class_average(values: Array, labels: Array) -> Tensor:
@@ -294,9 +296,6 @@ class PairMetric(Metric, Generic[Result]):
         Args:
             columns: As `pairs` gives them; what the metric does not need may be missing.
 
-        Returns:
-            As `compute`.
-
         Raises:
             ShapeError: There is no pair, or none with a target.
             UsageError: A column is missing.
@@ -333,7 +332,4 @@ class PairMetric(Metric, Generic[Result]):
 
         Args:
             columns: As `pairs` gives them, without those left out; at least one pair.
-
-        Returns:
-            As `compute`.
         """

@@ -313,10 +313,6 @@ class MeanAveragePrecision(PairMetric[Tensor]):
 class ClassAwareAveragePrecision(MeanAveragePrecision):
     """Pixel average precision, averaged within a class first (CAP); needs ``labels``.
 
-    Args:
-        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
-        kwargs: Arguments of `torchmetrics.Metric`.
-
     Example:
         >>> metric = ClassAwareAveragePrecision()
         >>> metric.update([[[0.9, 0.5]], [[0.1, 0.2]]], [[[True, False]]] * 2, labels=[0, 1])
@@ -335,10 +331,6 @@ class PermutationInvariantAveragePrecision(MeanAveragePrecision):
     """Mean average precision under the best assignment within each frame (PIAP).
 
     Needs ``frames``; all pairs of a frame must come in one update.
-
-    Args:
-        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
-        kwargs: Arguments of `torchmetrics.Metric`.
 
     Example:
         >>> metric = PermutationInvariantAveragePrecision()

@@ -229,12 +229,6 @@ PAPER_THRESHOLDS: Mapping[str, Figure] = MappingProxyType(
 def find_protocol(name: str) -> Protocol:
     """Find a protocol by its name.
 
-    Args:
-        name: One of `PROTOCOLS`.
-
-    Returns:
-        The protocol.
-
     Raises:
         UsageError: There is none of this name.
 

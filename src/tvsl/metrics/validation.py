@@ -159,23 +159,16 @@ def check_same_shape(maps: Tensor, targets: Tensor) -> None:
     )
 
 
-def check_same_length(values: Tensor, others: Tensor, name: str) -> None:
-    """Check that a vector has one element for each of some values or maps.
-
-    Args:
-        values: The P values or maps.
-        others: The vector.
-        name: What to call it in an error.
-
-    Raises:
-        ShapeError: It is no vector, or longer or shorter.
-    """
+def _one_each(given: Any, like: Tensor, name: str) -> Tensor:
+    """Convert a vector that must have one element for each of some values or maps."""
+    tensor = as_tensor(given, _capitalize(name))
     require(
-        others.ndim == 1 and len(values) == len(others),
-        f"There must be as many {name} as values, one each, got {tuple(others.shape)} and "
-        f"{tuple(values.shape)}.",
+        tensor.ndim == 1 and len(like) == len(tensor),
+        f"There must be as many {name} as values, one each, got {tuple(tensor.shape)} and "
+        f"{tuple(like.shape)}.",
         "Give one per (clip, source) pair.",
     )
+    return tensor.to(like.device)
 
 
 def check_bool(masks: Any, like: Tensor | None = None, name: str = "Targets") -> Tensor:
@@ -185,9 +178,6 @@ def check_bool(masks: Any, like: Tensor | None = None, name: str = "Targets") ->
         masks: As given.
         like: A tensor whose device they are brought to.
         name: What to call them in an error.
-
-    Returns:
-        The booleans.
 
     Raises:
         ShapeError: They are not bool.
@@ -209,15 +199,10 @@ def check_flags(flags: Any, like: Tensor, name: str) -> Tensor:
         like: The P values or maps, whose device they are brought to.
         name: What to call them in an error.
 
-    Returns:
-        The booleans.
-
     Raises:
         ShapeError: They are not bool, or not as many.
     """
-    tensor = as_tensor(flags, _capitalize(name))
-    check_same_length(like, tensor, name)
-    return check_bool(tensor, like, _capitalize(name))
+    return check_bool(_one_each(flags, like, name), name=_capitalize(name))
 
 
 def check_values(values: Any, like: Tensor | None = None, name: str = "values") -> Tensor:
@@ -234,10 +219,7 @@ def check_values(values: Any, like: Tensor | None = None, name: str = "values") 
     Raises:
         ShapeError: No vector, empty, or a value is missing or not finite.
     """
-    tensor = as_tensor(values, _capitalize(name))
-    if like is not None:
-        check_same_length(like, tensor, name)
-        tensor = tensor.to(like.device)
+    tensor = as_tensor(values, _capitalize(name)) if like is None else _one_each(values, like, name)
     require(
         tensor.ndim == 1 and len(tensor) > 0,
         f"There must be a vector of at least one value, got {tuple(tensor.shape)}.",
@@ -271,14 +253,13 @@ def check_integers(numbers: Any, like: Tensor, name: str) -> Tensor:
     Raises:
         ShapeError: They are no integers, or not as many.
     """
-    tensor = as_tensor(numbers, _capitalize(name))
-    check_same_length(like, tensor, name)
+    tensor = _one_each(numbers, like, name)
     require(
         not tensor.is_floating_point(),
         f"{_capitalize(name)} must be whole numbers, got {tensor.dtype}.",
         "Give the number of a class, frame or pair, such as its place in a list of names.",
     )
-    return tensor.to(like.device, torch.int64)
+    return tensor.long()
 
 
 def check_number(value: Any, name: str) -> float:
@@ -287,9 +268,6 @@ def check_number(value: Any, name: str) -> float:
     Args:
         value: As given.
         name: What to call it in an error.
-
-    Returns:
-        The number.
 
     Raises:
         UsageError: It is none, or not finite.

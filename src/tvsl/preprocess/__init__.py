@@ -14,10 +14,5 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
-        (
-            "tvsl.preprocess.options:Options",
-            "tvsl.preprocess.options:make_options",
-            "tvsl.preprocess.run:Prepared",
-            "tvsl.preprocess.run:prepare",
-        ),
+        ("tvsl.preprocess.options:Options make_options", "tvsl.preprocess.run:Prepared prepare"),
     )

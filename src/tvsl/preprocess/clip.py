@@ -55,9 +55,6 @@ def prepare_video(
         root: The folder with existing ``frames`` and ``audio``.
         earlier: Names of the pictures of the existing clip.
 
-    Returns:
-        What was extracted.
-
     Raises:
         MediaError: The video cannot be used, or the part of its sound is silent.
         OutputError: A file cannot be written.

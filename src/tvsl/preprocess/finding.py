@@ -18,9 +18,6 @@ _REMEDY = "Give a CSV, text or JSON file whose first column is the id."
 def read_list(path: Path) -> tuple[ListedId, ...]:
     """Read the ids of a list.
 
-    Args:
-        path: As for ``read_id_list``.
-
     Returns:
         The ids in their order, each once; at least one.
 
@@ -108,9 +105,6 @@ def find_videos(
         listed: The ids that are wanted, in any form in which lists write them; all when None. For
             pictures of every second they are names of pictures, or of videos for all of their
             pictures.
-
-    Returns:
-        The videos.
 
     Raises:
         MissingFileError: There is no such folder, or no wanted video in it.

@@ -85,9 +85,6 @@ VIDEO_LAYOUTS: Mapping[str, VideoLayout] = {
 def is_file_name(name: str) -> bool:
     """Tell whether a name is that of a file directly inside a folder.
 
-    Args:
-        name: An id, from the name of a video or from a list.
-
     Returns:
         False for an empty or too long name, separators, control characters and half characters.
     """
@@ -181,10 +178,7 @@ def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[C
     """
     # A record that tvsl did not write must not lead to files elsewhere.
     old = [f"{name}.jpg" for name in pictures if is_file_name(name)]
-    with (
-        replacing(root / FRAMES, old) as frames,
-        replacing(root / AUDIO, [f"{clip}.wav"]) as audio,
-    ):
+    with replacing(root / FRAMES, old) as frames, replacing(root / AUDIO, [f"{clip}.wav"]) as audio:
         yield ClipFolders(frames, audio)
 
 

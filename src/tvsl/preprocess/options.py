@@ -56,9 +56,6 @@ def make_options(
         rate: As for ``Options``.
         short_side: As for ``Options``.
 
-    Returns:
-        The options.
-
     Raises:
         UsageError: There is no such layout, or an option is out of its range or means nothing
             with this layout.

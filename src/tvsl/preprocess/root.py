@@ -35,9 +35,6 @@ def open_root(
             are not wanted any more are removed at the end of the run; other files stay.
         videos: The videos to prepare.
 
-    Yields:
-        The journal of the folder.
-
     Raises:
         OutputError: The folder cannot be written, another run writes into it, it holds clips of
             other options, or other files are in the places of clips.

@@ -88,9 +88,6 @@ def prepare(
             it cannot be made again; clips whose videos are no longer wanted are removed at the end.
         progress: Called with videos done and videos to do.
 
-    Returns:
-        The result.
-
     Raises:
         MissingFileError: There is no such folder, or no video in it.
         OutputError: The clips cannot be written, or there are clips of other options.

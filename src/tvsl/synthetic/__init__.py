@@ -19,7 +19,6 @@ else:
             "tvsl.synthetic.export:export_world",
             "tvsl.synthetic.sounds:SAMPLE_RATE",
             "tvsl.synthetic.vocabulary:CLASSES",
-            "tvsl.synthetic.world:World",
-            "tvsl.synthetic.world:WorldScene",
+            "tvsl.synthetic.world:World WorldScene",
         ),
     )

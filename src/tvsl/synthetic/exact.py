@@ -51,9 +51,6 @@ def sine(turns: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32
 
     Args:
         turns: Any shape; at least 0, because the fraction is cut off, not rounded down.
-
-    Returns:
-        The sines, of the same shape.
     """
     # The platform's own index type is looked up three times as fast as a shorter one.
     index = (turns * 2**TABLE_BITS).astype(np.intp)
@@ -81,9 +78,6 @@ def clamped(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.
         values: Any shape; changed.
         low: Smallest result.
         high: Largest result.
-
-    Returns:
-        ``values``.
     """
     np.maximum(values, np.float32(low), out=values)
     return np.minimum(values, np.float32(high), out=values)
@@ -96,9 +90,6 @@ def root_mean_square(values: NDArray[np.float32]) -> float:
         values: Any length; the sum of the squares must stay below 2^21, about 10 a sample in a
             clip, so that their sum in units of 2^-32 is exact in float64, in whatever order it
             is added up.
-
-    Returns:
-        The root mean square.
     """
     squares = np.square(values, dtype=np.float64)
     squares *= 1 / _SQUARES_GRID

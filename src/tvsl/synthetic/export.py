@@ -93,9 +93,6 @@ def describe(world: World, scene: WorldScene, files: dict[str, str]) -> dict[str
 def object_map(scene: WorldScene) -> NDArray[np.uint8]:
     """Number of the object that each pixel shows.
 
-    Args:
-        scene: The scene.
-
     Returns:
         (112, K * 112): 0 for the ground, else an object's ``value`` in the manifest.
     """
@@ -122,9 +119,6 @@ def write_manifest(folder: Path, lines: Sequence[dict[str, Any]]) -> None:
 
 def earlier_files(folder: Path) -> list[str]:
     """Files that an earlier run wrote into a folder, by its own manifest.
-
-    Args:
-        folder: The folder.
 
     Returns:
         Their names relative to the folder, with the manifest's own; none without a manifest.
@@ -196,9 +190,6 @@ def export_world(
             of high quality but not without loss.
         force: Whether an earlier export there may be replaced; other files in it stay.
         progress: Called with scenes written and scenes in all.
-
-    Returns:
-        The path of the manifest.
 
     Raises:
         UsageError: No scenes, or not 1 to 8 sources.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.synthetic.exact import circle, clamped, power, sine
-from tvsl.synthetic.vocabulary import parts
+from tvsl.synthetic.vocabulary import surface_and_shape
 
 SIDE = 112
 SMALLEST, LARGEST = 12.0, 30.0
@@ -53,9 +53,6 @@ def draw_places(rng: np.random.Generator, count: int, twin: bool) -> list[Place]
         rng: Source of randomness.
         count: Number of objects.
         twin: Whether the first two are twins, whose radii differ by a factor of at least 1.6.
-
-    Returns:
-        One place per object.
     """
     while True:
         radii = [draw_radius(rng) for _ in range(count)]
@@ -80,9 +77,6 @@ def draw_other(rng: np.random.Generator, names: Sequence[str], taken: set[str]) 
         rng: Source of randomness.
         names: The classes to draw from.
         taken: Classes to leave out.
-
-    Returns:
-        The class.
     """
     free = [name for name in names if name not in taken]
     return free[int(rng.integers(len(free)))]
@@ -366,7 +360,7 @@ def render_picture(
     _add_clutter(rng, picture)
     masks = np.zeros((len(objects), SIDE, SIDE), dtype=np.bool_)
     for mask, thing in zip(masks, objects, strict=True):
-        surface, shape = parts(thing.label)
+        surface, shape = surface_and_shape(thing.label)
         window = _window(thing.x, thing.y, thing.radius + 2)
         x, y = _offsets(thing.x, thing.y, window)
         cosine, across = (np.float32(value) for value in circle(thing.turn))

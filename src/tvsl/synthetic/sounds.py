@@ -26,7 +26,7 @@ from tvsl.synthetic.exact import (
     sine_table,
 )
 from tvsl.synthetic.pictures import LARGEST, SMALLEST
-from tvsl.synthetic.vocabulary import SURFACES, parts
+from tvsl.synthetic.vocabulary import SURFACES, surface_and_shape
 
 HARMONICS = 48
 CYCLES = 4
@@ -109,7 +109,7 @@ def voice(rng: np.random.Generator, label: str, radius: float) -> Wave:
     Returns:
         The sound at 16 kHz, without background noise.
     """
-    surface, shape = parts(label)
+    surface, shape = surface_and_shape(label)
     timbre, small = TIMBRES[shape], smallness(radius)
     base = on_grid(REGISTERS[surface] * power(2.0, 1.4 * (2 * rng.random() - 1) / 12))
     notes = _notes(rng)

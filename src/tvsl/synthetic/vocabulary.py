@@ -37,14 +37,8 @@ CLASSES: dict[ClassSplit, tuple[str, ...]] = {
 """Class names such as "striped ring": 18 seen, 18 unseen, 36 in all."""
 
 
-def parts(name: str) -> tuple[str, str]:
+def surface_and_shape(name: str) -> tuple[str, str]:
     """Surface and shape of a class.
-
-    Args:
-        name: A class name of this world.
-
-    Returns:
-        Its surface and its shape.
 
     Raises:
         VocabularyError: There is no such class.

@@ -97,9 +97,6 @@ class World:
             index: Number of the scene, from 0.
             sources: K, the number of sources.
 
-        Returns:
-            The scene.
-
         Raises:
             UsageError: Not 1 to 8 sources.
         """

@@ -22,7 +22,14 @@ from torch.utils.data import IterableDataset
 from tvsl.audioclip.image_encoder import normalise
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLES
-from tvsl.synthetic.vocabulary import FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES, parts, size_word
+from tvsl.synthetic.vocabulary import (
+    FILLER_WORDS,
+    SHAPES,
+    SIZE_WORDS,
+    SURFACES,
+    size_word,
+    surface_and_shape,
+)
 from tvsl.synthetic.world import World
 from tvsl.utils.progress import Progress
 
@@ -86,7 +93,7 @@ def make_clips(world: World, indices: Sequence[int]) -> ClipArrays:
         boxes[row] = panel.boxes[panel.source]
         ordered = sorted(panel.objects, key=lambda thing: not thing.sounds)
         for place, thing in enumerate(ordered):
-            surface, shape = parts(thing.label)
+            surface, shape = surface_and_shape(thing.label)
             objects[row, place] = (
                 SURFACES.index(surface),
                 SHAPES.index(shape),

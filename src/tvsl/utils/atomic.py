@@ -57,9 +57,6 @@ def locked(folder: Path) -> Iterator[None]:
     A missing folder is created, and removed again if it stays empty. Unfinished files of killed
     runs are removed. One thread may lock a folder several times.
 
-    Args:
-        folder: The folder.
-
     Raises:
         OutputError: Another run writes into it, or it cannot be created or written.
     """
@@ -81,10 +78,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(
-    folder: Path,
-    last: str,
-    force: bool,
-    earlier: Callable[[Path], Iterable[str]],
+    folder: Path, last: str, force: bool, earlier: Callable[[Path], Iterable[str]]
 ) -> Iterator[Path]:
     """A temporary folder whose files are moved to ``folder`` if the block succeeds.
 
@@ -433,13 +427,8 @@ def _move(work: Path, folder: Path, last: str, earlier: set[str]) -> None:
     names = [path.relative_to(work / _NEW).as_posix() for path in files]
     new = sorted(names, key=lambda name: (name == last, name))
     check_places(folder, new, earlier)
-    old = sorted(
-        _replaced(folder, earlier | set(new)),
-        key=lambda name: (
-            name != last,
-            name,
-        ),  # the file that marks the others as complete goes first
-    )
+    # The file that marks the others as complete goes first.
+    old = sorted(_replaced(folder, earlier | set(new)), key=lambda name: (name != last, name))
     parents = _parents(new)
     journal = {
         "old": old,

@@ -26,9 +26,6 @@ def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
             a CPU with matrix units (AMX). The bfloat16 units of other CPUs are no faster than
             their float32 units, or slower.
         device: The device of the computation.
-
-    Returns:
-        The precision.
     """
     import torch
 
@@ -43,12 +40,6 @@ def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
 
 def check_device(name: str) -> str:
     """Check the name of a device, without importing torch.
-
-    Args:
-        name: The name that the user gave.
-
-    Returns:
-        The same name.
 
     Raises:
         UsageError: There is no such kind of device.

@@ -82,9 +82,6 @@ def download(
         progress: Called with bytes so far and bytes in all.
         error_type: Type of the errors, for the kind of file.
 
-    Returns:
-        ``target``.
-
     Raises:
         TvslError: Of the given type: no network, a refusal by the server, a wrong checksum, an
             unwritable folder, or another run that downloads into it.

@@ -49,9 +49,6 @@ def lists_folder() -> Path:
 def address(path: str | Path) -> str | None:
     """Recognize a network address given in place of a path.
 
-    Args:
-        path: The argument of a user.
-
     Returns:
         The address, with the slashes that a path loses; None for anything else, also if a file or
         folder of that name exists.
@@ -79,9 +76,6 @@ def read_small(path: str | Path, most: int, error: type[TvslError], remedy: str)
         error: Type of the errors.
         remedy: Remedy, for the message.
 
-    Returns:
-        Its bytes.
-
     Raises:
         TvslError: Of the type ``error``: there is no such file, it is a folder, device, pipe or
             socket, it is larger than ``most``, or the system does not let it be read.
@@ -95,11 +89,11 @@ def read_small(path: str | Path, most: int, error: type[TvslError], remedy: str)
         if status.st_size > most:
             raise _too_large(path, most, error, remedy)
         with place.open("rb") as stream:
-            # In parts: a read of so many bytes allocates as much memory, however short the file.
-            parts, left = [], most + 1
-            while left and (part := stream.read(min(left, _AT_ONCE))):
-                parts.append(part)
-                left -= len(part)
+            # In blocks: a read of so many bytes allocates as much memory, however short the file.
+            blocks, left = [], most + 1
+            while left and (block := stream.read(min(left, _AT_ONCE))):
+                blocks.append(block)
+                left -= len(block)
     except FileNotFoundError as reason:
         raise error("There is no such file.", remedy, path) from reason
     except (OSError, ValueError) as reason:  # ValueError: an invalid name
@@ -107,7 +101,7 @@ def read_small(path: str | Path, most: int, error: type[TvslError], remedy: str)
         raise error(f"The file cannot be read ({why}).", remedy, path) from reason
     if not left:  # it grew, or the system reports no size
         raise _too_large(path, most, error, remedy)
-    return b"".join(parts)
+    return b"".join(blocks)
 
 
 def read_small_text(path: str | Path, most: int, error: type[TvslError], remedy: str) -> str:
@@ -140,9 +134,6 @@ def read_small_json(path: str | Path, most: int, error: type[TvslError], remedy:
         most: As for ``read_small``.
         error: As for ``read_small``.
         remedy: As for ``read_small``.
-
-    Returns:
-        Its content.
 
     Raises:
         TvslError: As for ``read_small``, or it holds no JSON, or too deeply nested JSON.
@@ -199,9 +190,6 @@ def to_json(content: Any) -> str:
 
     Args:
         content: Plain JSON types without infinities.
-
-    Returns:
-        The text.
     """
     text = json.dumps(content, indent=2, allow_nan=False)
     # No string is touched: a line break inside a string is written as an escape.
@@ -215,9 +203,6 @@ def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
         content: Plain JSON types.
         path: Where to; the folder must exist.
         force: Whether an existing file may be replaced.
-
-    Returns:
-        The path that was written.
 
     Raises:
         OutputError: The file exists and ``force`` is not set, or it cannot be written.

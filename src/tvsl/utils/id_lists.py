@@ -81,9 +81,6 @@ class NameIndex:
     def find(self, listed: ListedId) -> str | None:
         """Find the name of a listed id.
 
-        Args:
-            listed: The id.
-
         Returns:
             The name; None if there is none, or if several match equally.
         """
@@ -136,9 +133,6 @@ def plain_name(name: str) -> str:
 
 def clip_name(name: str) -> str:
     """Convert a clip's name to the form of VGGSound's benchmarks: ``VIDEO_000030``.
-
-    Args:
-        name: Any form of the name.
 
     Returns:
         The name. Clips that do not start at a whole second, and names of other forms, only lose

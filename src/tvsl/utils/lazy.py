@@ -14,26 +14,29 @@ def lazy_names(
 
     Args:
         package: Its ``__name__``.
-        places: ``module:name`` of each name, or the dotted name of a submodule.
+        places: ``module:name other_name``, or the dotted name of a submodule.
         own: Names that the package itself defines.
         hidden: Further places whose names can be imported but are not listed.
-
-    Returns:
-        The three objects.
     """
-    places, hidden = tuple(places), tuple(hidden)
-    homes = {_last(place): place for place in (*places, *hidden)}
-    names = sorted({*own, *homes} - set(map(_last, hidden)))
+    listed = _homes(places)
+    homes = {**_homes(hidden), **listed}
+    names = sorted({*own, *listed})
 
     def attribute(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        module, colon, _ = homes[name].partition(":")
+        module, is_module = homes[name]
         found = importlib.import_module(module)
-        return getattr(found, name) if colon else found
+        return found if is_module else getattr(found, name)
 
     return attribute, lambda: names, names
 
 
-def _last(place: str) -> str:
-    return place.replace(":", ".").rpartition(".")[2]
+def _homes(places: Iterable[str]) -> dict[str, tuple[str, bool]]:
+    """Module of each name, and whether the name is the module itself."""
+    homes = {}
+    for place in places:
+        module, colon, names = place.partition(":")
+        for name in names.split() if colon else [module.rpartition(".")[2]]:
+            homes[name] = module, not colon
+    return homes

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,17 +59,11 @@ def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool])
         force: Whether an existing model may be replaced.
         own: Tells by its config whether an existing model is of the same kind.
 
-    Yields:
-        The folder to write into.
-
     Raises:
         OutputError: The folder is not empty and ``force`` is not set, it holds no model of this
             kind, or it cannot be written.
     """
-
-    def earlier(folder: Path) -> tuple[str, ...]:
-        return _earlier_files(folder, own)
-
+    earlier = partial(_earlier_files, own=own)
     with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
         yield work
 
@@ -80,9 +75,6 @@ def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
     Args:
         folder: The target folder; other files there stay.
         force: Whether an existing encoder and head may be replaced.
-
-    Yields:
-        The folder to write into.
 
     Raises:
         OutputError: As for ``writing``.
@@ -140,9 +132,6 @@ def existing_folder(folder: Path, holds: str) -> Path:
         folder: The folder.
         holds: Kind of the model, for the message.
 
-    Returns:
-        The folder.
-
     Raises:
         WeightsError: The folder or a file is missing.
     """
@@ -163,9 +152,6 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     Args:
         path: The file.
         remedy: Remedy, for the message.
-
-    Returns:
-        The object.
 
     Raises:
         WeightsError: The file cannot be read, or holds something else.
@@ -231,9 +217,6 @@ def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> d
         dtype: float16 or float32.
         path: Path of the file, for the message.
 
-    Returns:
-        The converted tensors.
-
     Raises:
         OutputError: A value is not finite, or not in this type.
         UsageError: The type is another one.
@@ -249,9 +232,7 @@ def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> d
                 "Store them as float32; where they are not finite either, training diverged.",
                 path,
             )
-        stored[name] = (
-            converted.contiguous().clone()
-        )  # safetensors refuses tensors that share memory
+        stored[name] = converted.contiguous().clone()  # safetensors refuses shared memory
     return stored
 
 
@@ -336,9 +317,7 @@ def check_tensors(
     negative = [name for name, value in found.items() if _is_negative_variance(name, value)]
     if negative:
         raise WeightsError(
-            f"'{negative[0]}' holds variances below 0.",
-            "The file is damaged: get it again.",
-            path,
+            f"'{negative[0]}' holds variances below 0.", "The file is damaged: get it again.", path
         )
     if broken:
         raise WeightsError(

@@ -63,11 +63,7 @@ def _count() -> int:
 
 @contextmanager
 def processes() -> Iterator[Processes]:
-    """Join the group of processes, if there are several.
-
-    Yields:
-        The group.
-    """
+    """Join the group of processes, if there are several."""
     if _count() == 1:
         yield Processes()
         return
@@ -82,9 +78,6 @@ def processes() -> Iterator[Processes]:
 
 def own_device(name: str) -> str:
     """Choose the device of this process; several processes get different GPUs.
-
-    Args:
-        name: The device that the user named.
 
     Returns:
         A GPU by its number for ``auto`` and ``cuda`` where there are several processes; else the
@@ -106,9 +99,6 @@ def steady_threads(threads: int | None = None) -> int:
 
     Args:
         threads: Number of threads; one per usable processor when None.
-
-    Returns:
-        The number of threads.
     """
     import torch
 

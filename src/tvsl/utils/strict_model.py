@@ -32,43 +32,43 @@ class StrictModel(BaseModel):
     @classmethod
     def _keeps_types(cls, content: Any) -> Any:
         for name, field in cls.model_fields.items():
-            kinds = _kinds(field.annotation)
-            if not isinstance(content, Mapping) or not kinds <= {*_PLAIN, Path, NoneType}:
+            types = _types_in(field.annotation)
+            if not isinstance(content, Mapping) or not types <= {*_PLAIN, Path, NoneType}:
                 continue
-            for part in _parts(content.get(name)):
-                if not _fits(part, kinds):
-                    wanted = " or ".join(text for kind, text in _NAMES.items() if kind in kinds)
-                    given = shown(part) if isinstance(part, str) else json.dumps(part)
+            for value in _values_in(content.get(name)):
+                if not _fits(value, types):
+                    wanted = " or ".join(text for kind, text in _NAMES.items() if kind in types)
+                    given = shown(value) if isinstance(value, str) else json.dumps(value)
                     raise ValueError(f"'{name}' is {given} but must be {wanted}")
         return content
 
 
-def _kinds(annotation: Any) -> frozenset[Any]:
+def _types_in(annotation: Any) -> frozenset[Any]:
     """Types of single values in an annotation, at any depth."""
     if get_origin(annotation) is Literal:
         return frozenset(type(value) for value in get_args(annotation))
-    within = [part for part in get_args(annotation) if part is not Ellipsis]
+    within = [one for one in get_args(annotation) if one is not Ellipsis]
     if get_origin(annotation) is dict:
         within = within[1:]  # keys are texts in JSON, whatever they stand for
-    return frozenset().union(*map(_kinds, within)) if within else frozenset([annotation])
+    return frozenset().union(*map(_types_in, within)) if within else frozenset([annotation])
 
 
-def _parts(value: Any) -> Iterator[Any]:
-    """Single values in a value, at any depth."""
-    left = [value]
+def _values_in(content: Any) -> Iterator[Any]:
+    """Single values in some content, at any depth."""
+    left = [content]
     while left:
-        part = left.pop()
-        if isinstance(part, Mapping):
-            left += part.values()
-        elif isinstance(part, list | tuple):
-            left += part
+        value = left.pop()
+        if isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
         else:
-            yield part
+            yield value
 
 
-def _fits(value: Any, kinds: frozenset[Any]) -> bool:
+def _fits(value: Any, types: frozenset[Any]) -> bool:
     """Tell whether a single value has one of some types; other values are left to pydantic."""
     kind = type(value)
     if kind not in _PLAIN:
         return True
-    return kind in kinds or (kind is int and float in kinds) or (kind is str and Path in kinds)
+    return kind in types or (kind is int and float in types) or (kind is str and Path in types)
