@@ -88,7 +88,7 @@ def test_all_may_be_left_out(root: Path) -> None:
     assert check_data(data).total == Tally(8, 0, 0, 0, 0, left_out=8)
 
 
-def test_a_list_that_is_not_the_published_one_is_told(root: Path) -> None:
+def test_a_list_that_is_not_the_published_one_is_reported(root: Path) -> None:
     found = check(root, read=False)
     assert [(one.file, one.published) for one in found.lists] == [
         ("vggsound_single_test.csv", False),

@@ -30,7 +30,7 @@ def test_videos_of_all_folders_in_order(tmp_path: Path) -> None:
     assert found.unnamed == found.missing == ()
 
 
-def test_names_that_do_not_fit_are_told(tmp_path: Path) -> None:
+def test_names_that_do_not_fit_are_reported(tmp_path: Path) -> None:
     place(tmp_path, "zpWuikVorYg_32.mp4", "holiday.mp4")
     found = find_videos(tmp_path, "vggsound")
     assert [video.id for video in found.videos] == ["zpWuikVorYg_000032"]
@@ -38,7 +38,7 @@ def test_names_that_do_not_fit_are_told(tmp_path: Path) -> None:
     assert "start in seconds" in str(found.unnamed[0].error)
 
 
-def test_two_videos_of_one_id_are_both_told(tmp_path: Path) -> None:
+def test_two_videos_of_one_id_are_both_reported(tmp_path: Path) -> None:
     place(tmp_path, "zpWuikVorYg_32.mp4", "zpWuikVorYg_000032.mp4", "zpWuikVorYg_33.mp4")
     found = find_videos(tmp_path, "vggsound")
     assert [video.id for video in found.videos] == ["zpWuikVorYg_000033"]
@@ -52,13 +52,13 @@ def test_two_videos_of_one_id_are_both_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["line\nbreak.mp4", "back\\slash.mp4", f"{'x' * 210}.mp4"])
-def test_names_that_no_file_should_have_are_told(tmp_path: Path, name: str) -> None:
+def test_names_that_no_file_should_have_are_reported(tmp_path: Path, name: str) -> None:
     found = find_videos(place(tmp_path, name), "folder")
     assert found.videos == ()
     assert [video.source for video in found.unnamed] == [name]
 
 
-def test_names_that_are_no_text_are_told(tmp_path: Path) -> None:
+def test_names_that_are_no_text_are_reported(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff.mp4"
     try:
         Path(os.fsdecode(path)).touch()

@@ -92,7 +92,7 @@ def test_the_journal_survives_a_kill(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no device that is always full")
     (tmp_path / JOURNAL_FILE).symlink_to("/dev/full")

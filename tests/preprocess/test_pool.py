@@ -13,8 +13,8 @@ from tests.preprocess.videos import make_broken, make_clip
 from tvsl.errors import OutputError, TvslError
 from tvsl.preprocess import pool
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import Extracted, ExtractionResult, Failed
-from tvsl.preprocess.options import make_options
+from tvsl.preprocess.journal import Extracted, ExtractionResult
+from tvsl.preprocess.options import Failure, make_options
 from tvsl.preprocess.pool import prepare_all
 from tvsl.preprocess.worker import serve
 
@@ -72,7 +72,9 @@ def test_all_videos_are_prepared_by_few_processes(folder: Path, root: Path) -> N
     names = [f"clip{number}" for number in range(5)]
     some = [*videos(*names), *videos("broken", source="brokenvideo_3.mp4")]
     found = prepared(some, folder, root, 2)
-    assert found.pop("broken") == Failed("UnreadableMediaError", found_error(folder))
+    assert found.pop("broken") == Failure(
+        "broken", "brokenvideo_3.mp4", 1, "UnreadableMediaError", found_error(folder)
+    )
     assert found == {name: Extracted({name: 0.5}, found[name].window) for name in names}
     assert {path.stem for path in root.glob("*/*")} == set(names)
 
@@ -102,7 +104,7 @@ def test_a_killed_process_costs_its_video_alone(
         "killed2": "signal 9",
     }.items():
         result = found.pop(name)
-        assert isinstance(result, Failed)
+        assert isinstance(result, Failure)
         assert words in result.error
     assert sorted(found) == ["a", "b", "c", "d"]
     assert all(isinstance(result, Extracted) for result in found.values())

@@ -17,8 +17,8 @@ from tvsl.errors import MediaError, OutputError
 from tvsl.preprocess import run as run_module
 from tvsl.preprocess.clip import prepare_video
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import ExtractionResult, Failed, Journal
-from tvsl.preprocess.options import Options, make_options
+from tvsl.preprocess.journal import ExtractionResult, Journal
+from tvsl.preprocess.options import Failure, Options, describe_error, make_options
 from tvsl.preprocess.root import open_root
 from tvsl.preprocess.run import Prepared, prepare
 
@@ -44,7 +44,7 @@ def prepare_here(
                 ),
             )
         except MediaError as error:
-            yield video, Failed.from_error(error)
+            yield video, Failure(video.id, video.source, video.size, *describe_error(error))
 
 
 @pytest.fixture(autouse=True)
@@ -378,7 +378,10 @@ def test_what_a_killed_run_or_a_crashed_worker_left_is_no_file_of_others(
     ) -> Generator[tuple[Video, ExtractionResult], None, None]:
         for video in videos:
             (root / "frames" / f"{video.id}.jpg").write_text("half a clip")
-            yield video, Failed.from_error(MediaError("The process ended.", "Try again."))
+            yield (
+                video,
+                Failure(video.id, video.source, video.size, "MediaError", "It ended. Try again."),
+            )
 
     monkeypatch.setattr(run_module, "prepare_all", crash)
     assert len(run(folder, root).failures) == 3

@@ -38,7 +38,7 @@ class MixtureTokens:
     """Sounds of M mixtures of K clips each.
 
     Attributes:
-        members: Rows of the clips of each mixture in the shard, (M, K) int64.
+        members: Indices of the clips of each mixture in the shard, (M, K) int64.
         audio: Audio tokens, (M, n_a, D).
         sound: Pooled sounds, (M, D).
     """
@@ -255,12 +255,10 @@ class TokenStore:
             )
         digest = key.digest()
         self._shards = [read_shard(path, digest, thorough) for path in paths]
-        self._starts = {
-            number: torch.tensor([0, *(_mixtures(shard, number) for shard in self._shards)]).cumsum(
-                0
-            )
-            for number in range(1, key.most_sources + 1)
-        }
+        self._starts = {}
+        for number in range(1, key.most_sources + 1):
+            counts = [len(shard.mixtures[number].members) for shard in self._shards]
+            self._starts[number] = torch.tensor([0, *counts]).cumsum(0)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments alone: another process maps the files itself."""
@@ -280,12 +278,12 @@ class TokenStore:
         """Number of mixtures of each number of sources."""
         return {number: int(starts[-1]) for number, starts in self._starts.items()}
 
-    def members(self, sources: int, rows: Sequence[int] | Tensor) -> Tensor:
+    def members(self, sources: int, numbers: Sequence[int] | Tensor) -> Tensor:
         """Clips of some mixtures.
 
         Args:
             sources: K, the number of sources.
-            rows: B mixtures, from 0.
+            numbers: Numbers of B mixtures, from 0.
 
         Returns:
             Numbers of the clips in their data set, panel by panel, (B, K).
@@ -293,8 +291,8 @@ class TokenStore:
         Raises:
             UsageError: There is no such mixture.
         """
-        result = torch.empty(len(rows), sources, dtype=torch.int64)
-        for shard, places, local in self._located(sources, rows):
+        result = torch.empty(len(numbers), sources, dtype=torch.int64)
+        for shard, places, local in self._located(sources, numbers):
             result[places] = shard.clips[shard.mixtures[sources].members[local]]
         return result
 
@@ -302,16 +300,16 @@ class TokenStore:
         """Classes of the members of all mixtures of one number of sources.
 
         Returns:
-            Rows of ``names``, mixture by mixture, panel by panel, (M, K).
+            Indices into ``names``, mixture by mixture, panel by panel, (M, K).
         """
         return torch.cat([shard.labels[shard.mixtures[sources].members] for shard in self._shards])
 
-    def batch(self, sources: int, rows: Sequence[int] | Tensor) -> TokenBatch:
+    def batch(self, sources: int, numbers: Sequence[int] | Tensor) -> TokenBatch:
         """Read mixtures of one number of sources.
 
         Args:
             sources: K, the number of sources.
-            rows: B mixtures, from 0.
+            numbers: Numbers of B mixtures, from 0.
 
         Returns:
             Their tokens, as ``Encoder.encode`` would give them, and their labels.
@@ -319,8 +317,8 @@ class TokenStore:
         Raises:
             UsageError: There is no such mixture.
         """
-        located = self._located(sources, rows)
-        count, first = len(rows), self._shards[0]
+        located = self._located(sources, numbers)
+        count, first = len(numbers), self._shards[0]
         mixed = first.mixtures[sources]
         visual = torch.empty(count, sources, *first.visual.shape[1:])
         image = torch.empty(count, sources, first.image.shape[1])
@@ -339,11 +337,11 @@ class TokenStore:
         return TokenBatch(join_panels(frames, SoundTokens(audio, sound), sources), labels)
 
     def _located(
-        self, sources: int, rows: Sequence[int] | Tensor
+        self, sources: int, numbers: Sequence[int] | Tensor
     ) -> list[tuple[Shard, Tensor, Tensor]]:
-        """Find the mixtures: shard, places in the batch, rows in the shard."""
+        """Find the mixtures: shard, places in the batch, indices in the shard."""
         starts = self._starts.get(sources)
-        wanted = torch.as_tensor(rows, dtype=torch.int64)
+        wanted = torch.as_tensor(numbers, dtype=torch.int64)
         if starts is None or not len(wanted) or not 0 <= wanted.min() <= wanted.max() < starts[-1]:
             raise UsageError(
                 f"The store has no such mixtures of {sources} sources.",
@@ -416,10 +414,6 @@ def _flat(key: StoreKey) -> dict[str, Any]:
     fields = key.model_dump(mode="json")
     clips = fields.pop("clips")
     return {**fields, **{f"clips.{name}": value for name, value in clips.items()}}
-
-
-def _mixtures(shard: Shard, sources: int) -> int:
-    return len(shard.mixtures[sources].members)
 
 
 def _short(value: object) -> str:

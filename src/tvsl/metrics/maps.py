@@ -1,4 +1,7 @@
-"""Maps before they are scored: their size, their range, and counts of their pixels."""
+"""Maps before they are scored: their size, their range, and counts of their pixels.
+
+Counts and their quotients are float64, which keeps every digit.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.metrics.validation import Array, check_maps, require
-
-
-def to_float64(values: Tensor) -> Tensor:
-    """Convert to float64, in which counts of pixels and their quotients keep every digit."""
-    return values.double()
 
 
 def foreground(targets: Tensor) -> Tensor:
@@ -43,7 +41,7 @@ def count(masks: Tensor) -> Tensor:
         # NumPy counts bytes with vector instructions, many times as fast as torch sums them.
         counts = [np.count_nonzero(row) for row in masks.numpy()]
         return torch.tensor(counts, dtype=torch.float64)
-    return to_float64(masks.sum(dim=1))
+    return masks.sum(dim=1).double()
 
 
 def sort_rows(values: Tensor) -> Tensor:

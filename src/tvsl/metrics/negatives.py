@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tvsl.metrics.maps import sort_rows, to_float64
+from tvsl.metrics.maps import sort_rows
 from tvsl.metrics.overlap import ciou as ciou_of
 from tvsl.metrics.pair_metric import Columns, PairMetric
 from tvsl.metrics.validation import (
@@ -54,7 +54,7 @@ def confidence(maps: Array, share: float = CONFIDENT_SHARE) -> Tensor:
     require(0 < share <= 1, f"No part of a map is {share}.", "Give a share over 0 and up to 1.")
     pixels = maps.shape[1] * maps.shape[2]
     highest = sort_rows(maps.detach().flatten(1).clone())[:, -max(1, int(share * pixels)) :]
-    return to_float64(highest).mean(dim=1)
+    return highest.double().mean(dim=1)
 
 
 def precision_recall(
@@ -91,7 +91,7 @@ def precision_recall(
 
     def predicted(chosen: Tensor) -> Tensor:
         ordered = sure[chosen].sort().values
-        return to_float64(len(ordered) - torch.searchsorted(ordered, levels.contiguous()))
+        return (len(ordered) - torch.searchsorted(ordered, levels.contiguous())).double()
 
     right = predicted(right_place & there)
     every = predicted(torch.ones_like(there))

@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
-from tvsl.metrics.maps import count, foreground, minmax, resize_maps, to_float64
+from tvsl.metrics.maps import count, foreground, minmax, resize_maps
 from tvsl.metrics.validation import (
     Array,
     check_flags,
@@ -57,7 +57,8 @@ def group_mean(values: Array, groups: Array) -> Tensor:
         [0.30000000000000004, 0.5]
     """
     values, place, number = _grouped(values, groups)
-    sums = to_float64(values).new_zeros(number).index_add_(0, place, to_float64(values))
+    exact = values.double()
+    sums = exact.new_zeros(number).index_add_(0, place, exact)
     return torch.div(sums, place.bincount(minlength=number))
 
 

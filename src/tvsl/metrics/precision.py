@@ -20,7 +20,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
-from tvsl.metrics.maps import foreground, to_float64
+from tvsl.metrics.maps import foreground
 from tvsl.metrics.pair_metric import (
     UNKNOWN,
     Columns,
@@ -161,7 +161,7 @@ def _all_at_once(scores: Tensor, truth: Tensor) -> Tensor:
     row = place // columns
     tied = (line[(place - 1).clamp(min=0)] == key - 1).nonzero()[:, 0]
     place[tied] = torch.searchsorted(line, key[tied] - 1)
-    precision = to_float64(positives.cumsum(0)[row] - rank) / ((row + 1) * columns - place)
+    precision = (positives.cumsum(0)[row] - rank).double() / ((row + 1) * columns - place)
     gained = torch.diff(rank, append=positives.sum()[None])
     total = precision.new_zeros(rows).index_add_(0, row, precision * gained)
     result: Tensor = total / positives

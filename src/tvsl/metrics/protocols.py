@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from tvsl.errors import UsageError
-from tvsl.metrics.maps import foreground, to_float64
+from tvsl.metrics.maps import foreground
 from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
 from tvsl.metrics.overlap import Cut, cut_maps, iou, mask_ciou, success_auc, success_rate
 from tvsl.metrics.pair_metric import Columns, PairMetric, class_average, group_minimum
@@ -317,7 +317,7 @@ _NUMBERS: dict[Figure, Callable[[Columns], Tensor]] = {
     "IAUC": lambda columns: success_auc(_worst(columns)),
     "mean cIoU": lambda columns: columns["ciou"].mean(),
     "mean IoU": lambda columns: columns["iou"].mean(),
-    "LocAcc": lambda columns: to_float64(_sounding(columns) > 0.5).mean(),
+    "LocAcc": lambda columns: (_sounding(columns) > 0.5).double().mean(),
     "confident AP": lambda columns: negatives_average_precision(
         columns["confidence"], columns["ciou"], columns["sounding"]
     ),

@@ -23,7 +23,6 @@ from tvsl.media import (
 )
 from tvsl.preprocess.journal import Extracted
 from tvsl.preprocess.layouts import (
-    ClipFolders,
     Moment,
     every_second,
     listed_pictures,
@@ -81,9 +80,9 @@ def _one_moment(
                 "Take another moment with --at, or the whole sound with --window whole.",
             )
     require_sound(sound)
-    with replacing_clip(root, clip, (clip, *earlier)) as new:
-        _write_picture(new, clip, frame.image, options)
-        return Extracted({clip: frame.time}, _write_sound(new, clip, sound))
+    with replacing_clip(root, clip, (clip, *earlier)) as (frames_to, audio_to):
+        _write_picture(frames_to, clip, frame.image, options)
+        return Extracted({clip: frame.time}, _write_sound(audio_to, clip, sound))
 
 
 def _every_second(
@@ -102,15 +101,13 @@ def _every_second(
         moments = every_second(clip, info.duration, info.frame_rate)
     sound = require_sound(load_audio(source, options.rate))
     frames = read_frames(source, moments.values())
-    with replacing_clip(root, clip, (*moments, *earlier)) as new:
+    with replacing_clip(root, clip, (*moments, *earlier)) as (frames_to, audio_to):
         for name, frame in zip(moments, frames, strict=True):
-            _write_picture(new, name, frame.image, options)
-        return Extracted(moments, _write_sound(new, clip, sound))
+            _write_picture(frames_to, name, frame.image, options)
+        return Extracted(moments, _write_sound(audio_to, clip, sound))
 
 
-def _write_picture(
-    new: ClipFolders, name: str, picture: NDArray[np.uint8], options: Options
-) -> None:
+def _write_picture(folder: Path, name: str, picture: NDArray[np.uint8], options: Options) -> None:
     if options.short_side is not None:
         picture = shrink(picture, options.short_side)
     if max(picture.shape) > _LARGEST_JPEG:
@@ -118,13 +115,13 @@ def _write_picture(
             f"A picture of {picture.shape[1]} x {picture.shape[0]} pixels is too large for JPEG.",
             "Reduce the pictures with --short-side.",
         )
-    path = new.frames / f"{name}.jpg"
+    path = folder / f"{name}.jpg"
     with writable(path, "file"):
         write_jpeg(path, picture)
 
 
-def _write_sound(new: ClipFolders, clip: str, sound: Waveform) -> tuple[float, float]:
-    path = new.audio / f"{clip}.wav"
+def _write_sound(folder: Path, clip: str, sound: Waveform) -> tuple[float, float]:
+    path = folder / f"{clip}.wav"
     with writable(path, "file"):
         write_wav(path, to_int16(sound.samples), sound.rate)
     return sound.start, sound.start + sound.duration

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from tvsl.errors import MediaError, MissingFileError, UnreadableMediaError, shown
 from tvsl.preprocess.layouts import VIDEO_LAYOUTS, full_name, is_file_name, split_name
-from tvsl.utils.id_lists import ListedId, NameIndex, plain_name, read_id_list
+from tvsl.preprocess.options import Failure, describe_error
+from tvsl.utils.id_lists import VIDEO_SUFFIXES, ListedId, NameIndex, plain_name, read_id_list
 
 _REMEDY = "Give a CSV, text or JSON file whose first column is the id."
 
@@ -33,12 +34,6 @@ def read_list(path: Path) -> tuple[ListedId, ...]:
     return ids
 
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts"}
-    | {".m2ts", ".mts", ".3gp", ".ogv"}
-)
-
-
 @dataclass(frozen=True)
 class Video:
     """A video to make a clip of.
@@ -59,36 +54,19 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Unnamed:
-    """A video whose name allows no clip.
-
-    Attributes:
-        id: Its id if it has one; None where its name does not fit the layout.
-        source: As for ``Video``.
-        size: As for ``Video``.
-        error: The reason.
-    """
-
-    id: str | None
-    source: str
-    size: int
-    error: MediaError
-
-
-@dataclass(frozen=True)
 class FoundVideos:
     """The wanted videos of a folder.
 
     Attributes:
         videos: Videos that can become clips, in the order of their paths.
-        unnamed: Videos that cannot.
+        unnamed: Videos whose names allow no clip.
         listed: Number of ids in the list; 0 without a list.
         missing: Listed ids without a video, in the order of the list.
         example: Id of a video of the folder, to show beside a missing one.
     """
 
     videos: tuple[Video, ...]
-    unnamed: tuple[Unnamed, ...]
+    unnamed: tuple[Failure, ...]
     listed: int = 0
     missing: tuple[str, ...] = ()
     example: str | None = None
@@ -114,13 +92,13 @@ def find_videos(
         raise MissingFileError("There is no such folder.", "Give the folder of the videos.", folder)
     own = VIDEO_LAYOUTS[layout]
     by_id: dict[str, list[str]] = defaultdict(list)
-    unnamed: list[Unnamed] = []
+    unnamed: list[Failure] = []
     for source in sorted(_walk(folder)):
         name = own.identify(PurePosixPath(source))
         if name is not None:
             by_id[name].append(source)
         elif listed is None:
-            unnamed.append(Unnamed(None, source, _size(folder / source), _misfit(own.pattern)))
+            unnamed.append(_failure(None, folder, source, _misfit(own.pattern)))
     example = next(iter(by_id), None)
     wanted: dict[str, tuple[str, ...]] = {}
     count, missing = 0, tuple[str, ...]()
@@ -199,18 +177,22 @@ def _size(path: Path) -> int:
 
 def _split_by_name(
     folder: Path, by_id: Mapping[str, Sequence[str]], wanted: Mapping[str, tuple[str, ...]]
-) -> tuple[tuple[Video, ...], tuple[Unnamed, ...]]:
+) -> tuple[tuple[Video, ...], tuple[Failure, ...]]:
     """Videos that can become clips, and those whose names do not allow it."""
     videos, wrong = [], []
     for name, sources in by_id.items():
         for source in sources:
-            size = _size(folder / source)
             error = _name_error(name, [other for other in sources if other != source])
             if error is None:
+                size = _size(folder / source)
                 videos.append(Video(name, source, size, wanted.get(name, ())))
             else:
-                wrong.append(Unnamed(name, source, size, error))
+                wrong.append(_failure(name, folder, source, error))
     return tuple(videos), tuple(wrong)
+
+
+def _failure(name: str | None, folder: Path, source: str, error: MediaError) -> Failure:
+    return Failure(name, source, _size(folder / source), *describe_error(error))
 
 
 def _misfit(pattern: str) -> MediaError:

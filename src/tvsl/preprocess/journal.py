@@ -14,7 +14,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tvsl.errors import TvslError
 from tvsl.preprocess.finding import Video
 from tvsl.preprocess.layouts import clip_exists, remove_clip
 from tvsl.preprocess.options import (
@@ -45,25 +44,7 @@ class Extracted:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Failed:
-    """The reason why nothing was extracted from a video.
-
-    Attributes:
-        kind: Name of the error's class.
-        error: Problem and remedy, in two sentences.
-    """
-
-    kind: str
-    error: str
-
-    @classmethod
-    def from_error(cls, error: TvslError) -> Failed:
-        """The record of an error, without its path."""
-        return cls(type(error).__name__, f"{error.problem} {error.remedy}")
-
-
-ExtractionResult: TypeAlias = Extracted | Failed
+ExtractionResult: TypeAlias = Extracted | Failure
 
 RECORDS_FILE = "prepared.jsonl"
 JOURNAL_FILE = "journal.part"

@@ -145,21 +145,8 @@ def remove_clip(root: Path, clip: str, pictures: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class ClipFolders:
-    """Temporary folders of a clip that is being made.
-
-    Attributes:
-        frames: For its pictures, by their names.
-        audio: For its sound, by its id.
-    """
-
-    frames: Path
-    audio: Path
-
-
 @contextmanager
-def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[ClipFolders]:
+def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[tuple[Path, Path]]:
     """Folders to write a clip into; its files are moved to their places when all are complete.
 
     Pictures and sounds may lie on different disks. A kill between the two leaves the record of the
@@ -171,7 +158,7 @@ def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[C
         pictures: Names of its new pictures and of its existing ones.
 
     Yields:
-        The folders; they are removed afterwards in every case.
+        Folders for the pictures and for the sound; they are removed afterwards in every case.
 
     Raises:
         OutputError: A file cannot be written; all is as it was.
@@ -179,7 +166,7 @@ def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[C
     # A record that tvsl did not write must not lead to files elsewhere.
     old = [f"{name}.jpg" for name in pictures if is_file_name(name)]
     with replacing(root / FRAMES, old) as frames, replacing(root / AUDIO, [f"{clip}.wav"]) as audio:
-        yield ClipFolders(frames, audio)
+        yield frames, audio
 
 
 def _paths(root: Path, clip: str, pictures: Iterable[str]) -> list[Path]:

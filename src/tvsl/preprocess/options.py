@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from tvsl.errors import UsageError
+from tvsl.errors import TvslError, UsageError
 from tvsl.preprocess.layouts import VIDEO_LAYOUTS, Moment, Window
 
 # As in tvsl.media.limits, which takes a while to import.
@@ -139,6 +139,11 @@ class Failure:
 
 
 VideoRecord: TypeAlias = Clip | Failure
+
+
+def describe_error(error: TvslError) -> tuple[str, str]:
+    """The last two fields of a ``Failure``: class of an error, problem and remedy, no path."""
+    return type(error).__name__, f"{error.problem} {error.remedy}"
 
 
 def record_to_json(record: VideoRecord) -> dict[str, Any]:

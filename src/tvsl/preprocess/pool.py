@@ -21,8 +21,8 @@ from typing import Any, TextIO, cast
 import tvsl
 from tvsl.errors import OutputError, TvslError, UnreadableMediaError
 from tvsl.preprocess.finding import Video
-from tvsl.preprocess.journal import Extracted, ExtractionResult, Failed
-from tvsl.preprocess.options import Options
+from tvsl.preprocess.journal import Extracted, ExtractionResult
+from tvsl.preprocess.options import Failure, Options, describe_error
 
 _SECONDS_TO_END = 10
 _MODULE = "tvsl.preprocess.worker"
@@ -58,7 +58,7 @@ def prepare_all(
         while True:
             # One request more than there are processes, so that no process is ever idle.
             for video in islice(coming, count + 1 - len(pending)):
-                pending[executor.submit(processes.prepare, _request(video, folder))] = video
+                pending[executor.submit(processes.prepare, video, folder)] = video
             if not pending:
                 return
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -78,16 +78,6 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _request(video: Video, folder: Path) -> dict[str, Any]:
-    source = str((folder / video.source).absolute())
-    return {
-        "clip": video.id,
-        "source": source,
-        "pictures": video.pictures,
-        "earlier": video.earlier,
-    }
-
-
 class _WorkerPool:
     """Worker processes, started on demand.
 
@@ -100,25 +90,32 @@ class _WorkerPool:
         self._idle: SimpleQueue[_Process] = SimpleQueue()
         self._started: list[_Process] = []
 
-    def prepare(self, request: dict[str, Any]) -> ExtractionResult:
-        """Let a worker prepare a video; called by one thread per process."""
+    def prepare(self, video: Video, folder: Path) -> ExtractionResult:
+        """Let a worker prepare a video of a folder; called by one thread per process."""
         try:
             process = self._idle.get_nowait()
         except Empty:
             process = self._start()
-        answer = process.request(request)
+        answer = process.request(
+            {
+                "clip": video.id,
+                "source": str((folder / video.source).absolute()),
+                "pictures": video.pictures,
+                "earlier": video.earlier,
+            }
+        )
         if answer is None:
             error = UnreadableMediaError(
                 f"The process that read it ended unexpectedly ({process.exit_reason()}).",
                 "It may need more memory than there is: try again with fewer workers.",
             )
-            return Failed.from_error(error)
+            return Failure(video.id, video.source, video.size, *describe_error(error))
         self._idle.put(process)
         if "stopped" in answer:
             problem, remedy, place = answer["stopped"]
             raise OutputError(problem, remedy, place)
         if "failed" in answer:
-            return Failed(**answer["failed"])
+            return Failure(video.id, video.source, video.size, *answer["failed"])
         taken = answer["extracted"]
         window = taken["window"][0], taken["window"][1]
         return Extracted(taken["pictures"], window, tuple(taken["warnings"]))

@@ -14,7 +14,15 @@ from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import JOURNAL_FILE, RECORDS_FILE, Journal
 from tvsl.preprocess.layouts import AUDIO, FRAMES, split_name
 from tvsl.preprocess.options import Options
-from tvsl.utils.atomic import entries, foreign_record, locked, recover, writable, write_text
+from tvsl.utils.atomic import (
+    entries,
+    foreign_record,
+    is_inside,
+    locked,
+    recover,
+    writable,
+    write_text,
+)
 from tvsl.utils.run_folder import describe_changes, read_record
 
 REPORT_FILE = "report.json"
@@ -89,8 +97,8 @@ def check_root(
         _check_options(root, report, options)
     if report is None and not force and videos is not None:
         with writable(root):
-            others = [path for path in entries(root) if not _leads_to(path, videos)]
-        if others and not _leads_to(root, videos, exactly=True):
+            others = [path for path in entries(root) if not is_inside(path, videos)]
+        if others and os.path.realpath(root) != os.path.realpath(videos):
             raise OutputError(
                 f"This folder is not empty, and no {REPORT_FILE} tells that clips are in it.",
                 _REMEDY,
@@ -121,12 +129,6 @@ def _report(root: Path) -> dict[str, Any] | None:
     if not isinstance(report["options"], dict) or not isinstance(report["finished"], bool):
         raise foreign_record(path)
     return report
-
-
-def _leads_to(path: Path, folder: Path, exactly: bool = False) -> bool:
-    """Tell whether a path is a folder (or, unless ``exactly``, a parent of it)."""
-    place, found = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    return place == found or (not exactly and place in found.parents)
 
 
 def _check_options(root: Path, report: dict[str, Any] | None, options: Options) -> None:

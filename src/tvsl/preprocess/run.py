@@ -12,8 +12,8 @@ from typing import Any
 
 from tvsl import __version__
 from tvsl.errors import MediaWarning
-from tvsl.preprocess.finding import Unnamed, Video, find_videos
-from tvsl.preprocess.journal import Extracted, ExtractionResult, Failed
+from tvsl.preprocess.finding import Video, find_videos
+from tvsl.preprocess.journal import Extracted, ExtractionResult
 from tvsl.preprocess.options import Clip, Failure, Options, VideoRecord, record_to_json
 from tvsl.preprocess.pool import prepare_all
 from tvsl.preprocess.root import check_root, open_root, write_report
@@ -98,7 +98,7 @@ def prepare(
     with open_root(root, options, force, found.videos) as journal:
         earlier: tuple[Clip, ...] = journal.clips if force else ()
         for unnamed in found.unnamed:
-            journal.add(_record(unnamed, Failed.from_error(unnamed.error)))
+            journal.add(unnamed)
         todo = [video for video in found.videos if force or not journal.is_complete(video)]
         results = prepare_all(
             [journal.with_existing(video, force) for video in todo], folder, options, root, workers
@@ -128,17 +128,16 @@ def prepare(
     return made
 
 
-def _record(video: Video | Unnamed, result: ExtractionResult) -> VideoRecord:
+def _record(video: Video, result: ExtractionResult) -> VideoRecord:
     """The record of a video."""
-    if isinstance(result, Failed):
-        return Failure(video.id, video.source, video.size, result.kind, result.error)
-    listed = isinstance(video, Video) and bool(video.pictures)
+    if isinstance(result, Failure):
+        return result
     return Clip(
-        str(video.id),
+        video.id,
         video.source,
         video.size,
         result.pictures,
         result.window,
-        listed,
+        bool(video.pictures),
         result.warnings,
     )

@@ -16,8 +16,7 @@ from typing import Any, TextIO
 
 from tvsl.errors import MediaError, MediaWarning, OutputError
 from tvsl.preprocess.clip import prepare_video
-from tvsl.preprocess.journal import Failed
-from tvsl.preprocess.options import Options
+from tvsl.preprocess.options import Options, describe_error
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
@@ -26,9 +25,9 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     Args:
         requests: First a line with ``root`` and ``options``, then one for each video with ``clip``,
             ``source``, ``pictures`` and ``earlier``.
-        answers: Takes a line with ``ready``, then one for each video: ``extracted`` or ``failed``
-            with the fields of ``Extracted`` or ``Failed``, or, where nothing can be written,
-            ``stopped`` with problem, remedy and place.
+        answers: Takes a line with ``ready``, then one for each video: ``extracted`` with the
+            fields of ``Extracted``, ``failed`` with the last two of ``Failure``, or, where nothing
+            can be written, ``stopped`` with problem, remedy and place.
     """
     first = requests.readline()
     if not first.endswith("\n"):  # the parent process was killed
@@ -52,7 +51,7 @@ def _handle(request: dict[str, Any], root: Path, options: Options) -> dict[str, 
     except OutputError as error:
         return {"stopped": [error.problem, error.remedy, str(error.path or root)]}
     except MediaError as error:
-        return {"failed": asdict(Failed.from_error(error))}
+        return {"failed": describe_error(error)}
     said = (item.message for item in caught)
     problems = dict.fromkeys(one.problem for one in said if isinstance(one, MediaWarning))
     return {"extracted": asdict(replace(taken, warnings=tuple(problems)))}

@@ -467,7 +467,7 @@ def check_places(folder: Path, new: Sequence[str], earlier: Set[str]) -> None:
         place = folder / parent
         if os.path.lexists(place) and not place.is_dir() and str(parent) not in earlier:
             raise OutputError("This file is in the way.", "Move it elsewhere.", place)
-        if not _is_inside(folder, place):
+        if not is_inside(folder, place):
             raise OutputError("This link leads out of the folder.", "Move it elsewhere.", place)
     for name in new:
         target = folder / name
@@ -490,17 +490,20 @@ def _replaced(folder: Path, names: Iterable[str]) -> list[str]:
         if is_inner_name(name) and os.path.lexists(path):
             parent = path.parent
             if parent not in inside:
-                inside[parent] = _is_inside(folder, parent)
+                inside[parent] = is_inside(folder, parent)
             if inside[parent] and (path.is_symlink() or not path.is_dir()):
                 found.append(name)
     return found
 
 
-def _is_inside(folder: Path, place: Path) -> bool:
-    """Tell whether a path is a folder or inside it, with all links resolved."""
-    root = Path(os.path.realpath(folder))
-    found = Path(os.path.realpath(place))
-    return found == root or root in found.parents
+def is_inside(folder: Path, place: Path) -> bool:
+    """Tell whether a path is a folder or inside it, with all links resolved.
+
+    Args:
+        folder: The folder; neither must exist.
+        place: The path.
+    """
+    return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder))
 
 
 def _rename(path: Path, target: Path) -> None:
@@ -547,9 +550,7 @@ def _read_journal(path: Path) -> dict[str, Any]:
         names = [*journal["old"], *dict(journal["new"]), *journal["made"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         names = [None]
-    if not all(
-        is_inner_name(name) and _is_inside(folder, (folder / name).parent) for name in names
-    ):
+    if not all(is_inner_name(name) and is_inside(folder, (folder / name).parent) for name in names):
         raise OutputError(
             "This is no journal of a run that was broken off.", "Move its folder elsewhere.", path
         )

@@ -30,11 +30,13 @@ _TIMES: Final = (
     ("start", "start_seconds", "start_time", "start_time_seconds", "start_sec"),
     ("end", "end_seconds", "end_time", "end_time_seconds", "end_sec"),
 )
-_SUFFIXES: Final = frozenset(
+VIDEO_SUFFIXES: Final = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts"}
-    | {".m2ts", ".mts", ".3gp", ".ogv", ".jpg", ".jpeg", ".png", ".wav", ".flac", ".ogg", ".opus"}
-    | {".mp3", ".m4a", ".aac"}
+    | {".m2ts", ".mts", ".3gp", ".ogv"}
 )
+_SUFFIXES: Final = VIDEO_SUFFIXES | {
+    *(".jpg", ".jpeg", ".png", ".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac")
+}
 _SECONDS: Final = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
 _NUMBER: Final = re.compile(_SECONDS)
 _VIDEO: Final = re.compile(r"Y?([A-Za-z0-9_-]{11})")

@@ -280,10 +280,11 @@ def check_tensors(
     problem: str,
     remedy: str,
 ) -> None:
-    """Check that names, shapes and kinds are exactly those expected, and all values finite.
+    """Check that names, shapes and types are those expected, and all values finite.
 
-    A kind is any floating-point type of 16 to 64 bits, or else the very type. Shapes are compared
-    before any value is read, so that no more memory is needed than the file has.
+    Any floating-point type of 16 to 64 bits stands for another; other types must be equal.
+    Shapes are compared before any value is read, so that no more memory is needed than the file
+    has.
 
     Args:
         expected: State dict of the model.
