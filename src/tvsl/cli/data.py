@@ -16,6 +16,7 @@ from tvsl.cli.options import (
     Force,
     Group,
     Lists,
+    Root,
     data_options,
 )
 from tvsl.cli.output import (
@@ -131,6 +132,43 @@ def check(
         _print(found, classes)
     if found.faults:
         raise typer.Exit(SOME_INPUT_FAILED)
+
+
+@app.command(cls=Command)
+def preview(
+    name: Annotated[str, typer.Argument(help="A data set that makes its scenes: real, synthetic.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File of the sheet, a PNG.")],
+    root: Root = None,
+    option: DataOption = None,
+    scenes: Annotated[int, typer.Option(min=1, max=200, help="Number of scenes.")] = 12,
+    force: Force = False,
+) -> None:
+    """Draw a sheet of scenes with the boxes of their objects and spectrograms of their sounds."""
+    from tvsl.data import DATA_SETS, make_data
+    from tvsl.media.writing import write_png
+    from tvsl.utils.atomic import writable, write_whole
+
+    check_free_file(output, force)
+    data = make_data(DATA_SETS.resolve(name), data_options(root, None, option) or {})
+    maker, sources = getattr(data, "maker", None), getattr(data, "sources", 1)
+    if maker is None:
+        raise UsageError(
+            f"The data set '{name}' makes no scenes.",
+            "Preview real or synthetic, or open its files.",
+        )
+
+    from tvsl.render.preview import preview_sheet
+
+    with progress("Making scenes") as done:
+        made = []
+        for number in range(scenes):
+            made.append(maker.scene(number, sources))
+            done(number + 1, scenes)
+    title = f"{data.title}: split {data.split}, seed {data.seed}, scenes 0 to {scenes - 1}"
+    sheet = preview_sheet(made, title)
+    with writable(output, "file"):
+        write_whole(output, lambda part: write_png(part, sheet))
+    print_lines(output)
 
 
 def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:

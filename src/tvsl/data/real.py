@@ -69,7 +69,7 @@ class RealClips(ClipSet):
             (file.name, file.label, file.role, file.box, file.mask is not None, file.sha256)
             for file in self.data.used
         ]
-        scene = self.data.composites.scene(0)
+        scene = self.data.maker.scene(0)
         digest = hashlib.sha256(scene.picture.tobytes())
         digest.update(np.rint(scene.waveform * 32768).astype("<i2").tobytes())
         return {
@@ -82,13 +82,13 @@ class RealClips(ClipSet):
 
     def labels(self) -> NDArray[np.int64]:
         """Class of each clip, (count,)."""
-        plans = (self.data.composites.plan(number) for number in range(self.count))
+        plans = (self.data.maker.plan(number) for number in range(self.count))
         rows = {name: row for row, name in enumerate(self.names)}
         return np.array([rows[plan.panels[0].source.label] for plan in plans], dtype=np.int64)
 
     def read(self, numbers: Sequence[int], sample_rate: int) -> ClipBatch:
         """Make some clips; see the base class."""
-        scenes = [self.data.composites.scene(int(one), 1, sample_rate) for one in numbers]
+        scenes = [self.data.maker.scene(int(one), 1, sample_rate) for one in numbers]
         rows = {name: row for row, name in enumerate(self.names)}
         return ClipBatch(
             pictures=[scene.panels[0].picture for scene in scenes],
@@ -202,7 +202,7 @@ class RealData(IndexedData):
         return {"files of other classes": unused} if unused else {}
 
     @cached_property
-    def composites(self) -> Composites:
+    def maker(self) -> Composites:
         """The maker of the scenes."""
         return Composites(
             self.used,
@@ -237,7 +237,7 @@ class RealData(IndexedData):
         Args:
             number: Its number, from 0.
         """
-        plan = self.composites.plan(number, self.sources)
+        plan = self.maker.plan(number, self.sources)
         files = [file for panel in plan.panels for file in panel.photographs]
         return Item(
             id=f"{self.split}-s{self.seed}-k{self.sources}-{number:06d}",
@@ -250,7 +250,7 @@ class RealData(IndexedData):
     def read(self, item: Item, sample_rate: int) -> Sample:
         """Make a scene; see the base class."""
         number = int(item.id.rpartition("-")[2])
-        scene = self.composites.scene(number, self.sources, sample_rate)
+        scene = self.maker.scene(number, self.sources, sample_rate)
         pictures = tuple(panel.picture for panel in scene.panels)
         if not self.grid:
             targets = draw_targets(item.sources, self.sources, self.side, self.side)
@@ -262,7 +262,7 @@ class RealData(IndexedData):
     def clips(self, count: int | None, seed: int) -> RealClips:  # type: ignore[override]
         """Clips of the training split; see the base class."""
         data = self._with(split="train", seed=self.seed + seed, sources=1, grid=False)
-        data.composites.plan(0)
+        data.maker.plan(0)
         clips = RealClips(data=data, count=count or _CLIPS, seed=self.seed + seed)
         clips.require_files()
         return clips
@@ -270,7 +270,7 @@ class RealData(IndexedData):
     def validation_items(self, sources: int, count: int) -> ValidationItems:
         """Scenes of the validation split under the same conditions; see the base class."""
         data = self._with(split="validation", sources=sources, count=count, grid=False)
-        enough = len(data.composites.sounding) >= sources
+        enough = len(data.maker.sounding) >= sources
         return ValidationItems(data, data.items if enough else (), self.side, self.window)
 
     def _with(self, **fields: Any) -> RealData:
@@ -282,7 +282,7 @@ class RealData(IndexedData):
         sources = []
         for place, panel in enumerate(plan.panels):
             path, masks = panel.source.file.path, self.truth == "masks"
-            target: FileTarget = CompositeTarget(path, panel, self.composites, masks)
+            target: FileTarget = CompositeTarget(path, panel, self.maker, masks)
             if self.grid:
                 target = GridTarget(path, target, place, len(plan.panels))
             sources.append(Source(panel.source.label, target, None if self.grid else place))

@@ -116,6 +116,11 @@ class SyntheticData(DataSet):
         return World(self.split, self.classes, self.seed, self.twins, self.off_screen)
 
     @property
+    def maker(self) -> World:
+        """The maker of the scenes."""
+        return self.world
+
+    @property
     def square(self) -> bool:
         """Pictures keep their shape, which is square."""
         return False

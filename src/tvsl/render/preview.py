@@ -1,4 +1,4 @@
-"""Previews of the synthetic world: a contact sheet of its scenes, and their sounds."""
+"""Contact sheets of scenes with exact truth, and previews of the synthetic world."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tvsl.render.colors import BLACK, WHITE, Color, RGBImage, text_color
 from tvsl.render.contact_sheet import balanced_columns
 from tvsl.render.drawing import draw_text, font_of_size, line_height
 from tvsl.render.spectrogram import spectrogram_image
+from tvsl.scenes import PixelBox, Scene, ScenePanel
 from tvsl.synthetic.export import MANIFEST, describe, earlier_files, scene_id, write_manifest
-from tvsl.synthetic.pictures import SIDE
+from tvsl.synthetic.pictures import WorldObject
 from tvsl.synthetic.sounds import SAMPLE_RATE, modulation_rate
-from tvsl.synthetic.world import World, WorldPanel, WorldScene
+from tvsl.synthetic.world import World
 from tvsl.utils.atomic import staged, writable
 from tvsl.utils.progress import Progress, no_progress
 
 SHEET = "contact_sheet.png"
 MOST_SCENES = 200
-SCALE = 2.5
-PANEL = round(SCALE * SIDE)
+PANEL = 280
 SOUNDS: Color = (255, 150, 0)
 TWIN: Color = (70, 185, 255)
 SILENT: Color = (225, 225, 230)
@@ -98,7 +98,7 @@ def write_preview(
     return folder / SHEET
 
 
-def preview_sheet(scenes: Sequence[WorldScene], title: str) -> RGBImage:
+def preview_sheet(scenes: Sequence[Scene], title: str) -> RGBImage:
     """Draw scenes side by side, each over the spectrogram of its sound.
 
     Args:
@@ -125,7 +125,7 @@ def preview_sheet(scenes: Sequence[WorldScene], title: str) -> RGBImage:
     return np.array(sheet)
 
 
-def _card(scene: WorldScene) -> Image.Image:
+def _card(scene: Scene) -> Image.Image:
     """Panels, spectrogram and names of one scene."""
     count = len(scene.panels)
     width = count * PANEL + (count - 1) * _GAP
@@ -136,10 +136,11 @@ def _card(scene: WorldScene) -> Image.Image:
     for place, panel in enumerate(scene.panels):
         left = place * (PANEL + _GAP)
         card.paste(_panel(panel), (left, 0))
-        radius = panel.objects[panel.source].radius
-        pulse = f" pulses at {modulation_rate(radius):.1f} Hz"
+        source, pulse = panel.objects[panel.source], ""
+        if isinstance(source, WorldObject):
+            pulse = f" pulses at {modulation_rate(source.radius):.1f} Hz"
         _draw_texts(draw, (left, lines + step / 2), (panel.label, SOUNDS), (pulse, _GREY))
-    strip = spectrogram_image(scene.waveform, SAMPLE_RATE, (_STRIP, width))
+    strip = spectrogram_image(scene.waveform, scene.sample_rate, (_STRIP, width))
     card.paste(Image.fromarray(strip), (0, PANEL + _GAP))
     if scene.off_screen is not None:
         below = (0, lines + 1.5 * step)
@@ -147,11 +148,12 @@ def _card(scene: WorldScene) -> Image.Image:
     return card
 
 
-def _panel(panel: WorldPanel) -> Image.Image:
+def _panel(panel: ScenePanel) -> Image.Image:
     """The image of a panel, enlarged, with a box and a name for every object."""
     image = Image.fromarray(panel.picture).resize((PANEL, PANEL), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(image)
-    boxes = [_enlarged(*box) for box in panel.boxes]
+    scale = PANEL / len(panel.picture)
+    boxes = [_enlarged(box, scale) for box in panel.boxes]
     names: list[Box] = []
     for number, (thing, box) in enumerate(zip(panel.objects, boxes, strict=True)):
         twin = number == panel.twin
@@ -168,8 +170,8 @@ def _panel(panel: WorldPanel) -> Image.Image:
     return image
 
 
-def _enlarged(*edges: int) -> Box:
-    left, top, right, bottom = (round(SCALE * edge) for edge in edges)
+def _enlarged(box: PixelBox, scale: float) -> Box:
+    left, top, right, bottom = (round(scale * edge) for edge in box)
     return Box(max(left - 3, 0), max(top - 3, 0), min(right + 3, PANEL), min(bottom + 3, PANEL))
 
 
