@@ -594,8 +594,10 @@ def _visible(
 def _resized(picture: Picture, size: Shape) -> Picture:
     """A picture, with or without opacity, at another height and width."""
     image = Image.fromarray(np.ascontiguousarray(picture))
-    # Pillow weighs colours by opacity, so that the ground of a cut-out does not seep in.
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC))
+    # Pillow weighs colours by opacity, so that the ground of a cut-out does not seep in. A cubic
+    # kernel, which overshoots, would draw a seam around it.
+    kernel = Image.Resampling.BICUBIC if picture.shape[2] == 3 else Image.Resampling.BILINEAR
+    return np.asarray(image.resize((size[1], size[0]), kernel))
 
 
 def _made_up(rng: np.random.Generator, side: int) -> Picture:

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -327,6 +327,12 @@ def check_digest(file: IndexedFile) -> None:
         )
 
 
+@lru_cache(8)
+def _read_once(path: Path, root: Path, *stamp: int) -> tuple[IndexedFile, ...]:  # noqa: ARG001
+    """An index as it is at a time, which the stamp tells: training opens it many times."""
+    return read_index(path, root)
+
+
 class IndexedData(FileDataSet):
     """Base of data sets with an index.
 
@@ -378,7 +384,9 @@ class IndexedData(FileDataSet):
         Raises:
             DataError: The index cannot be used, or no file has such a licence.
         """
-        files = read_index(self.index_path, self.root)
+        path = self.index_path
+        status = path.stat()
+        files = _read_once(path, self.root, status.st_mtime_ns, status.st_size)
         if self.allowed is None:
             return files
         found = tuple(file for file in files if has_licence(file, self.allowed))

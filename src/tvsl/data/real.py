@@ -270,6 +270,8 @@ class RealData(IndexedData):
     def validation_items(self, sources: int, count: int) -> ValidationItems:
         """Scenes of the validation split under the same conditions; see the base class."""
         data = self._with(split="validation", sources=sources, count=count, grid=False)
+        if not data.has_items("validation"):
+            return ValidationItems(data, (), self.side, self.window)
         enough = len(data.maker.sounding) >= sources
         return ValidationItems(data, data.items if enough else (), self.side, self.window)
 
