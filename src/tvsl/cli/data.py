@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from tvsl.cli.options import (
     Group,
     Lists,
     Root,
+    Seed,
     data_options,
 )
 from tvsl.cli.output import (
@@ -32,8 +34,11 @@ from tvsl.errors import UsageError, first_few
 from tvsl.utils.atomic import check_free_file, write_text
 
 if TYPE_CHECKING:
+    from tvsl.data.base import Split
     from tvsl.data.checking import Check, Tally
+    from tvsl.data.file_index import Kind
     from tvsl.data.files import FileDataSet
+    from tvsl.data.indexing import NewIndex
 
 app = typer.Typer(
     cls=Group, help="List data sets, fetch their lists, check what is there.", no_args_is_help=True
@@ -132,6 +137,67 @@ def check(
         _print(found, classes)
     if found.faults:
         raise typer.Exit(SOME_INPUT_FAILED)
+
+
+@app.command(cls=Command)
+def index(
+    folder: Annotated[Path, typer.Argument(help="Folder with photos/CLASS/* and sounds/CLASS/*.")],
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="Table of boxes: file,x0,y0,x1,y1 [boxes.csv of the folder]."),
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the files, such as CC-BY-4.0.")] = "",
+    seed: Seed = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The index [index.csv of the folder].")
+    ] = None,
+    skip: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out files that cannot be used.")
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Make an index of photographs and sounds by class: splits, roles, boxes. Every file is read.
+
+    Train with `tvsl train --data real --root FOLDER`.
+    """
+    from tvsl.data.indexing import default_index, make_index, write_index
+
+    path = output or default_index(folder)
+    if folder.is_dir():
+        check_free_file(path, force)
+    with progress("Reading files") as done:
+        made = make_index(folder, seed, licence, boxes, done)
+    for line in first_few(list(made.faults.values()), _SHOWN_FAULTS):
+        print_error(line)
+    if made.faults and not skip:
+        raise UsageError(
+            f"{len(made.faults)} files cannot be used.",
+            "Mend or remove them, or give --skip-broken.",
+            folder,
+        )
+    write_index(made, path, force)
+    _print_index(made)
+    print_lines(path)
+    if made.faults:
+        raise typer.Exit(SOME_INPUT_FAILED)
+
+
+def _print_index(made: NewIndex) -> None:
+    from tvsl.cli.output import print_table
+    from tvsl.data.indexing import SHARES
+
+    def numbers(counts: Mapping[tuple[Kind, Split], int], kind: Kind) -> str:
+        return "/".join(str(counts.get((kind, split), 0)) for split in SHARES)
+
+    heads = ("class", "role", "photos", "with box", "sounds")
+    rows = [
+        (label, role, numbers(counts, "photo"), str(boxed), numbers(counts, "sound"))
+        for label, role, counts, boxed in made.counts()
+    ]
+    print_table(heads, rows, heads[2:])
+    print_lines("", "Photos and sounds: train/validation/test.")
+    if made.ignored:
+        print_note(f"{len(made.ignored)} files of other kinds, such as {made.ignored[0]}")
 
 
 @app.command(cls=Command)

@@ -404,7 +404,7 @@ class Composites:
         def load(file: IndexedFile, sample_rate: int) -> Wave:
             if self.hashes:
                 check_digest(file)
-            sound = load_sound(file, sample_rate, self.window)
+            sound = load_sound(file.path, sample_rate, self.window)
             return of_length(sound, round(self.window * sample_rate))
 
         return lru_cache(_SOUNDS)(load)

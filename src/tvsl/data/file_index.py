@@ -37,6 +37,7 @@ from tvsl.data.targets import (
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, first_problem, shown
 from tvsl.media import check_file, crop_center, load_audio, load_image, require_sound
 from tvsl.media.image import load_object_map
+from tvsl.utils.files import unguarded
 
 INDEX_FILE: Final = "index.csv"
 COLUMNS: Final = (
@@ -225,7 +226,8 @@ def read_index(path: Path, root: Path) -> tuple[IndexedFile, ...]:
     for row in rows:
         if len(row.cells) != len(head.cells):
             raise line_error(path, row.line, f"has {len(row.cells)} of {len(head.cells)} columns")
-        cells = {column: cell for column, cell in zip(head.cells, row.cells, strict=True) if cell}
+        texts = (unguarded(cell) for cell in row.cells)
+        cells = {column: cell for column, cell in zip(head.cells, texts, strict=True) if cell}
         try:
             lines.append((row.line, IndexLine.model_validate(cells)))
         except ValidationError as error:
@@ -435,7 +437,7 @@ class IndexFiles(IndexedData):
         if self.hashes:
             check_digest(file)
         if file.kind == "sound":
-            sound = load_sound(file, sample_rate, self.window)
+            sound = load_sound(file.path, sample_rate, self.window)
             return Sample((), sound, np.zeros((1, self.side, self.side), dtype=np.float32))
         picture = load_image(file.path)
         shape = (picture.shape[0], picture.shape[1])
@@ -448,11 +450,11 @@ class IndexFiles(IndexedData):
         return {file.name: file for file in self.indexed}
 
 
-def load_sound(file: IndexedFile, sample_rate: int, window: float | None) -> NDArray[np.float32]:
+def load_sound(path: Path, sample_rate: int, window: float | None) -> NDArray[np.float32]:
     """Load a sound, or the middle of a longer one.
 
     Args:
-        file: The sound.
+        path: The sound.
         sample_rate: Samples per second of the result.
         window: Longest result in seconds; the whole sound when None.
 
@@ -463,10 +465,10 @@ def load_sound(file: IndexedFile, sample_rate: int, window: float | None) -> NDA
         MediaError: The file cannot be used, or is silent.
     """
     if window is None:
-        sound = load_audio(file.path, sample_rate)
+        sound = load_audio(path, sample_rate)
     else:
-        sound = crop_center(file.path, window, sample_rate)
-    return require_sound(sound, file.path).samples
+        sound = crop_center(path, window, sample_rate)
+    return require_sound(sound, path).samples
 
 
 def by_class(files: Sequence[IndexedFile]) -> dict[str, tuple[IndexedFile, ...]]:
