@@ -171,15 +171,18 @@ def test_public_names_resolve(name: str) -> None:
     "package",
     [
         "tvsl.audioclip",
+        "tvsl.cli",
         "tvsl.data",
         "tvsl.demo",
         "tvsl.evaluation",
+        "tvsl.html",
         "tvsl.media",
         "tvsl.methods",
         "tvsl.methods.tvsl",
         "tvsl.metrics",
         "tvsl.preprocess",
         "tvsl.render",
+        "tvsl.reproduce",
         "tvsl.synthetic",
         "tvsl.training",
     ],
@@ -189,6 +192,8 @@ def test_public_names_of_packages_resolve(package: str) -> None:
     assert len(module.__all__) == len(set(module.__all__)) > 0
     for name in module.__all__:
         assert getattr(module, name) is not None
+        if hasattr(module, "__getattr__"):  # an import of the submodule would take its place
+            assert f"{package}.{name}" not in MODULES
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

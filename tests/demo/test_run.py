@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from tests.mini_bundle import write_mini_bundle
 from tests.small_model import write_bundle
 from tvsl import Localizer
-from tvsl.demo.run import Demo, run_demo
+from tvsl.demo.run import PROTOCOL, Demo, MapScore, run_demo, score_sources
 from tvsl.demo.scenes import DemoScene
-from tvsl.demo.scores import PROTOCOL, MapScore, score_sources
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.evaluation.batch import encode_scenes
 from tvsl.evaluation.score import score_maps
@@ -43,7 +42,7 @@ def filled(box: list[int], size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def test_scores_equal_an_independent_computation(demo: Demo) -> None:
     for result in demo.results:
-        truth = describe(result.shown.world, result.shown.scene, {})
+        truth = describe(result.case.world, result.case.scene, {})
         size = (truth["height"], truth["width"])
         for source in result.sources:
             target = filled(truth["boxes"][source.label][0], size)
@@ -62,9 +61,9 @@ def test_scores_equal_an_independent_computation(demo: Demo) -> None:
 
 def test_scores_equal_those_of_the_tables(demo: Demo, localizer: Localizer) -> None:
     for result in demo.results:
-        scene = result.shown.scene
+        scene = result.case.scene
         encoded = encode_scenes(
-            localizer.encoder, result.shown.world, len(scene.panels), scene.index + 1
+            localizer.encoder, result.case.world, len(scene.panels), scene.index + 1
         )
         maps = localizer.method.maps(encoded.tokens, encoded.queries, encoded.vocabulary)
         scores = score_maps(localizer.method.postprocess(maps), encoded).columns
@@ -77,26 +76,26 @@ def test_scores_equal_those_of_the_tables(demo: Demo, localizer: Localizer) -> N
 
 def test_maps_are_what_a_user_gets(demo: Demo, localizer: Localizer) -> None:
     for result in demo.results:
-        scene = result.shown.scene
+        scene = result.case.scene
         sound, count = (scene.waveform, 16_000), len(scene.panels)
-        names = result.shown.world.names
+        names = result.case.world.names
         pairs = (
             (result.given, localizer.localize(scene.picture, sound, scene.labels, panels=count)),
             (result.detected, localizer.localize(scene.picture, sound, None, names, panels=count)),
         )
-        for shown, found in pairs:
-            assert [s.label for s in shown.sources] == [s.label for s in found.sources]
-            for one, other in zip(shown.sources, found.sources, strict=True):
+        for first, found in pairs:
+            assert [s.label for s in first.sources] == [s.label for s in found.sources]
+            for one, other in zip(first.sources, found.sources, strict=True):
                 np.testing.assert_array_equal(one.grid, other.grid)
                 assert one.score == other.score
 
 
 def test_detection_is_told_neither_labels_nor_how_many(demo: Demo) -> None:
     for result in demo.results:
-        labels = result.shown.scene.labels
+        labels = result.case.scene.labels
         found = {source.label for source in result.detected.sources}
         assert result.detected.label_source == "detected"
-        assert found <= set(result.shown.world.names)
+        assert found <= set(result.case.world.names)
         assert {s.label for s in result.sources if s.detected is not None} == found & set(labels)
         assert {source.label for source in result.false} == found - set(labels)
         for source in result.sources:
@@ -121,7 +120,7 @@ def test_the_calibrated_threshold_decides(
     if found is None:  # nothing reaches it, yet at least one class must sound
         assert all(len(result.detected.sources) == 1 for result in demo.results)
     else:
-        assert (demo.summary.detected, demo.summary.false) == (found, false)
+        assert (demo.summary["detected"], demo.summary["false"]) == (found, false)
 
 
 def test_the_summary_counts(demo: Demo) -> None:
@@ -151,40 +150,40 @@ def test_results_say_how_they_came_about(demo: Demo, localizer: Localizer) -> No
         assert scene["detected"]["label_source"] == "detected"
 
 
-def scored(found: list[SoundSource], shown: DemoScene, localizer: Localizer) -> list[MapScore]:
-    names = shown.scene.labels
-    encoded = localizer.encode(shown.scene.picture, (shown.scene.waveform, 16_000), len(names))
-    scores = score_sources(found, shown, encoded.tokens, localizer.encoder.vocabulary(names))
+def scored(found: list[SoundSource], case: DemoScene, localizer: Localizer) -> list[MapScore]:
+    names = case.scene.labels
+    encoded = localizer.encode(case.scene.picture, (case.scene.waveform, 16_000), len(names))
+    scores = score_sources(found, case, encoded.tokens, localizer.encoder.vocabulary(names))
     assert None not in scores
     return [score for score in scores if score is not None]
 
 
 def test_a_perfect_map_is_a_hit_and_finds_the_right_twin(demo: Demo, localizer: Localizer) -> None:
     for result in demo.results:
-        scene = result.shown.scene
+        scene = result.case.scene
         size = (scene.picture.shape[0], scene.picture.shape[1])
-        targets = [filled(list(box), size).astype(np.float32) for box in result.shown.boxes]
+        targets = [filled(list(box), size).astype(np.float32) for box in result.case.boxes]
         found = [SoundSource("any", 1.0, target, size) for target in targets]
-        for panel, score in zip(scene.panels, scored(found, result.shown, localizer), strict=True):
+        for panel, score in zip(scene.panels, scored(found, result.case, localizer), strict=True):
             assert (score.ciou, score.box_iou, score.hit) == (1.0, 1.0, True)
             assert score.right_twin is (None if panel.twin is None else True)
 
 
 def test_a_map_of_the_twin_is_a_miss(demo: Demo, localizer: Localizer) -> None:
-    (result,) = [result for result in demo.results if result.shown.kind.twin]
-    (box,) = result.shown.twins
+    (result,) = [result for result in demo.results if result.case.kind.twin]
+    (box,) = result.case.twins
     assert box is not None
     size = (112, 112)
     found = SoundSource("any", 1.0, filled(list(box), size).astype(np.float32), size)
-    (score,) = scored([found], result.shown, localizer)
+    (score,) = scored([found], result.case, localizer)
     assert (score.hit, score.right_twin) == (False, False)
 
 
 def test_a_map_without_contrast_is_all_of_the_picture(demo: Demo, localizer: Localizer) -> None:
-    shown = demo.results[0].shown
+    case = demo.results[0].case
     found = SoundSource("any", 1.0, np.ones((14, 14), dtype=np.float32), (112, 112))
-    (score,) = scored([found], shown, localizer)
-    left, top, right, bottom = shown.boxes[0]
+    (score,) = scored([found], case, localizer)
+    left, top, right, bottom = case.boxes[0]
     assert score.ciou == pytest.approx((right - left) * (bottom - top) / 112**2)
     assert (score.box_iou, score.hit) == (0.0, False)
 

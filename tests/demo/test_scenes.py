@@ -11,7 +11,7 @@ from tvsl.synthetic.world import World
 
 @pytest.fixture(scope="module")
 def scenes() -> dict[str, DemoScene]:
-    return {shown.kind.name: shown for shown in demo_scenes()}
+    return {case.kind.name: case for case in demo_scenes()}
 
 
 def test_there_is_one_of_every_kind(scenes: dict[str, DemoScene]) -> None:
@@ -20,11 +20,11 @@ def test_there_is_one_of_every_kind(scenes: dict[str, DemoScene]) -> None:
 
 
 def test_all_are_held_out(scenes: dict[str, DemoScene]) -> None:
-    for shown in scenes.values():
-        assert shown.world.split == "test"
-        again = World("test", shown.world.classes).scene(shown.scene.index, len(shown.scene.panels))
-        np.testing.assert_array_equal(shown.scene.picture, again.picture)
-        np.testing.assert_array_equal(shown.scene.waveform, again.waveform)
+    for case in scenes.values():
+        assert case.world.split == "test"
+        again = World("test", case.world.classes).scene(case.scene.index, len(case.scene.panels))
+        np.testing.assert_array_equal(case.scene.picture, again.picture)
+        np.testing.assert_array_equal(case.scene.waveform, again.waveform)
 
 
 @pytest.mark.parametrize(
@@ -47,47 +47,47 @@ def test_each_shows_what_it_says(
     off_screen: bool,
     scenes: dict[str, DemoScene],
 ) -> None:
-    shown = scenes[name]
-    truth = describe(shown.world, shown.scene, {})  # an independent account of the scene
+    case = scenes[name]
+    truth = describe(case.world, case.scene, {})  # an independent account of the scene
     assert len(truth["labels"]) == truth["panels"] == sources
     assert set(truth["labels"]) <= set(CLASSES[classes])  # type: ignore[index]
     assert len(truth["twins"]) == twins
     assert (truth["off_screen"] is not None) == off_screen
-    assert shown.id == truth["id"]
+    assert case.id == truth["id"]
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_each_is_the_first_of_its_kind(seed: int) -> None:
-    for shown in demo_scenes(seed):
-        world, count = World("test", shown.kind.classes, seed), len(shown.scene.panels)
-        earlier = [world.scene(index, count) for index in range(shown.scene.index)]
-        assert not any(shown.kind.fits(scene) for scene in earlier)
+    for case in demo_scenes(seed):
+        world, count = World("test", case.kind.classes, seed), len(case.scene.panels)
+        earlier = [world.scene(index, count) for index in range(case.scene.index)]
+        assert not any(case.kind.fits(scene) for scene in earlier)
 
 
 def test_other_seeds_show_other_scenes(scenes: dict[str, DemoScene]) -> None:
-    for shown in demo_scenes(1):
-        other = scenes[shown.kind.name].scene
-        assert not np.array_equal(shown.scene.picture, other.picture)
+    for case in demo_scenes(1):
+        other = scenes[case.kind.name].scene
+        assert not np.array_equal(case.scene.picture, other.picture)
 
 
 def test_boxes_lie_in_the_whole_picture(scenes: dict[str, DemoScene]) -> None:
-    for shown in scenes.values():
-        truth = describe(shown.world, shown.scene, {})
-        for label, box in zip(shown.scene.labels, shown.boxes, strict=True):
+    for case in scenes.values():
+        truth = describe(case.world, case.scene, {})
+        for label, box in zip(case.scene.labels, case.boxes, strict=True):
             assert truth["boxes"][label] == [list(box)]
         silent = [thing["box"] for thing in truth["objects"] if thing["twin"]]
-        assert [list(box) for box in shown.twins if box is not None] == silent
+        assert [list(box) for box in case.twins if box is not None] == silent
 
 
 def test_what_is_heard_off_screen_is_what_the_pictures_do_not_explain(
     scenes: dict[str, DemoScene],
 ) -> None:
-    for name, shown in scenes.items():
-        rest = shown.off_screen_sound
+    for name, case in scenes.items():
+        rest = case.off_screen_sound
         if name != "off-screen":
             assert rest is None
             continue
         assert rest is not None
-        seen = sum(panel.waveform for panel in shown.scene.panels)
-        np.testing.assert_allclose(seen + rest, shown.scene.waveform, atol=1e-6)
+        seen = sum(panel.waveform for panel in case.scene.panels)
+        np.testing.assert_allclose(seen + rest, case.scene.waveform, atol=1e-6)
         assert np.abs(rest).max() > 0.01

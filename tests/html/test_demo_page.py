@@ -10,8 +10,7 @@ import pytest
 from tests.html.html_page import Page, check_policy, check_self_contained
 from tests.mini_bundle import write_mini_bundle
 from tvsl import Localizer
-from tvsl.demo.run import Demo, DemoResult, run_demo
-from tvsl.demo.scores import PROTOCOL
+from tvsl.demo.run import PROTOCOL, Demo, DemoResult, run_demo
 from tvsl.html.demo import demo_page
 from tvsl.synthetic.vocabulary import CLASSES
 
@@ -46,7 +45,7 @@ def test_the_page_holds_all_that_it_shows(page: Page, text: str) -> None:
 
 def test_all_scenes_are_there_with_their_sounds_and_maps(page: Page, demo: Demo) -> None:
     assert [found["id"] for found in page.all("section")][:-1] == [
-        result.shown.kind.name for result in demo.results
+        result.case.kind.name for result in demo.results
     ]
     sounds = sum(1 + len(result.sources) for result in demo.results) + 1  # one is off screen
     assert len(page.all("audio")) == sounds
@@ -70,7 +69,7 @@ def test_every_box_switches_a_map(page: Page, demo: Demo) -> None:
 
 def test_what_was_not_detected_has_no_map_with_detected_labels(page: Page, demo: Demo) -> None:
     missed = {
-        f"{result.shown.kind.name}-{number}"
+        f"{result.case.kind.name}-{number}"
         for result in demo.results
         for number, source in enumerate(result.sources)
         if source.detected is None
@@ -88,7 +87,7 @@ def test_maps_that_differ_are_both_there(demo: Demo) -> None:
     other = replace(first.given, grid=first.given.grid[::-1].copy())
     changed_source = replace(first, detected=other, detected_score=first.given_score)
     changed = replace(demo, results=(replace(result, sources=(changed_source, *rest)),))
-    row = f"{result.shown.kind.name}-0"
+    row = f"{result.case.kind.name}-0"
     classes = [
         f["class"] for f in Page(demo_page(changed, "mini")).all("img", **{"data-source": row})
     ]
@@ -97,9 +96,9 @@ def test_maps_that_differ_are_both_there(demo: Demo) -> None:
 
 def test_boxes_of_sources_and_twins(text: str, demo: Demo) -> None:
     for result in demo.results:
-        start = text.index(f'id="{result.shown.kind.name}"')
+        start = text.index(f'id="{result.case.kind.name}"')
         part = text[start : text.index("</section>", start)]
-        for kind, boxes in (("truth", result.shown.boxes), ("twin", result.shown.twins)):
+        for kind, boxes in (("truth", result.case.boxes), ("twin", result.case.twins)):
             (drawing,) = re.findall(rf'<svg class="{kind}".*?</svg>', part, re.DOTALL)
             found = re.findall(r'x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', drawing)
             wanted = [
@@ -121,10 +120,8 @@ def test_numbers_stand_in_the_table(page: Page, demo: Demo, text: str) -> None:
         for found in result.false:
             wanted += [f"{found.score:.2f}", "-", "-"]
     assert [value for _, value in cells] == wanted
-    counts = demo.summary
-    assert page.texts["dd"][:4] == [
-        str(n) for n in (counts.given_hits, counts.detected_hits, counts.detected, counts.false)
-    ]
+    counts = ("given_hits", "detected_hits", "detected", "false")
+    assert page.texts["dd"][:4] == [str(demo.summary[name]) for name in counts]
 
 
 def test_the_caption_says_what_a_hit_is(page: Page) -> None:
@@ -137,18 +134,18 @@ def test_the_caption_says_what_a_hit_is(page: Page) -> None:
 
 def hostile(result: DemoResult) -> DemoResult:
     """The same result, but with a class name that tries to be HTML."""
-    scene = result.shown.scene
+    scene = result.case.scene
     panels = tuple(
         replace(panel, objects=tuple(replace(thing, label=HOSTILE) for thing in panel.objects))
         for panel in scene.panels
     )
-    kind = replace(result.shown.kind, title=HOSTILE, says=HOSTILE)
+    kind = replace(result.case.kind, title=HOSTILE, description=HOSTILE)
     changed = replace(scene, panels=panels, off_screen=HOSTILE)
-    shown = replace(result.shown, scene=changed, kind=kind)
+    case = replace(result.case, scene=changed, kind=kind)
     sources = tuple(replace(source, label=HOSTILE) for source in result.sources)
     false = tuple(replace(source, label=HOSTILE + "!") for source in result.detected.sources)
     detected = replace(result.detected, sources=false)
-    return replace(result, shown=shown, sources=sources, detected=detected)
+    return replace(result, case=case, sources=sources, detected=detected)
 
 
 def test_names_are_escaped(demo: Demo, page: Page) -> None:
@@ -182,11 +179,11 @@ def test_another_seed_gives_another_page(text: str, localizer: Localizer) -> Non
 def test_commands_can_be_copied(page: Page, demo: Demo) -> None:
     for result, command in zip(demo.results, page.texts["pre"], strict=True):
         export, localize = (shlex.split(line) for line in command.split("\n", 1))
-        scene = result.shown.scene
+        scene = result.case.scene
         assert export[:3] == ["tvsl", "synthetic", "export"]
         assert export[export.index("--scenes") + 1] == str(scene.index + 1)
         assert ("unseen" in export) == (set(scene.labels) <= set(CLASSES["unseen"]))
-        assert localize[2] == f"{export[3]}/frames/{result.shown.id}.png"
+        assert localize[2] == f"{export[3]}/frames/{result.case.id}.png"
         assert localize[localize.index("--labels") + 1] == ",".join(scene.labels)
         assert localize[localize.index("--panels") + 1] == str(len(scene.panels))
 
@@ -202,8 +199,8 @@ def test_a_scene_without_false_classes_has_no_such_row(demo: Demo) -> None:
     [("off screen", "not in the picture"), ("silent", "but silent"), ("none", "neither seen")],
 )
 def test_a_false_class_is_told_apart(label: str, note: str, demo: Demo) -> None:
-    (result,) = [r for r in demo.results if r.shown.kind.off_screen]
-    scene = result.shown.scene
+    (result,) = [r for r in demo.results if r.case.kind.off_screen]
+    scene = result.case.scene
     silent = [thing.label for thing in scene.panels[0].objects if not thing.sounds]
     visible = {*silent, *scene.labels, str(scene.off_screen)}
     names = {
@@ -220,7 +217,7 @@ def test_a_false_class_is_told_apart(label: str, note: str, demo: Demo) -> None:
 
 
 def test_a_map_on_the_wrong_twin_is_said(demo: Demo) -> None:
-    (result,) = [r for r in demo.results if r.shown.kind.twin]
+    (result,) = [r for r in demo.results if r.case.kind.twin]
     for right, says in ((True, "than on its silent twin"), (False, "on the silent twin than")):
         score = replace(result.sources[0].given_score, right_twin=right)
         source = replace(result.sources[0], given_score=score)

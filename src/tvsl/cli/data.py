@@ -28,7 +28,6 @@ from tvsl.cli.output import (
     print_lines,
     print_note,
     progress,
-    report,
 )
 from tvsl.errors import UsageError, first_few
 from tvsl.utils.atomic import check_free_file, write_text
@@ -67,7 +66,7 @@ def list_sets() -> None:
             for file in (*data.files, *data.train_files):
                 print_lines(f"{'':24}list   {file} ({_state(file)})")
     for problem in problems:
-        report(problem)
+        print_error(problem)
 
 
 @app.command("fetch-lists", cls=Command)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tvsl.cli.options import AsJson, Force, Seed
-from tvsl.cli.output import print_json, print_lines, progress
+from tvsl.cli.output import load_localizer, print_json, print_lines, progress
 
 if TYPE_CHECKING:
-    from tvsl.demo.run import Demo, DemoResult
-    from tvsl.demo.scores import MapScore
-    from tvsl.localizer import Localizer
+    from tvsl.demo.run import Demo, DemoResult, MapScore
 
 PAGE = "index.html"
 RESULTS = "results.json"
@@ -41,7 +38,7 @@ def command(
     """
     from tvsl.utils.atomic import check_free, staged, write_text
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     check_free(output, force, _earlier_files)
 
     from tvsl.demo.run import run_demo
@@ -52,7 +49,8 @@ def command(
 
     check_classes(model, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:
-        localizer = _load(model)
+        # So few scenes are done before a GPU is ready.
+        localizer = load_localizer(model, device="cpu")
         with progress("Localizing scenes") as localized:
             demo = run_demo(localizer, seed, localized)
         content = demo.to_dict()
@@ -64,43 +62,26 @@ def command(
         _print(demo, output)
 
 
-def _load(model: str) -> Localizer:
-    from tvsl.localizer import Localizer
-    from tvsl.utils.devices import keep_freed_memory
-
-    keep_freed_memory()
-    with progress("Fetching weights", is_bytes=True) as fetched:
-        # So few scenes are done before a GPU is ready.
-        return Localizer.from_pretrained(model, device="cpu", progress=fetched)
-
-
 def _earlier_files(folder: Path) -> tuple[str, ...]:
     """Files that an earlier demo wrote here, by its own results."""
-    from tvsl.errors import OutputError
-    from tvsl.utils.atomic import RECORD_REMEDY, foreign_record
-    from tvsl.utils.files import LARGEST_LIST, read_small_json
+    from tvsl.utils.run_folder import read_record
 
-    path = folder / RESULTS
-    if not os.path.lexists(path):
-        return ()
-    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
-    if not isinstance(content, dict) or not {"encoder_sha256", "scenes"} <= content.keys():
-        raise foreign_record(path)
-    return PAGE, RESULTS
+    record = read_record(folder / RESULTS, {"encoder_sha256", "scenes"})
+    return () if record is None else (PAGE, RESULTS)
 
 
 def _print(demo: Demo, folder: Path) -> None:
     from tvsl.cli.output import print_table
-    from tvsl.demo.scores import PROTOCOL
+    from tvsl.demo.run import PROTOCOL
 
     rows = [row for result in demo.results for row in _rows(result)]
     print_table(_HEADS, rows, _NUMBERS)
-    summary = demo.summary
     print_lines("", f"Hit by protocol {PROTOCOL}.", f"Detected: {demo.detection_rule}.", "")
     print_lines(
-        f"{demo.model}, seed {demo.seed}: of {summary.sources} sources {summary.given_hits} hit "
-        f"with given labels, {summary.detected_hits} with detected ones ({summary.detected} "
-        f"detected, {summary.false} falsely).",
+        "{model}, seed {seed}: of {sources} sources {given_hits} hit with given labels, "
+        "{detected_hits} with detected ones ({detected} detected, {false} falsely).".format(
+            model=demo.model, seed=demo.seed, **demo.summary
+        ),
         f"Open {folder / PAGE} in a browser.",
     )
 
@@ -111,11 +92,11 @@ def _rows(result: DemoResult) -> list[tuple[str, ...]]:
         score = source.given_score
         numbers = [f"{value:.2f}" for value in (source.given.score, score.box_iou, score.ciou)]
         marks = (_mark(score), _mark(source.detected_score))
-        rows.append((result.shown.kind.title, source.label, *numbers, *marks))
+        rows.append((result.case.kind.title, source.label, *numbers, *marks))
     for found in result.false:
-        note = "false (off screen)" if found.label == result.shown.scene.off_screen else "false"
+        note = "false (off screen)" if found.label == result.case.scene.off_screen else "false"
         numbers = [f"{found.score:.2f}", _NOTHING, _NOTHING]
-        rows.append((result.shown.kind.title, found.label, *numbers, _NOTHING, note))
+        rows.append((result.case.kind.title, found.label, *numbers, _NOTHING, note))
     return rows
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -24,13 +23,12 @@ from tvsl.cli.options import (
     Vocabulary,
     data_options,
 )
-from tvsl.cli.output import first_process, print_json, print_lines, progress
+from tvsl.cli.output import first_process, print_json, print_lines, print_table, progress
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
     from tvsl.evaluation.config import LabelChoice
     from tvsl.evaluation.results import Evaluation
-    from tvsl.evaluation.tables import TextTable
 
 SOME_LEFT_OUT = 1
 _SHOWN_SKIPPED = 10
@@ -114,7 +112,7 @@ def command(
     from tvsl.evaluation.result_cache import ResultCache
     from tvsl.vocabularies import read_vocabulary
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     source = make_data(DATA_SETS.resolve(data), data_options(root, lists, option) or {})
     require_items(source)
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
@@ -154,7 +152,7 @@ def command(
         flip_average=flip_average,
         display=progress,
     ).evaluation
-    if os.environ.get("RANK", "0") == "0":  # the first of several processes speaks for all
+    if first_process():
         if as_json:
             print_json(found.to_dict())
         else:
@@ -170,17 +168,11 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
 
     detection = detection_table(evaluation)
     for table in (*result_tables(evaluation), *([] if detection is None else [detection])):
-        _print_table(table)
+        print_lines(f"{table.title}, percent", "")
+        print_table(table.heads, table.rows, table.numbers)
+        print_lines("")
     for name, text in notes(evaluation):
         print_lines(f"{name}: {text}")
     skipped = [f"Left out: {name}: {reason}" for name, reason in evaluation.skipped]
     print_lines(*first_few(skipped, _SHOWN_SKIPPED, str(folder / RESULTS)))
     print_lines("", f"Open {folder / PAGE} in a browser.")
-
-
-def _print_table(table: TextTable) -> None:
-    from tvsl.cli.output import print_table
-
-    print_lines(f"{table.title}, percent", "")
-    print_table(table.heads, table.rows, table.numbers)
-    print_lines("")

@@ -18,11 +18,11 @@ from tvsl.cli.options import (
     PrecisionOption,
     Vocabulary,
 )
-from tvsl.cli.output import exit_code, print_json, print_lines, progress, report
+from tvsl.cli.output import exit_code, load_localizer, print_error, print_json, print_lines
 from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
 
 if TYPE_CHECKING:
-    from tvsl.cli.localized_files import Job
+    from tvsl.cli.localized_files import LocalizeOptions
     from tvsl.localizer import Localizer
     from tvsl.media import MediaType
 
@@ -89,16 +89,16 @@ def command(
     from tvsl.utils.atomic import locked
     from tvsl.vocabularies import read_vocabulary
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     result_folders(inputs, output, force, audio)
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
-    from tvsl.cli.localized_files import Job
+    from tvsl.cli.localized_files import LocalizeOptions
     from tvsl.loading import check_request
     from tvsl.localization import Request
     from tvsl.utils.devices import choose_device
 
-    settings = {
+    recorded = {
         "head": None if head is None else str(head),
         "preset": preset,
         "method": method,
@@ -106,34 +106,16 @@ def command(
         "flip_average": flip_average,
     }
     request = Request(_split(labels), classes, sources)
-    job = Job(request, audio, at, every, force, settings, panels, window)
+    options = LocalizeOptions(request, audio, at, every, force, recorded, panels, window)
     check_request(model, request, head, preset, method)
     choose_device(device)
     run = _Run(as_json)
     with locked(output):
-        checked = run.check(result_folders(inputs, output, force, audio), job)
+        checked = run.check(result_folders(inputs, output, force, audio), options)
         if checked:
-            run.localize(checked, job, _load(model, device, window, settings))
+            localizer = load_localizer(model, device=device, window=window, **recorded)
+            run.localize(checked, options, localizer)
     run.finish()
-
-
-def _load(model: str, device: str, window: float | None, settings: dict[str, Any]) -> Localizer:
-    from tvsl.localizer import Localizer
-    from tvsl.utils.devices import keep_freed_memory
-
-    keep_freed_memory()
-    with progress("Fetching weights", is_bytes=True) as fetched:
-        return Localizer.from_pretrained(
-            model,
-            head=settings["head"],
-            preset=settings["preset"],
-            method=settings["method"],
-            device=device,
-            precision=settings["precision"],
-            flip_average=settings["flip_average"],
-            window=window,
-            progress=fetched,
-        )
 
 
 class _Run:
@@ -146,12 +128,12 @@ class _Run:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.code = 0
-        self.is_unheard = False
+        self.is_stdout_broken = False
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
 
     def check(
-        self, targets: list[tuple[Path, Path]], job: Job
+        self, targets: list[tuple[Path, Path]], options: LocalizeOptions
     ) -> list[tuple[Path, MediaType, Path]]:
         """Look at every input before the expensive work begins."""
         from tvsl.cli.localized_files import check_input
@@ -159,19 +141,22 @@ class _Run:
         checked = []
         for source, folder in targets:
             with self._reporting(source):
-                checked.append((source, check_input(source, job), folder))
+                checked.append((source, check_input(source, options), folder))
         return checked
 
     def localize(
-        self, checked: list[tuple[Path, MediaType, Path]], job: Job, localizer: Localizer
+        self,
+        checked: list[tuple[Path, MediaType, Path]],
+        options: LocalizeOptions,
+        localizer: Localizer,
     ) -> None:
         """Localize what can be localized."""
         from tvsl.cli.localized_files import localize_input, summary
         from tvsl.utils.devices import return_freed_memory
 
-        for source, sort, folder in checked:
+        for source, media_type, folder in checked:
             with self._reporting(source):
-                content = localize_input(localizer, source, sort, folder, job)
+                content = localize_input(localizer, source, media_type, folder, options)
                 if self.as_json:  # else nobody asks for them again, and many would fill the memory
                     self.results.append({**content, "folder": str(folder)})
                 else:
@@ -187,13 +172,13 @@ class _Run:
 
     def _print(self, line: str) -> None:
         """Print a line as long as it can be: the inputs are localized whether or not it is read."""
-        if self.is_unheard:
+        if self.is_stdout_broken:
             return
         try:
             print_lines(line)
         except OutputError as error:
-            report(error)
-            self.is_unheard = True
+            print_error(error)
+            self.is_stdout_broken = True
             self.code = max(self.code, exit_code(error))
 
     @contextmanager
@@ -202,7 +187,7 @@ class _Run:
             with _enough_memory(source):
                 yield
         except TvslError as error:
-            report(error)
+            print_error(error)
             self.failures.append({"input": str(source), "error": str(error)})
             self.code = max(self.code, exit_code(error))
 

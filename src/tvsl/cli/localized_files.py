@@ -1,4 +1,4 @@
-"""What ``tvsl localize`` does with one input, and the files that it writes."""
+"""Localization of one input, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ _INSTANT = 1e-3
 
 
 @dataclass(frozen=True)
-class Job:
-    """Settings for each input.
+class LocalizeOptions:
+    """Options of the command, the same for each input.
 
     Attributes:
         request: Which classes to localize.
@@ -62,7 +62,7 @@ class Job:
         at: One moment of a video, or None for a series.
         every: Seconds from moment to moment, or None for the default.
         force: Whether earlier results may be replaced.
-        settings: Options that shape the result, to be recorded with it.
+        recorded: Those that shape the result, as they are recorded with it.
         panels: How many pictures stand side by side in each picture.
         window: Seconds of sound heard at once, or None for the default.
     """
@@ -72,83 +72,89 @@ class Job:
     at: float | None
     every: float | None
     force: bool
-    settings: dict[str, Any]
+    recorded: dict[str, Any]
     panels: int = 1
     window: float | None = None
 
 
-def check_input(source: Path, job: Job) -> MediaType:
+def check_input(source: Path, options: LocalizeOptions) -> MediaType:
     """Look at an input before a model is loaded.
 
     Args:
         source: A video, or a picture.
-        job: What to do with it.
+        options: The options of the command.
 
     Returns:
         What it is.
 
     Raises:
         MediaError: The input or its sound cannot be used.
-        UsageError: The job does not fit it.
+        UsageError: The options do not fit it.
         OutputError: The video that is to be drawn cannot be encoded here.
     """
     with warnings.catch_warnings():  # they are told once, when it is localized
         warnings.simplefilter("ignore", MediaWarning)
-        sort = _fitting_sort(source, job)
-        if sort == "video":
-            _check_video(source, job)
-        elif job.audio is not None:
-            cut_panels(load_image(source), job.panels, source)
-            require_sound(crop_center(job.audio, job.window or DEFAULT_WINDOW), job.audio)
-    return sort
+        media_type = _fitting_type(source, options)
+        if media_type == "video":
+            _check_video(source, options)
+        elif options.audio is not None:
+            cut_panels(load_image(source), options.panels, source)
+            require_sound(
+                crop_center(options.audio, options.window or DEFAULT_WINDOW), options.audio
+            )
+    return media_type
 
 
-def _check_video(source: Path, job: Job) -> None:
+def _check_video(source: Path, options: LocalizeOptions) -> None:
     """Read the first picture that is wanted, and try what is needed to write the video."""
     with open_container(source) as container:
         require_audio_stream(container, source, DEFAULT_LIMITS)
-    first = next(read_frames(source, [job.at or 0.0]))
-    cut_panels(first.image, job.panels, source)
+    first = next(read_frames(source, [options.at or 0.0]))
+    cut_panels(first.image, options.panels, source)
     require_overlay_video(source)
 
 
-def _fitting_sort(source: Path, job: Job) -> MediaType:
-    sort = media_type_of(source)
-    if sort == "sound":
+def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
+    media_type = media_type_of(source)
+    if media_type == "sound":
         raise UnreadableMediaError(
             "This is a sound without a picture.",
             "Give the picture, and the sound as --audio.",
             source,
         )
-    if sort == "video" and job.audio is not None:
+    if media_type == "video" and options.audio is not None:
         raise UsageError(
             "This is a video and has its own sound.",
             "Leave --audio out, or give a picture.",
             source,
         )
-    if sort == "picture":
-        if job.audio is None:
+    if media_type == "picture":
+        if options.audio is None:
             raise UsageError(
                 "This is a picture: its sound is missing.", "Give it as --audio FILE.", source
             )
-        if job.at is not None or job.every is not None:
+        if options.at is not None or options.every is not None:
             raise UsageError(
                 "This is a picture: it has no moments.", "Leave --at and --every out.", source
             )
-    return sort
+    return media_type
 
 
 def localize_input(
-    localizer: Localizer, source: Path, sort: MediaType, folder: Path, job: Job
+    localizer: Localizer,
+    source: Path,
+    media_type: MediaType,
+    folder: Path,
+    options: LocalizeOptions,
 ) -> dict[str, Any]:
     """Localize one input and write its results, all or none.
 
     Args:
         localizer: The localizer.
         source: The input.
-        sort: What it is.
+        media_type: What it is.
         folder: Where the results go.
-        job: What to do.
+        options: The options of the command.
 
     Returns:
         What stands in ``localization.json``.
@@ -159,35 +165,37 @@ def localize_input(
     """
     with noted_warnings() as warned:
         moments = (
-            _picture(localizer, source, job)
-            if sort == "picture"
-            else _video(localizer, source, job)
+            _picture(localizer, source, options)
+            if media_type == "picture"
+            else _video(localizer, source, options)
         )
-    resolution = None if sort == "picture" else localizer.resolution(job.at, job.every)
-    with staging(folder, job.force) as work:
-        if sort == "picture":
+    resolution = (
+        None if media_type == "picture" else localizer.resolution(options.at, options.every)
+    )
+    with staging(folder, options.force) as work:
+        if media_type == "picture":
             _write_pictures(load_image(source), moments[0], label_colors(moments), work)
         else:
             _write_moments(source, moments, work)
             _write_video(source, moments, work)
         content = {
             "input": str(source),
-            "audio": None if job.audio is None else str(job.audio),
+            "audio": None if options.audio is None else str(options.audio),
             "tvsl": __version__,
             "model": moments[0].model,
             "encoder_sha256": localizer.encoder.fingerprint,
             "settings": {
-                **job.settings,
+                **options.recorded,
                 "precision": localizer.encoder.precision,
                 "flip_average": localizer.encoder.flip_average,
-                "at": job.at,
-                "every": _step(sort, job),
+                "at": options.at,
+                "every": _step(media_type, options),
                 "window": localizer.window if resolution is None else resolution.window,
-                "panels": job.panels,
+                "panels": options.panels,
             },
             "label_source": moments[0].label_source,
             "resolution": None if resolution is None else resolution.to_dict(),
-            "stored": None if sort == "picture" else _stored(source),
+            "stored": None if media_type == "picture" else _stored(source),
             "warnings": warned,
             "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
             "moments": [found.to_dict() for found in moments],
@@ -197,7 +205,12 @@ def localize_input(
 
 
 def summary(content: dict[str, Any], folder: Path) -> str:
-    """One line on a result: what was found, and where the files are."""
+    """One line on a result.
+
+    Args:
+        content: Content of its ``localization.json``.
+        folder: Its folder.
+    """
     moments, prefix = content["moments"], ""
     if len(moments) == 1:
         sources = moments[0]["sources"]
@@ -214,18 +227,18 @@ def summary(content: dict[str, Any], folder: Path) -> str:
     return f"{content['input']}: {found} -> {folder}"
 
 
-def _picture(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
-    if job.audio is None:
+def _picture(localizer: Localizer, source: Path, options: LocalizeOptions) -> list[Localization]:
+    if options.audio is None:
         raise UsageError("A picture needs a sound.", "Give it as --audio FILE.", source)
-    request = job.request
+    request = options.request
     found = localizer.localize(
-        source, job.audio, request.labels, request.vocabulary, request.sources, job.panels
+        source, options.audio, request.labels, request.vocabulary, request.sources, options.panels
     )
     return [found]
 
 
-def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
-    request, step = job.request, _step("video", job)
+def _video(localizer: Localizer, source: Path, options: LocalizeOptions) -> list[Localization]:
+    request, step = options.request, _step("video", options)
     expected = 1 if step is None else int(probe_video(source).duration / step) + 1
     moments: list[Localization] = []
     with progress(f"Localizing {source.name}") as report:
@@ -234,9 +247,9 @@ def _video(localizer: Localizer, source: Path, job: Job) -> list[Localization]:
             request.labels,
             request.vocabulary,
             request.sources,
-            at=job.at,
-            every=job.every,
-            panels=job.panels,
+            at=options.at,
+            every=options.every,
+            panels=options.panels,
         ):
             moments.append(found)
             report(len(moments), max(expected, len(moments)))
@@ -260,11 +273,11 @@ def _stored(source: Path) -> dict[str, Any]:
     }
 
 
-def _step(sort: MediaType, job: Job) -> float | None:
+def _step(media_type: MediaType, options: LocalizeOptions) -> float | None:
     """Seconds from moment to moment; None where there is one moment."""
-    if sort == "picture" or job.at is not None:
+    if media_type == "picture" or options.at is not None:
         return None
-    return DEFAULT_STEP if job.every is None else job.every
+    return DEFAULT_STEP if options.every is None else options.every
 
 
 def _write_moments(source: Path, moments: Sequence[Localization], work: Path) -> None:

@@ -34,7 +34,6 @@ from tvsl.cli.output import (
     prepare_streams,
     print_error,
     print_lines,
-    report,
 )
 from tvsl.errors import OutputError, TvslError, shown
 
@@ -112,7 +111,7 @@ def _end(error: Exception) -> int:
             error.filename,
         )
     if isinstance(error, TvslError):
-        report(error)
+        print_error(error)
         return exit_code(error)
     if isinstance(error, MemoryError):
         print_error("The memory does not suffice. Give smaller inputs, or fewer at once.")

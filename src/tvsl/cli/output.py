@@ -11,14 +11,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
 from tvsl.errors import MediaWarning, OutputError, TvslError, UsageError, VocabularyError, printable
-from tvsl.utils.atomic import RECORD_REMEDY, check_free, foreign_record, is_inner_name, staged
-from tvsl.utils.files import LARGEST_LIST, read_small_json
+from tvsl.utils.atomic import check_free, foreign_record, is_inner_name, staged
 from tvsl.utils.progress import Progress
+from tvsl.utils.run_folder import read_record
+
+if TYPE_CHECKING:
+    from tvsl.localizer import Localizer
 
 SOME_INPUT_FAILED = 1
 WRONG_USAGE = 2
@@ -55,23 +58,18 @@ def exit_code(error: TvslError) -> int:
     return WRONG_USAGE if isinstance(error, UsageError | VocabularyError) else SOME_INPUT_FAILED
 
 
-def report(error: TvslError) -> None:
-    """Print an error on stderr."""
-    print_error(error)
-
-
 @contextmanager
 def media_warnings() -> Iterator[None]:
     """Print each ``MediaWarning`` as one line, the first of each file."""
     files: set[Path] = set()
 
-    def tell(warning: MediaWarning) -> bool:
+    def print_first(warning: MediaWarning) -> bool:
         if warning.path not in files:
             print_error(f"warning: {warning}")
         files.add(warning.path)
         return True
 
-    with _shown_by(tell):
+    with _shown_by(print_first):
         yield
 
 
@@ -288,8 +286,8 @@ def progress(title: str, *, is_bytes: bool = False, counted: str = "") -> Iterat
     pace = _Pace(is_bytes, counted)
     title = printable(title)
     if sys.stderr.isatty():
-        with _bar(title, is_bytes, pace) as report:
-            yield report
+        with _bar(title, is_bytes, pace) as bar:
+            yield bar
     else:
         yield _lines(title, pace)
 
@@ -311,7 +309,7 @@ class _Pace:
         """A number of pieces, or of bytes."""
         return f"{value / 1e6:.1f} MB" if self.is_bytes else f"{value:.10g}"
 
-    def told(self, done: int, total: int | None) -> str:
+    def rate(self, done: int, total: int | None) -> str:
         """Rate and time left; empty until something is done, and at the end of the nameless."""
         now = time.monotonic()
         if self.began is None:
@@ -350,13 +348,13 @@ def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Progress]:
     )
 
     amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
-    told = TextColumn("{task.fields[pace]}", markup=False)
-    columns = [TextColumn("{task.description}", markup=False), BarColumn(), amount, told]
+    rate = TextColumn("{task.fields[pace]}", markup=False)
+    columns = [TextColumn("{task.description}", markup=False), BarColumn(), amount, rate]
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None, pace="")
 
         def report(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total, pace=pace.told(done, total))
+            bar.update(task, completed=done, total=total, pace=pace.rate(done, total))
 
         yield report
 
@@ -366,16 +364,31 @@ def _lines(title: str, pace: _Pace) -> Progress:
 
     def report(done: int, total: int | None) -> None:
         nonlocal last, ended
-        now, told = time.monotonic(), pace.told(done, total)
+        now, rate = time.monotonic(), pace.rate(done, total)
         finished = total is not None and done >= total
         if ended or (not finished and now - last < _SECONDS_BETWEEN_LINES):
             return
         ended, last = finished, now
         amounts = " of ".join(pace.amount(value) for value in (done, total) if value is not None)
-        line = ", ".join(part for part in (f"{title}: {amounts}", told) if part)
+        line = ", ".join(part for part in (f"{title}: {amounts}", rate) if part)
         print_note(line)
 
     return report
+
+
+def load_localizer(model: str, **options: Any) -> Localizer:
+    """Load a localizer, with a progress bar while weights are fetched.
+
+    Args:
+        model: As for ``Localizer.from_pretrained``.
+        options: Its other arguments.
+    """
+    from tvsl.localizer import Localizer
+    from tvsl.utils.devices import keep_freed_memory
+
+    keep_freed_memory()
+    with progress("Fetching weights", is_bytes=True) as fetched:
+        return Localizer.from_pretrained(model, progress=fetched, **options)
 
 
 JSON_NAME = "localization.json"
@@ -446,11 +459,9 @@ def _key(name: str) -> str:
 def _earlier_files(folder: Path) -> list[str]:
     """Files that an earlier run wrote here, by its own list."""
     record = folder / JSON_NAME
-    if not os.path.lexists(record):
+    content = read_record(record, {"tvsl", "moments"})
+    if content is None:
         return []
-    content = read_small_json(record, LARGEST_LIST, OutputError, RECORD_REMEDY)
-    if not isinstance(content, dict) or not {"tvsl", "moments"} <= content.keys():
-        raise foreign_record(record)
     names = content.get("files")
     if not isinstance(names, list) or not all(is_inner_name(name) for name in names):
         raise foreign_record(record)

@@ -34,7 +34,7 @@ def command(
 
     recipe = pretrain_recipe(terms=dict.fromkeys(without or [], 0.0), **fields)
     with locked(output):
-        # What is wrong is said before anything is loaded, the program's heavy parts among it.
+        # Wrong usage ends here, before torch is imported.
         check_run_folder(output, resume, MODEL_RECIPE_KEYS)
 
         from tvsl.training.pretraining import pretrain

@@ -88,7 +88,7 @@ def command(
     from tvsl.reproduce.targets import check_folder, check_targets
     from tvsl.utils.atomic import locked
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     check_targets(targets)
     changes = name_values("--set", change) or {}
     options = data_options(root, lists, option) or {}

@@ -50,7 +50,7 @@ def preview(
     from tvsl.synthetic.export import earlier_files
     from tvsl.utils.atomic import check_free
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     check_free(output, force, earlier_files)
 
     from tvsl.render.preview import write_preview

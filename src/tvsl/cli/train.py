@@ -55,7 +55,7 @@ def command(
     from tvsl.utils.devices import choose_device
     from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, check_run_folder
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     check_run_folder(output, resume, HEAD_RECIPE_KEYS, tokens)
     if fields["data"] is not None:
         DATA_SETS.resolve(fields["data"])

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tvsl.cli.options import Command, Force, Group
-from tvsl.cli.output import SOME_INPUT_FAILED, print_lines, progress, report
+from tvsl.cli.output import SOME_INPUT_FAILED, print_error, print_lines, progress
 from tvsl.errors import TvslError
 
 app = typer.Typer(
@@ -65,7 +65,7 @@ def verify(
                 verify(path, entry, read)
             print_lines(f"{path}: right")
         except TvslError as error:
-            report(error)
+            print_error(error)
             failed = True
     if failed:
         raise typer.Exit(SOME_INPUT_FAILED)
@@ -80,7 +80,7 @@ def convert(
     """Convert a checkpoint to safetensors, which loads faster and can never run code."""
     from tvsl.audioclip.checkpoint_file import existing_file, free_target
 
-    # What is wrong is said before anything is loaded, the program's heavy parts among it.
+    # Wrong usage ends here, before torch is imported.
     free_target(target, force)
     existing_file(source)
 

@@ -22,7 +22,7 @@ class DemoKind:
     Attributes:
         name: Short name, of letters and hyphens.
         title: What the scene is called.
-        says: What is to be seen and heard, in a sentence or two.
+        description: What is to be seen and heard, in a sentence or two.
         sources: K, the number of sources.
         classes: The classes that models train on, or the held-out ones.
         twin: Whether there is a silent object of a sounding class.
@@ -31,7 +31,7 @@ class DemoKind:
 
     name: str
     title: str
-    says: str
+    description: str
     sources: int
     classes: ClassSplit = "seen"
     twin: bool = False

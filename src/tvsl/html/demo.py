@@ -5,8 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from tvsl.demo.run import Demo, DemoResult
-from tvsl.demo.scores import PROTOCOL, MapScore, threshold
+from tvsl.demo.run import PROTOCOL, Demo, DemoResult, MapScore, threshold
 from tvsl.html.data_uris import heat_uri, png_uri, sound_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values
 from tvsl.localization import BOX_PROTOCOL, SoundSource
@@ -45,29 +44,29 @@ def demo_page(demo: Demo, model: str) -> str:
 
 
 def _scene(result: DemoResult, model: str) -> Values:
-    shown, scene = result.shown, result.shown.scene
+    case, scene = result.case, result.case.scene
     panels = len(scene.panels)
     sound = "The sound" if panels == 1 else "The mixture: all that is heard"
     return {
-        "name": shown.kind.name,
-        "title": shown.kind.title,
-        "says": shown.kind.says,
-        "id": shown.id,
+        "name": case.kind.name,
+        "title": case.kind.title,
+        "description": case.kind.description,
+        "id": case.id,
         "panels": panels,
         "side": SIDE,
         "labels": scene.labels,
         "picture": png_uri(scene.picture),
-        "truth": shown.boxes,
-        "twins": [box for box in shown.twins if box is not None],
+        "truth": case.boxes,
+        "twins": [box for box in case.twins if box is not None],
         "sound": sound_values(scene.waveform, to_int16(scene.waveform), SAMPLE_RATE, sound),
-        "hit_from": threshold(shown),
+        "hit_from": threshold(case),
         "sources": _sources(result),
         "off_screen": None
         if scene.off_screen is None
         else {
             "label": scene.off_screen,
             "note": _OFF_SCREEN,
-            "sound": _sound_uri(shown.off_screen_sound),
+            "sound": _sound_uri(case.off_screen_sound),
         },
         "commands": _commands(result, model),
     }
@@ -80,7 +79,7 @@ def _sound_uri(wave: Wave | None) -> str:
 def _sources(result: DemoResult) -> list[Values]:
     """The true sources in their order, then the classes falsely detected."""
     sources: list[Values] = []
-    for found, panel in zip(result.sources, result.shown.scene.panels, strict=True):
+    for found, panel in zip(result.sources, result.case.scene.panels, strict=True):
         maps = {"given": found.given}
         if found.detected is not None:
             maps["detected"] = found.detected
@@ -104,7 +103,7 @@ def _sources(result: DemoResult) -> list[Values]:
         sources.append(
             {
                 "label": false.label,
-                "note": _false_note(result.shown.scene, false.label),
+                "note": _false_note(result.case.scene, false.label),
                 "sound": "",
                 "layers": _layers({"detected": false}, len(sources)),
                 "missed": False,
@@ -146,18 +145,18 @@ def _false_note(scene: WorldScene, label: str) -> str:
 
 def _commands(result: DemoResult, model: str) -> str:
     """Commands that make the scene and localize it, with the same outcome as here."""
-    shown, scene = result.shown, result.shown.scene
-    folder, count = f"world-{shown.kind.name}", len(scene.panels)
+    case, scene = result.case, result.case.scene
+    folder, count = f"world-{case.kind.name}", len(scene.panels)
     options = f"--sources {count} --scenes {scene.index + 1}"
-    if shown.world.classes != "seen":
-        options += f" --classes {shown.world.classes}"
-    if shown.world.seed:
-        options += f" --seed {shown.world.seed}"
+    if case.world.classes != "seen":
+        options += f" --classes {case.world.classes}"
+    if case.world.seed:
+        options += f" --seed {case.world.seed}"
     lines = (
         f"tvsl synthetic export {folder} {options}",
-        f"tvsl localize {folder}/frames/{shown.id}.png \\",
-        f"  --audio {folder}/audio/{shown.id}.wav --panels {count} \\",
+        f"tvsl localize {folder}/frames/{case.id}.png \\",
+        f"  --audio {folder}/audio/{case.id}.wav --panels {count} \\",
         f"  --labels {shlex.quote(','.join(scene.labels))} --model {shlex.quote(model)} \\",
-        f"  --output found-{shown.kind.name}",
+        f"  --output found-{case.kind.name}",
     )
     return "\n".join(lines)

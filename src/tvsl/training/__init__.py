@@ -7,19 +7,21 @@ from typing import TYPE_CHECKING
 from tvsl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tvsl.training.calibrate import calibrate as calibrate
+    from tvsl.training.config import PretrainConfig as PretrainConfig
     from tvsl.training.config import TrainConfig as TrainConfig
     from tvsl.training.config import recipe as recipe
     from tvsl.training.fit import check_recipe as check_recipe
     from tvsl.training.fit import train_head as train_head
+    from tvsl.training.pretraining import pretrain as pretrain
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         (
-            "tvsl.training.calibrate:calibrate",
+            "tvsl.training.config:PretrainConfig",
             "tvsl.training.config:TrainConfig",
             "tvsl.training.config:recipe",
             "tvsl.training.fit:check_recipe",
             "tvsl.training.fit:train_head",
+            "tvsl.training.pretraining:pretrain",
         ),
     )
