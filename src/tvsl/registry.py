@@ -64,7 +64,7 @@ class Registry(Mapping[str, T]):
     """Classes or objects of one kind by their names.
 
     A built-in name always means what tvsl brings. Two entry points of one name exclude each other
-    until one is asked for by a reference; both are told by ``load_all``.
+    until one is asked for by a reference; ``load_all`` reports both.
 
     Args:
         noun: What messages call one of them.
@@ -73,10 +73,6 @@ class Registry(Mapping[str, T]):
         wanted: What messages call an object of the right kind.
         accepts: Tells whether an object is of the right kind.
 
-    Attributes:
-        noun: As given.
-        group: As given.
-        accepts: As given.
     """
 
     def __init__(
@@ -116,9 +112,9 @@ class Registry(Mapping[str, T]):
             return self._added[name]
         entries = self._entries()[name]
         if len(entries) > 1:
-            told = " and ".join(f"{entry.value} ({_distribution(entry)})" for entry in entries)
+            values = " and ".join(f"{entry.value} ({_distribution(entry)})" for entry in entries)
             raise UsageError(
-                f"Two packages bring the {self.noun} '{name}': {told}.",
+                f"Two packages bring the {self.noun} '{name}': {values}.",
                 "Uninstall one, or give the other's MODULE:NAME in place of the name.",
             )
         return self._load(entries[0])
@@ -208,10 +204,11 @@ class Registry(Mapping[str, T]):
             except UsageError as error:
                 problems.append(error)
         for name in self._entries().keys() & self._builtin.keys():
-            told = ", ".join(_distribution(entry) or entry.value for entry in self._entries()[name])
+            entries = self._entries()[name]
+            others = ", ".join(_distribution(entry) or entry.value for entry in entries)
             problems.append(
                 UsageError(
-                    f"The name '{name}' is that of a {self.noun} of tvsl, not of: {told}.",
+                    f"The name '{name}' is that of a {self.noun} of tvsl, not of: {others}.",
                     "Give MODULE:NAME in place of the name.",
                 )
             )
@@ -250,17 +247,17 @@ class Registry(Mapping[str, T]):
 
     def _load(self, entry: EntryPoint) -> T:
         remedy = f"Update or uninstall {_distribution(entry) or entry.module}."
-        told = f"The {self.noun} '{entry.name}' ({entry.value}) cannot be used"
+        problem = f"The {self.noun} '{entry.name}' ({entry.value}) cannot be used"
         try:
             thing = entry.load()
         except (Exception, SystemExit) as error:
-            raise UsageError(f"{told}: {_told(error)}.", remedy) from error
+            raise UsageError(f"{problem}: {_reason(error)}.", remedy) from error
         try:
             name = self._checked(thing, None if _own_name(thing) else entry.name)
         except UsageError as error:
-            raise UsageError(f"{told}: {error.problem}", remedy) from error
+            raise UsageError(f"{problem}: {error.problem}", remedy) from error
         if name != entry.name:
-            raise UsageError(f"{told}: it calls itself '{name}'.", remedy)
+            raise UsageError(f"{problem}: it calls itself '{name}'.", remedy)
         self._added[name] = thing
         return cast("T", thing)
 
@@ -301,7 +298,7 @@ def _distribution(entry: EntryPoint) -> str | None:
     return None if entry.dist is None else entry.dist.name
 
 
-def _told(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {shown(str(error).partition(chr(10))[0])}"
 
 
@@ -310,7 +307,7 @@ def _import_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise UsageError(
-            f"The module '{name}' cannot be imported ({_told(error)}).",
+            f"The module '{name}' cannot be imported ({_reason(error)}).",
             "Install it, or give its file as FILE.py:NAME.",
         ) from error
 
@@ -334,6 +331,6 @@ def _import_file(place: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UsageError(
-            f"The file cannot be imported ({_told(error)}).", "Correct it.", path
+            f"The file cannot be imported ({_reason(error)}).", "Correct it.", path
         ) from error
     return module

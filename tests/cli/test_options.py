@@ -12,6 +12,8 @@ from tests.cli.running import run
 from tests.cli.test_options_arguments import COMMANDS
 from tvsl.cli.options import data_options, name_values
 from tvsl.errors import UsageError
+from tvsl.training.config import PretrainConfig, TrainConfig
+from tvsl.utils.strict_model import StrictModel
 
 # What may differ, and why.
 OTHER_FORM = {
@@ -101,6 +103,23 @@ def test_data_are_named_alike_wherever_there_are_data() -> None:
     for command in ("train", "evaluate", "reproduce"):
         names = {option for param in COMMANDS[command].params for option in param.opts}
         assert {"--data", "--root", "--lists", "--option", "--device", "--precision"} <= names
+
+
+@pytest.mark.parametrize(
+    ("command", "config", "batch"),
+    [("train", TrainConfig, (1, 10**6)), ("pretrain", PretrainConfig, (2, 10**7))],
+)
+def test_options_are_made_from_the_fields_of_a_config(
+    command: str, config: type[StrictModel], batch: tuple[int, int]
+) -> None:
+    params = {param.name: param for param in COMMANDS[command].params}
+    described = {name: one for name, one in config.model_fields.items() if one.description}
+    assert len(described) >= 4
+    for name, field in described.items():
+        assert params[name].default is None
+        assert params[name].help.startswith(str(field.description)[:-1])
+    for name, bounds in (("batch", batch), ("seed", (0, 2**63 - 1))):
+        assert form(command, params[name])[3] == bounds
 
 
 def test_every_option_has_a_help() -> None:

@@ -127,7 +127,7 @@ def check(
     started = time.monotonic()
     with progress("Reading items" if read else "Looking for items") as done:
         found = check_data(data, read, workers, done)
-    _tell_pace(found, time.monotonic() - started)
+    _print_pace(found, time.monotonic() - started)
     if file is not None:
         write_text(file, found.ids_to_leave_out())
     if as_json:
@@ -255,7 +255,7 @@ def _state(file: str) -> str:
     return "not here" if file in PUBLIC_LISTS else "not public"
 
 
-def _tell_pace(found: Check, seconds: float) -> None:
+def _print_pace(found: Check, seconds: float) -> None:
     rate = found.total.listed / max(seconds, 1e-9)
     print_note(f"{found.total.listed} items in {seconds:.1f} s, {rate:.0f} items/s")
 

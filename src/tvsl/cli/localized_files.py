@@ -92,7 +92,7 @@ def check_input(source: Path, options: LocalizeOptions) -> MediaType:
         UsageError: The options do not fit it.
         OutputError: The video that is to be drawn cannot be encoded here.
     """
-    with warnings.catch_warnings():  # they are told once, when it is localized
+    with warnings.catch_warnings():  # they are printed once, when it is localized
         warnings.simplefilter("ignore", MediaWarning)
         media_type = _fitting_type(source, options)
         if media_type == "video":

@@ -235,9 +235,9 @@ def plain_table(
     """The lines of a table in plain text.
 
     Args:
-        heads: As for ``print_table``.
-        rows: As for ``print_table``.
-        right: As for ``print_table``.
+        heads: Names of the columns.
+        rows: Texts of the cells.
+        right: The columns whose cells are set to the right.
 
     Returns:
         A line for the heads and one for each row, without spaces at their ends.

@@ -21,7 +21,7 @@ from tvsl.errors import UsageError, first_few, shown
 if TYPE_CHECKING:
     from tvsl.preprocess.run import Prepared
 
-_MOST_TOLD = 20
+_MOST_PRINTED = 20
 
 
 LayoutName = Literal["vggsound", "acav", "music", "folder"]
@@ -94,7 +94,7 @@ def command(
     except KeyboardInterrupt:
         print_error("interrupted; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
-    _tell_failures(made)
+    _print_failures(made)
     if as_json:
         print_json(made.report(options))
     else:
@@ -113,9 +113,9 @@ def _seconds(option: str, text: str | None, word: str) -> float | None:
         ) from error
 
 
-def _tell_failures(made: Prepared) -> None:
-    told = [f"{failure.source}: {failure.error}" for failure in made.failures]
-    for line in first_few(told, _MOST_TOLD, str(made.root / "report.json")):
+def _print_failures(made: Prepared) -> None:
+    lines = [f"{failure.source}: {failure.error}" for failure in made.failures]
+    for line in first_few(lines, _MOST_PRINTED, str(made.root / "report.json")):
         print_error(line)
 
 
@@ -126,9 +126,9 @@ def _summary(made: Prepared) -> list[str]:
         f"{made.unchanged} there already",
         f"{len(made.failures)} failed",
     ]
-    told = [part for part in parts if not part.startswith("0 ")] or parts[:1]
+    counts = [part for part in parts if not part.startswith("0 ")] or parts[:1]
     videos = "1 video" if made.found == 1 else f"{made.found} videos"
-    lines = [f"{videos}: {', '.join(told)} -> {made.root}"]
+    lines = [f"{videos}: {', '.join(counts)} -> {made.root}"]
     if made.left:
         lines.append(
             f"Clips of an earlier run stay for {len(made.left)} of those that failed, such as "

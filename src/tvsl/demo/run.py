@@ -82,7 +82,7 @@ class DemoResult:
     Attributes:
         case: The scene.
         given: All true labels given.
-        detected: Classes detected among the scene's class split, how many not told.
+        detected: Classes detected among those of the split; their number is not given.
         sources: The true sources, panel by panel.
     """
 
