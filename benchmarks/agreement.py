@@ -1,4 +1,4 @@
-"""How far the encoders are from AudioCLIP's own code: relative errors on its golden arrays.
+"""Relative errors of the encoders against golden arrays of AudioCLIP's own code.
 
     python benchmarks/agreement.py GOLDEN_FOLDER VOCABULARY_FILE
 
@@ -48,7 +48,7 @@ def filled(fill: ModuleType, waveform_scale: float) -> AudioCLIP:
 def plain_and_fast(
     model: AudioCLIP, fill: ModuleType, phrases: list[str]
 ) -> Iterator[tuple[str, Tensor, Tensor | None]]:
-    """The golden arrays' names with both answers; None where there is one way only."""
+    """Arrays of the plain and of the fast path, by name; None where there is no fast one."""
     encoder = AudioCLIPEncoder(model, image_tokens="released")
     small, wide = (torch.from_numpy(fill.image(2, 224, side)) for side in (224, 448))
     long, short = (torch.from_numpy(fill.audio(b, s)) for b, s in ((2, 220_500), (1, 88_200)))
@@ -83,8 +83,8 @@ def main() -> None:
     table = Table("array", "plain modules", "fast path", title="relative error, float32")
     with np.load(folder / "audioclip.npz") as golden:
         for name, plain, fast in plain_and_fast(model, fill, phrases):
-            told = "" if fast is None else f"{error(fast, golden[name]):.0e}"
-            table.add_row(name, f"{error(plain, golden[name]):.0e}", told)
+            fast_error = "" if fast is None else f"{error(fast, golden[name]):.0e}"
+            table.add_row(name, f"{error(plain, golden[name]):.0e}", fast_error)
     loud = filled(fill, 32_768.0)
     sound = torch.from_numpy(fill.audio(2, 220_500))[:, 0]
     expected = loud.audio_tokens(sound).numpy()

@@ -1,4 +1,4 @@
-"""What the constants of T-VSL that are set by hand are worth on validation scenes.
+"""Worth of T-VSL's hand-set constants on validation scenes.
 
     python benchmarks/constants.py [--scenes N] [--model NAME]
 
@@ -91,20 +91,20 @@ def marked(value: float, own: float) -> str:
 def print_all(console: Console, make: Callable[[], Method], scenes: Scenes) -> None:
     """Print a table for each constant."""
     for name, values in SWITCHES.items():
-        shown = table(f"{name}: maps", ("single", "duet"))
+        rows = table(f"{name}: maps", ("single", "duet"))
         own = getattr(make().config, name)
         for value in values:
             method = make()
             method.set_tuned(**{name: value})
-            shown.add_row(marked(value, own), *maps(method, scenes))
-        console.print(shown)
+            rows.add_row(marked(value, own), *maps(method, scenes))
+        console.print(rows)
     for name, (module, values) in VALUES.items():
-        shown = table(f"{name}: detection", ("1 source", "2", "3", "4"))
+        rows = table(f"{name}: detection", ("1 source", "2", "3", "4"))
         own = getattr(module, name)
         for value in values:
             with constant(module, name, value):
-                shown.add_row(marked(value, own), *detected(make(), scenes))
-        console.print(shown)
+                rows.add_row(marked(value, own), *detected(make(), scenes))
+        console.print(rows)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How much the fast path gains on this machine: plain eager float32 against it, in one run.
+"""Speed of the fast path on this machine against plain eager float32, in one run.
 
     python benchmarks/encoders.py [--checkpoint FILE] [--rounds N] [--device cuda] [--keep-memory]
 

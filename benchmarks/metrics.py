@@ -1,4 +1,4 @@
-"""How fast maps are scored: one map after the other with NumPy and scikit-learn, against tvsl.
+"""Speed of scoring maps: map by map with NumPy and scikit-learn, against tvsl.
 
     python benchmarks/metrics.py [--pairs N] [--rounds N] [--threads N] [--device cuda]
 
@@ -36,7 +36,7 @@ Numbers = dict[str, float]
 
 
 def plain(maps: NDArray[np.float32], targets: NDArray[np.bool_]) -> Numbers:
-    """What one would write down first: the formulas, map by map."""
+    """Score by the formulas, map by map."""
     overlaps, precisions = [], []
     for one, target in zip(maps, targets.astype(np.float32), strict=True):
         stretched = (one - one.min()) / (one.max() - one.min())

@@ -1,4 +1,4 @@
-"""What the mini model reaches on held-out scenes: every figure of its model card.
+"""Figures of the mini model on held-out scenes, and its model card.
 
     python benchmarks/mini_model.py BUNDLE -o results.json
 
@@ -24,7 +24,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.cli.output import progress
 from tvsl.encoder import FlipAverage, ImageTokenMode
-from tvsl.evaluation.batch import EncodedBatch, encode_scenes, with_vocabulary
+from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.evaluation.score import SceneFigure, evaluate_batches
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
@@ -32,6 +32,7 @@ from tvsl.methods.checkpoint_io import read_head
 from tvsl.reproduce.report import markdown_table
 from tvsl.synthetic.vocabulary import CLASSES, parts
 from tvsl.synthetic.world import World, WorldSplit
+from tvsl.tokens import Queries
 from tvsl.training.calibrate import calibrate
 from tvsl.utils.devices import keep_freed_memory
 
@@ -82,7 +83,7 @@ def table_rows(split: WorldSplit = "test") -> tuple[WorldRow, ...]:
 
 
 def reach(method: Method, batch: EncodedBatch, on: str = "boxes") -> dict[str, Any]:
-    """Figures of a calibrated head in a row, with given and with detected labels, and detection."""
+    """Figures of a calibrated head in a row of the card, by label source, and of its detection."""
     if on == "masks":
         assert batch.masks is not None
         batch = replace(batch, targets=batch.masks)
@@ -95,7 +96,7 @@ def reach(method: Method, batch: EncodedBatch, on: str = "boxes") -> dict[str, A
 
 @dataclass(frozen=True)
 class Mistakes:
-    """What is wrong with the classes that a detector takes.
+    """Shares of wrong classes among those that a detector takes.
 
     Attributes:
         wrong: Taken classes that do not sound, in percent.
@@ -110,7 +111,7 @@ class Mistakes:
 
 
 def mistakes(detection: Tensor, scenes: EncodedBatch) -> Mistakes:
-    """Look at the classes that are taken: of each scene as many as sound in it.
+    """Count mistakes; of each scene as many classes are taken as sound in it.
 
     Args:
         detection: Detection scores, (B, N).
@@ -144,6 +145,28 @@ def encoder_of(
     return AudioCLIPEncoder(load_audioclip(bundle), image_tokens=tokens, flip_average=flip)
 
 
+def with_vocabulary(
+    batch: EncodedBatch, encoder: AudioCLIPEncoder, names: tuple[str, ...]
+) -> EncodedBatch:
+    """The same clips with another vocabulary; nothing is encoded again.
+
+    Args:
+        batch: The clips.
+        encoder: Their encoder.
+        names: Class names, all classes of the batch among them.
+
+    Returns:
+        The clips, queried by the new names.
+
+    Raises:
+        VocabularyError: A class of the batch is missing.
+    """
+    vocabulary = encoder.vocabulary(names)
+    rows = torch.tensor(vocabulary.indices(batch.vocabulary.names))
+    queries = Queries(batch.queries.clip, rows[batch.queries.label])
+    return replace(batch, vocabulary=vocabulary, queries=queries)
+
+
 def encoded(
     encoder: AudioCLIPEncoder, rows: tuple[WorldRow, ...], count: int, title: str
 ) -> Scenes:
@@ -151,11 +174,11 @@ def encoded(
     with progress(f"Encoding {title}") as report:
         made: dict[tuple[Any, int], EncodedBatch] = {}
         for done, row in enumerate(rows):
-            kind = (row.world, row.sources)
-            if kind not in made:
-                made[kind] = encode_scenes(encoder, *kind, count)
+            key = (row.world, row.sources)
+            if key not in made:
+                made[key] = encode_scenes(encoder, *key, count)
             names = row.names or row.world.names
-            scenes[row.title] = with_vocabulary(made[kind], encoder, names)
+            scenes[row.title] = with_vocabulary(made[key], encoder, names)
             report((done + 1) * count, len(rows) * count)
     return scenes
 
@@ -179,7 +202,7 @@ def prepared(bundle: Path, tokens: ImageTokenMode, flip: FlipAverage, count: int
 
 
 def calibrated(method: Method, validation: Scenes) -> dict[str, Any]:
-    """Let validation decide; what it decided, and what each readout and detector reached."""
+    """Calibrate a head; the decision, and the score of each readout and detector."""
     mixtures = [validation[title] for title in ("single", "duet", "3 sources", "4 sources")]
     decided = calibrate(method, mixtures[:2], mixtures)
     return {
@@ -196,7 +219,7 @@ def measured(method: Method, scenes: Scenes, on: str = "boxes") -> dict[str, Any
 
 @torch.inference_mode()
 def mistaken(method: Method, scenes: Scenes) -> dict[str, Any]:
-    """Of a head that detects: which classes it takes for which others, in every row."""
+    """Mistakes of a head that detects, in every row."""
     found = {}
     for title, part in scenes.items():
         detection = method.detect(part.tokens, part.vocabulary)
@@ -206,8 +229,8 @@ def mistaken(method: Method, scenes: Scenes) -> dict[str, Any]:
 
 
 def untrained(name: str, embedding: int) -> Method:
-    kind = METHODS[name]
-    return kind.from_config(kind.config_type(embedding=embedding))
+    method = METHODS[name]
+    return method.from_config(method.config_type(embedding=embedding))
 
 
 def compared_methods(encoder: AudioCLIPEncoder, heads: list[Path]) -> dict[str, Method]:
@@ -274,18 +297,12 @@ def main_table(shipped: Prepared, heads: list[Path]) -> dict[str, Any]:
         if name == "T-VSL":
             masks = measured(method, test, "masks")
             wrong = mistaken(method, test)
-            trials = [
-                hyperparameters for hyperparameters, _ in decided[name]["trials"]
-            ]  # best first
-            for hyperparameters in trials:
-                if hyperparameters["readout"] not in readouts:
-                    readouts[hyperparameters["readout"]] = _with_switches(
-                        method, hyperparameters, test
-                    )
-            bare = next(
-                hyperparameters for hyperparameters in trials if not hyperparameters["affinity"]
-            )
-            methods["T-VSL, maps not spread"] = _with_switches(method, bare, test)
+            trials = [chosen for chosen, _ in decided[name]["trials"]]  # best first
+            for chosen in trials:
+                if chosen["readout"] not in readouts:
+                    readouts[chosen["readout"]] = _with(method, chosen, test)
+            bare = next(chosen for chosen in trials if not chosen["affinity"])
+            methods["T-VSL, maps not spread"] = _with(method, bare, test)
     return {
         "decided": decided,
         "methods": methods,
@@ -295,7 +312,7 @@ def main_table(shipped: Prepared, heads: list[Path]) -> dict[str, Any]:
     }
 
 
-def _with_switches(method: Method, hyperparameters: dict[str, Any], test: Scenes) -> dict[str, Any]:
+def _with(method: Method, hyperparameters: dict[str, Any], test: Scenes) -> dict[str, Any]:
     kept = method.config
     method.set_tuned(**hyperparameters)
     reached = {title: measured(method, {title: test[title]})[title] for title in test}
@@ -332,7 +349,7 @@ def card_tables(results: Figures) -> str:
     """All tables of the mini model's card.
 
     Args:
-        results: What ``benchmarks/mini_model.py`` measured.
+        results: The results of ``main``.
 
     Returns:
         Markdown.
@@ -354,19 +371,15 @@ def card_tables(results: Figures) -> str:
         "### What is taken for what",
         mistaken,
         _mistakes(results["mistakes"]),
-        "### Methods, true labels given",
-        _compared(results["methods"], "given"),
-        "### Methods, detected labels",
-        _compared(results["methods"], "detected"),
-        "### Readouts of the shipped head, true labels given",
-        _compared(results["readouts"], "given"),
-        "### Readouts of the shipped head, detected labels",
-        _compared(results["readouts"], "detected"),
-        "### Token modes and flip averages, true labels given",
-        _compared(results["tokens"], "given"),
-        "### Token modes and flip averages, detected labels",
-        _compared(results["tokens"], "detected"),
     ]
+    compared = {
+        "Methods": "methods",
+        "Readouts of the shipped head": "readouts",
+        "Token modes and flip averages": "tokens",
+    }
+    for title, key in compared.items():
+        for labels, source in (("true labels given", "given"), ("detected labels", "detected")):
+            parts += [f"### {title}, {labels}", _compared(results[key], source)]
     return "\n\n".join(parts)
 
 
@@ -493,7 +506,7 @@ def _readout(hyperparameters: Mapping[str, Any]) -> str:
 
 
 def _gaps(methods: Figures) -> str:
-    """What listening adds to the given name, in AP, row by row."""
+    """Gain in AP over text only with given labels, row by row."""
     ours, text = methods["T-VSL"], methods["text only"]
     parts = []
     for title, row in ours.items():

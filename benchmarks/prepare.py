@@ -1,4 +1,4 @@
-"""How fast raw videos become clips: ``tvsl prepare`` against a shell loop over ``ffmpeg``.
+"""Speed of making clips of raw videos: ``tvsl prepare`` against a shell loop over ``ffmpeg``.
 
     python benchmarks/prepare.py [--clips N] [--seconds S] [--rounds N] [--workers N]
 
@@ -86,7 +86,7 @@ def with_tvsl(videos: Path, root: Path, workers: int, _: float) -> None:
 
 
 def with_ffmpeg(videos: Path, root: Path, workers: int, at: float) -> None:
-    """What one would write in a shell, where all clips are known to be of one length."""
+    """A shell loop for clips of one known length."""
     for name in ("frames", "audio"):
         (root / name).mkdir(parents=True)
     numbers = (f"{workers}", f"{at}", f"{at - WINDOW / 2}", f"{WINDOW}")

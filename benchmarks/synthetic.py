@@ -1,4 +1,4 @@
-"""How many clips of the synthetic world one core makes a second, beside its matrix-product rate.
+"""Clips of the synthetic world that one core makes a second, beside its matrix-product rate.
 
     python benchmarks/synthetic.py [--rounds N] [--clips N]
 

@@ -4,15 +4,18 @@ from typing import ClassVar
 
 import pytest
 import torch
-from benchmarks.mini_model import reach, table_rows
+from benchmarks.mini_model import reach, table_rows, with_vocabulary
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
-from tvsl.evaluation.batch import EncodedBatch
+from tvsl.errors import VocabularyError
+from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.evaluation.score import score_maps
+from tvsl.localizer import Localizer
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.synthetic.vocabulary import CLASSES
+from tvsl.synthetic.world import World
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -129,3 +132,22 @@ def test_rows_of_twins_and_of_off_screen_sounds_hold_nothing_else() -> None:
     for number in range(6):
         assert all(panel.twin is not None for panel in rows["twin duet"].scene(number, 2).panels)
         assert rows["off-screen duet"].scene(number, 2).off_screen is not None
+
+
+def test_other_names_ask_for_the_same_sources() -> None:
+    encoder = Localizer.from_pretrained("mini", device="cpu").encoder
+    scenes = encode_scenes(encoder, World("test", "unseen"), 2, 5)
+    names = CLASSES["all"][::-1]
+    other = with_vocabulary(scenes, encoder, names)
+
+    def names_of(part: EncodedBatch) -> list[str]:
+        return [part.vocabulary.names[row] for row in part.queries.label]
+
+    assert names_of(other) == names_of(scenes)
+    assert other.tokens is scenes.tokens
+    assert other.labels.shape == (5, 36)
+    for row, plain in zip(other.labels, scenes.labels, strict=True):
+        found = {names[number] for number in row.nonzero()[:, 0]}
+        assert found == {scenes.vocabulary.names[number] for number in plain.nonzero()[:, 0]}
+    with pytest.raises(VocabularyError):
+        with_vocabulary(scenes, encoder, CLASSES["seen"])

@@ -302,9 +302,8 @@ def train(
         OutputError: There is a run in the folder already, or it cannot be written.
     """
     from tvsl.loading import check_classes, load_encoder
-    from tvsl.training.config import find_head, recipe
+    from tvsl.training.config import find_head, kept_recipe, recipe
     from tvsl.training.fit import check_recipe, train_head
-    from tvsl.training.run_config import kept_recipe
     from tvsl.utils.atomic import locked
     from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, check_run_folder
 

@@ -1,4 +1,4 @@
-"""Localization of one frame and its sound: the request, the answer, the result.
+"""Localization of one frame and its sound: request and result.
 
 Maps are kept raw, on the grid of the encoder, and scaled up when somebody asks: a long video
 gives thousands of them, and a raw 7 x 12 map is some hundred bytes where a full-size one is
@@ -85,7 +85,7 @@ def _whole(number: Any) -> int:
         if not isinstance(number, bool):
             return operator.index(number)
     except TypeError:
-        pass  # told below, with what is no number at all
+        pass  # the error below is also for other types
     raise UsageError(f"The number of sources is {shown(number)}.", "Give a whole number.")
 
 
@@ -365,9 +365,9 @@ def answer(
     Args:
         method: The head.
         encoded: A picture and its sound.
-        request: What is asked.
+        request: The request.
         classes: The classes that the request means, among others where labels are given.
-        model: What the result calls encoder and head.
+        model: Name of encoder and head in the result.
         at_least_one: Whether one class is detected also where none reaches the calibrated cut.
 
     Returns:
@@ -379,8 +379,7 @@ def answer(
     tokens = encoded.tokens
     scores = method.detect(tokens, classes)
     if request.labels is not None:
-        asked = classes.indices(request.labels)
-        queries = Queries.from_lists([asked]).to(tokens.visual.device)
+        queries = Queries.from_lists([classes.indices(request.labels)]).to(tokens.visual.device)
     elif scores is None:
         raise cannot_detect(method)
     else:
@@ -407,7 +406,7 @@ def answer(
 
 
 def cannot_detect(method: Method | type[Method]) -> UsageError:
-    """The error for a method that is asked what sounds, and only knows where."""
+    """The error for a method that cannot detect classes."""
     return UsageError(
         f"The method '{method.name}' cannot detect what sounds.",
         "Give labels: by `--labels`, or as the argument `labels`.",
@@ -422,6 +421,15 @@ def outcome(
     time: float | None,
     heard: tuple[float, float] | None = None,
 ) -> Localization:
-    """Sources as the result of a request; none where nothing sounds, or nothing that is known."""
+    """The result of a request.
+
+    Args:
+        sources: The sources; none where nothing sounds, or nothing that is known.
+        request: The request.
+        model: Name of the model and its method.
+        size: Height and width of the picture in pixels.
+        time: As for ``Localization``.
+        heard: As for ``Localization``.
+    """
     label_source: LabelSource = "detected" if request.labels is None else "given"
     return Localization(sources, label_source, model, size, time, heard)

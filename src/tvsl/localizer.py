@@ -1,4 +1,4 @@
-"""The predictor: encode a picture and its sound once, ask with class names as often as wanted."""
+"""The predictor: encodes a picture and its sound once, and localizes any class names in them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Resolution:
 
     Attributes:
         step: Seconds from moment to moment; None for one moment.
-        window: Seconds of sound around a moment by which its classes are told, at most.
+        window: Longest sound around a moment in which its classes are detected, in seconds.
         span: Seconds around a moment in which something must sound for it to have sources.
     """
 
@@ -275,9 +275,9 @@ class Localizer:
         """Localize the sound sources of a video, moment by moment, in bounded memory.
 
         A moment has sources where something sounds in the span around it, half a step and at
-        least half a second long. Their classes are told by the window of sound around the moment,
-        which ends at silences; ``resolution`` has both lengths. Of a
-        series, classes under the head's calibrated cut are no sources.
+        least half a second long. Their classes are detected in the window of sound around the
+        moment, which ends at silences; ``resolution`` has both lengths. Of a series, classes
+        under the head's calibrated cut are no sources.
 
         Args:
             path: A local video file with sound.

@@ -11,9 +11,7 @@ from tvsl.evaluation import batch as module
 from tvsl.evaluation.batch import (
     EncodedBatch,
     encode_scenes,
-    with_vocabulary,
 )
-from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World, WorldScene
 
 WORLD = World("validation", seed=3, twins=0.5)
@@ -90,13 +88,6 @@ def test_truth_lies_in_the_panel_of_its_source(made: Made) -> None:
     assert 0 < twins < pair
 
 
-def test_progress_is_told(encoder: AudioCLIPEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CLIPS", 2)
-    told: list[tuple[int, int | None]] = []
-    encode_scenes(encoder, WORLD, 1, 3, lambda *done: told.append(done))
-    assert told == [(2, 3), (3, 3)]
-
-
 def test_more_scenes_begin_with_the_same(encoder: AudioCLIPEncoder) -> None:
     few, more = (encode_scenes(encoder, WORLD, 2, count) for count in (2, 3))
     torch.testing.assert_close(few.tokens.visual, more.tokens.visual[:2], rtol=1e-4, atol=1e-5)
@@ -118,21 +109,3 @@ def test_a_model_must_know_the_world_s_words(encoder: AudioCLIPEncoder) -> None:
 
     with pytest.raises(VocabularyError, match="dog"):
         encode_scenes(encoder, Elsewhere(), 1, 1)
-
-
-def test_other_names_ask_for_the_same_sources(encoder: AudioCLIPEncoder) -> None:
-    scenes = encode_scenes(encoder, World("test", "unseen"), 2, 5)
-    names = CLASSES["all"][::-1]
-    other = with_vocabulary(scenes, encoder, names)
-
-    def asked(part: EncodedBatch) -> list[str]:
-        return [part.vocabulary.names[row] for row in part.queries.label]
-
-    assert asked(other) == asked(scenes)
-    assert other.tokens is scenes.tokens
-    assert other.labels.shape == (5, 36)
-    for row, plain in zip(other.labels, scenes.labels, strict=True):
-        found = {names[number] for number in row.nonzero()[:, 0]}
-        assert found == {scenes.vocabulary.names[number] for number in plain.nonzero()[:, 0]}
-    with pytest.raises(VocabularyError):
-        with_vocabulary(scenes, encoder, CLASSES["seen"])

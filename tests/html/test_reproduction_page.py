@@ -14,7 +14,7 @@ from tests.reproduce.made_tables import line, table
 from tests.reproduce.test_report_written import conditions, made
 from tvsl.html.reproduction import reproduction_page
 from tvsl.render.colors import source_color
-from tvsl.reproduce.figures import SHEETS, Sheet, ShownCase
+from tvsl.reproduce.figures import SHEETS, Sheet, SheetCase
 from tvsl.reproduce.results import MeasuredTable
 from tvsl.reproduce.run import Reproduction
 from tvsl.reproduce.specs import DUET, Column
@@ -22,13 +22,13 @@ from tvsl.reproduce.specs import DUET, Column
 HOSTILE = "<script>alert('x')</script> & \"dogs\" {$style}"
 
 
-def case() -> ShownCase:
+def case() -> SheetCase:
     rng = np.random.default_rng(0)
     truth = np.zeros((2, 24, 48), dtype=np.bool_)
     truth[0, 4:14, 3:15] = truth[1, 6:16, 30:44] = True
     maps = rng.random((2, 24, 48)).astype(np.float32)
     picture = np.full((24, 48, 3), 90, dtype=np.uint8)
-    return ShownCase(picture, ("red star", HOSTILE), truth, (maps, maps[:1], None))
+    return SheetCase(picture, ("red star", HOSTILE), truth, (maps, maps[:1], None))
 
 
 def success(made_table: MeasuredTable) -> MeasuredTable:

@@ -55,7 +55,7 @@ def experiment(make_bench: MakeBench, tmp_path_factory: pytest.TempPathFactory) 
     made = make_bench(tmp_path_factory.mktemp("reproduction"))
     made.make_store()
     for wanted in made.validation_sets():
-        for numbers in made.parts(wanted):
+        for numbers in made.blocks(wanted):
             made.make_scenes(wanted, numbers)
     return made
 

@@ -26,6 +26,7 @@ from tvsl.reproduce.specs import (
     TWIN_SINGLE,
     UNSEEN_DUET,
     UNSEEN_SINGLE,
+    SceneSet,
     reproduce_config,
 )
 
@@ -82,9 +83,9 @@ def encoder(model: Path) -> AudioCLIPEncoder:
 
 def test_items_of_one_source_are_scenes(benchmark: FileBenchmark) -> None:
     for split in ("validation", "test"):
-        assert benchmark.lacks(SINGLE, split) is None  # type: ignore[arg-type]
-        assert benchmark.count(SINGLE, split) == 12  # type: ignore[arg-type]
-    assert {item.id.split("-")[0] for item in benchmark.items(SINGLE, "validation", False)} == {
+        assert benchmark.lacks(SceneSet(SINGLE, split)) is None  # type: ignore[arg-type]
+        assert benchmark.count(SceneSet(SINGLE, split)) == 12  # type: ignore[arg-type]
+    assert {item.id.split("-")[0] for item in benchmark.items(SceneSet(SINGLE, "validation"))} == {
         "validation"
     }
     assert benchmark.clips.count == 12
@@ -94,7 +95,7 @@ def test_items_of_one_source_are_scenes(benchmark: FileBenchmark) -> None:
 
 @pytest.mark.parametrize("condition", [DUET, TRIO, QUARTET])
 def test_mixtures_are_of_different_classes(condition: Any, benchmark: FileBenchmark) -> None:
-    items = benchmark.items(condition, "test", False)
+    items = benchmark.items(SceneSet(condition, "test"))
     assert len(items) == 12 // condition.sources
     for item in items:
         assert len(set(item.labels)) == len(item.frames) == len(item.sounds) == condition.sources
@@ -107,10 +108,10 @@ def test_scenes_are_encoded_with_their_targets(
     benchmark: FileBenchmark, encoder: AudioCLIPEncoder
 ) -> None:
     numbers = range(1, 4)
-    scenes = benchmark.scenes(encoder, DUET, "test", numbers)
+    scenes = benchmark.scenes(encoder, SceneSet(DUET, "test"), numbers)
     assert (scenes.tokens.batch, scenes.tokens.panels) == (3, 2)
     assert scenes.size == (56, 112)
-    items = benchmark.items(DUET, "test", False)[1:4]
+    items = benchmark.items(SceneSet(DUET, "test"))[1:4]
     sources = [source for item in items for source in item.sources]
     assert [scenes.vocabulary.names[label] for label in scenes.queries.label.tolist()] == [
         source.label for source in sources
@@ -127,8 +128,8 @@ def test_scenes_are_encoded_with_their_targets(
 def test_a_scene_s_sound_is_the_sum_of_its_items(
     benchmark: FileBenchmark, encoder: AudioCLIPEncoder
 ) -> None:
-    scenes = benchmark.scenes(encoder, DUET, "test", range(1))
-    item = benchmark.items(DUET, "test", False)[0]
+    scenes = benchmark.scenes(encoder, SceneSet(DUET, "test"), range(1))
+    item = benchmark.items(SceneSet(DUET, "test"))[0]
     length = encoder.sample_rate  # of a second
     total = np.zeros(length, dtype=np.float32)
     singles = {single.id: single for single in benchmark.data.items}
@@ -142,7 +143,7 @@ def test_a_scene_s_sound_is_the_sum_of_its_items(
 def test_off_screen_sounds_are_of_another_class(benchmark: FileBenchmark) -> None:
     singles = {item.sounds[0]: item.labels[0] for item in benchmark.data.items}
     for condition in (OFF_SCREEN_SINGLE, OFF_SCREEN_DUET):
-        for item in benchmark.items(condition, "test", False):
+        for item in benchmark.items(SceneSet(condition, "test")):
             *own, further = item.sounds
             assert len(own) == condition.sources
             assert singles[further] not in item.labels
@@ -160,33 +161,35 @@ def test_half_of_the_classes_is_left_out(benchmark: FileBenchmark) -> None:
         (UNSEEN_SINGLE, False, unseen),
         (UNSEEN_DUET, False, unseen),
     ):
-        items = benchmark.items(condition, "test", half)
+        items = benchmark.items(SceneSet(condition, "test", half=half))
         assert items
         assert all(set(item.labels) <= set(names) for item in items)
     assert len({opened(benchmark.data.root, seed=seed).halves for seed in range(8)}) > 2
 
 
 def test_what_is_not_there_is_told(benchmark: FileBenchmark) -> None:
-    assert "silent object" in str(benchmark.lacks(TWIN_SINGLE, "test"))
-    assert benchmark.lacks(NEGATIVES, "test") is None
+    assert "silent object" in str(benchmark.lacks(SceneSet(TWIN_SINGLE, "test")))
+    assert benchmark.lacks(SceneSet(NEGATIVES, "test")) is None
     few = opened(benchmark.data.root)
     few.__dict__["halves"] = (CLASSES[:3], CLASSES[3:])
-    assert "classes need clips of as many" in str(few.lacks(UNSEEN_DUET, "test"))
+    assert "classes need clips of as many" in str(few.lacks(SceneSet(UNSEEN_DUET, "test")))
 
 
 def test_as_many_scenes_as_the_recipe_wants(root: Path) -> None:
     few = opened(root, test_scenes=5)
-    assert few.count(SINGLE, "test") == few.count(OFF_SCREEN_SINGLE, "test") == 5
-    chosen = few.items(SINGLE, "test", False)
-    every = opened(root).items(SINGLE, "test", False)
+    assert (
+        few.count(SceneSet(SINGLE, "test")) == few.count(SceneSet(OFF_SCREEN_SINGLE, "test")) == 5
+    )
+    chosen = few.items(SceneSet(SINGLE, "test"))
+    every = opened(root).items(SceneSet(SINGLE, "test"))
     assert set(chosen) < set(every)
-    assert chosen == opened(root, test_scenes=5).items(SINGLE, "test", False)
-    assert chosen != opened(root, test_scenes=5, seed=3).items(SINGLE, "test", False)
+    assert chosen == opened(root, test_scenes=5).items(SceneSet(SINGLE, "test"))
+    assert chosen != opened(root, test_scenes=5, seed=3).items(SceneSet(SINGLE, "test"))
 
 
 def test_a_folder_without_validation_keeps_some_clips_for_it(tmp_path: Path) -> None:
     benchmark = opened(write_folder(tmp_path, ("train", "test"), 2))
-    kept = {item.id for item in benchmark.items(SINGLE, "validation", False)}
+    kept = {item.id for item in benchmark.items(SceneSet(SINGLE, "validation"))}
     trained = {item.id for item in benchmark.clips.chosen}
     assert len(kept) == 2
     assert len(trained) == 6
@@ -196,7 +199,7 @@ def test_a_folder_without_validation_keeps_some_clips_for_it(tmp_path: Path) -> 
 
 def test_test_items_never_decide_anything(tmp_path: Path) -> None:
     benchmark = opened(write_folder(tmp_path, (None,), 2))  # every line is of all splits
-    assert benchmark.lacks(SINGLE, "validation") == "no scene is left"
+    assert benchmark.lacks(SceneSet(SINGLE, "validation")) == "no scene is left"
     assert benchmark.warnings() == ["6 of the test items are training clips, too."]
 
 
@@ -206,7 +209,7 @@ def test_items_without_a_place_are_left_out(tmp_path: Path) -> None:
     lines[-1]["boxes"] = {}
     lines[-2]["labels"].append(CLASSES[1])
     write_manifest(root, lines)
-    names = {item.id for item in opened(root).items(SINGLE, "test", False)}
+    names = {item.id for item in opened(root).items(SceneSet(SINGLE, "test"))}
     assert names == {line["id"] for line in lines[8:-2]}
 
 
@@ -219,14 +222,14 @@ def test_as_many_clips_are_mixed_as_there_are_classes_to_train_on(tmp_path: Path
 
 
 def test_pictures_to_look_at(benchmark: FileBenchmark) -> None:
-    (found,) = benchmark.preview(DUET, [1])
-    assert found.picture.shape == (56, 112, 3)
-    assert found.labels == benchmark.items(DUET, "test", False)[1].labels
+    ((picture, labels),) = benchmark.preview(DUET, [1])
+    assert picture.shape == (56, 112, 3)
+    assert labels == benchmark.items(SceneSet(DUET, "test"))[1].labels
 
 
 def test_visible_is_what_the_labels_say(benchmark: FileBenchmark) -> None:
-    found = benchmark.visible(SINGLE, "test", range(2, 4))
-    assert found == [set(item.labels) for item in benchmark.items(SINGLE, "test", False)[2:4]]
+    found = benchmark.visible(SceneSet(SINGLE, "test"), range(2, 4))
+    assert found == [set(item.labels) for item in benchmark.items(SceneSet(SINGLE, "test"))[2:4]]
 
 
 def test_a_record_names_the_items(benchmark: FileBenchmark, tmp_path: Path) -> None:

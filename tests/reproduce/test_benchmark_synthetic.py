@@ -14,6 +14,7 @@ from tvsl.reproduce.specs import (
     TEST_CONDITIONS,
     TWIN_DUET,
     UNSEEN_DUET,
+    SceneSet,
     TestCondition,
 )
 from tvsl.synthetic.vocabulary import CLASSES
@@ -31,10 +32,10 @@ def benchmark(experiment: Experiment) -> SyntheticBenchmark:
 def test_there_are_scenes_of_every_kind(
     condition: TestCondition, benchmark: SyntheticBenchmark
 ) -> None:
-    assert benchmark.lacks(condition, "test") is None
-    assert benchmark.lacks(condition, "validation") is None
-    assert benchmark.count(condition, "test") == benchmark.config.test_scenes
-    assert benchmark.count(condition, "validation") == benchmark.config.validation_scenes
+    assert benchmark.lacks(SceneSet(condition, "test")) is None
+    assert benchmark.lacks(SceneSet(condition, "validation")) is None
+    assert benchmark.count(SceneSet(condition, "test")) == benchmark.config.test_scenes
+    assert benchmark.count(SceneSet(condition, "validation")) == benchmark.config.validation_scenes
     unseen = condition.part == "unseen"
     assert benchmark.names(condition) == CLASSES["unseen" if unseen else "seen"]
 
@@ -43,7 +44,7 @@ def test_there_are_scenes_of_every_kind(
 def test_scenes_of_a_block_are_those_of_their_numbers(
     condition: TestCondition, benchmark: SyntheticBenchmark, experiment: Experiment
 ) -> None:
-    part = benchmark.scenes(experiment.encoder, condition, "test", range(1, 3))
+    part = benchmark.scenes(experiment.encoder, SceneSet(condition, "test"), range(1, 3))
     whole = encode_scenes(
         experiment.encoder, benchmark.world(condition, "test"), condition.sources, 3
     )
@@ -62,17 +63,17 @@ def test_twists_are_what_they_say(benchmark: SyntheticBenchmark) -> None:
 
 
 def test_visible_are_all_objects_of_a_picture(benchmark: SyntheticBenchmark) -> None:
-    found = benchmark.visible(SINGLE, "test", range(2, 4))
+    found = benchmark.visible(SceneSet(SINGLE, "test"), range(2, 4))
     scene = World("test").scene(3)
     assert found[1] == {thing.label for thing in scene.panels[0].objects}
     assert len(found) == 2
 
 
 def test_shown_are_the_scenes_pictures(benchmark: SyntheticBenchmark) -> None:
-    (found,) = benchmark.preview(DUET, [2])
+    ((picture, labels),) = benchmark.preview(DUET, [2])
     scene = World("test").scene(2, 2)
-    assert (found.picture == scene.picture).all()
-    assert found.labels == scene.labels
+    assert (picture == scene.picture).all()
+    assert labels == scene.labels
 
 
 def test_training_clips_follow_the_recipe(benchmark: SyntheticBenchmark) -> None:

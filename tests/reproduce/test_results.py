@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reproduce.made_tables import line, table
-from tvsl.reproduce.results import TOLD_FIRST, Value, apart, one_each, ranked
+from tvsl.reproduce.results import GIVEN_FIRST, Value, apart, one_each, ranked
 
 NUMBERS = st.lists(st.floats(0, 100), min_size=2, max_size=6)
 
@@ -50,7 +50,7 @@ def test_a_row_has_one_line_by_what_is_preferred() -> None:
         line("c", 5.0, labels="assigned"),
     ]
     assert [one.labels for one in one_each(lines)] == ["detected", "none", "assigned"]
-    assert [one.labels for one in one_each(lines, TOLD_FIRST)] == ["given", "none", "given"]
+    assert [one.labels for one in one_each(lines, GIVEN_FIRST)] == ["given", "none", "given"]
 
 
 def test_cells_are_found_by_their_titles() -> None:

@@ -121,7 +121,7 @@ def test_what_needs_no_training_is_only_decided(experiment: Experiment) -> None:
 def test_other_tokens_have_validation_scenes_of_their_own(experiment: Experiment) -> None:
     mode = TokenMode("cells", "mirror")
     for wanted in experiment.validation_sets(mode):
-        for numbers in experiment.parts(wanted):
+        for numbers in experiment.blocks(wanted):
             experiment.make_scenes(wanted, numbers)
     one, other = (
         part[0].tokens.visual for part in (experiment.validation(), experiment.validation(mode))

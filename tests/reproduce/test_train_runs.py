@@ -6,13 +6,14 @@ from tvsl.errors import DivergedError, OutputError
 from tvsl.evaluation.score import evaluate_batches
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.reproduce import train as module
-from tvsl.reproduce.experiment import Experiment, SceneSet
+from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.specs import (
     NEGATIVES,
     SINGLE,
     SINGLES,
     UNSEEN_SINGLE,
     HeadSpec,
+    SceneSet,
     TestCondition,
     Training,
 )
@@ -28,7 +29,7 @@ def runs(experiment: Experiment) -> Runs:
 
 def scenes_of(experiment: Experiment, condition: TestCondition) -> SceneSet:
     wanted = SceneSet(condition, "test")
-    for numbers in experiment.parts(wanted):
+    for numbers in experiment.blocks(wanted):
         experiment.make_scenes(wanted, numbers)
     return wanted
 

@@ -18,11 +18,11 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import OutputError, StoreError, UsageError
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.methods.tvsl import TVSL
-from tvsl.training.checkpoint_io import WholeCheckpoints
 from tvsl.training.config import TrainConfig, recipe
 from tvsl.training.fit import train_head
 from tvsl.training.modules import HeadTraining
 from tvsl.training.pretraining import new_mini_model
+from tvsl.training.trainer import WholeCheckpoints
 
 SHORT = {
     "clips": 24,

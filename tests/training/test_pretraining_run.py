@@ -199,7 +199,7 @@ def test_a_disk_that_is_full_from_the_beginning_leaves_nothing_to_resume(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tvsl.training.checkpoint_io.WholeCheckpoints.save_checkpoint", full)
+    monkeypatch.setattr("tvsl.training.trainer.WholeCheckpoints.save_checkpoint", full)
     with pytest.raises(OutputError, match=r"No space left.*no checkpoint yet") as caught:
         pretrain(recipe(), tmp_path / "run")
     assert caught.value.path == tmp_path / "run"

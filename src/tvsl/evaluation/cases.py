@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tvsl.data.base import Item, Sample
 from tvsl.evaluation.batch import encode_read_items
-from tvsl.evaluation.batch_scorer import Key
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.predict import NO_MAP
 from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.score import Key
 from tvsl.metrics import LabelSource
 
 Maps = NDArray[np.float32]

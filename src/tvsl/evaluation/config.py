@@ -1,4 +1,4 @@
-"""Under which conditions methods are evaluated: everything that decides numbers but the model."""
+"""Settings of an evaluation: everything that decides its numbers but model and data."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def evaluation_config(**fields: Any) -> EvaluationConfig:
         fields: Fields of ``EvaluationConfig``.
 
     Returns:
-        The conditions.
+        The settings.
 
     Raises:
         UsageError: There is no such protocol, or a value that a field cannot have.

@@ -11,14 +11,14 @@ from typing import Any
 from tvsl import __version__
 from tvsl.data.base import DataSet
 from tvsl.errors import OutputError
-from tvsl.evaluation.batch_scorer import BatchScorer
+from tvsl.evaluation.batch import Reader
 from tvsl.evaluation.config import EvaluationConfig
 from tvsl.evaluation.indexed import IndexedDataset, are_labelled, require_files, require_items
 from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.predict import label_sources
-from tvsl.evaluation.reader import Reader
 from tvsl.evaluation.result_cache import ResultCache
 from tvsl.evaluation.results import Evaluation, summarize
+from tvsl.evaluation.score import BatchScorer
 from tvsl.loading import check_classes
 from tvsl.methods.base import Method
 from tvsl.metrics import hash_ids

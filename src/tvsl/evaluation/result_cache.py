@@ -7,7 +7,6 @@ counted, and its batch is done again.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +15,9 @@ from typing import Any, TextIO
 from pydantic import ConfigDict, Field
 
 from tvsl.errors import OutputError
-from tvsl.utils.atomic import (
-    RECORD_REMEDY,
-    check_free,
-    check_places,
-    foreign_record,
-    writable,
-    write_text,
-)
-from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json, write_json
+from tvsl.utils.atomic import check_free, check_places, writable, write_text
+from tvsl.utils.files import write_json
+from tvsl.utils.run_folder import changed_keys, read_record
 from tvsl.utils.strict_model import StrictModel
 
 RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
@@ -111,7 +104,6 @@ class ResultCache:
                 self.folder.mkdir(parents=True, exist_ok=True)
             write_json(dict(record), self.folder / _RECORD, force=True)
             return
-        self._check_same(known, record)
         whole = [result for result in self.all().values() if not result.failures]
         with writable(self.output):
             write_text(self.folder / _KEPT, "".join(result.line() for result in whole))
@@ -136,10 +128,15 @@ class ResultCache:
         if known is None:
             check_free(self.output, force)
             return None
-        same = all(known.get(name) == value for name, value in record.items())
-        if force or not (same or not self._is_unused()):  # unused as after a wrong root
+        others = changed_keys({name: known.get(name) for name in record}, record)
+        if force or (others and self._is_unused()):  # unused as after a wrong root
             return None
-        self._check_same(known, record)
+        if others:
+            raise OutputError(
+                f"This folder holds another evaluation: its {', '.join(others)} differ.",
+                "Choose another folder, or add --force to begin anew.",
+                self.output,
+            )
         return known
 
     def measured(self) -> set[int]:
@@ -183,22 +180,7 @@ class ResultCache:
 
     def _record(self) -> dict[str, Any] | None:
         """Record of the evaluation whose results the folder holds; None if it holds none."""
-        path = self.folder / _RECORD
-        if not path.is_file():
-            return None
-        known = read_small_json(path, LARGEST_CONFIG, OutputError, RECORD_REMEDY)
-        if not isinstance(known, dict) or not {"tvsl", "config"} <= known.keys():
-            raise foreign_record(path)
-        return known
-
-    def _check_same(self, known: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        others = sorted(name for name, value in record.items() if known.get(name) != value)
-        if others:
-            raise OutputError(
-                f"This folder holds another evaluation: its {', '.join(others)} differ.",
-                "Choose another folder, or add --force to begin anew.",
-                self.output,
-            )
+        return read_record(self.folder / _RECORD, {"tvsl", "config"})
 
     def _remove(self) -> None:
         """Remove the results of an earlier evaluation; its results stay until there are others."""
@@ -239,13 +221,7 @@ def earlier_outputs(folder: Path) -> tuple[str, ...]:
     Raises:
         OutputError: The results are none of ours.
     """
-    path = folder / RESULTS
-    if not os.path.lexists(path):
-        return ()
-    content = read_small_json(path, LARGEST_LIST, OutputError, RECORD_REMEDY)
-    if not isinstance(content, dict) or not {"tvsl", "protocols"} <= content.keys():
-        raise foreign_record(path)
-    return OUTPUTS
+    return () if read_record(folder / RESULTS, {"tvsl", "protocols"}) is None else OUTPUTS
 
 
 def _read(path: Path) -> Iterator[BatchResult]:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tvsl import __version__
 from tvsl.errors import DataError, OutputError
-from tvsl.evaluation.batch_scorer import BatchScorer, Key, detection_scores
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
 from tvsl.evaluation.result_cache import BatchResult
+from tvsl.evaluation.score import BatchScorer, Key, detection_scores
 from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
 from tvsl.metrics.pair_metric import Columns
 from tvsl.utils.files import write_rows

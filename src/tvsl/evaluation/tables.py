@@ -56,7 +56,9 @@ def _table(evaluation: Evaluation, protocol: str) -> TextTable:
     rows = [row for row in evaluation.rows if row.scores.protocol == protocol]
     in_paper = {name for row in rows if row.paper is not None for name in row.paper.values}
     names = list(rows[0].scores.values)
-    heads = [part for name in names for part in (name, *([PAPER_HEAD] * (name in in_paper)))]
+    heads: list[str] = []
+    for name in names:
+        heads += [name, PAPER_HEAD] if name in in_paper else [name]
     cells = tuple(tuple(_cells(row, names, in_paper)) for row in rows)
     title = f"Protocol {protocol}, {_found(evaluation)} items"
     return TextTable(title, ("method", "labels", *heads), cells, 2)
@@ -98,7 +100,7 @@ def detection_table(evaluation: Evaluation) -> TextTable | None:
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Notes on the numbers: a term and its explanation, each."""
     scorer = evaluation.scorer
-    told = [
+    found = [
         ("Data", _data(scorer.data.dataset)),
         ("Items", _items(evaluation)),
         *scorer.data.dataset.notes,
@@ -108,24 +110,24 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     of_methods = [row for row in evaluation.rows if row.method is not None]
     sources = {row.scores.label_source for row in of_methods}
     if "given" in sources:
-        told.append(("Labels given", "the method is asked for the true classes of each item."))
+        found.append(("Labels given", "the method is asked for the true classes of each item."))
     if "detected" in sources:
-        told.append(("Labels detected", _detected(evaluation)))
+        found.append(("Labels detected", _detected(evaluation)))
     if "none" in sources:
-        told.append(("Labels none", "the method knows no classes: one map for all sources."))
+        found.append(("Labels none", "the method knows no classes: one map for all sources."))
     assigned = [row for row in of_methods if row.scores.label_source == "assigned"]
     if assigned:
-        told.append(("Labels assigned", _ASSIGNED))
+        found.append(("Labels assigned", _ASSIGNED))
     fresh = [one.name for one in scorer.models.methods if one.name.endswith("(untrained)")]
     if fresh:
-        told.append((", ".join(fresh), _UNTRAINED))
-    told.append(
+        found.append((", ".join(fresh), _UNTRAINED))
+    found.append(
         ("whole frame, centre, random", "what maps reach that look at nothing; scored as they are.")
     )
     paper = next((row.paper for row in evaluation.rows if row.paper is not None), None)
     if paper is not None:
-        told.append((PAPER_HEAD, _paper(paper)))
-    return told
+        found.append((PAPER_HEAD, _paper(paper)))
+    return found
 
 
 def _data(data: DataSet) -> str:
@@ -161,10 +163,10 @@ def _found(evaluation: Evaluation) -> str:
 
 def _left_out(config: EvaluationConfig) -> str:
     """Protocols that leave out sources that are nowhere, in words."""
-    keeping = [one.name for one in config.chosen if one.include_empty]
-    if len(keeping) == len(config.chosen):
+    including = [one.name for one in config.chosen if one.include_empty]
+    if len(including) == len(config.chosen):
         return ""
-    return " and left out" + (f", but by {', '.join(keeping)}" if keeping else "")
+    return " and left out" + (f", but by {', '.join(including)}" if including else "")
 
 
 def _protocols(config: EvaluationConfig) -> str:

@@ -11,7 +11,7 @@ from tvsl.html.data_uris import outline, png_uri
 from tvsl.html.page import Values, render_page, table_values
 from tvsl.render.colors import WHITE, Color, RGBImage, source_color
 from tvsl.render.overlay import color_overlay
-from tvsl.reproduce.figures import HeatMaps, Sheet, ShownCase
+from tvsl.reproduce.figures import HeatMaps, Sheet, SheetCase
 from tvsl.reproduce.report import (
     best_cells,
     choice_table,
@@ -120,7 +120,7 @@ def _sheet(sheet: Sheet) -> Values:
     }
 
 
-def _overlaid(case: ShownCase, maps: HeatMaps) -> RGBImage:
+def _overlaid(case: SheetCase, maps: HeatMaps) -> RGBImage:
     """The picture in grey under the maps; a single map for several sources is white."""
     for_all = len(maps) == 1 < len(case.labels)
     colors: list[Color] = [WHITE] if for_all else [source_color(n) for n in range(len(maps))]
@@ -129,7 +129,7 @@ def _overlaid(case: ShownCase, maps: HeatMaps) -> RGBImage:
     return color_overlay(np.repeat(grey[..., None], 3, axis=2), list(maps), colors)
 
 
-def _outlined(case: ShownCase) -> RGBImage:
+def _outlined(case: SheetCase) -> RGBImage:
     """The picture with a line around each source."""
     picture: RGBImage = case.picture.copy()
     for number, truth in enumerate(case.truth):

@@ -95,7 +95,7 @@ class Alignment(CosineMethod):
         self.align_audio = nn.Linear(config.embedding, config.dimension)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Both losses over all pairs of views; labels are not used."""
+        """Both losses over all pairs of views; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         seen = [tokens.visual, self._augmented(tokens.visual)]
         heard = [tokens.sound, self._augmented(tokens.sound)]

@@ -51,7 +51,12 @@ WIDER = 4
 
 
 def mlp(size: int, hidden: int) -> nn.Sequential:
-    """Linear, GELU, linear, back to the size."""
+    """Linear, GELU, linear.
+
+    Args:
+        size: Channels of input and output.
+        hidden: Channels between.
+    """
     return nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Linear(hidden, size))
 
 
@@ -92,7 +97,15 @@ class Attention(nn.Module):
         self.join = nn.Linear(size, size)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """(B, q, d) and (B, k, d) to (B, q, d)."""
+        """Attend to the keys.
+
+        Args:
+            queries: (B, q, d).
+            keys: (B, k, d).
+
+        Returns:
+            (B, q, d).
+        """
         parts = (self.query(queries), self.key(keys), self.value(keys))
         query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
         mixed = F.scaled_dot_product_attention(query, key, value)
@@ -137,7 +150,15 @@ class CrossAttentionBlock(nn.Module):
         self.mlp = mlp(size, WIDER * size)
 
     def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """(B, C, d) and (B, n, d) to (B, C, d)."""
+        """Attend to the features.
+
+        Args:
+            tokens: (B, C, d).
+            features: (B, n, d).
+
+        Returns:
+            (B, C, d).
+        """
         tokens = tokens + self.attention(tokens, features)
         mixed: Tensor = self.norm(tokens + self.mlp(self.norm_mlp(tokens)))
         return mixed
@@ -156,12 +177,20 @@ class Assignment(nn.Module):
         self.join = nn.Linear(size, size)
 
     def shares(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Share of each feature that each token gets, (B, C, n); they sum to 1 over the tokens."""
+        """Share of each feature that each token gets.
+
+        Args:
+            tokens: (B, C, d).
+            features: (B, n, d).
+
+        Returns:
+            (B, C, n), with sums of 1 over the tokens.
+        """
         fit: Tensor = self.query(tokens) @ self.key(features).transpose(1, 2)
         return (fit / math.sqrt(tokens.shape[2])).softmax(dim=1)
 
     def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """(B, C, d) and (B, n, d) to the assigned features of each token, (B, C, d)."""
+        """Mean assigned feature of each token, (B, C, d); see ``shares``."""
         shares = self.shares(tokens, features)
         # The 1 keeps a token to which next to nothing belongs from taking that for all.
         weights = shares / (shares.sum(dim=2, keepdim=True) + 1)
@@ -209,7 +238,7 @@ class Grouping(nn.Module):
         return self.ask(self.norm_mixed(mixed.transpose(1, 2)), features), features
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """Features (B, n, d) and class tokens (C, d) to groups (B, C, d)."""
+        """Groups, (B, C, d); see ``attended``."""
         attended, features = self.attended(features, tokens)
         groups = attended + self.assign(attended, features)
         finished: Tensor = groups + self.mlp(self.norm_groups(groups))

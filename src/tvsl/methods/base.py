@@ -59,7 +59,11 @@ ConfigT = TypeVar("ConfigT", bound=MethodConfig)
 
 
 def with_overrides(config: ConfigT, **hyperparameters: Any) -> ConfigT:
-    """The same config with some hyperparameters set otherwise, checked.
+    """A checked copy of a config with other values of some hyperparameters.
+
+    Args:
+        config: The config.
+        hyperparameters: The new values.
 
     Raises:
         UsageError: There is no such hyperparameter, or a value that it cannot have.
@@ -228,8 +232,8 @@ class Method(nn.Module, ABC):
 
         Args:
             tokens: B clips.
-            labels: Which classes sound in which clip, (B, N) bool, or how many sources of each,
-                (B, N) of an integer type.
+            labels: Classes that sound in each clip, (B, N) bool, or the number of sources of
+                each, (B, N) integers.
             vocabulary: N classes.
 
         Returns:
@@ -303,10 +307,15 @@ class Method(nn.Module, ABC):
 
 
 def check_inputs(size: int, tokens: Tokens, vocabulary: Vocabulary | None) -> None:
-    """Check that tokens, and a vocabulary if there is one, come from an encoder of the head's size.
+    """Check the size of embeddings.
+
+    Args:
+        size: D, of the head.
+        tokens: The clips.
+        vocabulary: The classes, if there are any.
 
     Raises:
-        ShapeError: They do not.
+        ShapeError: Tokens or vocabulary have another size.
     """
     words = size if vocabulary is None else vocabulary.embeddings.shape[1]
     if not size == tokens.size == words:
@@ -320,8 +329,13 @@ def check_inputs(size: int, tokens: Tokens, vocabulary: Vocabulary | None) -> No
 def check_labels(labels: Tensor, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
     """Check training labels.
 
+    Args:
+        labels: (B, N) bool, or numbers of sources.
+        tokens: B clips.
+        vocabulary: N classes.
+
     Returns:
-        Which classes sound in which clip, (B, N) bool, however many sources of one there are.
+        Classes that sound in each clip, (B, N) bool, whatever their number of sources.
 
     Raises:
         ShapeError: Not bool or whole numbers (B, N), a negative one, or a clip without any label.
@@ -347,7 +361,7 @@ class Untrained(Method):
     works_untrained: ClassVar[bool] = True
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Refuse: there are no losses.
+        """Refuse: there are no losses; see the base class.
 
         Raises:
             UsageError: Always.

@@ -226,7 +226,7 @@ def read_head(folder: str | Path, method: type[Method] | None = None) -> StoredH
 
 
 def _known_method(record: _Record, path: Path) -> type[Method]:
-    """The registered method of a name; what the file says of its class is told, not imported."""
+    """The registered method of a name; the class that the file names is not imported."""
     if record.method in METHODS:
         return METHODS[record.method]
     source = record.source

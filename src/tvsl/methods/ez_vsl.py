@@ -56,7 +56,7 @@ class EZVSL(CosineMethod):
         super().__init__(config, nn.Linear(size, dimension), nn.Linear(size, dimension))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Multiple-instance contrastive loss; labels are not used."""
+        """Multiple-instance contrastive loss; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         best = all_cosines(*self.embed(tokens)).amax(dim=-1)
         return {"contrastive": symmetric_info_nce(best / self.config.temperature, "sum")}

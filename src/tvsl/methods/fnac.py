@@ -72,7 +72,7 @@ class FNAC(CosineMethod):
         super().__init__(config, project_image, nn.Linear(size, dimension))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Contrastive loss, FNS-1, FNS-2 and TNS; labels are not used."""
+        """Contrastive loss, FNS-1, FNS-2 and TNS; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         cells, sounds = self.embed(tokens)
         cosines = all_cosines(cells, sounds)

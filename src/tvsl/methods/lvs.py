@@ -69,7 +69,7 @@ class LVS(CosineMethod):
         super().__init__(config)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Contrastive loss with hard negatives; labels are not used."""
+        """Contrastive loss with hard negatives; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         cosines = all_cosines(*self.embed(tokens))
         own = cosines.diagonal().T

@@ -55,7 +55,7 @@ class MarginNCE(EZVSL):
         super().__init__(config)
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Contrastive loss with a margin; labels are not used."""
+        """Contrastive loss with a margin; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         best = all_cosines(*self.embed(tokens)).amax(dim=-1)
         margins = self.config.margin * torch.eye(len(best), dtype=best.dtype, device=best.device)

@@ -78,7 +78,7 @@ class MixAndLocalize(Adapted):
         self.project_nodes = nn.ModuleList(two_layers(size, inner) for _ in range(config.nodes))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Loss of the walk; labels are not used."""
+        """Loss of the walk; labels are not used; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
         first, second = random_halves(scaled.audio)
         if scaled.panels > 1:

@@ -67,7 +67,7 @@ class OTS(Adapted):
         self.bias = nn.Parameter(torch.tensor(0.0))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """Correspondence loss; labels are not used."""
+        """Correspondence loss; labels are not used; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
         return {
             "correspondence": self.pair_loss(
@@ -92,7 +92,7 @@ class OTS(Adapted):
         return F.binary_cross_entropy_with_logits(torch.cat([positive, negative]), target)
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """M in [0, 1], the same map for every query of a clip."""
+        """M in [0, 1], the same map for every query of a clip; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.sound)

@@ -61,7 +61,7 @@ class TextOnly(Untrained):
         return spread(flat.view(-1, *tokens.grid), tokens, queries, self.config.affinity)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Evidence scores, (B, N)."""
+        """Evidence scores, (B, N); see the base class."""
         check_inputs(tokens.size, tokens, vocabulary)
         classes = vocabulary.embeddings
         found = evidence(tokens.audio, tokens.visual, classes)

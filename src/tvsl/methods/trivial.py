@@ -44,7 +44,17 @@ class Trivial(Untrained):
 
     @abstractmethod
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:
-        """Maps of one panel for the first clips, (clips, height, width)."""
+        """Maps of one panel for the first clips.
+
+        Args:
+            clips: Number of clips.
+            height: Rows of the panel's grid.
+            width: Columns of the panel's grid.
+            seed: Seed of random maps.
+
+        Returns:
+            (clips, height, width).
+        """
 
 
 class WholeFrame(Trivial):
@@ -53,7 +63,7 @@ class WholeFrame(Trivial):
     name: ClassVar[str] = "whole-frame"
 
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:  # noqa: ARG002
-        """Ones."""
+        """Ones; see the base class."""
         return torch.ones(clips, height, width)
 
 
@@ -63,7 +73,7 @@ class Centre(Trivial):
     name: ClassVar[str] = "centre"
 
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:  # noqa: ARG002
-        """Gaussian, the same for each clip."""
+        """Gaussian, the same for each clip; see the base class."""
         down, across = (
             ((torch.arange(size) + 0.5) / size - 0.5) / _WIDTH for size in (height, width)
         )

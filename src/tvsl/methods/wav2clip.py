@@ -88,7 +88,7 @@ class Wav2CLIP(CosineMethod):
         self.log_scales = nn.Parameter(scales.log())
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
-        """One symmetric loss for each pair of spaces; labels are not used."""
+        """One symmetric loss for each pair of spaces; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         losses = {}
         for pair, scale in zip(self._pairs, self.log_scales.exp(), strict=True):

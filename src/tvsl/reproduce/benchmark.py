@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,37 +14,26 @@ from numpy.typing import NDArray
 
 from tvsl.audioclip.image_encoder import resize
 from tvsl.data import DATA_SETS, find_data, make_data
-from tvsl.data.base import ClipSet, Item, ValidationItems
+from tvsl.data.base import ClipSet, Item, Split, ValidationItems
 from tvsl.data.checking import MISSING_REMEDY, require_files
 from tvsl.data.files import FileClips, FileDataSet
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.synthetic import SyntheticClips, SyntheticData
-from tvsl.data.targets import Boxes, Nowhere, Target
+from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
 from tvsl.metrics import hash_ids
-from tvsl.reproduce.specs import ReproduceConfig, TestCondition
+from tvsl.reproduce.specs import ReproduceConfig, SceneSet, TestCondition
 from tvsl.synthetic.vocabulary import ClassSplit
 from tvsl.synthetic.world import World
 from tvsl.tokens import Queries, Tokens
 
-Split = Literal["validation", "test"]
 MOST_SOURCES = 4
-Picture = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class PreviewScene:
-    """A test scene for people to look at.
-
-    Attributes:
-        picture: Its panels side by side, RGB, (H, W, 3) uint8.
-        labels: What sounds and is seen, source by source.
-    """
-
-    picture: Picture
-    labels: tuple[str, ...]
+PreviewScene = tuple[NDArray[np.uint8], tuple[str, ...]]
+"""Panels of a scene side by side, RGB, (H, W, 3), and the classes of its sources."""
 
 
 class Benchmark(ABC):
@@ -69,7 +58,7 @@ class Benchmark(ABC):
 
     @property
     def most_sources(self) -> int:
-        """Up to how many training clips are mixed: of different classes, so that many there are."""
+        """Largest number of training clips that are mixed; each is of another class."""
         return MOST_SOURCES
 
     @abstractmethod
@@ -82,60 +71,53 @@ class Benchmark(ABC):
         """
 
     @abstractmethod
-    def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:
-        """Reason why there are no scenes of a condition; None if there are some.
-
-        Args:
-            condition: The condition.
-            split: The split.
-            half: Whether for heads that are trained on half of the classes.
-        """
+    def lacks(self, wanted: SceneSet) -> str | None:
+        """Reason why there are no such scenes; None if there are some."""
 
     @abstractmethod
-    def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:
-        """Number of scenes of a condition, as many as the recipe wants at most."""
+    def count(self, wanted: SceneSet) -> int:
+        """Number of scenes of a set, at most as many as the recipe wants."""
 
     @abstractmethod
-    def scenes(
-        self,
-        encoder: Encoder,
-        condition: TestCondition,
-        split: Split,
-        numbers: range,
-        half: bool = False,
-    ) -> EncodedBatch:
+    def scenes(self, encoder: Encoder, wanted: SceneSet, numbers: range) -> EncodedBatch:
         """Make or read scenes, and encode them.
 
         Args:
             encoder: The frozen encoder.
-            condition: The condition; ``negatives`` is not asked for.
-            split: The split.
-            numbers: Which of them.
-            half: Whether for heads that are trained on half of the classes.
+            wanted: The set; never one of the condition ``negatives``.
+            numbers: Numbers of the scenes in it.
 
         Returns:
             The scenes.
         """
 
-    def require_files(  # noqa: B027
-        self, blocks: Iterable[tuple[TestCondition, Split, bool, range]]
-    ) -> None:
+    def require_files(self, blocks: Iterable[tuple[SceneSet, range]]) -> None:  # noqa: B027
         """Check that the files of scenes are all there; scenes that are made have none.
 
         Args:
-            blocks: Condition, split, whether for heads of half of the classes, and which scenes.
+            blocks: Sets, and numbers of scenes in them.
 
         Raises:
             MissingFileError: Files are missing.
         """
 
     @abstractmethod
-    def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
-        """The classes that can be seen in scenes, so far as is known."""
+    def visible(self, wanted: SceneSet, numbers: range) -> list[set[str]]:
+        """Known visible classes of scenes.
+
+        Args:
+            wanted: The set.
+            numbers: Numbers of the scenes in it.
+        """
 
     @abstractmethod
     def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
-        """Test scenes for people to look at."""
+        """Pictures and classes of test scenes, to be shown.
+
+        Args:
+            condition: The condition.
+            numbers: Numbers of the scenes.
+        """
 
     def warnings(self) -> list[str]:
         """Warnings that stand beside the numbers."""
@@ -154,8 +136,8 @@ def with_negatives(scenes: EncodedBatch, visible: Sequence[set[str]]) -> Encoded
         visible: The classes that can be seen in each of them.
 
     Returns:
-        The same scenes, of which every other one has the sound, and is asked for the class, of the
-        next scene whose class it does not show. Where every class is shown, a scene stays as it is.
+        The same scenes. Every other one has the sound and the class of the next scene whose class
+        it does not show, and stays as it is where every class is shown.
     """
     labels = scenes.queries.label.clone()
     sounds = torch.arange(len(labels))
@@ -186,14 +168,6 @@ def with_negatives(scenes: EncodedBatch, visible: Sequence[set[str]]) -> Encoded
 _ANY_RATE = 16_000
 
 
-def shown_item(item: Item, data: FileDataSet) -> PreviewScene:
-    """The pictures of an item at the size of its targets, side by side."""
-    pictures = data.read(item, _ANY_RATE).pictures
-    squares = [resize(picture, (data.side, data.side)) for picture in pictures]
-    labels = tuple(str(label) for label in item.labels)
-    return PreviewScene(np.concatenate(squares, axis=1), labels)
-
-
 class SyntheticBenchmark(Benchmark):
     """Scenes of the world; training knows half of its classes.
 
@@ -215,54 +189,52 @@ class SyntheticBenchmark(Benchmark):
         return SyntheticData(split="train").clips(self.config.clips, self.config.seed)
 
     def world(self, condition: TestCondition, split: Split) -> World:
-        """The world that scenes of a condition are from."""
+        """World of the scenes of a condition.
+
+        Args:
+            condition: The condition.
+            split: The split.
+        """
         shares = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
         classes: ClassSplit = "unseen" if condition.part == "unseen" else "seen"
         given = shares.get(condition.perturbation or "", {})
         return World(split, classes, self.config.seed, **given)
 
     def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:  # noqa: ARG002
-        """The seen or the unseen classes."""
+        """The seen or the unseen classes; see the base class."""
         return self.world(condition, "test").names
 
-    def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:  # noqa: ARG002
-        """It has scenes of every condition."""
+    def lacks(self, wanted: SceneSet) -> str | None:  # noqa: ARG002
+        """None: it has scenes of every condition."""
         return None
 
-    def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:  # noqa: ARG002
-        """As many as the recipe wants."""
-        if split == "validation":
+    def count(self, wanted: SceneSet) -> int:
+        """Number of scenes that the recipe wants."""
+        if wanted.split == "validation":
             return self.config.validation_scenes
         return 500 if self.config.test_scenes is None else self.config.test_scenes
 
-    def scenes(
-        self,
-        encoder: Encoder,
-        condition: TestCondition,
-        split: Split,
-        numbers: range,
-        half: bool = False,  # noqa: ARG002
-    ) -> EncodedBatch:
+    def scenes(self, encoder: Encoder, wanted: SceneSet, numbers: range) -> EncodedBatch:
         """Make and encode scenes; see the base class."""
-        world = self.world(condition, split)
-        return encode_scenes(encoder, world, condition.sources, len(numbers), start=numbers.start)
+        world, sources = self.world(wanted.condition, wanted.split), wanted.condition.sources
+        return encode_scenes(encoder, world, sources, len(numbers), numbers.start)
 
-    def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
-        """The classes of all objects."""
-        world = self.world(condition, split)
-        scenes = (world.scene(number, condition.sources) for number in numbers)
+    def visible(self, wanted: SceneSet, numbers: range) -> list[set[str]]:
+        """Classes of all objects; see the base class."""
+        world = self.world(wanted.condition, wanted.split)
+        scenes = (world.scene(number, wanted.condition.sources) for number in numbers)
         return [
             {thing.label for panel in scene.panels for thing in panel.objects} for scene in scenes
         ]
 
     def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
-        """Pictures of test scenes."""
+        """Pictures and classes of test scenes; see the base class."""
         world = self.world(condition, "test")
-        scenes = [world.scene(number, condition.sources) for number in numbers]
-        return [PreviewScene(scene.picture, scene.labels) for scene in scenes]
+        scenes = (world.scene(number, condition.sources) for number in numbers)
+        return [(scene.picture, scene.labels) for scene in scenes]
 
     def record(self) -> dict[str, Any]:
-        """The clips' description, which changes when the world does."""
+        """Description of the clips, which changes when the world does."""
         return {"data": "synthetic", "clips": self.clips.description()}
 
 
@@ -314,7 +286,7 @@ class FileBenchmark(Benchmark):
 
     @property
     def most_sources(self) -> int:
-        """As many as the clips have classes, but no more than four."""
+        """Number of classes of the clips, at most 4."""
         return min(MOST_SOURCES, len({item.labels[0] for item in self.clips.chosen}))
 
     @cached_property
@@ -334,55 +306,53 @@ class FileBenchmark(Benchmark):
             return self.halves[1]
         return self.halves[0] if half else self.data.names
 
-    def lacks(self, condition: TestCondition, split: Split, half: bool = False) -> str | None:
+    def lacks(self, wanted: SceneSet) -> str | None:
         """Reason why there are no such scenes; see the base class."""
-        if condition.perturbation == "twins":
+        if wanted.condition.perturbation == "twins":
             return "nothing tells which pictures show a silent object of the sounding class"
         try:
-            found = self.items(condition, split, half)
+            found = self.items(wanted)
         except UsageError as error:
             return error.problem
         return None if found else "no scene is left"
 
-    def count(self, condition: TestCondition, split: Split, half: bool = False) -> int:
-        """Number of scenes, as many as the recipe wants at most."""
-        return len(self.items(condition, split, half))
+    def count(self, wanted: SceneSet) -> int:
+        """Number of scenes; see the base class."""
+        return len(self.items(wanted))
 
-    def scenes(
-        self,
-        encoder: Encoder,
-        condition: TestCondition,
-        split: Split,
-        numbers: range,
-        half: bool = False,
-    ) -> EncodedBatch:
+    def scenes(self, encoder: Encoder, wanted: SceneSet, numbers: range) -> EncodedBatch:
         """Read and encode scenes; see the base class."""
-        items = self.items(condition, split, half)[numbers.start : numbers.stop]
-        vocabulary = encoder.vocabulary(self.names(condition, half))
-        wanted = ValidationItems(self.data, items, self.data.side, self.clips.window)
-        return encode_items(wanted, encoder, vocabulary)
+        items = self.items(wanted)[numbers.start : numbers.stop]
+        vocabulary = encoder.vocabulary(self.names(wanted.condition, wanted.half))
+        scenes = ValidationItems(self.data, items, self.data.side, self.clips.window)
+        return encode_items(scenes, encoder, vocabulary)
 
-    def require_files(self, blocks: Iterable[tuple[TestCondition, Split, bool, range]]) -> None:
-        """Look for the files of scenes; see the base class."""
+    def require_files(self, blocks: Iterable[tuple[SceneSet, range]]) -> None:
+        """Check the files of scenes; see the base class."""
         found = {
             item.id: item
-            for condition, split, half, numbers in blocks
-            for item in self.items(condition, split, half)[numbers.start : numbers.stop]
+            for wanted, numbers in blocks
+            for item in self.items(wanted)[numbers.start : numbers.stop]
         }
         require_files(found.values(), MISSING_REMEDY)
 
-    def visible(self, condition: TestCondition, split: Split, numbers: range) -> list[set[str]]:
-        """The classes of the labels: more is not known."""
-        items = self.items(condition, split, False)[numbers.start : numbers.stop]
+    def visible(self, wanted: SceneSet, numbers: range) -> list[set[str]]:
+        """Classes of the labels, which is all that is known; see the base class."""
+        items = self.items(wanted)[numbers.start : numbers.stop]
         return [{str(label) for label in item.labels} for item in items]
 
     def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
-        """Pictures of test scenes."""
-        items = self.items(condition, "test", False)
-        return [shown_item(items[number], self.data) for number in numbers]
+        """Pictures at the size of their targets, and classes; see the base class."""
+        items, size = self.items(SceneSet(condition, "test")), (self.data.side, self.data.side)
+        shown = []
+        for item in (items[number] for number in numbers):
+            pictures = self.data.read(item, _ANY_RATE).pictures
+            picture = np.concatenate([resize(one, size) for one in pictures], axis=1)
+            shown.append((picture, tuple(str(label) for label in item.labels)))
+        return shown
 
     def record(self) -> dict[str, Any]:
-        """The clips' description, and the names of the test items."""
+        """Description of the clips, and the names of the test items."""
         return {
             "data": self.data.name,
             "clips": self.clips.description(),
@@ -390,25 +360,26 @@ class FileBenchmark(Benchmark):
         }
 
     def warnings(self) -> list[str]:
-        """That test items were trained on, or left out, or are of other lists."""
+        """Warnings of test items that were trained on, left out, or are of other lists."""
         trained = {item.id for item in self.clips.chosen}
         both = sum(item.id in trained for item in self._singles("test"))
         # Lines of other splits serve training and validation: they are no warning.
-        told = [f"{what}: {text}" for what, text in self.data.notes if what != "Not used"]
+        found = [f"{what}: {text}" for what, text in self.data.notes if what != "Not used"]
         if both:
-            told.append(f"{both} of the test items are training clips, too.")
-        return told
+            found.append(f"{both} of the test items are training clips, too.")
+        return found
 
-    def _items(self, condition: TestCondition, split: Split, half: bool) -> tuple[Item, ...]:
-        names = set(self.names(condition, half))
-        singles = [item for item in self._singles(split) if item.labels[0] in names]
-        found = self._of_sources(condition.sources, split, singles, names)
+    def _items(self, wanted: SceneSet) -> tuple[Item, ...]:
+        condition, config = wanted.condition, self.config
+        names = set(self.names(condition, wanted.half))
+        singles = [item for item in self._singles(wanted.split) if item.labels[0] in names]
+        found = self._of_sources(condition.sources, wanted.split, singles, names)
         if condition.perturbation == "off-screen":
             found = with_further_sounds(found, singles)
-        most = self.config.validation_scenes if split == "validation" else self.config.test_scenes
+        most = config.validation_scenes if wanted.split == "validation" else config.test_scenes
         if most is None or len(found) <= most:
             return tuple(found)
-        rng = np.random.default_rng((self.config.seed, condition.sources))
+        rng = np.random.default_rng((config.seed, condition.sources))
         chosen = np.sort(rng.permutation(len(found))[:most])
         return tuple(found[number] for number in chosen)
 
@@ -460,17 +431,11 @@ def with_further_sounds(scenes: Sequence[Item], singles: Sequence[Item]) -> list
 
 
 def _has_one_source(item: Item) -> bool:
-    return len(item.sources) == 1 and item.labels[0] is not None and _is_somewhere(item)
-
-
-def _is_somewhere(item: Item) -> bool:
-    return all(_drawn(source.target) for source in item.sources)
-
-
-def _drawn(target: Target) -> bool:
-    if isinstance(target, Boxes):
-        return bool(target.boxes)
-    return not isinstance(target, Nowhere)
+    """Tell whether an item has one source, with a class and a known place."""
+    if len(item.sources) != 1 or item.labels[0] is None:
+        return False
+    target = item.sources[0].target
+    return bool(target.boxes) if isinstance(target, Boxes) else not isinstance(target, Nowhere)
 
 
 def is_real(data: str) -> bool:

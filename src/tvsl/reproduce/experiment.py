@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -31,13 +31,13 @@ from tvsl.errors import MediaWarning, OutputError, StoreError, UsageError, Vocab
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
-from tvsl.reproduce.benchmark import Benchmark, Split, open_benchmark, with_negatives
+from tvsl.reproduce.benchmark import Benchmark, open_benchmark, with_negatives
 from tvsl.reproduce.specs import (
     AS_ALL,
     SINGLE,
     VALIDATION_CONDITIONS,
     ReproduceConfig,
-    TestCondition,
+    SceneSet,
     TokenMode,
 )
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -74,29 +74,12 @@ class ExperimentConfig:
     precision: PrecisionChoice = "float32"
 
 
-@dataclass(frozen=True)
-class SceneSet:
-    """Scenes that are encoded once.
-
-    Attributes:
-        condition: Which condition.
-        split: Of which split.
-        mode: How pictures are encoded.
-        half: Whether for heads that are trained on half of the classes.
-    """
-
-    condition: TestCondition
-    split: Split
-    mode: TokenMode = AS_ALL
-    half: bool = False
-
-
 @dataclass
 class Experiment:
     """A reproduction as a process works on it.
 
     Attributes:
-        settings: What it works on.
+        settings: Its settings.
     """
 
     settings: ExperimentConfig
@@ -175,14 +158,19 @@ class Experiment:
         """Encode what is missing of the training clips; several processes may."""
         make_store(self.store_folder, self.key, self.encoder, self.benchmark.clips, report)
 
-    def parts(self, wanted: SceneSet) -> list[range]:
-        """The numbers of the scenes of a set, block by block; decisions look at all at once."""
-        count = self.benchmark.count(wanted.condition, wanted.split, wanted.half)
+    def blocks(self, wanted: SceneSet) -> list[range]:
+        """Numbers of the scenes of a set by block; validation scenes are one block."""
+        count = self.benchmark.count(wanted)
         size = BLOCK if wanted.split == "test" else count
         return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
     def path(self, wanted: SceneSet, numbers: range) -> Path:
-        """File of a block of scenes."""
+        """File of a block of scenes.
+
+        Args:
+            wanted: The set.
+            numbers: Numbers of the scenes in it.
+        """
         mode = wanted.mode
         tokens = "-".join(str(one) for one in (mode.image_tokens, mode.flip_average) if one)
         name = f"{wanted.split}-{wanted.condition.name}-{numbers.start:05d}.safetensors"
@@ -190,26 +178,32 @@ class Experiment:
         return folder / ("half" if wanted.half else "all") / name
 
     def make_scenes(self, wanted: SceneSet, numbers: range) -> None:
-        """Encode a block of scenes, if it is not there."""
+        """Encode a block of scenes, if it is not there.
+
+        Args:
+            wanted: The set.
+            numbers: Numbers of the scenes in it.
+        """
         path = self.path(wanted, numbers)
         if path.is_file():
             return
-        encoder, condition, split = self.encoder_of(wanted.mode), wanted.condition, wanted.split
-        if condition.perturbation != "negatives":
-            scenes = self.benchmark.scenes(encoder, condition, split, numbers, wanted.half)
+        encoder = self.encoder_of(wanted.mode)
+        if wanted.condition.perturbation != "negatives":
+            scenes = self.benchmark.scenes(encoder, wanted, numbers)
         else:
-            scenes = self.benchmark.scenes(encoder, SINGLE, split, numbers, wanted.half)
-            scenes = with_negatives(scenes, self.benchmark.visible(SINGLE, split, numbers))
+            singles = replace(wanted, condition=SINGLE)
+            scenes = self.benchmark.scenes(encoder, singles, numbers)
+            scenes = with_negatives(scenes, self.benchmark.visible(singles, numbers))
         write_scenes(scenes, path)
 
     def scenes(self, wanted: SceneSet) -> Iterator[EncodedBatch]:
         """The scenes of a set, block by block."""
-        for numbers in self.parts(wanted):
+        for numbers in self.blocks(wanted):
             path = self.path(wanted, numbers)
             yield read_scenes(path, self.vocabulary, self.encoder.device)
 
     def validation(self, mode: TokenMode = AS_ALL, half: bool = False) -> list[EncodedBatch]:
-        """Validation scenes of one source, of two, and so on; nothing where there are none."""
+        """Encoded scenes of ``validation_sets``, which see."""
         key = (mode, half)
         if key not in self._validation:
             self._validation[key] = [
@@ -218,23 +212,25 @@ class Experiment:
         return self._validation[key]
 
     def validation_sets(self, mode: TokenMode = AS_ALL, half: bool = False) -> list[SceneSet]:
-        """The sets that decisions are made on."""
-        return [
-            SceneSet(condition, "validation", mode, half)
-            for condition in VALIDATION_CONDITIONS
-            if self.benchmark.lacks(condition, "validation", half) is None
-        ]
+        """Sets of validation scenes, by number of sources.
+
+        Args:
+            mode: Encoding of pictures.
+            half: Whether they are for heads that are trained on half of the classes.
+        """
+        sets = (SceneSet(one, "validation", mode, half) for one in VALIDATION_CONDITIONS)
+        return [one for one in sets if self.benchmark.lacks(one) is None]
 
 
 class StorePart:
-    """Some of a store's mixtures, numbered anew.
+    """The mixtures of a store whose members are of some classes, numbered anew.
 
     Args:
         store: The store.
-        names: The classes that members may be of; labels count in their order.
+        names: The classes, in the order of the labels.
 
     Attributes:
-        sizes: How many mixtures there are of each number of sources.
+        sizes: Number of mixtures of each number of sources.
     """
 
     def __init__(self, store: TokenStore, names: tuple[str, ...]) -> None:
@@ -260,7 +256,12 @@ class StorePart:
         return sizes
 
     def batch(self, sources: int, rows: Tensor) -> TokenBatch:
-        """Read mixtures of one number of sources, by their new rows (B,)."""
+        """Read mixtures.
+
+        Args:
+            sources: Their number of sources.
+            rows: Their new rows, (B,).
+        """
         tokens, labels = self._store.batch(sources, self._rows[sources][rows])
         return TokenBatch(tokens, labels[:, self._columns])
 
@@ -372,12 +373,12 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Workers:
-    """Does jobs, in this process or in several.
+    """Processes that do jobs.
 
     Attributes:
-        experiment: This process's own.
-        count: How many jobs are done at once.
-        pool: The others; None where this one does all.
+        experiment: The experiment of this process.
+        count: Number of processes.
+        pool: The other processes; None where this one does all.
     """
 
     experiment: Experiment
@@ -425,11 +426,11 @@ def open_workers(experiment: Experiment, count: int) -> Iterator[Workers]:
     """Start processes.
 
     Args:
-        experiment: This process's own.
-        count: How many; with 1 this process does all.
+        experiment: The experiment of this process.
+        count: Number of processes; with 1 this process does all.
 
     Yields:
-        What does jobs.
+        The processes.
     """
     if count == 1:
         yield Workers(experiment)
@@ -451,7 +452,7 @@ _experiment: Experiment | None = None
 
 
 def _open(settings: ExperimentConfig) -> None:
-    """Make this process one that works; it ends with the one that started it."""
+    """Set up a process, which ends with the one that started it."""
     global _experiment
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -469,7 +470,7 @@ def _open(settings: ExperimentConfig) -> None:
 
 
 def _do(job: Job) -> list[MediaWarning]:
-    """Do a job here; what is warned of is for the process that started this one to tell."""
+    """Do a job, and return its warnings for the process that started this one."""
     assert _experiment is not None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", MediaWarning)
@@ -488,13 +489,13 @@ class EncodeClips:
     """Encode training clips, together with the other processes that do.
 
     Attributes:
-        helper: Which of them this is.
+        helper: Number of the process among them.
     """
 
     helper: int
 
     def do(self, experiment: Experiment) -> None:
-        """Encode what no other process encodes."""
+        """Encode the clips that no other process encodes."""
         experiment.make_store()
 
 
@@ -503,8 +504,8 @@ class EncodeScenes:
     """Encode a block of scenes.
 
     Attributes:
-        wanted: Of which set.
-        numbers: Which scenes of it.
+        wanted: The set.
+        numbers: Numbers of the scenes in it.
     """
 
     wanted: SceneSet

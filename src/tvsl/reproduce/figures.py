@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import predict
 from tvsl.evaluation.score import normalize_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import LabelSource
-from tvsl.reproduce.benchmark import Picture, PreviewScene
-from tvsl.reproduce.experiment import Experiment, SceneSet
-from tvsl.reproduce.specs import DUET, TRIO, Candidates, RowSpec, TestCondition
+from tvsl.reproduce.experiment import Experiment
+from tvsl.reproduce.specs import DUET, TRIO, Candidates, RowSpec, SceneSet, TestCondition
 from tvsl.reproduce.tables import ALIGNMENT, AVGN, MIX_AND_LOCALIZE, TVSL
 from tvsl.reproduce.train import Choice, Plan, Runs
 
@@ -30,8 +28,8 @@ class SheetSpec:
     """A figure of pictures.
 
     Attributes:
-        name: What the command line calls it.
-        title: What pages call it.
+        name: Name on the command line.
+        title: Title on pages.
         condition: The scenes that it shows.
         rows: The methods that it compares.
         paper: Number of the paper's figure.
@@ -56,17 +54,17 @@ SHEETS: Mapping[str, SheetSpec] = {
 
 
 @dataclass(frozen=True, eq=False)
-class ShownCase:
+class SheetCase:
     """A scene with the maps of several methods.
 
     Attributes:
         picture: Its panels side by side, RGB, (H, W, 3) uint8.
-        labels: What sounds, source by source.
+        labels: Classes of the sources.
         truth: Where each source is, (P, H, W) bool.
         maps: For each method one map for each source, or one for all; None where it has none.
     """
 
-    picture: Picture
+    picture: NDArray[np.uint8]
     labels: tuple[str, ...]
     truth: NDArray[np.bool_]
     maps: tuple[HeatMaps | None, ...]
@@ -77,14 +75,14 @@ class Sheet:
     """A figure of pictures.
 
     Attributes:
-        spec: Which.
+        spec: The figure.
         methods: The methods, in the order of the maps.
         cases: The scenes.
     """
 
     spec: SheetSpec
     methods: tuple[str, ...]
-    cases: tuple[ShownCase, ...]
+    cases: tuple[SheetCase, ...]
 
 
 def sheet(
@@ -93,22 +91,23 @@ def sheet(
     """Look at test scenes through the heads of the first seed, labels given.
 
     Args:
-        spec: Which figure.
+        spec: The figure.
         experiment: The reproduction.
-        plan: What was done.
-        choices: What validation chose.
+        plan: The plan.
+        choices: Choices of validation.
 
     Returns:
         The figure; the recipe's seed draws its scenes, and no result has a say in it. None where
         there are no such scenes.
     """
-    if experiment.benchmark.lacks(spec.condition, "test") is not None:
-        return None
     wanted = SceneSet(spec.condition, "test")
+    if experiment.benchmark.lacks(wanted) is not None:
+        return None
     scenes = next(experiment.scenes(wanted))
     count = min(experiment.config.pictures, scenes.tokens.batch)
     rng = np.random.default_rng(experiment.config.seed)
     numbers = sorted(rng.choice(scenes.tokens.batch, count, replace=False).tolist())
+    clip = scenes.queries.clip.cpu()
     shown = experiment.benchmark.preview(spec.condition, numbers)
     runs, maps = Runs(experiment.settings.folder), []
     for row in spec.rows:
@@ -116,17 +115,10 @@ def sheet(
         head = None if chosen is None else runs.load(chosen, experiment)
         maps.append([None] * count if head is None else _maps(head, scenes, numbers))
     cases = tuple(
-        _case(scenes, number, one, tuple(found))
-        for number, one, *found in zip(numbers, shown, *maps, strict=True)
+        SheetCase(picture, labels, scenes.targets[clip == number].numpy(), tuple(found))
+        for number, (picture, labels), *found in zip(numbers, shown, *maps, strict=True)
     )
     return Sheet(spec, tuple(row.title for row in spec.rows), cases)
-
-
-def _case(
-    scenes: EncodedBatch, number: int, shown: PreviewScene, maps: tuple[HeatMaps | None, ...]
-) -> ShownCase:
-    truth = scenes.targets[scenes.queries.clip.cpu() == number]
-    return ShownCase(shown.picture, shown.labels, truth.numpy(), maps)
 
 
 @torch.inference_mode()
@@ -135,11 +127,7 @@ def _maps(head: Method, scenes: EncodedBatch, numbers: list[int]) -> list[HeatMa
     source: LabelSource = "given" if head.class_aware else "none"
     if head.permutation_invariant:
         source = "assigned"
-    shown = predict(head, scenes, (source,)).maps.cpu()
-    each = (shown[clip == number] for number in numbers)
-    return [_drawn(maps if head.class_aware else maps[:1], scenes.size) for maps in each]
-
-
-def _drawn(maps: Tensor, size: tuple[int, int]) -> HeatMaps:
-    drawn: HeatMaps = normalize_maps(maps, size).numpy()
-    return drawn
+    found = predict(head, scenes, (source,)).maps.cpu()
+    each = (found[clip == number] for number in numbers)
+    some = (maps if head.class_aware else maps[:1] for maps in each)
+    return [normalize_maps(maps, scenes.size).numpy() for maps in some]

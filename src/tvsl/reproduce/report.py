@@ -14,8 +14,8 @@ from scipy.stats import kendalltau
 from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.metrics import LabelSource
 from tvsl.reproduce.results import (
-    TOLD_FIRST,
-    UNTOLD_FIRST,
+    DETECTED_FIRST,
+    GIVEN_FIRST,
     Expectation,
     MeasuredRow,
     MeasuredTable,
@@ -45,7 +45,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-_PREFERRED = (UNTOLD_FIRST, TOLD_FIRST)
+_PREFERRED = (DETECTED_FIRST, GIVEN_FIRST)
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,12 @@ def agreements(table: MeasuredTable) -> list[Agreement]:
     for benchmarks, column in product(table.beside, range(len(table.heads))):
         orders: dict[tuple[_Compared, ...], LabelSource] = {}
         for preferred in _PREFERRED:
-            lines = one_each(table.lines, preferred)
-            compared = [_Compared.of(line, benchmarks, column) for line in lines]
-            orders.setdefault(tuple(one for one in compared if one is not None), preferred[0])
+            compared = (
+                (line.row, line.values[column], line.paper[benchmarks][column])
+                for line in one_each(table.lines, preferred)
+            )
+            both = tuple((row, o, t) for row, o, t in compared if o is not None and t is not None)
+            orders.setdefault(both, preferred[0])
         head, low = table.heads[column], table.columns[column].low_is_good
         found += [
             _compare(head, benchmarks, labels if len(orders) > 1 else None, both, low)
@@ -117,18 +120,8 @@ def tau_of(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None
     return (None, None) if math.isnan(tau) else (tau, chance)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """A row of a column that both have."""
-
-    row: str
-    ours: Value
-    theirs: float
-
-    @classmethod
-    def of(cls, line: MeasuredRow, benchmarks: str, column: int) -> _Compared | None:
-        ours, theirs = line.values[column], line.paper[benchmarks][column]
-        return None if ours is None or theirs is None else cls(line.row, ours, theirs)
+_Compared = tuple[str, Value, float]
+"""A row with our value and the paper's number."""
 
 
 def _compare(
@@ -139,21 +132,20 @@ def _compare(
     low_is_good: bool,
 ) -> Agreement:
     sign = -1 if low_is_good else 1
-    tau, chance = tau_of([one.ours.mean for one in compared], [one.theirs for one in compared])
+    tau, chance = tau_of([ours.mean for _, ours, _ in compared], [one[2] for one in compared])
     pairs: dict[str, list[tuple[str, str]]] = {"agreed": [], "reversed": [], "unclear": []}
     for first, second in combinations(compared, 2):
-        leads = sign * (first.ours.mean - second.ours.mean) >= 0
-        better, worse = (first, second) if leads else (second, first)
-        if not apart(better.ours, worse.ours):
-            condition = "unclear"
-        else:
-            condition = "agreed" if sign * (better.theirs - worse.theirs) >= 0 else "reversed"
-        pairs[condition].append((better.row, worse.row))
+        leads = sign * (first[1].mean - second[1].mean) >= 0
+        (better, ours, theirs), (worse, our_other, their_other) = (
+            (first, second) if leads else (second, first)
+        )
+        order = "agreed" if sign * (theirs - their_other) >= 0 else "reversed"
+        pairs[order if apart(ours, our_other) else "unclear"].append((better, worse))
     return Agreement(
         head,
         benchmarks,
         labels,
-        tuple(one.row for one in compared),
+        tuple(row for row, _, _ in compared),
         tau,
         chance,
         tuple(pairs["agreed"]),
@@ -169,22 +161,22 @@ def sentences(table: MeasuredTable) -> list[str]:
         table: The table.
 
     Returns:
-        Who is first in each column, who is not above the trivial baselines, and what the paper has
-        the other way round.
+        The first row of each column, the rows that are not above the trivial baselines, and the
+        pairs that the paper has the other way round.
     """
     columns = range(len(table.heads))
-    told = [text for column in columns if (text := _first(table, column))]
-    told += [text for column in columns if (text := _trivial(table, column))]
+    found = [text for column in columns if (text := _first(table, column))]
+    found += [text for column in columns if (text := _trivial(table, column))]
     seen = set()
     for one in agreements(table):
         if one.benchmarks == table.beside[0] and one.head not in seen:
             seen.add(one.head)
-            told.append(_against(one))
-    return told
+            found.append(_against(one))
+    return found
 
 
 def _first(table: MeasuredTable, column: int) -> str | None:
-    """The best and the next row; of a method that may be told labels, the line where it is not."""
+    """The best and the next row; of a method with several sources of labels, not the given ones."""
     rows = [line for line in one_each(table.lines) if not line.trivial]
     order = ranked(rows, column, table.columns[column].low_is_good)
     if len(order) < 2:
@@ -226,8 +218,7 @@ def _grouped(pairs: Sequence[tuple[str, str]]) -> str:
     worse: dict[str, list[str]] = {}
     for better, other in pairs:
         worse.setdefault(better, []).append(other)
-    told = [f"{row} is better here than {', '.join(others)}" for row, others in worse.items()]
-    return "; ".join(told)
+    return "; ".join(f"{row} is better here than {', '.join(o)}" for row, o in worse.items())
 
 
 def named(line: MeasuredRow) -> str:
@@ -262,13 +253,11 @@ def text_table(table: MeasuredTable) -> TextTable:
         Mean and standard deviation over the seeds; after each column that the paper has, its
         numbers on the nearest of its benchmarks.
     """
-    shown = [column for column in range(len(table.heads)) if _in_paper(table, column)]
-    heads = [
-        part
-        for column, head in enumerate(table.heads)
-        for part in (head, *([PAPER_HEAD] * (column in shown)))
-    ]
-    rows = tuple(tuple(_cells(table, line, shown)) for line in table.lines)
+    known = [column for column in range(len(table.heads)) if _in_paper(table, column)]
+    heads: list[str] = []
+    for column, head in enumerate(table.heads):
+        heads += [head, PAPER_HEAD] if column in known else [head]
+    rows = tuple(tuple(_cells(table, line, known)) for line in table.lines)
     return TextTable(table.title, ("method", "labels", *heads), rows, 2)
 
 
@@ -277,11 +266,11 @@ def _in_paper(table: MeasuredTable, column: int) -> bool:
     return any(line.paper[name][column] is not None for line in table.lines for name in names)
 
 
-def _cells(table: MeasuredTable, line: MeasuredRow, shown: Sequence[int]) -> list[str]:
+def _cells(table: MeasuredTable, line: MeasuredRow, known: Sequence[int]) -> list[str]:
     cells = [line.row, LABEL_TITLES[line.labels]]
     for column, value in enumerate(line.values):
         cells.append(_NOTHING if value is None else value.text())
-        if column in shown:
+        if column in known:
             paper = line.paper[table.beside[0]][column]
             cells.append(_NOTHING if paper is None else f"{paper:.1f}")
     return cells
@@ -330,9 +319,9 @@ def order_table(table: MeasuredTable) -> TextTable | None:
 
 def remarks(table: MeasuredTable) -> list[str]:
     """Reasons why columns or cells are missing."""
-    told = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
+    columns = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
     reasons = {line.row: note for line in table.lines for note in line.notes}
-    return told + [f"{row}: {note}" for row, note in reasons.items()]
+    return columns + [f"{row}: {note}" for row, note in reasons.items()]
 
 
 def choice_table(choices: Sequence[Choice]) -> TextTable:
@@ -393,7 +382,7 @@ def how(provenance: Provenance) -> list[tuple[str, str]]:
         for method, hyperparameters in config.hyperparameters.items()
     )
     scenes = ", ".join(f"{count} of {title}" for title, count in provenance.scenes.items())
-    told = {
+    notes = {
         "Measured on": f"{provenance.title}. Test scenes: {scenes}.",
         "Encoder": (
             f"{provenance.model}, SHA-256 {provenance.encoder}; frozen, its tokens are encoded "
@@ -413,8 +402,8 @@ def how(provenance: Provenance) -> list[tuple[str, str]]:
         "Beside the paper": _beside(provenance),
     }
     if sizes:
-        told["Sizes"] = f"Set to suit the encoder: {sizes}."
-    return list(told.items())
+        notes["Sizes"] = f"Set to suit the encoder: {sizes}."
+    return list(notes.items())
 
 
 def _beside(provenance: Provenance) -> str:
@@ -468,9 +457,8 @@ def markdown(found: Reproduction) -> str:
         order = order_table(table)
         if order is not None:
             parts += [f"{order.title}:", _as_markdown(order)]
-        told = [*sentences(table), *remarks(table)]
-        if told:
-            parts.append(_listed(told))
+        if findings := [*sentences(table), *remarks(table)]:
+            parts.append(_listed(findings))
     choices = choice_table(found.choices)
     if choices.rows:
         parts += [f"## {choices.title}", _as_markdown(choices)]
@@ -480,7 +468,7 @@ def markdown(found: Reproduction) -> str:
 
 
 def expectation_text(expectation: Expectation) -> str:
-    """A expectation, whether it came out, and by what numbers."""
+    """An expectation, whether it came out, and the numbers."""
     verdict = "Holds" if expectation.holds else "Does not hold"
     return f"{verdict}: {expectation.says} ({expectation.numbers})"
 

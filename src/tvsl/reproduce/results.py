@@ -18,6 +18,7 @@ from tvsl.reproduce.specs import (
     Candidates,
     Column,
     RowSpec,
+    SceneSet,
     TableSpec,
     Task,
     Training,
@@ -25,8 +26,8 @@ from tvsl.reproduce.specs import (
 from tvsl.reproduce.tables import PAPER_METHODS, TEXT_ONLY, TVSL
 from tvsl.reproduce.train import Choice, Plan, Runs
 
-UNTOLD_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
-TOLD_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")
+DETECTED_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
+GIVEN_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Value:
     """A measured value.
 
     Attributes:
-        seeds: What each seed gave.
+        seeds: The value of each seed.
     """
 
     seeds: tuple[float, ...]
@@ -59,14 +60,13 @@ class MeasuredRow:
     """A line of a measured table: a row with one source of labels.
 
     Attributes:
-        row: What the table calls the method.
-        labels: Where its labels come from.
-        values: A value for each column; None where there is none.
-        paper: The paper's number for each column, by the benchmarks that it is from; None where it
-            has none.
-        trained: For each column on what the head was trained and how fast; empty where it was not.
+        row: Title of the row.
+        labels: Source of its labels.
+        values: Value of each column, or None.
+        paper: The paper's number or None for each column, by benchmarks.
+        trained: Curriculum and learning rate for each column; empty without training.
         trivial: Whether the method looks at nothing.
-        notes: Why values are missing.
+        notes: Reasons why values are missing.
     """
 
     row: str
@@ -83,13 +83,13 @@ class MeasuredTable:
     """A measured table.
 
     Attributes:
-        name: What the command line calls it.
-        title: What pages call it.
-        says: What it compares.
-        columns: Its columns, of which scenes there are.
+        name: Name on the command line.
+        title: Title on pages.
+        says: The comparison, in a sentence.
+        columns: Its columns that have scenes.
         heads: Their titles.
         lines: Its lines.
-        beside: The benchmarks of the paper whose numbers stand beside it, the nearest first.
+        beside: The paper's benchmarks whose numbers stand beside it, the nearest first.
         number: Number of the paper's table; None for one of our own.
         left_out: Columns that could not be measured, with the reason.
     """
@@ -105,7 +105,12 @@ class MeasuredTable:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def line(self, row: str, *labels: LabelSource) -> MeasuredRow | None:
-        """The line of a row with the first of some sources of labels that there is."""
+        """Find the line of a row.
+
+        Args:
+            row: Title of the row.
+            labels: Sources of labels; the first that there is counts.
+        """
         for source in labels:
             for line in self.lines:
                 if (line.row, line.labels) == (row, source):
@@ -113,7 +118,13 @@ class MeasuredTable:
         return None
 
     def value(self, row: str, head: str, *labels: LabelSource) -> Value | None:
-        """A cell, by the titles of its row and column."""
+        """Find a cell.
+
+        Args:
+            row: Title of its row.
+            head: Title of its column.
+            labels: Sources of labels; the first that there is counts.
+        """
         line = self.line(row, *labels)
         if line is None or head not in self.heads:
             return None
@@ -121,7 +132,7 @@ class MeasuredTable:
 
 
 def one_each(
-    lines: Sequence[MeasuredRow], preferred: Sequence[LabelSource] = UNTOLD_FIRST
+    lines: Sequence[MeasuredRow], preferred: Sequence[LabelSource] = DETECTED_FIRST
 ) -> list[MeasuredRow]:
     """One line for each row.
 
@@ -141,7 +152,13 @@ def one_each(
 def ranked(
     lines: Sequence[MeasuredRow], column: int, low_is_good: bool
 ) -> list[tuple[MeasuredRow, Value]]:
-    """Lines with a value in a column, best first."""
+    """Lines with a value in a column, best first.
+
+    Args:
+        lines: Lines of a table.
+        column: Number of the column.
+        low_is_good: Whether the lowest value is the best.
+    """
     found = [(line, value) for line in lines if (value := line.values[column]) is not None]
     return sorted(found, key=lambda pair: pair[1].mean if low_is_good else -pair[1].mean)
 
@@ -149,13 +166,11 @@ def ranked(
 def apart(first: Value, second: Value) -> bool:
     """Tell whether two values differ by more than their standard deviations together.
 
-    Args:
-        first: A value.
-        second: Another one.
+    Compares the difference of the means with the root of the sum of both variances.
 
-    Returns:
-        Whether the difference of the means is larger than the root of the sum of squares of the two
-        deviations; a value without a deviation counts as exact.
+    Args:
+        first: A value; without a deviation it counts as exact.
+        second: Another one.
     """
     spread = math.hypot(first.deviation or 0.0, second.deviation or 0.0)
     return abs(first.mean - second.mean) > spread
@@ -233,13 +248,13 @@ def paper_numbers(table: int) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True, eq=False)
 class Aggregator:
-    """Puts together what was measured.
+    """Fills tables with the scores of the runs.
 
     Attributes:
         runs: The runs.
-        plan: What was done.
+        plan: Their plan.
         choices: Choice of validation for all candidates.
-        benchmark: What it was measured on.
+        benchmark: The benchmark.
     """
 
     runs: Runs
@@ -271,7 +286,8 @@ class Aggregator:
         )
 
     def _missing(self, column: Column) -> str | None:
-        reasons = (self.benchmark.lacks(condition, "test") for condition in column.conditions)
+        sets = (SceneSet(condition, "test") for condition in column.conditions)
+        reasons = (self.benchmark.lacks(one) for one in sets)
         return next((reason for reason in reasons if reason is not None), None)
 
     def _head(self, column: Column) -> str:
@@ -314,8 +330,8 @@ class Aggregator:
         seeds: dict[LabelSource, list[float]] = {}
         reason = None
         for training in self.plan.repeats(choice.chosen):
-            figures, told = self._figures(training, row, column)
-            reason = reason or told
+            figures, missing = self._figures(training, row, column)
+            reason = reason or missing
             for source, value in figures.items():
                 seeds.setdefault(source, []).append(value)
         return {source: Value(tuple(values)) for source, values in seeds.items()}, reason
@@ -359,17 +375,17 @@ Tables = Mapping[str, MeasuredTable]
 
 _OURS = TVSL.title
 _OTHERS = tuple(row.title for row in PAPER_METHODS if row.title != _OURS)
-_UNTOLD: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
+_WITHOUT_LABELS: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """Something expected.
+    """An expectation of the synthetic world, stated beforehand.
 
     Attributes:
-        says: What.
+        says: The expectation, in a sentence.
         holds: Whether it came out.
-        numbers: What it is judged by.
+        numbers: The numbers that decide it.
     """
 
     says: str
@@ -378,14 +394,7 @@ class Expectation:
 
 
 def expectations(tables: Iterable[MeasuredTable]) -> list[Expectation]:
-    """Judge all that can be judged.
-
-    Args:
-        tables: The measured tables.
-
-    Returns:
-        The expectations whose numbers are there.
-    """
+    """Compare all expectations whose numbers are in the measured tables with these."""
     known = {table.name: table for table in tables}
     judged = (judge(known) for judge in _JUDGES)
     return [expectation for expectation in judged if expectation is not None]
@@ -414,7 +423,7 @@ def _above_trivial(tables: Tables) -> Expectation | None:
 def _ahead(
     tables: Tables, name: str, head: str, says: str, margin: Callable[[Value, Value], bool]
 ) -> Expectation | None:
-    """T-VSL with detected labels against the best other method that is told no labels."""
+    """T-VSL with detected labels against the best other method without given labels."""
     table = tables.get(name)
     heads = [] if table is None else [one for one in table.heads if one.startswith(head)]
     if table is None or not heads:
@@ -437,17 +446,17 @@ def _difference(ours: Value, other: Value) -> str:
 
 
 def _best(table: MeasuredTable, head: str) -> tuple[MeasuredRow, Value] | None:
-    found = _untold(table, table.heads.index(head))
+    found = _without_labels(table, table.heads.index(head))
     return max(found, key=lambda pair: pair[1].mean) if found else None
 
 
-def _untold(table: MeasuredTable, column: int) -> list[tuple[MeasuredRow, Value]]:
-    """The paper's other methods, where they are told no labels."""
+def _without_labels(table: MeasuredTable, column: int) -> list[tuple[MeasuredRow, Value]]:
+    """The paper's other methods, without given labels."""
     return [
         (line, value)
         for line in table.lines
         if line.row in _OTHERS
-        and line.labels in _UNTOLD
+        and line.labels in _WITHOUT_LABELS
         and (value := line.values[column]) is not None
     ]
 
@@ -491,7 +500,7 @@ def _smallest_drop(tables: Tables) -> Expectation | None:
     if table is None or not heads:
         return None
     column = table.heads.index(heads[0])
-    drops = _untold(table, column)
+    drops = _without_labels(table, column)
     ours = table.value(_OURS, heads[0], "detected")
     if ours is None or not drops:
         return None

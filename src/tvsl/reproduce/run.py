@@ -1,4 +1,4 @@
-"""A reproduction from the names of its tables to the results."""
+"""A reproduction, from the names of its tables to the results."""
 
 from __future__ import annotations
 
@@ -18,19 +18,17 @@ from tvsl.reproduce.experiment import (
     EncodeScenes,
     Experiment,
     Job,
-    SceneSet,
     Workers,
     open_workers,
 )
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, Expectation, MeasuredTable, expectations
 from tvsl.reproduce.specs import (
-    AS_ALL,
     TEST_CONDITIONS,
     EvalTarget,
     ReproduceConfig,
+    SceneSet,
     TableSpec,
-    TestCondition,
     Training,
 )
 from tvsl.reproduce.tables import TABLES
@@ -38,17 +36,17 @@ from tvsl.reproduce.targets import (
     ALL,
     BARS,
     RECORD_FILE,
+    RECORD_KEYS,
     TARGETS,
     check_folder,
-    check_same,
     check_targets,
-    read_record,
 )
-from tvsl.reproduce.train import Choice, Plan, RunRecord, Runs, TrainHead, choose
+from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
 from tvsl.utils.progress import Progress
+from tvsl.utils.run_folder import describe_changes, read_record
 
 
 @dataclass(frozen=True)
@@ -56,17 +54,17 @@ class Provenance:
     """Data, models and recipe that the numbers depend on.
 
     Attributes:
-        title: What the tables are measured on.
+        title: Title of the data set.
         real: Whether it is made of files.
         model: Name or path of the encoder.
         encoder: Its fingerprint.
         config: The recipe.
-        clips: How many clips heads are trained on.
-        classes: How many classes they have.
-        scenes: How many test scenes there are, by the title of their condition.
+        clips: Number of training clips.
+        classes: Number of their classes.
+        scenes: Number of test scenes by the title of their condition.
         located: Whether it is known where the sources of validation scenes are.
         beside: The paper's benchmarks beside it.
-        warnings: What keeps the numbers from meaning what they seem to mean.
+        warnings: Reasons why the numbers mean less than they seem to.
     """
 
     title: str
@@ -85,11 +83,8 @@ class Provenance:
 def provenance_of(experiment: Experiment) -> Provenance:
     """Data, models and recipe that the numbers of a reproduction depend on."""
     benchmark = experiment.benchmark
-    there = [
-        condition
-        for condition in TEST_CONDITIONS.values()
-        if benchmark.lacks(condition, "test") is None
-    ]
+    sets = (SceneSet(condition, "test") for condition in TEST_CONDITIONS.values())
+    scenes = {one.condition.title: benchmark.count(one) for one in sets if not benchmark.lacks(one)}
     return Provenance(
         benchmark.title,
         benchmark.real,
@@ -98,7 +93,7 @@ def provenance_of(experiment: Experiment) -> Provenance:
         experiment.config,
         benchmark.clips.count,
         len(benchmark.clips.names),
-        {condition.title: benchmark.count(condition, "test") for condition in there},
+        scenes,
         _located(experiment),
         PAPER_SETS[benchmark.paper].title,
         tuple(_warnings(experiment)),
@@ -143,11 +138,8 @@ def has_public_weights(model: str) -> bool:
     return sha256_of(path) in known
 
 
-"""Files that a reproduction writes once all is measured."""
-
-
 def describe(experiment: Experiment) -> dict[str, Any]:
-    """Everything that decides the numbers."""
+    """Record of everything that decides the numbers, as JSON gives it back."""
     encoder = experiment.encoder
     described = {
         "tvsl": __version__,
@@ -172,13 +164,22 @@ def keep_record(experiment: Experiment) -> None:
     """
     folder = experiment.settings.folder
     path, record = folder / RECORD_FILE, describe(experiment)
-    if path.is_file():
-        check_same(read_record(path), record, folder)
-        return
-    check_folder(folder)
-    with writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_json(record, path)
+    earlier = read_record(path, RECORD_KEYS)
+    if earlier is None:
+        check_folder(folder)
+        with writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_json(record, path)
+    elif changes := describe_changes(earlier, record, _short):
+        raise UsageError(
+            f"{folder} holds another reproduction: {changes}.",
+            "Go on with it as it was started, or choose another folder.",
+        )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 Stages = Callable[[str, str], AbstractContextManager[Progress]]
@@ -194,8 +195,8 @@ class Reproduction:
         tables: The tables.
         sheets: The figures of pictures.
         bars: Whether the figure of bars is wanted.
-        choices: What validation chose.
-        expectations: What was expected of the world beforehand, and whether it came out.
+        choices: Choices of validation.
+        expectations: Expectations of the world, and whether they came out.
     """
 
     provenance: Provenance
@@ -265,22 +266,16 @@ def require_feasible(experiment: Experiment, asked: Wanted) -> None:
         )
     experiment.benchmark.clips.require_files()
     check_classes(experiment.settings.model, experiment.benchmark.clips.names)
-    missing = _missing_blocks(_plan(asked, experiment), asked, experiment)
-    experiment.benchmark.require_files(
-        (one.condition, one.split, one.half, block) for one, block in missing
-    )
+    plan = _plan(asked, experiment)
+    experiment.benchmark.require_files(_missing_blocks(plan, asked, experiment))
 
 
 def _plan(asked: Wanted, experiment: Experiment) -> Plan:
     benchmark = experiment.benchmark
-
-    def possible(condition: TestCondition) -> bool:
-        return benchmark.lacks(condition, "test") is None
-
     return Plan.of(
         asked.tables,
         experiment.config,
-        possible,
+        lambda condition: benchmark.lacks(SceneSet(condition, "test")) is None,
         benchmark.halved,
         (row.several for one in asked.sheets for row in one.rows),
     )
@@ -292,11 +287,11 @@ def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stage
     Args:
         asked: What is wanted.
         experiment: The reproduction; its folder holds everything that is done.
-        workers: How many processes work.
+        workers: Number of processes.
         stages: Shows progress.
 
     Returns:
-        What came out.
+        The results.
 
     Raises:
         TvslError: Something cannot be read, trained or written; what was done before stays.
@@ -306,9 +301,14 @@ def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stage
     require_feasible(experiment, asked)
     keep_record(experiment)
     plan = _plan(asked, experiment)
-    with open_workers(experiment, workers) as hands:
-        _encode(plan, asked, experiment, hands, stages)
-        choices = _heads(plan, experiment, hands, stages)
+    with open_workers(experiment, workers) as pool:
+        if any(candidates.curricula for candidates in plan.needs):
+            with stages("Encoding clips", "clips") as report:
+                _encode_clips(experiment, pool, report)
+        blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, asked, experiment)]
+        with stages("Encoding scenes", "blocks") as report:
+            _run_jobs(blocks, pool, report)
+        choices = _heads(plan, experiment, pool, stages)
     by_candidates = {choice.candidates: choice for choice in choices}
     aggregator = Aggregator(Runs(experiment.settings.folder), plan, by_candidates, benchmark)
     tables = tuple(aggregator.table(table) for table in asked.tables)
@@ -323,32 +323,17 @@ def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stage
     )
 
 
-def _encode(
-    plan: Plan, asked: Wanted, experiment: Experiment, hands: Workers, stages: Stages
-) -> None:
-    if any(candidates.curricula for candidates in plan.needs):
-        with stages("Encoding clips", "clips") as report:
-            _encode_clips(experiment, hands, report)
-    blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, asked, experiment)]
-    with stages("Encoding scenes", "blocks") as report:
-        _count(blocks, hands, report, 0)
-
-
-def _encode_clips(experiment: Experiment, hands: Workers, report: Progress) -> None:
-    if hands.count == 1:
+def _encode_clips(experiment: Experiment, pool: Workers, report: Progress) -> None:
+    if pool.count == 1:
         experiment.make_store(report)
         return
-    total, folder, size = (
-        experiment.benchmark.clips.count,
-        experiment.store_folder,
-        experiment.key.shard_clips,
-    )
+    total, size = experiment.benchmark.clips.count, experiment.key.shard_clips
 
-    def told(_: int) -> None:
-        files = len(list(folder.glob("shard-*.safetensors")))
+    def count_shards(_: int) -> None:
+        files = len(list(experiment.store_folder.glob("shard-*.safetensors")))
         report(min(total, files * size), total)
 
-    hands.do([EncodeClips(helper) for helper in range(hands.count)], told)
+    pool.do([EncodeClips(helper) for helper in range(pool.count)], count_shards)
 
 
 def _missing_blocks(
@@ -358,7 +343,7 @@ def _missing_blocks(
     return [
         (one, numbers)
         for one in _scene_sets(plan, asked, experiment)
-        for numbers in experiment.parts(one)
+        for numbers in experiment.blocks(one)
         if not experiment.path(one, numbers).is_file()
     ]
 
@@ -372,32 +357,28 @@ def _scene_sets(plan: Plan, asked: Wanted, experiment: Experiment) -> list[Scene
             SceneSet(condition, "test", candidates.mode, candidates.half): None
             for condition, _ in targets
         }
-    for one in asked.sheets:
-        if experiment.benchmark.lacks(one.condition, "test") is None:
-            found[SceneSet(one.condition, "test", AS_ALL)] = None
+    sheets = (SceneSet(one.condition, "test") for one in asked.sheets)
+    found |= {one: None for one in sheets if experiment.benchmark.lacks(one) is None}
     return sorted(found, key=lambda one: -one.condition.sources)
 
 
-def _heads(plan: Plan, experiment: Experiment, hands: Workers, stages: Stages) -> list[Choice]:
+def _heads(plan: Plan, experiment: Experiment, pool: Workers, stages: Stages) -> list[Choice]:
     """Train all candidates, choose, train the chosen with all seeds, and measure them."""
     runs = Runs(experiment.settings.folder)
     first = [TrainHead(training) for training in plan.all_trainings()]
     seeds = experiment.config.seeds
     later = sum(seeds if candidates.curricula else 1 for candidates in plan.needs)
     with stages("Heads", "heads") as report:
-        _jobs(first, runs, hands, report, 0, later)
+        _train(first, runs, pool, report, 0, later)
         choices = [
-            choose(candidates, [(one, _known(runs, one)) for one in plan.trainings(candidates)])
-            for candidates in plan.needs
+            choose(
+                one,
+                [(each, record) for each in plan.trainings(one) if (record := runs.record(each))],
+            )
+            for one in plan.needs
         ]
-        _jobs(_finals(plan, choices), runs, hands, report, len(first), 0)
+        _train(_finals(plan, choices), runs, pool, report, len(first), 0)
     return choices
-
-
-def _known(runs: Runs, training: Training) -> RunRecord:
-    record = runs.record(training)
-    assert record is not None
-    return record
 
 
 def _finals(plan: Plan, choices: Iterable[Choice]) -> list[TrainHead]:
@@ -412,10 +393,10 @@ def _finals(plan: Plan, choices: Iterable[Choice]) -> list[TrainHead]:
     return [TrainHead(training, tuple(wanted)) for training, wanted in measured.items()]
 
 
-def _jobs(
+def _train(
     heads: Sequence[TrainHead],
     runs: Runs,
-    hands: Workers,
+    pool: Workers,
     report: Progress,
     before: int,
     after: int,
@@ -423,20 +404,20 @@ def _jobs(
     left = [head for head in heads if not head.done(runs)]
     # In an order without order the speed so far tells how long the rest will take.
     left.sort(key=lambda head: head.training.digest)
-    _count(left, hands, report, before + len(heads) - len(left), after)
+    _run_jobs(left, pool, report, before + len(heads) - len(left), after)
 
 
-def _count(
-    jobs: Sequence[Job], hands: Workers, report: Progress, done: int, after: int = 0
+def _run_jobs(
+    jobs: Sequence[Job], pool: Workers, report: Progress, done: int = 0, after: int = 0
 ) -> None:
-    """Do jobs, and tell how many are done, of these and of those before and after them."""
+    """Do jobs, and report how many are done, of these and of those before and after them."""
     total = done + len(jobs) + after
     report(done, total)
 
-    def told(count: int) -> None:
+    def add(count: int) -> None:
         nonlocal done
         done += count
         if count:
             report(done, total)
 
-    hands.do(jobs, told)
+    pool.do(jobs, add)

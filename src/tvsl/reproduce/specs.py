@@ -1,4 +1,4 @@
-"""Experiments: heads, what they are trained on, test conditions, and tables of them."""
+"""Types of a reproduction: recipe, heads, curricula, test conditions, rows and tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
+from tvsl.data.base import Split
 from tvsl.data.token_store import StoredType
 from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.errors import UsageError, first_problem
@@ -27,11 +28,11 @@ Task = Literal["single", "several"]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of a training.
+    """A stage of a training.
 
     Attributes:
-        sources: Its batches are mixtures of these numbers of sources, one number each.
-        until: Up to which share of the training it lasts.
+        sources: Numbers of sources of its mixtures; each batch has one number.
+        until: Share of the training at which it ends.
     """
 
     sources: tuple[int, ...]
@@ -43,9 +44,9 @@ class Curriculum:
     """Mixtures that a head is trained on, stage after stage.
 
     Attributes:
-        name: What pages call it.
-        stages: One after the other; the last one lasts until 1.
-        half: Whether half of the classes are left out, to be met as unseen ones (Table 4).
+        name: Title on pages.
+        stages: The stages; the last one ends at 1.
+        half: Whether half of the classes are left out as unseen ones (Table 4).
     """
 
     name: str
@@ -87,7 +88,7 @@ class HeadSpec:
     Attributes:
         method: Name of the method.
         preset: Preset of its hyperparameters, for T-VSL.
-        hyperparameters: Hyperparameters that are set overrides.
+        hyperparameters: Hyperparameters that are set otherwise.
     """
 
     method: str
@@ -97,14 +98,14 @@ class HeadSpec:
 
 @dataclass(frozen=True)
 class Training:
-    """One head to be had.
+    """The training of one head.
 
     Attributes:
-        head: Which.
-        curriculum: What it is trained on; None for one that needs no training.
+        head: The head.
+        curriculum: Its curriculum; None without training.
         learning_rate: Highest rate of Adam; None without training.
-        seed: Decides everything that is drawn.
-        mode: How pictures are encoded.
+        seed: Seed of everything that is drawn.
+        mode: Encoding of pictures.
     """
 
     head: HeadSpec
@@ -115,12 +116,12 @@ class Training:
 
     @property
     def half(self) -> bool:
-        """Tell whether it knows half of the classes only."""
+        """Tell whether it is on half of the classes."""
         return self.curriculum is not None and self.curriculum.half
 
     @property
     def digest(self) -> str:
-        """A name for its files, which changes with everything that it states."""
+        """Name of its files, a hash of all fields."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -131,9 +132,9 @@ class Candidates:
 
     Attributes:
         head: The head.
-        curricula: What it may be trained on; nothing for one that needs no training.
-        task: What the choice is made for.
-        mode: How pictures are encoded.
+        curricula: Its curricula; none without training.
+        task: Task that the choice is made for.
+        mode: Encoding of pictures.
     """
 
     head: HeadSpec
@@ -143,7 +144,7 @@ class Candidates:
 
     @property
     def half(self) -> bool:
-        """Tell whether its heads know half of the classes only."""
+        """Tell whether training is on half of the classes."""
         return any(curriculum.half for curriculum in self.curricula)
 
 
@@ -156,10 +157,10 @@ class TestCondition:
     """A condition that scenes are tested under.
 
     Attributes:
-        name: What files and columns call it.
-        title: What pages call it.
+        name: Name in files and columns.
+        title: Title on pages.
         sources: K, the number of sources.
-        part: Whether its classes were known to training, or are the other half.
+        part: Whether its classes are those of training, or the other half.
         perturbation: Every source has a silent twin of its class (``twins``), every
             mixture has a sound whose class is nowhere visible (``off-screen``), or of every other
             scene all that sounds is nowhere visible (``negatives``).
@@ -218,6 +219,24 @@ TEST_CONDITIONS: Mapping[str, TestCondition] = {
 VALIDATION_CONDITIONS = (SINGLE, DUET, TRIO, QUARTET)
 """Maps are decided on the first two, detection on all of them."""
 
+
+@dataclass(frozen=True)
+class SceneSet:
+    """All scenes of a condition and a split, which are encoded once.
+
+    Attributes:
+        condition: The condition.
+        split: The split.
+        mode: Encoding of pictures.
+        half: Whether they are for heads that are trained on half of the classes.
+    """
+
+    condition: TestCondition
+    split: Split
+    mode: TokenMode = AS_ALL
+    half: bool = False
+
+
 LABEL_TITLES: dict[LabelSource, str] = {
     "given": "labels given",
     "detected": "labels detected",
@@ -225,7 +244,7 @@ LABEL_TITLES: dict[LabelSource, str] = {
     "assigned": "no labels, assigned by the truth",
 }
 WITHOUT_HELP: tuple[LabelSource, ...] = ("none", "detected")
-"""Those with which a method is told nothing at test but how many sources there are."""
+"""Label sources with which a method knows nothing but the number of sources."""
 
 
 EvalTarget = tuple[TestCondition, Hyperparameters]
@@ -237,7 +256,7 @@ class RowSpec:
     """A row of a table.
 
     Attributes:
-        title: What the table calls it.
+        title: Title in the table.
         single: The head of columns for single sources.
         several: The head of columns for mixtures.
         paper: Row of ``paper_numbers``; None for a row of our own.
@@ -267,10 +286,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        title: What the table calls it; ``{success}`` stands for the data's success rate.
-        condition: The scenes that it is measured on.
+        title: Title in the table; ``{success}`` stands for the data's success rate.
+        condition: The test condition.
         figure: The figure; ``success`` for the data's success rate.
-        head: Which of a row's heads is measured.
+        head: Task of the row's head that is scored.
         paper: Column of ``paper_numbers``, with ``{single}``, ``{several}`` and ``{success}`` for
             the benchmarks that stand beside ours; None for a column of our own.
         falls_from: The column shows by how much of its value on these scenes the figure is lower.
@@ -304,9 +323,9 @@ class TableSpec:
     """A table.
 
     Attributes:
-        name: What the command line calls it.
-        title: What pages call it.
-        says: What it compares, in a sentence.
+        name: Name on the command line.
+        title: Title on pages.
+        says: The comparison, in a sentence.
         rows: Its rows.
         columns: Its columns.
         labels: The label sources that it shows, where a method has several.
@@ -322,7 +341,7 @@ class TableSpec:
     paper: int | None = None
 
     def needs(self) -> Iterator[tuple[Candidates, TestCondition, Hyperparameters]]:
-        """Every head with the scenes it is scored on, and the hyperparameters set overrides."""
+        """Candidates with their test conditions and overrides, row by row."""
         for row in self.rows:
             for column in self.columns:
                 for condition in column.conditions:
@@ -420,7 +439,7 @@ def reproduce_config(real: bool, preset: str = "full", **fields: Any) -> Reprodu
     Args:
         real: Whether the data are files, and no made-up world.
         preset: One of ``PRESETS``.
-        fields: Fields that are set overrides.
+        fields: Fields that are set otherwise.
 
     Returns:
         The recipe.

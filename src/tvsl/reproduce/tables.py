@@ -52,16 +52,24 @@ def both_tasks(
     Returns:
         AP and success rate of the one, CAP and success rate of the other.
     """
-    wanted: tuple[tuple[str, TestCondition, SceneFigure | Literal["success"], Task, str], ...] = (
-        ("single: AP", single, "AP", "single", "{single}: AP"),
-        ("single: {success}", single, "success", "single", "{single}: {success}"),
-        ("duet: CAP", several, "CAP", "several", "{several}: CAP"),
-        ("duet: {success}", several, "success", "several", "{several}: {success}"),
+    return (
+        _column(single, "AP", "single: ", paper),
+        _column(single, "success", "single: ", paper),
+        _column(several, "CAP", "duet: ", paper),
+        _column(several, "success", "duet: ", paper),
     )
-    return tuple(
-        Column(title, condition, figure, head, known if paper else None)
-        for title, condition, figure, head, known in wanted
-    )
+
+
+def _column(
+    condition: TestCondition,
+    figure: SceneFigure | Literal["success"],
+    prefix: str = "",
+    paper: bool = True,
+) -> Column:
+    """A column of the heads for its scenes, beside the paper's number where it has one."""
+    task: Task = "single" if condition.sources == 1 else "several"
+    name = "{success}" if figure == "success" else figure
+    return Column(prefix + name, condition, figure, task, f"{{{task}}}: {name}" if paper else None)
 
 
 def learned(
@@ -83,7 +91,7 @@ def learned(
         paper: What the paper's tables call it.
         mixtures: The mixtures that it may be trained on.
         preset: Preset of its hyperparameters, for T-VSL.
-        hyperparameters: Hyperparameters that are set overrides.
+        hyperparameters: Hyperparameters that are set otherwise.
 
     Returns:
         The row.
@@ -181,11 +189,7 @@ TABLE_1 = TableSpec(
     "Single sources",
     "One source in each scene; heads are trained on single sources.",
     (*PAPER_METHODS, *CONTROLS, TVSL_PRINTED, *TRIVIAL),
-    (
-        Column("AP", SINGLE, "AP", "single", "{single}: AP"),
-        Column("{success}", SINGLE, "success", "single", "{single}: {success}"),
-        Column("AUC", SINGLE, "AUC", "single", "{single}: AUC"),
-    ),
+    (_column(SINGLE, "AP"), _column(SINGLE, "success"), _column(SINGLE, "AUC")),
     paper=1,
 )
 
@@ -194,11 +198,7 @@ TABLE_2 = TableSpec(
     "Several sources",
     "Two sources in each scene, pictures side by side and sounds added up.",
     (*PAPER_METHODS, *CONTROLS, TVSL_PRINTED, *TRIVIAL),
-    (
-        Column("CAP", DUET, "CAP", "several", "{several}: CAP"),
-        Column("{success}", DUET, "success", "several", "{several}: {success}"),
-        Column("AUC", DUET, "AUC", "several", "{several}: AUC"),
-    ),
+    (_column(DUET, "CAP"), _column(DUET, "success"), _column(DUET, "AUC")),
     paper=2,
 )
 
@@ -355,8 +355,8 @@ READOUT_TABLE = TableSpec(
     tuple(_with(name, readout=name) for name in READOUTS),
     (
         *both_tasks(paper=False),
-        Column("twin single: AP", TWIN_SINGLE, "AP", "single"),
-        Column("twin duet: CAP", TWIN_DUET, "CAP", "several"),
+        _column(TWIN_SINGLE, "AP", "twin single: ", False),
+        _column(TWIN_DUET, "CAP", "twin duet: ", False),
     ),
     labels=("given",),
 )

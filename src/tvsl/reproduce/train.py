@@ -21,7 +21,7 @@ from tvsl.evaluation.score import NOT_ALWAYS, Figures, SceneFigure, evaluate_bat
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.metrics import NEGATIVES, LabelSource
-from tvsl.reproduce.experiment import Experiment, SceneSet, StorePart
+from tvsl.reproduce.experiment import Experiment, StorePart
 from tvsl.reproduce.specs import (
     SINGLE,
     Candidates,
@@ -29,6 +29,7 @@ from tvsl.reproduce.specs import (
     EvalTarget,
     Hyperparameters,
     ReproduceConfig,
+    SceneSet,
     TableSpec,
     Task,
     TestCondition,
@@ -37,8 +38,7 @@ from tvsl.reproduce.specs import (
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import MAP_SOURCES, calibrate, located, one_figure
 from tvsl.training.config import TrainConfig, recipe
-from tvsl.training.fit import build_head, fit_head
-from tvsl.training.modules import BatchPlan, TokenBatches
+from tvsl.training.modules import BatchPlan, TokenBatches, build_head, fit_head
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import LARGEST_CONFIG, read_small, write_json
 from tvsl.utils.strict_model import StrictModel
@@ -160,13 +160,13 @@ class RunRecord(StrictModel):
     """Outcome of a training.
 
     Attributes:
-        training: What was to be trained.
+        training: The training.
         outcome: ``diverged``: the loss was no longer finite. ``impossible``: the head cannot
             express the classes.
         reason: Why it was not done.
-        seconds: What it took.
-        validation: What candidates are compared by, by task.
-        notes: What validation decided, and from what.
+        seconds: Time that it took.
+        validation: Scores by which candidates are compared, by task.
+        notes: Choices of validation, with the trials behind them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -223,6 +223,11 @@ class Runs:
     ) -> ScoreRecord | None:
         """Figures of a head; None if it is still to be scored.
 
+        Args:
+            training: The training of the head.
+            condition: The test condition.
+            overrides: Hyperparameters that override what validation decided.
+
         Raises:
             OutputError: The file is damaged.
         """
@@ -238,13 +243,13 @@ class Runs:
         """One of the figures that a head reaches.
 
         Args:
-            training: Which head.
-            condition: On which scenes.
-            overrides: Hyperparameters that are set otherwise than validation decided.
-            name: Which figure.
+            training: As for ``scores``.
+            condition: As for ``scores``.
+            overrides: As for ``scores``.
+            name: The figure.
 
         Returns:
-            The figure by the source of labels, where it has one, and why it has none.
+            The figure by label source, and the reason why there is none.
 
         Raises:
             OutputError: The file is damaged, or its figures go by other names.
@@ -265,18 +270,18 @@ class Runs:
     def has_scores(
         self, training: Training, condition: TestCondition, overrides: Hyperparameters
     ) -> bool:
-        """Tell whether a head is scored."""
+        """Tell whether a head is scored; see ``scores``."""
         return self._scores(training, condition, overrides).is_file()
 
     def train(self, training: Training, experiment: Experiment) -> RunRecord:
-        """Have a head trained, unless it is.
+        """Train a head, unless it is trained.
 
         Args:
-            training: What.
-            experiment: With what.
+            training: The training.
+            experiment: Encoder, tokens and scenes.
 
         Returns:
-            What became of it.
+            The outcome.
         """
         known = self.record(training)
         if known is not None:
@@ -314,16 +319,16 @@ class Runs:
         overrides: Hyperparameters,
         experiment: Experiment,
     ) -> ScoreRecord:
-        """Measure a head that was trained, unless it is measured.
+        """Score a trained head, unless it is scored.
 
         Args:
-            training: Which head.
-            condition: On which scenes.
-            overrides: Hyperparameters that are set otherwise than validation decided.
-            experiment: With what.
+            training: As for ``scores``.
+            condition: As for ``scores``.
+            overrides: As for ``scores``.
+            experiment: Encoder and scenes.
 
         Returns:
-            What it reaches.
+            The figures.
         """
         known = self.scores(training, condition, overrides)
         if known is not None:
@@ -343,9 +348,9 @@ class Runs:
         """Load a head that was trained.
 
         Args:
-            training: Which.
-            experiment: With what.
-            overrides: Hyperparameters that are set otherwise than validation decided.
+            training: Its training.
+            experiment: The reproduction.
+            overrides: As for ``scores``.
 
         Returns:
             The head, in evaluation mode.
@@ -374,12 +379,12 @@ class Runs:
         return self.folder / "scores" / training.digest / f"{'-'.join(parts)}.json"
 
 
-def _read(path: Path, condition: type[Record]) -> Record | None:
+def _read(path: Path, record: type[Record]) -> Record | None:
     if not path.is_file():
         return None
     remedy = "Delete it and start again: the run will be repeated."
     try:
-        return condition.model_validate_json(read_small(path, LARGEST_CONFIG, OutputError, remedy))
+        return record.model_validate_json(read_small(path, LARGEST_CONFIG, OutputError, remedy))
     except ValidationError as error:
         raise OutputError("This record of an earlier run is damaged.", remedy, path) from error
 
@@ -420,7 +425,7 @@ class Plan:
             config: The recipe.
             possible: Whether there are scenes of a condition.
             halved: As in ``Plan``.
-            further: Candidates whose maps are only to be shown.
+            further: Candidates that are not scored.
 
         Returns:
             The plan.
@@ -494,49 +499,42 @@ def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]
         (training, record.validation.get(candidates.task) if record.outcome == "done" else None)
         for training, record in records
     )
-    best: Training | None = None
-    highest = float("-inf")
-    for training, score in scores:
-        if score is not None and score > highest:
-            best, highest = training, score
+    known = [(training, score) for training, score in scores if score is not None]
+    if known:
+        return Choice(candidates, scores, max(known, key=lambda pair: pair[1])[0])
     reasons = (record.reason for _, record in records if record.reason)
-    return Choice(candidates, scores, best, None if best is not None else next(reasons, None))
+    return Choice(candidates, scores, None, next(reasons, None))
 
 
 def _known(candidates: Candidates, halved: bool) -> Candidates:
     """Candidates without the mark ``half`` where it holds for all heads."""
     if not halved:
         return candidates
-
-    def whole(curriculum: Curriculum) -> Curriculum:
-        return replace(curriculum, half=False)
-
-    return replace(
-        candidates, curricula=tuple(whole(curriculum) for curriculum in candidates.curricula)
-    )
+    whole = tuple(replace(curriculum, half=False) for curriculum in candidates.curricula)
+    return replace(candidates, curricula=whole)
 
 
 @dataclass(frozen=True)
 class TrainHead:
-    """Train a head, and measure it.
+    """Train a head, and score it.
 
     Attributes:
-        training: Which.
-        targets: On what; on nothing while candidates are compared.
+        training: The training.
+        targets: Test conditions; none while candidates are compared.
     """
 
     training: Training
     targets: tuple[EvalTarget, ...] = ()
 
     def done(self, runs: Runs) -> bool:
-        """Tell whether nothing of it is left to be done."""
+        """Tell whether nothing is left to do."""
         record = runs.record(self.training)
         if record is None or record.outcome != "done":
             return record is not None
         return all(runs.has_scores(self.training, *one) for one in self.targets)
 
     def do(self, experiment: Experiment) -> None:
-        """Do what of it is not done."""
+        """Train and score, unless it is done."""
         runs = Runs(experiment.settings.folder)
         if runs.train(self.training, experiment).outcome == "done":
             for condition, overrides in self.targets:

@@ -127,10 +127,10 @@ def calibrate(
     readouts = method.readouts() if scenes else []
     trials = [_best_of(method, hyperparameters, scenes) for hyperparameters in readouts]
     best = _best(trials) if trials else None
-    shown = {} if best is None else best.hyperparameters
-    method.set_tuned(**shown)
+    chosen = {} if best is None else best.hyperparameters
+    method.set_tuned(**chosen)
     detection, threshold = _decide_detection(method, mixtures)
-    hyperparameters = {**shown, **(detection[0].hyperparameters if detection else {})}
+    hyperparameters = {**chosen, **(detection[0].hyperparameters if detection else {})}
     if threshold is not None:
         hyperparameters["detection_threshold"] = threshold
         method.set_tuned(detection_threshold=threshold)
@@ -194,10 +194,10 @@ def _best_of(
         chosen = {"polarity": polarity, "clamp_negative": clamp, "exponent": exponent}
         method.set_tuned(**hyperparameters, **chosen)
         # Scoring is all that takes time here: nothing is scored twice.
-        shown = (polarity, clamp and _is_cut(raw, polarity), exponent)
-        if shown not in known:
-            known[shown] = map_score(method, raw, scenes, STEP)
-        return Trial({**hyperparameters, **chosen}, known[shown])
+        applied = (polarity, clamp and _is_cut(raw, polarity), exponent)
+        if applied not in known:
+            known[applied] = map_score(method, raw, scenes, STEP)
+        return Trial({**hyperparameters, **chosen}, known[applied])
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
     polarity = _best(plain).hyperparameters["polarity"]

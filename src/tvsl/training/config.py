@@ -6,17 +6,22 @@ help; they read them before torch is imported.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from tvsl.encoder import MOST_SOURCES
-from tvsl.errors import UsageError, first_problem
+from tvsl.errors import OutputError, UsageError, first_problem
+from tvsl.utils.atomic import writable, write_text
 from tvsl.utils.devices import Precision
+from tvsl.utils.run_folder import RECIPE_FILE, describe_changes, read_record
 from tvsl.utils.strict_model import StrictModel
 
 if TYPE_CHECKING:
     from tvsl.data import DataSet
+    from tvsl.encoder import Encoder, FlipAverage
     from tvsl.methods import Method, MethodConfig
 
 Schedule = Literal["constant", "cosine"]
@@ -239,3 +244,64 @@ def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
         return method, with_overrides(method.config_type(), **config.hyperparameters)
     chosen = find_preset(config.preset or TVSL.name, **config.hyperparameters)
     return method_of(chosen), chosen
+
+
+def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: bool) -> None:
+    """Note what a run is, or check that the run to resume is the same.
+
+    Args:
+        config: The recipe.
+        encoder: The encoder.
+        folder: Folder of the run.
+        resume: Whether there is a run that shall go on.
+
+    Raises:
+        UsageError: The run to resume is another one.
+        OutputError: The folder cannot be written, or the note is damaged.
+    """
+    path = folder / RECIPE_FILE
+    record: dict[str, Any] = {
+        **config.model_dump(mode="json"),
+        "encoder": encoder.fingerprint,
+        "image_tokens": encoder.image_tokens,
+        "flip_average": encoder.flip_average,
+        "precision": encoder.precision,
+    }
+    if resume:
+        if changes := describe_changes(_recipe_of(folder), record):
+            raise UsageError(
+                f"The run to resume is another one: {changes}.",
+                "Resume it as it was started.",
+                path,
+            )
+        return
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record, indent=2) + "\n")
+
+
+def kept_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
+    """Recipe that a run was started with.
+
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        Fields of its ``TrainConfig``, and the encoder's averaging with flipped pictures.
+
+    Raises:
+        OutputError: The note is missing or damaged.
+    """
+    record = _recipe_of(folder)
+    fields = {name: record[name] for name in TrainConfig.model_fields if name in record}
+    return fields, record.get("flip_average")
+
+
+def _recipe_of(folder: Path) -> dict[str, Any]:
+    path = folder / RECIPE_FILE
+    record = read_record(path, frozenset())
+    if record is None:
+        raise OutputError(
+            "The recipe of the run is missing.", "Start anew in another folder.", path
+        )
+    return record

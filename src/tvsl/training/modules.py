@@ -1,27 +1,33 @@
-"""Heads on frozen tokens as Lightning sees them: one module and one source of data."""
+"""Training of heads on frozen tokens with Lightning: batches, module, and the run of both."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from tvsl.data.token_store import TokenBatch, TokenStore
+from tvsl.encoder import Encoder
 from tvsl.errors import DivergedError, UsageError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.score import score_maps
-from tvsl.methods.base import Method
+from tvsl.methods.base import Method, with_overrides
 from tvsl.metrics import Figure
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.training.calibrate import located
-from tvsl.training.config import TrainConfig
+from tvsl.training.config import TrainConfig, find_head
+from tvsl.training.trainer import build_trainer, fit, quiet
+from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.run_folder import CHECKPOINTS
 
 VALIDATION_SCORE = "validation/score"
 VALIDATION_KEY = "validation"
@@ -77,7 +83,12 @@ class Batches(Protocol):
     """Source of batches: a token store, or a part of one."""
 
     def batch(self, sources: int, rows: Tensor) -> TokenBatch:
-        """Read mixtures of one number of sources, by their rows (B,)."""
+        """Read mixtures.
+
+        Args:
+            sources: Their number of sources.
+            rows: Their rows, (B,).
+        """
 
 
 class TokenBatches(IterableDataset[TokenBatch]):
@@ -145,7 +156,7 @@ class TokenData(LightningDataModule):
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
     ) -> Any:
-        """Move a training batch; validation scenes are where they were encoded."""
+        """Move a training batch; validation scenes are where they were encoded; see Lightning."""
         if isinstance(batch, TokenBatch):
             return TokenBatch(batch.tokens.to(device), batch.labels.to(device))
         return batch
@@ -173,7 +184,7 @@ class HeadTraining(LightningModule):
         self._validated: list[dict[str, float]] = []
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """One step: the sum of the losses.
+        """One step: the sum of the losses; see Lightning.
 
         Raises:
             DivergedError: The loss is not finite.
@@ -193,7 +204,7 @@ class HeadTraining(LightningModule):
         return loss
 
     def validation_step(self, scenes: EncodedBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """Losses and localization on scenes of one number of sources."""
+        """Losses and localization on scenes of one number of sources; see Lightning."""
         size = self.recipe.batch
         parts = [
             (self.method.losses(*_rows(scenes, start, start + size), scenes.vocabulary), size)
@@ -269,3 +280,111 @@ def _rows(scenes: EncodedBatch, start: int, stop: int) -> tuple[Tokens, Tensor]:
         panels=tokens.panels,
     )
     return part, scenes.counts[start:stop].to(tokens.visual.device)
+
+
+BEST = "best.ckpt"
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoint with the highest validation score.
+
+    Args:
+        folder: Folder of the run; it may have been moved since the run was interrupted.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder / CHECKPOINTS,
+            filename=Path(BEST).stem,
+            monitor=VALIDATION_SCORE,
+            mode="max",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what was best, wherever the folder is now."""
+        path = str(Path(str(self.dirpath)) / BEST)
+        score = state_dict["best_model_score"]
+        here = {
+            "dirpath": self.dirpath,
+            "best_model_path": path,
+            "kth_best_model_path": path,
+            "best_k_models": {} if score is None else {path: score},
+        }
+        super().load_state_dict({**state_dict, **here})
+
+
+def build_head(config: TrainConfig, encoder: Encoder, vocabulary: Vocabulary) -> Method:
+    """Build the untrained head of a recipe.
+
+    Args:
+        config: The recipe; its seed draws the parameters.
+        encoder: The encoder.
+        vocabulary: The classes of the training labels.
+
+    Returns:
+        The head, in training mode, on the CPU.
+
+    Raises:
+        UsageError: There is no such method, preset or hyperparameter.
+        VocabularyError: The method cannot express the classes.
+    """
+    method, hyperparameters = find_head(config)
+    hyperparameters = with_overrides(hyperparameters, flip_average=encoder.flip_average)
+    torch.manual_seed(config.seed)
+    return method.on_encoder(method.config_for(hyperparameters, vocabulary), encoder)
+
+
+def fit_head(
+    method: Method,
+    vocabulary: Vocabulary,
+    config: TrainConfig,
+    data: TokenData | DataLoader[TokenBatch],
+    steps: int,
+    folder: Path | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Train a head in place.
+
+    Args:
+        method: The head; it is trained where the vocabulary is.
+        vocabulary: The classes of the training labels.
+        config: The recipe.
+        data: Batches of tokens; with validation scenes where the best head is wanted.
+        steps: Optimiser steps in all.
+        folder: Folder of the run for metrics and checkpoints; without one nothing is written, and
+            the head after the last step counts.
+        checkpoint: The checkpoint to resume from.
+        progress: Called with steps so far and in all.
+
+    Raises:
+        DivergedError: The loss is not finite.
+        OutputError: The folder cannot be written, or memory does not suffice.
+        WeightsError: The checkpoint is damaged.
+    """
+    device = vocabulary.embeddings.device
+    module = HeadTraining(method, vocabulary, config, steps)
+    options: dict[str, Any] = {
+        "accelerator": "cpu" if device.type == "cpu" else "gpu",
+        "devices": 1 if device.index is None else [device.index],
+    }
+    if folder is None:
+        with quiet():
+            trainer = Trainer(max_steps=steps, max_epochs=1, barebones=True, **options)
+            trainer.fit(module, data)
+    else:
+        trainer = build_trainer(
+            folder,
+            steps,
+            config.clip_norm,
+            progress,
+            BestCheckpoint(folder),
+            num_sanity_val_steps=0,
+            inference_mode=False,
+            **options,
+        )
+        fit(trainer, module, data, checkpoint)
+    method.to(device)

@@ -42,10 +42,16 @@ from tvsl.training.pretraining_data import (
 )
 from tvsl.training.trainer import build_trainer, fit
 from tvsl.utils.atomic import locked, write_text
-from tvsl.utils.files import LARGEST_CONFIG, read_small_text
 from tvsl.utils.processes import alone
 from tvsl.utils.progress import Stages, no_stages
-from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, RECIPE_FILE, check_run_folder, last_checkpoint
+from tvsl.utils.run_folder import (
+    MODEL_RECIPE_KEYS,
+    RECIPE_FILE,
+    check_run_folder,
+    describe_changes,
+    last_checkpoint,
+    read_record,
+)
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
@@ -84,7 +90,13 @@ def caption_matches(captions: Tensor, things: Tensor) -> Tensor:
 
 
 def draw_count(generator: torch.Generator, least: int, most: int) -> int:
-    """Number of cells to pool, uniform from ``least`` to ``most``."""
+    """Draw a number of cells to pool.
+
+    Args:
+        generator: Source of randomness.
+        least: Lowest number.
+        most: Highest number.
+    """
     return int(torch.randint(least, most + 1, (), generator=generator))
 
 
@@ -158,8 +170,8 @@ class Pretraining(LightningModule):
         captions = torch.cat([batch.picture_captions, batch.mixture_captions])
         texts = map(caption_text, captions.tolist(), batch.leads.tolist())
         text = unit(model.encode_text(list(texts)))
-        shown = caption_matches(captions, batch.seen)
-        told = caption_matches(captions, batch.heard)
+        seen_matches = caption_matches(captions, batch.seen)
+        heard_matches = caption_matches(captions, batch.heard)
 
         def term(cosines: Tensor, log_scale: Tensor, matches: Tensor) -> Tensor:
             logits = cosines * log_scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
@@ -167,15 +179,15 @@ class Pretraining(LightningModule):
 
         seen, heard = best_cells(cells, text, count), best_cells(cells, audio, count)
         return {
-            "image_text": term(image @ text.T, model.logit_scale, shown),
-            "audio_text": term(audio @ text.T, model.logit_scale_at, told),
+            "image_text": term(image @ text.T, model.logit_scale, seen_matches),
+            "audio_text": term(audio @ text.T, model.logit_scale_at, heard_matches),
             "image_audio": term(image @ audio.T, model.logit_scale_ai, batch.members),
-            "text_cells": term(seen, self.text_cells_scale, shown),
+            "text_cells": term(seen, self.text_cells_scale, seen_matches),
             "audio_cells": term(heard, self.audio_cells_scale, batch.members),
         }
 
     def training_step(self, batch: PretrainingBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """One step: the weighted sum of the terms."""
+        """One step: the weighted sum of the terms; see Lightning."""
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
         count = draw_count(generator, self.recipe.least_cells, self.recipe.most_cells)
         weights = self.recipe.terms.model_dump()
@@ -186,7 +198,7 @@ class Pretraining(LightningModule):
         return loss
 
     def validation_step(self, batch: PretrainingBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """The terms at a fixed number of cells."""
+        """The terms at a fixed number of cells; see Lightning."""
         weights = self.recipe.terms.model_dump()
         terms = self.terms(batch, (self.recipe.least_cells + self.recipe.most_cells) // 2)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
@@ -263,7 +275,7 @@ class PretrainingData(LightningDataModule):
         device: torch.device,
         dataloader_idx: int,  # noqa: ARG002
     ) -> PretrainingBatch:
-        """Move a batch."""
+        """Move a batch; see Lightning."""
         return PretrainingBatch(**{name: value.to(device) for name, value in vars(batch).items()})
 
 
@@ -314,8 +326,10 @@ def pretrain(
 
 def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
     path = folder / RECIPE_FILE
-    text = recipe.model_dump_json(indent=2)
-    remedy = f"See {path}."
-    if resume and read_small_text(path, LARGEST_CONFIG, UsageError, remedy) != text:
-        raise UsageError(f"The run in {folder} has another recipe.", remedy)
-    write_text(path, text)
+    if not resume:
+        write_text(path, recipe.model_dump_json(indent=2))
+        return
+    earlier = read_record(path, MODEL_RECIPE_KEYS) or {}
+    if changes := describe_changes(earlier, recipe.model_dump(mode="json")):
+        problem = f"The run to resume has another recipe: {changes}."
+        raise UsageError(problem, "Resume it as it was started.", path)

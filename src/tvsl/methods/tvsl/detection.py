@@ -110,12 +110,21 @@ def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Te
 
 
 def evidence_sum(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
-    """Sum of both scores, (B, N): a class that is heard clearly may hardly be seen."""
+    """Sum of both scores: a class that is heard clearly may hardly be seen.
+
+    Args:
+        heard: Scores in the sound, (B, N).
+        seen: Scores in the picture, (B, N).
+        classes: Unit text embeddings, (N, D); not used.
+
+    Returns:
+        (B, N).
+    """
     return heard + seen
 
 
 def agreement(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
-    """Sum less half of the difference, (B, N): what is heard must also be seen.
+    """Sum less half of the difference, (B, N); see ``evidence_sum`` for the arguments.
 
     Of an unseen class the neighbours that training knew are heard or seen more clearly, but
     seldom both. `tvsl reproduce improvements` compares the detectors.
@@ -124,7 +133,7 @@ def agreement(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: 
 
 
 def decomposition(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
-    """Agreement plus 3/2 of the class's weight in the sound, (B, N).
+    """Agreement plus 3/2 of the class's weight in the sound, (B, N); see ``evidence_sum``.
 
     A class that only resembles two others which sound has no weight.
     """

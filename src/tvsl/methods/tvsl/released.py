@@ -121,7 +121,7 @@ class ReleasedTVSL(Method):
         return flat.view(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Probabilities, (B, N).
+        """Probabilities, (B, N); see the base class.
 
         Raises:
             ShapeError: Tokens and vocabulary do not agree.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tvsl.errors import WeightsError
-from tvsl.training.checkpoint_io import WholeCheckpoints
+from tvsl.training.trainer import WholeCheckpoints
 
 FILES = WholeCheckpoints()
 
