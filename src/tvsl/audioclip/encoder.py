@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
 from tvsl.audioclip.image_encoder import fitting_size, normalise, resize
 from tvsl.audioclip.model import AudioCLIP
@@ -46,6 +45,12 @@ class AudioCLIPEncoder:
         flip_average: Average visual tokens with those of the mirrored picture (``mirror``) or of
             the picture rotated by 180 degrees (``turn``), mapped back: this cancels the spatial
             displacement in the maps of small networks, at twice the cost.
+
+    Attributes:
+        config: Sizes of the model.
+        embedding: D, the size of the space.
+        classes: Class names for detection when none are given; empty for everyday sounds.
+        sample_rate: Samples per second that waveforms must have.
     """
 
     def __init__(
@@ -58,36 +63,19 @@ class AudioCLIPEncoder:
         self.model = model.freeze()
         self.image_tokens = model.config.image_tokens if image_tokens is None else image_tokens
         self.flip_average = flip_average
-        self._precision = precision
+        self.precision = precision
+        self.config = config = model.config
+        self.embedding, self.classes = config.embedding, config.classes
+        self.sample_rate = config.audio.sample_rate
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         self._image_features = FastImageFeatures(model.visual, dtype)
         self._audio_features = fast_audio_features(model.audio, dtype)
         self._text_cache: dict[str, Tensor] = {}
 
     @property
-    def config(self) -> AudioCLIPConfig:
-        """Sizes of the model."""
-        return self.model.config
-
-    @property
-    def embedding(self) -> int:
-        """D, the size of the space."""
-        return self.config.embedding
-
-    @property
     def device(self) -> torch.device:
         """Device of the weights."""
         return self.model.device
-
-    @property
-    def precision(self) -> Precision:
-        """Arithmetic of the convolutions."""
-        return self._precision
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names for detection when none are given; empty for everyday sounds."""
-        return self.config.classes
 
     @property
     def text_encoder(self) -> AudioCLIP:
@@ -98,11 +86,6 @@ class AudioCLIPEncoder:
     def logit_scales(self) -> LogitScales:
         """Factors of the cosines in AudioCLIP's own losses, as they were trained."""
         return self.model.logit_scales()
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second that waveforms must have."""
-        return self.config.audio.sample_rate
 
     def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
         """Resize and normalise a picture as CLIP was trained.

@@ -154,18 +154,13 @@ def clip_tokenizer(path: str | Path, context: int = 77) -> TextTokenizer:
     tokens = [*alphabet, *(letter + _END_OF_WORD for letter in alphabet)]
     tokens += ["".join(merge) for merge in merges]
     tokens += SPECIAL
-    return bpe_tokenizer({token: number for number, token in enumerate(tokens)}, merges, context)
+    return _bpe_tokenizer({token: number for number, token in enumerate(tokens)}, merges, context)
 
 
-def bpe_tokenizer(
+def _bpe_tokenizer(
     vocabulary: dict[str, int], merges: list[tuple[str, str]], context: int
 ) -> TextTokenizer:
-    """Build a tokenizer of CLIP's kind.
-
-    Args:
-        vocabulary: All tokens with their ids, start and end among them.
-        merges: Pairs of tokens that are joined, the first first.
-        context: Ids of one text.
+    """Build a tokenizer of CLIP's kind from its tokens with their ids and its merges, in order.
 
     Raises:
         ValueError: The merges do not belong to the vocabulary, or it lacks a byte, so that some
@@ -339,7 +334,7 @@ def load_tokenizer(path: Path, config: TextEncoderConfig) -> TextTokenizer:
     # Built anew from its words: regular expressions from a file could take for ever.
     try:
         if model["type"] == "BPE":
-            return bpe_tokenizer(ids, _merges(model.get("merges")), config.context)
+            return _bpe_tokenizer(ids, _merges(model.get("merges")), config.context)
         found = build_word_tokenizer(_words(ids), config.context)
     except (ValueError, VocabularyError) as error:
         raise WeightsError(f"The tokenizer is damaged ({error}).", remedy, path) from error

@@ -232,7 +232,7 @@ def load_audioclip(
     folder = model_folder(path_or_name)
     if folder is not None:
         return load_folder(folder, waveform_scale)
-    path = checkpoint_path(path_or_name, progress)
+    path = _checkpoint_path(path_or_name, progress)
     state, config = read_state(path)
     if waveform_scale is not None:
         config = config.model_copy(update={"waveform_scale": waveform_scale})
@@ -280,19 +280,8 @@ def model_folder(path_or_name: str | Path) -> Path | None:
     return path if path.is_dir() and str(path_or_name) not in PUBLIC_FILES else None
 
 
-def checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) -> Path:
-    """File of a checkpoint, given by its path or by the name of a public model.
-
-    Args:
-        path_or_name: As for ``load_audioclip``.
-        progress: Called with bytes so far and bytes in all while fetching.
-
-    Returns:
-        The file; it exists.
-
-    Raises:
-        WeightsError: There is no such file or model, or it cannot be fetched.
-    """
+def _checkpoint_path(path_or_name: str | Path, progress: Progress | None = None) -> Path:
+    """File of a checkpoint by its path, or by the name of a public model, which is fetched."""
     models = [entry.name for entry in PUBLIC_FILES.values() if entry.is_model]
     if str(path_or_name) in models:
         return fetch(str(path_or_name), progress)

@@ -35,20 +35,10 @@ def _extended(folder: str) -> MediaLayout:
     )
 
 
-def silent_items(path: Path, media: Media, label_of: Callable[[str], str | None]) -> Iterator[Item]:
-    """Pairs without a visible source.
-
-    Args:
-        path: The list.
-        media: Finder of their files.
-        label_of: Gives the class of a clip's sound, or None where it is not known.
-
-    Yields:
-        The pairs; their ids name both clips.
-
-    Raises:
-        DataError: A row is not ``non-sounding``.
-    """
+def _silent_items(
+    path: Path, media: Media, label_of: Callable[[str], str | None]
+) -> Iterator[Item]:
+    """Pairs without a visible source, as a list names them."""
     for row in read_rows(path, {3}, dict.fromkeys((0, 1), clip_name)):
         picture, sound, label = row.cells
         if label != _SILENT:
@@ -82,7 +72,7 @@ class VGGSSExtended(VGGSoundSingle):
         for item in self.test_items():
             (source,) = item.sources
             yield item if self.labelled else replace(item, sources=(replace(source, label=None),))
-        yield from silent_items(self.find_list(self.files[2]), self.media(), self._label)
+        yield from _silent_items(self.find_list(self.files[2]), self.media(), self._label)
 
     def _label(self, name: str) -> str | None:
         found = self.annotations.get(name) if self.labelled else None
@@ -105,4 +95,4 @@ class FlickrExtended(FlickrSoundNet):
         """The sounding pairs, then the others; see the base class."""
         yield from self.annotated_items()
         path = self.find_list(self.files[1])
-        yield from silent_items(path, self.media(), lambda _: None)
+        yield from _silent_items(path, self.media(), lambda _: None)

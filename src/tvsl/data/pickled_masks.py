@@ -161,11 +161,7 @@ _NUMERIC: Final = ("numpy.core.numeric", "numpy._core.numeric")
 
 
 class _Program:
-    """Interpreter of a pickle's instructions, each of them once.
-
-    Args:
-        content: The pickle.
-    """
+    """Interpreter of a pickle's instructions, each of them once."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

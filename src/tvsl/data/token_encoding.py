@@ -167,14 +167,7 @@ def _locked(folder: Path, number: int, wait: bool) -> Iterator[bool]:
 
 
 class _ShardEncoder:
-    """Encoder of shards.
-
-    Args:
-        key: Key of the store.
-        encoder: The frozen encoder.
-        clips: The clips.
-        progress: Called with clips so far and in all.
-    """
+    """Encoder of the shards of a store."""
 
     def __init__(self, key: StoreKey, encoder: Encoder, clips: ClipSet, progress: Progress) -> None:
         self.key, self.encoder, self.clips, self.progress = key, encoder, clips, progress
@@ -182,12 +175,7 @@ class _ShardEncoder:
         self.done = 0
 
     def make(self, number: int, numbers: NDArray[np.int64]) -> Shard:
-        """Read and encode the clips of a shard and their mixtures.
-
-        Args:
-            number: Number of the shard.
-            numbers: Numbers of its clips.
-        """
+        """Read and encode the clips of a shard, by their numbers, and their mixtures."""
         pictures, waveforms, labels = [], [], []
         for batch in self._read_ahead(numbers):
             prepared = [self.encoder.prepare(picture, square=True) for picture in batch.pictures]

@@ -198,10 +198,9 @@ class VGGSoundData(ListedData):
 
 
 def _official_labels(path: Path, names: Iterable[str]) -> tuple[dict[str, str], int]:
-    """Read VGGSound's own list: a video, its start in seconds, a class and a split in each row.
+    """Read VGGSound's own list: classes of its training clips, and the number of other clips.
 
-    Returns:
-        The classes of the training clips of these names, and the number of other clips.
+    A row has a video, its start in seconds, a class and a split.
     """
     labels = {normal_form(name): name for name in names}
     found: dict[str, str] = {}

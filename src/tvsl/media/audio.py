@@ -255,9 +255,7 @@ def read_window(
         None where the window ends before the sound does.
 
     Raises:
-        NoSoundError: The file has no audio.
-        UnreadableMediaError: The file is broken.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: As for ``require_audio_stream``, or the file is broken.
     """
     for preroll in PREROLLS:
         start = max(Fraction(0), Fraction(first, rate) - preroll)
@@ -302,15 +300,7 @@ def _read(
 def _check_damage(
     path: Path, damage: Damage, begin: Fraction, end: Fraction, start: Fraction
 ) -> None:
-    """Warn of damage in a window, and refuse a window that lost too much.
-
-    Args:
-        path: The file.
-        damage: The parts that cannot be decoded.
-        begin: Start of the window in seconds.
-        end: End of the window in seconds.
-        start: Time in seconds at which decoding begins.
-    """
+    """Warn of damage in a window, and refuse a window that lost too much; times in seconds."""
     touched = [(max(a, begin), min(b, end)) for a, b in damage.intervals if a < end and b > begin]
     lost, decoded = sum((b - a for a, b in touched), Fraction(0)), end - min(begin, start)
     if not touched:

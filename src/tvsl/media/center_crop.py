@@ -79,9 +79,7 @@ def sound_event(
         the span is silent, or lies outside the sound.
 
     Raises:
-        NoSoundError: The file has no audio.
-        UnreadableMediaError: The file is broken.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: As for ``require_audio_stream``, or the file is broken.
     """
     target = check_file(path, limits)
     if moment > LATEST_MOMENT:
@@ -90,28 +88,18 @@ def sound_event(
     first, count = round(max(0.0, moment - length / 2) * rate), max(1, round(length * rate))
     begin, stop = (round((moment + side * span / 2) * rate) for side in (-1, 1))
     samples, end = read_window(target, rate, first, count, limits)
-    part = event_bounds(samples, begin - first, stop - first, rate)
+    part = _event_bounds(samples, begin - first, stop - first, rate)
     if part is not None and len(samples) < count and first > 0 and end is not None:
         first = max(0, round(end * rate) - count)
         samples, _ = read_window(target, rate, first, count, limits)
-        part = event_bounds(samples, begin - first, stop - first, rate)
+        part = _event_bounds(samples, begin - first, stop - first, rate)
     if part is None:
         return None
     return Waveform(samples[part].copy(), rate, (first + part.start) / rate)
 
 
-def event_bounds(samples: NDArray[np.float32], begin: int, end: int, rate: int) -> slice | None:
-    """Bounds of the sound event in an interval of a sound.
-
-    Args:
-        samples: (S,).
-        begin: First sample of the interval.
-        end: One past its last sample.
-        rate: Samples per second.
-
-    Returns:
-        The part between the silences around the interval; None if the interval is silent.
-    """
+def _event_bounds(samples: NDArray[np.float32], begin: int, end: int, rate: int) -> slice | None:
+    """Part of a sound between the silences around an interval; None if that is silent."""
     loud = np.flatnonzero(audible_mask(samples, rate))
     inside = np.flatnonzero((loud >= begin) & (loud < end))
     if inside.size == 0:

@@ -77,9 +77,7 @@ def decode_pictures(
         Each picture with its time in seconds, in display order.
 
     Raises:
-        NoPictureError: The file has no video.
-        UnreadableMediaError: The file is broken or no picture in it can be decoded.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: As for ``require_video_stream``, or no picture can be decoded.
     """
     return _decode_from(path, time, limits, choose, VideoFrame, None)
 
@@ -133,9 +131,7 @@ def decode_sound(
         first picture.
 
     Raises:
-        NoSoundError: The file has no audio.
-        UnreadableMediaError: The file is broken or nothing in its sound can be decoded.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: As for ``require_audio_stream``, or nothing can be decoded.
     """
     links = len(ogg_links(path))
     if links < 2:
@@ -232,13 +228,7 @@ def _refuse_chain(path: Path, container: InputContainer) -> None:
 
 @dataclass(frozen=True)
 class _BlockGrid:
-    """Start times of a sound's blocks if all of them are as long as its second one.
-
-    Attributes:
-        start: Begin of the second block, in seconds on the file's clock.
-        length: Length of a block in seconds.
-        tick: Unit of the container's timestamps in seconds.
-    """
+    """Start times of a sound's blocks, all as long as its second one, in seconds."""
 
     start: Fraction
     length: Fraction
@@ -251,17 +241,10 @@ class _BlockGrid:
 
 
 def _block_grid(container: InputContainer, stream: AudioStream | VideoStream) -> _BlockGrid | None:
-    """The grid of a sound's blocks where the container's clock is coarser than the samples.
+    """The grid of a sound's blocks; None where timestamps are exact or the first blocks differ.
 
     Matroska, WebM, FLV and ASF round times to milliseconds. Read from its start, a sound is put
     together block by block, to the sample; after a seek it is placed by one rounded time.
-
-    Args:
-        container: The file, at its start; some blocks are read.
-        stream: Its sound.
-
-    Returns:
-        The grid; None where timestamps are exact, or where the first blocks differ in length.
     """
     rate, tick = getattr(stream, "rate", None), stream.time_base
     if not rate or tick is None or tick * rate <= 1:
@@ -284,15 +267,10 @@ def _decode(
     damage: Damage | None,
     start: Fraction = Fraction(0),
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
-    """Decode a stream from its start or after a seek; nothing if a seek is not possible.
+    """Decode a stream from its start, or after a seek; nothing if a seek is not possible.
 
-    Args:
-        container: The file.
-        stream: The stream.
-        kind: Class of its frames.
-        seek: Time to begin at, in seconds on the file's clock; the start when None.
-        damage: Collects the parts that cannot be decoded; when None, each is an error.
-        start: Start of the container on the file's clock, in seconds.
+    Parts that cannot be decoded go into ``damage``; without it, each is an error. ``start`` is
+    where the container starts on the file's clock.
     """
     zero = clock_zero(container) - start
     counted = container.format.name in COUNTED_TIMES and kind is AudioFrame
@@ -373,12 +351,7 @@ def _packet_interval(
 
 
 def _check_end(container: InputContainer, ends: Mapping[int, int]) -> None:
-    """Refuse a file that ran out long before its headers said it would.
-
-    Args:
-        container: The file, read to its end.
-        ends: End of each of its streams, by its number and on its own clock.
-    """
+    """Refuse a file whose streams end, each on its own clock, long before the headers say."""
     promised = declared_end(container)
     if container.format.name not in KNOWN_LENGTH or promised is None:
         return
@@ -443,14 +416,8 @@ def _rising(
 ) -> Generator[tuple[Fraction, FrameT], None, None]:
     """Correct single times that do not rise; pictures come in display order.
 
-    Args:
-        pictures: Each with its time in seconds.
-        step: Usual duration of a picture in seconds.
-
-    Yields:
-        The pictures. Of two times in the wrong order, the one further from the expected time (that
-        of the picture before, plus a step) is replaced by it. If the next one falls again, times
-        do jump, and they stay.
+    Of two times in the wrong order, the one further from the expected time (that of the picture
+    before, plus a step) is replaced by it. If the next one falls again, times do jump and stay.
     """
     before: Fraction | None = None
     held: tuple[Fraction, FrameT] | None = None

@@ -121,9 +121,7 @@ def frames_from(
         Each picture, in display order.
 
     Raises:
-        NoPictureError: The file has no video.
-        UnreadableMediaError: The file is broken.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: As for ``require_video_stream``, or the file is broken.
     """
     headers = VideoHeaders()
     held: tuple[Fraction, DecodedFrame] | None = None
@@ -229,9 +227,7 @@ def video_end(path: Path, limits: MediaLimits) -> Fraction:
         Seconds on the file's clock.
 
     Raises:
-        NoPictureError: The file has no video.
-        UnreadableMediaError: The file is broken.
-        MediaLimitError: The file exceeds a limit.
+        MediaError: As for ``require_video_stream``, or the file is broken.
     """
     pictures, sound = _stream_ends(path, limits, from_start=False)
     if len(pictures) <= LAST_GAPS:
@@ -251,16 +247,9 @@ def video_end(path: Path, limits: MediaLimits) -> Fraction:
 def _stream_ends(
     path: Path, limits: MediaLimits, from_start: bool
 ) -> tuple[dict[Fraction, Fraction], Fraction]:
-    """Start and end of the last pictures of a file and end of its sound, from its packets.
+    """Start and end of the last pictures of a file, and end of its sound or 0, by its packets.
 
-    Args:
-        path: The file.
-        limits: What is allowed.
-        from_start: Whether the whole file is read, or only the last seconds of a long one.
-
-    Returns:
-        Start and end of each of the last pictures, in seconds, and the end of the sound; 0 if
-        there is no sound.
+    Only the last seconds of a long file are read, or all of it ``from_start``.
     """
     with open_container(path, limits) as container:
         picture, sound = require_video_stream(container, path, limits), audio_stream(container)

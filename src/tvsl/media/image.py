@@ -116,37 +116,24 @@ def orientation(image: Image.Image) -> int:
     return mark if mark in _STORED_VIEWS else 1
 
 
-def stored_view(upright: Pixels, turned: int) -> Pixels:
-    """View of an upright picture in the order of pixels that the file has.
-
-    Args:
-        upright: (H, W, ...).
-        turned: EXIF orientation, 1 to 8.
-
-    Returns:
-        A view of the pixels, (H, W, ...) or (W, H, ...): writing to it turns a picture upright.
-    """
+def _stored_view(upright: Pixels, turned: int) -> Pixels:
+    """View of an upright picture, (H, W, ...), in the order of pixels that the file has."""
     return _STORED_VIEWS[turned](upright) if turned in _STORED_VIEWS else upright
 
 
-def upright_shape(image: Image.Image, turned: int) -> tuple[int, int]:
-    """Height and width of a decoded picture once it is upright.
-
-    Args:
-        image: The picture.
-        turned: Its EXIF orientation, 1 to 8.
-    """
+def _upright_shape(image: Image.Image, turned: int) -> tuple[int, int]:
+    """Height and width of a decoded picture once it is upright."""
     width, height = image.size
     return (width, height) if turned >= _SWAPS_SIDES else (height, width)
 
 
-def is_white_zero(image: Image.Image) -> bool:
+def _is_white_zero(image: Image.Image) -> bool:
     """Tell whether a TIFF stores white as zero; Pillow inverts such values of 8 bits only."""
     tags = getattr(image, "tag_v2", None)
     return tags is not None and tags.get(_TIFF_MEANING, _TIFF_WHITE_IS_ZERO) == _TIFF_WHITE_IS_ZERO
 
 
-def grey_factor(image: Image.Image) -> int:
+def _grey_factor(image: Image.Image) -> int:
     """Factor by which Pillow multiplies the grey values of an opened file, not decoded yet."""
     return _SHALLOW.get(_raw_mode(image), 1)
 
@@ -183,13 +170,7 @@ def _over_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class _Grey:
-    """Meaning of the values of a grey picture.
-
-    Attributes:
-        black: Value of black.
-        white: Value of white.
-        clear: Value that is transparent, or None.
-    """
+    """Meaning of the values of a grey picture; ``clear`` is transparent."""
 
     black: int
     white: int
@@ -221,8 +202,8 @@ def _to_rgb(image: Image.Image, path: Path | None, limits: MediaLimits) -> NDArr
     check_pixels(path, image.width, image.height, limits)
     turned = orientation(image)
     with _enough_memory(path):
-        upright = np.empty((*upright_shape(image, turned), 3), np.uint8)
-        stored = stored_view(upright, turned)
+        upright = np.empty((*_upright_shape(image, turned), 3), np.uint8)
+        stored = _stored_view(upright, turned)
         rows = max(1, _BAND_PIXELS // image.width)
         for top in range(0, image.height, rows):
             bottom = min(top + rows, image.height)
@@ -260,10 +241,10 @@ def _grey(image: Image.Image) -> _Grey | None:
     tags = getattr(image, "tag_v2", None)
     if tags is not None and image.mode.startswith("I"):
         white = 2 ** _tag(tags, _TIFF_BITS, 16) - 1
-        if is_white_zero(image):
+        if _is_white_zero(image):
             black, white = white, black
     clear = image.info.get("transparency")
-    return _Grey(black, white, clear * grey_factor(image) if isinstance(clear, int) else None)
+    return _Grey(black, white, clear * _grey_factor(image) if isinstance(clear, int) else None)
 
 
 def _check_pixels_known(image: Image.Image, path: Path | None) -> None:
@@ -370,13 +351,13 @@ def load_object_map(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> N
             raise _no_map(f"has several values a pixel (mode {image.mode})", target)
         if image.format in _LOSSY:
             raise _no_map("is a JPEG, which changes values", target)
-        if is_white_zero(image):
+        if _is_white_zero(image):
             raise _no_map("is a TIFF whose values fall from black to white", target)
-        step = grey_factor(image)
+        step = _grey_factor(image)
         decode(image, target)
         turned = orientation(image)
-        values = np.empty(upright_shape(image, turned), np.int64)
-        stored_view(values, turned)[...] = np.asarray(image)
+        values = np.empty(_upright_shape(image, turned), np.int64)
+        _stored_view(values, turned)[...] = np.asarray(image)
     if values.min() < 0:
         raise _no_map(f"has negative values, down to {values.min()}", target)
     return values // step

@@ -124,17 +124,9 @@ class _Chunks:
     samples: frozenset[bytes]
 
     def end(self, file: BinaryIO, size: int) -> int:
-        """End of the file by the size in its header.
+        """End of the file by the size in its header, in bytes; 0 where the writer did not know it.
 
-        If the writer did not know that, or wrote it before any samples, the samples' own size is
-        taken.
-
-        Args:
-            file: The file.
-            size: Its bytes.
-
-        Returns:
-            A number of bytes; 0 where the writer knew neither size.
+        If it was written before any samples, the samples' own size is taken.
         """
         file.seek(self.name)
         whole = self._known(file.read(self.width))
@@ -146,16 +138,7 @@ class _Chunks:
         return end - (self.unit - 1)
 
     def samples_end(self, file: BinaryIO, size: int, fallback: int | None = None) -> int:
-        """End of the samples by the size of their own chunk.
-
-        Args:
-            file: The file.
-            size: Its bytes.
-            fallback: Their size if the chunk does not state it.
-
-        Returns:
-            A number of bytes; 0 if it is not known.
-        """
+        """End of the samples by the size of their own chunk, or by a fallback; 0 if not known."""
         found = self._find(file, size)
         length = fallback if found is not None and found[1] is None else found and found[1]
         return 0 if found is None or length is None else found[0] + length
@@ -455,12 +438,8 @@ def check_file(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Path:
     return target
 
 
-def check_whole(path: Path) -> None:
-    """Refuse a file whose own headers promise more bytes than there are, and still pictures.
-
-    Raises:
-        UnreadableMediaError: The file is cut off, not readable, or a HEIC or AVIF picture.
-    """
+def _check_whole(path: Path) -> None:
+    """Refuse a file whose own headers promise more bytes than there are, and still pictures."""
     try:
         with path.open("rb") as file:
             head = file.read(12)
@@ -503,7 +482,7 @@ def open_container(
         MediaLimitError: The file is larger or longer than allowed.
     """
     target = check_file(path, limits)
-    check_whole(target)
+    _check_whole(target)
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": CONTAINERS,

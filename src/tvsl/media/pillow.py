@@ -253,11 +253,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _libtiff_errors() -> Iterator[list[str]]:
-    """Collect what libtiff reports in the block, which it prints on the terminal otherwise.
-
-    Yields:
-        The names of the parts of libtiff that report an error, as they come.
-    """
+    """Collect the parts of libtiff that report an error, which it prints otherwise."""
     reported: list[str] = []
     set_handler = _libtiff_setter()
     if set_handler is None:

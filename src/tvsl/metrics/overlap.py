@@ -349,10 +349,10 @@ class SuccessRate(SuccessAUC):
 
     Args:
         threshold: τ.
-        cut: The rule of the cut, see `cut_maps`.
+        cut: As for `SuccessAUC`, like the others.
         level: Of the cut ``value``.
-        unit: Unit that succeeds or fails; but for ``pair``, ``frames`` must be given.
-        normalize: Whether maps are raw and are to be normalized to [0, 1] each.
+        unit: Unit that succeeds or fails.
+        normalize: Whether maps are raw.
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Raises:

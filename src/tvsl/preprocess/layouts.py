@@ -96,26 +96,6 @@ def is_file_name(name: str) -> bool:
 FRAMES, AUDIO = "frames", "audio"
 
 
-def frame_path(root: Path, name: str) -> Path:
-    """Path of a picture.
-
-    Args:
-        root: The prepared folder.
-        name: Name of the picture.
-    """
-    return root / FRAMES / f"{name}.jpg"
-
-
-def audio_path(root: Path, name: str) -> Path:
-    """Path of the sound of a clip.
-
-    Args:
-        root: The prepared folder.
-        name: Id of the clip.
-    """
-    return root / AUDIO / f"{name}.wav"
-
-
 def clip_exists(root: Path, clip: str, pictures: Iterable[str]) -> bool:
     """Tell whether all files of a clip exist; each was complete when it was moved there.
 
@@ -170,7 +150,8 @@ def replacing_clip(root: Path, clip: str, pictures: Iterable[str]) -> Iterator[t
 
 
 def _paths(root: Path, clip: str, pictures: Iterable[str]) -> list[Path]:
-    return [audio_path(root, clip), *(frame_path(root, name) for name in pictures)]
+    frames = (root / FRAMES / f"{name}.jpg" for name in pictures)
+    return [root / AUDIO / f"{clip}.wav", *frames]
 
 
 _PER_SECOND = 4

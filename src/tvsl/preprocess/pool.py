@@ -79,11 +79,7 @@ def _usable_cores() -> int:
 
 
 class _WorkerPool:
-    """Worker processes, started on demand.
-
-    Args:
-        setup: The first request to each of them.
-    """
+    """Worker processes, started on demand; ``setup`` is the first request to each."""
 
     def __init__(self, setup: dict[str, Any]) -> None:
         self._setup = setup

@@ -112,11 +112,7 @@ def staged(
 
 @contextmanager
 def _named_by_target(work: Path, folder: Path) -> Iterator[None]:
-    """Name the target path in errors about the temporary path.
-
-    Raises:
-        OutputError: The target cannot be written.
-    """
+    """Name the target path in errors about the temporary path."""
     try:
         yield
     except OutputError as error:
@@ -558,11 +554,7 @@ def _read_journal(path: Path) -> dict[str, Any]:
 
 
 def _write_unnamed(path: Path, write: Callable[[Path], object], durable: bool) -> bool:
-    """Write a file without a name until it is complete, so that a kill leaves nothing.
-
-    Returns:
-        False if the system does not support such files; then nothing is written.
-    """
+    """Write a file without a name until it is complete; False if the system does not support it."""
     kind = getattr(os, "O_TMPFILE", None)
     if kind is None:
         return False
