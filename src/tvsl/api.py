@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from tvsl.data import DATA_SETS, make_data
 from tvsl.errors import UsageError, shown
 from tvsl.methods import METHODS
 from tvsl.registry import Registry
-from tvsl.utils.progress import Progress
+from tvsl.utils.progress import Stages, no_stages
 
 if TYPE_CHECKING:
     import pandas
@@ -29,15 +29,6 @@ if TYPE_CHECKING:
 # What a function needs is imported in it: `list_methods` shall not wait for the trainer.
 
 T = TypeVar("T")
-Display = Callable[..., AbstractContextManager[Progress]]
-"""Shows a piece of work by its title: called with the title and with ``is_bytes`` or ``counted``,
-as `tvsl.cli.output.progress` is, it opens what to call with what is done and what there is."""
-
-
-@contextmanager
-def silent(title: str, **_: Any) -> Iterator[Progress]:  # noqa: ARG001
-    """Show nothing."""
-    yield lambda *_: None
 
 
 def list_methods() -> list[str]:
@@ -164,7 +155,7 @@ def evaluate(
     device: str = "auto",
     precision: PrecisionChoice = "float32",
     flip_average: FlipAverage | None = None,
-    display: Display = silent,
+    stages: Stages = no_stages,
 ) -> Results:
     """Evaluate methods on a data set; the trivial baselines come with every table.
 
@@ -191,7 +182,7 @@ def evaluate(
         device: ``auto``, or a device of torch.
         precision: Arithmetic of the convolutions.
         flip_average: Average with the flipped picture's tokens; the heads' choice when None.
-        display: Shows progress.
+        stages: Shows progress, as `tvsl.cli.output.progress` does.
 
     Returns:
         The results.
@@ -246,13 +237,14 @@ def evaluate(
             )
         else:
             check_methods(data, chosen, chosen_methods(model, heads, methods, flip_average))
-            with display("Fetching weights", is_bytes=True) as fetched:
+            with stages("Fetching weights", is_bytes=True) as fetched:
                 models = load_models(
                     model, heads, methods, own_device(device), precision, flip_average, fetched
                 )
         evaluator = Evaluator(models, data, chosen, folder, workers, skip_broken)
         title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
-        with display(title, counted="items") if team.leads else silent(title) as report:
+        show = stages if team.leads else no_stages
+        with show(title, counted="items") as report:
             evaluator.run(team, force, report)
         evaluation = evaluator.summarize()
         if output is not None and team.leads:
@@ -271,7 +263,7 @@ def train(
     flip_average: FlipAverage | None = None,
     tokens: str | Path | None = None,
     resume: bool = False,
-    display: Display = silent,
+    stages: Stages = no_stages,
     note: Callable[[str], None] | None = None,
     **fields: Any,
 ) -> Path:
@@ -287,7 +279,7 @@ def train(
         flip_average: Average with the flipped picture's tokens; the method's choice when None.
         tokens: Folder of the tokens, which runs may share; in the run's own when None.
         resume: Whether an interrupted run goes on, as it was started.
-        display: Shows progress.
+        stages: Shows progress, as `tvsl.cli.output.progress` does.
         note: Called with what must be known of the data set.
         fields: Other fields of ``tvsl.training.TrainConfig``: ``steps``, ``hyperparameters``, …
 
@@ -324,11 +316,11 @@ def train(
         if note is not None:
             for name, text in source.notes:
                 note(f"{name}: {text}")
-        with display("Fetching weights", is_bytes=True) as fetched:
+        with stages("Fetching weights", is_bytes=True) as fetched:
             encoder = load_encoder(
                 model, find_head(config)[1], device, precision, flip_average or flip, fetched
             )
-        return train_head(config, encoder, output, resume, display, place)
+        return train_head(config, encoder, output, resume, stages, place)
 
 
 def _named(registry: Registry[Any], given: Any) -> str:

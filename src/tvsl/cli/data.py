@@ -27,6 +27,7 @@ from tvsl.cli.output import (
     print_json,
     print_lines,
     print_note,
+    print_table,
     progress,
 )
 from tvsl.errors import UsageError, first_few
@@ -182,7 +183,6 @@ def index(
 
 
 def _print_index(made: NewIndex) -> None:
-    from tvsl.cli.output import print_table
     from tvsl.data.indexing import SHARES
 
     def numbers(counts: Mapping[tuple[Kind, Split], int], kind: Kind) -> str:
@@ -210,8 +210,6 @@ def preview(
 ) -> None:
     """Draw a sheet of scenes with the boxes of their objects and spectrograms of their sounds."""
     from tvsl.data import DATA_SETS, make_data
-    from tvsl.media.writing import write_png
-    from tvsl.utils.atomic import writable, write_whole
 
     check_free_file(output, force)
     data = make_data(DATA_SETS.resolve(name), data_options(root, None, option) or {})
@@ -222,6 +220,7 @@ def preview(
             "Preview real or synthetic, or open its files.",
         )
 
+    from tvsl.render import save_png
     from tvsl.render.preview import preview_sheet
 
     with progress("Making scenes") as done:
@@ -231,9 +230,7 @@ def preview(
             done(number + 1, scenes)
     title = f"{data.title}: split {data.split}, seed {data.seed}, scenes 0 to {scenes - 1}"
     sheet = preview_sheet(made, title)
-    with writable(output, "file"):
-        write_whole(output, lambda part: write_png(part, sheet))
-    print_lines(output)
+    print_lines(save_png(sheet, output, force))
 
 
 def _in_files(name: str, options: dict[str, Any]) -> FileDataSet:
@@ -261,8 +258,6 @@ def _print_pace(found: Check, seconds: float) -> None:
 
 
 def _print(found: Check, all_classes: bool) -> None:
-    from tvsl.cli.output import print_table
-
     print_lines(f"{found.data}, split {found.split}: {found.layout}", "")
     gaps = {name: tally for name, tally in found.classes.items() if _gaps(tally)}
     if all_classes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tvsl.cli.options import AsJson, Force, Seed
-from tvsl.cli.output import load_localizer, print_json, print_lines, progress
+from tvsl.cli.output import load_localizer, print_json, print_lines, print_table, progress
 
 if TYPE_CHECKING:
     from tvsl.demo.run import Demo, DemoResult, MapScore
@@ -71,7 +71,6 @@ def _earlier_files(folder: Path) -> tuple[str, ...]:
 
 
 def _print(demo: Demo, folder: Path) -> None:
-    from tvsl.cli.output import print_table
     from tvsl.demo.run import PROTOCOL
 
     rows = [row for result in demo.results for row in _rows(result)]

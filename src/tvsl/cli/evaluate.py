@@ -150,7 +150,7 @@ def command(
         device=device,
         precision=precision,
         flip_average=flip_average,
-        display=progress,
+        stages=progress,
     ).evaluation
     if first_process():
         if as_json:

@@ -18,7 +18,14 @@ from tvsl.cli.options import (
     PrecisionOption,
     Vocabulary,
 )
-from tvsl.cli.output import exit_code, load_localizer, print_error, print_json, print_lines
+from tvsl.cli.output import (
+    exit_code,
+    load_localizer,
+    print_error,
+    print_json,
+    print_lines,
+    result_folders,
+)
 from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
 
 if TYPE_CHECKING:
@@ -85,7 +92,6 @@ def command(
     """
     if at is not None and every is not None:
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
-    from tvsl.cli.output import result_folders
     from tvsl.utils.atomic import locked
     from tvsl.vocabularies import read_vocabulary
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,7 +22,6 @@ from tvsl.cli.options import (
 )
 from tvsl.cli.output import one_process, print_json, print_lines, progress
 from tvsl.errors import UsageError
-from tvsl.utils.progress import Progress
 
 if TYPE_CHECKING:
     from tvsl.reproduce.experiment import ExperimentConfig
@@ -132,6 +129,7 @@ def _reproduce(
     from tvsl.reproduce.run import reproduce, require_feasible, wanted
     from tvsl.reproduce.specs import reproduce_config
     from tvsl.utils.devices import choose_device
+    from tvsl.utils.processes import usable_cores
 
     asked = wanted(targets)
     settings = ExperimentConfig(
@@ -146,18 +144,11 @@ def _reproduce(
     experiment = Experiment(settings)
     on_gpu = choose_device(device).type != "cpu"
     require_feasible(experiment, asked)
-    count = workers or (1 if on_gpu else min(_MOST_WORKERS, _cores()))
+    count = workers or (1 if on_gpu else min(_MOST_WORKERS, usable_cores()))
     _fetch(settings)
-    found = reproduce(asked, experiment, count, _stage)
+    found = reproduce(asked, experiment, count, progress)
     _write(found, output)
     return found
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _fetch(settings: ExperimentConfig) -> None:
@@ -169,12 +160,6 @@ def _fetch(settings: ExperimentConfig) -> None:
     if settings.model in PUBLIC_FILES:
         with progress("Fetching weights", is_bytes=True) as fetched:
             fetch(settings.model, fetched)
-
-
-@contextmanager
-def _stage(title: str, counted: str) -> Iterator[Progress]:
-    with progress(title, counted=counted) as report:
-        yield report
 
 
 def _write(found: Reproduction, folder: Path) -> None:

@@ -73,7 +73,7 @@ def command(
         flip_average=flip_average,
         tokens=tokens,
         resume=resume,
-        display=progress,
+        stages=progress,
         note=print_note,
         data_options=data_options(root, lists, option),
         hyperparameters=name_values("--switch", switch),

@@ -23,6 +23,7 @@ from tvsl.errors import OutputError, TvslError, UnreadableMediaError
 from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import Extracted, ExtractionResult
 from tvsl.preprocess.options import Failure, Options, describe_error
+from tvsl.utils.processes import usable_cores
 
 _SECONDS_TO_END = 10
 _MODULE = "tvsl.preprocess.worker"
@@ -50,7 +51,7 @@ def prepare_all(
         TvslError: A process could not be started.
     """
     processes = _WorkerPool({"root": str(root.absolute()), "options": options.to_dict()})
-    count = max(1, min(len(videos), workers or _usable_cores()))
+    count = max(1, min(len(videos), workers or usable_cores()))
     executor = ThreadPoolExecutor(count)
     coming = iter(videos)
     pending: dict[Future[ExtractionResult], Video] = {}
@@ -69,13 +70,6 @@ def prepare_all(
         processes.kill()
         executor.shutdown()
         processes.close()
-
-
-def _usable_cores() -> int:
-    """Number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _WorkerPool:

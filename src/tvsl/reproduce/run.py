@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
-from tvsl.utils.progress import Progress
+from tvsl.utils.progress import Progress, Stages
 from tvsl.utils.run_folder import describe_changes, read_record
 
 
@@ -182,10 +181,6 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-Stages = Callable[[str, str], AbstractContextManager[Progress]]
-"""Opens the display of a piece of work by its title and by what is counted."""
-
-
 @dataclass(frozen=True, eq=False)
 class Reproduction:
     """Results of a reproduction.
@@ -303,10 +298,10 @@ def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stage
     plan = _plan(asked, experiment)
     with open_workers(experiment, workers) as pool:
         if any(candidates.curricula for candidates in plan.needs):
-            with stages("Encoding clips", "clips") as report:
+            with stages("Encoding clips", counted="clips") as report:
                 _encode_clips(experiment, pool, report)
         blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, asked, experiment)]
-        with stages("Encoding scenes", "blocks") as report:
+        with stages("Encoding scenes", counted="blocks") as report:
             _run_jobs(blocks, pool, report)
         choices = _heads(plan, experiment, pool, stages)
     by_candidates = {choice.candidates: choice for choice in choices}
@@ -368,7 +363,7 @@ def _heads(plan: Plan, experiment: Experiment, pool: Workers, stages: Stages) ->
     first = [TrainHead(training) for training in plan.all_trainings()]
     seeds = experiment.config.seeds
     later = sum(seeds if candidates.curricula else 1 for candidates in plan.needs)
-    with stages("Heads", "heads") as report:
+    with stages("Heads", counted="heads") as report:
         _train(first, runs, pool, report, 0, later)
         choices = [
             choose(

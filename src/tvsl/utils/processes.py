@@ -102,8 +102,13 @@ def steady_threads(threads: int | None = None) -> int:
     """
     import torch
 
-    if threads is None:
-        usable = getattr(os, "sched_getaffinity", None)
-        threads = len(usable(0)) if usable is not None else os.cpu_count() or 1
+    threads = threads or usable_cores()
     torch.set_num_threads(threads)
     return threads
+
+
+def usable_cores() -> int:
+    """Number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 Progress: TypeAlias = Callable[[int, "int | None"], None]
 """Called with the amount done so far, and the total or None if it is unknown."""
 
-Stages: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
-"""Opens the display of a stage of the work by its title, and gives its progress."""
+
+class Stages(Protocol):
+    """Opens the display of a stage of the work, and gives its progress."""
+
+    def __call__(
+        self, title: str, *, is_bytes: bool = False, counted: str = ""
+    ) -> AbstractContextManager[Progress]:
+        """Open the display of a stage.
+
+        Args:
+            title: What is being done.
+            is_bytes: Whether the amounts are bytes.
+            counted: What is counted otherwise, to be named with the rate.
+        """
 
 
 def no_progress(done: int, total: int | None) -> None:
@@ -23,6 +35,11 @@ def no_progress(done: int, total: int | None) -> None:
 
 
 @contextmanager
-def no_stages(title: str) -> Iterator[Progress]:  # noqa: ARG001
-    """Show nothing of a stage."""
+def no_stages(
+    title: str,  # noqa: ARG001
+    *,
+    is_bytes: bool = False,  # noqa: ARG001
+    counted: str = "",  # noqa: ARG001
+) -> Iterator[Progress]:
+    """Show nothing of a stage; see ``Stages``."""
     yield no_progress
