@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from tvsl.metrics.maps import minmax, resize_maps
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.files import write_json
 from tvsl.vocabularies import check_names
+
+if TYPE_CHECKING:
+    from tvsl.metrics import LabelSource
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,6 @@ class Encoded:
     time: float | None
     time_range: tuple[float, float]
 
-
-LabelSource = Literal["given", "detected"]
 
 BOX_CUT = 0.5
 # Scaling a map without contrast leaves differences of this order, which mean nothing.

@@ -19,7 +19,7 @@ from tvsl.reproduce import train as runs_module
 from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.figures import SHEETS
 from tvsl.reproduce.report import csv_text, json_content, markdown
-from tvsl.reproduce.run import Reproduction, Wanted, reproduce, wanted
+from tvsl.reproduce.run import Reproduction, Selection, reproduce, select
 from tvsl.reproduce.tables import AUDIOCLIP, TABLES, TRIVIAL, TVSL, learned
 from tvsl.reproduce.targets import TARGETS
 
@@ -44,7 +44,7 @@ class Told:
 
 
 def made(experiment: Experiment, *tables: Any, sheets: tuple[Any, ...] = ()) -> Reproduction:
-    return reproduce(Wanted(tables, sheets, False), experiment, 1, Told())
+    return reproduce(Selection(tables, sheets, False), experiment, 1, Told())
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,8 @@ def test_what_is_done_is_not_done_again(
     for name in ("train", "evaluate_batches"):
         monkeypatch.setattr(runs_module, name, None)
     told = Told()
-    asked = Wanted((SMALL, DROPPED), (SHEET,), False)
-    again = reproduce(asked, make_bench(folder), 1, told)
+    selection = Selection((SMALL, DROPPED), (SHEET,), False)
+    again = reproduce(selection, make_bench(folder), 1, told)
     assert json_content(again) == json_content(found)
     assert markdown(again) == markdown(found)
     assert csv_text(again) == csv_text(found)
@@ -154,20 +154,20 @@ def test_conditions_say_how_much_there_is(found: Reproduction) -> None:
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_tables_and_figures_are_asked_for_by_name(name: str) -> None:
-    asked = wanted([name])
-    found = {one.name for one in (*asked.tables, *asked.sheets)}
+    selection = select([name])
+    found = {one.name for one in (*selection.tables, *selection.sheets)}
     assert found == ({"table1", "table2"} if name == "figure1" else {name})
-    assert asked.bars is (name == "figure1")
+    assert selection.bars is (name == "figure1")
 
 
 def test_all_is_everything_in_order() -> None:
-    asked = wanted(["twins", "all"])
-    assert [one.name for one in (*asked.tables, *asked.sheets)] == [
+    selection = select(["twins", "all"])
+    assert [one.name for one in (*selection.tables, *selection.sheets)] == [
         name for name in TARGETS if name != "figure1"
     ]
-    assert asked.bars
+    assert selection.bars
     with pytest.raises(UsageError, match="no table or figure 'table8'"):
-        wanted(["table1", "table8"])
+        select(["table1", "table8"])
 
 
 _ALONE = """

@@ -126,12 +126,12 @@ def _reproduce(
 ) -> Reproduction:
     from tvsl.reproduce.benchmark import is_real
     from tvsl.reproduce.experiment import Experiment, ExperimentConfig
-    from tvsl.reproduce.run import reproduce, require_feasible, wanted
+    from tvsl.reproduce.run import reproduce, require_feasible, select
     from tvsl.reproduce.specs import reproduce_config
     from tvsl.utils.devices import choose_device
     from tvsl.utils.processes import usable_cores
 
-    asked = wanted(targets)
+    selection = select(targets)
     settings = ExperimentConfig(
         reproduce_config(is_real(data), scale, **changes),
         model or ("audioclip" if is_real(data) else "mini"),
@@ -143,10 +143,10 @@ def _reproduce(
     )
     experiment = Experiment(settings)
     on_gpu = choose_device(device).type != "cpu"
-    require_feasible(experiment, asked)
+    require_feasible(experiment, selection)
     count = workers or (1 if on_gpu else min(_MOST_WORKERS, usable_cores()))
     _fetch(settings)
-    found = reproduce(asked, experiment, count, progress)
+    found = reproduce(selection, experiment, count, progress)
     _write(found, output)
     return found
 

@@ -150,25 +150,20 @@ def _of_tvsl(rows: Mapping[str, tuple[float, ...]]) -> dict[tuple[str, str], tup
     return {("T-VSL", variant): values for variant, values in rows.items()}
 
 
-def _table_4() -> Iterator[PaperNumber]:
-    for benchmark, values in _TABLE_4.items():
-        for method, value in zip(_TABLE_4_METHODS, values, strict=True):
-            metric = PAPER_THRESHOLDS[benchmark]
-            yield PaperNumber(4, method, "zero-shot transfer", benchmark, metric, value)
-
-
-def _table_5() -> Iterator[PaperNumber]:
-    for variant, values in _TABLE_5.items():
-        for method, value in zip(_TABLE_5_METHODS, values, strict=True):
-            yield PaperNumber(5, method, variant, "vggsound-multi", "CIoU@0.3", value)
-
-
 PAPER_NUMBERS: tuple[PaperNumber, ...] = (
     *_main(1),
     *_main(2),
     *_ablation(3, _of_tvsl(_TABLE_3)),
-    *_table_4(),
-    *_table_5(),
+    *(
+        PaperNumber(4, method, "zero-shot transfer", name, PAPER_THRESHOLDS[name], value)
+        for name, values in _TABLE_4.items()
+        for method, value in zip(_TABLE_4_METHODS, values, strict=True)
+    ),
+    *(
+        PaperNumber(5, method, variant, "vggsound-multi", "CIoU@0.3", value)
+        for variant, values in _TABLE_5.items()
+        for method, value in zip(_TABLE_5_METHODS, values, strict=True)
+    ),
     *_ablation(6, _of_tvsl(_TABLE_6)),
     *_ablation(7, _TABLE_7),
 )

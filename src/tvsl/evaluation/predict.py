@@ -138,11 +138,11 @@ def predict(
         pairs.append(every)
         rows["given"] = every
     if "detected" in sources:
-        asked, wanted, rows["detected"] = _detected_rows(batch, detected, "given" in sources)
-        if wanted or not maps:
-            found = _maps(method, batch, Queries.from_lists(asked))
-            maps.append(found[[place for place, _ in wanted]])
-            pairs.append(torch.tensor([pair for _, pair in wanted], dtype=torch.int64))
+        queried, scored, rows["detected"] = _detected_rows(batch, detected, "given" in sources)
+        if scored or not maps:
+            found = _maps(method, batch, Queries.from_lists(queried))
+            maps.append(found[[place for place, _ in scored]])
+            pairs.append(torch.tensor([pair for _, pair in scored], dtype=torch.int64))
     for source in ("none", "assigned"):
         if source in sources:
             rows[source] = every + sum(len(some) for some in pairs)
@@ -196,14 +196,14 @@ def true_classes(batch: EncodedBatch) -> list[set[int]]:
 
 
 def _detected_rows(
-    batch: EncodedBatch, detected: Sequence[Sequence[int]], answered: bool
+    batch: EncodedBatch, detected: Sequence[Sequence[int]], given: bool
 ) -> tuple[list[Sequence[int]], list[tuple[int, int]], Tensor]:
-    """Queries by detected labels, beyond what given ones have answered.
+    """Queries by detected labels, beyond those of given ones.
 
     Args:
         batch: The clips.
         detected: Classes taken of each clip.
-        answered: Whether there is a map for each pair's own class already: where exactly the true
+        given: Whether there is a map for each pair's own class already: where exactly the true
             classes are detected, they are not queried again.
 
     Returns:
@@ -211,27 +211,27 @@ def _detected_rows(
         scored; the row of each pair's map, those of given labels first.
     """
     classes = true_classes(batch)
-    asked: list[Sequence[int]] = [
-        () if answered and set(taken) == true else taken
+    queried: list[Sequence[int]] = [
+        () if given and set(taken) == true else taken
         for taken, true in zip(detected, classes, strict=True)
     ]
-    pairs = ((clip, label) for clip, labels in enumerate(asked) for label in labels)
+    pairs = ((clip, label) for clip, labels in enumerate(queried) for label in labels)
     place = {pair: number for number, pair in enumerate(pairs)}
-    wanted: list[tuple[int, int]] = []
+    scored: list[tuple[int, int]] = []
     rows: list[int] = []
-    earlier = len(batch.queries) if answered else 0
+    earlier = len(batch.queries) if given else 0
     clips, labels = batch.queries.clip.tolist(), batch.queries.label.tolist()
     there = batch.foreground.tolist()
     for pair, (clip, label, seen) in enumerate(zip(clips, labels, there, strict=True)):
         taken = detected[clip]
-        if not asked[clip]:
+        if not queried[clip]:
             rows.append(pair)
         elif label not in taken and seen and label >= 0:
             rows.append(NO_MAP)
         else:
-            rows.append(earlier + len(wanted))
-            wanted.append((place[clip, label if label in taken else taken[0]], pair))
-    return asked, wanted, torch.tensor(rows)
+            rows.append(earlier + len(scored))
+            scored.append((place[clip, label if label in taken else taken[0]], pair))
+    return queried, scored, torch.tensor(rows)
 
 
 def _maps(method: Method, batch: EncodedBatch, queries: Queries) -> Tensor:

@@ -79,7 +79,7 @@ class AudioCLIPFinetuned(CosineMethod):
         )
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """One symmetric loss for each pair of modalities; labels count with ``text`` alone."""
+        """One loss for each pair of modalities; labels only with ``text``; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         modalities = {
             "audio": unit(self.project_audio(tokens.sound)),

@@ -339,7 +339,7 @@ class AVGN(ClosedVocabulary):
         return each[queries.clip, rows].reshape(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Probability that a class sounds times probability that it is seen, (B, N)."""
+        """Probabilities to sound times those to be seen, (B, N); see the base class."""
         seen, heard = self.presences(self.prepare(tokens, vocabulary))
         return self.by_vocabulary(seen * heard, vocabulary)
 

@@ -152,7 +152,7 @@ class CoarseToFine(ClosedVocabulary):
         return torch.einsum("bcd,bnd->bcn", heard, cells).relu()
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Probability that a class sounds times probability that it is seen, (B, N)."""
+        """Probabilities to sound times those to be seen, (B, N); see the base class."""
         heard, seen = self.probabilities(self.prepare(tokens, vocabulary))
         return self.by_vocabulary(heard * seen, vocabulary)
 

@@ -48,7 +48,7 @@ class CosineMethod(Method):
         return unit(self.project_image(tokens.visual)), unit(self.project_audio(tokens.sound))
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """Cosines with the clip's own sound, the same map for every query of a clip."""
+        """Cosines with the clip's sound, one map for all its queries; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         return one_map(*self.embed(tokens), tokens.grid, queries)

@@ -166,7 +166,7 @@ class DSOL(ClosedVocabulary):
         return flat.reshape(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Shares of the classes in the sound times those in the picture, (B, N)."""
+        """Shares of classes in the sound times those in the picture; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
         seen = self.classify_image(scaled.visual.mean(dim=1)).softmax(dim=1)
         return self.by_vocabulary(self.audio_distribution(scaled) * seen, vocabulary)

@@ -87,5 +87,5 @@ class Noise(Trivial):
     name: ClassVar[str] = "random"
 
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:
-        """Uniform noise; how many clips there are makes no difference to the first of them."""
+        """Uniform noise, independent of the number of clips; see the base class."""
         return torch.rand(clips, height, width, generator=torch.Generator().manual_seed(seed))

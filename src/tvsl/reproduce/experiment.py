@@ -203,7 +203,7 @@ class Experiment:
             yield read_scenes(path, self.vocabulary, self.encoder.device)
 
     def validation(self, mode: TokenMode = AS_ALL, half: bool = False) -> list[EncodedBatch]:
-        """Encoded scenes of ``validation_sets``, which see."""
+        """Encoded scenes of all validation sets; see ``validation_sets``."""
         key = (mode, half)
         if key not in self._validation:
             self._validation[key] = [

@@ -189,7 +189,7 @@ class Reproduction:
         provenance: Data, models and recipe that the numbers depend on.
         tables: The tables.
         sheets: The figures of pictures.
-        bars: Whether the figure of bars is wanted.
+        bars: Whether the figure of bars is among them.
         choices: Choices of validation.
         expectations: Expectations of the world, and whether they came out.
     """
@@ -203,13 +203,13 @@ class Reproduction:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Tables and figures that the user asks for.
+class Selection:
+    """The tables and figures of a reproduction.
 
     Attributes:
         tables: Tables.
         sheets: Figures of pictures.
-        bars: Whether the figure of bars, too.
+        bars: Whether the figure of bars is among them.
     """
 
     tables: tuple[TableSpec, ...]
@@ -217,8 +217,8 @@ class Wanted:
     bars: bool
 
 
-def wanted(names: Sequence[str]) -> Wanted:
-    """Tables and figures by their names.
+def select(names: Sequence[str]) -> Selection:
+    """Select tables and figures by their names.
 
     Args:
         names: Of ``TARGETS``, or ``all``.
@@ -233,19 +233,19 @@ def wanted(names: Sequence[str]) -> Wanted:
     chosen = set(TARGETS if ALL in names else names)
     if BARS in chosen:
         chosen |= {"table1", "table2"}
-    return Wanted(
+    return Selection(
         tuple(table for name, table in TABLES.items() if name in chosen),
         tuple(one for name, one in SHEETS.items() if name in chosen),
         BARS in chosen,
     )
 
 
-def require_feasible(experiment: Experiment, asked: Wanted) -> None:
+def require_feasible(experiment: Experiment, selection: Selection) -> None:
     """Look at data, files and classes before weights are fetched.
 
     Args:
         experiment: The reproduction.
-        asked: What is wanted.
+        selection: Tables and figures.
 
     Raises:
         MissingFileError: A file of a clip or of a scene is missing.
@@ -261,26 +261,28 @@ def require_feasible(experiment: Experiment, asked: Wanted) -> None:
         )
     experiment.benchmark.clips.require_files()
     check_classes(experiment.settings.model, experiment.benchmark.clips.names)
-    plan = _plan(asked, experiment)
-    experiment.benchmark.require_files(_missing_blocks(plan, asked, experiment))
+    plan = _plan(selection, experiment)
+    experiment.benchmark.require_files(_missing_blocks(plan, selection, experiment))
 
 
-def _plan(asked: Wanted, experiment: Experiment) -> Plan:
+def _plan(selection: Selection, experiment: Experiment) -> Plan:
     benchmark = experiment.benchmark
     return Plan.of(
-        asked.tables,
+        selection.tables,
         experiment.config,
         lambda condition: benchmark.lacks(SceneSet(condition, "test")) is None,
         benchmark.halved,
-        (row.several for one in asked.sheets for row in one.rows),
+        (row.several for one in selection.sheets for row in one.rows),
     )
 
 
-def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stages) -> Reproduction:
+def reproduce(
+    selection: Selection, experiment: Experiment, workers: int, stages: Stages
+) -> Reproduction:
     """Train and measure whatever is not done yet, and put the tables together.
 
     Args:
-        asked: What is wanted.
+        selection: Tables and figures.
         experiment: The reproduction; its folder holds everything that is done.
         workers: Number of processes.
         stages: Shows progress.
@@ -293,26 +295,26 @@ def reproduce(asked: Wanted, experiment: Experiment, workers: int, stages: Stage
     """
     benchmark = experiment.benchmark
     check_folder(experiment.settings.folder)
-    require_feasible(experiment, asked)
+    require_feasible(experiment, selection)
     keep_record(experiment)
-    plan = _plan(asked, experiment)
+    plan = _plan(selection, experiment)
     with open_workers(experiment, workers) as pool:
         if any(candidates.curricula for candidates in plan.needs):
             with stages("Encoding clips", counted="clips") as report:
                 _encode_clips(experiment, pool, report)
-        blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, asked, experiment)]
+        blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, selection, experiment)]
         with stages("Encoding scenes", counted="blocks") as report:
             _run_jobs(blocks, pool, report)
         choices = _heads(plan, experiment, pool, stages)
     by_candidates = {choice.candidates: choice for choice in choices}
     aggregator = Aggregator(Runs(experiment.settings.folder), plan, by_candidates, benchmark)
-    tables = tuple(aggregator.table(table) for table in asked.tables)
-    sheets = (sheet(one, experiment, plan, by_candidates) for one in asked.sheets)
+    tables = tuple(aggregator.table(table) for table in selection.tables)
+    sheets = (sheet(one, experiment, plan, by_candidates) for one in selection.sheets)
     return Reproduction(
         provenance_of(experiment),
         tables,
         tuple(one for one in sheets if one is not None),
-        asked.bars,
+        selection.bars,
         tuple(choices),
         () if benchmark.real else tuple(expectations(tables)),
     )
@@ -332,18 +334,18 @@ def _encode_clips(experiment: Experiment, pool: Workers, report: Progress) -> No
 
 
 def _missing_blocks(
-    plan: Plan, asked: Wanted, experiment: Experiment
+    plan: Plan, selection: Selection, experiment: Experiment
 ) -> list[tuple[SceneSet, range]]:
     """The blocks of scenes that are still to be encoded."""
     return [
         (one, numbers)
-        for one in _scene_sets(plan, asked, experiment)
+        for one in _scene_sets(plan, selection, experiment)
         for numbers in experiment.blocks(one)
         if not experiment.path(one, numbers).is_file()
     ]
 
 
-def _scene_sets(plan: Plan, asked: Wanted, experiment: Experiment) -> list[SceneSet]:
+def _scene_sets(plan: Plan, selection: Selection, experiment: Experiment) -> list[SceneSet]:
     """All scenes that are needed, those of many sources first: they take longest."""
     found: dict[SceneSet, None] = {}
     for candidates, targets in plan.needs.items():
@@ -352,7 +354,7 @@ def _scene_sets(plan: Plan, asked: Wanted, experiment: Experiment) -> list[Scene
             SceneSet(condition, "test", candidates.mode, candidates.half): None
             for condition, _ in targets
         }
-    sheets = (SceneSet(one.condition, "test") for one in asked.sheets)
+    sheets = (SceneSet(one.condition, "test") for one in selection.sheets)
     found |= {one: None for one in sheets if experiment.benchmark.lacks(one) is None}
     return sorted(found, key=lambda one: -one.condition.sources)
 

@@ -206,7 +206,7 @@ class TVSL(Method):
         return text_maps, audio_maps
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Scores (B, N): probabilities for ``fusion``, sums of cosines and weights otherwise.
+        """Scores: probabilities for ``fusion``, else sums of cosines; see the base class.
 
         Raises:
             ShapeError: Tokens and vocabulary do not agree.

@@ -69,7 +69,7 @@ class ReleasedTVSL(Method):
 
     @classmethod
     def config_on(cls, config: MethodConfig, encoder: Encoder) -> MethodConfig:
-        """Config with the encoder's own logit scales, which the released losses go on with."""
+        """Config with the encoder's own logit scales; see the base class."""
         own = {f"{pair}_scale": value for pair, value in encoder.logit_scales._asdict().items()}
         return with_overrides(
             config, **{name: own[name] for name in own if getattr(config, name) is None}
