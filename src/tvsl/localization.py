@@ -99,7 +99,7 @@ class Encoded:
     Attributes:
         tokens: Their tokens, B = 1.
         size: Height and width of the picture in pixels.
-        time: Where in its video the picture stands, in seconds, or None.
+        time: Time of the picture in its video, in seconds, or None.
         time_range: Start and end in seconds of the sound that was heard.
     """
 
@@ -229,7 +229,7 @@ class SoundSource:
 
     Attributes:
         label: Its class name.
-        score: How sure the detector is that this class sounds in this picture; the scale is the
+        score: Certainty of the detector that this class sounds in this picture; the scale is the
             detector's own (cosine sums for ``evidence``, probabilities for a trained detector).
         grid: Raw map, (h, w), float32, higher = more likely the source.
         size: Height and width of the input picture in pixels, as shown (see ``Box``).
@@ -311,7 +311,7 @@ class Localization:
         label_source: Whether the labels were ``given`` by the user or ``detected``.
         model: Name of the model and its method.
         size: Height and width of the picture in pixels, as shown (see ``Box``).
-        time: Where in the video the picture stands, in seconds; None for a picture of its own.
+        time: Time of the picture in the video, in seconds; None for a single picture.
         heard: Start and end in seconds of the sound that was heard; None where nothing sounds.
     """
 
@@ -340,7 +340,7 @@ class Localization:
         """Write the result as JSON, whole or not at all.
 
         Args:
-            path: Where to; the folder must exist.
+            path: The file; its folder must exist.
             force: Whether an existing file may be replaced.
 
         Returns:

@@ -71,13 +71,13 @@ class Localizer:
     Args:
         encoder: The frozen encoder.
         method: A head for it.
-        name: What results call the two.
+        name: Name of the two in results.
         fit: ``aspect`` keeps a picture's shape in whole cells; ``square`` squeezes it into the
             encoder's training size, as the benchmarks do; as the head's config says when None.
         window: Longest stretch of sound that is heard at once, in seconds; of a longer sound the
             middle is taken, or what lies around the moment of a video, and the result says which.
             When None, 5 for a picture, and for a video twice the step, from 1 to 5.
-        limits: What untrusted files may ask for.
+        limits: Limits on untrusted files.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Localizer:
         of the model: give it again.
 
         Args:
-            folder: Where to; other files there stay.
+            folder: The folder; other files in it stay.
             force: Whether a model that is there may be replaced, with its head.
 
         Returns:
@@ -184,7 +184,7 @@ class Localizer:
         Args:
             image: Path, PIL picture, or RGB array (H, W, 3) uint8.
             audio: Path, ``Waveform``, or (samples, rate) with samples (S,) or (S, channels).
-            panels: How many frames stand side by side in the picture, as in the benchmarks'
+            panels: Number of frames side by side in the picture, as in the benchmarks'
                 mixtures: it is cut into as many equal parts, each encoded by itself.
 
         Returns:

@@ -33,10 +33,10 @@ class EncodedBatch:
         tokens: The clips.
         vocabulary: N classes.
         queries: Clip and class of each pair; class -1 for a source without one.
-        targets: Where each source is, (P, H, W): bool, or float32 in [0, 1] where annotators
+        targets: Masks of the sources, (P, H, W): bool, or float32 in [0, 1] where annotators
             disagree. Empty for a source that is nowhere in the picture.
         masks: The exact outlines where they are known, (P, H, W) bool.
-        twins: Where a silent object of the pair's class is, (P, H, W) bool, if that is known.
+        twins: Masks of a silent object of the pair's class, (P, H, W) bool, if known.
         clip_ids: Number of each clip in its data set, (B,).
         pair_ids: Number of each pair in its data set, (P,).
     """
@@ -221,7 +221,7 @@ class ReadItem:
         number: Its place in the data set.
         frames: K panels, (K, 3, h, w).
         waveform: The sound, (S,).
-        targets: Where its sources are, (P, H, W): bool, or float32 where annotators disagree.
+        targets: Masks of its sources, (P, H, W): bool, or float32 where annotators disagree.
     """
 
     number: int
@@ -255,7 +255,7 @@ class Reader:
 
     Args:
         data: The data set.
-        encoder: What the items are prepared for.
+        encoder: Encoder that the items are prepared for.
         square: Whether pictures are squeezed into a square.
         batch: Items of a batch.
         workers: Threads.

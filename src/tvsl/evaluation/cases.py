@@ -27,7 +27,7 @@ class CaseSource:
 
     Attributes:
         label: Its class; None where the data set has none.
-        target: Where it is, (H, W), in [0, 1].
+        target: Its mask, (H, W), in [0, 1].
         maps: By the source of labels, as scored, (h, w); without an model where its class was not
             detected.
         measures: By the source of labels, then by the name of the measure.
@@ -45,7 +45,7 @@ class Case:
 
     Attributes:
         item: The item.
-        score: What it was chosen by, in [0, 1].
+        score: Score by which it was chosen, in [0, 1].
         sample: Its pictures and its sound.
         sources: Its true sources.
         detected: The classes that were detected, best first.
@@ -64,7 +64,7 @@ class Cases:
 
     Attributes:
         model: The method that they are shown for.
-        chosen_by: What they were chosen by, in words.
+        chosen_by: Name of the score by which they were chosen.
         best: The best ones, best first.
         median: Those around the middle.
         worst: The worst ones, worst last.
@@ -91,7 +91,7 @@ def show_cases(evaluator: Evaluator, evaluation: Evaluation, count: int) -> Case
     Args:
         evaluator: The evaluator, which can read items and predict again.
         evaluation: Its numbers.
-        count: How many best, median and worst ones; fewer where there are fewer items.
+        count: Number of best, median and worst ones each; fewer where there are fewer items.
 
     Returns:
         The cases.
@@ -120,7 +120,7 @@ def thirds(ranked: Sequence[int], count: int) -> tuple[list[int], list[int], lis
 
     Args:
         ranked: All of them.
-        count: How many of each; a third of all, if that is fewer.
+        count: Number of each; a third of all, if that is fewer.
 
     Returns:
         The three.

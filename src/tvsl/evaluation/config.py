@@ -21,8 +21,8 @@ class EvaluationConfig(StrictModel):
 
     Attributes:
         protocols: Names of the protocols that maps are scored by.
-        labels: Where class names come from; all that method and data set allow when None.
-        counting: How many classes are detected: ``oracle``, as many as the item has; ``threshold``,
+        labels: Sources of class names; all that method and data set allow when None.
+        counting: Number of detected classes: ``oracle``, as many as the item has; ``threshold``,
             those that reach the threshold that was calibrated on validation data, at least one.
         vocabulary: Class names among which to detect; those of the data set when None.
         batch: Items that are encoded together. Another number gives other last digits.

@@ -35,7 +35,7 @@ class Evaluator:
         models: The models on their encoder.
         data: The data set.
         config: The settings.
-        folder: Where results go; scores of batches are kept in a hidden folder there.
+        folder: Folder of the results; scores of batches are kept in a hidden folder in it.
         workers: Threads that read media.
         skip: Whether items that cannot be read are left out and listed, or end the evaluation.
 

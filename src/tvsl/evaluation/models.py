@@ -27,7 +27,7 @@ class EvaluatedModel:
     """A method in the table.
 
     Attributes:
-        name: What the table calls it.
+        name: Name in the table.
         method: The head, in evaluation mode.
     """
 

@@ -40,7 +40,7 @@ class PaperNumber:
     Attributes:
         table: Number of the table.
         method: Name of the method in the paper.
-        variant: What the row varies; empty in Tables 1 and 2.
+        variant: Varied setting of the row; empty in Tables 1 and 2.
         benchmark: One of ``BENCHMARKS``.
         metric: Name of the metric, as the protocol ``paper`` calls it.
         value: Percent.
@@ -219,8 +219,8 @@ def beside(method: str, data: DataSet, found: int) -> PaperRow | None:
 
     Args:
         method: Its name in the registry.
-        data: What it is evaluated on.
-        found: How many of its items were found.
+        data: Data set of the evaluation.
+        found: Number of its items that were found.
 
     Returns:
         Those of the same benchmark, on other data unless all of it was found and no option makes

@@ -261,7 +261,7 @@ def assign(maps: Tensor, targets: Tensor, clips: Tensor) -> Tensor:
 
     Args:
         maps: M maps of each of B clips after postprocessing, (B, M, h, w).
-        targets: Where each of their P sources is, (P, H, W), bool or in [0, 1].
+        targets: Masks of their P sources, (P, H, W), bool or in [0, 1].
         clips: Clip of each source, (P,).
 
     Returns:

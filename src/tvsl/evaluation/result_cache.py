@@ -76,7 +76,7 @@ class ResultCache:
     """Results of the batches of an evaluation, in a hidden folder.
 
     Args:
-        folder: Where the evaluation's results go.
+        folder: Folder of the evaluation's results.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +90,7 @@ class ResultCache:
         measured, as after a wrong root, is replaced.
 
         Args:
-            record: What is evaluated.
+            record: Record of the evaluation.
             force: Whether to begin anew, whatever is there.
 
         Raises:
@@ -114,7 +114,7 @@ class ResultCache:
         """Let through only a folder where an evaluation may begin or go on; nothing is written.
 
         Args:
-            record: What is evaluated, or as much of it as is known.
+            record: Record of the evaluation, or the known part of it.
             force: As for ``begin``.
 
         Returns:
@@ -196,7 +196,7 @@ class ResultWriter:
     """Writes results, each at once.
 
     Args:
-        file: Where to.
+        file: The file.
         output: Folder of the evaluation.
     """
 

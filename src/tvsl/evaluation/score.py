@@ -358,7 +358,7 @@ def detection_scores(detected: Detected, classes: int) -> Tensor:
     """Detection scores of a batch's items.
 
     Args:
-        detected: What was detected in them.
+        detected: Detections in them.
         classes: N, the number of classes.
 
     Returns:

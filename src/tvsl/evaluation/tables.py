@@ -30,10 +30,10 @@ class TextTable:
     """A table of texts.
 
     Attributes:
-        title: What it shows.
+        title: Title.
         heads: Names of the columns.
         rows: Cells, row by row.
-        words: How many columns from the left hold words; the others hold numbers.
+        words: Number of columns from the left with words; the others hold numbers.
     """
 
     title: str

@@ -33,7 +33,7 @@ class MethodConfig(StrictModel):
         flip_average: Averaging with the flipped picture that suits the head, decided on
             validation data; whoever localizes may choose another.
         image_tokens: Dense image tokens that the head is for; the encoder's own when None.
-        waveform_scale: What waveforms are multiplied by; the encoder's own when None.
+        waveform_scale: Factor of the waveforms; the encoder's own when None.
         square_pictures: Whether pictures are squeezed into a square, not kept in their shape.
     """
 
@@ -89,9 +89,9 @@ class Method(nn.Module, ABC):
         config: Its sizes and hyperparameters.
 
     Class attributes:
-        name: What the registry and a head's file call the method.
+        name: Name in the registry and in a head's file.
         config_type: The class of its configs.
-        supervision: What training needs beside the clips.
+        supervision: Labels that training needs beside the clips.
         class_aware: Whether maps depend on the queried class; a class-agnostic method returns
             the same map for every query of a clip.
         works_untrained: Whether a head is of use as it is built.
@@ -101,7 +101,7 @@ class Method(nn.Module, ABC):
 
     Attributes:
         config: As given, or as ``set_tuned`` left it.
-        progress: How much of the training is done, from 0 to 1: whoever trains says it before
+        progress: Share of the training that is done, from 0 to 1; the trainer sets it before
             each step, for methods that train in stages or warm up.
     """
 
@@ -195,7 +195,7 @@ class Method(nn.Module, ABC):
         (``training/calibrate.py``), else a comparison would be one of these choices.
 
         Args:
-            maps: What ``maps`` gave, (P, h, w).
+            maps: Raw maps of ``maps``, (P, h, w).
 
         Returns:
             Maps of the same shape, higher on the source. One that is nowhere positive is not

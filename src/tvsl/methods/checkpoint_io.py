@@ -45,11 +45,11 @@ class _Record(StrictModel):
     Attributes:
         format: Version of the format.
         method: Name of the method.
-        source: Where its class comes from, for those who lack it; nothing is imported for it. None
+        source: Package or file of its class, for those who lack it; it is not imported. None
             for a method of tvsl.
         encoder_sha256: Fingerprint of the encoder.
         config: Fields of the method's config.
-        notes: What was noted of the training.
+        notes: Notes on the training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -67,11 +67,11 @@ class StoredHead:
     """A head's folder, read as far as needs no encoder.
 
     Attributes:
-        folder: Where it is.
+        folder: The folder.
         method: Its class.
         config: Its sizes and hyperparameters, with what validation decided.
         encoder_sha256: Fingerprint of the encoder that it belongs to.
-        notes: What was noted of its training.
+        notes: Notes on its training.
     """
 
     folder: Path
@@ -141,9 +141,9 @@ def save_head(
     Args:
         head: The head, of a registered method.
         encoder: The encoder that it was trained on, as it is loaded from its own file.
-        folder: Where to; other files there stay.
-        notes: What to note of its training, for the reader.
-        card: What ``README.md`` shall say; the bare facts when None.
+        folder: The folder; other files in it stay.
+        notes: Notes on its training, for the reader.
+        card: Text of ``README.md``; the bare facts when None.
         force: Whether a head that is there may be replaced.
 
     Returns:
@@ -192,7 +192,7 @@ def save_head(
 
 
 def read_head(folder: str | Path, method: type[Method] | None = None) -> StoredHead:
-    """Read what a head says of itself, before its encoder is loaded.
+    """Read the description of a head, before its encoder is loaded.
 
     Args:
         folder: A folder that ``save_head`` wrote.

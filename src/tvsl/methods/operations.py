@@ -115,7 +115,7 @@ def random_partners(batch: int, device: torch.device) -> Tensor:
 
     Args:
         batch: B.
-        device: Where to.
+        device: The device of the result.
 
     Returns:
         (B,) int64; empty for a batch of one, which has no other.

@@ -40,7 +40,7 @@ class Benchmark(ABC):
     """Data that tables are measured on: clips to train on, and scenes with their truth.
 
     Attributes:
-        title: What pages call it.
+        title: Title on pages.
         real: Whether it is made of files, and no made-up world.
         paper: The paper's benchmarks that stand beside it, by their name in ``PAPER_SETS``.
         halved: Whether only half of the classes are trained on anyway.

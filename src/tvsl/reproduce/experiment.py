@@ -281,7 +281,7 @@ def write_scenes(scenes: EncodedBatch, path: Path) -> None:
 
     Args:
         scenes: The scenes; what is true or false is kept in one bit.
-        path: Where to.
+        path: The file.
 
     Raises:
         OutputError: It cannot be written.
@@ -318,7 +318,7 @@ def read_scenes(
     Args:
         path: The file.
         vocabulary: From class names to a vocabulary on the device.
-        device: Where tokens and queries are wanted; the truth stays on the CPU.
+        device: Device of tokens and queries; the truth stays on the CPU.
 
     Returns:
         The scenes.

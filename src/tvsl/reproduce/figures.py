@@ -60,7 +60,7 @@ class SheetCase:
     Attributes:
         picture: Its panels side by side, RGB, (H, W, 3) uint8.
         labels: Classes of the sources.
-        truth: Where each source is, (P, H, W) bool.
+        truth: Masks of the sources, (P, H, W) bool.
         maps: For each method one map for each source, or one for all; None where it has none.
     """
 

@@ -54,11 +54,11 @@ class Agreement:
 
     Attributes:
         head: Title of the column.
-        benchmarks: Which of the paper's.
-        labels: Which source of labels is meant for methods that have several; None where none has.
+        benchmarks: The paper's benchmarks.
+        labels: Label source of methods that have several; None where none has.
         rows: The rows that both have.
         tau: Kendall's tau-b of the two orders; None where it is not defined.
-        chance: How likely a tau so far from 0 is among random orders.
+        chance: Probability of a tau so far from 0 among random orders.
         agreed: Pairs of rows, better one first in both.
         reversed: Pairs of rows that the paper has the other way round; ours first.
         unclear: Pairs whose difference is not larger than their standard deviations.

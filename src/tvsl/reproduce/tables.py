@@ -86,9 +86,9 @@ def learned(
     mixtures, as validation prefers.
 
     Args:
-        title: What tables call it.
+        title: Title in tables.
         method: Name of the method.
-        paper: What the paper's tables call it.
+        paper: Title in the paper's tables.
         mixtures: The mixtures that it may be trained on.
         preset: Preset of its hyperparameters, for T-VSL.
         hyperparameters: Hyperparameters that are set otherwise.
@@ -111,9 +111,9 @@ def untrained(
     """A row of a method as it is, without training.
 
     Args:
-        title: What tables call it.
+        title: Title in tables.
         method: Name of the method.
-        paper: What the paper's tables call it.
+        paper: Title in the paper's tables.
         trivial: Whether it looks at nothing.
 
     Returns:

@@ -163,7 +163,7 @@ class RunRecord(StrictModel):
         training: The training.
         outcome: ``diverged``: the loss was no longer finite. ``impossible``: the head cannot
             express the classes.
-        reason: Why it was not done.
+        reason: Reason why it was not done.
         seconds: Time that it took.
         validation: Scores by which candidates are compared, by task.
         notes: Choices of validation, with the trials behind them.
@@ -184,7 +184,7 @@ class ScoreRecord(StrictModel):
 
     Attributes:
         figures: By the source of labels, in percent; empty where it cannot answer.
-        reason: Why it cannot.
+        reason: Reason why it cannot.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -476,7 +476,7 @@ class Choice:
         candidates: The candidates.
         scores: Validation score of each training; None where it did not end well.
         chosen: The best training; None where none ended well.
-        reason: Why none did.
+        reason: Reason why none did.
     """
 
     candidates: Candidates

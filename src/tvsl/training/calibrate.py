@@ -36,7 +36,7 @@ def validation_scenes(
     Args:
         encoder: The frozen encoder.
         data: The data set.
-        count: How many of each number of sources, at most.
+        count: Maximum number of scenes for each number of sources.
         report: Called with scenes so far and in all.
 
     Returns:
@@ -83,7 +83,7 @@ class Trial:
 
     Attributes:
         hyperparameters: The choice.
-        score: What it reached, in percent.
+        score: Its score, in percent.
     """
 
     hyperparameters: dict[str, Any]
@@ -269,7 +269,7 @@ def best_threshold(scores: Tensor, truth: Tensor) -> float:
 
     Args:
         scores: Detection scores, (n,).
-        truth: Which of them should be detected, (n,) bool.
+        truth: Flags of those that should be detected, (n,) bool.
 
     Returns:
         Half way between the lowest score that is taken and the highest that is not.

@@ -40,8 +40,8 @@ class BatchPlan:
     of sources, which is another one in each epoch.
 
     Args:
-        sizes: How many mixtures there are of each number of sources.
-        batch: Mixtures of a step; all of a kind where there are fewer.
+        sizes: Number of mixtures of each number of sources.
+        batch: Mixtures of a step; all of a number of sources where there are fewer.
         seed: Decides their order.
     """
 
@@ -96,7 +96,7 @@ class TokenBatches(IterableDataset[TokenBatch]):
 
     Args:
         store: The tokens.
-        plan: Which mixtures make up which batch.
+        plan: Mixtures of each batch.
         steps: The steps.
     """
 

@@ -63,7 +63,7 @@ def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
     Args:
         cells: Unit visual tokens, (B, n_v, D).
         queries: Unit text or audio embeddings, (Q, D).
-        count: How many cells.
+        count: Number of cells.
 
     Returns:
         Mean of the ``count`` highest cosines, (B, Q).
@@ -157,7 +157,7 @@ class Pretraining(LightningModule):
 
         Args:
             batch: B clips, mixtures and captions.
-            count: How many cells are pooled.
+            count: Number of cells that are pooled.
 
         Returns:
             Scalars by the names of ``Terms``, not weighted.

@@ -75,7 +75,7 @@ def make_clips(world: World, indices: Sequence[int]) -> ClipArrays:
 
     Args:
         world: The split.
-        indices: Which scenes.
+        indices: Numbers of the scenes.
 
     Returns:
         The clips.
@@ -109,7 +109,7 @@ def make_many_clips(
 
     Args:
         world: The split.
-        count: How many.
+        count: Number of clips.
         progress: Called with clips so far and clips in all.
         workers: Processes; as many as there are cores when None.
 
@@ -160,12 +160,12 @@ class PretrainingBatch:
     Attributes:
         frames: Normalised pictures, (B, 3, 112, 112).
         waveforms: Mixtures, (B, S); mixture i holds the sound of clip i.
-        members: Which clips sound in which mixture, (B clips, B mixtures) bool.
+        members: Clips that sound in each mixture, (B clips, B mixtures) bool.
         seen: Surface, shape and size of every object of each picture, (B, 3, 3).
         heard: The same of every source of each mixture, (B, 4, 3).
-        picture_captions: What the captions of the pictures name, (B, 3), -1 where silent.
-        mixture_captions: What the captions of the mixtures name, (B, 3).
-        leads: How many words that mean nothing stand before each caption, those of the pictures
+        picture_captions: Words of the captions of the pictures, (B, 3), -1 where silent.
+        mixture_captions: Words of the captions of the mixtures, (B, 3).
+        leads: Number of meaningless words before each caption, those of the pictures
             first, (2 B,).
     """
 
@@ -183,8 +183,8 @@ def caption_text(caption: Sequence[int], lead: int = 0) -> str:
     """Words of a caption (surface, shape, size), such as "small red ring", "striped", "disc".
 
     Args:
-        caption: What it names, -1 where it is silent.
-        lead: How many words that mean nothing stand before them.
+        caption: Surface, shape and size that it names, -1 where it is silent.
+        lead: Number of meaningless words before them.
     """
     surface, shape, size = caption
     words = (
@@ -203,7 +203,7 @@ class PretrainingBatches(IterableDataset[PretrainingBatch]):
         clips: A set of clips, or the world to make new ones from in each step.
         steps: One past the last step.
         batch: B, the number of clips.
-        classes: How many different classes sound in a batch: few, so that the clips of a class
+        classes: Number of different classes that sound in a batch: few, so that the clips of a class
             differ in what they look and sound like otherwise.
         seed: Decides everything that is drawn.
         start: First step, for a run that is resumed.

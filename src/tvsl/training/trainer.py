@@ -67,7 +67,7 @@ class StepReport(Callback):
         self.progress = progress
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Tell after each step; see Lightning."""
+        """Report after each step; see Lightning."""
         self.progress(trainer.global_step, trainer.max_steps)
 
 
@@ -86,7 +86,7 @@ def build_trainer(
         steps: Optimiser steps in all.
         clip_norm: Longest gradient; None leaves gradients alone.
         progress: Called with steps so far and in all.
-        checkpoint: What is kept beside the last checkpoint.
+        checkpoint: Callback of another checkpoint beside the last one.
         options: Further arguments of Lightning's ``Trainer``.
 
     Returns:
@@ -134,7 +134,7 @@ def fit(trainer: Trainer, module: LightningModule, data: Any, resume: Path | Non
 
     Args:
         trainer: From ``build_trainer``.
-        module: What is trained.
+        module: The module.
         data: Its data module.
         resume: Checkpoint to go on from.
 
@@ -219,7 +219,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class KeptMetrics(Callback):
-    """Puts what an interrupted run measured until its checkpoint back into metrics.csv.
+    """Puts the metrics of an interrupted run until its checkpoint back into metrics.csv.
 
     Lightning deletes the file that it finds, and counts one step too many after each resume.
 
@@ -236,14 +236,14 @@ class KeptMetrics(Callback):
             self.rows = [_filled(row) for row in csv.DictReader(whole.splitlines())]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Here it is known from where the run goes on, and no row is written yet; see Lightning."""
+        """Restore the rows before the step at which the run resumes; see Lightning."""
         kept = [row for row in self.rows if int(row["step"]) < trainer.global_step]
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
                 logger.experiment.metrics[:0] = kept
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Log from here on under this step; see Lightning."""
+        """Log under the step of the run; see Lightning."""
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
 
 
