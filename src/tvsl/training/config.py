@@ -73,7 +73,7 @@ class TrainConfig(StrictModel):
         le=10_000,
         description="How often each clip is mixed, for each number of sources over 1.",
     )
-    epochs: float = Field(2.0, gt=0, le=1e6, description="How often all mixtures are seen.")
+    epochs: float = Field(2.0, gt=0, le=1_000_000, description="How often all mixtures are seen.")
     steps: int | None = Field(
         None, gt=0, le=1_000_000_000, description="Optimiser steps, in place of epochs."
     )
