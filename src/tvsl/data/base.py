@@ -17,7 +17,6 @@ from pydantic import ConfigDict, Field, JsonValue
 from tvsl.data.lists import ExpectedMedia, line_error
 from tvsl.data.targets import Target
 from tvsl.errors import printable, shown
-from tvsl.media.waveform import resample_blocks
 from tvsl.utils.strict_model import StrictModel
 
 
@@ -127,23 +126,6 @@ class ClipSet(StrictModel, ABC):
         Raises:
             MediaError: A file cannot be used; it is never replaced by another.
         """
-
-
-def resampled(waveform: NDArray[np.float32], rate: int, sample_rate: int) -> NDArray[np.float32]:
-    """Resample a sound.
-
-    Args:
-        waveform: Mono, (S,).
-        rate: Its samples per second.
-        sample_rate: Samples per second of the result.
-
-    Returns:
-        A sound of the same duration, (S',); the same array where the rates are equal.
-    """
-    if rate == sample_rate:
-        return waveform
-    length = round(len(waveform) * sample_rate / rate)
-    return np.concatenate([*resample_blocks([waveform], rate, sample_rate)])[:length]
 
 
 Split = Literal["train", "validation", "test"]

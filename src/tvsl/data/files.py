@@ -292,7 +292,9 @@ class FileDataSet(DataSet):
         """Items that the lists name for validation alone."""
         if not self.has_items("validation"):
             return ()
-        others = {item.id for split in ("test", "train") for item in self._listed_or_none(split)}
+        splits: tuple[Split, ...] = ("test", "train")
+        listed = (self.listed(split) for split in splits if self.has_items(split))
+        others = {item.id for items in listed for item in items}
         found = (item for item in self._items("validation")[0] if item.id not in others)
         return _of_one_source(tuple(found))
 
@@ -305,9 +307,6 @@ class FileDataSet(DataSet):
         order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
         count = min(max(2, len(items) // _HELD_OUT), len(items) // 2)
         return tuple(items[number] for number in order[:count])
-
-    def _listed_or_none(self, split: Split) -> Iterable[Item]:
-        return self.listed(split) if self.has_items(split) else ()
 
     def has_items(self, split: Split) -> bool:
         """Tell whether the lists hold any item of a split."""

@@ -185,7 +185,8 @@ def _check_size(
     if size == (ANNOTATED_SIDE, ANNOTATED_SIDE):
         return  # squeezed, as the annotators saw them
     stated = f"Line {line} says {size[1]:g} x {size[0]:g} pixels"
-    if min(size) < 1 or (shape is not None and not same_shape(_whole(size), shape)):
+    whole = round(size[0]), round(size[1])
+    if min(size) < 1 or (shape is not None and not same_shape(whole, shape)):
         picture = "no picture has" if shape is None else f"but the picture has {in_pixels(shape)}"
         raise UnreadableMediaError(f"{stated}, {picture}.", _REMEDY, path)
     largest = max((number for box in boxes for number in box), default=0.0)
@@ -196,10 +197,6 @@ def _check_size(
             "Scale the boxes to that.",
             path,
         )
-
-
-def _whole(size: tuple[float, float]) -> Shape:
-    return round(size[0]), round(size[1])
 
 
 class FlickrSoundNet(ListedData):

@@ -151,17 +151,13 @@ def name_fault(name: str) -> str | None:
     if "\\" in name:
         better = shown(name.replace("\\", "/"))
         return f"has backslashes, as on Windows: write it with slashes, {better}"
-    if "\0" in name or not _is_unicode(name):
+    if any(mark == "\0" or "\ud800" <= mark <= "\udfff" for mark in name):
         return "has characters that no file's name has"
     if name.startswith("./"):
         return f"begins with './': write {shown(name[2:])}"
     if not _OUTSIDE.isdisjoint(name.split("/")):
         return "leads out of the data set's folder: names are relative to it, without '..' and '//'"
     return None
-
-
-def _is_unicode(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def absent(paths: Iterable[Path]) -> set[Path]:

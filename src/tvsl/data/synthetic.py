@@ -19,11 +19,11 @@ from tvsl.data.base import (
     Sample,
     Source,
     ValidationItems,
-    resampled,
 )
 from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Mask, Target
 from tvsl.encoder import MOST_SOURCES
+from tvsl.media.waveform import resampled
 from tvsl.synthetic.export import scene_id
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE

@@ -306,9 +306,9 @@ class VGGSoundDuet(VGGSoundData):
 
     def listed(self, split: Split) -> Iterator[Item]:
         """Pairs of test clips, or labelled single clips to train on; see the base class."""
-        return self.training_items() if split == "train" else self._pairs()
-
-    def _pairs(self) -> Iterator[Item]:
+        if split == "train":
+            yield from self.training_items()
+            return
         path, media = self.find_list(self.files[0]), self.media()
         for row in read_by_id(path, {4}, clip_name, (2,)).values():
             yield mix([self.annotated(media, row, path, column) for column in (0, 2)])

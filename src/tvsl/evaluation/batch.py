@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.base import DataSet, Sample, ValidationItems, resampled
+from tvsl.data.base import DataSet, Sample, ValidationItems
 from tvsl.data.files import draw_targets, of_length
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, TvslError
 from tvsl.evaluation.indexed import OR_SKIP, IndexedDataset
+from tvsl.media.waveform import resampled
 from tvsl.scenes import Scene, SceneMaker
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

@@ -91,10 +91,24 @@ def resample(waveform: Waveform, rate: int) -> Waveform:
     check_wanted_rate(rate, DEFAULT_LIMITS)
     if waveform.rate == rate:
         return waveform
-    count = max(1, round(waveform.samples.size * rate / waveform.rate))
-    blocks = resample_blocks([waveform.samples], waveform.rate, rate)
-    samples = np.concatenate(list(blocks))[:count]
-    return Waveform(samples, rate, waveform.start)
+    return Waveform(resampled(waveform.samples, waveform.rate, rate), rate, waveform.start)
+
+
+def resampled(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
+    """Resample the samples of a sound, whose duration stays.
+
+    Args:
+        samples: Mono, (S,).
+        rate: Their number per second.
+        new_rate: Samples per second of the result; any, unlike for ``resample``.
+
+    Returns:
+        (S',), at least one; the same array where the rates are equal.
+    """
+    if rate == new_rate:
+        return samples
+    count = max(1, round(samples.size * new_rate / rate))
+    return np.concatenate([*resample_blocks([samples], rate, new_rate)])[:count]
 
 
 def check_wanted_rate(rate: int, limits: MediaLimits) -> None:

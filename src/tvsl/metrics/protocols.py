@@ -132,7 +132,7 @@ Figure = Literal[
 _RELEASED_SMOOTHING = 1e-4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """A frozen way to score maps.
 
@@ -149,8 +149,8 @@ class Protocol:
 
     name: str
     source: str
-    cut: Cut
-    level: float
+    cut: Cut = "value"
+    level: float = 0.5
     score_names: tuple[ScoreName, ...]
     single: tuple[Figure, ...]
     multiple: tuple[Figure, ...]
@@ -160,8 +160,6 @@ class Protocol:
 PAPER = Protocol(
     name="paper",
     source="T-VSL, Sec. 4.1; the cut at half of a map's range is ours, the paper is silent on it",
-    cut="value",
-    level=0.5,
     score_names=("ciou", "ap"),
     single=("AP", "IoU@0.1", "IoU@0.3", "IoU@0.5", "AUC"),
     multiple=("CAP", "CIoU@0.1", "CIoU@0.3", "CIoU@0.5", "AUC"),
@@ -170,7 +168,6 @@ MEDIAN = Protocol(
     name="median",
     source="EZ-VSL, `test.py`; LVS but for one pixel at the median",
     cut="median",
-    level=0.5,
     score_names=("ciou",),
     single=("cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
     multiple=("cIoU@0.1", "cIoU@0.3", "cIoU@0.5", "mean cIoU", "AUC"),
@@ -179,7 +176,6 @@ ADAPTIVE = Protocol(
     name="adaptive",
     source="SSLalignment, `cal_CIOU_adap`, `finalize_cIoU`, `finalize_IAUC`",
     cut="area",
-    level=0.5,
     score_names=("ciou",),
     single=("cIoU@0.5", "mean cIoU", "AUC"),
     multiple=("cIoU@0.5", "mean cIoU", "AUC", "IIoU@0.5", "IAUC"),
@@ -187,7 +183,6 @@ ADAPTIVE = Protocol(
 FIXED = Protocol(
     name="fixed",
     source="the released T-VSL, `EvaluatorNew`: means, no success rates, at a cut of 0.3 (IoU 0.5)",
-    cut="value",
     level=0.3,
     score_names=("ciou", "iou", "ap"),
     single=("AP", "mean cIoU", "mean IoU", "AUC"),
@@ -196,8 +191,6 @@ FIXED = Protocol(
 NEGATIVES = Protocol(
     name="negatives",
     source="SLAVC, `EvaluatorFull`, with silent or off-screen sounds among the pairs",
-    cut="value",
-    level=0.5,
     score_names=("ciou", "confidence"),
     single=("confident AP", "max-F1", "LocAcc", "AUC"),
     multiple=("confident AP", "max-F1", "LocAcc", "AUC"),

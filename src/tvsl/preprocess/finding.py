@@ -98,7 +98,10 @@ def find_videos(
         if name is not None:
             by_id[name].append(source)
         elif listed is None:
-            unnamed.append(_failure(None, folder, source, _misfit(own.pattern)))
+            misfit = MediaError(
+                f"The name is not {own.pattern}.", "Rename the file or choose another layout."
+            )
+            unnamed.append(_failure(None, folder, source, misfit))
     example = next(iter(by_id), None)
     wanted: dict[str, tuple[str, ...]] = {}
     count, missing = 0, tuple[str, ...]()
@@ -193,10 +196,6 @@ def _split_by_name(
 
 def _failure(name: str | None, folder: Path, source: str, error: MediaError) -> Failure:
     return Failure(name, source, _size(folder / source), *describe_error(error))
-
-
-def _misfit(pattern: str) -> MediaError:
-    return MediaError(f"The name is not {pattern}.", "Rename the file or choose another layout.")
 
 
 def _name_error(name: str, others: Sequence[str]) -> MediaError | None:

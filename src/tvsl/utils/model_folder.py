@@ -315,7 +315,9 @@ def check_tensors(
         for name, value in found.items()
         if value.is_floating_point() and not torch.isfinite(value.float()).all()
     ]
-    negative = [name for name, value in found.items() if _is_negative_variance(name, value)]
+    negative = [
+        name for name, value in found.items() if name.endswith("running_var") and (value < 0).any()
+    ]
     if negative:
         raise WeightsError(
             f"'{negative[0]}' holds variances below 0.", "The file is damaged: get it again.", path
@@ -337,7 +339,3 @@ def _difference(
         return f"{len(missing)} tensors missing, {len(surplus)} unknown, among them {example}"
     name = next(name for name in sorted(expected) if expected[name] != found[name])
     return f"'{name}' has shape {found[name]}, not {expected[name]}"
-
-
-def _is_negative_variance(name: str, value: Tensor) -> bool:
-    return name.endswith("running_var") and bool((value < 0).any())
