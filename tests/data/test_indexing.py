@@ -139,6 +139,10 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         "photos/cup/0.png",
     }
     assert index.ignored == ("photos/dog/notes.txt",)
+    assert [row[:2] for row in index.counts()][:2] == [
+        ("Church Bell", "sounding"),
+        ("cup", "silent"),
+    ]
     assert len(index.lines) == 71
 
 

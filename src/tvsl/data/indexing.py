@@ -90,9 +90,13 @@ class NewIndex:
 
     def counts(self) -> list[tuple[str, Role, Mapping[tuple[Kind, Split], int], int]]:
         """Class, role, files of each kind and split, and photographs with a box, by class."""
-        labels = sorted({(line.label, line.role) for line in self.lines})
-        found = Counter((line.label, line.kind, line.split) for line in self.lines)
-        boxed = Counter(line.label for line in self.lines if line.box is not None)
+        spellings: dict[str, IndexLine] = {}
+        for line in self.lines:
+            spellings.setdefault(normal_form(line.label), line)
+        labels = sorted((form, line.label, line.role) for form, line in spellings.items())
+        forms = [(normal_form(line.label), line) for line in self.lines]
+        found = Counter((form, line.kind, line.split) for form, line in forms)
+        boxed = Counter(form for form, line in forms if line.box is not None)
         return [
             (
                 label,
@@ -100,11 +104,11 @@ class NewIndex:
                 {
                     (kind, split): count
                     for (one, kind, split), count in found.items()
-                    if one == label
+                    if one == form
                 },
-                boxed[label],
+                boxed[form],
             )
-            for label, role in labels
+            for form, label, role in labels
         ]
 
 
