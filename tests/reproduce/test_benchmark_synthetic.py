@@ -46,7 +46,7 @@ def test_scenes_of_a_block_are_those_of_their_numbers(
 ) -> None:
     part = benchmark.scenes(experiment.encoder, SceneSet(condition, "test"), range(1, 3))
     whole = encode_scenes(
-        experiment.encoder, benchmark.world(condition, "test"), condition.sources, 3
+        experiment.encoder, benchmark.maker(SceneSet(condition, "test")), condition.sources, 3
     )
     assert part.tokens.batch == 2
     assert part.tokens.panels == condition.sources
@@ -55,11 +55,18 @@ def test_scenes_of_a_block_are_those_of_their_numbers(
 
 
 def test_twists_are_what_they_say(benchmark: SyntheticBenchmark) -> None:
-    twins, off = benchmark.world(TWIN_DUET, "test"), benchmark.world(OFF_SCREEN_SINGLE, "test")
+    twins, off = (
+        benchmark.maker(SceneSet(TWIN_DUET, "test")),
+        benchmark.maker(SceneSet(OFF_SCREEN_SINGLE, "test")),
+    )
     for number in range(3):
         assert all(panel.twin is not None for panel in twins.scene(number, 2).panels)
         assert off.scene(number).off_screen is not None
-    assert benchmark.world(NEGATIVES, "test") == benchmark.world(SINGLE, "test") == World("test")
+    assert (
+        benchmark.maker(SceneSet(NEGATIVES, "test"))
+        == benchmark.maker(SceneSet(SINGLE, "test"))
+        == World("test")
+    )
 
 
 def test_visible_are_all_objects_of_a_picture(benchmark: SyntheticBenchmark) -> None:

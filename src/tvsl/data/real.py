@@ -227,7 +227,7 @@ class RealData(IndexedData):
 
     def listed(self, split: Split) -> Iterator[Item]:
         """Scenes of a split; see the base class."""
-        data = self if split == self.split else self._with(split=split)
+        data = self if split == self.split else self.changed(split=split)
         for number in range(self.count):
             yield data.item(number)
 
@@ -261,7 +261,7 @@ class RealData(IndexedData):
 
     def clips(self, count: int | None, seed: int) -> RealClips:  # type: ignore[override]
         """Clips of the training split; see the base class."""
-        data = self._with(split="train", seed=self.seed + seed, sources=1, grid=False)
+        data = self.changed(split="train", seed=self.seed + seed, sources=1, grid=False)
         data.maker.plan(0)
         clips = RealClips(data=data, count=count or _CLIPS, seed=self.seed + seed)
         clips.require_files()
@@ -269,13 +269,13 @@ class RealData(IndexedData):
 
     def validation_items(self, sources: int, count: int) -> ValidationItems:
         """Scenes of the validation split under the same conditions; see the base class."""
-        data = self._with(split="validation", sources=sources, count=count, grid=False)
+        data = self.changed(split="validation", sources=sources, count=count, grid=False)
         if not data.has_items("validation"):
             return ValidationItems(data, (), self.side, self.window)
         enough = len(data.maker.sounding) >= sources
         return ValidationItems(data, data.items if enough else (), self.side, self.window)
 
-    def _with(self, **fields: Any) -> RealData:
+    def changed(self, **fields: Any) -> RealData:
         """The data set with other options."""
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **fields})

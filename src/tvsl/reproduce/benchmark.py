@@ -16,8 +16,10 @@ from tvsl.audioclip.image_encoder import resize
 from tvsl.data import DATA_SETS, find_data, make_data
 from tvsl.data.base import ClipSet, Item, Split, ValidationItems
 from tvsl.data.checking import MISSING_REMEDY, require_files
+from tvsl.data.composites import Composites
 from tvsl.data.files import FileClips, FileDataSet
 from tvsl.data.mixtures import draw_mixtures, mix
+from tvsl.data.real import RealClips, RealData
 from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
@@ -168,7 +170,37 @@ def with_negatives(scenes: EncodedBatch, visible: Sequence[set[str]]) -> Encoded
 _ANY_RATE = 16_000
 
 
-class SyntheticBenchmark(Benchmark):
+_SHARES: Mapping[str, Any] = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
+
+
+class SceneBenchmark(Benchmark):
+    """Scenes that are made, with exact truth."""
+
+    config: ReproduceConfig
+
+    @abstractmethod
+    def maker(self, wanted: SceneSet) -> World | Composites:
+        """Maker of the scenes of a set."""
+
+    def count(self, wanted: SceneSet) -> int:
+        """Number of scenes that the recipe wants."""
+        if wanted.split == "validation":
+            return self.config.validation_scenes
+        return 500 if self.config.test_scenes is None else self.config.test_scenes
+
+    def scenes(self, encoder: Encoder, wanted: SceneSet, numbers: range) -> EncodedBatch:
+        """Make and encode scenes; see the base class."""
+        maker, sources = self.maker(wanted), wanted.condition.sources
+        return encode_scenes(encoder, maker, sources, len(numbers), start=numbers.start)
+
+    def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
+        """Pictures and classes of test scenes; see the base class."""
+        maker = self.maker(SceneSet(condition, "test"))
+        scenes = (maker.scene(number, condition.sources) for number in numbers)
+        return [(scene.picture, scene.labels) for scene in scenes]
+
+
+class SyntheticBenchmark(SceneBenchmark):
     """Scenes of the world; training knows half of its classes.
 
     Args:
@@ -188,54 +220,128 @@ class SyntheticBenchmark(Benchmark):
         """Clips of the training split."""
         return SyntheticData(split="train").clips(self.config.clips, self.config.seed)
 
-    def world(self, condition: TestCondition, split: Split) -> World:
-        """World of the scenes of a condition.
-
-        Args:
-            condition: The condition.
-            split: The split.
-        """
-        shares = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
-        classes: ClassSplit = "unseen" if condition.part == "unseen" else "seen"
-        given = shares.get(condition.perturbation or "", {})
-        return World(split, classes, self.config.seed, **given)
+    def maker(self, wanted: SceneSet) -> World:
+        """World of the scenes of a set."""
+        classes: ClassSplit = "unseen" if wanted.condition.part == "unseen" else "seen"
+        given = _SHARES.get(wanted.condition.perturbation or "", {})
+        return World(wanted.split, classes, self.config.seed, **given)
 
     def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:  # noqa: ARG002
         """The seen or the unseen classes; see the base class."""
-        return self.world(condition, "test").names
+        return self.maker(SceneSet(condition, "test")).names
 
     def lacks(self, wanted: SceneSet) -> str | None:  # noqa: ARG002
         """None: it has scenes of every condition."""
         return None
 
-    def count(self, wanted: SceneSet) -> int:
-        """Number of scenes that the recipe wants."""
-        if wanted.split == "validation":
-            return self.config.validation_scenes
-        return 500 if self.config.test_scenes is None else self.config.test_scenes
-
-    def scenes(self, encoder: Encoder, wanted: SceneSet, numbers: range) -> EncodedBatch:
-        """Make and encode scenes; see the base class."""
-        world, sources = self.world(wanted.condition, wanted.split), wanted.condition.sources
-        return encode_scenes(encoder, world, sources, len(numbers), numbers.start)
-
     def visible(self, wanted: SceneSet, numbers: range) -> list[set[str]]:
         """Classes of all objects; see the base class."""
-        world = self.world(wanted.condition, wanted.split)
-        scenes = (world.scene(number, wanted.condition.sources) for number in numbers)
-        return [
-            {thing.label for panel in scene.panels for thing in panel.objects} for scene in scenes
-        ]
-
-    def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
-        """Pictures and classes of test scenes; see the base class."""
-        world = self.world(condition, "test")
-        scenes = (world.scene(number, condition.sources) for number in numbers)
-        return [(scene.picture, scene.labels) for scene in scenes]
+        maker = self.maker(wanted)
+        scenes = (maker.scene(number, wanted.condition.sources) for number in numbers)
+        return [{one.label for panel in scene.panels for one in panel.objects} for scene in scenes]
 
     def record(self) -> dict[str, Any]:
         """Description of the clips, which changes when the world does."""
         return {"data": "synthetic", "clips": self.clips.description()}
+
+
+class RealBenchmark(SceneBenchmark):
+    """Scenes of real photographs and sounds.
+
+    Args:
+        data: The data set; its own shares hold where a condition states none.
+        config: The recipe.
+    """
+
+    title = "real mixtures"
+    real = True
+    paper = "VGGSound"
+    halved = False
+
+    def __init__(self, data: RealData, config: ReproduceConfig) -> None:
+        self.data, self.config = data, config
+        # Makers keep the photographs that they have read.
+        self._kept = lru_cache(maxsize=None)(self._maker)
+
+    @cached_property
+    def clips(self) -> RealClips:
+        """Clips of the training split."""
+        return self.data.clips(self.config.clips, self.config.seed)
+
+    @property
+    def most_sources(self) -> int:
+        """Number of classes to train on, at most 4."""
+        return min(MOST_SOURCES, len(self.clips.data.maker.sounding))
+
+    @cached_property
+    def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The classes that Table 4 trains on, and those that are unseen then; drawn by the seed."""
+        return draw_halves(self.data.names, self.config.seed)
+
+    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
+        """All classes, or one of the halves; see the base class."""
+        if condition.part == "unseen":
+            return self.halves[1]
+        return self.halves[0] if half else self.data.names
+
+    def maker(self, wanted: SceneSet) -> Composites:
+        """Maker of the scenes of a set; see the base class."""
+        return self._kept(wanted)
+
+    def lacks(self, wanted: SceneSet) -> str | None:
+        """Reason why there are no such scenes; see the base class."""
+        if not self.data.has_items(wanted.split):
+            return f"the index has no files of the split '{wanted.split}'"
+        try:
+            self.maker(wanted).plan(0, wanted.condition.sources)
+        except UsageError as error:
+            return error.problem
+        return None
+
+    def require_files(self, blocks: Iterable[tuple[SceneSet, range]]) -> None:
+        """Check that the files of the splits are all there; see the base class."""
+        splits = sorted({wanted.split for wanted, _ in blocks})
+        require_files((item for split in splits for item in self._items(split)), MISSING_REMEDY)
+
+    def visible(self, wanted: SceneSet, numbers: range) -> list[set[str]]:
+        """Classes of all objects; see the base class."""
+        plans = (self.maker(wanted).plan(n, wanted.condition.sources) for n in numbers)
+        return [{one.label for panel in plan.panels for one in panel.objects} for plan in plans]
+
+    def record(self) -> dict[str, Any]:
+        """Description of the clips, and the names of the files that are tested with."""
+        splits: tuple[Split, ...] = ("validation", "test")
+        names = [item.id for split in splits for item in self._items(split)]
+        clips = self.clips.description()
+        return {"data": self.data.name, "clips": clips, "items": hash_ids(names)}
+
+    def _maker(self, wanted: SceneSet) -> Composites:
+        names = self.names(wanted.condition, wanted.half)
+        fixed = {"split": wanted.split, "classes": names, "seed": self.config.seed, "grid": False}
+        shares = _SHARES.get(wanted.condition.perturbation or "", {})
+        return self.data.changed(**fixed, **shares).maker
+
+    def _items(self, split: Split) -> tuple[Item, ...]:
+        """Files of a split that scenes may be made of."""
+        if not self.data.has_items(split):
+            return ()
+        return self.data.changed(split=split).for_check().items
+
+
+def draw_halves(names: Sequence[str], seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Draw half of some classes.
+
+    Args:
+        names: The classes.
+        seed: Seed of the draw.
+
+    Returns:
+        Half of them, the larger one where they are odd, and the others; each in their order.
+    """
+    order = np.random.default_rng((seed, len(names))).permutation(len(names))
+    first = {names[place] for place in order[: -(-len(names) // 2)]}
+    known = tuple(name for name in names if name in first)
+    return known, tuple(name for name in names if name not in first)
 
 
 PAIRS: Mapping[str, str] = {
@@ -292,13 +398,7 @@ class FileBenchmark(Benchmark):
     @cached_property
     def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The classes that Table 4 trains on, and those that are unseen then; drawn by the seed."""
-        names = self.data.names
-        order = np.random.default_rng((self.config.seed, len(names))).permutation(len(names))
-        first = set(order[: -(-len(names) // 2)].tolist())
-        return (
-            tuple(name for number, name in enumerate(names) if number in first),
-            tuple(name for number, name in enumerate(names) if number not in first),
-        )
+        return draw_halves(self.data.names, self.config.seed)
 
     def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
         """All classes, or one of the halves; see the base class."""
@@ -466,6 +566,8 @@ def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfi
             )
         return SyntheticBenchmark(config)
     found = make_data(DATA_SETS.resolve(data), options)
+    if isinstance(found, RealData):
+        return RealBenchmark(found, config)
     if not isinstance(found, FileDataSet):
         raise UsageError(
             f"The data set '{data}' is not made of files.", "Choose synthetic, or one of files."
