@@ -32,7 +32,7 @@ from tvsl.data.composites import (
     PanelPlan,
 )
 from tvsl.data.targets import Boxes, Mask
-from tvsl.errors import UsageError
+from tvsl.errors import UnreadableMediaError, UsageError
 from tvsl.media import load_audio, load_image
 from tvsl.scenes import Scene, box_of
 
@@ -341,3 +341,25 @@ def test_composites_of_real_files() -> None:
     scene = composites.scene(0, 1, 16_000)
     assert scene.waveform.shape == (80_000,)
     assert np.abs(scene.waveform).max() > 0.01
+
+
+def test_objects_that_find_no_place_are_an_error(root: Path) -> None:
+    composites = maker(root, split="train", side=2, silent=4)
+    panels = [composites.plan(number).panels[0] for number in range(20)]
+    most = max(panels, key=lambda panel: len(panel.objects))
+    with pytest.raises(UnreadableMediaError) as caught:
+        composites.layout(most)
+    assert caught.value.path is not None
+
+
+def test_long_twins_find_a_place(tmp_path: Path) -> None:
+    """Objects whose longest side is always cut to the panel's still differ in size."""
+    lines = [line for line in index_lines(tmp_path, masks=False) if line["class"] != "cup"]
+    for line in lines:
+        if line.get("box"):
+            line["box"] = "0 0.45 1 0.55"
+    write_index(tmp_path, lines)
+    composites = maker(tmp_path, split="train", twins=1.0, side=224)
+    for number in range(5):
+        panel = composites.plan(number).panels[0]
+        assert composites.layout(panel).masks.any(axis=(1, 2)).all()

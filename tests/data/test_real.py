@@ -15,6 +15,8 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data import DATA_SETS, find_data
 from tvsl.data.checking import item_files
 from tvsl.data.real import RealClips, RealData, in_grid
+from tvsl.data.token_encoding import make_store, store_key
+from tvsl.data.token_store import read_shard, shard_path
 from tvsl.errors import DataError, UsageError
 from tvsl.evaluation.batch import encode_scenes
 
@@ -155,6 +157,21 @@ def test_a_split_without_files(root: Path, tmp_path: Path) -> None:
     write_index(tmp_path, [line for line in lines if line["kind"] == "photo"])
     with pytest.raises(DataError):
         real_data(tmp_path, split="train").names  # noqa: B018
+
+
+def test_clips_fill_a_token_store(root: Path, tmp_path: Path) -> None:
+    """Tokens of a mixture are those of the added sounds of its clips."""
+    encoder = AudioCLIPEncoder(world_model())
+    clips = real_data(root).clips(6, 0)
+    key = store_key(encoder, clips, most_sources=2, stored_as="float32")
+    make_store(tmp_path / "tokens", key, encoder, clips)
+    shard = read_shard(shard_path(tmp_path / "tokens", 0), key.digest())
+    assert shard.labels.tolist() == clips.labels().tolist()
+    batch = clips.read(range(6), encoder.sample_rate)
+    members = shard.mixtures[2].members
+    first = torch.from_numpy(batch.waveforms)[members[0]].sum(dim=0, keepdim=True)
+    expected = encoder.encode_sounds(first).embeddings
+    torch.testing.assert_close(shard.mixtures[2].sound[:1], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_scenes_are_encoded_as_those_of_the_world(root: Path) -> None:

@@ -49,7 +49,7 @@ NOISE_DECIBELS: Final = (-30.0, -10.0)
 PEAK: Final = 0.99
 
 _SPLITS: Final = ("train", "validation", "test")
-_TRIES = 40
+_TRIES, _MOST_TRIES = 40, 2000
 _SHRINK = 0.9
 _OUTSIDE = 0.1
 _SHARED = 0.2
@@ -435,10 +435,8 @@ class Composites:
         cut_outs = [self._cut_out(thing.file) for thing in panel.objects]
         mirrored = rng.random(len(cut_outs)) < 0.5
         twins = [number for number, thing in enumerate(panel.objects) if thing.twin]
-        attempt = 0
-        while True:
+        for attempt in range(_MOST_TRIES):
             largest = max(LARGEST * _SHRINK ** (attempt // _TRIES), SMALLEST / 4)
-            attempt += 1
             boxes = _draw_boxes(rng, [one.shape[:2] for one in cut_outs], largest, twins, self.side)
             if boxes is None:
                 continue
@@ -451,6 +449,12 @@ class Composites:
             masks, visible = _visible(layers, self.side)
             if visible.min() >= _VISIBLE:
                 return PanelLayout(tuple(layers), masks)
+        raise UnreadableMediaError(
+            f"The object, with {len(cut_outs) - 1} others, finds no place in a panel of "
+            f"{self.side} pixels.",
+            "Give larger panels (option side), or look at its mask: too thin ones vanish.",
+            panel.source.file.path,
+        )
 
     def _whole_mask(self, file: IndexedFile, photograph: Picture) -> Masks:
         """Object of a whole photograph in its panel: its outline, or else its box."""

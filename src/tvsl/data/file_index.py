@@ -142,6 +142,7 @@ class IndexedFile:
         split: Its split.
         role: Role of its class.
         licence: Its licence.
+        attribution: Author and source, for notices.
         box: Its object.
         mask: File of the object's outline.
         sha256: SHA-256 that the file should have.
@@ -153,7 +154,8 @@ class IndexedFile:
     label: str
     split: Split
     role: Role
-    licence: str
+    licence: str = ""
+    attribution: str = ""
     box: RelativeBox | None = None
     mask: Path | None = None
     sha256: str | None = None
@@ -243,6 +245,7 @@ def read_index(path: Path, root: Path) -> tuple[IndexedFile, ...]:
             line.split,
             line.role,
             line.licence,
+            line.attribution,
             line.box,
             None if line.mask is None else inside(root, line.mask),
             line.sha256,
