@@ -20,6 +20,8 @@ from tvsl.audioclip.weights import (
 )
 from tvsl.encoder import Encoder, EncoderOptions, FlipAverage
 from tvsl.errors import TvslError, UsageError, shown
+from tvsl.everyday.model_file import is_everyday
+from tvsl.everyday.model_file import load as load_everyday
 from tvsl.localization import Request, cannot_detect
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
@@ -189,6 +191,9 @@ def check_classes(model: str | Path | Encoder, names: Sequence[str]) -> None:
         UsageError: There is no such encoder.
     """
     if isinstance(model, str | Path) and _added_factory(model) is None:
+        folder = model_folder(model)
+        if folder is not None and is_everyday(folder):
+            return
         tokenizer = known_tokenizer(model)
         if tokenizer is not None:
             tokenizer.class_ids(names)
@@ -232,7 +237,7 @@ def load_encoder(
             progress,
         )
         factory = _added_factory(model)
-        encoder = _audioclip(model, options) if factory is None else _made(factory, model, options)
+        encoder = _built_in(model, options) if factory is None else _made(factory, model, options)
     else:
         encoder = _complete(model)
         flip = encoder.flip_average if flip_average is None else flip_average
@@ -278,8 +283,11 @@ def own_head(model: str | Path | Encoder) -> StoredHead | None:
     return read_head(folder / HEAD_FOLDER)
 
 
-def _audioclip(model: str | Path, options: EncoderOptions) -> Encoder:
-    """An AudioCLIP, by its name or path."""
+def _built_in(model: str | Path, options: EncoderOptions) -> Encoder:
+    """An encoder of tvsl, by its name or path."""
+    folder = model_folder(model)
+    if folder is not None and is_everyday(folder):
+        return load_everyday(folder).to(options.device)
     loaded = load_audioclip(model, options.waveform_scale, options.progress)
     loaded.require_tokenizer()  # else the lack of it would show only after all other work
     encoder = AudioCLIPEncoder(
@@ -293,7 +301,7 @@ _MODELS = (*EMBEDDED, *(one.name for one in PUBLIC_FILES.values() if one.is_mode
 ENCODERS: Registry[EncoderFactory] = Registry(
     "encoder",
     "tvsl.encoders",
-    {name: partial(_audioclip, name) for name in _MODELS},
+    {name: partial(_built_in, name) for name in _MODELS},
     "a class or function that makes a tvsl.encoder.Encoder of tvsl.encoder.EncoderOptions",
     callable,
 )
@@ -301,7 +309,7 @@ ENCODERS: Registry[EncoderFactory] = Registry(
 
 
 def _added_factory(model: str | Path) -> EncoderFactory | None:
-    """Look up an encoder that is not of tvsl; None for the name or the path of an AudioCLIP."""
+    """Look up an encoder that is not of tvsl; None for the name or the path of one of tvsl."""
     if not isinstance(model, str) or model in _MODELS:
         return None
     return ENCODERS.resolve(model) if is_reference(model) or model in ENCODERS else None

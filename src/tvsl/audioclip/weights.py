@@ -28,7 +28,8 @@ _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 VOCABULARY_NAME = "clip-vocabulary"
 
 EMBEDDED: Mapping[str, str] = {
-    "mini": "a small model of tvsl's synthetic world, for trying things out"
+    "everyday": "common things and sounds, from small pretrained networks",
+    "mini": "a small model of tvsl's synthetic world, for trying things out",
 }
 """Descriptions of the embedded models by name."""
 

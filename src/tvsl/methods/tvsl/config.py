@@ -29,7 +29,12 @@ class TVSLConfig(MethodConfig):
         detach_detection: Whether L_mcid leaves P_a and P_v alone.
         audio_conditioning: phi^a (Sec. 3.3, Table 3).
         image_conditioning: phi^v (Sec. 3.3, Table 3).
+        class_projectors: P_vc and P_ac (Sec. 3.3). Without them what L_cls teaches goes into P_v
+            and P_a, which inference uses.
+        class_negatives: Whether L_cls asks of every class whether it is there, in place of asking
+            of each true class which one it is: no printed loss tells a class from what is absent.
         correspondence: The correspondence block (Sec. 3.4, Table 3).
+        correspondence_weight: Factor of L_av.
         mask_same_class: Whether other pairs of a pair's class are left out of its negatives.
         stages: 2, or 1 for the one-stage variant (Table 7).
         prompt_length: Learned context vectors before the class name (Sec. 4.6, Table 6).
@@ -56,7 +61,10 @@ class TVSLConfig(MethodConfig):
     detach_detection: bool = True
     audio_conditioning: bool = True
     image_conditioning: bool = True
+    class_projectors: bool = True
+    class_negatives: bool = False
     correspondence: bool = True
+    correspondence_weight: float = Field(1.0, ge=0, le=1e6)
     mask_same_class: bool = True
     stages: Literal[1, 2] = 2
     prompt_length: int = Field(0, ge=0, le=32)
@@ -72,6 +80,13 @@ class TVSLConfig(MethodConfig):
     def shares_audio(self) -> bool:
         """True where tokens of the sound are shared out among the classes."""
         return self.responsibility > 0 and self.audio_conditioning
+
+    @property
+    def asks_every_class(self) -> bool:
+        """True where L_cls is the presence of every class."""
+        if not (self.audio_conditioning or self.image_conditioning):
+            return False
+        return self.class_negatives or self.stages == 1
 
     @property
     def compares_classes(self) -> bool:

@@ -104,15 +104,15 @@ class TVSL(Method):
         shared = config.correspondence or (config.stages == 2 and not config.detach_detection)
         self.project_audio = projector(trained and (shared or config.audio_conditioning))
         self.project_visual = projector(trained and (shared or config.image_conditioning))
-        self.project_audio_class = projector(config.audio_conditioning)
-        self.project_visual_class = projector(config.image_conditioning)
+        self.project_audio_class = projector(config.class_projectors and config.audio_conditioning)
+        self.project_visual_class = projector(config.class_projectors and config.image_conditioning)
         self.project_audio_correspondence = projector(config.correspondence)
         self.project_visual_correspondence = projector(config.correspondence)
         if config.stages == 2:
             self.fusion = FusionProjector(size, config.fusion_layers, start)
             self.detection_scale = LogitScale(10.0, bias=-3.0)
         if config.audio_conditioning or config.image_conditioning:
-            self.class_scale = LogitScale(20.0, bias=-3.0 if config.stages == 1 else None)
+            self.class_scale = LogitScale(20.0, bias=-3.0 if config.asks_every_class else None)
         if config.correspondence:
             self.correspondence_scale = LogitScale(1 / 0.07)
         self.prompts = build_prompts(config.prompt_length, text_encoder)
@@ -146,14 +146,15 @@ class TVSL(Method):
         if self.config.stages == 2:
             logits = self._detection_logits(visual, audio, classes)
             losses["mcid"] = detection_loss(logits, labels, printed)
-            if self.config.audio_conditioning or self.config.image_conditioning:
-                losses["cls"] = self._class_loss(seen, heard, classes, queries, tokens.batch)
-        else:
+        if self.config.asks_every_class:
             presences = self._presences(visual, audio, classes)
             each = [detection_loss(logits, labels, printed) for logits in presences]
             losses["cls"] = torch.stack(each).sum()
+        elif self.config.audio_conditioning or self.config.image_conditioning:
+            losses["cls"] = self._class_loss(seen, heard, classes, queries, tokens.batch)
         if self.config.correspondence:
-            losses["av"] = self._correspondence_loss(visual, weights, heard, queries, slots)
+            found = self._correspondence_loss(visual, weights, heard, queries, slots)
+            losses["av"] = self.config.correspondence_weight * found
         return losses
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:

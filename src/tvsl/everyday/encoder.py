@@ -1,0 +1,288 @@
+"""The everyday encoder: pretrained hearing, seeing and reading in one space, small and embedded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tvsl.audioclip.image_encoder import fitting_size, resize
+from tvsl.encoder import FlipAverage, FrameTokens, LogitScales, SoundTokens, join_panels
+from tvsl.errors import ShapeError, VocabularyError, first_few, shown
+from tvsl.everyday.detector import TRAINING_SIZE, SSDMobileNetV2
+from tvsl.everyday.hearing import SAMPLE_RATE, YAMNet
+from tvsl.everyday.seeing import CLASSES, FINE_CELL, WIDTH, EfficientNetLite0
+from tvsl.everyday.space import KINDS, Space, SpaceConfig
+from tvsl.everyday.text import SentenceEncoder
+from tvsl.tokens import Tokens, Vocabulary
+from tvsl.utils.devices import Precision
+from tvsl.vocabularies import same_names
+
+CELLS: Final = 14
+"""Cells along the shorter side of a picture."""
+CELL: Final = 24
+"""Pixels of a cell; the image network sees 16 of them, the detector 21.4."""
+WEAKEST_BOX: Final = 0.1
+MOST_BOXES: Final = 64
+UNKNOWN_PIECE: Final = "[UNK]"
+_MOST_TEXTS = 8192
+
+
+class EverydayNetworks(nn.Module):
+    """The networks and the space, whose weights are those of one file.
+
+    Args:
+        config: Sizes and factors of the space.
+        pieces: Word pieces of the text encoder.
+    """
+
+    def __init__(self, config: SpaceConfig, pieces: int) -> None:
+        super().__init__()
+        self.hearing = YAMNet()
+        self.seeing = EfficientNetLite0()
+        self.classifier = nn.Linear(WIDTH, CLASSES)
+        self.detector = SSDMobileNetV2()
+        self.reading = SentenceEncoder(pieces)
+        self.space = Space(config)
+
+
+def paint(boxes: Tensor, scores: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Evidence of boxes in cells: the highest score of each kind, times the share that is covered.
+
+    Args:
+        boxes: (B, k, 4), x1, y1, x2, y2 in cells.
+        scores: (B, k, kinds).
+        grid: Rows and columns of the cells.
+
+    Returns:
+        (B, rows * columns, kinds).
+    """
+
+    def covered(low: Tensor, high: Tensor, cells: int) -> Tensor:
+        edges = torch.arange(cells, device=boxes.device, dtype=boxes.dtype)
+        inside = torch.minimum(high[..., None], edges + 1) - torch.maximum(low[..., None], edges)
+        return inside.clamp(0, 1)
+
+    rows = covered(boxes[..., 1], boxes[..., 3], grid[0])
+    columns = covered(boxes[..., 0], boxes[..., 2], grid[1])
+    shares = (rows[..., :, None] * columns[..., None, :]).flatten(2)
+    evidence = scores.new_zeros(len(boxes), grid[0] * grid[1], scores.shape[2])
+    for box in range(boxes.shape[1]):  # no table of (boxes, cells, kinds)
+        evidence = torch.maximum(evidence, shares[:, box, :, None] * scores[:, box, None])
+    return evidence
+
+
+class EverydayEncoder:
+    """The frozen everyday encoder.
+
+    Args:
+        networks: Its networks; they are frozen here.
+        tokenizer: Word pieces of its text encoder.
+        fingerprint: SHA-256 of its files.
+    """
+
+    precision: Precision = "float32"
+    image_tokens = None
+    flip_average: FlipAverage = "none"
+    classes: tuple[str, ...] = ()
+    text_encoder = None
+    logit_scales = LogitScales(image_text=20.0, audio_text=20.0, audio_image=20.0)
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, networks: EverydayNetworks, tokenizer: Tokenizer, fingerprint: str) -> None:
+        self.networks = networks.requires_grad_(False).eval()
+        self.tokenizer = tokenizer
+        self.fingerprint = fingerprint
+        self._texts: dict[str, Tensor] = {}
+
+    @property
+    def embedding(self) -> int:
+        """D, the size of the space."""
+        return self.networks.space.config.embedding
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.networks.classifier.weight.device
+
+    def to(self, device: torch.device | str) -> EverydayEncoder:
+        """Move the encoder to a device."""
+        self.networks.to(device)
+        self.networks.space.prepared()
+        self._texts.clear()
+        return self
+
+    def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
+        """Resize a picture to whole cells.
+
+        Args:
+            picture: RGB, (H, W, 3), uint8.
+            square: Squeeze it into a square; its aspect is kept otherwise.
+
+        Returns:
+            A frame for ``encode``, (3, H', W') in [-1, 1].
+
+        Raises:
+            ShapeError: Another shape or type.
+        """
+        if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype != np.uint8:
+            raise ShapeError(
+                f"A picture must be uint8 (H, W, 3), got {picture.shape} {picture.dtype}.",
+                "Load it with `tvsl.media.load_image`.",
+            )
+        side = CELLS * CELL
+        shape = (picture.shape[0], picture.shape[1])
+        target = (side, side) if square else fitting_size(shape, side, CELL)
+        pixels = np.array(resize(picture, target))
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
+
+    def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
+        """Encode clips.
+
+        Args:
+            frames: (B, 3, H, W), or (B, panels, 3, H, W) for frames side by side, each of which is
+                encoded by itself.
+            waveforms: Mono in [-1, 1] at 16 kHz, (B, S).
+
+        Returns:
+            Tokens on the encoder's device.
+
+        Raises:
+            ShapeError: Other shapes.
+        """
+        if frames.ndim not in (4, 5) or len(frames) != len(waveforms):
+            raise ShapeError(
+                f"Frames {tuple(frames.shape)} and waveforms {tuple(waveforms.shape)} are no batch "
+                "of clips.",
+                "Give (B, 3, H, W) or (B, panels, 3, H, W), and (B, S).",
+            )
+        panels = frames.shape[1] if frames.ndim == 5 else 1
+        flat = frames.flatten(0, 1) if frames.ndim == 5 else frames
+        return join_panels(self.encode_frames(flat), self.encode_sounds(waveforms), panels)
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode_frames(self, frames: Tensor) -> FrameTokens:
+        """Encode pictures alone.
+
+        Args:
+            frames: (B, 3, H, W) in [-1, 1], whole cells.
+
+        Returns:
+            One token for each cell, and their mean.
+
+        Raises:
+            ShapeError: Another shape.
+        """
+        if frames.ndim != 4 or frames.shape[1] != 3 or any(n % CELL for n in frames.shape[2:]):
+            raise ShapeError(
+                f"Frames must be (B, 3, H, W) with whole cells of {CELL} pixels, got "
+                f"{tuple(frames.shape)}.",
+                "Prepare pictures with the encoder's `prepare`.",
+            )
+        frames = frames.to(self.device)
+        grid = (frames.shape[2] // CELL, frames.shape[3] // CELL)
+        # (pixel - 127) / 128, as the image network was trained
+        small = _resized(frames, (grid[0] * FINE_CELL, grid[1] * FINE_CELL)) * (127.5 / 128)
+        features = self.networks.seeing(small + 0.5 / 128)
+        last = F.interpolate(features.last, size=grid, mode="bilinear", align_corners=False)
+        last = last.flatten(2).transpose(1, 2)
+        classes = self.networks.classifier(last).softmax(dim=-1)
+        fine = features.fine.flatten(2).transpose(1, 2)
+        seen = torch.cat([last, fine], dim=-1)
+        tokens = self.networks.space.cells(self._kinds(frames, grid), classes, seen)
+        return FrameTokens(tokens, tokens.mean(dim=1), grid)
+
+    def _kinds(self, frames: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Evidence for COCO's kinds in every cell, (B, n, 90)."""
+        scale = TRAINING_SIZE / (CELLS * CELL)
+        size = (round(frames.shape[2] * scale), round(frames.shape[3] * scale))
+        found = self.networks.detector(_resized(frames, size))
+        scores = found.logits[..., -KINDS:].sigmoid()  # without the background
+        best, places = scores.amax(dim=-1).topk(MOST_BOXES, dim=1)
+        scores = scores.gather(1, places[..., None].expand(-1, -1, KINDS))
+        boxes = found.boxes.gather(1, places[..., None].expand(-1, -1, 4))
+        used = int((best > WEAKEST_BOX).sum(dim=1).amax())
+        scores = scores * (best > WEAKEST_BOX)[..., None]
+        down, across = grid[0] / size[0], grid[1] / size[1]
+        boxes = boxes * boxes.new_tensor([across, down, across, down])
+        return paint(boxes[:, :used], scores[:, :used], grid)
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode_sounds(self, waveforms: Tensor) -> SoundTokens:
+        """Encode sounds alone.
+
+        Args:
+            waveforms: Mono in [-1, 1] at 16 kHz, (B, S).
+
+        Returns:
+            One token for every 0.48 s, and their mean.
+
+        Raises:
+            ShapeError: Another shape.
+        """
+        if waveforms.ndim != 2 or waveforms.shape[1] == 0:
+            raise ShapeError(
+                f"Waveforms must be (B, S), got {tuple(waveforms.shape)}.",
+                f"Give mono sound at {SAMPLE_RATE} Hz.",
+            )
+        features, logits = self.networks.hearing(waveforms.to(self.device))
+        tokens = self.networks.space.moments(logits, features)
+        return SoundTokens(tokens, tokens.mean(dim=1))
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def embed(self, names: Sequence[str]) -> Tensor:
+        """Embed class names; recent ones are cached, one embedding for all spellings of a name.
+
+        Args:
+            names: Class names.
+
+        Returns:
+            Unit embeddings, (N, D).
+
+        Raises:
+            VocabularyError: A name is empty, or written in letters that the model cannot read.
+        """
+        forms = same_names(names)
+        spelled = dict(zip(forms, names, strict=True))
+        found = {form: self._texts[form] for form in forms if form in self._texts}
+        missing = [form for form in spelled if form not in found]
+        if missing:
+            self._check_letters([spelled[form] for form in missing])
+            sentences = self.networks.reading.embed(missing, self.tokenizer)
+            rows = self.networks.space.text(sentences)
+            found |= dict(zip(missing, rows, strict=True))
+            if len(self._texts) > _MOST_TEXTS:
+                self._texts.clear()
+            self._texts |= found
+        return torch.stack([found[form] for form in forms])
+
+    def vocabulary(self, names: Sequence[str]) -> Vocabulary:
+        """Different class names with their embeddings.
+
+        Raises:
+            VocabularyError: No name, the same name twice, or as for ``embed``.
+        """
+        return Vocabulary(tuple(names), self.embed(names))
+
+    def _check_letters(self, names: Sequence[str]) -> None:
+        """Refuse names of which not even the letters are known."""
+        pieces = {name: self.tokenizer.encode(name).tokens for name in names}
+        unread = [name for name, found in pieces.items() if UNKNOWN_PIECE in found]
+        if unread:
+            raise VocabularyError(
+                f"The model cannot read {', '.join(first_few(list(map(shown, unread)), 5))}.",
+                "Write class names in English.",
+            )
+
+
+def _resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames in another size, bilinear with antialiasing."""
+    if tuple(frames.shape[2:]) == size:
+        return frames
+    return F.interpolate(frames, size=size, mode="bilinear", align_corners=False, antialias=True)
