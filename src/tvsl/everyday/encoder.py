@@ -22,7 +22,7 @@ from tvsl.everyday.space import KINDS, Space, SpaceConfig
 from tvsl.everyday.text import SentenceEncoder
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
-from tvsl.vocabularies import same_names
+from tvsl.vocabularies import check_names, same_names
 
 CELLS: Final = 14
 """Cells along the shorter side of a picture."""
@@ -249,6 +249,8 @@ class EverydayEncoder:
             VocabularyError: A name is empty, or written in letters that the model cannot read.
         """
         forms = same_names(names)
+        if "" in forms:
+            raise VocabularyError("A class name is empty.", "Give each class a name.")
         spelled = dict(zip(forms, names, strict=True))
         found = {form: self._texts[form] for form in forms if form in self._texts}
         missing = [form for form in spelled if form not in found]
@@ -268,6 +270,7 @@ class EverydayEncoder:
         Raises:
             VocabularyError: No name, the same name twice, or as for ``embed``.
         """
+        check_names(names)  # before anything is computed
         return Vocabulary(tuple(names), self.embed(names))
 
     def _check_letters(self, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -54,6 +54,12 @@ class EverydayConfig(StrictModel):
     space: SpaceConfig
     pieces: int = Field(gt=0, le=MOST_PIECES)
 
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> EverydayConfig:
+        if self.embedding != self.space.embedding:
+            raise ValueError(f"embedding {self.embedding} is not {self.space.embedding}, the sum")
+        return self
+
 
 def is_everyday(folder: Path) -> bool:
     """Tell whether a folder holds an everyday encoder."""
@@ -83,15 +89,15 @@ def quantized(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def dequantized(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo ``quantized``, but for the rounding."""
-    result: dict[str, Tensor] = {}
+    """Undo ``quantized``, but for the rounding; what does not belong together stays as it is."""
+    result = dict(tensors)
     for name, value in tensors.items():
-        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
-            continue
         scale = tensors.get(name + SCALE)
-        whole = value.dtype == torch.int8 and scale is not None and len(scale) == len(value)
-        shape = (-1, *[1] * (value.ndim - 1))
-        result[name] = value.float() * scale.view(shape) if whole and scale is not None else value
+        if scale is None or value.dtype != torch.int8 or not scale.is_floating_point():
+            continue
+        if value.ndim > 0 and scale.shape == value.shape[:1]:
+            result[name] = value.float() * scale.view(-1, *[1] * (value.ndim - 1))
+            del result[name + SCALE]
     return result
 
 
