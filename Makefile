@@ -4,13 +4,15 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-MODEL ?= audioclip
+MODEL ?= everyday
 OUT ?= out
 DEMO ?= tvsl-demo
 SEED ?= 0
 MINI := build/mini/seed-$(SEED)
+EVERYDAY := build/everyday
+SHARED ?= ../shared
 
-.PHONY: help demo install dev localize test test-slow check format benchmark mini mini-card clean
+.PHONY: help demo install dev localize test test-slow check format benchmark mini mini-card everyday everyday-card clean
 
 help:
 	@echo 'make demo         set up and localize made-up scenes; a page to look at in $(DEMO)/'
@@ -21,6 +23,8 @@ help:
 	@echo 'make benchmark    how fast encoders, world, metrics and preparing are on this machine'
 	@echo 'make mini         rebuild the mini model from nothing: $(MINI)/bundle (35 to 45 minutes)'
 	@echo 'make mini-card    measure it on the test split and write its model card'
+	@echo 'make everyday     rebuild the everyday encoder from published packages: $(EVERYDAY)/model'
+	@echo 'make everyday-card   measure it on photographs, sounds and a video of $(SHARED)'
 	@echo 'make clean        remove the environment'
 
 # constraints.txt makes pip take the CPU build of torch where one is at hand.
@@ -92,6 +96,13 @@ $(MINI)/bundle/head/config.json: $(MINI)/training/head/config.json
 	rm -rf $(MINI)/bundle
 	cp -r $(MINI)/pretraining/model $(MINI)/bundle
 	cp -r $(MINI)/training/head $(MINI)/bundle/head
+
+# Photographs and sounds in the form of ../shared/real give statistics, no labels.
+everyday: install
+	$(BIN)/python scripts/everyday/build.py --packages $(EVERYDAY)/packages --data "$(SHARED)/real" --output $(EVERYDAY)/model
+
+everyday-card: install
+	$(BIN)/python benchmarks/everyday_model.py everyday --media "$(SHARED)/media" --data "$(SHARED)/real" --output $(EVERYDAY)/figures.json --card src/tvsl/pretrained/everyday/README.md
 
 clean:
 	rm -rf $(VENV)

@@ -30,7 +30,7 @@ from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.reproduce.report import markdown_table
-from tvsl.synthetic.vocabulary import CLASSES, parts
+from tvsl.synthetic.vocabulary import CLASSES, surface_and_shape
 from tvsl.synthetic.world import World, WorldSplit
 from tvsl.tokens import Queries
 from tvsl.training.calibrate import calibrate
@@ -123,7 +123,7 @@ def mistakes(detection: Tensor, scenes: EncodedBatch) -> Mistakes:
     Raises:
         VocabularyError: The classes are those of another world.
     """
-    names = [parts(name) for name in scenes.vocabulary.names]
+    names = [surface_and_shape(name) for name in scenes.vocabulary.names]
     labels = scenes.labels.cpu()
     order = detection.sort(dim=1, descending=True, stable=True).indices
     first = torch.arange(detection.shape[1]) < labels.sum(dim=1)[:, None]

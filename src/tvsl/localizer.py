@@ -103,7 +103,7 @@ class Localizer:
     @classmethod
     def from_pretrained(
         cls,
-        name_or_path: str | Path | Encoder = "audioclip",
+        name_or_path: str | Path | Encoder = "everyday",
         *,
         head: str | Path | None = None,
         preset: str | TVSLConfig | ReleasedConfig | None = None,
@@ -117,8 +117,8 @@ class Localizer:
         """Load a model.
 
         Args:
-            name_or_path: ``mini``, which comes with the package; ``audioclip`` or
-                ``audioclip-partial`` (fetched where absent); the path of a checkpoint: a file,
+            name_or_path: ``everyday`` or ``mini``, which come with the package; ``audioclip``
+                or ``audioclip-partial`` (fetched where absent); the path of a checkpoint: a file,
                 or a folder, which may hold a trained head in its folder ``head``; or an encoder
                 of one's own: its registered name, a reference (``file.py:MyEncoder``), or itself.
             head: Folder of another trained head; the model's own when None, if it has one.

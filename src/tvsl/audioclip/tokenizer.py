@@ -266,7 +266,7 @@ class WordTokenizer(TextTokenizer):
                 f"The model does not know {'the word' if len(unknown) == 1 else 'the words'} "
                 f"{_listed(unknown)}.",
                 f"Its words are: {_listed(self.words)}; names of real things and sounds need "
-                "`--model audioclip`.",
+                "another model, such as `--model everyday` (or `audioclip`).",
             )
 
 

@@ -317,7 +317,7 @@ def embedded_folder(name: str) -> Path:
     if not is_installed(name):
         raise WeightsError(
             f"This installation of tvsl came without its embedded model '{name}'.",
-            "Install it again, make the model with `make mini` in a checkout, or use another "
+            f"Install it again, make the model with `make {name}` in a checkout, or use another "
             "(`--model audioclip`).",
             folder,
         )

@@ -66,7 +66,7 @@ def command(
             help="Seconds of sound heard at once [5; of a video twice --every, from 1 to 5].",
         ),
     ] = None,
-    model: Model = "audioclip",
+    model: Model = "everyday",
     head: Annotated[
         Path | None, typer.Option(help="Folder of a trained head [the model's own].")
     ] = None,

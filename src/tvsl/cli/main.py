@@ -17,6 +17,7 @@ from tvsl.cli import (
     doctor,
     evaluate,
     localize,
+    models,
     prepare,
     pretrain,
     reproduce,
@@ -58,6 +59,7 @@ app.command("reproduce", cls=Command)(reproduce.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")
+app.command("models", cls=Command)(models.command)
 app.command("doctor", cls=Command)(doctor.command)
 
 

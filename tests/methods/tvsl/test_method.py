@@ -316,6 +316,39 @@ def test_losses_without_correspondence() -> None:
     assert losses.keys() == {"mcid", "cls"}
 
 
+def test_class_negatives_ask_of_every_class_whether_it_is_there() -> None:
+    labels, words, batch = ragged_labels([1, 2, 3]), vocabulary(), tokens(3)
+    built = head(random=False, class_negatives=True, class_projectors=False)
+    found = built.losses(batch, labels, words)["cls"].item()
+    expected = 0.0
+    for side in (batch.visual, batch.audio):
+        for number, cells in enumerate(side):
+            for name, row in enumerate(words.embeddings):
+                mean = torch.stack([(unit(cell) @ row) * cell for cell in cells]).mean(dim=0)
+                chance = 1 / (1 + np.exp(3.0 - 20.0 * float(unit(mean) @ row)))
+                there = bool(labels[number, name])
+                expected -= np.log(chance if there else 1 - chance) / labels.numel()
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_class_negatives_take_no_parameters_and_leave_maps_alone() -> None:
+    gone = keys() - keys(class_projectors=False)
+    assert not keys(class_projectors=False) - keys()
+    assert gone == linear("project_visual_class", "project_audio_class")
+    batch, words, pairs = tokens(4), vocabulary(), queries(*PAIRS)
+    plain = head(random=False)
+    other = head(random=False, class_negatives=True, class_projectors=False)
+    assert torch.equal(plain.maps(batch, pairs, words), other.maps(batch, pairs, words))
+
+
+def test_the_weight_of_the_correspondence_loss_is_a_factor() -> None:
+    batch, labels, words = tokens(3), ragged_labels([1, 2, 3]), vocabulary()
+    whole = head(random=False).losses(batch, labels, words)
+    part = head(random=False, correspondence_weight=0.25).losses(batch, labels, words)
+    assert part["av"].item() == pytest.approx(0.25 * whole["av"].item(), rel=1e-6)
+    assert part["cls"].item() == pytest.approx(whole["cls"].item(), rel=1e-6)
+
+
 def test_losses_without_any_conditioning_say_nothing_of_classes() -> None:
     built = head(**SWITCHES["neither"])
     losses = built.losses(tokens(3), ragged_labels([1, 2, 3]), vocabulary())
