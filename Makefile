@@ -100,6 +100,7 @@ $(MINI)/bundle/head/config.json: $(MINI)/training/head/config.json
 # Photographs and sounds in the form of ../shared/real give statistics, no labels.
 everyday: install
 	$(BIN)/python scripts/everyday/build.py --packages $(EVERYDAY)/packages --data "$(SHARED)/real" --output $(EVERYDAY)/model
+	$(BIN)/python scripts/everyday/head.py --model $(EVERYDAY)/model --data "$(SHARED)/real"
 
 everyday-card: install
 	$(BIN)/python benchmarks/everyday_model.py everyday --media "$(SHARED)/media" --data "$(SHARED)/real" --output $(EVERYDAY)/figures.json --card src/tvsl/pretrained/everyday/README.md

@@ -50,13 +50,15 @@ CARD = """# everyday: hears, sees and reads what is common, without a download
 
 An encoder of tvsl; `docs/everyday-model.md` says how it is made and what it cannot do.
 
-- **Parts**: YAMNet (AudioSet), EfficientNet-Lite0 (ImageNet-1k), SSD-MobileNetV2 (COCO), all-MiniLM-L6-v2; weights in
-  8 bits for each output channel.
-- **Licence**: Apache-2.0, as all its parts: `NOTICE` names each. `PROVENANCE.json` has the packages that they were taken
-  from, with their SHA-256.
-- **Data of our own**: none with labels. Statistics of photographs and sounds under CC BY, CC0, MIT or public domain.
-- **Rebuild**: `make everyday`. **Measure**: `make everyday-card`, which wrote what follows. Photographs, clips and the
-  video are in no training set of ours; composites are of the validation split. Intervals hold 95 % of resamples.
+- **Parts**: YAMNet (AudioSet), EfficientNet-Lite0 (ImageNet-1k), SSD-MobileNetV2 (COCO),
+  all-MiniLM-L6-v2; weights in 8 bits for each output channel.
+- **Licence**: Apache-2.0, as all its parts: `NOTICE` names each. `PROVENANCE.json` has the packages
+  that they were taken from, with their SHA-256.
+- **Data of our own**: none with labels. Statistics of photographs and sounds under CC BY, CC0, MIT
+  or public domain.
+- **Rebuild**: `make everyday`. **Measure**: `make everyday-card`, which wrote what follows.
+  Photographs, clips and the video are in no training set of ours; composites are of the validation
+  split. Intervals hold 95 % of resamples.
 
 {tables}"""
 
@@ -252,7 +254,12 @@ def tables(found: dict[str, Any]) -> str:
         "| ---: | --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in found["composites"]:
-        values = [f"{100 * row['values'][name]:.0f}" for name in ("CAP", "CIoU@0.3", "CIoU@0.5")]
+        figures = row["values"]  # of one source they are called AP and IoU
+        wanted = (("CAP", "AP"), ("CIoU@0.3", "IoU@0.3"), ("CIoU@0.5", "IoU@0.5"))
+        known = [
+            next((figures[name] for name in names if name in figures), None) for names in wanted
+        ]
+        values = ["" if one is None else f"{100 * one:.0f}" for one in known]
         mean = "" if row["mAP"] is None else f"{100 * row['mAP']:.0f}"
         cells = (row["sources"], row["name"], row["label_source"], *values, mean)
         lines.append(f"| {' | '.join(map(str, cells))} |")

@@ -55,7 +55,7 @@ def apart(plain: Path) -> Path:
 
 def test_a_bundle_brings_its_head(bundle: Path) -> None:
     loaded = load(bundle, device="cpu")
-    assert loaded.name == "world/tvsl (trained)"
+    assert loaded.name == "world/tvsl (own head)"
     assert loaded.encoder.flip_average == "turn"
     assert loaded.method.polarity == -1
     expected = random_head().state_dict()
@@ -148,7 +148,7 @@ def test_a_method_that_needs_training_says_how_before_anything_is_fetched(
 
 
 def test_the_model_s_own_head_is_taken_where_it_is_of_the_method(bundle: Path) -> None:
-    assert load(bundle, method="tvsl", device="cpu").name == "world/tvsl (trained)"
+    assert load(bundle, method="tvsl", device="cpu").name == "world/tvsl (own head)"
     other = load(bundle, method="text-only", device="cpu")
     assert other.name == "world/text-only"
     assert other.encoder.flip_average == "none"
@@ -232,7 +232,7 @@ def test_mini_is_loaded_from_inside_the_package(
         Localizer.from_pretrained("mini")
     shutil.copytree(bundle, tmp_path / "pretrained" / "mini")
     mini = Localizer.from_pretrained("mini", device="cpu")
-    assert mini.name == "mini/tvsl (trained)"
+    assert mini.name == "mini/tvsl (own head)"
     same = Localizer.from_pretrained(bundle, device="cpu")
     maps = [
         localizer.localize(scene(), (tone(0.5), RATE), labels=CLASSES[:1]).sources[0].grid

@@ -19,7 +19,7 @@ from tvsl.evaluation.models import EvaluatedModels, load_models
 from tvsl.evaluation.results import Evaluation, write_samples
 from tvsl.synthetic.world import World
 
-HEAD = "tvsl (trained)"
+HEAD = "tvsl (own head)"
 KINDS = {1: ("single", ("AP", "IoU@0.3", "IoU@0.5", "AUC")),
          2: ("duet", ("CAP", "CIoU@0.3", "CIoU@0.5", "AUC"))}  # fmt: skip
 

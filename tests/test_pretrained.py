@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,12 @@ def test_the_everyday_model_sees_the_woman_who_speaks(everyday: Localizer) -> No
     sound = torch.from_numpy(load_audio(path, everyday.encoder.sample_rate, 4.5, 5.0).samples)
     maps = text_maps(everyday, picture, sound, ["woman speaking"])
     assert scores(maps[0], (0.39, 0.155, 0.73, 1.0), picture.shape[:2])["ciou"] > 0.5
+
+
+def test_the_everyday_model_is_saved_to_the_same_bits(everyday: Localizer, tmp_path: Path) -> None:
+    folder = everyday.save_pretrained(tmp_path / "saved")
+    again = Localizer.from_pretrained(folder)
+    assert again.encoder.fingerprint == everyday.encoder.fingerprint
+    assert again.method.config == everyday.method.config
+    assert (folder / "NOTICE").is_file()
+    everyday.save_pretrained(folder, force=True)

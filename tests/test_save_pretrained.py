@@ -46,4 +46,4 @@ def test_what_is_saved_loads_and_answers_the_same(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="not the one of the head"):
         save_head(localizer.method, localizer.encoder, bundle / "head", force=True)
     assert Localizer.from_pretrained(folder).encoder.fingerprint == again.encoder.fingerprint
-    assert Localizer.from_pretrained(bundle).name == "world/tvsl (trained)"
+    assert Localizer.from_pretrained(bundle).name == "world/tvsl (own head)"

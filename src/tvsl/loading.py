@@ -376,7 +376,7 @@ def _find_head(
         return f"{stored.method.name} ({stored.folder.resolve().name})", stored
     own = own_head(model)
     if own is not None and wanted in (None, own.method):
-        return f"{own.method.name} (trained)", own
+        return f"{own.method.name} (own head)", own
     return _preset(DEFAULT_PRESET) if wanted is None else (wanted.name, UntrainedHead.of(wanted))
 
 

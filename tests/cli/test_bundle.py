@@ -51,7 +51,7 @@ def test_a_bundle_s_own_head_and_classes(bundle: Path, media: Path, tmp_path: Pa
     ran = localize(media, tmp_path / "out", "--model", bundle, "--sources", "4")
     assert ran.code == 0, ran.err
     found = content(tmp_path / "out")
-    assert found["model"] == "world/tvsl (trained)"
+    assert found["model"] == "world/tvsl (own head)"
     assert found["encoder_sha256"] == AudioCLIPEncoder(load_audioclip(bundle)).fingerprint
     assert {source["label"] for source in found["moments"][0]["sources"]} == set(CLASSES)
     assert found["settings"]["head"] is None
@@ -63,8 +63,8 @@ def test_a_bundle_s_own_head_and_classes(bundle: Path, media: Path, tmp_path: Pa
     ("options", "model", "flip"),
     [
         (["--preset", "tvsl"], "world/tvsl", "none"),
-        (["--flip-average", "none"], "world/tvsl (trained)", "none"),
-        (["--flip-average", "mirror"], "world/tvsl (trained)", "mirror"),
+        (["--flip-average", "none"], "world/tvsl (own head)", "none"),
+        (["--flip-average", "mirror"], "world/tvsl (own head)", "mirror"),
     ],
 )
 def test_options_go_before_the_head_s_own(
@@ -142,7 +142,7 @@ def test_the_embedded_model_is_used_by_its_name(
 ) -> None:
     shutil.copytree(bundle, package)
     assert localize(media, tmp_path / "out", "--model", "mini", "--labels", "red star").code == 0
-    assert content(tmp_path / "out")["model"] == "mini/tvsl (trained)"
+    assert content(tmp_path / "out")["model"] == "mini/tvsl (own head)"
     assert "here" in next(
         row for row in run("weights", "list").out.splitlines() if row.startswith("mini")
     )

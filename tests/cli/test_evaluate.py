@@ -66,8 +66,8 @@ def test_a_table_the_results_the_samples_and_a_page(model: Path, tmp_path: Path)
     assert list(found["protocols"]) == ["paper", "median", "adaptive", "fixed", "negatives"]
     rows = [row for row in found["results"] if row["protocol"] == "paper"]
     assert [(row["name"], row["label_source"]) for row in rows] == [
-        ("tvsl (trained)", "given"),
-        ("tvsl (trained)", "detected"),
+        ("tvsl (own head)", "given"),
+        ("tvsl (own head)", "detected"),
         ("text-only (untrained)", "given"),
         ("text-only (untrained)", "detected"),
         *((name, "none") for name in BASELINES),

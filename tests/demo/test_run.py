@@ -138,7 +138,7 @@ def test_the_summary_counts(demo: Demo) -> None:
 
 def test_results_say_how_they_came_about(demo: Demo, localizer: Localizer) -> None:
     content = json.loads(json.dumps(demo.to_dict(), allow_nan=False))
-    assert content["model"] == localizer.name == "tiny/tvsl (trained)"
+    assert content["model"] == localizer.name == "tiny/tvsl (own head)"
     assert content["encoder_sha256"] == localizer.encoder.fingerprint
     assert content["protocol"] == PROTOCOL
     assert content["detection"] == demo.detection_rule

@@ -40,7 +40,7 @@ def names(found: object) -> list[str]:
 
 def test_the_model_s_own_head(bundle: Path) -> None:
     found = load_models(bundle, device="cpu")
-    assert names(found) == ["tvsl (trained)"]
+    assert names(found) == ["tvsl (own head)"]
     assert found.model == "tiny"
     assert found.encoder.flip_average == "turn"  # as the head wants it
     assert not found.methods[0].method.training
@@ -61,7 +61,7 @@ def test_several_heads_and_methods(bundle: Path, heads: list[Path]) -> None:
 
 def test_a_method_beside_the_own_head(bundle: Path) -> None:
     found = load_models(bundle, methods=["audioclip"], device="cpu")
-    assert names(found) == ["tvsl (trained)", "audioclip (untrained)"]
+    assert names(found) == ["tvsl (own head)", "audioclip (untrained)"]
 
 
 def test_a_model_without_a_head(bare: Path) -> None:

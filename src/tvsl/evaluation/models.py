@@ -139,7 +139,7 @@ def _chosen(
     own = None if heads else own_head(model)
     # Nobody named it: it gives way to a method that was named and wants another encoder.
     if own is not None and all(_difference(own, one, wanted) is None for one in fresh):
-        sources[f"{own.method.name} (trained)"] = own
+        sources[f"{own.method.name} (own head)"] = own
     for path in heads:
         head = read_head(path)
         _put(sources, f"{head.method.name} ({path})", head)

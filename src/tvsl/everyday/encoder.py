@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,7 @@ WEAKEST_BOX: Final = 0.1
 MOST_BOXES: Final = 64
 UNKNOWN_PIECE: Final = "[UNK]"
 _MOST_TEXTS = 8192
+_AT_ONCE = 8  # frames: more need more memory and are no faster
 
 
 class EverydayNetworks(nn.Module):
@@ -85,6 +87,7 @@ class EverydayEncoder:
         networks: Its networks; they are frozen here.
         tokenizer: Word pieces of its text encoder.
         fingerprint: SHA-256 of its files.
+        folder: Its folder, from which copies are made.
     """
 
     precision: Precision = "float32"
@@ -95,10 +98,17 @@ class EverydayEncoder:
     logit_scales = LogitScales(image_text=20.0, audio_text=20.0, audio_image=20.0)
     sample_rate = SAMPLE_RATE
 
-    def __init__(self, networks: EverydayNetworks, tokenizer: Tokenizer, fingerprint: str) -> None:
+    def __init__(
+        self,
+        networks: EverydayNetworks,
+        tokenizer: Tokenizer,
+        fingerprint: str,
+        folder: Path | None = None,
+    ) -> None:
         self.networks = networks.requires_grad_(False).eval()
         self.tokenizer = tokenizer
         self.fingerprint = fingerprint
+        self.folder = folder
         self._texts: dict[str, Tensor] = {}
 
     @property
@@ -185,8 +195,13 @@ class EverydayEncoder:
                 f"{tuple(frames.shape)}.",
                 "Prepare pictures with the encoder's `prepare`.",
             )
-        frames = frames.to(self.device)
         grid = (frames.shape[2] // CELL, frames.shape[3] // CELL)
+        tokens = torch.cat([self._cells(part, grid) for part in frames.split(_AT_ONCE)])
+        return FrameTokens(tokens, tokens.mean(dim=1), grid)
+
+    def _cells(self, frames: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Tokens of some frames, (B, n, D)."""
+        frames = frames.to(self.device)
         # (pixel - 127) / 128, as the image network was trained
         small = _resized(frames, (grid[0] * FINE_CELL, grid[1] * FINE_CELL)) * (127.5 / 128)
         features = self.networks.seeing(small + 0.5 / 128)
@@ -195,8 +210,7 @@ class EverydayEncoder:
         classes = self.networks.classifier(last).softmax(dim=-1)
         fine = features.fine.flatten(2).transpose(1, 2)
         seen = torch.cat([last, fine], dim=-1)
-        tokens = self.networks.space.cells(self._kinds(frames, grid), classes, seen)
-        return FrameTokens(tokens, tokens.mean(dim=1), grid)
+        return self.networks.space.cells(self._kinds(frames, grid), classes, seen)
 
     def _kinds(self, frames: Tensor, grid: tuple[int, int]) -> Tensor:
         """Evidence for COCO's kinds in every cell, (B, n, 90)."""

@@ -7,6 +7,7 @@ output channel): a fourth of the bytes of float32, and on our measurements no di
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -21,6 +22,7 @@ from tvsl.everyday.encoder import EverydayEncoder, EverydayNetworks
 from tvsl.everyday.space import SpaceConfig
 from tvsl.utils.model_folder import (
     CONFIG_FILE,
+    OWN_FILES,
     TENSORS_FILE,
     TOKENIZER_FILE,
     check_tensors,
@@ -136,14 +138,8 @@ def load(folder: Path) -> EverydayEncoder:
     Raises:
         WeightsError: A file is missing, damaged, or of another model.
     """
-    folder = existing_folder(folder, "an everyday encoder")
-    path = folder / CONFIG_FILE
-    try:
-        config = EverydayConfig.model_validate(read_json(path, _REMEDY))
-    except ValidationError as error:
-        raise WeightsError(first_problem(error), _REMEDY, path) from error
+    config, stored = _read(folder)
     tokenizer = _tokenizer(folder / TOKENIZER_FILE, config.pieces)
-    stored, _ = read_tensors(folder / TENSORS_FILE, _REMEDY)
     tensors = dequantized(stored)
     with torch.device("meta"):
         networks = EverydayNetworks(config.space, config.pieces)
@@ -153,7 +149,45 @@ def load(folder: Path) -> EverydayEncoder:
     networks.hearing.make_tables()
     networks.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
     description = json.dumps(config.model_dump(), sort_keys=True)
-    return EverydayEncoder(networks, tokenizer, fingerprint(description, stored))
+    return EverydayEncoder(networks, tokenizer, fingerprint(description, stored), folder)
+
+
+def copy(encoder: EverydayEncoder, folder: Path) -> None:
+    """Copy the files of an encoder, which are never written anew: rounding would change them.
+
+    Args:
+        encoder: An encoder that was loaded from a folder.
+        folder: An existing folder.
+
+    Raises:
+        WeightsError: The files are not what they were when the encoder was loaded, or gone.
+    """
+    if encoder.folder is None or folder_fingerprint(encoder.folder) != encoder.fingerprint:
+        raise WeightsError(
+            "The files of this encoder have changed since it was loaded.",
+            "Load it again.",
+            encoder.folder,
+        )
+    for name in OWN_FILES:
+        if (encoder.folder / name).is_file():
+            shutil.copyfile(encoder.folder / name, folder / name)
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Fingerprint of the encoder in a folder; see ``load`` for the errors."""
+    config, stored = _read(folder)
+    return fingerprint(json.dumps(config.model_dump(), sort_keys=True), stored)
+
+
+def _read(folder: Path) -> tuple[EverydayConfig, dict[str, Tensor]]:
+    """Config and tensors of a folder, as they are stored."""
+    path = existing_folder(folder, "an everyday encoder") / CONFIG_FILE
+    try:
+        config = EverydayConfig.model_validate(read_json(path, _REMEDY))
+    except ValidationError as error:
+        raise WeightsError(first_problem(error), _REMEDY, path) from error
+    stored, _ = read_tensors(folder / TENSORS_FILE, _REMEDY)
+    return config, stored
 
 
 def _tokenizer(path: Path, pieces: int) -> Tokenizer:
