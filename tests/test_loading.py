@@ -306,7 +306,7 @@ def test_words_that_the_model_lacks_are_named_before_any_work(
         with pytest.raises(VocabularyError, match="'dog', 'barking'") as caught:
             ask()
         assert "red, blue, star, ring, small, large" in caught.value.remedy
-        assert "--model audioclip" in caught.value.remedy
+        assert "--model everyday" in caught.value.remedy
 
 
 def test_other_names_of_known_words_are_understood(localizer: Localizer) -> None:

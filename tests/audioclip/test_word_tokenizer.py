@@ -68,7 +68,7 @@ def test_exactly_the_unknown_words_are_named(
     with pytest.raises(VocabularyError) as caught:
         tokenizer(texts)
     assert caught.value.problem.endswith(", ".join(f"'{word}'" for word in unknown) + ".")
-    for part in ("red, blue, star, caf\u00e9", "--model audioclip"):
+    for part in ("red, blue, star, caf\u00e9", "--model everyday"):
         assert part in caught.value.remedy
 
 

@@ -95,7 +95,7 @@ def test_words_that_the_model_lacks(option: str, bundle: Path, media: Path, tmp_
     assert ran.code == 2
     assert ran.out == ""
     (line,) = ran.err.splitlines()
-    for part in ("'dog', 'barking'", "red, blue, star, ring", "--model audioclip"):
+    for part in ("'dog', 'barking'", "red, blue, star, ring", "--model everyday"):
         assert part in line
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob("*.part"))
