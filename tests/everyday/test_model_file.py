@@ -18,7 +18,8 @@ from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import VocabularyError, WeightsError
 from tvsl.everyday import EverydayEncoder
 from tvsl.everyday.encoder import EverydayNetworks
-from tvsl.everyday.model_file import dequantized, is_everyday, load, quantized
+from tvsl.everyday.model_file import copy as copy_files
+from tvsl.everyday.model_file import dequantized, folder_fingerprint, is_everyday, load, quantized
 from tvsl.loading import check_classes, load_encoder
 from tvsl.loading import load as load_with_head
 from tvsl.media import Waveform
@@ -263,3 +264,35 @@ def test_a_localizer_by_path(model: Path) -> None:
     assert all(np.isfinite(source.heatmap).all() for source in found.sources)
     with pytest.raises(VocabularyError):
         localizer.localize(scene(), sound, labels=["犬"])
+
+
+def test_files_are_copied_as_they_are(model: Path, tmp_path: Path) -> None:
+    encoder = load(model)
+    copy_files(encoder, tmp_path)
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        assert (tmp_path / name).read_bytes() == (model / name).read_bytes()
+    assert folder_fingerprint(tmp_path) == encoder.fingerprint
+
+
+def test_changed_files_are_not_copied(copy: Path, tmp_path: Path) -> None:
+    encoder = load(copy)
+    rewritten(copy, lambda tensors: tensors["classifier.bias"].add_(1))
+    with pytest.raises(WeightsError) as caught:
+        copy_files(encoder, tmp_path)
+    assert caught.value.path == copy
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_an_encoder_of_no_folder_is_not_copied(encoder: EverydayEncoder, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError):
+        copy_files(encoder, tmp_path)
+
+
+def test_a_saved_localizer_is_the_same(model: Path, tmp_path: Path) -> None:
+    first = Localizer.from_pretrained(model, device="cpu")
+    first.save_pretrained(tmp_path / "saved")
+    second = Localizer.from_pretrained(tmp_path / "saved", device="cpu")
+    sound = Waveform(tone(rate=16_000), 16_000)
+    one, other = (each.localize(scene(), sound, labels=["dog"]) for each in (first, second))
+    np.testing.assert_array_equal(one.sources[0].heatmap, other.sources[0].heatmap)
+    assert one.sources[0].score == other.sources[0].score
