@@ -269,7 +269,7 @@ def test_a_localizer_by_path(model: Path) -> None:
 def test_files_are_copied_as_they_are(model: Path, tmp_path: Path) -> None:
     encoder = load(model)
     copy_files(encoder, tmp_path)
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "NOTICE"):
         assert (tmp_path / name).read_bytes() == (model / name).read_bytes()
     assert folder_fingerprint(tmp_path) == encoder.fingerprint
 
