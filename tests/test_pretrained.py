@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +120,11 @@ def test_the_everyday_model_is_saved_to_the_same_bits(everyday: Localizer, tmp_p
     assert again.method.config == everyday.method.config
     assert (folder / "NOTICE").is_file()
     everyday.save_pretrained(folder, force=True)
+
+
+@pytest.mark.parametrize("name", ["everyday", "mini"])
+def test_loading_does_not_wait_for_the_compiler_of_torch(name: str) -> None:
+    code = f"""import sys, tvsl
+tvsl.load({name!r})
+assert "torch._dynamo" not in sys.modules"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

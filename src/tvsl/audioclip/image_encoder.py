@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from tvsl.audioclip.config import ImageEncoderConfig
 from tvsl.encoder import ImageTokenMode
 from tvsl.errors import ShapeError
+from tvsl.utils.devices import normal
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -132,7 +133,7 @@ class AttentionPool(nn.Module):
         self.side = side
         self.heads = heads
         self.positional_embedding = nn.Parameter(
-            torch.randn(side * side + 1, channels) / channels**0.5
+            normal(side * side + 1, channels, over=channels**0.5)
         )
         self.k_proj = nn.Linear(channels, channels)
         self.q_proj = nn.Linear(channels, channels)

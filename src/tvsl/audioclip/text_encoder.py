@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tvsl.audioclip.config import TextEncoderConfig
+from tvsl.utils.devices import normal
 
 
 class QuickGELU(nn.Module):
@@ -92,14 +93,12 @@ class TextEncoder(nn.Module):
     def __init__(self, config: TextEncoderConfig, embedding: int) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding.from_pretrained(
-            0.02 * torch.randn(config.vocabulary, config.width), freeze=False
+            normal(config.vocabulary, config.width, times=0.02), freeze=False
         )
-        self.positional_embedding = nn.Parameter(0.01 * torch.randn(config.context, config.width))
+        self.positional_embedding = nn.Parameter(normal(config.context, config.width, times=0.01))
         self.transformer = Transformer(config.width, config.layers, config.heads)
         self.ln_final = nn.LayerNorm(config.width)
-        self.text_projection = nn.Parameter(
-            torch.randn(config.width, embedding) / config.width**0.5
-        )
+        self.text_projection = nn.Parameter(normal(config.width, embedding, over=config.width**0.5))
 
     def encode_token_ids(self, token_ids: Tensor) -> Tensor:
         """Token ids (B, L) to embeddings (B, D); the end token has the highest id."""

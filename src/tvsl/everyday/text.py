@@ -54,8 +54,9 @@ class SentenceEncoder(nn.Module):
 
     def __init__(self, pieces: int) -> None:
         super().__init__()
-        self.words = nn.Embedding(pieces, WIDTH)
-        self.positions = nn.Embedding(POSITIONS, WIDTH)
+        # Left as they are: to draw them on `meta` imports torch's compiler, which takes seconds.
+        self.words = nn.Embedding.from_pretrained(torch.empty(pieces, WIDTH))
+        self.positions = nn.Embedding.from_pretrained(torch.empty(POSITIONS, WIDTH))
         self.norm = nn.LayerNorm(WIDTH, EPSILON)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 

@@ -45,6 +45,7 @@ from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.adapted import ClosedVocabulary, ClosedVocabularyConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.devices import normal
 
 HEADS = 8
 WIDER = 4
@@ -286,7 +287,7 @@ class AVGN(ClosedVocabulary):
     def __init__(self, config: AVGNConfig) -> None:
         super().__init__(config)
         size, classes = config.dimension, len(config.classes)
-        self.class_tokens = nn.Parameter(config.token_start * torch.randn(classes, size))
+        self.class_tokens = nn.Parameter(normal(classes, size, times=config.token_start))
         self.project_image = nn.Linear(config.embedding, size)
         self.project_audio = nn.Linear(config.embedding, size)
         self.group_image = Grouping(size, classes, config.depth, config.drop_path)

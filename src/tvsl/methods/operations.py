@@ -47,7 +47,7 @@ def linear_projector(size: int, identity_start: bool) -> nn.Linear:
         The projector.
     """
     projector = nn.Linear(size, size)
-    if identity_start:
+    if identity_start and not projector.weight.is_meta:  # there it would import the compiler
         nn.init.eye_(projector.weight)
         nn.init.zeros_(projector.bias)
     return projector
@@ -85,7 +85,7 @@ class LogitScale(nn.Module):
 
     def __init__(self, start: float, bias: float | None = None) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(start).log())
+        self.log_scale = nn.Parameter(torch.tensor(math.log(start)))
         self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
 
     def forward(self, cosines: Tensor) -> Tensor:

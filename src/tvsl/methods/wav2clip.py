@@ -22,6 +22,7 @@ cell with the sound, in the first pair of spaces that the variant aligns: v with
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Final, Literal, NamedTuple
 
 import torch
@@ -84,8 +85,8 @@ class Wav2CLIP(CosineMethod):
         self._pairs = _PAIRS[config.variant]
         self.image_transform = _transform(config, any(pair.image for pair in self._pairs))
         self.audio_transform = _transform(config, any(pair.audio for pair in self._pairs))
-        scales = torch.full((len(self._pairs),), 1 / config.temperature)
-        self.log_scales = nn.Parameter(scales.log())
+        start = math.log(1 / config.temperature)
+        self.log_scales = nn.Parameter(torch.full((len(self._pairs),), start))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """One symmetric loss for each pair of spaces; labels are not used; see the base class."""

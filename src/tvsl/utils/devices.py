@@ -128,3 +128,19 @@ def _glibc() -> ctypes.CDLL | None:
         return None
     library = ctypes.CDLL(None)
     return library if hasattr(library, "gnu_get_libc_version") else None
+
+
+def normal(*shape: int, times: float = 1.0, over: float = 1.0) -> torch.Tensor:
+    """Draw what ``times * torch.randn(*shape) / over`` draws; on ``meta`` nothing is drawn.
+
+    There to draw and to scale would import torch's compiler, which takes two seconds.
+
+    Args:
+        shape: Sizes.
+        times: Factor.
+        over: Divisor.
+    """
+    import torch
+
+    values = torch.empty(*shape)
+    return values if values.is_meta else values.normal_().mul_(times).div_(over)

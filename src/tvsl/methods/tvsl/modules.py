@@ -18,6 +18,7 @@ from tvsl.encoder import PromptableTextEncoder
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.methods.operations import unit
 from tvsl.tokens import Vocabulary
+from tvsl.utils.devices import normal
 
 HIDDEN_FACTOR = 2
 
@@ -38,7 +39,7 @@ class FusionProjector(nn.Module):
         if layers == 2:
             wide = HIDDEN_FACTOR * size
             self.hidden = nn.Sequential(nn.Linear(2 * size, wide), nn.GELU(), nn.Linear(wide, size))
-        if identity_start:
+        if identity_start and not self.linear.weight.is_meta:
             half = torch.eye(size) / 2
             with torch.no_grad():
                 self.linear.weight.copy_(torch.cat([half, half], dim=1))
@@ -77,7 +78,7 @@ class PromptLearner(nn.Module):
 
     def __init__(self, length: int, width: int) -> None:
         super().__init__()
-        self.context = nn.Parameter(0.02 * torch.randn(length, width))
+        self.context = nn.Parameter(normal(length, width, times=0.02))
 
     def forward(self, encoder: PromptableTextEncoder, token_ids: Tensor) -> Tensor:
         """Text embeddings of [start, context, name, end].
