@@ -190,7 +190,7 @@ def test_the_four_registries() -> None:
     assert ENCODERS.group == "tvsl.encoders"
     assert PROTOCOLS.group == "tvsl.protocols"
     assert PROTOCOLS["paper"] is PAPER
-    assert list(ENCODERS) == ["mini", "audioclip", "audioclip-partial"]
+    assert list(ENCODERS) == ["everyday", "mini", "audioclip", "audioclip-partial"]
     for wrong in (Tool, int, "tvsl"):
         assert not METHODS.accepts(wrong)
         assert not DATA_SETS.accepts(wrong)
