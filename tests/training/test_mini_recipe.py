@@ -17,7 +17,7 @@ from tvsl.training.pretraining import pretrain
 
 SCENES = 100
 FRACTION = 0.6
-"""What must be reached of the shipped model's figures; measured: 0.84 of AP, 0.64 of CAP."""
+"""What must be reached of the shipped model's figures; measured: 0.80 of AP, 0.62 of CAP."""
 
 
 def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, dict[str, Any]]:
@@ -38,8 +38,6 @@ def test_a_fifth_of_the_recipe_reaches_most_of_the_shipped_model(tmp_path: Path)
     )
     small, shipped = measured(model, head), measured("mini")
     for sources, average in ((1, "AP"), (2, "CAP")):
-        assert small[sources].detected is not None
-        assert shipped[sources].detected is not None
         reached, best = small[sources]["detected"][average], shipped[sources]["detected"][average]
         print(f"{sources} sources: {average} {reached:.1f} of {best:.1f}")
         assert reached > FRACTION * best
