@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from tvsl.errors import ShapeError
 from tvsl.utils.devices import Precision
 from tvsl.utils.progress import Progress
 
@@ -115,6 +116,33 @@ def join_panels(frames: FrameTokens, sounds: SoundTokens, panels: int) -> Tokens
         grid=(height, width * panels),
         panels=panels,
     )
+
+
+def encode_clips(encoder: Encoder, frames: Tensor, waveforms: Tensor) -> Tokens:
+    """Encode clips by an encoder's pictures and sounds, each panel by itself.
+
+    No convolution crosses the borders of panels; their token grids are joined.
+
+    Args:
+        encoder: The encoder.
+        frames: (B, 3, H, W), or (B, panels, 3, H, W) for frames side by side.
+        waveforms: (B, S).
+
+    Returns:
+        Tokens on the encoder's device.
+
+    Raises:
+        ShapeError: Other shapes.
+    """
+    if frames.ndim not in (4, 5) or len(frames) != len(waveforms):
+        raise ShapeError(
+            f"Frames {tuple(frames.shape)} and waveforms {tuple(waveforms.shape)} are no batch "
+            "of clips.",
+            "Give (B, 3, H, W) or (B, panels, 3, H, W), and (B, S).",
+        )
+    panels = frames.shape[1] if frames.ndim == 5 else 1
+    flat = frames.flatten(0, 1) if frames.ndim == 5 else frames
+    return join_panels(encoder.encode_frames(flat), encoder.encode_sounds(waveforms), panels)
 
 
 class PromptableTextEncoder(Protocol):

@@ -30,11 +30,11 @@ class SceneObject(Protocol):
 
     @property
     def sounds(self) -> bool:
-        """Whether it makes the panel's sound."""
+        """True for the object that makes the panel's sound."""
 
     @property
     def twin(self) -> bool:
-        """Whether it is the silent twin of the object that sounds, or that object."""
+        """True for the silent twin of the object that sounds, and for that object."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,9 +21,8 @@ from tvsl.encoder import (
     ImageTokenMode,
     LogitScales,
     SoundTokens,
-    join_panels,
+    encode_clips,
 )
-from tvsl.errors import ShapeError
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import fingerprint
@@ -139,15 +138,7 @@ class AudioCLIPEncoder:
         Raises:
             ShapeError: Other shapes.
         """
-        if frames.ndim not in (4, 5) or len(frames) != len(waveforms):
-            raise ShapeError(
-                f"Frames {tuple(frames.shape)} and waveforms {tuple(waveforms.shape)} are no batch "
-                "of clips.",
-                "Give (B, 3, H, W) or (B, panels, 3, H, W), and (B, S).",
-            )
-        panels = frames.shape[1] if frames.ndim == 5 else 1
-        flat = frames.flatten(0, 1) if frames.ndim == 5 else frames
-        return join_panels(self.encode_frames(flat), self.encode_sounds(waveforms), panels)
+        return encode_clips(self, frames, waveforms)
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_frames(self, frames: Tensor) -> FrameTokens:

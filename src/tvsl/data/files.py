@@ -25,7 +25,7 @@ from tvsl.data.base import (
     Split,
     ValidationItems,
 )
-from tvsl.data.layouts import absent
+from tvsl.data.layouts import require_present
 from tvsl.data.lists import ExpectedMedia
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Nowhere, loaded
@@ -77,14 +77,8 @@ class FileClips(ClipSet):
 
     def require_files(self) -> None:
         """Check that the files of all clips exist; see the base class."""
-        missing = absent(path for item in self.chosen for path in (*item.frames, *item.sounds))
-        if missing:
-            raise MissingFileError(
-                f"{len(missing)} files of the {self.count} clips to train on are missing.",
-                f"Run `tvsl data check {self.data.name} ROOT --option split=train -o FILE` and "
-                f"give --option leave_out=FILE.",
-                min(missing),
-            )
+        paths = (path for item in self.chosen for path in (*item.frames, *item.sounds))
+        require_present(paths, f"the {self.count} clips to train on", self.data.name)
 
     def description(self) -> dict[str, JsonValue]:
         """Hashes of ids and labels and of the first clip's files, and the window of sound.

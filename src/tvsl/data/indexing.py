@@ -43,7 +43,7 @@ from tvsl.utils.progress import Progress, no_progress
 BOXES_FILE: Final = "boxes.csv"
 PHOTOS, SOUNDS, MASKS = "photos", "sounds", "masks"
 SOURCE_MARK: Final = "__"
-"""What comes before it in a file's name is the name of its source."""
+"""Mark behind the name of a source in a file's name."""
 SHARES: Final[Mapping[Split, float]] = {"train": 0.6, "validation": 0.15, "test": 0.25}
 _BOX_COLUMNS: Final = ("file", "x0", "y0", "x1", "y1")
 _PICTURES: Final = (*FRAME_SUFFIXES, ".webp", ".bmp", ".tif", ".tiff")

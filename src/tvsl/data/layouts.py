@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tvsl.errors import DataError, shown
+from tvsl.errors import DataError, MissingFileError, shown
 
 FRAME_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 SOUND_SUFFIXES: Final = (
@@ -158,6 +158,27 @@ def name_fault(name: str) -> str | None:
     if not _OUTSIDE.isdisjoint(name.split("/")):
         return "leads out of the data set's folder: names are relative to it, without '..' and '//'"
     return None
+
+
+def require_present(paths: Iterable[Path], files: str, name: str) -> None:
+    """Check that the files to train on exist.
+
+    Args:
+        paths: The files.
+        files: Number and kind of the files among which some may be missing, for the message.
+        name: Name of the data set.
+
+    Raises:
+        MissingFileError: Some are missing; it names the first.
+    """
+    missing = absent(paths)
+    if missing:
+        raise MissingFileError(
+            f"{len(missing)} files of {files} are missing.",
+            f"Run `tvsl data check {name} ROOT --option split=train -o FILE` and "
+            "give --option leave_out=FILE.",
+            min(missing),
+        )
 
 
 def absent(paths: Iterable[Path]) -> set[Path]:

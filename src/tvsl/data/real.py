@@ -27,9 +27,9 @@ from tvsl.data.base import (
 from tvsl.data.composites import MOST_SOURCES, Composites, CompositeTarget, ScenePlan
 from tvsl.data.file_index import IndexedData, IndexedFile, IndexFiles
 from tvsl.data.files import draw_targets
-from tvsl.data.layouts import absent
+from tvsl.data.layouts import require_present
 from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target
-from tvsl.errors import DataError, MissingFileError, UsageError, shown
+from tvsl.errors import DataError, UsageError, shown
 
 _CLIPS = 4000
 
@@ -51,14 +51,8 @@ class RealClips(ClipSet):
 
     def require_files(self) -> None:
         """Check that all files of the training split exist; see the base class."""
-        missing = absent(path for file in self.data.used for path in file.paths)
-        if missing:
-            raise MissingFileError(
-                f"{len(missing)} files of the training split are missing.",
-                f"Run `tvsl data check {self.data.name} ROOT --option split=train -o FILE` and "
-                f"give --option leave_out=FILE.",
-                min(missing),
-            )
+        paths = (path for file in self.data.used for path in file.paths)
+        require_present(paths, "the training split", self.data.name)
 
     def description(self) -> dict[str, JsonValue]:
         """The options, and hashes of the listed files and of the first clip; paths are none."""

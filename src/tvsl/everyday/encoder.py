@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.image_encoder import fitting_size, resize
-from tvsl.encoder import FlipAverage, FrameTokens, LogitScales, SoundTokens, join_panels
+from tvsl.encoder import FlipAverage, FrameTokens, LogitScales, SoundTokens, encode_clips
 from tvsl.errors import ShapeError, VocabularyError, first_few, shown
 from tvsl.everyday.detector import TRAINING_SIZE, SSDMobileNetV2
 from tvsl.everyday.hearing import SAMPLE_RATE, YAMNet
@@ -166,15 +166,7 @@ class EverydayEncoder:
         Raises:
             ShapeError: Other shapes.
         """
-        if frames.ndim not in (4, 5) or len(frames) != len(waveforms):
-            raise ShapeError(
-                f"Frames {tuple(frames.shape)} and waveforms {tuple(waveforms.shape)} are no batch "
-                "of clips.",
-                "Give (B, 3, H, W) or (B, panels, 3, H, W), and (B, S).",
-            )
-        panels = frames.shape[1] if frames.ndim == 5 else 1
-        flat = frames.flatten(0, 1) if frames.ndim == 5 else frames
-        return join_panels(self.encode_frames(flat), self.encode_sounds(waveforms), panels)
+        return encode_clips(self, frames, waveforms)
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_frames(self, frames: Tensor) -> FrameTokens:

@@ -245,7 +245,31 @@ class SyntheticBenchmark(SceneBenchmark):
         return {"data": "synthetic", "clips": self.clips.description()}
 
 
-class RealBenchmark(SceneBenchmark):
+class DrawnHalves(Benchmark):
+    """A benchmark whose unseen classes are drawn, since its data set has none of its own.
+
+    Attributes:
+        data: The data set.
+        config: The recipe.
+    """
+
+    halved = False
+    data: FileDataSet
+    config: ReproduceConfig
+
+    @cached_property
+    def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The classes that Table 4 trains on, and those that are unseen then; drawn by the seed."""
+        return draw_halves(self.data.names, self.config.seed)
+
+    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
+        """All classes, or one of the halves; see the base class."""
+        if condition.part == "unseen":
+            return self.halves[1]
+        return self.halves[0] if half else self.data.names
+
+
+class RealBenchmark(DrawnHalves, SceneBenchmark):
     """Scenes of real photographs and sounds.
 
     Args:
@@ -256,7 +280,7 @@ class RealBenchmark(SceneBenchmark):
     title = "real mixtures"
     real = True
     paper = "VGGSound"
-    halved = False
+    data: RealData
 
     def __init__(self, data: RealData, config: ReproduceConfig) -> None:
         self.data, self.config = data, config
@@ -272,17 +296,6 @@ class RealBenchmark(SceneBenchmark):
     def most_sources(self) -> int:
         """Number of classes to train on, at most 4."""
         return min(MOST_SOURCES, len(self.clips.data.maker.sounding))
-
-    @cached_property
-    def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The classes that Table 4 trains on, and those that are unseen then; drawn by the seed."""
-        return draw_halves(self.data.names, self.config.seed)
-
-    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
-        """All classes, or one of the halves; see the base class."""
-        if condition.part == "unseen":
-            return self.halves[1]
-        return self.halves[0] if half else self.data.names
 
     def maker(self, wanted: SceneSet) -> Composites:
         """Maker of the scenes of a set; see the base class."""
@@ -356,7 +369,7 @@ _PAPER: Mapping[str, str] = {
 }
 
 
-class FileBenchmark(Benchmark):
+class FileBenchmark(DrawnHalves):
     """Scenes of a data set in files.
 
     Args:
@@ -369,7 +382,6 @@ class FileBenchmark(Benchmark):
     """
 
     real = True
-    halved = False
 
     def __init__(
         self, data: FileDataSet, options: Mapping[str, Any], config: ReproduceConfig
@@ -394,17 +406,6 @@ class FileBenchmark(Benchmark):
     def most_sources(self) -> int:
         """Number of classes of the clips, at most 4."""
         return min(MOST_SOURCES, len({item.labels[0] for item in self.clips.chosen}))
-
-    @cached_property
-    def halves(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The classes that Table 4 trains on, and those that are unseen then; drawn by the seed."""
-        return draw_halves(self.data.names, self.config.seed)
-
-    def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
-        """All classes, or one of the halves; see the base class."""
-        if condition.part == "unseen":
-            return self.halves[1]
-        return self.halves[0] if half else self.data.names
 
     def lacks(self, wanted: SceneSet) -> str | None:
         """Reason why there are no such scenes; see the base class."""
