@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +130,16 @@ def test_loading_does_not_wait_for_the_compiler_of_torch(name: str) -> None:
 tvsl.load({name!r})
 assert "torch._dynamo" not in sys.modules"""
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_everyday_model_refuses_names_that_it_cannot_tell_apart(everyday: Localizer) -> None:
+    with pytest.raises(VocabularyError, match="cannot tell"):
+        everyday.encoder.vocabulary(["caf\u00e9", "cafe"])
+
+
+def test_the_everyday_model_can_be_copied_and_pickled(everyday: Localizer) -> None:
+    again = pickle.loads(pickle.dumps(everyday))  # noqa: S301  (of this process)
+    names = ["dog barking", "siren"]
+    expected = everyday.encoder.embed(names)
+    assert torch.equal(again.encoder.embed(names), expected)
+    assert torch.equal(copy.deepcopy(everyday).encoder.embed(names), expected)

@@ -122,6 +122,25 @@ NAMES_FILE = "names.txt"
 _MOST_BYTES = 1 << 20
 
 
+def check_distinct(names: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
+    """Refuse names that a model's tokenizer merges, although they differ.
+
+    Args:
+        names: N class names.
+        ids: Token ids of each.
+
+    Raises:
+        VocabularyError: Two names have the same ids; it names both.
+    """
+    first: dict[tuple[int, ...], str] = {}
+    for name, row in zip(names, ids, strict=True):
+        other = first.setdefault(tuple(row), name)
+        if other is not name:
+            raise VocabularyError(
+                f"The model cannot tell {shown(other)} from {shown(name)}.", "Give one of the two."
+            )
+
+
 def everyday_sounds() -> tuple[str, ...]:
     """About two hundred everyday sound sources, the vocabulary when none is given."""
     text = resources.files("tvsl").joinpath("everyday_sounds.txt").read_text(encoding="utf-8")

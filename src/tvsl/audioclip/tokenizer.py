@@ -19,7 +19,7 @@ from torch import Tensor
 from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, first_few, shown
 from tvsl.utils.files import LARGEST_CONFIG, read_small, read_small_json, weights_folder
-from tvsl.vocabularies import WORD_PATTERN, check_names, plain_text
+from tvsl.vocabularies import WORD_PATTERN, check_distinct, check_names, plain_text
 
 VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
@@ -107,14 +107,7 @@ class TextTokenizer:
         """
         check_names(names)
         ids = self(names)
-        first: dict[tuple[int, ...], str] = {}
-        for name, row in zip(names, ids.tolist(), strict=True):
-            other = first.setdefault(tuple(row), name)
-            if other is not name:  # a model's own tokenizer may merge names that differ
-                raise VocabularyError(
-                    f"The model cannot tell {shown(other)} from {shown(name)}.",
-                    "Give one of the two.",
-                )
+        check_distinct(names, ids.tolist())
         return ids
 
     @property

@@ -20,10 +20,10 @@ from tvsl.everyday.detector import TRAINING_SIZE, SSDMobileNetV2
 from tvsl.everyday.hearing import SAMPLE_RATE, YAMNet
 from tvsl.everyday.seeing import CLASSES, FINE_CELL, WIDTH, EfficientNetLite0
 from tvsl.everyday.space import KINDS, Space, SpaceConfig
-from tvsl.everyday.text import SentenceEncoder
+from tvsl.everyday.text import POSITIONS, SentenceEncoder
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
-from tvsl.vocabularies import check_names, same_names
+from tvsl.vocabularies import check_distinct, check_names, same_names
 
 CELLS: Final = 14
 """Cells along the shorter side of a picture."""
@@ -274,9 +274,13 @@ class EverydayEncoder:
         """Different class names with their embeddings.
 
         Raises:
-            VocabularyError: No name, the same name twice, or as for ``embed``.
+            VocabularyError: No name, the same name twice, two that the model cannot tell apart, or
+                as for ``embed``.
         """
         check_names(names)  # before anything is computed
+        self._check_letters(names)
+        ids = [self.tokenizer.encode(form).ids[: POSITIONS - 1] for form in same_names(names)]
+        check_distinct(names, ids)
         return Vocabulary(tuple(names), self.embed(names))
 
     def _check_letters(self, names: Sequence[str]) -> None:
