@@ -77,7 +77,9 @@ def test_the_everyday_model_is_small_and_names_its_origins(everyday: Localizer) 
     assert {path.suffix for path in files} == {".json", ".md", ".safetensors", ""}
     assert sum(path.stat().st_size for path in files) < LARGEST_EVERYDAY
     notice = (folder / "NOTICE").read_text(encoding="utf-8")
-    for package in json.loads((folder / "PROVENANCE.json").read_text(encoding="utf-8")):
+    origin = json.loads((folder / "PROVENANCE.json").read_text(encoding="utf-8"))
+    assert len(origin["packages"]) == 4
+    for package in origin["packages"]:
         assert package["name"] in notice
         assert package["version"] in notice
         assert len(bytes.fromhex(package["sha256"])) == hashlib.sha256().digest_size

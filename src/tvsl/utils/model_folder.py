@@ -34,7 +34,8 @@ LARGEST_TENSORS = 1 << 34
 _STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
 _FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
 
-NOTICE_FILES = ("NOTICE", "PROVENANCE.json")
+PROVENANCE_FILE = "PROVENANCE.json"
+NOTICE_FILES = ("NOTICE", PROVENANCE_FILE)
 """Files beside a model that holds weights of others."""
 OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE, *NOTICE_FILES)
 _METADATA: Final = {"format": "pt"}
