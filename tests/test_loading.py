@@ -17,8 +17,7 @@ from tests.small_model import (
     write_bundle,
     write_small_checkpoint,
 )
-from tvsl import Localizer
-from tvsl.audioclip import weights
+from tvsl import Localizer, models
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import UsageError, VocabularyError, WeightsError
@@ -227,7 +226,7 @@ def test_the_present_folder_has_a_name(bundle: Path, monkeypatch: pytest.MonkeyP
 def test_mini_is_loaded_from_inside_the_package(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(models.resources, "files", lambda _: tmp_path)
     with pytest.raises(WeightsError, match="make mini"):
         Localizer.from_pretrained("mini")
     shutil.copytree(bundle, tmp_path / "pretrained" / "mini")

@@ -9,7 +9,6 @@ import pytest
 from benchmarks.mini_model import reach
 
 from tests.cli.running import run
-from tvsl.audioclip.weights import embedded_folder
 from tvsl.data import find_data
 from tvsl.data.base import DataSet
 from tvsl.evaluation.batch import encode_scenes
@@ -17,6 +16,7 @@ from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModels, load_models
 from tvsl.evaluation.results import Evaluation, write_samples
+from tvsl.models import embedded_folder
 from tvsl.synthetic.world import World
 
 HEAD = "tvsl (own head)"

@@ -17,12 +17,12 @@ from benchmarks.everyday_model import TRUE_NAMES, VIDEO, frame_at, scores, text_
 from benchmarks.mini_model import reach
 
 from tests.shared_files import shared
-from tvsl.audioclip.weights import embedded_folder
 from tvsl.errors import VocabularyError
 from tvsl.evaluation.batch import encode_scenes
 from tvsl.loading import load
 from tvsl.localizer import Localizer
 from tvsl.media import load_audio
+from tvsl.models import embedded_folder
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World
 

@@ -27,8 +27,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.everyday import model_file
-from tvsl.everyday.encoder import CELLS, EverydayEncoder, EverydayNetworks
+from tvsl.everyday.encoder import CELLS, EverydayEncoder
 from tvsl.everyday.hearing import SAMPLE_RATE
+from tvsl.everyday.networks import EverydayNetworks
 from tvsl.everyday.seeing import FINE_CELL
 from tvsl.everyday.space import SILENCE, SpaceConfig
 from tvsl.media import load_audio, load_image

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 from tvsl.errors import ShapeError
 from tvsl.utils.devices import Precision
 from tvsl.utils.progress import Progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
     from numpy.typing import NDArray
@@ -219,3 +221,14 @@ class Encoder(Protocol):
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
         """Different class names with their embeddings."""
+
+
+@runtime_checkable
+class SavableEncoder(Protocol):
+    """The part of an encoder that ``Localizer.save_pretrained`` needs; others cannot be saved.
+
+    What is written has to be a folder of a kind that ``tvsl.encoder_folders`` knows.
+    """
+
+    def save(self, folder: Path) -> None:
+        """Write the encoder's files into an existing folder; loaded from there it is the same."""

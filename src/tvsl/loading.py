@@ -10,18 +10,9 @@ from pathlib import Path
 
 import torch
 
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import (
-    EMBEDDED,
-    PUBLIC_FILES,
-    known_tokenizer,
-    load_audioclip,
-    model_folder,
-)
 from tvsl.encoder import Encoder, EncoderOptions, FlipAverage
+from tvsl.encoder_folders import kind_of
 from tvsl.errors import TvslError, UsageError, shown
-from tvsl.everyday.model_file import is_everyday
-from tvsl.everyday.model_file import load as load_everyday
 from tvsl.localization import Request, cannot_detect
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
@@ -29,6 +20,7 @@ from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
+from tvsl.models import EMBEDDED, PUBLIC_FILES, model_folder
 from tvsl.registry import Registry, is_reference
 from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.utils.model_folder import HEAD_FOLDER
@@ -191,12 +183,9 @@ def check_classes(model: str | Path | Encoder, names: Sequence[str]) -> None:
         UsageError: There is no such encoder.
     """
     if isinstance(model, str | Path) and _added_factory(model) is None:
-        folder = model_folder(model)
-        if folder is not None and is_everyday(folder):
-            return
-        tokenizer = known_tokenizer(model)
-        if tokenizer is not None:
-            tokenizer.class_ids(names)
+        check_names = kind_of(model_folder(model)).check_names
+        if check_names is not None:
+            check_names(model, names)
 
 
 def load_encoder(
@@ -286,14 +275,7 @@ def own_head(model: str | Path | Encoder) -> StoredHead | None:
 def _built_in(model: str | Path, options: EncoderOptions) -> Encoder:
     """An encoder of tvsl, by its name or path."""
     folder = model_folder(model)
-    if folder is not None and is_everyday(folder):
-        return load_everyday(folder).to(options.device)
-    loaded = load_audioclip(model, options.waveform_scale, options.progress)
-    loaded.require_tokenizer()  # else the lack of it would show only after all other work
-    encoder = AudioCLIPEncoder(
-        loaded, options.precision, options.image_tokens, options.flip_average
-    )
-    return encoder.to(options.device)
+    return kind_of(folder).load(model if folder is None else folder, options)
 
 
 _MODELS = (*EMBEDDED, *(one.name for one in PUBLIC_FILES.values() if one.is_model))

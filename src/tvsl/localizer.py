@@ -13,12 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl import loading
-from tvsl.audioclip.checkpoint import save_audioclip
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.encoder import Encoder, FlipAverage
+from tvsl.encoder import Encoder, FlipAverage, SavableEncoder
 from tvsl.errors import SilentAudioError, UsageError
-from tvsl.everyday.encoder import EverydayEncoder
-from tvsl.everyday.model_file import copy as copy_everyday
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
 from tvsl.media.audio import AudioSource
 from tvsl.media.center_crop import crop_center, sound_event
@@ -167,7 +163,7 @@ class Localizer:
             OutputError: The folder is not empty and ``force`` is not set, or cannot be written.
         """
         folder = Path(folder).expanduser()
-        if not isinstance(self.encoder, AudioCLIPEncoder | EverydayEncoder):
+        if not isinstance(self.encoder, SavableEncoder):
             raise UsageError("This encoder cannot be saved.", "Use one of tvsl.list_models().")
         head = copy.copy(self.method)
         head.config = with_overrides(
@@ -176,10 +172,7 @@ class Localizer:
             square_pictures=self.fit == "square",
         )
         with writing_bundle(folder, force) as work:
-            if isinstance(self.encoder, EverydayEncoder):
-                copy_everyday(self.encoder, work)
-            else:
-                save_audioclip(self.encoder.model, work, torch.float32)
+            self.encoder.save(work)
             save_head(head, self.encoder, work / HEAD_FOLDER)
         return folder
 

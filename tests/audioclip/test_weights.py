@@ -17,15 +17,9 @@ from tvsl.audioclip.checkpoint import CONFIG_KEY, build, convert, read_state
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import find_clip_tokenizer
-from tvsl.audioclip.weights import (
-    PUBLIC_FILES,
-    fetch,
-    find_public_file,
-    load_audioclip,
-    sha256_of,
-    verify,
-)
+from tvsl.audioclip.weights import fetch, load_audioclip, sha256_of, verify
 from tvsl.errors import OutputError, VocabularyError, WeightsError
+from tvsl.models import PUBLIC_FILES
 
 HEADER = {CONFIG_KEY: SMALL.model_dump_json()}
 
@@ -261,14 +255,6 @@ def test_verify_tells_a_changed_file(tmp_path: Path) -> None:
         verify(changed, entry)
 
 
-def test_find_entry() -> None:
-    entry = PUBLIC_FILES["audioclip"]
-    assert find_public_file("audioclip") == (entry, entry.path)
-    assert find_public_file("/some/" + entry.file) == (entry, Path("/some") / entry.file)
-    with pytest.raises(WeightsError):
-        find_public_file("nothing")
-
-
 def test_offline_fetch_says_what_to_do_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -285,13 +271,6 @@ def test_offline_fetch_says_what_to_do_by_hand(monkeypatch: pytest.MonkeyPatch) 
 def test_public_files_that_are_no_model_are_not_fetched_as_one(name: str) -> None:
     with pytest.raises(WeightsError, match="no AudioCLIP model"):
         load_audioclip(name)
-
-
-def test_public_files_agree_with_the_release() -> None:
-    for name, entry in PUBLIC_FILES.items():
-        assert entry.name == name
-        assert len(entry.sha256) == 64
-        assert entry.url.endswith("/v0.1/" + entry.file)
 
 
 def test_a_model_finds_the_vocabulary_in_the_cache_by_itself() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.running import Ran, run
 from tests.small_model import CLASSES, random_head, write_bundle
-from tvsl.audioclip import weights
+from tvsl import models
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.methods.checkpoint_io import save_head
@@ -34,7 +34,7 @@ def head(bundle: Path) -> Path:
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package folder without its embedded model."""
-    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path / "package")
+    monkeypatch.setattr(models.resources, "files", lambda _: tmp_path / "package")
     return tmp_path / "package" / "pretrained" / "mini"
 
 

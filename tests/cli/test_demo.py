@@ -10,7 +10,7 @@ import pytest
 from tests.cli.running import run, run_alone, written
 from tests.mini_bundle import write_mini_bundle
 from tests.small_model import write_bundle
-from tvsl.audioclip import weights
+from tvsl import models
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -129,7 +129,7 @@ def test_mini_is_the_model_unless_another_is_named(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "package"
-    monkeypatch.setattr(weights.resources, "files", lambda _: package)
+    monkeypatch.setattr(models.resources, "files", lambda _: package)
     ran = run("demo", "-o", tmp_path / "out")
     assert ran.code == 1
     assert "make mini" in ran.err

@@ -33,7 +33,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object) -> None:
         raise AssertionError("weights are loaded")
 
-    monkeypatch.setattr("tvsl.loading.load_audioclip", load)
+    monkeypatch.setattr("tvsl.audioclip.encoder.load_audioclip", load)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_model_has_no_words_for_the_data(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strange = build_word_tokenizer(["dog", "cat"], 20)
-    monkeypatch.setattr("tvsl.loading.known_tokenizer", lambda _: strange)
+    monkeypatch.setattr("tvsl.audioclip.encoder.known_tokenizer", lambda _: strange)
     ran = run(*command, "-o", tmp_path / "out", "--model", "mini")
     assert (ran.code, ran.err.count("\n")) == (2, 1), ran.err
     assert "does not know the words" in ran.err

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from tests.cli.running import run
-from tvsl.audioclip.weights import EMBEDDED
 from tvsl.loading import ENCODERS
+from tvsl.models import EMBEDDED
 
 
 def test_every_encoder_of_the_package_is_told_apart() -> None:

@@ -10,6 +10,7 @@ import torch
 from tests.cli.running import run, run_alone, written
 from tests.shared_files import shared
 from tests.small_model import VOCABULARY_FILE
+from tvsl import models
 from tvsl.audioclip import weights
 
 NAMES = ["audioclip", "audioclip-partial", "clip", "esresnext", "clip-vocabulary"]
@@ -20,7 +21,7 @@ def server(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a local server, from which small stand-ins of the public files come."""
     folder, address = served
     entries = {}
-    for name, entry in weights.PUBLIC_FILES.items():
+    for name, entry in models.PUBLIC_FILES.items():
         content = f"stand-in of {name}".encode() * 100
         (folder / entry.file).write_bytes(content)
         entries[name] = dataclasses.replace(
@@ -29,14 +30,15 @@ def server(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
             sha256=hashlib.sha256(content).hexdigest(),
             size=len(content),
         )
-    monkeypatch.setattr(weights, "PUBLIC_FILES", entries)
+    for module in (models, weights):
+        monkeypatch.setattr(module, "PUBLIC_FILES", entries)
     return folder
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_list_names_every_file(home: Path, name: str) -> None:
     ran = run("weights", "list")
-    entry = weights.PUBLIC_FILES[name]
+    entry = models.PUBLIC_FILES[name]
     assert ran.code == 0
     assert str(home) in ran.out
     for part in (name, entry.url, entry.sha256, "not here"):
@@ -45,7 +47,7 @@ def test_list_names_every_file(home: Path, name: str) -> None:
 
 def test_fetch_brings_the_file_and_the_vocabulary(server: Path, home: Path) -> None:
     ran = run("weights", "fetch", "audioclip")
-    entries = weights.PUBLIC_FILES
+    entries = models.PUBLIC_FILES
     assert ran.code == 0
     assert ran.out.strip() == str(entries["audioclip"].path)
     wanted = {entries[name].file for name in ("audioclip", "clip-vocabulary")}
@@ -63,11 +65,11 @@ def test_fetch_again_needs_no_network(
 
 
 def test_fetch_refuses_a_wrong_file(server: Path, home: Path) -> None:
-    (server / weights.PUBLIC_FILES["esresnext"].file).write_bytes(b"something else")
+    (server / models.PUBLIC_FILES["esresnext"].file).write_bytes(b"something else")
     ran = run("weights", "fetch", "esresnext")
     assert ran.code == 1
     assert "checksum" in ran.err
-    assert weights.PUBLIC_FILES["esresnext"].file not in written(home)
+    assert models.PUBLIC_FILES["esresnext"].file not in written(home)
 
 
 def test_fetched_files_verify_and_damaged_ones_do_not(server: Path, home: Path) -> None:
@@ -76,7 +78,7 @@ def test_fetched_files_verify_and_damaged_ones_do_not(server: Path, home: Path) 
     ran = run("weights", "verify")
     assert ran.code == 0
     assert ran.out.count(": right") == 2
-    path = weights.PUBLIC_FILES["clip"].path
+    path = models.PUBLIC_FILES["clip"].path
     path.write_bytes(path.read_bytes()[:-1])
     ran = run("weights", "verify")
     assert ran.code == 1
@@ -88,7 +90,7 @@ def test_fetched_files_verify_and_damaged_ones_do_not(server: Path, home: Path) 
 @pytest.mark.parametrize("name", ["audioclip", "clip-vocabulary"])
 def test_offline_it_says_what_to_put_where(home: Path, name: str) -> None:
     ran = run("weights", "fetch", name)
-    vocabulary = weights.PUBLIC_FILES["clip-vocabulary"]
+    vocabulary = models.PUBLIC_FILES["clip-vocabulary"]
     assert ran.code == 1
     assert ran.out == ""
     assert ran.err.count("\n") == 1
@@ -102,7 +104,7 @@ def test_offline_it_names_the_checkpoint_once_the_vocabulary_is_here(home: Path)
     source = shared("clip", VOCABULARY_FILE)
     (home / "weights" / VOCABULARY_FILE).write_bytes(source.read_bytes())
     ran = run("weights", "fetch", "audioclip")
-    entry = weights.PUBLIC_FILES["audioclip"]
+    entry = models.PUBLIC_FILES["audioclip"]
     assert ran.code == 1
     assert entry.url in ran.err
     assert str(home / "weights" / entry.file) in ran.err

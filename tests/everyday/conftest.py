@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.everyday.made_model import SPACE, made_networks, made_tokenizer
-from tvsl.everyday.encoder import EverydayEncoder, EverydayNetworks
+from tvsl.everyday.encoder import EverydayEncoder
 from tvsl.everyday.model_file import save
+from tvsl.everyday.networks import EverydayNetworks
 
 
 @pytest.fixture(scope="session")

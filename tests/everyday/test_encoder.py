@@ -14,8 +14,7 @@ from tests.everyday.made_model import SPACE
 from tests.small_model import scene
 from tvsl.encoder import Encoder
 from tvsl.errors import ShapeError, VocabularyError
-from tvsl.everyday.encoder import CELL, CELLS, EverydayEncoder, paint
-from tvsl.everyday.model_file import load
+from tvsl.everyday.encoder import CELL, CELLS, EverydayEncoder, load, paint
 
 SIDE = CELLS * CELL
 

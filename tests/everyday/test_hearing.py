@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tvsl.everyday.encoder import EverydayNetworks
 from tvsl.everyday.hearing import SAMPLE_RATE, YAMNet, mel_filters
+from tvsl.everyday.networks import EverydayNetworks
 
 
 @pytest.fixture(scope="module")

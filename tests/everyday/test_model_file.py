@@ -18,9 +18,9 @@ from tvsl import Localizer
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import VocabularyError, WeightsError
 from tvsl.everyday import EverydayEncoder
-from tvsl.everyday.encoder import EverydayNetworks
-from tvsl.everyday.model_file import copy as copy_files
-from tvsl.everyday.model_file import dequantized, folder_fingerprint, is_everyday, load, quantized
+from tvsl.everyday.encoder import load
+from tvsl.everyday.model_file import dequantized, folder_fingerprint, quantized
+from tvsl.everyday.networks import EverydayNetworks
 from tvsl.loading import check_classes, load_encoder
 from tvsl.loading import load as load_with_head
 from tvsl.media import Waveform
@@ -249,20 +249,11 @@ def test_a_file_that_lacks(copy: Path, file: str) -> None:
 
 def test_a_folder_of_another_kind(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path / "audioclip")
-    assert not is_everyday(folder)
     refused(folder, "config.json")
     with pytest.raises(WeightsError):
         load(tmp_path / "nothing")
     with pytest.raises(WeightsError):
         load(folder / "config.json")
-
-
-def test_what_is_everyday(model: Path, tmp_path: Path) -> None:
-    assert is_everyday(model)
-    assert not is_everyday(tmp_path)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(WeightsError):
-        is_everyday(tmp_path)
 
 
 def test_an_audioclip_loader_refuses_it(model: Path) -> None:
@@ -293,7 +284,7 @@ def test_a_localizer_by_path(model: Path) -> None:
 
 def test_files_are_copied_as_they_are(model: Path, tmp_path: Path) -> None:
     encoder = load(model)
-    copy_files(encoder, tmp_path)
+    encoder.save(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {path.name for path in model.iterdir()}
     for name in names:
@@ -305,7 +296,7 @@ def test_changed_files_are_not_copied(copy: Path, tmp_path: Path) -> None:
     encoder = load(copy)
     rewritten(copy, lambda tensors: tensors["classifier.bias"].add_(1))
     with pytest.raises(WeightsError) as caught:
-        copy_files(encoder, tmp_path)
+        encoder.save(tmp_path)
     assert caught.value.path == copy
     assert not (tmp_path / "config.json").exists()
 
@@ -314,14 +305,14 @@ def test_a_changed_tokenizer_is_not_copied(copy: Path, tmp_path: Path) -> None:
     encoder = load(copy)
     (copy / "tokenizer.json").write_text("{}")
     with pytest.raises(WeightsError) as caught:
-        copy_files(encoder, tmp_path)
+        encoder.save(tmp_path)
     assert caught.value.path == copy / "tokenizer.json"
     assert not (tmp_path / "config.json").exists()
 
 
 def test_an_encoder_of_no_folder_is_not_copied(encoder: EverydayEncoder, tmp_path: Path) -> None:
     with pytest.raises(WeightsError):
-        copy_files(encoder, tmp_path)
+        encoder.save(tmp_path)
 
 
 def test_a_saved_localizer_is_the_same(model: Path, tmp_path: Path) -> None:

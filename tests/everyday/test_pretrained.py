@@ -9,9 +9,8 @@ from PIL import Image
 
 from tests.everyday import oracles
 from tests.shared_files import shared
-from tvsl.audioclip.weights import embedded_path, is_installed
-from tvsl.everyday.encoder import EverydayEncoder
-from tvsl.everyday.model_file import load
+from tvsl.everyday.encoder import EverydayEncoder, load
+from tvsl.models import embedded_path, is_installed
 
 pytestmark = pytest.mark.skipif(
     not is_installed("everyday"), reason="the embedded model 'everyday' is not here"

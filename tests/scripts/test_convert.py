@@ -13,8 +13,9 @@ from PIL import Image
 
 from tests.everyday import oracles
 from tests.shared_files import shared
-from tvsl.audioclip.weights import embedded_path, is_installed
-from tvsl.everyday.model_file import dequantized, load, quantized
+from tvsl.everyday.encoder import load
+from tvsl.everyday.model_file import dequantized, quantized
+from tvsl.models import embedded_path, is_installed
 
 PARTS = Path(__file__).parents[2] / "build" / "everyday" / "packages" / "parts"
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from tvsl.audioclip.config import AudioCLIPConfig as AudioCLIPConfig
     from tvsl.audioclip.encoder import AudioCLIPEncoder as AudioCLIPEncoder
     from tvsl.audioclip.model import AudioCLIP as AudioCLIP
-    from tvsl.audioclip.weights import PUBLIC_FILES as PUBLIC_FILES
     from tvsl.audioclip.weights import fetch as fetch
     from tvsl.audioclip.weights import load_audioclip as load_audioclip
+    from tvsl.models import PUBLIC_FILES as PUBLIC_FILES
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -23,6 +23,7 @@ else:
             "tvsl.audioclip.config:AudioCLIPConfig",
             "tvsl.audioclip.encoder:AudioCLIPEncoder",
             "tvsl.audioclip.model:AudioCLIP",
-            "tvsl.audioclip.weights:PUBLIC_FILES fetch load_audioclip",
+            "tvsl.audioclip.weights:fetch load_audioclip",
+            "tvsl.models:PUBLIC_FILES",
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,10 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
+from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
-from tvsl.audioclip.image_encoder import fitting_size, normalise, resize
+from tvsl.audioclip.image_encoder import normalise
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.audioclip.weights import known_tokenizer, load_audioclip
 from tvsl.encoder import (
+    EncoderOptions,
     FlipAverage,
     FrameTokens,
     ImageTokenMode,
@@ -23,6 +27,7 @@ from tvsl.encoder import (
     SoundTokens,
     encode_clips,
 )
+from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import fingerprint
@@ -113,6 +118,17 @@ class AudioCLIPEncoder:
         self._audio_features.to(device)
         self._text_cache.clear()
         return self
+
+    def save(self, folder: Path) -> None:
+        """Write the model in single precision, so that it keeps its fingerprint.
+
+        Args:
+            folder: An existing folder.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        save_audioclip(self.model, folder, torch.float32)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -220,3 +236,39 @@ class AudioCLIPEncoder:
         token_ids = self.model.require_tokenizer().class_ids(names).to(self.device)
         embeddings = self.embed(names).clone()
         return Vocabulary(tuple(names), embeddings, token_ids)
+
+
+def load(path_or_name: str | Path, options: EncoderOptions) -> AudioCLIPEncoder:
+    """Load an AudioCLIP as an encoder.
+
+    Args:
+        path_or_name: As for ``load_audioclip``.
+        options: Options of the encoder.
+
+    Returns:
+        The encoder, on its device.
+
+    Raises:
+        WeightsError: As for ``load_audioclip``.
+        VocabularyError: The vocabulary file is missing.
+    """
+    model = load_audioclip(path_or_name, options.waveform_scale, options.progress)
+    model.require_tokenizer()  # else the lack of it would show only after all other work
+    encoder = AudioCLIPEncoder(model, options.precision, options.image_tokens, options.flip_average)
+    return encoder.to(options.device)
+
+
+def check_names(path_or_name: str | Path, names: Sequence[str]) -> None:
+    """Refuse class names that a model cannot express, as far as is known without its weights.
+
+    Args:
+        path_or_name: As for ``load_audioclip``.
+        names: Different class names.
+
+    Raises:
+        VocabularyError: It cannot express one, or one occurs twice.
+        WeightsError: Its tokenizer is damaged.
+    """
+    tokenizer = known_tokenizer(path_or_name)
+    if tokenizer is not None:
+        tokenizer.class_ids(names)

@@ -1,4 +1,4 @@
-"""The image encoder (ResNet-50) with dense tokens, and its preprocessing of pictures.
+"""The image encoder (ResNet-50) with dense tokens, and its normalisation of pictures.
 
 Source: Radford et al., 2021 ("Learning Transferable Visual Models From Natural Language
 Supervision", Sec. 2.4). Attribute names are those of the public state dict.
@@ -11,7 +11,6 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,40 +21,6 @@ from tvsl.utils.devices import normal
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
-MAX_ASPECT = 4.0
-
-
-def fitting_size(size: tuple[int, int], resolution: int, cell: int) -> tuple[int, int]:
-    """Height and width in whole cells that keep a picture's aspect.
-
-    Args:
-        size: Height and width of the picture.
-        resolution: Length of the shorter side.
-        cell: Side of a cell; both results are multiples of it.
-
-    Returns:
-        Height and width; the longer side at most ``MAX_ASPECT`` times the shorter.
-    """
-    height, width = size
-    aspect = min(max(height, width) / min(height, width), MAX_ASPECT)
-    longer = max(resolution, round(resolution * aspect / cell) * cell)
-    return (longer, resolution) if height > width else (resolution, longer)
-
-
-def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a picture, bicubic with antialiasing.
-
-    Args:
-        image: (H, W, 3).
-        size: Height and width of the result.
-
-    Returns:
-        The resized picture; the given one if it has that size.
-    """
-    if image.shape[:2] == size:
-        return image
-    resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC)
-    return np.asarray(resized)
 
 
 def normalise(images: NDArray[np.uint8]) -> Tensor:

@@ -17,7 +17,6 @@ from tvsl.audioclip.image_encoder import ImageEncoder
 from tvsl.audioclip.modulation_audio_encoder import ModulationAudioEncoder
 from tvsl.audioclip.text_encoder import TextEncoder
 from tvsl.audioclip.tokenizer import (
-    VOCABULARY_FILE,
     VOCABULARY_IDS,
     TextTokenizer,
     find_clip_tokenizer,
@@ -25,6 +24,7 @@ from tvsl.audioclip.tokenizer import (
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import ImageTokenMode, LogitScales
 from tvsl.errors import ShapeError, VocabularyError
+from tvsl.models import VOCABULARY_FILE
 
 MAX_LOGIT_SCALE = 100.0
 

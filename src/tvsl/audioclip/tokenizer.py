@@ -18,11 +18,10 @@ from torch import Tensor
 
 from tvsl.audioclip.config import TextEncoderConfig
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, first_few, shown
+from tvsl.models import VOCABULARY_FILE, VOCABULARY_SHA256
 from tvsl.utils.files import LARGEST_CONFIG, read_small, read_small_json, weights_folder
 from tvsl.vocabularies import WORD_PATTERN, check_distinct, check_names, plain_text
 
-VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
-VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
 VOCABULARY_IDS = 49_408
 _REMEDY = "Fetch it again with `tvsl weights fetch clip-vocabulary`."
 _END_OF_WORD = "</w>"

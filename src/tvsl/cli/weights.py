@@ -19,7 +19,7 @@ app = typer.Typer(
 @app.command("list", cls=Command)
 def list_files() -> None:
     """List the embedded models and the public files, and which of them are here."""
-    from tvsl.audioclip.weights import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
+    from tvsl.models import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
     from tvsl.utils.files import weights_folder
 
     print_lines(f"Folder: {weights_folder()} (set TVSL_HOME to choose another)", "")
@@ -52,7 +52,8 @@ def verify(
     ] = None,
 ) -> None:
     """Check files against the public sizes and checksums."""
-    from tvsl.audioclip.weights import PUBLIC_FILES, find_public_file, verify
+    from tvsl.audioclip.weights import verify
+    from tvsl.models import PUBLIC_FILES, find_public_file
 
     chosen = names or [entry.name for entry in PUBLIC_FILES.values() if entry.path.is_file()]
     if not chosen:

@@ -11,8 +11,8 @@ from tvsl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tvsl.everyday.encoder import EverydayEncoder as EverydayEncoder
-    from tvsl.everyday.model_file import load as load
+    from tvsl.everyday.encoder import load as load
 else:
     __getattr__, __dir__, __all__ = lazy_names(
-        __name__, ("tvsl.everyday.encoder:EverydayEncoder", "tvsl.everyday.model_file:load")
+        __name__, (("tvsl.everyday.encoder:EverydayEncoder load",))
     )

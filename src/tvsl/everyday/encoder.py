@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,19 +11,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.audioclip.image_encoder import fitting_size, resize
-from tvsl.encoder import FlipAverage, FrameTokens, LogitScales, SoundTokens, encode_clips
-from tvsl.errors import ShapeError, VocabularyError, first_few, shown
-from tvsl.everyday.detector import TRAINING_SIZE, SSDMobileNetV2
-from tvsl.everyday.hearing import SAMPLE_RATE, YAMNet
-from tvsl.everyday.seeing import CLASSES, FINE_CELL, WIDTH, EfficientNetLite0
-from tvsl.everyday.space import KINDS, Space, SpaceConfig
-from tvsl.everyday.text import POSITIONS, SentenceEncoder
+from tvsl.encoder import (
+    EncoderOptions,
+    FlipAverage,
+    FrameTokens,
+    LogitScales,
+    SoundTokens,
+    encode_clips,
+)
+from tvsl.errors import ShapeError, VocabularyError, WeightsError, first_few, shown
+from tvsl.everyday.detector import TRAINING_SIZE
+from tvsl.everyday.hearing import SAMPLE_RATE
+from tvsl.everyday.model_file import folder_fingerprint, read
+from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.seeing import FINE_CELL
+from tvsl.everyday.space import KINDS
+from tvsl.everyday.text import POSITIONS
+from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
+from tvsl.utils.model_folder import OWN_FILES
 from tvsl.vocabularies import check_distinct, check_names, same_names
 
 CELLS: Final = 14
@@ -34,24 +45,6 @@ MOST_BOXES: Final = 64
 UNKNOWN_PIECE: Final = "[UNK]"
 _MOST_TEXTS = 8192
 _AT_ONCE = 8  # frames: more need more memory and are no faster
-
-
-class EverydayNetworks(nn.Module):
-    """The networks and the space, whose weights are those of one file.
-
-    Args:
-        config: Sizes and factors of the space.
-        pieces: Word pieces of the text encoder.
-    """
-
-    def __init__(self, config: SpaceConfig, pieces: int) -> None:
-        super().__init__()
-        self.hearing = YAMNet()
-        self.seeing = EfficientNetLite0()
-        self.classifier = nn.Linear(WIDTH, CLASSES)
-        self.detector = SSDMobileNetV2()
-        self.reading = SentenceEncoder(pieces)
-        self.space = Space(config)
 
 
 def paint(boxes: Tensor, scores: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -127,6 +120,25 @@ class EverydayEncoder:
         self.networks.space.prepared()
         self._texts.clear()
         return self
+
+    def save(self, folder: Path) -> None:
+        """Copy the encoder's files, which are never written anew: rounding would change them.
+
+        Args:
+            folder: An existing folder.
+
+        Raises:
+            WeightsError: The files are not what they were when the encoder was loaded, or gone.
+        """
+        if self.folder is None or folder_fingerprint(self.folder) != self.fingerprint:
+            raise WeightsError(
+                "The files of this encoder have changed since it was loaded.",
+                "Load it again.",
+                self.folder,
+            )
+        for name in OWN_FILES:
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, folder / name)
 
     def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
         """Resize a picture to whole cells.
@@ -292,6 +304,23 @@ class EverydayEncoder:
                 f"The model cannot read {', '.join(first_few(list(map(shown, unread)), 5))}.",
                 "Write class names in English.",
             )
+
+
+def load(folder: str | Path, options: EncoderOptions | None = None) -> EverydayEncoder:
+    """Load an everyday encoder.
+
+    Args:
+        folder: Its folder.
+        options: The device, of which alone it has a choice; the CPU when None.
+
+    Returns:
+        The encoder, frozen.
+
+    Raises:
+        WeightsError: A file is missing, damaged, or of another model.
+    """
+    encoder = EverydayEncoder(*read(Path(folder)), Path(folder))
+    return encoder if options is None else encoder.to(options.device)
 
 
 def _resized(frames: Tensor, size: tuple[int, int]) -> Tensor:

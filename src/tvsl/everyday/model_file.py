@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -22,12 +21,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from tvsl.errors import WeightsError, first_problem
-from tvsl.everyday.encoder import EverydayEncoder, EverydayNetworks
+from tvsl.everyday.networks import EverydayNetworks
 from tvsl.everyday.space import SpaceConfig
 from tvsl.utils.files import LARGEST_CONFIG, read_small
 from tvsl.utils.model_folder import (
     CONFIG_FILE,
-    OWN_FILES,
     PROVENANCE_FILE,
     TENSORS_FILE,
     TOKENIZER_FILE,
@@ -79,12 +77,6 @@ class Provenance(StrictModel):
 
     packages: tuple[dict[str, str], ...] = ()
     tokenizer_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-def is_everyday(folder: Path) -> bool:
-    """Tell whether a folder holds an everyday encoder."""
-    path = folder / CONFIG_FILE
-    return path.is_file() and read_json(path, _REMEDY).get("encoder") == "everyday"
 
 
 def quantized(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,14 +145,14 @@ def save(
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def load(folder: Path) -> EverydayEncoder:
-    """Load an everyday encoder.
+def read(folder: Path) -> tuple[EverydayNetworks, Tokenizer, str]:
+    """Read an everyday encoder.
 
     Args:
         folder: Its folder.
 
     Returns:
-        The encoder, frozen, on the CPU.
+        Networks on the CPU, word pieces and fingerprint.
 
     Raises:
         WeightsError: A file is missing, damaged, or of another model.
@@ -176,32 +168,11 @@ def load(folder: Path) -> EverydayEncoder:
     networks.hearing.make_tables()
     networks.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
     description = json.dumps(config.model_dump(), sort_keys=True)
-    return EverydayEncoder(networks, tokenizer, fingerprint(description, stored), folder)
-
-
-def copy(encoder: EverydayEncoder, folder: Path) -> None:
-    """Copy the files of an encoder, which are never written anew: rounding would change them.
-
-    Args:
-        encoder: An encoder that was loaded from a folder.
-        folder: An existing folder.
-
-    Raises:
-        WeightsError: The files are not what they were when the encoder was loaded, or gone.
-    """
-    if encoder.folder is None or folder_fingerprint(encoder.folder) != encoder.fingerprint:
-        raise WeightsError(
-            "The files of this encoder have changed since it was loaded.",
-            "Load it again.",
-            encoder.folder,
-        )
-    for name in OWN_FILES:
-        if (encoder.folder / name).is_file():
-            shutil.copyfile(encoder.folder / name, folder / name)
+    return networks, tokenizer, fingerprint(description, stored)
 
 
 def folder_fingerprint(folder: Path) -> str:
-    """Fingerprint of the encoder in a folder; see ``load`` for the errors."""
+    """Fingerprint of the encoder in a folder; see ``read`` for the errors."""
     _tokenizer_text(folder)  # the fingerprint stands for it as well
     config, stored = _read(folder)
     return fingerprint(json.dumps(config.model_dump(), sort_keys=True), stored)

@@ -1,4 +1,4 @@
-"""Pictures from files: upright 8-bit RGB, panels side by side, and maps of object numbers."""
+"""Pictures from files: upright 8-bit RGB, resized, in panels, and maps of object numbers."""
 
 from __future__ import annotations
 
@@ -43,6 +43,9 @@ _SHALLOW: Final = {"L;2": 85, "L;2R": 85, "L;4": 17, "L;4R": 17}
 
 _MODES: Final = ("P", "L", "1", "I", "I;16", "I;16B")
 _LOSSY: Final = ("JPEG", "MPO")
+
+MAX_ASPECT: Final = 4.0
+"""Longest side over shortest of a picture that is resized to whole cells."""
 
 
 def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
@@ -97,6 +100,39 @@ def shrink(picture: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
         return picture
     size = max(1, round(width * factor)), max(1, round(height * factor))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def fitting_size(size: tuple[int, int], resolution: int, cell: int) -> tuple[int, int]:
+    """Height and width in whole cells that keep a picture's aspect.
+
+    Args:
+        size: Height and width of the picture.
+        resolution: Length of the shorter side.
+        cell: Side of a cell; both results are multiples of it.
+
+    Returns:
+        Height and width; the longer side at most ``MAX_ASPECT`` times the shorter.
+    """
+    height, width = size
+    aspect = min(max(height, width) / min(height, width), MAX_ASPECT)
+    longer = max(resolution, round(resolution * aspect / cell) * cell)
+    return (longer, resolution) if height > width else (resolution, longer)
+
+
+def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a picture, bicubic with antialiasing.
+
+    Args:
+        image: (H, W, 3).
+        size: Height and width of the result.
+
+    Returns:
+        The resized picture; the given one if it has that size.
+    """
+    if image.shape[:2] == size:
+        return image
+    resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(resized)
 
 
 def orientation(image: Image.Image) -> int:

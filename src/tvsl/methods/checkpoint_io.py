@@ -13,10 +13,9 @@ from typing import Any, Final, Literal
 import torch
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
-from tvsl.audioclip.checkpoint import encoder_fingerprint
 from tvsl.encoder import Encoder
+from tvsl.encoder_folders import kind_of
 from tvsl.errors import OutputError, UsageError, WeightsError, first_problem, shown
-from tvsl.everyday.model_file import folder_fingerprint, is_everyday
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.registry import Source
@@ -176,7 +175,7 @@ def save_head(
     )
     folder = Path(folder).expanduser()
     if folder.name == HEAD_FOLDER:
-        beside = _fingerprint_beside(folder.parent, head.config.waveform_scale)
+        beside = kind_of(folder.parent).fingerprint(folder.parent, head.config.waveform_scale)
         if beside not in (None, encoder.fingerprint):
             raise OutputError(
                 "The encoder beside which this head would stand is not the one of the head.",
@@ -190,13 +189,6 @@ def save_head(
         (work / CARD_FILE).write_text(card or _card(head, text), encoding="utf-8")
         write_tensors(tensors, work / TENSORS_FILE)
     return folder
-
-
-def _fingerprint_beside(folder: Path, waveform_scale: float | None) -> str | None:
-    """Fingerprint of the encoder in a folder; None if it holds none."""
-    if is_everyday(folder):
-        return folder_fingerprint(folder)
-    return encoder_fingerprint(folder, waveform_scale)
 
 
 def read_head(folder: str | Path, method: type[Method] | None = None) -> StoredHead:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvsl.audioclip.image_encoder import resize
 from tvsl.data import DATA_SETS, find_data, make_data
 from tvsl.data.base import ClipSet, Item, Split, ValidationItems
 from tvsl.data.checking import MISSING_REMEDY, require_files
@@ -25,6 +24,7 @@ from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
+from tvsl.media.image import resize
 from tvsl.metrics import hash_ids
 from tvsl.reproduce.specs import ReproduceConfig, SceneSet, TestCondition
 from tvsl.synthetic.vocabulary import ClassSplit

@@ -6,21 +6,23 @@ import pytest
 
 import tvsl
 from tests.small_model import write_bundle
-from tvsl.audioclip import weights
-from tvsl.audioclip.weights import (
+from tvsl import models
+from tvsl.audioclip.weights import load_audioclip
+from tvsl.errors import WeightsError
+from tvsl.models import (
     EMBEDDED,
+    PUBLIC_FILES,
     embedded_folder,
     embedded_path,
+    find_public_file,
     is_installed,
-    load_audioclip,
 )
-from tvsl.errors import WeightsError
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package folder without any model."""
-    monkeypatch.setattr(weights.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(models.resources, "files", lambda _: tmp_path)
     return tmp_path
 
 
@@ -54,3 +56,18 @@ def test_a_path_is_no_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> No
         assert load_audioclip(path).config.embedding == 32
     with pytest.raises(WeightsError, match="embedded"):
         load_audioclip("mini")
+
+
+def test_find_entry() -> None:
+    entry = PUBLIC_FILES["audioclip"]
+    assert find_public_file("audioclip") == (entry, entry.path)
+    assert find_public_file("/some/" + entry.file) == (entry, Path("/some") / entry.file)
+    with pytest.raises(WeightsError):
+        find_public_file("nothing")
+
+
+def test_public_files_agree_with_the_release() -> None:
+    for name, entry in PUBLIC_FILES.items():
+        assert entry.name == name
+        assert len(entry.sha256) == 64
+        assert entry.url.endswith("/v0.1/" + entry.file)

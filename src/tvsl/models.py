@@ -1,0 +1,171 @@
+"""Models by name: those that come with the package, and AudioCLIP's public files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from tvsl.errors import WeightsError
+from tvsl.utils.files import weights_folder
+from tvsl.utils.model_folder import TENSORS_FILE
+
+_RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
+VOCABULARY_NAME = "clip-vocabulary"
+VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
+VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
+
+EMBEDDED: Mapping[str, str] = {
+    "everyday": "common things and sounds, from small pretrained networks",
+    "mini": "a small model of tvsl's synthetic world, for trying things out",
+}
+"""Descriptions of the embedded models by name."""
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A public file.
+
+    Attributes:
+        name: Its name on the command line.
+        file: Its file name.
+        sha256: Its checksum in hexadecimal.
+        size: Bytes.
+        holds: Its content in words.
+        is_model: Whether it is an AudioCLIP that can be loaded.
+        folder: Address of the folder that holds it.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    size: int
+    holds: str
+    is_model: bool = False
+    folder: str = _RELEASE
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.folder + self.file
+
+    @property
+    def path(self) -> Path:
+        """Its path in the weights folder."""
+        return weights_folder() / self.file
+
+
+PUBLIC_FILES: Mapping[str, WeightFile] = {
+    entry.name: entry
+    for entry in (
+        WeightFile(
+            "audioclip",
+            "AudioCLIP-Full-Training.pt",
+            "2441d35b353352c8b1bbfb8f7c687f46314c3d2909e940eaf763b8c17f632c44",
+            537_302_068,
+            "AudioCLIP, all three encoders trained on AudioSet",
+            is_model=True,
+        ),
+        WeightFile(
+            "audioclip-partial",
+            "AudioCLIP-Partial-Training.pt",
+            "1921885b6c3b5de0619f2ef4a9700ecbade758a398b34eb064230c30baef0c75",
+            537_302_068,
+            "AudioCLIP, audio encoder trained against CLIP's unchanged image and text encoders",
+            is_model=True,
+        ),
+        WeightFile(
+            "clip",
+            "CLIP.pt",
+            "124e6d59d54c0837c456c953b3147adf438a21570d5c5b01ad83f6ad3e78d15e",
+            408_415_159,
+            "CLIP's RN50 image and text encoders alone",
+        ),
+        WeightFile(
+            "esresnext",
+            "ESRNXFBSP.pt",
+            "acfcc6b0a0f07025cc660ed6dcf9b5a05fbd7c8ebf65edaa0a81d88a92ff6834",
+            124_795_647,
+            "the audio encoder before AudioCLIP's training",
+        ),
+        WeightFile(
+            VOCABULARY_NAME,
+            VOCABULARY_FILE,
+            VOCABULARY_SHA256,
+            1_356_917,
+            "CLIP's text vocabulary, needed with every checkpoint",
+        ),
+    )
+}
+
+
+def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
+    """Find a public file by its name, or by the file name of a path.
+
+    Args:
+        name_or_path: A name of ``PUBLIC_FILES`` or a path that ends in a public file's name.
+
+    Returns:
+        The public file, and the path to check.
+
+    Raises:
+        WeightsError: Neither.
+    """
+    for entry in PUBLIC_FILES.values():
+        if name_or_path == entry.name:
+            return entry, entry.path
+        if Path(name_or_path).name == entry.file:
+            return entry, Path(name_or_path)
+    raise WeightsError(
+        f"'{name_or_path}' is no public weight file.",
+        f"Known: {', '.join(f'{entry.name} ({entry.file})' for entry in PUBLIC_FILES.values())}.",
+    )
+
+
+def model_folder(path_or_name: str | Path) -> Path | None:
+    """Folder of a model that is stored as one.
+
+    Args:
+        path_or_name: A name of ``EMBEDDED`` or ``PUBLIC_FILES``, or a path.
+
+    Returns:
+        The folder, or None for a single file or a public one.
+
+    Raises:
+        WeightsError: This installation lacks the embedded model of that name.
+    """
+    if isinstance(path_or_name, str) and path_or_name in EMBEDDED:
+        return embedded_folder(path_or_name)
+    path = Path(path_or_name).expanduser()
+    return path if path.is_dir() and str(path_or_name) not in PUBLIC_FILES else None
+
+
+def embedded_path(name: str) -> Path:
+    """Folder of an embedded model's files, which may be missing."""
+    return Path(str(resources.files("tvsl"))) / "pretrained" / name
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether this installation holds an embedded model."""
+    return (embedded_path(name) / TENSORS_FILE).is_file()
+
+
+def embedded_folder(name: str) -> Path:
+    """The folder of an embedded model.
+
+    Returns:
+        The folder; it holds the model.
+
+    Raises:
+        WeightsError: This installation came without it.
+    """
+    folder = embedded_path(name)
+    if not is_installed(name):
+        raise WeightsError(
+            f"This installation of tvsl came without its embedded model '{name}'.",
+            f"Install it again, make the model with `make {name}` in a checkout, or use another "
+            "(`--model audioclip`).",
+            folder,
+        )
+    return folder
