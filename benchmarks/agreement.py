@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from tvsl.audioclip.audio_encoder import AudioEncoder
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.model import AudioCLIP
@@ -58,6 +59,7 @@ def plain_and_fast(
     tokens = model.image_tokens
     yield "image_tokens_released_224", tokens(small, "released")[0], fast.visual[0]
     yield "image_tokens_released_448", tokens(wide, "released")[0], fast_wide.visual[0]
+    assert isinstance(model.audio, AudioEncoder)
     yield "fbsp_spectrogram", model.audio.spectrogram(long[:1, 0])[:, ::8, ::16], None
     yield "audio_pooled_5s", model.encode_audio(long), fast.sound
     yield "audio_pooled_2s", model.encode_audio(short), fast_short.sound

@@ -117,7 +117,7 @@ def main() -> None:
     encoder = load(arguments.model, device="cpu", flip_average="turn").encoder
     world = World("validation", "seen")
     scenes = [encode_scenes(encoder, world, k, arguments.scenes, start=START) for k in (1, 2, 3, 4)]
-    config = TVSLConfig(embedding=encoder.config.embedding, detector="decomposition", **SHOWN)
+    config = TVSLConfig(embedding=encoder.embedding, detector="decomposition", **SHOWN)
     print_all(Console(), lambda: TVSL(config).eval(), scenes)
 
 

@@ -12,8 +12,9 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -21,7 +22,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures
+from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import load_audioclip
 from tvsl.utils.devices import keep_freed_memory
@@ -39,7 +40,7 @@ class Work:
     """One encoder: what goes in, and the candidates that do the same with it."""
 
     name: str
-    candidates: dict[str, Callable[[], Tensor]]
+    candidates: Mapping[str, Callable[[], Tensor]]
 
 
 def synchronise(device: torch.device) -> None:
@@ -61,15 +62,21 @@ def works(model: AudioCLIP, device: torch.device, dtypes: Collection[torch.dtype
     samples = SECONDS * model.config.audio.sample_rate
     noise = torch.randn(1, samples, generator=generator).to(device)
     waveform = 3000.0 * torch.sin(torch.arange(samples, device=device) * 0.06) + 300.0 * noise
-    tokens = model.visual.attnpool.tokens
+
+    def see(features: Callable[[Tensor], Tensor]) -> Tensor:
+        return model.visual.attnpool.tokens(features(picture), "values")
+
+    def hear(features: Callable[[Tensor], Tensor]) -> Tensor:
+        return model.audio.tokens(features(waveform))
+
     fast_image = {dtype: FastImageFeatures(model.visual, dtype).to(device) for dtype in dtypes}
-    fast_audio = {dtype: FastAudioFeatures(model.audio, dtype).to(device) for dtype in dtypes}
-    pictures = {PLAIN: lambda: tokens(model.visual.features(picture), "values")}
-    sounds = {PLAIN: lambda: model.audio.tokens(model.audio.features(waveform))}
+    fast_audio = {dtype: fast_audio_features(model.audio, dtype).to(device) for dtype in dtypes}
+    pictures = {PLAIN: partial(see, model.visual.features)}
+    sounds = {PLAIN: partial(hear, model.audio.features)}
     for dtype in dtypes:
         label = f"fast {str(dtype).removeprefix('torch.')}"
-        pictures[label] = lambda run=fast_image[dtype]: tokens(run(picture), "values")
-        sounds[label] = lambda run=fast_audio[dtype]: model.audio.tokens(run(waveform))
+        pictures[label] = partial(see, fast_image[dtype])
+        sounds[label] = partial(hear, fast_audio[dtype])
     return [Work(f"{SECONDS} s clip", sounds), Work("224 x 448 picture", pictures)]
 
 

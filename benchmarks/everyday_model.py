@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +220,7 @@ def tables(found: dict[str, Any]) -> str:
     """The figures as Markdown."""
     lines = ["| natural scenes, labels given | things | cIoU@0.5 | cIoU@0.3 | AP |"]
     lines.append("| --- | ---: | ---: | ---: | ---: |")
-    groups = {
+    groups: dict[str, Callable[[dict[str, Any]], bool]] = {
         "the video, six sources": lambda row: row["file"] == VIDEO,
         "photographs, boxes under half the frame": lambda row: (
             row["file"].startswith(("images/coco", "images/coral")) and row["area"] < HALF

@@ -30,8 +30,8 @@ from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.reproduce.report import markdown_table
-from tvsl.synthetic.vocabulary import CLASSES, surface_and_shape
-from tvsl.synthetic.world import World, WorldSplit
+from tvsl.synthetic.vocabulary import CLASSES, WorldSplit, surface_and_shape
+from tvsl.synthetic.world import World
 from tvsl.tokens import Queries
 from tvsl.training.calibrate import calibrate
 from tvsl.utils.devices import keep_freed_memory

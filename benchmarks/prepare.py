@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -38,7 +39,7 @@ WINDOW = 5.0
 # Grey values; they differ in how they make RGB of YUV, and in how they write JPEG.
 LARGEST_DIFFERENCE = 12
 DIFFERENT_CLIPS = 24
-CODECS = ("libx264", "mpeg4")
+CODECS: tuple[Literal["libx264", "mpeg4"], ...] = ("libx264", "mpeg4")
 SHELL_LOOP = """
 find "$1" -name '*.mp4' -print0 | xargs -0 -P "$3" -I{} sh -c '
   name=$(basename "$1" .mp4)
@@ -81,7 +82,7 @@ def write_clip(path: Path, seed: int, seconds: int) -> None:
 def with_tvsl(videos: Path, root: Path, workers: int, _: float) -> None:
     """The command line, as a user types it; it finds the middle itself."""
     options = ("--window", f"{WINDOW}", "--workers", f"{workers}")
-    command = [sys.executable, "-m", "tvsl", "prepare", videos, "-o", root, *options]
+    command = [sys.executable, "-m", "tvsl", "prepare", str(videos), "-o", str(root), *options]
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -156,7 +156,7 @@ def directions(rows: Tensor, size: int) -> Tensor:
     """Right singular vectors of rows (N, d), (d, size), signs fixed."""
     found, vectors = torch.linalg.eigh(rows.double().T @ rows.double())
     del found
-    best = vectors[:, -size:].flip(-1)
+    best: Tensor = vectors[:, -size:].flip(-1)
     return (best * best.gather(0, best.abs().argmax(dim=0)[None]).sign()).float()
 
 
