@@ -8,10 +8,12 @@ import html
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 import pytest
+from pydantic import BaseModel
 
 from tests.reproduce.test_report_written import made
 from tvsl.errors import OutputError
@@ -41,75 +43,70 @@ class Cell(NamedTuple):
     task: str
 
 
-FOUR = (
-    Cell("single: AP", "single", "AP", "single"),
-    Cell("single: IoU@0.5", "single", "IoU@0.5", "single"),
-    Cell("duet: CAP", "duet", "CAP", "several"),
-    Cell("duet: CIoU@0.3", "duet", "CIoU@0.3", "several"),
-)
+def cells(task: str, condition: str, *figures: str, head: str = "") -> tuple[Cell, ...]:
+    """The cells of one condition; ``HEAD=FIGURE`` where a head is not the name of its figure."""
+    pairs = (one.rpartition("=") for one in figures)
+    return tuple(Cell(head + (own or name), condition, name, task) for own, _, name in pairs)
+
+
+def single(scenes: str, *figures: str, head: str = "single: ") -> tuple[Cell, ...]:
+    """Cells of scenes of one source, from the head for these."""
+    return cells("single", f"{scenes}single", *figures, head=head)
+
+
+def duet(scenes: str, *figures: str, head: str = "duet: ") -> tuple[Cell, ...]:
+    """Cells of scenes of two sources, from the head for several."""
+    return cells("several", f"{scenes}duet", *figures, head=head)
+
+
+def four(scenes: str = "") -> tuple[Cell, ...]:
+    """The figures of Table 3."""
+    return (*single(scenes, "AP", "IoU@0.5"), *duet(scenes, "CAP", "CIoU@0.3"))
+
+
 # Typed from the heads of docs/reproduction/tables.md and Sec. 4.1, not from the specifications.
 CELLS: dict[str, tuple[Cell, ...]] = {
-    "table1": (
-        Cell("AP", "single", "AP", "single"),
-        Cell("IoU@0.5", "single", "IoU@0.5", "single"),
-        Cell("AUC", "single", "AUC", "single"),
-    ),
-    "table2": (
-        Cell("CAP", "duet", "CAP", "several"),
-        Cell("CIoU@0.3", "duet", "CIoU@0.3", "several"),
-        Cell("AUC", "duet", "AUC", "several"),
-    ),
-    "table3": FOUR,
-    "table4": (
-        Cell("single: AP", "unseen-single", "AP", "single"),
-        Cell("single: IoU@0.5", "unseen-single", "IoU@0.5", "single"),
-        Cell("duet: CAP", "unseen-duet", "CAP", "several"),
-        Cell("duet: CIoU@0.3", "unseen-duet", "CIoU@0.3", "several"),
-    ),
+    "table1": single("", "AP", "IoU@0.5", "AUC", head=""),
+    "table2": duet("", "CAP", "CIoU@0.3", "AUC", head=""),
+    "table3": four(),
+    "table4": four("unseen-"),
     "table5": (
-        Cell("2: CIoU@0.3", "duet", "CIoU@0.3", "single"),
-        Cell("3: CIoU@0.3", "trio", "CIoU@0.3", "single"),
-        Cell("4: CIoU@0.3", "quartet", "CIoU@0.3", "single"),
+        *cells("single", "duet", "CIoU@0.3", head="2: "),
+        *cells("single", "trio", "CIoU@0.3", head="3: "),
+        *cells("single", "quartet", "CIoU@0.3", head="4: "),
         Cell("drop from 2 to 4", "", "", "single"),
     ),
-    "table6": FOUR,
-    "table7": FOUR,
+    "table6": four(),
+    "table7": four(),
     "labels": (
-        *FOUR,
-        Cell("single: detection mAP", "single", "detection", "single"),
-        Cell("duet: detection mAP", "duet", "detection", "several"),
+        *four(),
+        *single("", "detection mAP=detection"),
+        *duet("", "detection mAP=detection"),
     ),
     "readouts": (
-        *FOUR,
-        Cell("twin single: AP", "twin-single", "AP", "single"),
-        Cell("twin duet: CAP", "twin-duet", "CAP", "several"),
+        *four(),
+        *single("twin-", "AP", head="twin single: "),
+        *duet("twin-", "CAP", head="twin duet: "),
     ),
     "improvements": (
-        Cell("single: AP", "single", "AP", "single"),
-        Cell("small: cIoU", "single", "small IoU", "single"),
-        Cell("large: cIoU", "single", "large IoU", "single"),
-        Cell("duet: CAP", "duet", "CAP", "several"),
-        Cell("duet: CIoU@0.3", "duet", "CIoU@0.3", "several"),
-        Cell("unseen duet: CIoU@0.3", "unseen-duet", "CIoU@0.3", "several"),
-        Cell("twin duet: CAP", "twin-duet", "CAP", "several"),
+        *single("", "AP"),
+        *single("", "small: cIoU=small IoU", "large: cIoU=large IoU", head=""),
+        *duet("", "CAP", "CIoU@0.3"),
+        *duet("unseen-", "CIoU@0.3", head="unseen duet: "),
+        *duet("twin-", "CAP", head="twin duet: "),
     ),
-    "tokens": FOUR,
+    "tokens": four(),
     "twins": (
-        Cell("single: AP", "twin-single", "AP", "single"),
-        Cell("single: right", "twin-single", "right twin", "single"),
-        Cell("duet: CAP", "twin-duet", "CAP", "several"),
-        Cell("duet: right", "twin-duet", "right twin", "several"),
+        *single("twin-", "AP", "right=right twin"),
+        *duet("twin-", "CAP", "right=right twin"),
     ),
-    "off-screen": (
-        Cell("single: AP", "off-screen-single", "AP", "single"),
-        Cell("single: IoU@0.5", "off-screen-single", "IoU@0.5", "single"),
-        Cell("duet: CAP", "off-screen-duet", "CAP", "several"),
-        Cell("duet: CIoU@0.3", "off-screen-duet", "CIoU@0.3", "several"),
-    ),
-    "negatives": (
-        Cell("AP", "negatives", "confident AP", "single"),
-        Cell("max-F1", "negatives", "max-F1", "single"),
-        Cell("IoU@0.5 of those that are there", "negatives", "LocAcc", "single"),
+    "off-screen": four("off-screen-"),
+    "negatives": cells(
+        "single",
+        "negatives",
+        "AP=confident AP",
+        "max-F1",
+        "IoU@0.5 of those that are there=LocAcc",
     ),
 }
 SINGLE_FIGURES = ("AP", "IoU@0.1", "IoU@0.3", "IoU@0.5")
@@ -143,6 +140,11 @@ def made_figures(
     }
 
 
+def write(path: Path, record: BaseModel) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(record.model_dump_json(), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
     """Everything done by hand; of candidates the second training is chosen where there are two."""
@@ -154,16 +156,12 @@ def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
         chosen = plan.trainings(candidates)[-1]
         choices[candidates] = Choice(candidates, (), chosen)
         for training in plan.repeats(chosen):
-            record = RunRecord(training={}, outcome="done", seconds=1.0)
-            path = runs.head(training).with_suffix(".json")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(record.model_dump_json(), encoding="utf-8")
+            done = RunRecord(training={}, outcome="done", seconds=1.0)
+            write(runs.head(training).with_suffix(".json"), done)
             for condition, overrides in needs:
                 figures = cast(Any, made_figures(training, condition, overrides))
                 path = runs._scores(training, condition, overrides)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                made = ScoreRecord(figures=figures)
-                path.write_text(made.model_dump_json(), encoding="utf-8")
+                write(path, ScoreRecord(figures=figures))
     benchmark = cast(Any, SimpleNamespace(paper="VGGSound", lacks=lambda *_: None))
     return Aggregator(runs, plan, choices, benchmark)
 
@@ -190,8 +188,8 @@ def expected(aggregator: Aggregator, row: RowSpec, cell: Cell, source: str) -> f
 def on_the_page(markup: str) -> list[tuple[str, ...]]:
     """The texts of a table of a page, row by row."""
     rows = re.findall(r"<tr.*?</tr>", markup, re.DOTALL)
-    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
-    return [tuple(html.unescape(re.sub(r"<[^>]*>", "", one)) for one in row) for row in cells]
+    texts = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [tuple(html.unescape(re.sub(r"<[^>]*>", "", one)) for one in row) for row in texts]
 
 
 def test_every_table_is_here() -> None:
@@ -200,9 +198,9 @@ def test_every_table_is_here() -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregator) -> None:
-    spec, cells = TABLES[name], CELLS[name]
+    spec, wanted = TABLES[name], CELLS[name]
     table = aggregator.table(spec)
-    assert table.heads == tuple(cell.head for cell in cells)
+    assert table.heads == tuple(cell.head for cell in wanted)
     sources = [one for one in SOURCES[::-1] if one in spec.labels]
     assert len(table.lines) == len(spec.rows) * len(sources)
     words = text_table(table)
@@ -222,7 +220,7 @@ def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregato
                 for one in words.rows
                 if one[:2] == (row.title, LABEL_TITLES[source])
             )
-            for cell, value in zip(cells, line.values, strict=True):
+            for cell, value in zip(wanted, line.values, strict=True):
                 if cell.figure == "detection" and source == "given":
                     assert value is None
                     assert shown[cell.head] == ""
