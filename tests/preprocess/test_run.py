@@ -19,8 +19,7 @@ from tvsl.preprocess.clip import prepare_video
 from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import ExtractionResult, Journal
 from tvsl.preprocess.options import Failure, Options, describe_error, make_options
-from tvsl.preprocess.root import open_root
-from tvsl.preprocess.run import Prepared, prepare
+from tvsl.preprocess.run import Prepared, open_root, prepare
 
 OPTIONS = make_options("vggsound", window=0.5)
 IDS = ("zpWuikVorYg_000032", "zpWuikVorYg_000033", "JIemsK_0lXc_000001")
