@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from tests.small_model import RATE, random_head, tone, write_bundle
 from tvsl import Localizer
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.errors import OutputError
+from tvsl.encoder import Encoder, SavableEncoder
+from tvsl.errors import OutputError, UsageError
 from tvsl.methods.checkpoint_io import save_head
 
 
@@ -47,3 +50,14 @@ def test_what_is_saved_loads_and_answers_the_same(tmp_path: Path) -> None:
         save_head(localizer.method, localizer.encoder, bundle / "head", force=True)
     assert Localizer.from_pretrained(folder).encoder.fingerprint == again.encoder.fingerprint
     assert Localizer.from_pretrained(bundle).name == "world/tvsl (own head)"
+
+
+def test_an_encoder_that_has_no_form_on_disk_is_not_saved(tmp_path: Path) -> None:
+    mini = Localizer.from_pretrained("mini", device="cpu")
+    assert isinstance(mini.encoder, SavableEncoder)
+    names = [name for name in vars(Encoder) if not name.startswith("_")]
+    foreign = SimpleNamespace(**{name: getattr(mini.encoder, name) for name in names})
+    localizer = Localizer(cast(Any, foreign), mini.method, "foreign")
+    with pytest.raises(UsageError):
+        localizer.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()

@@ -7,6 +7,7 @@ off screen.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -108,6 +109,13 @@ class Scene:
     def picture(self) -> NDArray[np.uint8]:
         """The panels side by side, (H, K * W, 3) uint8 RGB."""
         return np.concatenate([panel.picture for panel in self.panels], axis=1)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of picture and sound, in 16 bits, which changes when its maker does."""
+        digest = hashlib.sha256(self.picture.tobytes())
+        digest.update(np.rint(self.waveform * 32768).astype("<i2").tobytes())
+        return digest.hexdigest()
 
     def mask(self, number: int) -> NDArray[np.bool_]:
         """Mask of a source over the whole width.

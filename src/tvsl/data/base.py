@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from tvsl.data.lists import ExpectedMedia, line_error
 from tvsl.data.targets import Target
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import printable, shown
 from tvsl.utils.strict_model import StrictModel
 
@@ -369,6 +370,30 @@ class DataSet(StrictModel, ABC):
             The items; none where there are too few classes for K sources or no training clips.
         """
         return ValidationItems(self, (), 1, None)
+
+
+class SceneData(DataSet):
+    """Base of data sets whose scenes are made when they are read, with exact truth.
+
+    Attributes:
+        count: Number of scenes.
+        sources: K, the number of sources of each scene.
+        truth: Ground truth of the scores: ``boxes``, or ``masks``.
+    """
+
+    count: int = Field(500, gt=0, le=1_000_000)
+    sources: int = Field(1, ge=1, le=MOST_SOURCES)
+    truth: Literal["boxes", "masks"] = "boxes"
+
+    @property
+    def square(self) -> bool:
+        """Pictures keep their shape; each panel is square."""
+        return False
+
+    @property
+    def several(self) -> bool:
+        """Tell whether scenes have several sources."""
+        return self.sources > 1
 
 
 class ValidationItems(NamedTuple):

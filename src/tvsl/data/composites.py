@@ -33,11 +33,11 @@ from tvsl.data.base import Split
 from tvsl.data.file_index import IndexedFile, by_class, check_digest, load_sound
 from tvsl.data.files import mix_sounds, of_length
 from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target, loaded, pixel_box
+from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import UnreadableMediaError, UsageError
 from tvsl.media import load_image
 from tvsl.scenes import PixelBox, Scene, ScenePanel, box_of
 
-MOST_SOURCES: Final = 8
 SAMPLE_RATE: Final = 32_000
 """Samples per second of scenes that are made for nobody's encoder."""
 SMALLEST, LARGEST = 0.3, 0.9

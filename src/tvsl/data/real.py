@@ -19,12 +19,13 @@ from tvsl.data.base import (
     Item,
     LeftOut,
     Sample,
+    SceneData,
     Source,
     Split,
     ValidationItems,
     normal_form,
 )
-from tvsl.data.composites import MOST_SOURCES, Composites, CompositeTarget, ScenePlan
+from tvsl.data.composites import Composites, CompositeTarget, ScenePlan
 from tvsl.data.file_index import IndexedData, IndexedFile, IndexFiles
 from tvsl.data.files import draw_targets
 from tvsl.data.layouts import require_present
@@ -63,15 +64,12 @@ class RealClips(ClipSet):
             (file.name, file.label, file.role, file.box, file.mask is not None, file.sha256)
             for file in self.data.used
         ]
-        scene = self.data.maker.scene(0)
-        digest = hashlib.sha256(scene.picture.tobytes())
-        digest.update(np.rint(scene.waveform * 32768).astype("<i2").tobytes())
         return {
             **options,
             "data": self.name,
             "count": self.count,
             "list": hashlib.sha256(json.dumps(listed).encode()).hexdigest(),
-            "sample": digest.hexdigest(),
+            "sample": self.data.maker.scene(0).sha256,
         }
 
     def labels(self) -> NDArray[np.int64]:
@@ -91,12 +89,10 @@ class RealClips(ClipSet):
         )
 
 
-class RealData(IndexedData):
+class RealData(SceneData, IndexedData):
     """Scenes of real photographs and sounds, made from an index of files by class.
 
     Attributes:
-        count: Number of scenes.
-        sources: K, the number of sources of each scene.
         scenes: ``composites``: cut-outs on backgrounds; ``photographs``: whole ones. A class
             without boxes gives whole photographs in both.
         classes: Sounding classes that are used; all of them when None.
@@ -107,13 +103,10 @@ class RealData(IndexedData):
         gain: Largest gain of each sound, up and down, in decibels.
         grid: Whether a scene is one picture, four panels in two rows, in place of K frames that
             are encoded one by one.
-        truth: Ground truth of the scores: ``boxes``, or ``masks``.
     """
 
     name: ClassVar[str] = "real"
     title: ClassVar[str] = "Real mixtures"
-    count: int = Field(500, gt=0, le=1_000_000)
-    sources: int = Field(1, ge=1, le=MOST_SOURCES)
     scenes: Literal["composites", "photographs"] = "composites"
     classes: tuple[str, ...] | None = Field(None, min_length=1)
     silent: int = Field(2, ge=0, le=4)
@@ -122,18 +115,7 @@ class RealData(IndexedData):
     noise: float = Field(0.0, ge=0, le=1)
     gain: float = Field(3.0, ge=0, le=40)
     grid: bool = False
-    truth: Literal["boxes", "masks"] = "boxes"
     window: float = Field(5.0, gt=0, le=3600)
-
-    @property
-    def square(self) -> bool:
-        """Pictures keep their shape; each panel is square."""
-        return False
-
-    @property
-    def several(self) -> bool:
-        """Tell whether scenes have several sources."""
-        return self.sources > 1
 
     @cached_property
     def names(self) -> tuple[str, ...]:

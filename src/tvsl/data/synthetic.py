@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +13,20 @@ from pydantic import Field, JsonValue
 from tvsl.data.base import (
     ClipBatch,
     ClipSet,
-    DataSet,
     Item,
     Sample,
+    SceneData,
     Source,
     ValidationItems,
 )
 from tvsl.data.files import draw_targets
 from tvsl.data.targets import Boxes, Mask, Target
-from tvsl.encoder import MOST_SOURCES
 from tvsl.media.waveform import resampled
 from tvsl.synthetic.export import scene_id
 from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
 from tvsl.synthetic.world import World, WorldPanel, WorldScene
-
-Truth = Literal["boxes", "masks"]
 
 # Encoders are pre-trained on clips of small seeds. Their tokens of clips that they have seen are
 # better than those of other clips, so heads are trained on clips of other seeds.
@@ -66,10 +62,8 @@ class SyntheticClips(ClipSet):
 
     def description(self) -> dict[str, JsonValue]:
         """The options, and a hash of the first clip, which changes when the world does."""
-        scene = self.world.scene(0)
-        digest = hashlib.sha256(scene.picture.tobytes())
-        digest.update(np.rint(scene.waveform * 32768).astype("<i2").tobytes())
-        return {"data": self.name, **self.model_dump(mode="json"), "sample": digest.hexdigest()}
+        sample = self.world.scene(0).sha256
+        return {"data": self.name, **self.model_dump(mode="json"), "sample": sample}
 
     def labels(self) -> NDArray[np.int64] | None:
         """Class of each clip, (count,); None for many clips, which have enough of every class."""
@@ -89,26 +83,20 @@ class SyntheticClips(ClipSet):
         )
 
 
-class SyntheticData(DataSet):
+class SyntheticData(SceneData):
     """Scenes of the synthetic world.
 
     Attributes:
-        count: Number of scenes.
-        sources: K, the number of sources of each scene.
         classes: ``seen``, ``unseen`` or ``all``.
         twins: Share of the panels with a silent twin of the source.
         off_screen: Share of the scenes with a sound whose class is not visible.
-        truth: Ground truth of the scores: ``boxes``, or ``masks``.
     """
 
     name: ClassVar[str] = "synthetic"
     title: ClassVar[str] = "Synthetic world"
-    count: int = Field(500, gt=0, le=1_000_000)
-    sources: int = Field(1, ge=1, le=MOST_SOURCES)
     classes: ClassSplit = "seen"
     twins: float = Field(0.2, ge=0, le=1)
     off_screen: float = Field(0.15, ge=0, le=1)
-    truth: Truth = "boxes"
 
     @property
     def world(self) -> World:
@@ -119,16 +107,6 @@ class SyntheticData(DataSet):
     def maker(self) -> World:
         """The maker of the scenes."""
         return self.world
-
-    @property
-    def square(self) -> bool:
-        """Pictures keep their shape, which is square."""
-        return False
-
-    @property
-    def several(self) -> bool:
-        """Tell whether scenes have several sources."""
-        return self.sources > 1
 
     @property
     def names(self) -> tuple[str, ...]:
