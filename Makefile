@@ -12,7 +12,7 @@ MINI := build/mini/seed-$(SEED)
 EVERYDAY := build/everyday
 SHARED ?= ../shared
 
-.PHONY: help demo install dev localize test test-slow check format benchmark mini mini-card everyday everyday-card clean
+.PHONY: help demo install dev localize test schema test-slow check format benchmark mini mini-card everyday everyday-card clean
 
 help:
 	@echo 'make demo         set up and localize made-up scenes; a page to look at in $(DEMO)/'
@@ -52,6 +52,10 @@ localize: install
 # One process a core, one thread each: on small tensors that is what a core does best.
 test: dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+# The JSON Schema of localization.json, of its records.
+schema: dev
+	$(BIN)/python -c "from tvsl.localization_format import write_schema; write_schema()"
 
 test-slow: dev
 	$(BIN)/python -m pytest -m slow

@@ -47,7 +47,7 @@ LAYERS = [
     },
     {"media", "audioclip", "everyday", "encoder_folders", "metrics", "synthetic"},
     {"methods", "data", "preprocess"},
-    {"localization", "loading", "localizer"},
+    {"localization_format", "localization", "segments", "loading", "localizer"},
     {"evaluation"},
     {"training"},
     {"reproduce", "demo"},

@@ -19,7 +19,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvsl.errors import ShapeError, UsageError, shown
+from tvsl.errors import ShapeError, UnreadableMediaError, UsageError, shown
+from tvsl.localization_format import (
+    MomentRecord,
+    SourceRecord,
+    checked,
+    moment_records,
+    read_content,
+)
 from tvsl.methods.base import Method
 from tvsl.methods.operations import select
 from tvsl.metrics.maps import minmax, resize_maps
@@ -206,6 +213,21 @@ def shared_area(first: Box, second: Box) -> int:
     return max(across, 0) * max(down, 0)
 
 
+def box_iou(first: Box, second: Box) -> float:
+    """Intersection over union of two boxes.
+
+    Args:
+        first: A box.
+        second: Another one.
+
+    Returns:
+        0 to 1.
+    """
+    shared = shared_area(first, second)
+    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (first, second)]
+    return shared / (sum(areas) - shared)
+
+
 def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
     """The same box in a picture of another size.
 
@@ -235,6 +257,8 @@ class SoundSource:
         size: Height and width of the input picture in pixels, as shown (see ``Box``).
         time_range: Start and end in seconds of the sound that was heard, or None for a picture
             with a sound of its own.
+        duplicate_of: Label of a more certain source whose box is nearly the same, where
+            ``tvsl.segments.mark_duplicates`` found one.
     """
 
     label: str
@@ -242,6 +266,7 @@ class SoundSource:
     grid: NDArray[np.float32]
     size: tuple[int, int]
     time_range: tuple[float, float] | None = None
+    duplicate_of: str | None = None
 
     def __post_init__(self) -> None:
         if self.grid.ndim != 2 or self.grid.size == 0:
@@ -273,6 +298,7 @@ class SoundSource:
         return {
             "label": self.label,
             "score": round(self.score, 6),
+            "duplicate_of": self.duplicate_of,
             "box": None if box is None else box.to_list(),
             "time_range": None
             if self.time_range is None
@@ -313,6 +339,8 @@ class Localization:
         size: Height and width of the picture in pixels, as shown (see ``Box``).
         time: Time of the picture in the video, in seconds; None for a single picture.
         heard: Start and end in seconds of the sound that was heard; None where nothing sounds.
+        threshold: Score from which a class sounds, where the head is calibrated.
+        still: Whether the picture is that of the moment before.
     """
 
     sources: tuple[SoundSource, ...]
@@ -321,16 +349,20 @@ class Localization:
     size: tuple[int, int]
     time: float | None = None
     heard: tuple[float, float] | None = None
+    threshold: float | None = None
+    still: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types, with the protocol of the boxes beside them."""
         return {
             "time": None if self.time is None else round(self.time, 3),
             "heard": None if self.heard is None else [round(t, 3) for t in self.heard],
+            "still": self.still,
             "width": self.size[1],
             "height": self.size[0],
             "model": self.model,
             "label_source": self.label_source,
+            "threshold": self.threshold,
             "box_protocol": BOX_PROTOCOL,
             "box_pixels": BOX_PIXELS,
             "sources": [source.to_dict() for source in self.sources],
@@ -350,6 +382,67 @@ class Localization:
             OutputError: The file exists and ``force`` is not set, or it cannot be written.
         """
         return write_json(self.to_dict(), path, force)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Localization:
+        """Restore what ``to_dict`` gave; ``to_dict`` of it is the same again.
+
+        Args:
+            content: Plain JSON types.
+
+        Raises:
+            UnreadableMediaError: They have another form.
+        """
+        return cls._from_record(checked(MomentRecord, content))
+
+    @classmethod
+    def load(cls, path: str | Path) -> tuple[Localization, ...]:
+        """Read the moments of a ``localization.json``, or the one that ``save`` wrote.
+
+        Maps have six decimals; boxes are those that were written.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The moments in the order of time.
+
+        Raises:
+            UnreadableMediaError: There is no such file, or it has another form.
+        """
+        records = moment_records(read_content(path), path)
+        return tuple(cls._from_record(record, path) for record in records)
+
+    @classmethod
+    def _from_record(cls, record: MomentRecord, path: str | Path | None = None) -> Localization:
+        size = record.height, record.width
+        return cls(
+            sources=tuple(_source(one, size, path) for one in record.sources),
+            label_source=record.label_source,
+            model=record.model,
+            size=size,
+            time=record.time,
+            heard=record.heard,
+            threshold=record.threshold,
+            still=record.still,
+        )
+
+
+def _source(record: SourceRecord, size: tuple[int, int], path: str | Path | None) -> SoundSource:
+    """The source of a record, with the box that was written."""
+    try:
+        grid = np.array(record.map, dtype=np.float32)
+    except ValueError as error:  # its rows differ in length
+        raise UnreadableMediaError(
+            f"The map of {shown(record.label)} has rows of different lengths.",
+            "Give the file as it was written.",
+            path,
+        ) from error
+    source = SoundSource(
+        record.label, record.score, grid, size, record.time_range, record.duplicate_of
+    )
+    vars(source)["box"] = None if record.box is None else Box(*record.box)
+    return source
 
 
 @torch.inference_mode()
@@ -379,12 +472,12 @@ def answer(
     """
     tokens = encoded.tokens
     scores = method.detect(tokens, classes)
+    threshold = method.config.detection_threshold
     if request.labels is not None:
         queries = Queries.from_lists([classes.indices(request.labels)]).to(tokens.visual.device)
     elif scores is None:
         raise cannot_detect(method)
     else:
-        threshold = method.config.detection_threshold
         queries = select(scores, request.sources, threshold, at_least_one)
     if queries.label.numel() == 0:
         return outcome((), request, model, encoded.size, encoded.time, encoded.time_range)
@@ -403,7 +496,15 @@ def answer(
             spelled, queries.label.tolist(), maps.float().cpu().numpy(), strict=True
         )
     )
-    return outcome(sources, request, model, encoded.size, encoded.time, encoded.time_range)
+    return outcome(
+        sources,
+        request,
+        model,
+        encoded.size,
+        encoded.time,
+        encoded.time_range,
+        None if scores is None else threshold,
+    )
 
 
 def cannot_detect(method: Method | type[Method]) -> UsageError:
@@ -421,6 +522,7 @@ def outcome(
     size: tuple[int, int],
     time: float | None,
     heard: tuple[float, float] | None = None,
+    threshold: float | None = None,
 ) -> Localization:
     """The result of a request.
 
@@ -431,6 +533,7 @@ def outcome(
         size: Height and width of the picture in pixels.
         time: As for ``Localization``.
         heard: As for ``Localization``.
+        threshold: As for ``Localization``.
     """
     label_source: LabelSource = "detected" if request.labels is None else "given"
-    return Localization(sources, label_source, model, size, time, heard)
+    return Localization(sources, label_source, model, size, time, heard, threshold)

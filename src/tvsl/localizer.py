@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,13 @@ from tvsl.errors import SilentAudioError, UsageError
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
 from tvsl.media.audio import AudioSource
 from tvsl.media.center_crop import crop_center, sound_event
-from tvsl.media.image import ImageSource, cut_panels, load_image
+from tvsl.media.image import (
+    ImageSource,
+    block_means,
+    cut_panels,
+    load_image,
+    same_blocks,
+)
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.video import VideoFrame, iterate_frames, read_frames
 from tvsl.media.waveform import Waveform, require_sound
@@ -268,6 +274,8 @@ class Localizer:
         *,
         at: float | None = None,
         every: float | None = None,
+        start: float = 0.0,
+        end: float | None = None,
         panels: int = 1,
     ) -> Iterator[Localization]:
         """Localize the sound sources of a video, moment by moment, in bounded memory.
@@ -284,6 +292,8 @@ class Localizer:
             sources: As for ``localize``; so many at each moment that sounds, whatever their scores.
             at: One moment in seconds, in place of a series.
             every: Seconds from moment to moment; 1 when None.
+            start: First moment of the series in seconds.
+            end: Seconds before which the series ends; the end of the video when None.
             panels: As for ``encode``.
 
         Returns:
@@ -298,11 +308,13 @@ class Localizer:
         request = self._request(labels, vocabulary, sources)
         if at is not None and every is not None:
             raise UsageError("`at` and `every` exclude each other.", "Give one of them.")
+        if at is not None and (start or end is not None):
+            raise UsageError("One moment has neither start nor end.", "Leave `at` out, or these.")
         resolution = self.resolution(at, every)
         if at is not None:
             frames = read_frames(path, [at], self.limits)
         else:
-            frames = iterate_frames(path, resolution.step, limits=self.limits)
+            frames = iterate_frames(path, resolution.step, start, end, self.limits)
         return self._moments(path, request, frames, panels, resolution)
 
     def resolution(self, at: float | None = None, every: float | None = None) -> Resolution:
@@ -342,17 +354,23 @@ class Localizer:
         resolution: Resolution,
     ) -> Iterator[Localization]:
         rate, is_series = self.encoder.sample_rate, resolution.step is not None
+        still: NDArray[np.int16] | None = None
         for frame in frames:
+            blocks = block_means(frame.image)
+            is_still = still is not None and same_blocks(still, blocks)
+            still = still if is_still else blocks
             pictures = cut_panels(frame.image, panels, path)
             waveform = sound_event(
                 path, frame.time, resolution.window, resolution.span, rate, self.limits
             )
             if waveform is not None:
                 encoded = self._encode(pictures, waveform, frame.time)
-                yield self._answer(encoded, request, at_least_one=not is_series)
+                found = self._answer(encoded, request, at_least_one=not is_series)
+                yield replace(found, still=is_still)
             elif is_series:
                 size = (frame.image.shape[0], frame.image.shape[1])
-                yield outcome((), request, self.name, size, frame.time)
+                found = outcome((), request, self.name, size, frame.time)
+                yield replace(found, still=is_still)
             else:
                 raise SilentAudioError(
                     f"Nothing sounds within {resolution.span:g} s around {frame.time:g} s.",

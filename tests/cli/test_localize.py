@@ -13,12 +13,13 @@ import torch
 from PIL import Image
 
 from tests.cli.running import Ran, run, run_alone, written
+from tests.localization_schema import check_schema
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
 from tvsl import Localizer, __version__
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.audioclip.weights import load_audioclip
-from tvsl.cli import localized_files
+from tvsl.cli import result_files
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
@@ -55,6 +56,7 @@ class Localize:
 
     def content(self, name: str = ".") -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads((self.out / name / "localization.json").read_text())
+        check_schema(loaded)
         return loaded
 
 
@@ -79,7 +81,7 @@ def check_moment(moment: dict[str, Any], width: int, height: int, labels: list[s
 
 
 def test_a_picture_with_a_sound(localize: Localize) -> None:
-    ran = localize(*PHOTO, "--labels", LABELS)
+    ran = localize(*PHOTO, "--labels", LABELS, "--outputs", "sheet,moments", "--duplicates")
     assert ran.code == 0
     assert written(localize.out) == {
         "01_dog-barking.png",
@@ -105,7 +107,7 @@ def test_a_picture_with_a_sound(localize: Localize) -> None:
 
 
 def test_the_labels_maps_differ_in_the_pictures(localize: Localize) -> None:
-    localize(*PHOTO, "--labels", LABELS)
+    localize(*PHOTO, "--labels", LABELS, "--outputs", "moments", "--duplicates")
     first, second = (Image.open(path) for path in sorted(localize.out.glob("0*.png")))
     assert first.size == second.size
     assert np.any(np.asarray(first) != np.asarray(second))
@@ -123,7 +125,8 @@ def streams(path: Path) -> tuple[int, float, float, float]:
 
 
 def test_a_video(localize: Localize) -> None:
-    ran = localize("clip.mp4", "--labels", LABELS)
+    options = ("--outputs", "video,sheet,moments", "--duplicates")
+    ran = localize("clip.mp4", "--labels", LABELS, *options)
     assert ran.code == 0
     content = localize.content()
     assert content["audio"] is None
@@ -145,7 +148,8 @@ def test_a_video(localize: Localize) -> None:
 
 
 def test_one_moment_of_a_video(localize: Localize) -> None:
-    ran = localize("clip.mp4", "--at", "1.5", "--labels", LABELS)
+    options = ("--outputs", "sheet,moments", "--duplicates")
+    ran = localize("clip.mp4", "--at", "1.5", "--labels", LABELS, *options)
     assert ran.code == 0
     (moment,) = localize.content()["moments"]
     assert moment["time"] == pytest.approx(1.5)
@@ -187,7 +191,8 @@ def test_pixels_that_are_not_square(localize: Localize, tmp_path: Path) -> None:
         block.sample_rate = RATE
         container.mux(sound.encode(block))
         container.mux(sound.encode(None))
-    assert localize(str(path), "--labels", LABELS, "--at", "1").code == 0
+    options = ("--outputs", "video,moments", "--duplicates")
+    assert localize(str(path), "--labels", LABELS, "--at", "1", *options).code == 0
     content = localize.content()
     assert content["stored"] == {
         "width": 64,
@@ -210,8 +215,9 @@ def test_pixels_that_are_not_square(localize: Localize, tmp_path: Path) -> None:
 def test_many_moments_give_a_bounded_number_of_pictures(
     localize: Localize, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(localized_files, "MOST_DRAWN_MOMENTS", 3)
-    assert localize("clip.mp4", "--every", "0.5", "--labels", "dog", "--window", "0.2").code == 0
+    monkeypatch.setattr(result_files, "MOST_DRAWN_MOMENTS", 3)
+    options = ("--every", "0.5", "--labels", "dog", "--window", "0.2", "--outputs", "moments")
+    assert localize("clip.mp4", *options).code == 0
     assert len(localize.content()["moments"]) == 6
     assert len([name for name in written(localize.out) if "01_dog" in name]) == 3
 
@@ -241,10 +247,10 @@ def test_detection_by_default(localize: Localize) -> None:
     ],
 )
 def test_labels(localize: Localize, options: list[str], labels: list[str]) -> None:
-    assert localize(*PHOTO, *options).code == 0
+    assert localize(*PHOTO, *options, "--outputs", "moments", "--duplicates").code == 0
     (moment,) = localize.content()["moments"]
     assert [source["label"] for source in moment["sources"]] == labels
-    assert len(written(localize.out)) == len(labels) + 2  # none beside or outside the folder
+    assert len(written(localize.out)) == len(labels) + 1  # none beside or outside the folder
 
 
 def test_a_vocabulary_file(localize: Localize, tmp_path: Path) -> None:
@@ -403,6 +409,15 @@ def test_nothing_is_left_after_a_failure(localize: Localize, arguments: tuple[st
         (("photo.png", "--audio", "bark.wav", "--at", "1"), "--at"),
         (("clip.mp4", "--at", "1", "--every", "1"), "--every"),
         (("clip.mp4", "--at", "-1"), "--at"),
+        (("clip.mp4", "--at", "1", "--end", "2"), "--at"),
+        (("clip.mp4", "--start", "2", "--end", "1"), "--end"),
+        (("clip.mp4", "--outputs", "pages"), "'pages'.*page, video"),
+        (("clip.mp4", "--outputs", ","), "--outputs is empty"),
+        (("clip.mp4", "--format", "xml"), "jsonl"),
+        (("clip.mp4", "hushed.mp4", "--format", "srt", "--json"), "srt"),
+        (("-", "-"), "standard input"),
+        (("photo.png", "--audio", "bark.wav", "--smooth", "1"), "--smooth"),
+        (("photo.png", "--audio", "bark.wav", "--outputs", "video"), "video"),
         (("clip.mp4", "--every", "0"), "--every"),
         (("clip.mp4", "--every", "-1"), "--every"),
         (("clip.mp4", "--sources", "0"), "--sources"),
@@ -613,15 +628,16 @@ def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
     localize: Localize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (3000, 40), "red").save(tmp_path / "large.png")
-    draw = localized_files.reduced_image
+    draw = result_files.reduced_image
 
     def short_of_memory(image: np.ndarray) -> np.ndarray:
         if image.shape[1] == 3000:
             raise MemoryError
         return draw(image)
 
-    monkeypatch.setattr(localized_files, "reduced_image", short_of_memory)
-    ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS)
+    monkeypatch.setattr(result_files, "reduced_image", short_of_memory)
+    options = ("--outputs", "sheet,moments", "--duplicates")
+    ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS, *options)
     assert ran.code == 1
     assert "large.png: The memory" in ran.err
     assert "Traceback" not in ran.err
@@ -635,7 +651,8 @@ def test_a_large_picture_is_drawn_reduced_and_told_at_its_own_size(
     localize: Localize, tmp_path: Path
 ) -> None:
     Image.new("RGB", (4000, 1000), "red").save(tmp_path / "large.png")
-    ran = localize(str(tmp_path / "large.png"), "--audio", "bark.wav", "--labels", LABELS)
+    options = ("--labels", LABELS, "--outputs", "moments", "--duplicates")
+    ran = localize(str(tmp_path / "large.png"), "--audio", "bark.wav", *options)
     assert ran.code == 0
     (moment,) = localize.content()["moments"]
     check_moment(moment, 4000, 1000, ["dog barking", "train"])

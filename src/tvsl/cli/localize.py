@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from tvsl.cli.inputs import GivenInput, given_inputs
 from tvsl.cli.options import (
-    AsJson,
     Device,
     FlipAverageOption,
     Force,
@@ -19,24 +20,41 @@ from tvsl.cli.options import (
     Vocabulary,
 )
 from tvsl.cli.output import (
+    OutputKind,
+    duration,
     exit_code,
     load_localizer,
     print_error,
     print_json,
     print_lines,
+    print_note,
     result_folders,
 )
-from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError
+from tvsl.cli.text_formats import FORMATS, ResultFormat, as_csv, jsonl_line
+from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError, shown
 
 if TYPE_CHECKING:
-    from tvsl.cli.localized_files import LocalizeOptions
+    from tvsl.cli.localized_files import LocalizeOptions, Target
     from tvsl.localizer import Localizer
-    from tvsl.media import MediaType
+
+STANDARD_OUTPUT = Path("-")
+_KINDS: tuple[str, ...] = get_args(OutputKind)
+_ONE_INPUT: tuple[ResultFormat, ...] = ("vtt", "srt")
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(help="Videos, or pictures with --audio.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Videos, folders of videos, or - for the standard input; pictures with --audio."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for the results; - prints them and writes no file."
+        ),
+    ],
     audio: Annotated[Path | None, typer.Option(help="Sound of the pictures.")] = None,
     labels: Annotated[
         list[str] | None,
@@ -53,6 +71,17 @@ def command(
     every: Annotated[
         float | None,
         typer.Option(min=0.01, max=1e7, help="Seconds between moments of a video [1]."),
+    ] = None,
+    start: Annotated[
+        float | None, typer.Option(min=0, max=1e7, help="First moment of a video, seconds [0].")
+    ] = None,
+    end: Annotated[
+        float | None,
+        typer.Option(min=0, max=1e7, help="Where a video's moments end, seconds [its end]."),
+    ] = None,
+    smooth: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1e4, help="Average a video's maps over so many seconds."),
     ] = None,
     panels: Annotated[
         int,
@@ -83,119 +112,225 @@ def command(
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
+    outputs: Annotated[
+        str | None,
+        typer.Option(
+            help="What is written, separated by commas: page, video, sheet, moments, json, which "
+            "always is: --force replaces what it lists [json; of a video also video]."
+        ),
+    ] = None,
+    result_format: Annotated[
+        ResultFormat,
+        typer.Option(
+            "--format",
+            help="Form of the results: of a file beside localization.json, and of what is "
+            "printed. Lines of jsonl are printed moment by moment.",
+        ),
+    ] = "json",
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates", help="Draw also labels whose boxes are nearly the same.")
+    ] = False,
     force: Force = False,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results on stdout, in --format.")
+    ] = False,
 ) -> None:
     """Localize what sounds in videos, or in pictures with a sound.
 
-    Writes a heat-map per source, a contact sheet, localization.json and, for a video, overlay.mp4.
+    Files of a folder get folders of the same names. See docs/localize.md for what is written.
     """
+    _check_times(at, every, start, end)
+    kinds = _output_kinds(outputs)
+    folder = None if output == STANDARD_OUTPUT else output
+    if folder is None and outputs is not None:
+        raise UsageError("With -o - no file is written.", "Leave --outputs out.")
+    printed = result_format if as_json or folder is None else None
+    with given_inputs(inputs, folder, audio is not None) as given:
+        if printed in _ONE_INPUT and len(given) > 1:
+            raise UsageError(
+                f"Of several inputs no {printed} can be printed.", "Leave --json or -o - out."
+            )
+        from tvsl.utils.atomic import locked
+        from tvsl.vocabularies import read_vocabulary
+
+        # Wrong usage ends here, before torch is imported.
+        _with_folders(given, folder, force, audio)
+        classes = None if vocabulary is None else read_vocabulary(vocabulary)
+
+        from tvsl.cli.localized_files import LocalizeOptions
+        from tvsl.loading import check_request
+        from tvsl.localization import Request
+        from tvsl.utils.devices import choose_device
+
+        recorded = {
+            "head": None if head is None else str(head),
+            "preset": preset,
+            "method": method,
+            "precision": precision,
+            "flip_average": flip_average,
+        }
+        request = Request(_split(labels), classes, sources)
+        options = LocalizeOptions(
+            request,
+            audio,
+            at,
+            every,
+            force,
+            recorded,
+            panels,
+            window,
+            start,
+            end,
+            smooth,
+            kinds,
+            result_format,
+            duplicates,
+        )
+        check_request(model, request, head, preset, method)
+        choose_device(device)
+        run = _Run(printed)
+        with nullcontext() if folder is None else locked(folder):
+            checked = run.check(_with_folders(given, folder, force, audio), options)
+            if checked:
+                localizer = load_localizer(model, device=device, window=window, **recorded)
+                run.localize(checked, options, localizer)
+        run.finish()
+
+
+def _check_times(
+    at: float | None, every: float | None, start: float | None, end: float | None
+) -> None:
     if at is not None and every is not None:
         raise UsageError("--at and --every exclude each other.", "Give one of them.")
-    from tvsl.utils.atomic import locked
-    from tvsl.vocabularies import read_vocabulary
+    if at is not None and (start is not None or end is not None):
+        raise UsageError("--at is one moment, without --start and --end.", "Leave it out, or them.")
+    if end is not None and end <= (start or 0.0):
+        raise UsageError(f"--end {end:g} is not behind --start {start or 0.0:g}.", "Swap them.")
 
-    # Wrong usage ends here, before torch is imported.
-    result_folders(inputs, output, force, audio)
-    classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
-    from tvsl.cli.localized_files import LocalizeOptions
-    from tvsl.loading import check_request
-    from tvsl.localization import Request
-    from tvsl.utils.devices import choose_device
+def _output_kinds(text: str | None) -> frozenset[OutputKind] | None:
+    """What ``--outputs`` names."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in _KINDS]
+    if unknown or not names:
+        problem = f"--outputs {shown(unknown[0])} is unknown." if unknown else "--outputs is empty."
+        raise UsageError(problem, f"Give some of {', '.join(_KINDS)}.")
+    return frozenset(kind for kind in get_args(OutputKind) if kind in names)
 
-    recorded = {
-        "head": None if head is None else str(head),
-        "preset": preset,
-        "method": method,
-        "precision": precision,
-        "flip_average": flip_average,
-    }
-    request = Request(_split(labels), classes, sources)
-    options = LocalizeOptions(request, audio, at, every, force, recorded, panels, window)
-    check_request(model, request, head, preset, method)
-    choose_device(device)
-    run = _Run(as_json)
-    with locked(output):
-        checked = run.check(result_folders(inputs, output, force, audio), options)
-        if checked:
-            localizer = load_localizer(model, device=device, window=window, **recorded)
-            run.localize(checked, options, localizer)
-    run.finish()
+
+def _with_folders(
+    given: Sequence[GivenInput], output: Path | None, force: bool, audio: Path | None
+) -> list[tuple[GivenInput, Path | None]]:
+    """Each input with the folder of its results; those that are in the way are an error."""
+    if output is None:
+        return [(one, None) for one in given]
+    paths, parents = [one.path for one in given], [one.parent for one in given]
+    folders = result_folders(paths, output, force, audio, parents)
+    return [(one, folder) for one, (_, folder) in zip(given, folders, strict=True)]
 
 
 class _Run:
     """Inputs one after the other; a broken one is reported and does not stop the others.
 
     Args:
-        as_json: Whether the results are printed as JSON, in place of a line each.
+        printed: Form in which the results are printed; a line for each input when None.
     """
 
-    def __init__(self, as_json: bool) -> None:
-        self.as_json = as_json
+    def __init__(self, printed: ResultFormat | None) -> None:
+        self.printed = printed
         self.code = 0
         self.is_stdout_broken = False
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
+        self.count = 0
 
     def check(
-        self, targets: list[tuple[Path, Path]], options: LocalizeOptions
-    ) -> list[tuple[Path, MediaType, Path]]:
+        self, targets: Sequence[tuple[GivenInput, Path | None]], options: LocalizeOptions
+    ) -> list[Target]:
         """Look at every input before the expensive work begins."""
-        from tvsl.cli.localized_files import check_input
+        from tvsl.cli.localized_files import Target, check_input
 
         checked = []
         for source, folder in targets:
             with self._reporting(source):
-                checked.append((source, check_input(source, options), folder))
+                media_type = check_input(source.path, options, folder is not None)
+                checked.append(Target(source, media_type, folder))
         return checked
 
     def localize(
-        self,
-        checked: list[tuple[Path, MediaType, Path]],
-        options: LocalizeOptions,
-        localizer: Localizer,
+        self, targets: Sequence[Target], options: LocalizeOptions, localizer: Localizer
     ) -> None:
         """Localize what can be localized."""
-        from tvsl.cli.localized_files import localize_input, summary
+        from tvsl.cli.localized_files import localize_input
         from tvsl.utils.devices import return_freed_memory
 
-        for source, media_type, folder in checked:
-            with self._reporting(source):
-                content = localize_input(localizer, source, media_type, folder, options)
-                if self.as_json:  # else nobody asks for them again, and many would fill the memory
-                    self.results.append({**content, "folder": str(folder)})
-                else:
-                    self._print(summary(content, folder))
+        began = time.monotonic()
+        for done, target in enumerate(targets):
+            if len(targets) > 1:
+                print_note(_file_line(target.source.name, done, len(targets), began))
+            with self._reporting(target.source):
+                emit = None
+                if self.printed == "jsonl":
+
+                    def emit(moment: dict[str, Any], name: str = target.source.name) -> None:
+                        self._print(jsonl_line(name, moment))
+
+                self._show(localize_input(localizer, target, options, emit), target.folder)
             return_freed_memory()
+
+    def _show(self, content: dict[str, Any], folder: Path | None) -> None:
+        """Print a result, or keep it where all are printed at the end."""
+        from tvsl.cli.localized_files import summary
+
+        if self.printed is None and folder is not None:
+            self._print(summary(content, folder))
+        elif self.printed == "json":
+            place = {} if folder is None else {"folder": str(folder)}
+            self.results.append({**content, **place})
+        elif self.printed == "csv":
+            self._print(as_csv(content, with_head=self.count == 0))
+        elif self.printed in _ONE_INPUT:
+            self._print(FORMATS[self.printed](content))
+        self.count += 1
 
     def finish(self) -> None:
         """Print the JSON and set the exit code."""
-        if self.as_json:
+        if self.printed == "json":
             print_json({"results": self.results, "failures": self.failures})
         if self.code:
             raise typer.Exit(self.code)
 
-    def _print(self, line: str) -> None:
-        """Print a line as long as it can be: the inputs are localized whether or not it is read."""
+    def _print(self, text: str) -> None:
+        """Print lines as long as it can be: the inputs are localized whether or not it is read."""
         if self.is_stdout_broken:
             return
         try:
-            print_lines(line)
+            print_lines(*text.removesuffix("\n").split("\n"))
         except OutputError as error:
             print_error(error)
             self.is_stdout_broken = True
             self.code = max(self.code, exit_code(error))
 
     @contextmanager
-    def _reporting(self, source: Path) -> Iterator[None]:
+    def _reporting(self, source: GivenInput) -> Iterator[None]:
         try:
-            with _enough_memory(source):
+            with _enough_memory(source.path):
                 yield
         except TvslError as error:
             print_error(error)
-            self.failures.append({"input": str(source), "error": str(error)})
+            self.failures.append({"input": source.name, "error": str(error)})
             self.code = max(self.code, exit_code(error))
+
+
+def _file_line(name: str, done: int, total: int, began: float) -> str:
+    """The number of a file among all, and the time that is left."""
+    line = f"File {done + 1} of {total}: {name}"
+    if done == 0:
+        return line
+    left = (time.monotonic() - began) / done * (total - done)
+    return f"{line}, about {duration(left)} left for all"
 
 
 @contextmanager

@@ -1,22 +1,22 @@
-"""Localization of one input, and the files that it writes."""
+"""Localization of one input, and the content of its ``localization.json``."""
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tvsl import __version__
-from tvsl.cli.output import JSON_NAME, noted_warnings, progress, staging
+from tvsl.cli.inputs import GivenInput
+from tvsl.cli.output import JSON_NAME, OutputKind, noted_warnings, progress, staging
+from tvsl.cli.result_files import Result, write_files
+from tvsl.cli.text_formats import FORMATS, ResultFormat
 from tvsl.errors import MediaWarning, SilentAudioError, UnreadableMediaError, UsageError
 from tvsl.localization import Localization, Request
+from tvsl.localization_format import VERSION
 from tvsl.localizer import DEFAULT_STEP, DEFAULT_WINDOW, Localizer
 from tvsl.media import (
     DEFAULT_LIMITS,
@@ -26,30 +26,19 @@ from tvsl.media import (
     media_type_of,
     open_container,
     probe_video,
-    read_frame,
     read_frames,
     require_sound,
 )
 from tvsl.media.image import cut_panels
 from tvsl.media.streams import require_audio_stream
-from tvsl.render import (
-    contact_sheet,
-    label_colors,
-    reduced_image,
-    require_overlay_video,
-    save_png,
-    source_overlay,
-    write_overlay_video,
-)
-from tvsl.render.colors import Color
-from tvsl.utils.atomic import writable
+from tvsl.render import require_overlay_video
+from tvsl.segments import find_segments, mark_duplicates, smooth, steady
+from tvsl.utils.atomic import write_text
 from tvsl.utils.files import write_json
+from tvsl.utils.progress import Progress
 
-SHEET_NAME = "contact_sheet.png"
-VIDEO_NAME = "overlay.mp4"
-MOMENTS_NAME = "moments"
-MOST_DRAWN_MOMENTS = 24
-_INSTANT = 1e-3
+Emit = Callable[[dict[str, Any]], None]
+"""Takes each moment, as it stands in the file, as soon as it is settled."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +54,12 @@ class LocalizeOptions:
         recorded: Those that shape the result, as they are recorded with it.
         panels: How many pictures stand side by side in each picture.
         window: Seconds of sound heard at once, or None for the default.
+        start: First moment of a series in seconds, or None for its beginning.
+        end: End of a series in seconds, or None for the end of the video.
+        smooth: Seconds over which maps are averaged, or None.
+        outputs: What is written, or None for the default.
+        format: Form of the results.
+        duplicates: Whether sources that are marked as duplicates are drawn.
     """
 
     request: Request
@@ -75,14 +70,43 @@ class LocalizeOptions:
     recorded: dict[str, Any]
     panels: int = 1
     window: float | None = None
+    start: float | None = None
+    end: float | None = None
+    smooth: float | None = None
+    outputs: frozenset[OutputKind] | None = None
+    format: ResultFormat = "json"
+    duplicates: bool = False
+
+    def kinds(self, media_type: MediaType) -> frozenset[OutputKind]:
+        """What is written for an input of this type."""
+        if self.outputs is not None:
+            return self.outputs
+        usual: frozenset[OutputKind] = frozenset({"json"})
+        return usual | {"video"} if media_type == "video" and self.at is None else usual
 
 
-def check_input(source: Path, options: LocalizeOptions) -> MediaType:
+@dataclass(frozen=True)
+class Target:
+    """One input that was looked at.
+
+    Attributes:
+        source: The input.
+        media_type: What it is.
+        folder: Where its results go; None where no file is written.
+    """
+
+    source: GivenInput
+    media_type: MediaType
+    folder: Path | None
+
+
+def check_input(source: Path, options: LocalizeOptions, writes: bool = True) -> MediaType:
     """Look at an input before a model is loaded.
 
     Args:
         source: A video, or a picture.
         options: The options of the command.
+        writes: Whether files are written.
 
     Returns:
         What it is.
@@ -97,6 +121,8 @@ def check_input(source: Path, options: LocalizeOptions) -> MediaType:
         media_type = _fitting_type(source, options)
         if media_type == "video":
             _check_video(source, options)
+            if writes and "video" in options.kinds(media_type):
+                require_overlay_video(source)
         elif options.audio is not None:
             cut_panels(load_image(source), options.panels, source)
             require_sound(
@@ -106,12 +132,11 @@ def check_input(source: Path, options: LocalizeOptions) -> MediaType:
 
 
 def _check_video(source: Path, options: LocalizeOptions) -> None:
-    """Read the first picture that is wanted, and try what is needed to write the video."""
+    """Read the first picture that is wanted."""
     with open_container(source) as container:
         require_audio_stream(container, source, DEFAULT_LIMITS)
-    first = next(read_frames(source, [options.at or 0.0]))
+    first = next(read_frames(source, [options.at or options.start or 0.0]))
     cut_panels(first.image, options.panels, source)
-    require_overlay_video(source)
 
 
 def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
@@ -133,28 +158,31 @@ def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
             raise UsageError(
                 "This is a picture: its sound is missing.", "Give it as --audio FILE.", source
             )
-        if options.at is not None or options.every is not None:
+        timed = ("at", "every", "start", "end", "smooth")
+        given = [f"--{name}" for name in timed if getattr(options, name) is not None]
+        if given:
             raise UsageError(
-                "This is a picture: it has no moments.", "Leave --at and --every out.", source
+                "This is a picture: it has no moments.", f"Leave out {', '.join(given)}.", source
+            )
+        if options.outputs is not None and "video" in options.outputs:
+            raise UsageError(
+                "This is a picture: no video is made of it.",
+                "Leave video out of --outputs.",
+                source,
             )
     return media_type
 
 
 def localize_input(
-    localizer: Localizer,
-    source: Path,
-    media_type: MediaType,
-    folder: Path,
-    options: LocalizeOptions,
+    localizer: Localizer, target: Target, options: LocalizeOptions, emit: Emit | None = None
 ) -> dict[str, Any]:
     """Localize one input and write its results, all or none.
 
     Args:
         localizer: The localizer.
-        source: The input.
-        media_type: What it is.
-        folder: Where the results go.
+        target: The input.
         options: The options of the command.
+        emit: Takes each moment while the work goes on.
 
     Returns:
         What stands in ``localization.json``.
@@ -163,45 +191,71 @@ def localize_input(
         MediaError: The input cannot be used.
         OutputError: The results cannot be written.
     """
+    source, is_picture = target.source, target.media_type == "picture"
     with noted_warnings() as warned:
         moments = (
             _picture(localizer, source, options)
-            if media_type == "picture"
-            else _video(localizer, source, options)
+            if is_picture
+            else _video(localizer, source, options, emit)
         )
-    resolution = (
-        None if media_type == "picture" else localizer.resolution(options.at, options.every)
-    )
-    with staging(folder, options.force) as work:
-        if media_type == "picture":
-            _write_pictures(load_image(source), moments[0], label_colors(moments), work)
-        else:
-            _write_moments(source, moments, work)
-            _write_video(source, moments, work)
-        content = {
-            "input": str(source),
-            "audio": None if options.audio is None else str(options.audio),
-            "tvsl": __version__,
-            "model": moments[0].model,
-            "encoder_sha256": localizer.encoder.fingerprint,
-            "settings": {
-                **options.recorded,
-                "precision": localizer.encoder.precision,
-                "flip_average": localizer.encoder.flip_average,
-                "at": options.at,
-                "every": _step(media_type, options),
-                "window": localizer.window if resolution is None else resolution.window,
-                "panels": options.panels,
-            },
-            "label_source": moments[0].label_source,
-            "resolution": None if resolution is None else resolution.to_dict(),
-            "stored": None if media_type == "picture" else _stored(source),
-            "warnings": warned,
-            "files": sorted(p.relative_to(work).as_posix() for p in work.rglob("*") if p.is_file()),
-            "moments": [found.to_dict() for found in moments],
-        }
-        write_json(content, work / JSON_NAME)
+    if is_picture and emit is not None:
+        emit(moments[0].to_dict())
+    resolution = None if is_picture else localizer.resolution(options.at, options.every)
+    length = None if is_picture else probe_video(source.path).duration
+    content = {
+        "version": VERSION,
+        "input": source.name,
+        "audio": None if options.audio is None else str(options.audio),
+        "tvsl": __version__,
+        "model": moments[0].model,
+        "encoder_sha256": localizer.encoder.fingerprint,
+        "settings": {
+            **options.recorded,
+            "precision": localizer.encoder.precision,
+            "flip_average": localizer.encoder.flip_average,
+            "at": options.at,
+            "every": _step(target.media_type, options),
+            "start": options.start,
+            "end": options.end,
+            "window": localizer.window if resolution is None else resolution.window,
+            "panels": options.panels,
+            "smooth": options.smooth,
+        },
+        "label_source": moments[0].label_source,
+        "resolution": None if resolution is None else resolution.to_dict(),
+        "stored": None if is_picture else _stored(source.path),
+        "warnings": warned,
+        "files": [],
+        "segments": [
+            segment.to_dict()
+            for segment in find_segments(
+                moments,
+                None if resolution is None else resolution.step,
+                length if options.end is None or length is None else min(options.end, length),
+            )
+        ],
+        "moments": [found.to_dict() for found in moments],
+    }
+    if target.folder is not None:
+        _write(target, moments, content, options)
     return content
+
+
+def _write(
+    target: Target, moments: list[Localization], content: dict[str, Any], options: LocalizeOptions
+) -> None:
+    """Write the chosen files; the list of them is added to the content."""
+    if target.folder is None:
+        return
+    with staging(target.folder, options.force) as work:
+        result = Result(target.source.path, target.media_type, moments, content, options.duplicates)
+        write_files(options.kinds(target.media_type), result, work)
+        if options.format != "json":
+            path = work / f"{Path(JSON_NAME).stem}.{options.format}"
+            write_text(path, FORMATS[options.format](content))
+        files = [path.relative_to(work) for path in work.rglob("*") if path.is_file()]
+        content["files"] = sorted(path.as_posix() for path in files)
+        write_json(content, work / JSON_NAME)
 
 
 def summary(content: dict[str, Any], folder: Path) -> str:
@@ -227,38 +281,78 @@ def summary(content: dict[str, Any], folder: Path) -> str:
     return f"{content['input']}: {found} -> {folder}"
 
 
-def _picture(localizer: Localizer, source: Path, options: LocalizeOptions) -> list[Localization]:
+def _picture(
+    localizer: Localizer, source: GivenInput, options: LocalizeOptions
+) -> list[Localization]:
     if options.audio is None:
-        raise UsageError("A picture needs a sound.", "Give it as --audio FILE.", source)
+        raise UsageError("A picture needs a sound.", "Give it as --audio FILE.", source.path)
     request = options.request
     found = localizer.localize(
-        source, options.audio, request.labels, request.vocabulary, request.sources, options.panels
+        source.path,
+        options.audio,
+        request.labels,
+        request.vocabulary,
+        request.sources,
+        options.panels,
     )
-    return [found]
+    return [mark_duplicates(found)]
 
 
-def _video(localizer: Localizer, source: Path, options: LocalizeOptions) -> list[Localization]:
-    request, step = options.request, _step("video", options)
-    expected = 1 if step is None else int(probe_video(source).duration / step) + 1
-    moments: list[Localization] = []
-    with progress(f"Localizing {source.name}") as report:
-        for found in localizer.localize_video(
-            source,
+def _video(
+    localizer: Localizer, source: GivenInput, options: LocalizeOptions, emit: Emit | None
+) -> list[Localization]:
+    request = options.request
+    with progress(f"Localizing {Path(source.name).name}") as report:
+        found = localizer.localize_video(
+            source.path,
             request.labels,
             request.vocabulary,
             request.sources,
             at=options.at,
             every=options.every,
+            start=options.start or 0.0,
+            end=options.end,
             panels=options.panels,
-        ):
-            moments.append(found)
-            report(len(moments), max(expected, len(moments)))
-        report(len(moments), len(moments))
-    if all(found.heard is None for found in moments):
+        )
+        settled = steady(_counted(found, _expected(source.path, options), report))
+        if options.smooth is not None:
+            settled = smooth(settled, options.smooth)
+        moments: list[Localization] = []
+        waiting: list[Localization] = []  # nothing is given out where all is silent
+        is_heard = False
+        for moment in map(mark_duplicates, settled):
+            moments.append(moment)
+            waiting.append(moment)
+            is_heard = is_heard or moment.heard is not None
+            if emit is not None and is_heard:
+                for one in waiting:
+                    emit(one.to_dict())
+                waiting.clear()
+    if not is_heard:
         raise SilentAudioError(
-            "The sound is silent throughout.", "There is nothing to localize.", source
+            "The sound is silent throughout.", "There is nothing to localize.", source.path
         )
     return moments
+
+
+def _counted(
+    moments: Iterable[Localization], expected: int, report: Progress
+) -> Iterator[Localization]:
+    """The moments; how many there were is reported."""
+    count = 0
+    for count, found in enumerate(moments, start=1):
+        yield found
+        report(count, max(expected, count))
+    report(count, count)
+
+
+def _expected(source: Path, options: LocalizeOptions) -> int:
+    step = _step("video", options)
+    if step is None:
+        return 1
+    length = probe_video(source).duration
+    end = length if options.end is None else min(options.end, length)
+    return int((end - (options.start or 0.0)) / step) + 1
 
 
 def _stored(source: Path) -> dict[str, Any]:
@@ -278,75 +372,3 @@ def _step(media_type: MediaType, options: LocalizeOptions) -> float | None:
     if media_type == "picture" or options.at is not None:
         return None
     return DEFAULT_STEP if options.every is None else options.every
-
-
-def _write_moments(source: Path, moments: Sequence[Localization], work: Path) -> None:
-    """Pictures of one moment in the folder itself, of a series in one of its own."""
-    colors = label_colors(moments)
-    if len(moments) == 1:
-        image = read_frame(source, moments[0].time).image
-        _write_pictures(image, moments[0], colors, work)
-        return
-    sounding = [found for found in moments if found.sources] or moments
-    # Hundreds of pictures help nobody; the video and the JSON file hold every moment.
-    places = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))
-    inner = work / MOMENTS_NAME
-    with writable(inner):
-        inner.mkdir()
-    sheets = []
-    with progress("Drawing moments") as report:
-        for count, place in enumerate(places.round().astype(int), start=1):
-            found = sounding[place]
-            image = read_frame(source, found.time).image
-            sheets.append(_write_pictures(image, found, colors, inner, f"{found.time:08.2f}s_"))
-            report(count, len(places))
-    save_png(_stacked(sheets), work / SHEET_NAME)
-
-
-def _write_pictures(
-    image: NDArray[np.uint8],
-    found: Localization,
-    colors: Mapping[str, Color],
-    folder: Path,
-    prefix: str = "",
-) -> NDArray[np.uint8]:
-    """An overlay per source and a contact sheet, which is returned as well."""
-    image = reduced_image(image)
-    for number, source in enumerate(found.sources, start=1):
-        overlay = source_overlay(image, source, colors[source.label])
-        save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")
-    sheet = contact_sheet(image, found, colors)
-    save_png(sheet, folder / f"{prefix}{SHEET_NAME}")
-    return sheet
-
-
-def _write_video(source: Path, moments: Sequence[Localization], work: Path) -> None:
-    shown = list(moments)
-    if len(moments) == 1:
-        # One moment says nothing about the whole video: it is shown while its sound is heard.
-        found = moments[0]
-        start, end = found.heard or (0.0, 0.0)
-        silent = replace(found, sources=())
-        shown = [
-            replace(silent, time=start - _INSTANT),
-            replace(found, time=start),
-            replace(found, time=end),
-            replace(silent, time=end + _INSTANT),
-        ]
-    with progress(f"Writing {VIDEO_NAME}") as report:
-        write_overlay_video(source, work / VIDEO_NAME, shown, progress=report)
-
-
-def _stacked(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Sheets under each other, the narrower ones continued in the colour of their margin."""
-    width = max(sheet.shape[1] for sheet in sheets)
-    rows = []
-    for sheet in sheets:
-        margin = np.broadcast_to(sheet[0, 0], (sheet.shape[0], width - sheet.shape[1], 3))
-        rows.append(np.concatenate([sheet, margin], axis=1))
-    return np.concatenate(rows)
-
-
-def _file_name(label: str) -> str:
-    """A class name as a part of a file name, in any script."""
-    return re.sub(r"[^\w]+", "-", label).strip("-_")[:60] or "source"

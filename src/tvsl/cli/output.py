@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import typer
 
@@ -392,11 +392,17 @@ def load_localizer(model: str, **options: Any) -> Localizer:
 
 
 JSON_NAME = "localization.json"
+OutputKind = Literal["page", "video", "sheet", "moments", "json"]
+"""What ``tvsl localize`` may write for an input."""
 _UNNAMED = "input"
 
 
 def result_folders(
-    inputs: Sequence[Path], output: Path, force: bool, audio: Path | None = None
+    inputs: Sequence[Path],
+    output: Path,
+    force: bool,
+    audio: Path | None = None,
+    parents: Sequence[Path | None] | None = None,
 ) -> list[tuple[Path, Path]]:
     """Decide where each input's results go, and refuse before any work is done.
 
@@ -405,6 +411,8 @@ def result_folders(
         output: The folder that was named: the results' own for one input, else their parent.
         force: Whether earlier results may be replaced.
         audio: The sound of the inputs, if it is a file of its own.
+        parents: For each input, the folder of its results inside ``output``, if it comes from a
+            folder; such an input has a folder of its own also where it is the only one.
 
     Returns:
         Each input with its folder.
@@ -415,12 +423,14 @@ def result_folders(
     """
     chosen: list[tuple[Path, Path]] = []
     taken: set[str] = set()
-    for source in inputs:
+    for source, parent in zip(inputs, parents or [None] * len(inputs), strict=True):
         name = source.stem if source.stem.strip(".") else _UNNAMED
-        while _key(name) in taken:
+        within = parent or Path()
+        while _key(str(within / name)) in taken:
             name += "_"
-        taken.add(_key(name))
-        chosen.append((source, output if len(inputs) == 1 else output / name))
+        taken.add(_key(str(within / name)))
+        is_only = len(inputs) == 1 and parent is None
+        chosen.append((source, output if is_only else output / within / name))
     for _, folder in chosen:
         check_free(folder, force, _earlier_files)
     if force:

@@ -48,6 +48,11 @@ MAX_ASPECT: Final = 4.0
 """Longest side over shortest of a picture that is resized to whole cells."""
 
 
+_BLOCKS = 32
+# Coding a picture anew moves the mean of a block by one or two levels of 255; what moves, by more.
+_CODING_NOISE = 3
+
+
 def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
     """Load a picture.
 
@@ -133,6 +138,29 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
         return image
     resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BICUBIC)
     return np.asarray(resized)
+
+
+def block_means(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Mean colours of the blocks of a picture, by which two pictures are compared.
+
+    Args:
+        picture: (H, W, 3) RGB.
+
+    Returns:
+        (32, 32, 3), 0 to 255.
+    """
+    blocks = Image.fromarray(picture).resize((_BLOCKS, _BLOCKS), Image.Resampling.BOX)
+    return np.asarray(blocks).astype(np.int16)
+
+
+def same_blocks(first: NDArray[np.int16], second: NDArray[np.int16]) -> bool:
+    """Tell whether two pictures are the same but for the noise of coding.
+
+    Args:
+        first: ``block_means`` of one picture.
+        second: Those of the other.
+    """
+    return bool(np.abs(first - second).max() <= _CODING_NOISE)
 
 
 def orientation(image: Image.Image) -> int:

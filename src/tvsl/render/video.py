@@ -61,6 +61,8 @@ def write_overlay_video(
     progress: Progress = no_progress,
     max_side: int = LONGEST_SIDE,
     limits: MediaLimits = DEFAULT_LIMITS,
+    start: float = 0.0,
+    end: float | None = None,
 ) -> Path:
     """Write a video with the map of every source in its own colour, and with the original sound.
 
@@ -78,12 +80,15 @@ def write_overlay_video(
             (an estimate; None where the file does not tell).
         max_side: Longest side of the output in pixels, at least 16; larger videos are scaled.
         limits: What the source may demand at most.
+        start: Second of the source at which the output begins.
+        end: Second of the source at which it ends; the source's end when None.
 
     Returns:
         The path that was written.
 
     Raises:
-        UsageError: There is nothing to draw, or ``max_side`` is too small.
+        UsageError: There is nothing to draw, ``max_side`` is too small, or ``end`` is not behind
+            ``start``.
         MediaError: The source cannot be read.
         OutputError: The target exists and ``force`` is not set, or it cannot be written.
     """
@@ -95,7 +100,9 @@ def write_overlay_video(
     check_free_file(target, force)
 
     def write(partial: Path) -> None:
-        _write(source, target, partial, localizations, progress, max_side, limits)
+        size = _output_size(probe_video(source, limits), max_side)
+        overlay = VideoOverlay(localizations, size)
+        _write(source, target, partial, overlay, progress, limits, (start, end))
 
     with writable(target, "video"):
         write_whole(target, write)
@@ -142,13 +149,13 @@ def _write(
     source: Path,
     target: Path,
     partial: Path,
-    localizations: Sequence[Localization],
+    overlay: VideoOverlay,
     progress: Progress,
-    max_side: int,
     limits: MediaLimits,
+    stretch: tuple[float, float | None],
 ) -> None:
     info = probe_video(source, limits)
-    overlay = VideoOverlay(localizations, _output_size(info, max_side))
+    first, last = stretch
     # Inside: open_container would take an error of the output for one of the source.
     with (
         open_container(source, limits) as sound,
@@ -158,20 +165,24 @@ def _write(
         zero = clock_zero(sound)
         # The sound may begin before the first frame, where the clock of the times stands at 0.
         origin = min(zero, Fraction(sound.start_time or 0, av.time_base))
+        if first > 0:
+            origin = zero + Fraction(first).limit_denominator(_CLOCK.denominator)
+        stop = None if last is None else zero - origin + Fraction(last)
         rate = info.frame_rate or _USUAL_FRAME_RATE
         encoder = _FrameEncoder(output, overlay.size, rate)
-        track = SoundTrack(sound, output, origin, source)
-        total = max(1, round(info.duration * rate)) if info.duration else None
+        track = SoundTrack(sound, output, origin, source, cuts=first > 0)
+        length = (info.duration if last is None else min(last, info.duration)) - first
+        total = max(1, round(length * rate)) if info.duration else None
         for count, (frame, duration) in enumerate(
-            _with_durations(iterate_frames(source, limits=limits), 1.0 / rate), start=1
+            _with_durations(iterate_frames(source, None, first, last, limits), 1.0 / rate), start=1
         ):
-            start = frame.time + float(zero - origin)
+            start = max(frame.time + float(zero - origin), 0.0)
             track.carry_until(start)
             image = overlay.draw(_scaled(frame.image, overlay.size), frame.time)
             encoder.write(image, start, duration)
             progress(count, total)
         encoder.finish()
-        track.carry_until(None)
+        track.carry_until(None if stop is None else float(stop))
 
 
 @contextmanager
@@ -278,16 +289,23 @@ class SoundTrack:
         output: Where to; must not have been written to yet.
         origin: Time on the source's clock that becomes 0 in the output, in seconds.
         path: The source's path, for messages.
+        cuts: Whether what lies before ``origin`` is left out.
 
     Raises:
         UnreadableMediaError: The codec of the sound is not known.
     """
 
     def __init__(
-        self, container: InputContainer, output: OutputContainer, origin: Fraction, path: Path
+        self,
+        container: InputContainer,
+        output: OutputContainer,
+        origin: Fraction,
+        path: Path,
+        cuts: bool = False,
     ) -> None:
         self._output = output
         self._origin = origin
+        self._cuts = cuts
         self._path = path
         self._next: SoundPacket | None = None
         self._packets: Iterator[SoundPacket] = iter(())
@@ -319,6 +337,9 @@ class SoundTrack:
             packet = self._next
             if packet is None:
                 return
+            if self._cuts and _start(packet) < 0:
+                self._next = None
+                continue
             if time is not None and _start(packet) > time:
                 return
             self._next = None

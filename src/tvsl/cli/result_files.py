@@ -1,0 +1,183 @@
+"""Pictures, videos and sheets that ``tvsl localize`` writes for one input."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvsl.cli.output import OutputKind, progress
+from tvsl.localization import Localization
+from tvsl.media import MediaType, load_image, read_frames
+from tvsl.render import (
+    contact_sheet,
+    label_colors,
+    reduced_image,
+    save_png,
+    source_overlay,
+    write_overlay_video,
+)
+from tvsl.render.colors import Color
+from tvsl.segments import without_duplicates
+from tvsl.utils.atomic import writable
+
+SHEET_NAME: Final = "contact_sheet.png"
+VIDEO_NAME: Final = "overlay.mp4"
+MOMENTS_NAME: Final = "moments"
+MOST_DRAWN_MOMENTS = 24
+_INSTANT = 1e-3
+
+
+@dataclass(frozen=True)
+class Result:
+    """One input that was localized.
+
+    Attributes:
+        source: The video or picture.
+        media_type: What it is.
+        moments: Its moments in the order of time.
+        content: Content of its ``localization.json``.
+        with_duplicates: Whether sources that are marked as duplicates are drawn.
+    """
+
+    source: Path
+    media_type: MediaType
+    moments: Sequence[Localization]
+    content: Mapping[str, Any]
+    with_duplicates: bool = False
+
+    @property
+    def drawn(self) -> list[Localization]:
+        """The moments with the sources that are drawn."""
+        if self.with_duplicates:
+            return list(self.moments)
+        return [without_duplicates(found) for found in self.moments]
+
+
+def write_files(kinds: Set[OutputKind], result: Result, work: Path) -> None:
+    """Write the files of a result, but for its JSON.
+
+    Args:
+        kinds: What is written.
+        result: The result.
+        work: Folder to write into.
+
+    Raises:
+        OutputError: A file cannot be written.
+        MediaError: The input cannot be read any more.
+    """
+    moments = result.drawn
+    colors = label_colors(moments)
+    if kinds & {"sheet", "moments"}:
+        _write_pictures(kinds, result, moments, colors, work)
+    if "video" in kinds:
+        _write_video(result, moments, work)
+
+
+def _write_pictures(
+    kinds: Set[OutputKind],
+    result: Result,
+    moments: Sequence[Localization],
+    colors: Mapping[str, Color],
+    work: Path,
+) -> None:
+    """A contact sheet, and a heat-map for each source; of a series in a folder of their own."""
+    shown = drawn_moments(moments)
+    folder = work
+    if "moments" in kinds and len(moments) > 1:
+        folder = work / MOMENTS_NAME
+        with writable(folder):
+            folder.mkdir()
+    sheets = []
+    with progress("Drawing moments") as report:
+        for count, (found, image) in enumerate(_pictures(result, shown), start=1):
+            reduced = reduced_image(image)
+            if "moments" in kinds:
+                prefix = "" if len(moments) == 1 else f"{found.time or 0.0:08.2f}s_"
+                _write_sources(reduced, found, colors, folder, prefix)
+            if "sheet" in kinds:
+                sheets.append(contact_sheet(reduced, found, colors))
+            report(count, len(shown))
+    if sheets:
+        save_png(_stacked(sheets), work / SHEET_NAME)
+
+
+def drawn_moments(moments: Sequence[Localization]) -> list[Localization]:
+    """The moments of which pictures are drawn: up to 24 of those that sound.
+
+    Hundreds of pictures help nobody; the video and the JSON file hold every moment.
+
+    Args:
+        moments: All moments.
+    """
+    sounding = [found for found in moments if found.sources] or list(moments)
+    places = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))
+    return [sounding[place] for place in places.round().astype(int)]
+
+
+def _pictures(
+    result: Result, moments: Sequence[Localization]
+) -> Iterator[tuple[Localization, NDArray[np.uint8]]]:
+    """Moments with their pictures, read in one pass."""
+    if result.media_type == "picture":
+        yield moments[0], load_image(result.source)
+        return
+    times = [found.time or 0.0 for found in moments]
+    for found, frame in zip(moments, read_frames(result.source, times), strict=True):
+        yield found, frame.image
+
+
+def _write_sources(
+    image: NDArray[np.uint8],
+    found: Localization,
+    colors: Mapping[str, Color],
+    folder: Path,
+    prefix: str,
+) -> None:
+    for number, source in enumerate(found.sources, start=1):
+        overlay = source_overlay(image, source, colors[source.label])
+        save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")
+
+
+def _write_video(result: Result, moments: Sequence[Localization], work: Path) -> None:
+    shown, settings = list(moments), result.content["settings"]
+    if len(moments) == 1:
+        # One moment says nothing about the whole video: it is shown while its sound is heard.
+        found = moments[0]
+        start, end = found.heard or (0.0, 0.0)
+        silent = replace(found, sources=())
+        shown = [
+            replace(silent, time=start - _INSTANT),
+            replace(found, time=start),
+            replace(found, time=end),
+            replace(silent, time=end + _INSTANT),
+        ]
+    with progress(f"Writing {VIDEO_NAME}") as report:
+        write_overlay_video(
+            result.source,
+            work / VIDEO_NAME,
+            shown,
+            progress=report,
+            start=settings["start"] or 0.0,
+            end=settings["end"],
+        )
+
+
+def _stacked(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Sheets under each other, the narrower ones continued in the colour of their margin."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    rows = []
+    for sheet in sheets:
+        margin = np.broadcast_to(sheet[0, 0], (sheet.shape[0], width - sheet.shape[1], 3))
+        rows.append(np.concatenate([sheet, margin], axis=1))
+    return np.concatenate(rows)
+
+
+def _file_name(label: str) -> str:
+    """A class name as a part of a file name, in any script."""
+    return re.sub(r"[^\w]+", "-", label).strip("-_")[:60] or "source"
