@@ -1,6 +1,7 @@
 """The protocol of a tri-modal encoder, and how one is made.
 
-AudioCLIP (``tvsl.audioclip``) is the one that tvsl brings. docs/add-an-encoder.md adds another.
+tvsl brings two, AudioCLIP (``tvsl.audioclip``) and the everyday encoder (``tvsl.everyday``);
+docs/add-an-encoder.md adds another.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 MOST_SOURCES = 8
 """Most sources of a clip, each in a panel of its own."""
+MOST_CHANNELS = 16_384
+"""Upper bound of every width and embedding: eight times the largest of the public models."""
+MOST_CLASSES = 30_000
+"""Upper bound of the classes that a config may name."""
 ImageTokenMode = Literal["values", "cells", "released"]
 """Kinds of dense image tokens of AudioCLIP."""
 FlipAverage = Literal["none", "mirror", "turn"]

@@ -6,17 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from tvsl.encoder import ImageTokenMode
+from tvsl.encoder import MOST_CHANNELS, MOST_CLASSES, ImageTokenMode
 from tvsl.errors import VocabularyError
 from tvsl.utils.strict_model import StrictModel
 from tvsl.vocabularies import check_names
 
-MOST_CHANNELS = 16_384
-"""Upper bound of every width and embedding: eight times the largest of the public models."""
 _MOST_BLOCKS = 64
 _MOST_SIDE = 64
 _MOST_OVERLAP = 64
-MOST_CLASSES = 30_000
 
 _Blocks = Annotated[int, Field(ge=1, le=_MOST_BLOCKS)]
 _Channels = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from tvsl.audioclip.config import MOST_CLASSES
+from tvsl.encoder import MOST_CLASSES
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.methods.base import (
     Method,

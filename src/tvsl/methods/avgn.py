@@ -41,8 +41,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.contrastive import symmetric_info_nce
+from tvsl.encoder import MOST_CHANNELS
 from tvsl.methods.adapted import ClosedVocabulary, ClosedVocabularyConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.devices import normal

@@ -10,8 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.encoder import Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
+from tvsl.encoder import MOST_CHANNELS, Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError, first_problem
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.strict_model import StrictModel

@@ -36,7 +36,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.encoder import MOST_CHANNELS
 from tvsl.methods.adapted import (
     CLASS_READOUTS,
     ClassReadout,

@@ -21,8 +21,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from tvsl.audioclip.config import MOST_CHANNELS
 from tvsl.contrastive import symmetric_info_nce
+from tvsl.encoder import MOST_CHANNELS
 from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.tokens import Tokens, Vocabulary

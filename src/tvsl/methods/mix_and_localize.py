@@ -35,7 +35,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.encoder import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import Supervision, check_inputs
 from tvsl.methods.operations import by_panel, two_layers, unit

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tvsl.audioclip.config import MOST_CHANNELS
+from tvsl.encoder import MOST_CHANNELS
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import Supervision
 from tvsl.methods.operations import random_partners, two_layers

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tvsl.audioclip.config import MOST_CHANNELS
-from tvsl.encoder import ImageTokenMode
+from tvsl.encoder import MOST_CHANNELS, ImageTokenMode
 from tvsl.errors import UsageError
 from tvsl.methods.base import MethodConfig, with_overrides
 
