@@ -12,10 +12,10 @@ MINI := build/mini/seed-$(SEED)
 EVERYDAY := build/everyday
 SHARED ?= ../shared
 
-.PHONY: help demo install dev localize test schema test-slow check format benchmark mini mini-card everyday everyday-card clean
+.PHONY: help demo install dev localize test schema test-slow check format benchmark mini mini-card everyday everyday-card everyday-kinds demo-mixtures readme-picture clean
 
 help:
-	@echo 'make demo         set up and localize made-up scenes; a page to look at in $(DEMO)/'
+	@echo 'make demo         set up and localize real mixtures and made-up scenes; a page to look at in $(DEMO)/'
 	@echo 'make localize VIDEO=clip.mp4 LABELS="dog barking,train"   set up and localize; results in $(OUT)/'
 	@echo 'make test         set up and run the tests'
 	@echo 'make test-slow    the tests that need minutes'
@@ -25,6 +25,9 @@ help:
 	@echo 'make mini-card    measure it on the test split and write its model card'
 	@echo 'make everyday     rebuild the everyday encoder from published packages: $(EVERYDAY)/model'
 	@echo 'make everyday-card   measure it on photographs, sounds and a video of $(SHARED)'
+	@echo 'make everyday-kinds  what it hears, sees and confuses, kind by kind, small things and large ones'
+	@echo 'make demo-mixtures   make the real mixtures of the demo again, from $(SHARED)/real'
+	@echo 'make readme-picture  localize the photograph at the head of the README again'
 	@echo 'make clean        remove the environment'
 
 # constraints.txt makes pip take the CPU build of torch where one is at hand.
@@ -108,6 +111,17 @@ everyday: install
 
 everyday-card: install
 	$(BIN)/python benchmarks/everyday_model.py everyday --media "$(SHARED)/media" --data "$(SHARED)/real" --output $(EVERYDAY)/figures.json --card src/tvsl/pretrained/everyday/README.md
+
+everyday-kinds: install
+	$(BIN)/python benchmarks/everyday_kinds.py everyday --data "$(SHARED)/real" --output $(EVERYDAY)/kinds.json
+
+demo-mixtures: install
+	$(BIN)/python scripts/demo_mixtures.py --data "$(SHARED)/real"
+
+# scripts/readme_example.py made the photograph's and the sound's file.
+readme-picture: install
+	$(BIN)/tvsl localize docs/example/beach.jpg --audio docs/example/beach.ogg --labels "man speaking,sea waves" --output build/example --force
+	$(BIN)/python -c 'from PIL import Image; Image.open("build/example/contact_sheet.png").convert("RGB").save("docs/example/found.jpg", quality=88)'
 
 clean:
 	rm -rf $(VENV)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -34,3 +35,17 @@ def test_the_head_of_table_2_is_the_page_s() -> None:
     column = head.index("CIoU@0.3")
     values = [float(row[column].split()[0]) for row in rows]
     assert values == sorted(values, reverse=True)
+
+
+def test_the_first_picture_is_small_and_its_authors_are_named() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = re.search(r"!\[[^\]]*\]\(([^)]*)\)", text)
+    assert first is not None
+    picture = ROOT / first[1]
+    assert picture.stat().st_size < 150_000
+    notice = (picture.parent / "NOTICE").read_text(encoding="utf-8")
+    for path in picture.parent.iterdir():
+        assert path.name == "NOTICE" or path.name in notice
+    below = text[first.end() :].split("```", 1)[0]
+    assert "CC BY" in below
+    assert picture.parent.joinpath("NOTICE").relative_to(ROOT).as_posix() in below

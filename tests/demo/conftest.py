@@ -1,24 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.mini_bundle import write_mini_bundle
-from tvsl import Localizer
-from tvsl.demo.run import Demo, run_demo
+from tests.demo_models import Models
+from tvsl.demo.run import Demo
 
 
 @pytest.fixture(scope="package")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_mini_bundle(tmp_path_factory.mktemp("demo") / "tiny", flip_average="turn")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return Models(tmp_path_factory.mktemp("demo"), flip_average="turn")
 
 
 @pytest.fixture(scope="package")
-def localizer(bundle: Path) -> Localizer:
-    return Localizer.from_pretrained(bundle, device="cpu")
-
-
-@pytest.fixture(scope="package")
-def demo(localizer: Localizer) -> Demo:
-    return run_demo(localizer)
+def demo(models: Models) -> Demo:
+    return models.run()

@@ -51,12 +51,20 @@ def test_a_map_is_one_colour_and_more_opaque_where_it_is_hotter() -> None:
     assert (row // 8, column // 8) == (1, 2)
 
 
+def test_layers_of_high_pictures_are_as_large_as_these() -> None:
+    ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (4, 1))
+    assert layer(ramp, (223, 32)).shape == (446, 64, 4)
+    assert layer(ramp, (224, 32)).shape == (224, 32, 4)
+    region = np.zeros((224, 40), dtype=np.bool_)
+    assert Image.open(content(outline_uri(region), "image/png")).size == (40, 224)
+
+
 def test_lines_of_a_large_layer_are_wider() -> None:
     ramp = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (4, 1))
-    opacity = layer(ramp, (240, 32))[..., 3]
+    opacity = layer(ramp, (480, 64))[..., 3]
     assert np.flatnonzero(opacity[240] == 255)[:3].tolist() == [32, 33, 34]
-    region = np.zeros((240, 400), dtype=np.bool_)
-    region[100:200, 100:300] = True
+    region = np.zeros((480, 800), dtype=np.bool_)
+    region[200:400, 200:600] = True
     image = Image.open(content(outline_uri(region), "image/png"))
     row = np.asarray(image.convert("RGBA"))[300]
     assert np.flatnonzero(row[:, 0] == 255).tolist() == [200, 201, 202, 597, 598, 599]

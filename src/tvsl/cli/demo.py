@@ -1,4 +1,4 @@
-"""``tvsl demo``: made-up scenes localized by the embedded model, as a table and as a page."""
+"""``tvsl demo``: real and made-up scenes localized by embedded models, as tables and as a page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tvsl.cli.options import AsJson, Force, Seed
 from tvsl.cli.output import load_localizer, print_json, print_lines, print_table, progress
 
 if TYPE_CHECKING:
-    from tvsl.demo.run import Demo, DemoResult, MapScore
+    from tvsl.demo.run import Demo, DemoPart, DemoResult, MapScore
 
 PAGE = "index.html"
 RESULTS = "results.json"
@@ -25,37 +25,44 @@ def command(
         Path, typer.Option("--output", "-o", help="Folder for the page and the results.")
     ] = Path("tvsl-demo"),
     model: Annotated[
-        str, typer.Option(help="mini, or a checkpoint's file or folder that knows the same words.")
+        str, typer.Option(help="Model of the real mixtures: a name, or a file or folder.")
+    ] = "everyday",
+    laboratory: Annotated[
+        str, typer.Option(help="Model of the made-up scenes, which knows their words.")
     ] = "mini",
     seed: Seed = 0,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Localize made-up scenes that no model was trained on, and write a page to look at.
+    """Localize real mixtures and made-up scenes, and write a page to look at.
 
-    Prints what was found of every source, with given and with detected labels. Writes index.html,
-    which needs no other file and no network, and results.json.
+    No model was trained on them. Prints what was found of every source, with given and with
+    detected labels. Writes index.html, which needs no other file and no network, and results.json.
+    The seed is that of the made-up scenes; the real ones are always the same.
     """
     from tvsl.utils.atomic import check_free, staged, write_text
 
     # Wrong usage ends here, before torch is imported.
     check_free(output, force, _earlier_files)
 
+    from tvsl.demo.mixtures import real_scenes
     from tvsl.demo.run import run_demo
     from tvsl.html.demo import demo_page
     from tvsl.loading import check_classes
     from tvsl.synthetic.vocabulary import CLASSES
     from tvsl.utils.files import write_json
 
-    check_classes(model, CLASSES["all"])
+    check_classes(model, real_scenes()[0].names)
+    check_classes(laboratory, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:
         # So few scenes are done before a GPU is ready.
         localizer = load_localizer(model, device="cpu")
+        small = load_localizer(laboratory, device="cpu")
         with progress("Localizing scenes") as localized:
-            demo = run_demo(localizer, seed, localized)
+            demo = run_demo(localizer, small, seed, localized)
         content = demo.to_dict()
         write_json(content, work / RESULTS)
-        write_text(work / PAGE, demo_page(demo, model))
+        write_text(work / PAGE, demo_page(demo, model, laboratory))
     if as_json:
         print_json(content)
     else:
@@ -66,22 +73,27 @@ def _earlier_files(folder: Path) -> tuple[str, ...]:
     """Files that an earlier demo wrote here, by its own results."""
     from tvsl.utils.run_folder import read_record
 
-    record = read_record(folder / RESULTS, {"encoder_sha256", "scenes"})
+    record = read_record(folder / RESULTS, {"protocol", "box_protocol", "seed"})
     return () if record is None else (PAGE, RESULTS)
 
 
 def _print(demo: Demo, folder: Path) -> None:
     from tvsl.demo.run import PROTOCOL
 
-    rows = [row for result in demo.results for row in _rows(result)]
-    print_table(_HEADS, rows, _NUMBERS)
-    print_lines("", f"Hit by protocol {PROTOCOL}.", f"Detected: {demo.detection_rule}.", "")
+    print_lines(f"Real photographs and sounds ({demo.real.model}):")
+    _print_part(demo.real)
+    print_lines(f"The laboratory, made-up scenes of seed {demo.seed} ({demo.laboratory.model}):")
+    _print_part(demo.laboratory)
+    print_lines(f"Hit by protocol {PROTOCOL}.", f"Open {folder / PAGE} in a browser.")
+
+
+def _print_part(part: DemoPart) -> None:
+    print_table(_HEADS, [row for result in part.results for row in _rows(result)], _NUMBERS)
     print_lines(
-        "{model}, seed {seed}: of {sources} sources {given_hits} hit with given labels, "
-        "{detected_hits} with detected ones ({detected} detected, {false} falsely).".format(
-            model=demo.model, seed=demo.seed, **demo.summary
-        ),
-        f"Open {folder / PAGE} in a browser.",
+        "Of {sources} sources {given_hits} hit with given labels, {detected_hits} with detected "
+        "ones ({detected} detected, {false} falsely).".format(**part.summary),
+        f"Detected: {part.detection_rule}.",
+        "",
     )
 
 

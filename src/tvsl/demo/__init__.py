@@ -1,4 +1,4 @@
-"""The demo: scenes that nobody chose by their results, localized and scored."""
+"""The demo: real and made-up scenes that nobody chose by their results, localized and scored."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
-"""The demo: scenes of the test split localized with given and with detected labels, and scored."""
+"""The demo: real and made-up scenes localized with given and with detected labels, and scored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from tvsl.demo.scenes import DemoScene, demo_scenes
+from tvsl.demo.mixtures import real_scenes
+from tvsl.demo.scenes import DemoScene, made_up_scenes
 from tvsl.evaluation.batch import EncodedBatch, scene_truth
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.score import score
@@ -17,10 +18,10 @@ from tvsl.localization import BOX_PROTOCOL, Box, Localization, SoundSource, shar
 from tvsl.localizer import Localizer
 from tvsl.metrics import PAPER
 from tvsl.scenes import PixelBox
-from tvsl.synthetic.export import describe
-from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.tokens import Queries, Tokens, Vocabulary
-from tvsl.utils.progress import Progress
+from tvsl.utils.progress import Progress, no_progress
+
+PartName = Literal["real", "laboratory"]
 
 SINGLE_THRESHOLD = 0.5
 SEVERAL_THRESHOLD = 0.3
@@ -82,7 +83,7 @@ class DemoResult:
     Attributes:
         case: The scene.
         given: All true labels given.
-        detected: Classes detected among those of the split; their number is not given.
+        detected: Classes detected among the scene's names; their number is not given.
         sources: The true sources, panel by panel.
     """
 
@@ -99,21 +100,21 @@ class DemoResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Demo:
-    """All scenes, and what they were localized with.
+class DemoPart:
+    """Scenes of one kind of world, and what they were localized with.
 
     Attributes:
+        name: ``real`` or ``laboratory``.
         model: Name of the model and its head.
         encoder_sha256: Fingerprint of the encoder.
-        seed: Of the world.
         detection_threshold: Score from which on a class counts as detected, decided on validation
             data; None: it was not calibrated.
         results: Scene by scene.
     """
 
+    name: PartName
     model: str
     encoder_sha256: str
-    seed: int
     detection_threshold: float | None
     results: tuple[DemoResult, ...]
 
@@ -143,42 +144,88 @@ class Demo:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain JSON types, raw maps included."""
         return {
+            "name": self.name,
             "model": self.model,
             "encoder_sha256": self.encoder_sha256,
-            "seed": self.seed,
-            "protocol": PROTOCOL,
-            "box_protocol": BOX_PROTOCOL,
             "detection": self.detection_rule,
             "summary": self.summary,
             "scenes": [_scene_dict(result) for result in self.results],
         }
 
 
-def run_demo(localizer: Localizer, seed: int = 0, report: Progress | None = None) -> Demo:
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """The demo.
+
+    Attributes:
+        seed: Of the made-up world.
+        real: Real mixtures, always the same ones.
+        laboratory: Made-up scenes.
+    """
+
+    seed: int
+    real: DemoPart
+    laboratory: DemoPart
+
+    @property
+    def parts(self) -> tuple[DemoPart, ...]:
+        """Both parts, in the order in which they are shown."""
+        return self.real, self.laboratory
+
+    @property
+    def results(self) -> tuple[DemoResult, ...]:
+        """Results of both parts."""
+        return self.real.results + self.laboratory.results
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain JSON types."""
+        return {
+            "seed": self.seed,
+            "protocol": PROTOCOL,
+            "box_protocol": BOX_PROTOCOL,
+            "parts": [part.to_dict() for part in self.parts],
+        }
+
+
+def run_demo(
+    localizer: Localizer,
+    laboratory: Localizer,
+    seed: int = 0,
+    report: Progress = no_progress,
+) -> Demo:
     """Localize and score the demo's scenes.
 
     Args:
-        localizer: The model; it is asked as a user would ask it.
-        seed: Of the world.
+        localizer: The model of the real mixtures; it is asked as a user would ask it.
+        laboratory: The model of the made-up scenes.
+        seed: Of the made-up world.
         report: Called with scenes so far and in all.
 
     Returns:
         The scenes and what was found.
 
     Raises:
-        VocabularyError: The model has no words for the world's classes.
-        UsageError: The method cannot detect, or a negative seed.
+        VocabularyError: A model has no words for its scenes' classes.
+        UsageError: A method cannot detect, or a negative seed.
     """
+    made_up, real = made_up_scenes(seed), real_scenes()
+    wanted = [(localizer, case) for case in real] + [(laboratory, case) for case in made_up]
     results = []
-    scenes = demo_scenes(seed)
-    for number, case in enumerate(scenes, start=1):
-        results.append(_localize(localizer, case))
-        if report is not None:
-            report(number, len(scenes))
+    for number, (model, case) in enumerate(wanted, start=1):
+        results.append(_localize(model, case))
+        report(number, len(wanted))
     return Demo(
+        seed,
+        _part("real", localizer, results[: len(real)]),
+        _part("laboratory", laboratory, results[len(real) :]),
+    )
+
+
+def _part(name: PartName, localizer: Localizer, results: Sequence[DemoResult]) -> DemoPart:
+    return DemoPart(
+        name,
         results[0].given.model,
         localizer.encoder.fingerprint,
-        seed,
         localizer.method.config.detection_threshold,
         tuple(results),
     )
@@ -186,10 +233,10 @@ def run_demo(localizer: Localizer, seed: int = 0, report: Progress | None = None
 
 def _localize(localizer: Localizer, case: DemoScene) -> DemoResult:
     scene = case.scene
-    sound = (scene.waveform, SAMPLE_RATE)
+    sound = (scene.waveform, scene.sample_rate)
     encoded = localizer.encode(scene.picture, sound, panels=len(scene.panels))
     given = localizer.localize_encoded(encoded, labels=scene.labels)
-    detected = localizer.localize_encoded(encoded, vocabulary=case.world.names)
+    detected = localizer.localize_encoded(encoded, vocabulary=case.names)
     by_label = {source.label: source for source in detected.sources}
     again = [by_label.get(label) for label in scene.labels]
     vocabulary = localizer.encoder.vocabulary(scene.labels)
@@ -261,7 +308,7 @@ def _scene_dict(result: DemoResult) -> dict[str, Any]:
         "hit_from": threshold(case),
         "sources": [_source_dict(source) for source in result.sources],
         "false": [found.label for found in result.false],
-        "truth": describe(case.world, case.scene, {}),
+        "truth": dict(case.truth),
         "given": result.given.to_dict(),
         "detected": result.detected.to_dict(),
     }

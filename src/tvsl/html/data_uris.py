@@ -14,7 +14,7 @@ from tvsl.localization import BOX_CUT, SoundSource, min_max, upscale
 from tvsl.media.writing import wav_bytes
 from tvsl.render.colors import Color, RGBImage, color_layer
 
-_LAYER_SCALE = 2
+_FINE = 224
 _LINE_SHARE = 160
 
 
@@ -34,9 +34,11 @@ def outline_uri(region: NDArray[np.bool_]) -> str:
     """Draw the outline of a region (H, W): a white line in a dark casing, all else clear.
 
     Returns:
-        The data URI of a PNG, twice as high and wide as the region.
+        The data URI of a PNG, as large as the region, or twice as high and wide where that is
+        lower than 224 pixels.
     """
-    scaled = region.repeat(_LAYER_SCALE, axis=0).repeat(_LAYER_SCALE, axis=1)
+    scale = _layer_scale(len(region))
+    scaled = region.repeat(scale, axis=0).repeat(scale, axis=1)
     width = _line_width(len(scaled))
     line = outline(scaled, width)
     casing = outline(scaled & ~line, -(-width // 2)) | outline(~scaled, -(-width // 2))
@@ -55,10 +57,12 @@ def heat_uri(source: SoundSource, color: Color) -> str:
         color: Its colour.
 
     Returns:
-        The data URI of a PNG, twice as high and wide as the source's picture.
+        The data URI of a PNG, as large as the source's picture, or twice as high and wide where
+        that is lower than 224 pixels.
     """
     height, width = source.size
-    heat = min_max(upscale(source.grid, (_LAYER_SCALE * height, _LAYER_SCALE * width)))
+    scale = _layer_scale(height)
+    heat = min_max(upscale(source.grid, (scale * height, scale * width)))
     opacity = np.rint(255 * color_layer([heat], [color], 1.0)[3]).astype(np.uint8)
     opacity[outline(heat >= BOX_CUT, _line_width(len(heat)))] = 255
     image = Image.fromarray(opacity)
@@ -94,6 +98,11 @@ def outline(region: NDArray[np.bool_], width: int, at_edges: bool = False) -> ND
     inner = binary_erosion(region, iterations=width, border_value=not at_edges)
     line: NDArray[np.bool_] = region & ~inner
     return line
+
+
+def _layer_scale(height: int) -> int:
+    """Factor by which layers of low pictures are larger, so that their lines are smooth."""
+    return 1 if height >= _FINE else 2
 
 
 def _line_width(height: int) -> int:

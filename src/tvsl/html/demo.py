@@ -4,40 +4,55 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tvsl.demo.run import PROTOCOL, Demo, DemoResult, MapScore, threshold
-from tvsl.html.data_uris import heat_uri, png_uri, sound_uri
+from tvsl.demo.scenes import DemoScene
+from tvsl.html.data_uris import heat_uri, jpeg_uri, png_uri, sound_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values
 from tvsl.localization import BOX_PROTOCOL, SoundSource
 from tvsl.media.writing import to_int16
 from tvsl.render.colors import source_color
-from tvsl.synthetic.pictures import SIDE
-from tvsl.synthetic.sounds import SAMPLE_RATE, Wave
-from tvsl.synthetic.world import WorldScene
+from tvsl.scenes import Scene
 
 _OFF_SCREEN = "heard, but not in the picture"
 
 
-def demo_page(demo: Demo, model: str) -> str:
+def demo_page(demo: Demo, model: str, laboratory: str) -> str:
     """Write the page.
 
     Args:
         demo: What was localized.
-        model: The name or path that the model was loaded by, for commands that can be copied.
+        model: The name or path that the model of the real mixtures was loaded by, for commands
+            that can be copied.
+        laboratory: The same for the model of the made-up scenes.
 
     Returns:
         The HTML, the same for the same demo. It asks no network for anything.
     """
+    models = {"real": model, "laboratory": laboratory}
     values: Values = {
-        "model": demo.model,
         "seed": demo.seed,
-        "summary": demo.summary,
-        "detection_rule": demo.detection_rule,
         "protocol": PROTOCOL,
         "box_protocol": BOX_PROTOCOL,
-        "sha256": demo.encoder_sha256,
-        "other": f"tvsl demo --seed {demo.seed + 1} --model {shlex.quote(model)} --output another",
-        "scenes": [_scene(result, model) for result in demo.results],
+        "yours": f"tvsl localize YOURS.mp4 --model {shlex.quote(model)} -o out/",
+        "other": f"tvsl demo --seed {demo.seed + 1} --laboratory {shlex.quote(laboratory)} "
+        "--output another",
+        "parts": [
+            {
+                "name": part.name,
+                "model": part.model,
+                "sha256": part.encoder_sha256,
+                "summary": part.summary,
+                "detection_rule": part.detection_rule,
+                "names": len(part.results[0].case.names),
+                "scenes": [_scene(result, models[part.name]) for result in part.results],
+            }
+            for part in demo.parts
+        ],
     }
     colors = max(len(result.sources) + len(result.false) for result in demo.results)
     return render_page("demo.html", values, styles=["page.css"], colors=colors, script="page.js")
@@ -45,20 +60,23 @@ def demo_page(demo: Demo, model: str) -> str:
 
 def _scene(result: DemoResult, model: str) -> Values:
     case, scene = result.case, result.case.scene
-    panels = len(scene.panels)
+    panels, (height, width) = len(scene.panels), scene.picture.shape[:2]
     sound = "The sound" if panels == 1 else "The mixture: all that is heard"
+    samples = to_int16(scene.waveform)
+    picture = png_uri(scene.picture) if case.export else jpeg_uri(scene.picture)
     return {
         "name": case.kind.name,
         "title": case.kind.title,
         "description": case.kind.description,
         "id": case.id,
         "panels": panels,
-        "side": SIDE,
+        "height": height,
+        "width": width,
         "labels": scene.labels,
-        "picture": png_uri(scene.picture),
+        "picture": picture,
         "truth": case.boxes,
         "twins": [box for box in case.twins if box is not None],
-        "sound": sound_values(scene.waveform, to_int16(scene.waveform), SAMPLE_RATE, sound),
+        "sound": sound_values(scene.waveform, samples, scene.sample_rate, sound),
         "hit_from": threshold(case),
         "sources": _sources(result),
         "off_screen": None
@@ -66,20 +84,23 @@ def _scene(result: DemoResult, model: str) -> Values:
         else {
             "label": scene.off_screen,
             "note": _OFF_SCREEN,
-            "sound": _sound_uri(case.off_screen_sound),
+            "sound": _sound_uri(case.off_screen_sound, scene.sample_rate),
         },
-        "commands": _commands(result, model),
+        "commands": _commands(case, model) if case.export else "",
+        "credits": [asdict(credit) for credit in case.credits],
     }
 
 
-def _sound_uri(wave: Wave | None) -> str:
-    return "" if wave is None else sound_uri(to_int16(wave), SAMPLE_RATE)
+def _sound_uri(wave: NDArray[np.float32] | None, rate: int) -> str:
+    return "" if wave is None else sound_uri(to_int16(wave), rate)
 
 
 def _sources(result: DemoResult) -> list[Values]:
     """The true sources in their order, then the classes falsely detected."""
+    scene = result.case.scene
+    mixed = len(scene.panels) > 1 or scene.off_screen is not None
     sources: list[Values] = []
-    for found, panel in zip(result.sources, result.case.scene.panels, strict=True):
+    for found, panel in zip(result.sources, scene.panels, strict=True):
         maps = {"given": found.given}
         if found.detected is not None:
             maps["detected"] = found.detected
@@ -88,7 +109,7 @@ def _sources(result: DemoResult) -> list[Values]:
             {
                 "label": found.label,
                 "note": "",
-                "sound": _sound_uri(panel.waveform),
+                "sound": _sound_uri(panel.waveform, scene.sample_rate) if mixed else "",
                 "layers": _layers(maps, len(sources)),
                 "missed": found.detected is None,
                 "score": found.given.score,
@@ -103,7 +124,7 @@ def _sources(result: DemoResult) -> list[Values]:
         sources.append(
             {
                 "label": false.label,
-                "note": _false_note(result.case.scene, false.label),
+                "note": _false_note(scene, false.label),
                 "sound": "",
                 "layers": _layers({"detected": false}, len(sources)),
                 "missed": False,
@@ -135,7 +156,7 @@ def _verdict(score: MapScore | None) -> str:
     return "hit" if score.hit else "miss"
 
 
-def _false_note(scene: WorldScene, label: str) -> str:
+def _false_note(scene: Scene, label: str) -> str:
     """The reason why a class that was detected does not count."""
     if label == scene.off_screen:
         return _OFF_SCREEN
@@ -143,20 +164,13 @@ def _false_note(scene: WorldScene, label: str) -> str:
     return "in the picture, but silent" if label in visible else "neither seen nor heard"
 
 
-def _commands(result: DemoResult, model: str) -> str:
+def _commands(case: DemoScene, model: str) -> str:
     """Commands that make the scene and localize it, with the same outcome as here."""
-    case, scene = result.case, result.case.scene
-    folder, count = f"world-{case.kind.name}", len(scene.panels)
-    options = f"--sources {count} --scenes {scene.index + 1}"
-    if case.world.classes != "seen":
-        options += f" --classes {case.world.classes}"
-    if case.world.seed:
-        options += f" --seed {case.world.seed}"
     lines = (
-        f"tvsl synthetic export {folder} {options}",
-        f"tvsl localize {folder}/frames/{case.id}.png \\",
-        f"  --audio {folder}/audio/{case.id}.wav --panels {count} \\",
-        f"  --labels {shlex.quote(','.join(scene.labels))} --model {shlex.quote(model)} \\",
+        case.export,
+        f"tvsl localize {case.folder}/frames/{case.id}.png \\",
+        f"  --audio {case.folder}/audio/{case.id}.wav --panels {len(case.scene.panels)} \\",
+        f"  --labels {shlex.quote(','.join(case.scene.labels))} --model {shlex.quote(model)} \\",
         f"  --output found-{case.kind.name}",
     )
     return "\n".join(lines)

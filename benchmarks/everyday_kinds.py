@@ -1,0 +1,172 @@
+"""Tell what a model hears, sees and confuses, kind by kind, and small things from large ones.
+
+``make everyday-kinds`` prints two tables for ``docs/everyday-model.md``. All scenes are composites
+of the validation split of ``../shared/real``, the first of seed 0:
+
+- **Kinds**: single panels, as many of each class. *Heard*: the sound alone is named right among the
+  fifteen classes. *Localized*: with the label given, the map reaches a cIoU of 0.3 with the true
+  box. *Detected*: the class is among those that the head detects in the everyday vocabulary.
+  *Taken for*: the name with the highest score where that is another one.
+- **Sizes**: two panels, labels given, by the share of its panel that the source's box covers.
+
+Labels are everyday names of ``tvsl localize`` in the first table, the data set's own in the second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from everyday_model import interval
+from tvsl.data.composites import Composites, ScenePlan
+from tvsl.data.real import RealData
+from tvsl.evaluation.batch import encode_scenes, scene_truth
+from tvsl.evaluation.score import score_maps
+from tvsl.localizer import Localizer
+from tvsl.metrics import ciou, minmax, resize_maps
+from tvsl.scenes import Scene
+from tvsl.vocabularies import everyday_sounds
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts" / "everyday"))
+from head import EVERYDAY_NAMES  # its folder is no package
+
+FOUND = 0.3
+SIZES = (("small, under 0.15", 0.0, 0.15), ("middle", 0.15, 0.4), ("large, over 0.4", 0.4, 1.01))
+CHUNK = 20
+
+
+def plans(maker: Composites, each: int) -> Iterator[ScenePlan]:
+    """Plans of the first single panels of the split, so many of each class."""
+    seen: Counter[str] = Counter()
+    for number in count():
+        if len(seen) == len(maker.sounding) and min(seen.values()) >= each:
+            return
+        plan = maker.plan(number, 1)
+        label = plan.panels[0].source.label
+        seen[label] += 1
+        if seen[label] <= each:
+            yield plan
+
+
+def panel_row(
+    localizer: Localizer, scene: Scene, vocabulary: Sequence[str], names: dict[str, str]
+) -> dict[str, Any]:
+    """What is made of a single panel."""
+    label = scene.labels[0]
+    encoded = localizer.encode(scene.picture, (scene.waveform, scene.sample_rate))
+    given = localizer.localize_encoded(encoded, labels=[names[label]]).sources[0]
+    target = torch.from_numpy(scene_truth(scene)[0])
+    height, width = target.shape[1:]
+    maps = minmax(resize_maps(torch.from_numpy(given.grid)[None], (height, width)))
+    detected = localizer.localize_encoded(encoded, vocabulary=vocabulary).sources
+    best = max(detected, key=lambda source: source.score).label if detected else None
+    texts = localizer.encoder.embed(list(names.values()))
+    heard = list(names)[int((encoded.tokens.sound @ texts.T).argmax())]
+    return {
+        "label": label,
+        "ciou": float(ciou(maps, target)),
+        "detected": names[label] in {source.label for source in detected},
+        "best": best,
+        "heard": heard,
+    }
+
+
+def kinds(localizer: Localizer, maker: Composites, each: int) -> list[dict[str, Any]]:
+    """Rows of single panels, so many of each class."""
+    names = {label: EVERYDAY_NAMES[label] for label in maker.sounding}
+    vocabulary = tuple(dict.fromkeys((*everyday_sounds(), *names.values())))
+    rate = localizer.encoder.sample_rate
+    return [
+        panel_row(localizer, maker.make(plan, rate), vocabulary, names)
+        for plan in plans(maker, each)
+    ]
+
+
+def sizes(localizer: Localizer, maker: Composites, scenes: int) -> list[tuple[float, float]]:
+    """Share of the panel and cIoU of each source of duets, labels given."""
+    rows = []
+    for start in range(0, scenes, CHUNK):
+        some = min(CHUNK, scenes - start)
+        batch = encode_scenes(localizer.encoder, maker, 2, some, start)
+        maps = localizer.method.maps(batch.tokens, batch.queries, batch.vocabulary)
+        found = score_maps(localizer.method.postprocess(maps), batch).columns["ciou"]
+        shares = 2 * batch.targets.double().mean(dim=(1, 2))  # of one of two panels
+        rows += list(zip(shares.tolist(), found.tolist(), strict=True))
+    return rows
+
+
+def kinds_table(rows: Sequence[dict[str, Any]]) -> str:
+    """The first table, the best localized classes first."""
+    lines = [
+        "| kind | heard | localized, label given | detected | most often taken for |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    table = []
+    for label in dict.fromkeys(row["label"] for row in rows):
+        own = [row for row in rows if row["label"] == label]
+        name = EVERYDAY_NAMES[label]
+        others = Counter(row["best"] for row in own if row["best"] not in (name, None))
+        taken = ", ".join(f"{other} ({times})" for other, times in others.most_common(2))
+        heard = np.mean([row["heard"] == label for row in own])
+        found = np.mean([row["ciou"] >= FOUND for row in own])
+        detected = np.mean([row["detected"] for row in own])
+        table.append((found, label, heard, detected, f"{taken} of {len(own)}" if taken else ""))
+    for found, label, heard, detected, taken in sorted(table, key=lambda one: (-one[0], one[1])):
+        cells = (f"{100 * value:.0f}" for value in (heard, found, detected))
+        lines.append(f"| {label} | {' | '.join(cells)} | {taken} |")
+    all_rows = (
+        np.mean([row["heard"] == row["label"] for row in rows]),
+        np.mean([row["ciou"] >= FOUND for row in rows]),
+        np.mean([row["detected"] for row in rows]),
+    )
+    cells = (f"{100 * value:.0f}" for value in all_rows)
+    lines.append(f"| all | {' | '.join(cells)} | |")
+    return "\n".join(lines) + "\n"
+
+
+def sizes_table(rows: Sequence[tuple[float, float]]) -> str:
+    """The second table."""
+    lines = [
+        "| box of its panel | sources | mean cIoU | cIoU@0.3 |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for title, low, high in SIZES:
+        own = [overlap for share, overlap in rows if low <= share < high]
+        hits = [float(overlap >= FOUND) for overlap in own]
+        lines.append(f"| {title} | {len(own)} | {interval(own)} | {interval(hits)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", default="everyday")
+    parser.add_argument("--head", help="Folder of a trained head; the model's own by default.")
+    parser.add_argument("--data", type=Path, default=Path("../shared/real"))
+    parser.add_argument("--each", type=int, default=16, help="Panels of each class.")
+    parser.add_argument("--scenes", type=int, default=100, help="Scenes of two panels.")
+    parser.add_argument("--output", type=Path, help="File for all rows, JSON.")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    localizer = Localizer.from_pretrained(options.model, head=options.head, device="cpu")
+    maker = RealData(root=options.data, split="validation").maker
+    panels = kinds(localizer, maker, options.each)
+    duets = sizes(localizer, maker, options.scenes)
+    if options.output is not None:
+        content = {"model": localizer.name, "panels": panels, "duets": duets}
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(f"{localizer.name}\n\n{kinds_table(panels)}\n{sizes_table(duets)}")
+
+
+if __name__ == "__main__":
+    main()
