@@ -6,7 +6,7 @@ of the validation split of ``../shared/real``, the first of seed 0:
 - **Kinds**: single panels, as many of each class. *Heard*: the sound alone is named right among the
   fifteen classes. *Localized*: with the label given, the map reaches a cIoU of 0.3 with the true
   box. *Detected*: the class is among those that the head detects in the everyday vocabulary.
-  *Taken for*: the name with the highest score where that is another one.
+  *Heard as* and *taken for*: the two other names that come first most often, with panels.
 - **Sizes**: two panels, labels given, by the share of its panel that the source's box covers.
 
 Labels are everyday names of ``tvsl localize`` in the first table, the data set's own in the second.
@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -104,33 +104,35 @@ def sizes(localizer: Localizer, maker: Composites, scenes: int) -> list[tuple[fl
     return rows
 
 
+def shares(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Percent heard, localized and detected."""
+    flags = [(row["heard"] == row["label"], row["ciou"] >= FOUND, row["detected"]) for row in rows]
+    return [f"{100 * share:.0f}" for share in np.mean(flags, axis=0)]
+
+
 def kinds_table(rows: Sequence[dict[str, Any]]) -> str:
     """The first table, the best localized classes first."""
     lines = [
-        "| kind | heard | localized, label given | detected | most often taken for |",
-        "| --- | ---: | ---: | ---: | --- |",
+        "| kind | heard | localized, label given | detected | heard as | taken for |",
+        "| --- | ---: | ---: | ---: | --- | --- |",
     ]
-    table = []
-    for label in dict.fromkeys(row["label"] for row in rows):
-        own = [row for row in rows if row["label"] == label]
-        name = EVERYDAY_NAMES[label]
-        others = Counter(row["best"] for row in own if row["best"] not in (name, None))
-        taken = ", ".join(f"{other} ({times})" for other, times in others.most_common(2))
-        heard = np.mean([row["heard"] == label for row in own])
-        found = np.mean([row["ciou"] >= FOUND for row in own])
-        detected = np.mean([row["detected"] for row in own])
-        table.append((found, label, heard, detected, f"{taken} of {len(own)}" if taken else ""))
-    for found, label, heard, detected, taken in sorted(table, key=lambda one: (-one[0], one[1])):
-        cells = (f"{100 * value:.0f}" for value in (heard, found, detected))
-        lines.append(f"| {label} | {' | '.join(cells)} | {taken} |")
-    all_rows = (
-        np.mean([row["heard"] == row["label"] for row in rows]),
-        np.mean([row["ciou"] >= FOUND for row in rows]),
-        np.mean([row["detected"] for row in rows]),
-    )
-    cells = (f"{100 * value:.0f}" for value in all_rows)
-    lines.append(f"| all | {' | '.join(cells)} | |")
+    groups = {label: [row for row in rows if row["label"] == label] for label in EVERYDAY_NAMES}
+    order = sorted(groups, key=lambda label: -sum(row["ciou"] >= FOUND for row in groups[label]))
+    for label in order:
+        own = groups[label]
+        if own:
+            heard = wrong((row["heard"] for row in own), label)
+            taken = wrong((row["best"] for row in own), EVERYDAY_NAMES[label])
+            lines.append(f"| {label} | {' | '.join(shares(own))} | {heard} | {taken} |")
+    each = max(map(len, groups.values()))
+    lines.append(f"| all, {each} panels each | {' | '.join(shares(rows))} | | |")
     return "\n".join(lines) + "\n"
+
+
+def wrong(found: Iterable[str | None], right: str) -> str:
+    """The two most frequent other names, with how often."""
+    others = Counter(name for name in found if name not in (right, None))
+    return ", ".join(f"{name} {times}" for name, times in others.most_common(2))
 
 
 def sizes_table(rows: Sequence[tuple[float, float]]) -> str:
