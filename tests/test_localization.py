@@ -4,24 +4,34 @@ import json
 import os
 import tracemalloc
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import Tensor
 
+from tvsl.detecting import Classes
 from tvsl.errors import OutputError, ShapeError, TvslError
 from tvsl.localization import (
     Box,
+    Encoded,
     Localization,
+    Request,
     SoundSource,
+    answer,
     box_around_peak,
     min_max,
     upscale,
     write_json,
 )
+from tvsl.methods.base import Method, MethodConfig, Supervision
+from tvsl.tokens import Queries, Tokens, Vocabulary
 
 Map = NDArray[np.float32]
 
@@ -273,3 +283,135 @@ def test_a_box_of_the_largest_picture_takes_little_memory() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 24 * 4096**2  # bytes: a few numbers for each pixel of the map
+
+
+# Detected among names that are one to the model, and nothing that is known
+
+
+NAMES = ("man", "woman", "dog", "train")
+
+
+class Scripted(Method):
+    """Has a score for each name, which falls by what others of its letter share with it."""
+
+    name: ClassVar[str] = "scripted"
+    supervision: ClassVar[Supervision] = "none"
+    class_aware: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        scores: Mapping[str, float],
+        heard: Mapping[str, float] | None = None,
+        seen: Mapping[str, float] | None = None,
+        **config: float,
+    ) -> None:
+        super().__init__(MethodConfig(embedding=4, **config))  # type: ignore[arg-type]
+        self.scores, self.sides = scores, (heard, seen)
+        self.asked: list[tuple[str, ...]] = []
+
+    def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:
+        return {}
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        return queries.label[:, None, None].float().expand(-1, 2, 2) + torch.eye(2)
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
+        self.asked.append(vocabulary.names)
+        shared = 0.1 * ({"man", "woman"} <= set(vocabulary.names))
+        return torch.tensor([[self.scores[name] - shared for name in vocabulary.names]])
+
+    def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor] | None:
+        heard, seen = (
+            None if side is None else torch.tensor([[side[name] for name in vocabulary.names]])
+            for side in self.sides
+        )
+        return None if heard is None or seen is None else (heard, seen)
+
+
+def answered(method: Method, merging: bool = False, **request: object) -> Localization:
+    tokens = Tokens(
+        torch.zeros(1, 4, 4), torch.zeros(1, 1, 4), torch.zeros(1, 4), torch.zeros(1, 4), (2, 2)
+    )
+    vocabulary = Vocabulary(NAMES, torch.eye(4))
+    groups = torch.tensor([0, 0, 2, 3]) if merging else None
+    encoded = Encoded(tokens, (20, 20), None, (0.0, 1.0))
+    asked = Request(**request)  # type: ignore[arg-type]
+    return answer(method, encoded, asked, Classes(vocabulary, groups), "made up")
+
+
+SCORES = {"man": 0.5, "woman": 0.7, "dog": 0.4, "train": 0.2}
+
+
+def told(found: Localization) -> list[tuple[str, float, tuple[str, ...]]]:
+    return [(one.label, pytest.approx(one.score), one.also) for one in found.sources]
+
+
+def test_names_that_are_one_to_the_model_are_detected_once() -> None:
+    found = answered(Scripted(SCORES, detection_threshold=0.3), merging=True)
+    # Without the man nothing is shared any more: the others are scored anew.
+    assert told(found) == [("woman", 0.7, ("man",)), ("dog", 0.4, ())]
+    assert [one["also"] for one in found.to_dict()["sources"]] == [["man"], []]
+    assert found.sources[0].grid[0, 0] == 1  # row of the woman among the three that are left
+
+
+def test_they_count_as_one_of_the_sources_that_are_asked_for() -> None:
+    found = answered(Scripted(SCORES), merging=True, sources=3)
+    assert [one.label for one in found.sources] == ["woman", "dog", "train"]
+
+
+def test_unless_names_are_merged_each_is_told() -> None:
+    method = Scripted(SCORES, detection_threshold=0.35)
+    assert told(answered(method)) == [("woman", 0.6, ()), ("man", 0.4, ())]
+    assert method.asked == [NAMES]
+
+
+def test_given_labels_are_never_merged() -> None:
+    found = answered(Scripted(SCORES), merging=True, labels=["woman", "man"])
+    assert told(found) == [("woman", 0.6, ()), ("man", 0.4, ())]
+
+
+@pytest.mark.parametrize("merging", [False, True])
+def test_nothing_that_is_known_is_an_answer(merging: bool) -> None:
+    found = answered(Scripted(SCORES, detection_threshold=0.9), merging)
+    assert found.sources == ()
+    assert found.heard == (0.0, 1.0)
+    assert found.candidate is not None
+    assert found.candidate.label == "woman"
+    (notice,) = found.to_dict()["notices"]
+    for part in ("nothing that the model knows", "'woman'", "0.90", "0.70" if merging else "0.60"):
+        assert part in notice
+
+
+def test_a_class_has_to_be_heard_and_seen() -> None:
+    heard = {"man": 0.5, "woman": 0.1, "dog": 0.3, "train": 0.9}
+    seen = {"man": 0.2, "woman": 0.9, "dog": 0.4, "train": 0.9}
+    method = Scripted(SCORES, heard, seen, detection_threshold=0.25)
+    assert [one.label for one in answered(method).sources] == ["woman", "man", "dog"]
+    method.set_tuned(heard_floor=0.2)
+    assert [one.label for one in answered(method).sources] == ["man", "dog"]
+    method.set_tuned(seen_floor=0.3)
+    assert [one.label for one in answered(method).sources] == ["dog"]
+    method.set_tuned(heard_floor=None)
+    assert [one.label for one in answered(method).sources] == ["woman", "dog"]
+    method.set_tuned(seen_floor=0.95)
+    found = answered(method)
+    assert found.sources == ()
+    assert found.notices[0].startswith("nothing that the model knows")
+    assert "hardly heard or seen" in found.notices[0]
+    # What is asked for by number or by name is given, whatever the evidence.
+    assert len(answered(method, sources=2).sources) == 2
+    assert len(answered(method, labels=["woman"]).sources) == 1
+
+
+def test_without_a_calibrated_threshold_something_is_always_told() -> None:
+    low = dict.fromkeys(NAMES, -1.0)
+    found = answered(Scripted(low, low, low, heard_floor=0.5))
+    assert len(found.sources) == 1
+    assert found.notices == ()
+
+
+def test_notices_of_the_request_stand_on_every_result() -> None:
+    found = answered(Scripted(SCORES, detection_threshold=0.9), notices=("first",))
+    assert found.notices[0] == "first"
+    assert len(found.notices) == 2
+    assert answered(Scripted(SCORES), notices=("first",), labels=["dog"]).notices == ("first",)

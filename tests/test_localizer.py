@@ -328,7 +328,17 @@ def test_what_cannot_be_used_is_refused(
 def test_a_silent_file_is_named(tmp_path: Path, localizer: Localizer) -> None:
     path = make_sound(tmp_path / "quiet.wav", np.zeros(RATE, np.float32), RATE)
     with pytest.raises(SilentAudioError, match=r"quiet\.wav"):
-        localizer.localize(scene(), path)
+        localizer.localize(scene(), path, labels=LABELS)
+
+
+def test_where_classes_are_detected_silence_is_an_answer(
+    tmp_path: Path, localizer: Localizer
+) -> None:
+    found = localizer.localize(scene(30, 40), (np.zeros(RATE, np.float32), RATE), panels=2)
+    assert found.sources == ()
+    assert (found.size, found.heard, found.label_source) == ((30, 40), None, "detected")
+    (notice,) = found.notices
+    assert "silent from 0.00 to 1.00 s" in notice
 
 
 def test_a_sound_that_is_silent_in_its_middle_is_not_called_silent_as_a_whole(
@@ -338,7 +348,7 @@ def test_a_sound_that_is_silent_in_its_middle_is_not_called_silent_as_a_whole(
     samples[8 * RATE :] = 0.5 * np.sin(np.arange(RATE, dtype=np.float32))
     path = make_sound(tmp_path / "late.wav", samples, RATE)
     with pytest.raises(SilentAudioError, match=r"from 2\.00 to 7\.00 s.*longer window"):
-        localizer.localize(scene(), path)
+        localizer.localize(scene(), path, labels=LABELS)
 
 
 @pytest.mark.parametrize("which", ["picture", "sound"])
@@ -744,3 +754,61 @@ def test_panels_that_do_not_fit_are_refused(
     for options in ({}, {"at": 1.0}):
         with pytest.raises(UsageError, match=rf"{video.name}.* {panels} equal panels"):
             next(quick.localize_video(video, LABELS, panels=panels, **options))
+
+
+# Names
+
+
+def test_names_are_merged_where_the_localizer_is_told_to(
+    checkpoint: Path, localizer: Localizer
+) -> None:
+    names = ["dog barking", "train", "woman speaking", "man speaking", "rain", "violin"]
+    embeddings = localizer.encoder.embed(names)
+    cosines = (embeddings @ embeddings.T)[np.triu_indices(len(names), 1)]
+    cut = float(cosines.median())
+    merging = Localizer.from_pretrained(checkpoint, device="cpu", same_meaning=cut)
+    groups = localizer.encoder.vocabulary(names).groups(cut).unique().numel()
+    assert 1 < groups < len(names)
+    encoded = merging.encode(scene(), (tone(0.3), RATE))
+    found = merging.localize_encoded(encoded, vocabulary=names, sources=groups)
+    told = [name for source in found.sources for name in (source.label, *source.also)]
+    assert sorted(told) == sorted(names)
+    with pytest.raises(UsageError):
+        merging.localize_encoded(encoded, vocabulary=names, sources=groups + 1)
+    # AudioCLIP merges nothing unless it is told to.
+    plain = localizer.localize_encoded(encoded, vocabulary=names, sources=len(names))
+    assert all(source.also == () for source in plain.sources)
+
+
+@pytest.mark.parametrize("cosine", [0.0, -0.5, 1.5, float("nan")])
+def test_a_cosine_that_cannot_be_is_refused(localizer: Localizer, cosine: float) -> None:
+    with pytest.raises(UsageError):
+        Localizer(localizer.encoder, localizer.method, "x", same_meaning=cosine)
+
+
+class Knowing:
+    """An encoder that knows which names it has no meaning for, and which are one to it."""
+
+    same_meaning = 0.5
+
+    def __init__(self, encoder: Any) -> None:
+        self._encoder = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._encoder, name)
+
+    def without_meaning(self, names: Any) -> tuple[str, ...]:
+        return tuple(name for name in names if name.startswith("xq"))
+
+
+def test_an_encoder_may_know_more_of_names(localizer: Localizer) -> None:
+    knowing = Localizer(Knowing(localizer.encoder), localizer.method, "knowing")
+    assert knowing.same_meaning == 0.5
+    assert localizer.same_meaning == 1.0
+    encoded = knowing.encode(scene(), (tone(0.3), RATE))
+    found = knowing.localize_encoded(encoded, labels=["dog", "xqzzt", "xq\n"])
+    (notice,) = found.notices
+    assert "'xqzzt', 'xq\\n'" in notice
+    assert "dog" not in notice
+    assert knowing.localize_encoded(encoded, labels=["dog"]).notices == ()
+    assert localizer.localize_encoded(encoded, labels=["xqzzt"]).notices == ()

@@ -47,7 +47,7 @@ LAYERS = [
     },
     {"media", "audioclip", "everyday", "encoder_folders", "metrics", "synthetic"},
     {"methods", "data", "preprocess"},
-    {"localization_format", "localization", "segments", "loading", "localizer"},
+    {"detecting", "localization_format", "localization", "segments", "loading", "localizer"},
     {"evaluation"},
     {"training"},
     {"reproduce", "demo"},

@@ -267,3 +267,60 @@ def test_slots_give_every_pair_a_place_of_its_own(clips: list[int], spare: int) 
     table = to_table(values, slots, batch)
     assert torch.equal(from_table(table, slots), values)
     assert table.sum() == values.sum()
+
+
+def vocabulary_of(embeddings: Tensor) -> Vocabulary:
+    return Vocabulary(tuple(f"name {row}" for row in range(len(embeddings))), embeddings)
+
+
+def at_angles(*degrees: float) -> Vocabulary:
+    turns = torch.tensor(degrees).deg2rad()
+    return vocabulary_of(torch.stack([turns.cos(), turns.sin()], dim=1))
+
+
+def test_a_chain_of_likenesses_is_broken_where_its_ends_differ() -> None:
+    # cos 15 = 0.966, cos 20 = 0.940, cos 35 = 0.819, cos 55 = 0.574
+    names = at_angles(0, 20, 35, 90)
+    assert names.groups(0.95).tolist() == [0, 1, 1, 3]
+    assert names.groups(0.9).tolist() == [0, 1, 1, 3]
+    assert names.groups(0.8).tolist() == [0, 0, 0, 3]
+    assert names.groups(0.98).tolist() == [0, 1, 2, 3]
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    count=st.integers(1, 30),
+    cosine=st.floats(0.2, 0.99),
+)
+def test_names_of_a_group_are_alike_and_no_two_groups_are(
+    seed: int, count: int, cosine: float
+) -> None:
+    names = vocabulary_of(
+        F.normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(seed)), dim=1)
+    )
+    groups = names.groups(cosine)
+    alike = names.embeddings.double() @ names.embeddings.double().T
+    members = {int(g): (groups == g).nonzero()[:, 0] for g in groups.unique()}
+    for first, rows in members.items():
+        assert int(rows[0]) == first
+        assert float(alike[rows][:, rows].min()) >= cosine - 1e-5
+        for second, others in members.items():
+            if first != second:
+                assert float(alike[rows][:, others].min()) < cosine + 1e-5
+
+
+def test_groups_of_many_names() -> None:
+    """More than are compared at once; the second half repeats the first."""
+    half = F.normalize(torch.randn(1500, 64, generator=torch.Generator().manual_seed(0)), dim=1)
+    groups = vocabulary_of(torch.cat([half, half])).groups(0.9)
+    assert torch.equal(groups, torch.arange(1500).repeat(2))
+
+
+def test_some_rows_of_a_vocabulary() -> None:
+    names = Vocabulary(("a", "b", "c"), torch.eye(3), torch.arange(6).view(3, 2))
+    found = names.chosen([2, 0])
+    assert found.names == ("c", "a")
+    assert torch.equal(found.embeddings, torch.eye(3)[[2, 0]])
+    assert found.token_ids is not None
+    assert found.token_ids.tolist() == [[4, 5], [0, 1]]

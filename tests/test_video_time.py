@@ -109,8 +109,11 @@ def test_one_moment_follows_the_same_rule(
         (found,) = mini.localize_video(parted, at=at)
         assert found.sources
         return
+    (found,) = mini.localize_video(parted, at=at)
+    assert (found.sources, found.heard, found.time) == ((), None, at)
+    assert f"around {at:g} s" in found.notices[0]
     with pytest.raises(SilentAudioError, match=f"around {at:g} s"):
-        list(mini.localize_video(parted, at=at))
+        list(mini.localize_video(parted, at=at, labels=["red square"]))
 
 
 def test_near_a_change_a_moment_has_the_classes_of_its_own_scene(
@@ -137,16 +140,17 @@ def test_near_a_change_a_moment_has_the_classes_of_its_own_scene(
     assert wrong <= 0.05 * asked
 
 
-def test_in_a_series_what_is_not_known_is_no_source(mini: Localizer, tmp_path: Path) -> None:
-    """Noise over a picture of plain grey: a single picture gets the best class, a series none."""
+def test_what_is_not_known_is_no_source(mini: Localizer, tmp_path: Path) -> None:
+    """Noise over a picture of plain grey."""
     noise = 0.05 * np.random.default_rng(0).standard_normal(4 * SOUND_RATE).astype(np.float32)
     grey = np.full((112, 112, 3), 128, np.uint8)
     path = write(tmp_path / "noise.mkv", [(grey, noise)])
     cut = mini.method.config.detection_threshold
     assert cut is not None
     single = mini.localize(grey, (noise, SOUND_RATE))
-    assert len(single.sources) == 1
-    assert single.sources[0].score < cut
+    assert single.sources == ()
+    assert single.candidate is not None
+    assert single.candidate.score < single.candidate.threshold == cut
     series = list(mini.localize_video(path))
     assert [moment.sources for moment in series] == [()] * 4
     assert all(moment.heard is not None for moment in series)

@@ -237,3 +237,37 @@ class SavableEncoder(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder; loaded from there it is the same."""
+
+
+class NamesEncoder(Protocol):
+    """The part of an encoder that knows more of class names than their embeddings; any may lack it.
+
+    ``same_meaning`` and ``without_meaning`` ask for it.
+    """
+
+    @property
+    def same_meaning(self) -> float:
+        """Cosine of their embeddings from which two names are one to the model."""
+
+    def without_meaning(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of some names that mean nothing to the model."""
+
+
+def same_meaning(encoder: Encoder) -> float | None:
+    """Cosine from which two names are one to a model; None where it merges no names."""
+    found: float | None = getattr(encoder, "same_meaning", None)
+    return found
+
+
+def without_meaning(encoder: Encoder, names: Sequence[str]) -> tuple[str, ...]:
+    """Names that mean nothing to a model.
+
+    Args:
+        encoder: The model.
+        names: Class names that it can express.
+
+    Returns:
+        Some of them; none for a model that cannot tell.
+    """
+    find = getattr(encoder, "without_meaning", None)
+    return () if find is None else tuple(find(names))

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 
+from tvsl.detecting import cannot_detect
 from tvsl.encoder import Encoder, EncoderOptions, FlipAverage
 from tvsl.encoder_folders import kind_of
 from tvsl.errors import TvslError, UsageError, shown
-from tvsl.localization import Request, cannot_detect
+from tvsl.localization import Request
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.methods.checkpoint_io import StoredHead, read_head

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tvsl.detecting import Candidate, Classes, cannot_detect, detected
 from tvsl.errors import ShapeError, UnreadableMediaError, UsageError, shown
 from tvsl.localization_format import (
     MomentRecord,
@@ -28,9 +29,8 @@ from tvsl.localization_format import (
     read_content,
 )
 from tvsl.methods.base import Method
-from tvsl.methods.operations import select
 from tvsl.metrics.maps import minmax, resize_maps
-from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.tokens import Queries, Tokens
 from tvsl.utils.files import write_json
 from tvsl.vocabularies import check_names
 
@@ -48,6 +48,7 @@ class Request:
         labels: The classes that sound, when they are known: one map for each.
         vocabulary: Else the classes among which to detect; the model's own when None.
         sources: Else how many to detect; as many as are found when None.
+        notices: What is to be said of the names with every result.
 
     Raises:
         UsageError: Labels together with a vocabulary or a number of sources, something else in
@@ -58,6 +59,7 @@ class Request:
     labels: Sequence[str] | None = None
     vocabulary: Sequence[str] | None = None
     sources: int | None = None
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field in ("labels", "vocabulary"):
@@ -259,6 +261,7 @@ class SoundSource:
             with a sound of its own.
         duplicate_of: Label of a more certain source whose box is nearly the same, where
             ``tvsl.segments.mark_duplicates`` found one.
+        also: Other names of the vocabulary that are the same to the model, likeliest first.
     """
 
     label: str
@@ -267,6 +270,7 @@ class SoundSource:
     size: tuple[int, int]
     time_range: tuple[float, float] | None = None
     duplicate_of: str | None = None
+    also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.grid.ndim != 2 or self.grid.size == 0:
@@ -297,6 +301,7 @@ class SoundSource:
         box = self.box
         return {
             "label": self.label,
+            "also": list(self.also),
             "score": round(self.score, 6),
             "duplicate_of": self.duplicate_of,
             "box": None if box is None else box.to_list(),
@@ -341,6 +346,9 @@ class Localization:
         heard: Start and end in seconds of the sound that was heard; None where nothing sounds.
         threshold: Score from which a class sounds, where the head is calibrated.
         still: Whether the picture is that of the moment before.
+        notices: What the model says of the request: names that mean nothing to it; that nothing
+            that it knows sounds.
+        candidate: The best class, where something is heard and no class sounds.
     """
 
     sources: tuple[SoundSource, ...]
@@ -351,6 +359,8 @@ class Localization:
     heard: tuple[float, float] | None = None
     threshold: float | None = None
     still: bool = False
+    notices: tuple[str, ...] = ()
+    candidate: Candidate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types, with the protocol of the boxes beside them."""
@@ -363,6 +373,7 @@ class Localization:
             "model": self.model,
             "label_source": self.label_source,
             "threshold": self.threshold,
+            "notices": list(self.notices),
             "box_protocol": BOX_PROTOCOL,
             "box_pixels": BOX_PIXELS,
             "sources": [source.to_dict() for source in self.sources],
@@ -424,6 +435,7 @@ class Localization:
             time=record.time,
             heard=record.heard,
             threshold=record.threshold,
+            notices=tuple(record.notices),
             still=record.still,
         )
 
@@ -439,7 +451,13 @@ def _source(record: SourceRecord, size: tuple[int, int], path: str | Path | None
             path,
         ) from error
     source = SoundSource(
-        record.label, record.score, grid, size, record.time_range, record.duplicate_of
+        record.label,
+        record.score,
+        grid,
+        size,
+        record.time_range,
+        record.duplicate_of,
+        tuple(record.also),
     )
     vars(source)["box"] = None if record.box is None else Box(*record.box)
     return source
@@ -447,14 +465,12 @@ def _source(record: SourceRecord, size: tuple[int, int], path: str | Path | None
 
 @torch.inference_mode()
 def answer(
-    method: Method,
-    encoded: Encoded,
-    request: Request,
-    classes: Vocabulary,
-    model: str,
-    at_least_one: bool = True,
+    method: Method, encoded: Encoded, request: Request, classes: Classes, model: str
 ) -> Localization:
     """Localize the given classes, or those that are detected.
+
+    Where classes are detected, names that are one to the model are detected as one. Of a head that
+    is calibrated there may be none.
 
     Args:
         method: The head.
@@ -462,7 +478,6 @@ def answer(
         request: The request.
         classes: The classes that the request means, among others where labels are given.
         model: Name of encoder and head in the result.
-        at_least_one: Whether one class is detected also where none reaches the calibrated cut.
 
     Returns:
         The sources with their maps.
@@ -470,20 +485,27 @@ def answer(
     Raises:
         UsageError: Nothing is given, and the method cannot detect.
     """
-    tokens = encoded.tokens
-    scores = method.detect(tokens, classes)
+    tokens, vocabulary = encoded.tokens, classes.vocabulary
+    scores = method.detect(tokens, vocabulary)
     threshold = method.config.detection_threshold
+    others: dict[str, tuple[str, ...]] = {}
     if request.labels is not None:
-        queries = Queries.from_lists([classes.indices(request.labels)]).to(tokens.visual.device)
+        rows = vocabulary.indices(request.labels)
+        queries = Queries.from_lists([rows]).to(tokens.visual.device)
     elif scores is None:
         raise cannot_detect(method)
     else:
-        queries = select(scores, request.sources, threshold, at_least_one)
-    if queries.label.numel() == 0:
-        return outcome((), request, model, encoded.size, encoded.time, encoded.time_range)
-    maps = method.postprocess(method.maps(tokens, queries, classes))
+        vocabulary, others = classes.merged(scores)
+        if others:  # those that are left do not compete with the others
+            scores = method.detect(tokens, vocabulary)
+        assert scores is not None
+        queries, candidate = detected(method, tokens, vocabulary, scores, request.sources)
+        if candidate is not None:
+            size, time, heard = encoded.size, encoded.time, encoded.time_range
+            return outcome((), request, model, size, time, heard, threshold, candidate)
+    maps = method.postprocess(method.maps(tokens, queries, vocabulary))
     # Given labels keep the spelling that they were given in.
-    spelled = request.labels or [classes.names[label] for label in queries.label.tolist()]
+    spelled = request.labels or [vocabulary.names[label] for label in queries.label.tolist()]
     sources = tuple(
         SoundSource(
             label=spelling,
@@ -491,6 +513,7 @@ def answer(
             grid=grid,
             size=encoded.size,
             time_range=encoded.time_range,
+            also=others.get(spelling, ()),
         )
         for spelling, label, grid in zip(
             spelled, queries.label.tolist(), maps.float().cpu().numpy(), strict=True
@@ -507,14 +530,6 @@ def answer(
     )
 
 
-def cannot_detect(method: Method | type[Method]) -> UsageError:
-    """The error for a method that cannot detect classes."""
-    return UsageError(
-        f"The method '{method.name}' cannot detect what sounds.",
-        "Give labels: by `--labels`, or as the argument `labels`.",
-    )
-
-
 def outcome(
     sources: tuple[SoundSource, ...],
     request: Request,
@@ -523,6 +538,8 @@ def outcome(
     time: float | None,
     heard: tuple[float, float] | None = None,
     threshold: float | None = None,
+    candidate: Candidate | None = None,
+    silence: str | None = None,
 ) -> Localization:
     """The result of a request.
 
@@ -534,6 +551,20 @@ def outcome(
         time: As for ``Localization``.
         heard: As for ``Localization``.
         threshold: As for ``Localization``.
+        candidate: As for ``Localization``.
+        silence: What is to be said where nothing sounds.
     """
     label_source: LabelSource = "detected" if request.labels is None else "given"
-    return Localization(sources, label_source, model, size, time, heard, threshold)
+    said = (str(candidate) if candidate is not None else None, silence)
+    notices = (*request.notices, *(text for text in said if text is not None))
+    return Localization(
+        sources,
+        label_source,
+        model,
+        size,
+        time,
+        heard,
+        threshold,
+        notices=notices,
+        candidate=candidate,
+    )

@@ -72,6 +72,7 @@ class MomentRecord(_Record):
     threshold: float | None = Field(
         description="Score from which a class sounds, where the head is calibrated."
     )
+    notices: list[str] = Field([], description="What the model says of the request.")
     box_protocol: str = Field(description="How a box is made of a map.")
     box_pixels: str = Field(description="Pixels that boxes are counted in.")
     sources: list[SourceRecord] = Field(description="Its sources; empty where nothing sounds.")
@@ -125,6 +126,9 @@ class SettingsRecord(_Record):
     end: float | None = Field(description="End of the moments, in seconds.")
     window: float = Field(description="Longest sound heard at once, in seconds.")
     panels: int = Field(ge=1, description="Pictures that stand side by side in each.")
+    same_meaning: float | None = Field(
+        None, description="Cosine from which names are one to the model; 1 for none."
+    )
     smooth: float | None = Field(description="Seconds over which maps are averaged.")
 
 

@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl import loading
-from tvsl.encoder import Encoder, FlipAverage, SavableEncoder
-from tvsl.errors import SilentAudioError, UsageError
+from tvsl.detecting import Classes
+from tvsl.encoder import Encoder, FlipAverage, SavableEncoder, without_meaning
+from tvsl.encoder import same_meaning as same_meaning_of
+from tvsl.errors import SilentAudioError, UsageError, first_few, shown
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
 from tvsl.media.audio import AudioSource
 from tvsl.media.center_crop import crop_center, sound_event
@@ -27,11 +29,10 @@ from tvsl.media.image import (
 )
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.video import VideoFrame, iterate_frames, read_frames
-from tvsl.media.waveform import Waveform, require_sound
+from tvsl.media.waveform import Waveform, is_silent, require_sound
 from tvsl.methods.base import Method, with_overrides
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
-from tvsl.tokens import Vocabulary
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import HEAD_FOLDER, writing_bundle
 from tvsl.utils.progress import Progress
@@ -48,6 +49,7 @@ SMALLEST_WINDOW = 1.0
 # A moment sounds where something sounds within half a step around it, at least within this.
 SMALLEST_SPAN = 0.5
 _MOST_VOCABULARIES = 8
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Localizer:
             middle is taken, or what lies around the moment of a video, and the result says which.
             When None, 5 for a picture, and for a video twice the step, from 1 to 5.
         limits: Limits on untrusted files.
+        same_meaning: Cosine from which on two names of a vocabulary are one to the model, where
+            classes are detected; 1 for none. The encoder's own when None, if it has one.
     """
 
     def __init__(
@@ -92,7 +96,13 @@ class Localizer:
         fit: Fit | None = None,
         window: float | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
+        same_meaning: float | None = None,
     ) -> None:
+        if same_meaning is not None and not 0 < same_meaning <= 1:
+            raise UsageError(
+                f"Names cannot be merged from a cosine of {same_meaning} on.",
+                "Give one over 0, or 1 to merge none.",
+            )
         if window is not None and not 0.1 <= window <= 60:
             raise UsageError(f"A window of {window} s cannot be heard.", "Give 0.1 to 60 seconds.")
         self.encoder = encoder
@@ -102,7 +112,9 @@ class Localizer:
         self.window = DEFAULT_WINDOW if window is None else window
         self._fits_window = window is None
         self.limits = limits
-        self._vocabularies: dict[tuple[str, ...], Vocabulary] = {}
+        merged_from = same_meaning_of(encoder) if same_meaning is None else same_meaning
+        self.same_meaning = 1.0 if merged_from is None else merged_from
+        self._vocabularies: dict[tuple[str, ...], Classes] = {}
 
     @classmethod
     def from_pretrained(
@@ -116,6 +128,7 @@ class Localizer:
         precision: PrecisionChoice = "float32",
         flip_average: FlipAverage | None = None,
         window: float | None = None,
+        same_meaning: float | None = None,
         progress: Progress | None = None,
     ) -> Localizer:
         """Load a model.
@@ -135,6 +148,7 @@ class Localizer:
             flip_average: Average with the flipped picture's tokens; the head's choice when None.
             window: Longest stretch of sound that is heard at once, in seconds; as for the class
                 when None.
+            same_meaning: As for the class.
             progress: Called with bytes so far and in all while weights are fetched.
 
         Returns:
@@ -149,7 +163,9 @@ class Localizer:
         model = loading.load(
             name_or_path, head, preset, device, precision, flip_average, progress, method=method
         )
-        return cls(model.encoder, model.method, model.name, window=window)
+        return cls(
+            model.encoder, model.method, model.name, window=window, same_meaning=same_meaning
+        )
 
     def save_pretrained(self, folder: str | Path, force: bool = False) -> Path:
         """Save encoder and head as one folder, for ``from_pretrained``: both, or nothing.
@@ -199,12 +215,18 @@ class Localizer:
             ShapeError: An array of another shape or type.
             UsageError: The panels do not divide the picture's width.
         """
+        pictures, waveform = self._read(image, audio, panels)
+        path = audio if isinstance(audio, str | Path) else None
+        return self._encode(pictures, require_sound(waveform, path), None)
+
+    def _read(
+        self, image: ImageSource, audio: AudioSource, panels: int
+    ) -> tuple[list[NDArray[np.uint8]], Waveform]:
+        """Panels of a picture, and the sound that is heard with it."""
         where = image if isinstance(image, str | Path) else None
         pictures = cut_panels(load_image(image, self.limits), panels, where)
         rate = self.encoder.sample_rate
-        waveform = crop_center(audio, self.window, rate, self.limits)
-        path = audio if isinstance(audio, str | Path) else None
-        return self._encode(pictures, require_sound(waveform, path), None)
+        return pictures, crop_center(audio, self.window, rate, self.limits)
 
     def localize(
         self,
@@ -228,10 +250,11 @@ class Localizer:
             panels: As for ``encode``.
 
         Returns:
-            The sources with their maps.
+            The sources with their maps. None where classes are detected and nothing sounds, or
+            nothing that a calibrated head knows; its notices say so.
 
         Raises:
-            MediaError: A file cannot be used, or the sound is silent.
+            MediaError: A file cannot be used, or labels are given and the sound is silent.
             ShapeError: An array of another shape or type.
             VocabularyError: A name occurs twice, be it in two spellings, or the model cannot
                 express it.
@@ -239,7 +262,14 @@ class Localizer:
                 do not divide the picture's width.
         """
         request = self._request(labels, vocabulary, sources)
-        return self._answer(self.encode(image, audio, panels), request)
+        pictures, waveform = self._read(image, audio, panels)
+        if request.labels is None and is_silent(waveform):
+            end = waveform.start + waveform.duration
+            size = (pictures[0].shape[0], pictures[0].shape[1] * panels)
+            where = f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
+            return self._silence(request, size, None, where)
+        path = audio if isinstance(audio, str | Path) else None
+        return self._answer(self._encode(pictures, require_sound(waveform, path), None), request)
 
     def localize_encoded(
         self,
@@ -282,8 +312,7 @@ class Localizer:
 
         A moment has sources where something sounds in the span around it, half a step and at
         least half a second long. Their classes are detected in the window of sound around the
-        moment, which ends at silences; ``resolution`` has both lengths. Of a series, classes
-        under the head's calibrated cut are no sources.
+        moment, which ends at silences; ``resolution`` has both lengths.
 
         Args:
             path: A local video file with sound.
@@ -301,7 +330,7 @@ class Localizer:
             that is known. Broken files raise while it runs.
 
         Raises:
-            MediaError: The file cannot be used; with ``at``, also where nothing sounds.
+            MediaError: The file cannot be used; with ``at`` and labels, also where nothing sounds.
             VocabularyError: As for ``localize``.
             UsageError: Arguments that contradict each other.
         """
@@ -341,9 +370,25 @@ class Localizer:
     ) -> Request:
         """A request whose names the model can express, so that no work is done in vain."""
         request = Request(labels, vocabulary, sources)
-        if request.names is not None:
-            self._classes(request)
-        return request
+        if request.names is None:
+            return request
+        self._classes(request)
+        return replace(request, notices=self.notices(request.names))
+
+    def notices(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Notices on class names: that some mean nothing to the model.
+
+        Args:
+            names: Class names.
+
+        Returns:
+            At most one sentence; none for a model that cannot tell.
+        """
+        strange = [shown(name) for name in without_meaning(self.encoder, names)]
+        if not strange:
+            return ()
+        listed = ", ".join(first_few(strange, _MOST_NAMED))
+        return (f"the model knows no meaning of {listed}: it can only guess what that is",)
 
     def _moments(
         self,
@@ -364,25 +409,27 @@ class Localizer:
                 path, frame.time, resolution.window, resolution.span, rate, self.limits
             )
             if waveform is not None:
-                encoded = self._encode(pictures, waveform, frame.time)
-                found = self._answer(encoded, request, at_least_one=not is_series)
+                found = self._answer(self._encode(pictures, waveform, frame.time), request)
                 yield replace(found, still=is_still)
-            elif is_series:
-                size = (frame.image.shape[0], frame.image.shape[1])
-                found = outcome((), request, self.name, size, frame.time)
-                yield replace(found, still=is_still)
-            else:
+                continue
+            size = (frame.image.shape[0], frame.image.shape[1])
+            where = f"within {resolution.span:g} s around {frame.time:g} s"
+            if not is_series and request.labels is not None:
                 raise SilentAudioError(
-                    f"Nothing sounds within {resolution.span:g} s around {frame.time:g} s.",
+                    f"Nothing sounds {where}.",
                     "Choose another moment or file; there is nothing to localize.",
                     path,
                 )
+            yield replace(self._silence(request, size, frame.time, where), still=is_still)
 
-    def _answer(
-        self, encoded: Encoded, request: Request, at_least_one: bool = True
+    def _answer(self, encoded: Encoded, request: Request) -> Localization:
+        return answer(self.method, encoded, request, self._classes(request), self.name)
+
+    def _silence(
+        self, request: Request, size: tuple[int, int], time: float | None, where: str
     ) -> Localization:
-        classes = self._classes(request)
-        return answer(self.method, encoded, request, classes, self.name, at_least_one)
+        """The result where nothing sounds."""
+        return outcome((), request, self.name, size, time, silence=f"nothing sounds {where}")
 
     def _encode(
         self, pictures: Sequence[NDArray[np.uint8]], waveform: Waveform, time: float | None
@@ -396,7 +443,7 @@ class Localizer:
         size = (height, width * len(pictures))
         return Encoded(tokens, size, time, (waveform.start, end))
 
-    def _classes(self, request: Request) -> Vocabulary:
+    def _classes(self, request: Request) -> Classes:
         """The classes that a request is answered among.
 
         Where a method compares classes, given labels are looked for among all that the model
@@ -406,11 +453,18 @@ class Localizer:
         names = tuple(request.names or known or everyday_sounds())
         if request.labels is not None and self.method.config.compares_classes:
             names = known if set(same_names(names)) <= set(same_names(known)) else names
-        vocabulary = self._vocabularies.pop(names, None) or self.encoder.vocabulary(names)
-        self._vocabularies[names] = vocabulary  # at the end: the one used last
+        classes = self._vocabularies.pop(names, None) or self._grouped(names)
+        self._vocabularies[names] = classes  # at the end: the one used last
         while len(self._vocabularies) > _MOST_VOCABULARIES:
             del self._vocabularies[next(iter(self._vocabularies))]
-        return vocabulary
+        return classes
+
+    def _grouped(self, names: Sequence[str]) -> Classes:
+        """Class names with those that are one to the model."""
+        vocabulary = self.encoder.vocabulary(names)
+        if self.same_meaning >= 1:
+            return Classes(vocabulary)
+        return Classes(vocabulary, vocabulary.groups(self.same_meaning))
 
 
 load = Localizer.from_pretrained

@@ -26,7 +26,7 @@ class Segment:
     """One source from when it begins to sound until it ends.
 
     Attributes:
-        label: Its class name.
+        label: Its class name; of names that are one to the model, the one that most moments tell.
         start: Its first second.
         end: The second at which it is over.
         moments: Number of its moments.
@@ -34,6 +34,7 @@ class Segment:
         peak: Largest of its scores.
         peak_time: Time of that moment in seconds; None for a picture.
         box: Mean of its boxes, corner by corner; None where it has none.
+        also: The other names.
         duplicate_of: The label that it is marked with as a duplicate at most of its moments.
     """
 
@@ -46,11 +47,13 @@ class Segment:
     peak_time: float | None
     box: Box | None
     duplicate_of: str | None
+    also: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The segment as plain JSON types."""
         return {
             "label": self.label,
+            "also": list(self.also),
             "start": round(self.start, 3),
             "end": round(self.end, 3),
             "moments": self.moments,
@@ -83,13 +86,14 @@ def find_segments(
     for found in moments:
         going_on: dict[str, list[tuple[Localization, SoundSource]]] = {}
         for source in found.sources:
-            run = going_on.get(source.label) or open_runs.get(source.label)
+            group = min((source.label, *source.also))  # the same, whichever of its names is best
+            run = going_on.get(group) or open_runs.get(group)
             if run is None:
                 run = []
                 runs.append(run)
             if not run or run[-1][0] is not found:  # a label that comes twice counts once
                 run.append((found, source))
-            going_on[source.label] = run
+            going_on[group] = run
         open_runs = going_on
     segments = [_segment(run, step, end) for run in runs]
     return sorted(segments, key=lambda segment: (segment.start, segment.label))
@@ -106,9 +110,11 @@ def _segment(
         end = end if limit is None else max(min(end, limit), last.time)
     scores = [source.score for _, source in run]
     best = int(np.argmax(scores))
+    label = Counter(source.label for _, source in run).most_common(1)[0][0]
+    also = next(source.also for _, source in run if source.label == label)
     doubled = Counter(s.duplicate_of for _, s in run if s.duplicate_of is not None)
     return Segment(
-        label=run[0][1].label,
+        label=label,
         start=start,
         end=end,
         moments=len(run),
@@ -117,6 +123,7 @@ def _segment(
         peak_time=run[best][0].time,
         box=_mean_box([source.box for _, source in run if source.box is not None]),
         duplicate_of=doubled.most_common(1)[0][0] if 2 * doubled.total() > len(run) else None,
+        also=also,
     )
 
 

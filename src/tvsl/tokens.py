@@ -11,9 +11,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize, pdist
 
 from tvsl.errors import ShapeError, VocabularyError, first_few, shown
 from tvsl.vocabularies import check_names, same_names
+
+_ROWS_AT_ONCE = 1024
+_ROUNDING = 1e-6
 
 
 def _require(condition: bool, problem: str, remedy: str) -> None:
@@ -147,6 +151,47 @@ class Vocabulary:
             VocabularyError: A name is not in the vocabulary.
         """
         return rows_among(self.names, names)
+
+    def groups(self, cosine: float) -> Tensor:
+        """Group each name with those that are nearly the same to the model.
+
+        Any two names of a group are this alike (complete linkage): a chain of likenesses, from
+        man singing over woman singing to child singing, is broken where its ends differ.
+
+        Args:
+            cosine: Least cosine of two embeddings of a group, over 0.
+
+        Returns:
+            Row of the first name of each name's group, (N,) int64 on the CPU.
+        """
+        from scipy.cluster.hierarchy import fcluster, linkage
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        rows = normalize(self.embeddings.detach().float().cpu(), dim=1)
+        pairs = []
+        for start in range(0, len(rows), _ROWS_AT_ONCE):  # no table of all pairs
+            alike = rows[start : start + _ROWS_AT_ONCE] @ rows.T >= cosine
+            pairs.append(alike.nonzero() + torch.tensor([start, 0]))
+        first, second = torch.cat(pairs).numpy().T
+        graph = coo_array(([True] * len(first), (first, second)), shape=(len(rows), len(rows)))
+        parts = torch.from_numpy(connected_components(graph, directed=False)[1]).long()
+        result = torch.arange(len(rows))
+        for part in parts.bincount().gt(1).nonzero()[:, 0]:
+            members = (parts == part).nonzero()[:, 0]
+            distances = pdist(rows[members]).numpy() ** 2 / 2  # 1 - cosine
+            tree = linkage(distances, "complete")
+            clusters = torch.from_numpy(fcluster(tree, 1 - cosine + _ROUNDING, "distance"))
+            for cluster in clusters.unique():
+                inside = members[clusters == cluster]
+                result[inside] = inside[0]
+        return result
+
+    def chosen(self, rows: Sequence[int]) -> Vocabulary:
+        """The vocabulary of some rows, in the given order."""
+        index = torch.tensor(rows, dtype=torch.int64, device=self.embeddings.device)
+        ids = None if self.token_ids is None else self.token_ids[index.to(self.token_ids.device)]
+        return Vocabulary(tuple(self.names[row] for row in rows), self.embeddings[index], ids)
 
     def to(self, device: torch.device | str) -> Vocabulary:
         """The same vocabulary on another device."""

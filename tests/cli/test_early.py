@@ -54,7 +54,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         (("mute.mp4",), 1, "no sound"),
         (("junk.mp4",), 1, "junk.mp4"),
         (("photo.png", "--audio", "bark.wav", "--panels", "7"), 2, "7 equal panels"),
-        (("photo.png", "--audio", "silent.wav"), 1, "silent"),
+        (("photo.png", "--audio", "silent.wav", "--labels", "red square"), 1, "silent"),
         (("photo.png", "--audio", "junk.mp4"), 1, "junk.mp4"),
         (("photo.png", "--audio", "photo.png"), 1, "photo.png"),
     ],

@@ -23,6 +23,8 @@ from tvsl.cli import result_files
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
+from tvsl.methods.text_only import TextOnly, TextOnlyConfig
+from tvsl.models import is_installed
 
 LABELS = "dog barking,train"
 
@@ -669,3 +671,95 @@ def test_a_broken_picture_is_one_line_without_a_video(localize: Localize, tmp_pa
     assert len(ran.err.splitlines()) == 1
     assert "MP4" not in ran.err
     assert not localize.out.exists()
+
+
+# Nothing that is known
+
+
+def silent_result(localize: Localize, *arguments: str) -> str:
+    """Localize something silent; the notice that says so."""
+    ran = localize(*arguments)
+    assert ran.code == 0
+    content = localize.content()
+    assert all(moment["sources"] == [] for moment in content["moments"])
+    (notice,) = content["notices"]
+    assert "silent" in notice or "nothing sounds" in notice
+    assert notice in ran.out
+    assert notice not in ran.err
+    return str(notice)
+
+
+def test_a_silent_sound_is_an_answer_where_classes_are_detected(localize: Localize) -> None:
+    silent_result(localize, "photo.png", "--audio", "silent.wav", "--outputs", "sheet,json")
+    assert written(localize.out) == {"contact_sheet.png", "localization.json"}
+    with Image.open(localize.out / "contact_sheet.png") as sheet:
+        assert sheet.size[0] >= 240
+
+
+@pytest.mark.parametrize("options", [(), ("--at", "0.5")])
+def test_a_silent_video_is_an_answer_where_classes_are_detected(
+    localize: Localize, options: tuple[str, ...]
+) -> None:
+    silent_result(localize, "hushed.mp4", "--outputs", "video,json", *options)
+    with av.open(str(localize.out / "overlay.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 10
+
+
+@pytest.fixture
+def strict_head(localize: Localize, tmp_path: Path) -> str:
+    """A head for which nothing is likely enough."""
+    encoder = AudioCLIPEncoder(load_audioclip(localize.checkpoint))
+    head = TextOnly(TextOnlyConfig(embedding=32, detection_threshold=9.0))
+    return str(save_head(head, encoder, tmp_path / "strict"))
+
+
+def test_nothing_that_the_model_knows_is_an_answer(localize: Localize, strict_head: str) -> None:
+    ran = localize(*PHOTO, "--head", strict_head, "--outputs", "sheet,moments,json")
+    assert ran.code == 0
+    content = localize.content()
+    (moment,) = content["moments"]
+    assert moment["sources"] == []
+    assert moment["heard"] is not None
+    assert content["notices"] == moment["notices"]
+    (notice,) = content["notices"]
+    assert "nothing that the model knows sounds here; the best candidate is '" in notice
+    assert "under 9.00" in notice
+    assert notice in ran.out
+    assert written(localize.out) == {"contact_sheet.png", "localization.json"}
+
+
+def test_of_a_series_in_which_nothing_is_known_the_best_candidate_is_named(
+    localize: Localize, strict_head: str
+) -> None:
+    ran = localize("clip.mp4", "--head", strict_head, "--every", "0.5")
+    content = localize.content()
+    assert len(content["moments"]) > 3
+    best = max(
+        (moment["notices"][0] for moment in content["moments"]),
+        key=lambda text: float(re.search(r"with (-?[\d.]+),", text)[1]),  # type: ignore[index]
+    )
+    assert content["notices"] == [best]
+    assert best in ran.out
+
+
+def test_with_json_notices_go_to_stderr(localize: Localize, strict_head: str) -> None:
+    ran = localize(*PHOTO, "--head", strict_head, "--json")
+    (result,) = json.loads(ran.out)["results"]
+    (notice,) = result["notices"]
+    assert f"photo.png: {notice}" in ran.err
+
+
+@pytest.mark.skipif(not is_installed("everyday"), reason="the model 'everyday' is not here")
+def test_a_name_without_a_meaning_is_said_to_be_one(media: Path, tmp_path: Path) -> None:
+    photo, bark = media / "photo.png", media / "bark.wav"
+    out = tmp_path / "out"
+    ran = run("localize", photo, "--audio", bark, "--labels", "dog barking,xqzzt", "-o", out)
+    assert ran.code == 0
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("tvsl: ")]
+    assert "the model knows no meaning of 'xqzzt'" in line
+    content = json.loads((out / "localization.json").read_text())
+    (moment,) = content["moments"]
+    assert [source["label"] for source in moment["sources"]] == ["dog barking", "xqzzt"]
+    assert len(content["notices"]) == 1
+    assert content["notices"] == moment["notices"]
+    assert content["notices"][0] in line

@@ -275,3 +275,14 @@ def test_where_a_source_lacks_its_class_it_has_to_be_detected(
     monkeypatch.setattr(type(blind), "detect", Method.detect)
     with pytest.raises(UsageError, match="cannot detect classes, and not all are given"):
         label_sources(blind, True, ("given",), complete=False)
+
+
+def test_evaluation_never_merges_names(group: EncodedBatch) -> None:
+    """Names that are one to the model are two classes here."""
+    rows = group.vocabulary.embeddings.clone()
+    rows[1] = rows[0]
+    same = replace(group, vocabulary=Vocabulary(group.vocabulary.names, rows))
+    assert same.vocabulary.groups(0.99).unique().numel() < len(rows)
+    scores = scores_of({0: 0.9, 1: 0.8}, {1: 0.9, 0: 0.8})
+    asked = asked_of(Telling(scores), same, ("detected",))
+    assert asked.detected == ((0, 1), (1, 0))

@@ -15,6 +15,7 @@ from tests.small_model import scene
 from tvsl.encoder import Encoder
 from tvsl.errors import ShapeError, VocabularyError
 from tvsl.everyday.encoder import CELL, CELLS, EverydayEncoder, load, paint
+from tvsl.everyday.space import Space
 
 SIDE = CELLS * CELL
 
@@ -264,3 +265,13 @@ def test_every_size_fits(encoder: EverydayEncoder, size: tuple[int, int]) -> Non
     assert height % CELL == width % CELL == 0
     assert min(height, width) == SIDE
     assert max(height, width) <= 4 * SIDE
+
+
+def test_only_words_that_are_spelled_out_can_lack_a_meaning(encoder: EverydayEncoder) -> None:
+    """Of the made-up word pieces only letters and five words are known."""
+    names = ["dog", "xqz", "dog xqz", "car horn", "xqz  zzt", "b"]
+    with patch.object(Space, "familiarity", lambda _, rows: torch.full((len(rows),), 0.1)):
+        assert encoder.without_meaning(names) == ("xqz", "xqz  zzt")
+    with patch.object(Space, "familiarity", lambda _, rows: torch.full((len(rows),), 0.9)):
+        assert encoder.without_meaning(names) == ()
+    assert encoder.without_meaning([]) == ()

@@ -11,6 +11,7 @@ from tests.everyday import oracles
 from tests.shared_files import shared
 from tvsl.everyday.encoder import EverydayEncoder, load
 from tvsl.models import embedded_path, is_installed
+from tvsl.vocabularies import everyday_sounds
 
 pytestmark = pytest.mark.skipif(
     not is_installed("everyday"), reason="the embedded model 'everyday' is not here"
@@ -68,3 +69,19 @@ def test_a_tone_is_heard_as_one(shipped: EverydayEncoder) -> None:
 def test_names_that_mean_the_same_are_close(shipped: EverydayEncoder) -> None:
     first, same, other = shipped.embed(["dog barking", "a barking puppy", "violin"])
     assert first @ same > first @ other + 0.2
+
+
+def test_everyday_names_have_a_meaning_and_random_letters_none(shipped: EverydayEncoder) -> None:
+    assert shipped.without_meaning(everyday_sounds()) == ()
+    assert shipped.without_meaning(["xqzzt", "playing violin", "wqjrtk"]) == ("xqzzt", "wqjrtk")
+
+
+def test_names_of_one_meaning_are_one_group(shipped: EverydayEncoder) -> None:
+    names = shipped.vocabulary(everyday_sounds())
+    groups = names.groups(shipped.same_meaning)
+    row = dict(zip(names.names, groups.tolist(), strict=True))
+    assert row["man speaking"] == row["woman speaking"]
+    assert row["car horn honking"] == row["truck horn honking"]
+    apart = ("dog barking", "cat meowing", "man speaking", "man singing", "playing violin")
+    assert len({row[name] for name in apart}) == len(apart)
+    assert len(names) - 15 <= groups.unique().numel() < len(names)

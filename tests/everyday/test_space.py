@@ -134,3 +134,12 @@ def test_other_buffers_are_seen_once_prepared() -> None:
 def test_sizes_add_up(field: str) -> None:
     assert CONFIG.embedding == 19
     assert CONFIG.model_copy(update={field: getattr(CONFIG, field) + 2}).embedding == 21
+
+
+def test_familiarity_is_likeness_to_the_nearest_names(space: Space) -> None:
+    buffers = {name: value.double().numpy() for name, value in space.named_buffers()}
+    known = np.concatenate([buffers[f"{part}_names"] for part in ("sound", "picture", "kind")])
+    sentences = rows(5, 384)
+    cosines = unit(sentences.double().numpy() - buffers["mean"]) @ unit(known - buffers["mean"]).T
+    expected = np.sort(cosines, axis=1)[:, -10:].mean(axis=1)
+    np.testing.assert_allclose(space.familiarity(sentences).numpy(), expected, atol=1e-5)

@@ -8,6 +8,7 @@ import torch
 from tests.methods.tvsl.inputs import queries, ragged_labels, tokens, unit, vocabulary
 from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.text_only import TextOnly
+from tvsl.methods.tvsl import TVSL, TVSLConfig
 
 
 def test_maps_are_cosines_of_cells_and_names() -> None:
@@ -42,6 +43,10 @@ def test_it_detects_by_what_is_heard_and_by_the_best_cells() -> None:
             count = math.ceil(0.03 * 12)
             expected = float(heard[clip] @ name) + sum(cosines[:count]) / count
             assert float(found[clip, label]) == pytest.approx(expected)
+            seen = sum(cosines[:count]) / count
+            for method in (TextOnly(), TVSL(TVSLConfig(embedding=given.size))):
+                sides = [float(side[clip, label]) for side in method.evidence(given, names)]
+                assert sides == pytest.approx([float(heard[clip] @ name), seen], abs=1e-6)
 
 
 def test_there_is_nothing_to_train() -> None:

@@ -218,6 +218,41 @@ def test_the_best_detector_and_its_threshold_are_chosen(good: str) -> None:
     assert decided.hyperparameters["readout"] == "signed"  # what maps are read by stays
 
 
+class Weighing(Detecting):
+    """Has evidence for the classes that sound, more in the picture, and less for the others."""
+
+    def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
+        labels = self.truth[id(tokens)].labels
+        heard = torch.full(labels.shape, -1.0)
+        heard[labels] = torch.linspace(0.01, 0.49, int(labels.sum()))
+        return heard, heard + 0.5 * labels
+
+
+def test_each_floor_of_detection_keeps_most_sources() -> None:
+    method = Weighing(SCENES, "evidence")
+    decided = calibrate(method, SCENES, SCENES)
+    sides = [method.evidence(part.tokens, part.vocabulary) for part in SCENES]
+    floors = (method.config.heard_floor, method.config.seen_floor)
+    assert floors == (
+        decided.hyperparameters["heard_floor"],
+        decided.hyperparameters["seen_floor"],
+    )
+    for number, floor in enumerate(floors):
+        sounding = torch.cat(
+            [side[number][part.labels] for side, part in zip(sides, SCENES, strict=True)]
+        )
+        assert floor == pytest.approx(np.quantile(sounding.numpy(), 1 - module.KEPT))
+        assert float((sounding >= floor).float().mean()) == pytest.approx(module.KEPT, abs=0.07)
+
+
+def test_without_two_sides_there_are_no_floors() -> None:
+    method = Detecting(SCENES, "evidence")
+    decided = calibrate(method, SCENES, SCENES)
+    assert not {"heard_floor", "seen_floor"} & decided.hyperparameters.keys()
+    assert method.config.heard_floor is None
+    assert method.config.seen_floor is None
+
+
 def test_maps_are_scored_as_the_paper_reports_them() -> None:
     method = Prompter(SCENES)
     single, duet = SCENES

@@ -102,6 +102,15 @@ def command(
     preset: Annotated[
         str | None, typer.Option(help="An untrained head instead: tvsl, paper or released.")
     ] = None,
+    same_meaning: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Cosine from which two names are one to the model, where classes are detected; "
+            "1: none [the encoder's own].",
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(
@@ -192,7 +201,9 @@ def command(
         with nullcontext() if folder is None else locked(folder):
             checked = run.check(_with_folders(given, folder, force, audio), options)
             if checked:
-                localizer = load_localizer(model, device=device, window=window, **recorded)
+                localizer = load_localizer(
+                    model, device=device, window=window, same_meaning=same_meaning, **recorded
+                )
                 run.localize(checked, options, localizer)
         run.finish()
 
@@ -284,8 +295,14 @@ class _Run:
         """Print a result, or keep it where all are printed at the end."""
         from tvsl.cli.localized_files import summary
 
+        line = None
         if self.printed is None and folder is not None:
-            self._print(summary(content, folder))
+            line = summary(content, folder)
+        for notice in content["notices"]:
+            if line is None or notice not in line:
+                print_note(f"tvsl: {content['input']}: {notice}")
+        if line is not None:
+            self._print(line)
         elif self.printed == "json":
             place = {} if folder is None else {"folder": str(folder)}
             self.results.append({**content, **place})

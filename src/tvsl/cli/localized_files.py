@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,9 +125,9 @@ def check_input(source: Path, options: LocalizeOptions, writes: bool = True) -> 
                 require_overlay_video(source)
         elif options.audio is not None:
             cut_panels(load_image(source), options.panels, source)
-            require_sound(
-                crop_center(options.audio, options.window or DEFAULT_WINDOW), options.audio
-            )
+            heard = crop_center(options.audio, options.window or DEFAULT_WINDOW)
+            if options.request.labels is not None:  # else silence is an answer
+                require_sound(heard, options.audio)
     return media_type
 
 
@@ -220,11 +220,13 @@ def localize_input(
             "window": localizer.window if resolution is None else resolution.window,
             "panels": options.panels,
             "smooth": options.smooth,
+            "same_meaning": localizer.same_meaning,
         },
         "label_source": moments[0].label_source,
         "resolution": None if resolution is None else resolution.to_dict(),
         "stored": None if is_picture else _stored(source.path),
         "warnings": warned,
+        "notices": _notices(moments, options.request, localizer),
         "files": [],
         "segments": [
             segment.to_dict()
@@ -277,8 +279,21 @@ def summary(content: dict[str, Any], folder: Path) -> str:
             f"{len(moments)} moments every {heard['step']:g} s (a source sounds within "
             f"{heard['span']:g} s, its class is told by up to {heard['window']:g} s): "
         )
-    found = prefix + (found or "no known sound")
+    found = prefix + (found or content["notices"][-1])
     return f"{content['input']}: {found} -> {folder}"
+
+
+def _notices(moments: Sequence[Localization], request: Request, localizer: Localizer) -> list[str]:
+    """What is said of the names, and of an input in which nothing is found."""
+    if len(moments) == 1:
+        return [*moments[0].notices]
+    names = localizer.notices(request.names or ())
+    if any(found.sources for found in moments):
+        return [*names]
+    candidates = [found.candidate for found in moments if found.candidate is not None]
+    if not candidates:
+        return [*names, "nothing sounds here: the sound is silent throughout"]
+    return [*names, str(max(candidates, key=lambda one: one.score))]
 
 
 def _picture(
@@ -319,7 +334,7 @@ def _video(
             settled = smooth(settled, options.smooth)
         moments: list[Localization] = []
         waiting: list[Localization] = []  # nothing is given out where all is silent
-        is_heard = False
+        is_heard = request.labels is None  # there silence is an answer
         for moment in map(mark_duplicates, settled):
             moments.append(moment)
             waiting.append(moment)

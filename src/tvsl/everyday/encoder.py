@@ -34,7 +34,7 @@ from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import OWN_FILES
-from tvsl.vocabularies import check_distinct, check_names, same_names
+from tvsl.vocabularies import check_distinct, check_names, same_name, same_names
 
 CELLS: Final = 14
 """Cells along the shorter side of a picture."""
@@ -43,6 +43,14 @@ CELL: Final = 24
 WEAKEST_BOX: Final = 0.1
 MOST_BOXES: Final = 64
 UNKNOWN_PIECE: Final = "[UNK]"
+INNER_PIECE: Final = "##"
+"""Mark of a word piece that does not begin a word."""
+SAME_MEANING: Final = 0.85
+"""From this cosine on, of clips in which one of two everyday names is detected, most have both."""
+LETTERS_OF_A_PIECE: Final = 2.0
+LEAST_FAMILIARITY: Final = 0.3
+"""Both were chosen on rare words and on random letters; `benchmarks/everyday_names.py` measures
+these three on others."""
 _MOST_TEXTS = 8192
 _AT_ONCE = 8  # frames: more need more memory and are no faster
 
@@ -90,6 +98,7 @@ class EverydayEncoder:
     text_encoder = None
     logit_scales = LogitScales(image_text=20.0, audio_text=20.0, audio_image=20.0)
     sample_rate = SAMPLE_RATE
+    same_meaning = SAME_MEANING
 
     def __init__(
         self,
@@ -294,6 +303,36 @@ class EverydayEncoder:
         ids = [self.tokenizer.encode(form).ids[: POSITIONS - 1] for form in same_names(names)]
         check_distinct(names, ids)
         return Vocabulary(tuple(names), self.embed(names))
+
+    @torch.no_grad()
+    def without_meaning(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Names that are spelled out, not read, and are like nothing that the networks know.
+
+        A word is spelled out when the text encoder has only pieces of it, of two letters or fewer
+        on average.
+
+        Args:
+            names: Class names.
+
+        Returns:
+            Those of which neither a meaning nor a sound is known.
+        """
+        spelled = [name for name in names if self._is_spelled(same_name(name))]
+        if not spelled:
+            return ()
+        sentences = self.networks.reading.embed(same_names(spelled), self.tokenizer)
+        strange = self.networks.space.familiarity(sentences) < LEAST_FAMILIARITY
+        return tuple(name for name, is_so in zip(spelled, strange.tolist(), strict=True) if is_so)
+
+    def _is_spelled(self, form: str) -> bool:
+        """Tell whether of every word of a name only short pieces are known."""
+        words = [self.tokenizer.encode(word, add_special_tokens=False) for word in form.split()]
+        return all(
+            len(word.tokens) > 1
+            and sum(len(piece.removeprefix(INNER_PIECE)) for piece in word.tokens)
+            <= LETTERS_OF_A_PIECE * len(word.tokens)
+            for word in words
+        )
 
     def _check_letters(self, names: Sequence[str]) -> None:
         """Refuse names of which not even the letters are known."""

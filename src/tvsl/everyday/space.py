@@ -31,6 +31,8 @@ from tvsl.everyday.text import WIDTH
 from tvsl.utils.strict_model import StrictModel
 
 MOST_DIMENSIONS = 4096
+NEAREST = 10
+"""Nearest names of the networks by which ``familiarity`` judges a name."""
 KINDS, PICTURE_CLASSES = 90, seeing.CLASSES
 SILENCE = 494
 """AudioSet's class of silence, which is no source."""
@@ -120,6 +122,12 @@ class Space(nn.Module):
         """Shares of AudioSet's names in each name, (N, 521), rows with the sum 1."""
         cosines = self.centred(sentences) @ self.centred(self.sound_names).T
         return (cosines / self.config.temperature).softmax(dim=-1)
+
+    def familiarity(self, sentences: Tensor) -> Tensor:
+        """Mean cosine of names (N, 384) with the nearest names that the networks know, (N,)."""
+        known = torch.cat([self.sound_names, self.picture_names, self.kind_names])
+        cosines = self.centred(sentences) @ self.centred(known).T
+        return cosines.topk(NEAREST, dim=-1).values.mean(dim=-1)
 
     def describe(self, sentences: Tensor) -> tuple[Tensor, Tensor]:
         """N (n, meaning) and H (n, sounding) of names, by their sentence embeddings (n, 384)."""

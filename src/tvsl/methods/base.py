@@ -29,6 +29,9 @@ class MethodConfig(StrictModel):
         exponent: Power of the values after that, 2 sharpens a map; decided on validation data.
         detection_threshold: Classes at or over it sound, calibrated on validation data. None:
             not calibrated, classes that stand out of the vocabulary sound.
+        heard_floor: Least evidence in the sound for a class that sounds, calibrated on validation
+            data. None: no least.
+        seen_floor: The same in the picture.
         flip_average: Averaging with the flipped picture that suits the head, decided on
             validation data; whoever localizes may choose another.
         image_tokens: Dense image tokens that the head is for; the encoder's own when None.
@@ -43,6 +46,8 @@ class MethodConfig(StrictModel):
     clamp_negative: bool = False
     exponent: float = Field(1.0, gt=0, le=100)
     detection_threshold: float | None = Field(None, ge=-1e6, le=1e6)
+    heard_floor: float | None = Field(None, ge=-1, le=1)
+    seen_floor: float | None = Field(None, ge=-1, le=1)
     flip_average: FlipAverage = "none"
     image_tokens: ImageTokenMode | None = None
     waveform_scale: float | None = Field(None, gt=0, le=1e9)
@@ -111,7 +116,15 @@ class Method(nn.Module, ABC):
     works_untrained: ClassVar[bool] = False
     permutation_invariant: ClassVar[bool] = False
     tunable: ClassVar[frozenset[str]] = frozenset(
-        {"polarity", "clamp_negative", "exponent", "detection_threshold", "flip_average"}
+        {
+            "polarity",
+            "clamp_negative",
+            "exponent",
+            "detection_threshold",
+            "heard_floor",
+            "seen_floor",
+            "flip_average",
+        }
     )
 
     def __init__(self, config: MethodConfig = MethodConfig()) -> None:  # noqa: B008  (frozen)
@@ -301,6 +314,21 @@ class Method(nn.Module, ABC):
 
         Returns:
             Scores, (B, N), or None for a method that cannot detect.
+        """
+        return None
+
+    def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        """Evidence of each class on its two sides: what is heard, and what is seen.
+
+        A score that joins the two lets a class through that is heard clearly and seen nowhere, or
+        seen clearly beside a noise. ``heard_floor`` and ``seen_floor`` keep such a class out.
+
+        Args:
+            tokens: B clips.
+            vocabulary: N classes.
+
+        Returns:
+            Cosines in the sound and in the best cells, each (B, N); None for a method without.
         """
         return None
 

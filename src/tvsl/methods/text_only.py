@@ -67,6 +67,10 @@ class TextOnly(Untrained):
         found = evidence(tokens.audio, tokens.visual, classes)
         return EVIDENCE[self.config.detector](*found, classes)
 
+    def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
+        """Evidence of T-VSL on tokens as they are, each (B, N); see the base class."""
+        return evidence(tokens.audio, tokens.visual, vocabulary.embeddings)
+
     def readouts(self) -> list[dict[str, Any]]:
         """Maps spread and not, as T-VSL."""
         return [{"affinity": exponent} for exponent in (0.0, AFFINITY)]

@@ -73,6 +73,8 @@ def located(scenes: EncodedBatch) -> bool:
 
 
 EXPONENTS = (0.5, 1.0, 1.5, 2.0, 3.0, 3.5, 4.0)
+KEPT = 0.95
+"""Share of the sources over the threshold that each floor of detection keeps."""
 STEP = 2
 """Trials score every other row and column: which scenes there are decides more than the rest."""
 
@@ -132,8 +134,9 @@ def calibrate(
     detection, threshold = _decide_detection(method, mixtures)
     hyperparameters = {**chosen, **(detection[0].hyperparameters if detection else {})}
     if threshold is not None:
-        hyperparameters["detection_threshold"] = threshold
-        method.set_tuned(detection_threshold=threshold)
+        cuts = {"detection_threshold": threshold, **_floors(method, mixtures, threshold)}
+        hyperparameters |= cuts
+        method.set_tuned(**cuts)
     ranked = sorted(trials, key=lambda trial: -trial.score)
     score = None if best is None else best.score
     return Calibration(hyperparameters, score, ranked, detection)
@@ -262,6 +265,25 @@ def _detection_scores(method: Method, mixtures: Sequence[EncodedBatch]) -> list[
     scores = [method.detect(part.tokens, part.vocabulary) for part in mixtures]
     given = [score.cpu() for score in scores if score is not None]
     return given if len(given) == len(scores) else None
+
+
+def _floors(method: Method, mixtures: Sequence[EncodedBatch], threshold: float) -> dict[str, float]:
+    """Evidence that nearly all sources over the threshold have, in the sound and in the picture.
+
+    Validation scenes have no sounds without a source. So the floors are not weighed against what
+    they are for, but are as high as the sources allow: each keeps ``KEPT`` of them.
+    """
+    heard, seen = [], []
+    for part in mixtures:
+        sides = method.evidence(part.tokens, part.vocabulary)
+        scores = method.detect(part.tokens, part.vocabulary)
+        if sides is None or scores is None:
+            return {}
+        sources = part.labels & (scores.cpu() >= threshold)
+        heard.append(sides[0].cpu()[sources])
+        seen.append(sides[1].cpu()[sources])
+    found = {"heard_floor": torch.cat(heard).float(), "seen_floor": torch.cat(seen).float()}
+    return {name: float(x.quantile(1 - KEPT)) for name, x in found.items() if len(x) > 0}
 
 
 def best_threshold(scores: Tensor, truth: Tensor) -> float:

@@ -223,6 +223,11 @@ class TVSL(Method):
         presences = self._presences(visual, audio, classes)
         return torch.stack([logits.sigmoid() for logits in presences]).mean(dim=0)
 
+    def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
+        """Evidence of ``detection.py`` on projected tokens, each (B, N); see the base class."""
+        visual, audio = self._projected(tokens)
+        return evidence(audio, visual, self._classes(vocabulary))
+
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Parameters for an optimiser, some at a rate of their own.
 
