@@ -88,7 +88,7 @@ def test_a_picture_with_a_sound(localize: Localize) -> None:
     assert written(localize.out) == {
         "01_dog-barking.png",
         "02_train.png",
-        "contact_sheet.png",
+        "contact_sheet.jpg",
         "localization.json",
     }
     content = localize.content()
@@ -137,7 +137,7 @@ def test_a_video(localize: Localize) -> None:
     for moment in content["moments"]:
         check_moment(moment, 64, 48, ["dog barking", "train"])
     names = written(localize.out)
-    assert {"overlay.mp4", "contact_sheet.png", "localization.json"} <= names
+    assert {"overlay.mp4", "contact_sheet.jpg", "localization.json"} <= names
     inner = [name for name in names if name.startswith("moments/")]
     assert sum("dog-barking" in name for name in inner) == 3
     assert sum("train" in name for name in inner) == 3
@@ -155,7 +155,7 @@ def test_one_moment_of_a_video(localize: Localize) -> None:
     assert ran.code == 0
     (moment,) = localize.content()["moments"]
     assert moment["time"] == pytest.approx(1.5)
-    assert {"01_dog-barking.png", "02_train.png", "contact_sheet.png"} <= written(localize.out)
+    assert {"01_dog-barking.png", "02_train.png", "contact_sheet.jpg"} <= written(localize.out)
 
 
 def test_every_says_how_far_apart(localize: Localize) -> None:
@@ -207,7 +207,7 @@ def test_pixels_that_are_not_square(localize: Localize, tmp_path: Path) -> None:
     assert "square pixels" in moment["box_pixels"]
     assert len(moment["sources"][0]["map"][0]) > len(moment["sources"][0]["map"])
     with Image.open(localize.out / "02_train.png") as image:
-        assert image.size == (128, 48)
+        assert image.size == (480, 180)  # enlarged: names could not be read
     with av.open(str(localize.out / "overlay.mp4")) as container:
         shown = container.streams.video[0]
         aspect = shown.sample_aspect_ratio or 1
@@ -532,7 +532,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("localization.json", ("clip.mp4",)),
         ("clip/localization.json", ("photo.png", "clip.mp4")),
-        ("contact_sheet.png", ("clip.mp4",)),
+        ("contact_sheet.jpg", ("clip.mp4",)),
         ("overlay.mp4", ("clip.mp4",)),
     ],
 )
@@ -630,14 +630,14 @@ def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
     localize: Localize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (3000, 40), "red").save(tmp_path / "large.png")
-    draw = result_files.reduced_image
+    draw = result_files.drawing_image
 
     def short_of_memory(image: np.ndarray) -> np.ndarray:
         if image.shape[1] == 3000:
             raise MemoryError
         return draw(image)
 
-    monkeypatch.setattr(result_files, "reduced_image", short_of_memory)
+    monkeypatch.setattr(result_files, "drawing_image", short_of_memory)
     options = ("--outputs", "sheet,moments", "--duplicates")
     ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS, *options)
     assert ran.code == 1
@@ -645,7 +645,7 @@ def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
     assert "Traceback" not in ran.err
     assert written(localize.out) == {
         f"photo/{name}"
-        for name in ("01_dog-barking.png", "02_train.png", "contact_sheet.png", "localization.json")
+        for name in ("01_dog-barking.png", "02_train.png", "contact_sheet.jpg", "localization.json")
     }
 
 

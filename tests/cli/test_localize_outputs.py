@@ -14,6 +14,7 @@ import av
 import pytest
 
 from tests.cli.running import Ran, run, run_alone, written
+from tests.html.html_page import Page, check_policy, check_self_contained
 from tests.localization_schema import SCHEMA, check_schema, problem_of
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
@@ -56,6 +57,35 @@ def content_of(folder: Path) -> dict[str, object]:
 def test_only_what_is_chosen_is_written(duet: Path) -> None:
     assert {Path(name).stem for name in written(duet)} == {"localization", "contact_sheet"}
     assert len(written(duet)) == 3
+
+
+def test_a_page_comes_by_default(checkpoint: Path, media: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert localize(checkpoint, out, media / "photo.png", "--audio", media / "bark.wav").code == 0
+    assert written(out) == {"index.html", "localization.json"}
+    text = (out / "index.html").read_text()
+    page = Page(text)
+    check_self_contained(page, text)
+    check_policy(page)
+    assert "tvsl localize" in page.texts["pre"][0]
+    assert len(page.all("audio")) == 1
+    assert localize(checkpoint, out, media / "clip.mp4", "--force").code == 0
+    assert written(out) == {"index.html", "localization.json", "overlay.mp4"}
+    assert len(Page((out / "index.html").read_text()).all("video")) == 1
+    assert localize(checkpoint, out, media / "clip.mp4", "--at", "1", "--force").code == 0
+    assert written(out) == {"index.html", "localization.json"}
+    assert len(Page((out / "index.html").read_text()).all("audio")) == 1
+
+
+def test_a_large_video_lies_beside_the_page(
+    checkpoint: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("tvsl.html.localization", "tvsl.cli.result_files"):
+        monkeypatch.setattr(f"{module}.LARGEST_VIDEO", 100)
+    ran = localize(checkpoint, tmp_path / "out", media / "clip.mp4", "--outputs", "page")
+    assert ran.code == 0
+    assert written(tmp_path / "out") == {"index.html", "localization.json", "clip.mp4"}
+    assert content_of(tmp_path / "out")["files"] == ["clip.mp4", "index.html"]
 
 
 def test_json_lines_are_the_moments(duet: Path) -> None:

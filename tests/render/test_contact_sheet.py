@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from tvsl.render.colors import label_colors, source_color
-from tvsl.render.contact_sheet import contact_sheet
+from tvsl.render.contact_sheet import contact_sheet, moments_sheet
 
 from .inputs import moment, picture, source
 from .test_overlay import LONG, count
@@ -44,3 +44,19 @@ def test_a_label_keeps_its_colour_wherever_it_ranks() -> None:
     assert count(sheet, source_color(0)) < 320
     assert count(sheet, source_color(1)) > 320 * 8
     assert count(sheet, source_color(2)) > 320 * 8
+
+
+def test_sheets_of_moments_stand_in_columns() -> None:
+    sheets = [np.full((100, 300, 3), 10 * number, np.uint8) for number in range(1, 10)]
+    whole = moments_sheet(sheets)
+    assert whole.shape == (300, 900, 3)
+    assert whole[50::100, 50::300, 0].T.ravel().tolist() == [10 * n for n in range(1, 10)]
+    assert moments_sheet(sheets[:1]).shape == (100, 300, 3)
+
+
+def test_panels_of_a_given_size() -> None:
+    size = (100, 200)
+    sheet = contact_sheet(
+        picture(*size), moment(0.0, source("dog", 2, 3, size), size=size), panel=256
+    )
+    assert 2 * 256 < sheet.shape[1] < 2 * 256 + 50

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,21 @@ from PIL import Image
 
 from tvsl.errors import OutputError, ShapeError, UsageError
 from tvsl.localization import Box
-from tvsl.render.colors import label_colors, source_color
+from tvsl.render.colors import (
+    certainty,
+    half_height_line,
+    heat_colors,
+    label_colors,
+    source_color,
+)
 from tvsl.render.contact_sheet import contact_sheet
 from tvsl.render.overlay import (
     color_overlay,
     draw_labels,
+    drawing_image,
     heat_overlay,
-    reduced_image,
+    moment_overlay,
+    save_jpeg,
     save_png,
     source_overlay,
 )
@@ -159,6 +168,109 @@ def test_smallest_pictures_do_not_crash(size: tuple[int, int]) -> None:
     contact_sheet(image, moment(1.0, one, size=size))
 
 
+@pytest.mark.parametrize("size", [(48, 64), (360, 640), (720, 1280)])
+def test_a_name_stands_at_each_box_and_none_on_another(size: tuple[int, int]) -> None:
+    height, width = size
+    box = Box(width // 4, height // 2, width // 2, height - 3)
+    colors = [source_color(0), source_color(1)]
+    image = np.full((height, width, 3), 128, np.uint8)
+    one = draw_labels(image, [("dog", colors[0], box)])
+    two = draw_labels(image, [("dog", colors[0], box), ("cat", colors[1], box)])
+    tag = (one == np.array(colors[0], np.uint8)).all(axis=-1)
+    rows = np.flatnonzero(tag[: box.top, box.left + 1])
+    assert rows.size >= 8  # above the box, from its left edge on
+    assert rows.max() == box.top - 1
+    assert (one[: box.top, : box.left] == 128).all()
+    other = (two == np.array(colors[1], np.uint8)).all(axis=-1)
+    assert tag[rows.min() : box.top].sum() == (
+        (two == np.array(colors[0], np.uint8)).all(axis=-1)[rows.min() : box.top].sum()
+    )
+    assert other[box.top + 3 : box.bottom - 3, box.left + 4].any()  # moved down, into the box
+
+
+def test_a_source_without_a_box_has_its_name_in_a_legend() -> None:
+    image = np.full((360, 640, 3), 128, np.uint8)
+    result = draw_labels(image, [("dog", source_color(0), None)])
+    changed = np.argwhere((result != 128).any(axis=-1))
+    assert changed.min(axis=0)[0] > 300
+    assert changed.max(axis=0)[1] < 200
+
+
+def test_the_scale_of_heat_stands_at_the_right_edge() -> None:
+    size = (360, 640)
+    image, one = np.full((*size, 3), 128, np.uint8), source("dog", 3, 2, (360, 640))
+    result = source_overlay(image, one, source_color(0))
+    bar = result[:, -8]
+    hot, cold = (heat_colors(np.full((1, 1), value, np.float32))[0, 0] for value in (1, 0))
+    (first,) = np.flatnonzero(np.abs(bar - hot.astype(int)).max(axis=-1) < 12)[:1]
+    (last,) = np.flatnonzero(np.abs(bar - cold.astype(int)).max(axis=-1) < 12)[-1:]
+    assert 80 < last - first < 160
+    tiny = source_overlay(image[:60, :80], one, source_color(0))
+    assert not (np.abs(tiny[:, -6] - hot.astype(int)).max(axis=-1) < 12).any()
+
+
+def test_the_line_at_half_height_is_what_the_box_bounds() -> None:
+    size = (360, 640)
+    image, one = np.zeros((*size, 3), np.uint8), source("dog", 3, 5, (360, 640))
+    assert one.box is not None
+    line = half_height_line(one.heatmap, 2)
+    rows, columns = np.nonzero(line)
+    found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert found == one.box.to_list()
+    found = moment(None, one, size=size)
+    drawn = moment_overlay(image, found, {"dog": (0, 255, 0)})
+    inner = line[one.box.top + 8 : one.box.bottom - 8, one.box.left + 8 : one.box.right - 8]
+    seen = drawn[one.box.top + 8 : one.box.bottom - 8, one.box.left + 8 : one.box.right - 8]
+    assert inner.any()
+    assert (seen[inner] == (0, 255, 0)).all()
+
+
+def test_no_line_at_the_edges_of_the_picture() -> None:
+    heat = np.zeros((8, 8), np.float32)
+    heat[:, :4] = 1
+    assert np.flatnonzero(half_height_line(heat, 1).any(axis=0)).tolist() == [3]
+    assert not half_height_line(np.ones((8, 8), np.float32), 2).any()
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "share"),
+    [
+        (0.1, None, 1.0),
+        (0.6, 0.6, 1.0),
+        (0.9, 0.6, 1.0),
+        (0.45, 0.6, 0.75),
+        (0.0, 0.6, 0.35),
+        (-2.0, 0.6, 0.35),
+        (-2.0, -1.0, 0.35),
+        (-0.5, -1.0, 1.0),
+    ],
+)
+def test_certainty(score: float, threshold: float | None, share: float) -> None:
+    assert certainty(score, threshold) == pytest.approx(share)
+
+
+def test_an_uncertain_map_is_fainter() -> None:
+    size = (360, 640)
+    image, one = np.zeros((*size, 3), np.uint8), source("dog", 3, 5, size)
+    sure = moment(None, one, size=size)
+    unsure = replace(sure, threshold=1.5)
+    strong, faint = (moment_overlay(image, m, {"dog": (255, 255, 255)}) for m in (sure, unsure))
+    box = one.box
+    assert box is not None
+    row, column = (box.top + box.bottom) // 2, (box.left + box.right) // 2
+    assert 0 < faint[row, column, 0] < 0.5 * strong[row, column, 0]
+
+
+def test_a_jpeg_keeps_to_its_limit(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (600, 800, 3), dtype=np.uint8)
+    path = save_jpeg(noise, tmp_path / "a.jpg", 60_000)
+    assert path.stat().st_size <= 60_000
+    with Image.open(path) as image:
+        assert image.width / image.height == pytest.approx(800 / 600, abs=0.02)
+    with pytest.raises(OutputError, match="exists"):
+        save_jpeg(noise, path, 60_000)
+
+
 def test_map_without_contrast_draws_no_box() -> None:
     size = (64, 96)
     flat = source("rain", 2, 3, size)
@@ -188,14 +300,15 @@ def test_png_in_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_large_pictures_are_drawn_reduced() -> None:
+def test_pictures_are_drawn_on_at_a_size_that_can_be_read() -> None:
     image = picture(1500, 3000)
-    assert reduced_image(image).shape == (1024, 2048, 3)
-    assert reduced_image(image[:10, :2048]) is not image
+    assert drawing_image(image).shape == (1024, 2048, 3)
+    assert drawing_image(picture(48, 64)).shape == (360, 480, 3)
+    assert drawing_image(picture(48, 64), 100).shape == (75, 100, 3)
     small = picture(1500, 2048)
-    assert reduced_image(small) is small
+    assert drawing_image(small) is small
     one = source("dog", 1, 2, (1500, 3000))
-    drawn = source_overlay(reduced_image(image), one, (255, 0, 0))
+    drawn = source_overlay(drawing_image(image), one, (255, 0, 0))
     assert drawn.shape == (1024, 2048, 3)
 
 
@@ -216,7 +329,7 @@ STRANGE = [
     "size", [(1, 1), (1, 5000), (5000, 1), (2, 2), (3, 700), (16, 9), (1, 65_535), (65_535, 1)]
 )
 def test_tiny_and_thin_pictures_with_strange_names(size: tuple[int, int]) -> None:
-    image = reduced_image(picture(*size))
+    image = drawing_image(picture(*size))
     found = moment(None, *(source(label, 1, 2, size) for label in STRANGE), size=size)
     colors = label_colors([found])
     for one in found.sources:

@@ -6,13 +6,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from scipy.signal import correlate
 
 from tvsl.errors import MediaError, OutputError, UsageError
 from tvsl.localization import Localization
 from tvsl.render import video as video_module
-from tvsl.render.video import can_copy, write_overlay_video
+from tvsl.render.video import can_copy, write_overlay_video, write_page_video
 
-from .inputs import RATE, moment, read_video, shift_and_match, source, write_video
+from .inputs import RATE, SAMPLE_RATE, moment, read_video, shift_and_match, source, write_video
 
 SIZE = (48, 64)
 
@@ -89,7 +90,7 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
 
 def test_odd_size_and_missing_sound(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mkv", size=(49, 67), audio=None)
-    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", moments((49, 67))))
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", moments((49, 67)), min_side=1))
     assert after.images[0].shape == (48, 66, 3)
     assert len(after.images) == RATE
     assert after.sound_codec is None
@@ -110,7 +111,7 @@ def test_turned_video_is_written_upright(tmp_path: Path) -> None:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         output.mux(stream.encode(None))
     silent = [moment(0.0, size=(64, 48))]
-    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", silent))
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", silent, min_side=1))
     assert after.images[0].shape == (64, 48, 3)
     assert after.images[0][4:16, 32:44].mean() > 240
     assert after.images[0][24:, :24].mean() < 15
@@ -122,9 +123,43 @@ def test_large_video_is_scaled_down(tmp_path: Path) -> None:
     assert read_video(target).images[0].shape == (60, 100, 3)
 
 
-def test_silent_moments_show_the_pictures_as_they_are(tmp_path: Path) -> None:
+def test_small_video_is_enlarged(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", audio=None)
     target = write_overlay_video(path, tmp_path / "b.mp4", [moment(0.0, size=SIZE)])
+    assert read_video(target).images[0].shape == (360, 480, 3)
+
+
+@pytest.mark.parametrize("codec", ["aac", "flac"])
+def test_a_stretch_keeps_picture_and_sound_in_step(codec: str, tmp_path: Path) -> None:
+    times = [number / RATE for number in range(3 * RATE)]
+    path = write_video(tmp_path / "a.mkv", times=times, audio=codec, seconds=3.0)
+    target = tmp_path / "b.mp4"
+    found = [moment(0.0, size=SIZE)]
+    write_overlay_video(path, target, found, start=0.8, end=2.0, min_side=1)
+    before, after = read_video(path), read_video(target)
+    assert len(after.images) == 30
+    assert after.times[0] == pytest.approx(0, abs=0.001)
+    assert len(after.samples) / SAMPLE_RATE == pytest.approx(1.2, abs=0.05)
+    place = int(correlate(before.samples, after.samples, mode="valid").argmax())
+    assert place / SAMPLE_RATE == pytest.approx(0.8 + after.lead - before.lead, abs=2e-3)
+    piece = before.samples[place : place + len(after.samples)]
+    assert np.corrcoef(piece, after.samples)[0, 1] > 0.99
+    assert 0 <= after.lead < 0.03
+
+
+def test_the_video_of_a_page_is_the_source_made_small(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", size=(240, 320))
+    length = write_page_video(path, tmp_path / "b.mp4", 160, start=0.2)
+    after = read_video(tmp_path / "b.mp4")
+    assert after.images[0].shape == (120, 160, 3)
+    assert length == pytest.approx(0.8, abs=0.05)
+    assert len(after.images) == 20
+    assert after.sound_codec == "aac"
+
+
+def test_silent_moments_show_the_pictures_as_they_are(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", audio=None)
+    target = write_overlay_video(path, tmp_path / "b.mp4", [moment(0.0, size=SIZE)], min_side=1)
     before, after = read_video(path), read_video(target)
     difference = np.abs(before.images[3].astype(int) - after.images[3])
     assert difference.mean() < 4
@@ -135,7 +170,7 @@ def test_one_moment_is_held_throughout(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", size=size, audio=None)
     only = [moment(None, source("dog", 2, 3, size), size=size)]
     before = read_video(path)
-    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", only))
+    after = read_video(write_overlay_video(path, tmp_path / "b.mp4", only, min_side=1))
     for number in (0, RATE - 1):
         change = np.abs(before.images[number].astype(int) - after.images[number]).mean(axis=-1)
         assert change[30:38, 32:40].mean() > 25

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -125,7 +127,7 @@ def command(
         str | None,
         typer.Option(
             help="What is written, separated by commas: page, video, sheet, moments, json, which "
-            "always is: --force replaces what it lists [json; of a video also video]."
+            "always is: --force replaces what it lists [page, json; of a video also video]."
         ),
     ] = None,
     result_format: Annotated[
@@ -146,7 +148,7 @@ def command(
 ) -> None:
     """Localize what sounds in videos, or in pictures with a sound.
 
-    Files of a folder get folders of the same names. See docs/localize.md for what is written.
+    Writes a page and localization.json, of a video also overlay.mp4; --outputs chooses.
     """
     _check_times(at, every, start, end)
     kinds = _output_kinds(outputs)
@@ -194,6 +196,7 @@ def command(
             kinds,
             result_format,
             duplicates,
+            shlex.join(["tvsl", *sys.argv[1:]]),
         )
         check_request(model, request, head, preset, method)
         choose_device(device)

@@ -60,6 +60,7 @@ class LocalizeOptions:
         outputs: What is written, or None for the default.
         format: Form of the results.
         duplicates: Whether sources that are marked as duplicates are drawn.
+        command: The command line, as the page shows it.
     """
 
     request: Request
@@ -76,12 +77,13 @@ class LocalizeOptions:
     outputs: frozenset[OutputKind] | None = None
     format: ResultFormat = "json"
     duplicates: bool = False
+    command: str = ""
 
     def kinds(self, media_type: MediaType) -> frozenset[OutputKind]:
         """What is written for an input of this type."""
         if self.outputs is not None:
             return self.outputs
-        usual: frozenset[OutputKind] = frozenset({"json"})
+        usual: frozenset[OutputKind] = frozenset({"page", "json"})
         return usual | {"video"} if media_type == "video" and self.at is None else usual
 
 
@@ -121,7 +123,7 @@ def check_input(source: Path, options: LocalizeOptions, writes: bool = True) -> 
         media_type = _fitting_type(source, options)
         if media_type == "video":
             _check_video(source, options)
-            if writes and "video" in options.kinds(media_type):
+            if writes and options.kinds(media_type) & {"video", "page"}:
                 require_overlay_video(source)
         elif options.audio is not None:
             cut_panels(load_image(source), options.panels, source)
@@ -251,7 +253,7 @@ def _write(
         return
     with staging(target.folder, options.force) as work:
         result = Result(target.source.path, target.media_type, moments, content, options.duplicates)
-        write_files(options.kinds(target.media_type), result, work)
+        write_files(options.kinds(target.media_type), result, work, options.command)
         if options.format != "json":
             path = work / f"{Path(JSON_NAME).stem}.{options.format}"
             write_text(path, FORMATS[options.format](content))

@@ -12,25 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.cli.output import OutputKind, progress
+from tvsl.html.localization import CLIP_SIDE, LARGEST_VIDEO, Clip, localization_page
 from tvsl.localization import Localization
 from tvsl.media import MediaType, load_image, read_frames
 from tvsl.render import (
     contact_sheet,
+    drawing_image,
     label_colors,
-    reduced_image,
+    moments_sheet,
+    save_jpeg,
     save_png,
     source_overlay,
     write_overlay_video,
 )
-from tvsl.render.colors import Color
+from tvsl.render.colors import Color, certainty
+from tvsl.render.video import write_page_video
 from tvsl.segments import without_duplicates
-from tvsl.utils.atomic import writable
+from tvsl.utils.atomic import writable, write_text
 
-SHEET_NAME: Final = "contact_sheet.png"
+SHEET_NAME: Final = "contact_sheet.jpg"
+PAGE_NAME: Final = "index.html"
+CLIP_NAME: Final = "clip.mp4"
+LARGEST_SHEET: Final = 2_000_000
 VIDEO_NAME: Final = "overlay.mp4"
 MOMENTS_NAME: Final = "moments"
 MOST_DRAWN_MOMENTS = 24
 _INSTANT = 1e-3
+_PANEL = 256
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,14 @@ class Result:
         return [without_duplicates(found) for found in self.moments]
 
 
-def write_files(kinds: Set[OutputKind], result: Result, work: Path) -> None:
+def write_files(kinds: Set[OutputKind], result: Result, work: Path, command: str) -> None:
     """Write the files of a result, but for its JSON.
 
     Args:
         kinds: What is written.
         result: The result.
         work: Folder to write into.
+        command: The command line, as the page shows it.
 
     Raises:
         OutputError: A file cannot be written.
@@ -77,6 +86,8 @@ def write_files(kinds: Set[OutputKind], result: Result, work: Path) -> None:
         _write_pictures(kinds, result, moments, colors, work)
     if "video" in kinds:
         _write_video(result, moments, work)
+    if "page" in kinds:
+        _write_page(result, moments, work, command)
 
 
 def _write_pictures(
@@ -96,15 +107,16 @@ def _write_pictures(
     sheets = []
     with progress("Drawing moments") as report:
         for count, (found, image) in enumerate(_pictures(result, shown), start=1):
-            reduced = reduced_image(image)
+            reduced = drawing_image(image)
             if "moments" in kinds:
                 prefix = "" if len(moments) == 1 else f"{found.time or 0.0:08.2f}s_"
                 _write_sources(reduced, found, colors, folder, prefix)
             if "sheet" in kinds:
-                sheets.append(contact_sheet(reduced, found, colors))
+                panel = None if len(moments) == 1 else _PANEL
+                sheets.append(contact_sheet(reduced, found, colors, panel))
             report(count, len(shown))
     if sheets:
-        save_png(_stacked(sheets), work / SHEET_NAME)
+        save_jpeg(moments_sheet(sheets), work / SHEET_NAME, LARGEST_SHEET)
 
 
 def drawn_moments(moments: Sequence[Localization]) -> list[Localization]:
@@ -140,7 +152,8 @@ def _write_sources(
     prefix: str,
 ) -> None:
     for number, source in enumerate(found.sources, start=1):
-        overlay = source_overlay(image, source, colors[source.label])
+        certain = certainty(source.score, found.threshold)
+        overlay = source_overlay(image, source, colors[source.label], certain)
         save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")
 
 
@@ -168,14 +181,29 @@ def _write_video(result: Result, moments: Sequence[Localization], work: Path) ->
         )
 
 
-def _stacked(sheets: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Sheets under each other, the narrower ones continued in the colour of their margin."""
-    width = max(sheet.shape[1] for sheet in sheets)
-    rows = []
-    for sheet in sheets:
-        margin = np.broadcast_to(sheet[0, 0], (sheet.shape[0], width - sheet.shape[1], 3))
-        rows.append(np.concatenate([sheet, margin], axis=1))
-    return np.concatenate(rows)
+def _write_page(result: Result, moments: Sequence[Localization], work: Path, command: str) -> None:
+    """The page; beside it the video that it plays, where that is too large to be held in it."""
+    stills = list(_pictures(result, drawn_moments(moments)))
+    settings, path = result.content["settings"], work / CLIP_NAME
+    if settings["every"] is not None:
+        with progress("Writing the page's video") as report:
+            start, end = settings["start"] or 0.0, settings["end"]
+            length = write_page_video(result.source, path, CLIP_SIDE, start, end, report)
+        clip = Clip(moments, result.content, command, stills, path, length)
+    else:
+        sound = Path(result.content["audio"] or result.source)
+        heard = moments[0].heard
+        clip = Clip(
+            moments,
+            result.content,
+            command,
+            stills,
+            sound=None if heard is None else (sound, heard),
+        )
+    write_text(work / PAGE_NAME, localization_page(clip))
+    if clip.video is not None and path.stat().st_size <= LARGEST_VIDEO:
+        with writable(path, "file"):
+            path.unlink()
 
 
 def _file_name(label: str) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tvsl.html.demo import demo_page as demo_page
     from tvsl.html.evaluation import evaluation_page as evaluation_page
     from tvsl.html.evaluation import write_report as write_report
+    from tvsl.html.localization import localization_page as localization_page
     from tvsl.html.reproduction import reproduction_page as reproduction_page
 else:
     __getattr__, __dir__, __all__ = lazy_names(
@@ -18,6 +19,7 @@ else:
             "tvsl.html.demo:demo_page",
             "tvsl.html.evaluation:evaluation_page",
             "tvsl.html.evaluation:write_report",
+            "tvsl.html.localization:localization_page",
             "tvsl.html.reproduction:reproduction_page",
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,15 @@ def png_uri(image: RGBImage) -> str:
     return _pillow_uri(Image.fromarray(image))
 
 
-def jpeg_uri(image: RGBImage) -> str:
-    """Encode an image (H, W, 3) as a data URI, JPEG: a fifth of the size, not without loss."""
+def jpeg_uri(image: RGBImage, quality: int = 88) -> str:
+    """Encode an image as a data URI, JPEG: a fifth of the size of a PNG, not without loss.
+
+    Args:
+        image: (H, W, 3).
+        quality: From 1 to 95; higher is better.
+    """
     content = io.BytesIO()
-    Image.fromarray(image).save(content, format="JPEG", quality=88)
+    Image.fromarray(image).save(content, format="JPEG", quality=quality)
     return _uri("image/jpeg", content.getvalue())
 
 
@@ -82,6 +88,11 @@ def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
         The URI.
     """
     return _uri("audio/wav", wav_bytes(samples, rate))
+
+
+def video_uri(path: Path) -> str:
+    """Encode an mp4 file as a data URI."""
+    return _uri("video/mp4", path.read_bytes())
 
 
 def outline(region: NDArray[np.bool_], width: int, at_edges: bool = False) -> NDArray[np.bool_]:

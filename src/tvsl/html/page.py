@@ -58,7 +58,13 @@ def environment() -> Environment:
 
 
 def render_page(
-    name: str, values: Mapping[str, object], *, styles: Sequence[str], colors: int, script: str = ""
+    name: str,
+    values: Mapping[str, object],
+    *,
+    styles: Sequence[str],
+    colors: int,
+    script: str = "",
+    has_files: bool = False,
 ) -> str:
     """Render a page that needs no other file.
 
@@ -69,6 +75,7 @@ def render_page(
         colors: Number of colours that the page asks for, as classes ``c0``, ``c1`` and so on: the
             policy forbids style attributes.
         script: File name of the script; empty for none.
+        has_files: Whether it plays a video that lies beside it.
 
     Returns:
         The HTML. Its content security policy lets no other style, script, picture or sound in than
@@ -77,8 +84,10 @@ def render_page(
     rules = [f".c{number} {{ --color: rgb{source_color(number)}; }}" for number in range(colors)]
     style = "\n".join([*map(_template_text, styles), *rules, ""])
     code = _template_text(script) if script else ""
+    beside = " 'self' file:" if has_files else ""
     policy = (
-        "default-src 'none'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'; "
+        f"default-src 'none'; img-src data:; media-src data:{beside}; "
+        "base-uri 'none'; form-action 'none'; "
         f"style-src {_hash(style)}; script-src {_hash(code)}"
     )
     template = environment().get_template(name)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.errors import ShapeError, UsageError
-from tvsl.localization import Localization
+from tvsl.localization import BOX_CUT, Localization
 
 Color = tuple[int, int, int]
 """Red, green and blue, each 0 to 255."""
@@ -98,6 +98,43 @@ def label_colors(localizations: Sequence[Localization]) -> dict[str, Color]:
     """
     labels = dict.fromkeys(source.label for found in localizations for source in found.sources)
     return {label: source_color(index) for index, label in enumerate(labels)}
+
+
+_FAINTEST = 0.35
+
+
+def certainty(score: float, threshold: float | None) -> float:
+    """Share of its full strength at which the map of a source is drawn.
+
+    Args:
+        score: Score of the source.
+        threshold: Score from which a class sounds; None where scores are not calibrated.
+
+    Returns:
+        1 from the threshold on and without one, less for lower scores, at least 0.35.
+    """
+    if threshold is None or score >= threshold:
+        return 1.0
+    return max(_FAINTEST, score / threshold) if threshold > 0 else _FAINTEST
+
+
+def half_height_line(heatmap: HeatMap, width: int) -> NDArray[np.bool_]:
+    """Line around what is at least half as hot as the hottest place; none at the picture's edges.
+
+    Args:
+        heatmap: Map, (H, W), in [0, 1].
+        width: Pixels of the line, at least 1.
+
+    Returns:
+        The line, (H, W).
+    """
+    region = heatmap >= BOX_CUT
+    inner = region.copy()
+    for _ in range(width):
+        padded = np.pad(inner, 1, constant_values=True)
+        inner &= padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    line: NDArray[np.bool_] = region & ~inner
+    return line
 
 
 def text_color(background: Color) -> Color:

@@ -9,7 +9,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tvsl.localization import Localization
-from tvsl.render.colors import WHITE, Color, RGBImage, check_image, label_colors
+from tvsl.render.colors import (
+    WHITE,
+    Color,
+    RGBImage,
+    certainty,
+    check_image,
+    label_colors,
+)
 from tvsl.render.drawing import caption_bar, draw_text, font_of_size, line_height, shorten
 from tvsl.render.overlay import boxed_heat
 
@@ -26,7 +33,10 @@ _ASPECT_RATIO = 1.6
 
 
 def contact_sheet(
-    image: RGBImage, localization: Localization, colors: Mapping[str, Color] | None = None
+    image: RGBImage,
+    localization: Localization,
+    colors: Mapping[str, Color] | None = None,
+    panel: int | None = None,
 ) -> RGBImage:
     """Draw the image and one panel for each source beside it, under a line on how it was made.
 
@@ -37,6 +47,7 @@ def contact_sheet(
         image: Image, (H, W, 3), uint8.
         localization: Its sources.
         colors: The colour of each label; ``label_colors`` of this moment when None.
+        panel: Longer side of each panel in pixels, in place of these.
 
     Returns:
         The sheet, (H', W', 3), uint8.
@@ -47,14 +58,36 @@ def contact_sheet(
     check_image(image)
     if colors is None:
         colors = label_colors([localization])
-    scaled = _panel_image(image, 1 + len(localization.sources))
+    scaled = _panel_image(image, 1 + len(localization.sources), panel)
     panels = [(scaled, caption_bar(scaled.width, _TEXT, "picture", "", _IMAGE_BAR))]
     for source in localization.sources:
         color = colors[source.label]
-        heat, _ = boxed_heat(np.array(scaled), source, color)
+        certain = certainty(source.score, localization.threshold)
+        heat, _ = boxed_heat(np.array(scaled), source, color, certain)
         bar = caption_bar(scaled.width, _TEXT, source.label, f"{source.score:.2f}", color)
         panels.append((heat, bar))
     return np.array(_arranged(panels, _title(localization)))
+
+
+def moments_sheet(sheets: Sequence[RGBImage]) -> RGBImage:
+    """Sheets of several moments in columns, read downwards, near to the shape of a screen.
+
+    Args:
+        sheets: At least one sheet.
+
+    Returns:
+        The sheet, (H', W', 3), uint8.
+    """
+    height, width = (max(sheet.shape[axis] for sheet in sheets) for axis in (0, 1))
+    columns = min(len(sheets), max(1, balanced_columns(len(sheets), width, height)))
+    rows = math.ceil(len(sheets) / columns)
+    columns = math.ceil(len(sheets) / rows)
+    whole = np.full((rows * height, columns * width, 3), _BACKGROUND, np.uint8)
+    for number, sheet in enumerate(sheets):
+        column, row = divmod(number, rows)
+        top, left = row * height, column * width
+        whole[top : top + sheet.shape[0], left : left + sheet.shape[1]] = sheet
+    return whole
 
 
 def balanced_columns(count: int, width: int, height: int) -> int:
@@ -71,12 +104,12 @@ def balanced_columns(count: int, width: int, height: int) -> int:
     return math.ceil(math.sqrt(count * _ASPECT_RATIO * height / width))
 
 
-def _panel_image(image: RGBImage, panels: int) -> Image.Image:
+def _panel_image(image: RGBImage, panels: int, side: int | None) -> Image.Image:
     """The image at the size of a panel, both for very large and for tiny ones."""
     whole = Image.fromarray(image)
     longer = max(whole.size)
     largest = _LARGEST_PANEL if panels <= _MANY_PANELS else _PANEL_OF_MANY
-    scale = min(max(longer, _SMALLEST_PANEL), largest) / longer
+    scale = (side or min(max(longer, _SMALLEST_PANEL), largest)) / longer
     size = (max(round(whole.width * scale), 1), max(round(whole.height * scale), 1))
     return whole.resize(size, Image.Resampling.LANCZOS)
 

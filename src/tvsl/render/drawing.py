@@ -147,6 +147,59 @@ def draw_box(image: Image.Image, box: Box, color: Color) -> None:
         draw.rectangle(inner, outline=color, width=thickness)
 
 
+def draw_tags(image: Image.Image, tags: Sequence[tuple[str, Color, Box]]) -> None:
+    """Write the name of each source at its box: above its upper left corner, or in it.
+
+    A name that would lie on another one is moved down.
+
+    Args:
+        image: What to draw on, RGB.
+        tags: Name, colour and box of each source.
+    """
+    size = text_size(image.height, image.width)
+    taken: list[Box] = []
+    for name, color, box in tags:
+        height, margin = line_height(size), max(1, size // 3)
+        text = shorten(name, size, image.width - 2 * margin)
+        if not text or 3 * height > image.height:
+            continue
+        width = min(round(font_of_size(size).getlength(text)) + 2 * margin, image.width)
+        left = min(max(box.left, 0), image.width - width)
+        top = max(box.top - height, 0)
+        while any(shared_area(Box(left, top, left + width, top + height), one) for one in taken):
+            top += height
+        if top + height > image.height:
+            continue
+        taken.append(Box(left, top, left + width, top + height))
+        image.paste(caption_bar(width, size, text, "", color), (left, top))
+
+
+def draw_color_bar(image: Image.Image, colors: Image.Image) -> None:
+    """Draw the scale of a heat-map at the right edge of a picture, from 0 to its hottest place, 1.
+
+    Nothing is drawn on a picture that is too small for it.
+
+    Args:
+        image: What to draw on, RGB.
+        colors: The colours from 0 at the left to 1 at the right, one row.
+    """
+    size = max(_SMALLEST_TEXT, round(0.75 * text_size(image.height, image.width)))
+    step, height = line_height(size), round(0.4 * image.height)
+    if height < 4 * step or image.width < 12 * size:
+        return
+    width, margin = max(4, size // 2), size // 2
+    left, top = image.width - width - margin, (image.height - height) // 2
+    draw = ImageDraw.Draw(image)
+    frame = (left - 2, top - 2, left + width + 1, top + height + 1)
+    draw.rectangle(frame, fill=BLACK)
+    bar = colors.rotate(90, expand=True).resize((width, height), Image.Resampling.BILINEAR)
+    image.paste(bar, (left, top))
+    for text, row in (("1", top - step / 2), ("0", top + height + step / 2)):
+        place = (left + width / 2, row)
+        font = font_of_size(size)
+        draw.text(place, text, WHITE, font, "mm", stroke_width=2, stroke_fill=BLACK)
+
+
 @lru_cache(maxsize=64)
 def draw_legend(
     names: tuple[tuple[str, Color], ...], height: int, width: int

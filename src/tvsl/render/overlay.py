@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +12,34 @@ from PIL import Image
 from tvsl.errors import UsageError
 from tvsl.localization import (
     Box,
+    Localization,
     SoundSource,
     min_max,
-    reduced_size,
     scaled_box,
     upscale,
 )
 from tvsl.media.writing import write_png
 from tvsl.render.colors import (
     COLOR_STRENGTH,
+    WHITE,
     Color,
     HeatMap,
     RGBImage,
     blend,
+    certainty,
     check_image,
     check_overlay,
     color_layer,
+    half_height_line,
     heat_colors,
 )
 from tvsl.render.drawing import (
-    Corner,
     caption_bar,
     corner_place,
     draw_box,
+    draw_color_bar,
     draw_legend,
+    draw_tags,
     legend_corner,
     text_size,
 )
@@ -45,27 +50,32 @@ Annotation = tuple[str, Color, Box | None]
 
 HEAT_STRENGTH = 0.55
 LONGEST_SIDE = 2048
+SMALLEST_SIDE = 480
+_LINE_SHARE = 200
 
 
-def reduced_image(image: RGBImage) -> RGBImage:
-    """Bring an image to a size to draw on.
+def drawing_image(image: RGBImage, longest: int = LONGEST_SIDE) -> RGBImage:
+    """Bring an image to a size to draw on: names on a small one could not be read.
 
     Drawing takes twenty times the memory of what is drawn on.
 
     Args:
         image: Image, (H, W, 3), uint8.
+        longest: Limit of the longer side in pixels.
 
     Returns:
-        The image, reduced where its longer side has more than 2048 pixels.
+        The image, reduced where its longer side has more pixels, enlarged where it has fewer than
+        480.
 
     Raises:
         ShapeError: The image has another shape or type.
     """
     check_image(image)
-    size = (image.shape[0], image.shape[1])
-    height, width = reduced_size(size, LONGEST_SIDE)
-    if (height, width) == size:
+    longer = max(image.shape[:2])
+    wanted = min(max(longer, SMALLEST_SIDE), longest)
+    if wanted == longer:
         return image
+    height, width = (max(1, round(side * wanted / longer)) for side in image.shape[:2])
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
 
 
@@ -125,28 +135,46 @@ def color_overlay(
 
 
 def boxed_heat(
-    image: RGBImage, source: SoundSource, color: Color
+    image: RGBImage, source: SoundSource, color: Color, certain: float = 1.0
 ) -> tuple[Image.Image, Box | None]:
-    """Draw the heat-map and the box of one source.
+    """Draw the heat-map of one source with its scale, the line at half height, and its box.
 
     Args:
         image: Image, (H, W, 3), uint8; map and box are scaled to it.
         source: The source.
         color: Colour of its box.
+        certain: Share of its full strength at which the map is drawn.
 
     Returns:
         The image with the source, RGB, and its box there; None for a map without contrast.
     """
     size = (image.shape[0], image.shape[1])
-    drawn = Image.fromarray(heat_overlay(image, min_max(upscale(source.grid, size))))
+    heat = min_max(upscale(source.grid, size))
+    heated = heat_overlay(image, heat, HEAT_STRENGTH * certain)
+    heated[half_height_line(heat, line_width(size))] = WHITE
+    drawn = Image.fromarray(heated)
     if source.box is None:
         return drawn, None
+    draw_color_bar(
+        drawn, Image.fromarray(heat_colors(np.linspace(0, 1, 64, dtype=np.float32)[None]))
+    )
     box = scaled_box(source.box, source.size, size)
     draw_box(drawn, box, color)
     return drawn, box
 
 
-def source_overlay(image: RGBImage, source: SoundSource, color: Color) -> RGBImage:
+def line_width(size: tuple[int, int]) -> int:
+    """Pixels of the line at half height.
+
+    Args:
+        size: Height and width of the image in pixels.
+    """
+    return max(1, round(min(size) / _LINE_SHARE))
+
+
+def source_overlay(
+    image: RGBImage, source: SoundSource, color: Color, certain: float = 1.0
+) -> RGBImage:
     """Draw one source: its heat-map, its box, and a bar with its name and score.
 
     The bar lies at the bottom, or at the top where it would hide the box otherwise.
@@ -155,6 +183,7 @@ def source_overlay(image: RGBImage, source: SoundSource, color: Color) -> RGBIma
         image: Image, (H, W, 3), uint8; map and box are scaled to it.
         source: The source.
         color: Its colour, for box and bar.
+        certain: Share of its full strength at which the map is drawn.
 
     Returns:
         The image with the source, (H, W, 3), uint8.
@@ -163,7 +192,7 @@ def source_overlay(image: RGBImage, source: SoundSource, color: Color) -> RGBIma
         ShapeError: The image has another shape or type.
     """
     check_image(image)
-    drawn, box = boxed_heat(image, source, color)
+    drawn, box = boxed_heat(image, source, color, certain)
     size = text_size(drawn.height, drawn.width)
     bar = caption_bar(drawn.width, size, source.label, f"{source.score:.2f}", color)
     bottom = max(drawn.height - bar.height, 0)
@@ -172,36 +201,104 @@ def source_overlay(image: RGBImage, source: SoundSource, color: Color) -> RGBIma
     return np.array(drawn)
 
 
-def draw_labels(
-    image: RGBImage, annotations: Sequence[Annotation], corner: Corner | None = None
-) -> RGBImage:
-    """Draw the boxes of several sources and a legend of their names.
+def moment_overlay(image: RGBImage, found: Localization, colors: Mapping[str, Color]) -> RGBImage:
+    """Draw all sources of a moment: tints, lines at half height, boxes and names.
+
+    Args:
+        image: Image, (H, W, 3), uint8; maps and boxes are scaled to it.
+        found: The moment.
+        colors: The colour of each label.
+
+    Returns:
+        The image with the sources, (H, W, 3), uint8.
+
+    Raises:
+        ShapeError: The image has another shape or type.
+    """
+    check_image(image)
+    size = (image.shape[0], image.shape[1])
+    heats = [min_max(upscale(source.grid, size)) for source in found.sources]
+    shares = [certainty(source.score, found.threshold) for source in found.sources]
+    own = [colors[source.label] for source in found.sources]
+    drawn = color_overlay(
+        image, [heat * share for heat, share in zip(heats, shares, strict=True)], own
+    )
+    for heat, color in zip(heats, own, strict=True):
+        drawn[half_height_line(heat, line_width(size))] = color
+    annotations = [
+        (
+            source.label,
+            colors[source.label],
+            None if source.box is None else scaled_box(source.box, source.size, size),
+        )
+        for source in found.sources
+    ]
+    return draw_labels(drawn, annotations) if annotations else drawn
+
+
+def draw_labels(image: RGBImage, annotations: Sequence[Annotation]) -> RGBImage:
+    """Draw the boxes of several sources, each with its name, and a legend of those without a box.
 
     Args:
         image: Image, (H, W, 3), uint8.
-        annotations: Name, colour and box of each source; None draws no box.
-        corner: The legend's corner; None takes the one where it hides least of the boxes.
+        annotations: Name, colour and box of each source.
 
     Returns:
-        The image with boxes and legend, (H, W, 3), uint8.
+        The image with boxes and names, (H, W, 3), uint8.
 
     Raises:
         ShapeError: The image has another shape or type.
     """
     check_image(image)
     drawn = Image.fromarray(image)
-    boxes = []
-    for _, color, box in annotations:
-        if box is not None:
-            draw_box(drawn, box, color)
-            boxes.append(box)
-    names = tuple((name, color) for name, color, _ in annotations)
+    boxed = [(name, color, box) for name, color, box in annotations if box is not None]
+    for _, color, box in boxed:
+        draw_box(drawn, box, color)
+    draw_tags(drawn, boxed)
+    names = tuple((name, color) for name, color, box in annotations if box is None)
     legend = draw_legend(names, drawn.height, drawn.width)
     if legend is not None:
         image_size, legend_size = drawn.size[::-1], legend.size[::-1]
-        corner = corner or legend_corner(image_size, legend_size, boxes)
+        corner = legend_corner(image_size, legend_size, [box for *_, box in boxed])
         drawn.paste(legend, corner_place(image_size, legend_size, corner), legend)
     return np.array(drawn)
+
+
+def save_jpeg(image: RGBImage, path: str | Path, largest: int, force: bool = False) -> Path:
+    """Write an image as JPEG of a limited size, whole or not at all.
+
+    Args:
+        image: Image, (H, W, 3), uint8.
+        path: Where to; the folder must exist.
+        largest: Most bytes; the quality falls, and then the size in pixels, until the file fits.
+        force: Whether an existing file may be replaced.
+
+    Returns:
+        The path that was written.
+
+    Raises:
+        ShapeError: The image has another shape or type.
+        OutputError: The file exists and ``force`` is not set, or it cannot be written.
+    """
+    check_image(image)
+    target = Path(path)
+    check_free_file(target, force)
+    content = _jpeg_bytes(image, largest)
+    with writable(target, "file"):
+        write_whole(target, lambda part: part.write_bytes(content))
+    return target
+
+
+def _jpeg_bytes(image: RGBImage, largest: int) -> bytes:
+    picture = Image.fromarray(image)
+    while True:
+        for quality in (88, 80, 70):
+            content = io.BytesIO()
+            picture.save(content, format="JPEG", quality=quality)
+            if content.tell() <= largest or max(picture.size) == 1:
+                return content.getvalue()
+        smaller = (max(1, picture.width * 3 // 4), max(1, picture.height * 3 // 4))
+        picture = picture.resize(smaller, Image.Resampling.LANCZOS)
 
 
 def save_png(image: RGBImage, path: str | Path, force: bool = False) -> Path:

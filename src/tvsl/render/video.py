@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,7 @@ from tvsl.media.streams import audio_stream, clock_zero
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
 from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
 from tvsl.render.colors import RGBImage
+from tvsl.render.overlay import SMALLEST_SIDE
 from tvsl.render.video_overlay import VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.progress import Progress, no_progress
@@ -34,6 +35,8 @@ _SMALLEST_SIDE = 16
 _CLOCK = Fraction(1, 60_000)
 _USUAL_FRAME_RATE = 25.0
 _BITS_PER_PIXEL = 0.2
+# Quality of H.264: of drawn videos, and of those that a page holds in itself.
+_CRF, _PAGE_CRF = 20, 27
 
 # What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
 # that have an encoder of the same name, then those that have none or an unfinished one.
@@ -63,6 +66,7 @@ def write_overlay_video(
     limits: MediaLimits = DEFAULT_LIMITS,
     start: float = 0.0,
     end: float | None = None,
+    min_side: int = SMALLEST_SIDE,
 ) -> Path:
     """Write a video with the map of every source in its own colour, and with the original sound.
 
@@ -82,6 +86,7 @@ def write_overlay_video(
         limits: What the source may demand at most.
         start: Second of the source at which the output begins.
         end: Second of the source at which it ends; the source's end when None.
+        min_side: Longest side of the output in pixels to which smaller videos are enlarged.
 
     Returns:
         The path that was written.
@@ -100,13 +105,54 @@ def write_overlay_video(
     check_free_file(target, force)
 
     def write(partial: Path) -> None:
-        size = _output_size(probe_video(source, limits), max_side)
-        overlay = VideoOverlay(localizations, size)
-        _write(source, target, partial, overlay, progress, limits, (start, end))
+        size = _output_size(probe_video(source, limits), max_side, min_side)
+        draw = VideoOverlay(localizations, size).draw
+        _write(source, target, partial, draw, size, _CRF, progress, limits, (start, end))
 
     with writable(target, "video"):
         write_whole(target, write)
     return target
+
+
+def write_page_video(
+    source: Path,
+    target: Path,
+    max_side: int,
+    start: float = 0.0,
+    end: float | None = None,
+    progress: Progress = no_progress,
+    limits: MediaLimits = DEFAULT_LIMITS,
+) -> float:
+    """Write a video as browsers play it, with its sound: small, upright, with square pixels.
+
+    Args:
+        source: The video.
+        target: Where to, an mp4 file; an existing one is replaced.
+        max_side: Longest side in pixels.
+        start: Second of the source at which the output begins.
+        end: Second of the source at which it ends; the source's end when None.
+        progress: As for ``write_overlay_video``.
+        limits: What the source may demand at most.
+
+    Returns:
+        Its length in seconds.
+
+    Raises:
+        MediaError: The source cannot be read.
+        OutputError: The target cannot be written.
+    """
+    info = probe_video(source, limits)
+    size = _output_size(info, max_side, 1)
+
+    def unchanged(image: RGBImage, time: float) -> RGBImage:  # noqa: ARG001
+        return image
+
+    def write(partial: Path) -> None:
+        _write(source, target, partial, unchanged, size, _PAGE_CRF, progress, limits, (start, end))
+
+    with writable(target, "video"):
+        write_whole(target, write)
+    return (info.duration if end is None else min(end, info.duration)) - start
 
 
 def require_overlay_video(
@@ -127,7 +173,7 @@ def require_overlay_video(
     """
     source = Path(source)
     info = probe_video(source, limits)
-    size = _output_size(info, max_side)
+    size = _output_size(info, max_side, SMALLEST_SIDE)
     with open_container(source, limits) as sound:
         try:
             with av.open(io.BytesIO(), "w", format="mp4") as output:
@@ -149,7 +195,9 @@ def _write(
     source: Path,
     target: Path,
     partial: Path,
-    overlay: VideoOverlay,
+    draw: Callable[[RGBImage, float], RGBImage],
+    size: tuple[int, int],
+    crf: int,
     progress: Progress,
     limits: MediaLimits,
     stretch: tuple[float, float | None],
@@ -169,7 +217,7 @@ def _write(
             origin = zero + Fraction(first).limit_denominator(_CLOCK.denominator)
         stop = None if last is None else zero - origin + Fraction(last)
         rate = info.frame_rate or _USUAL_FRAME_RATE
-        encoder = _FrameEncoder(output, overlay.size, rate)
+        encoder = _FrameEncoder(output, size, rate, crf)
         track = SoundTrack(sound, output, origin, source, cuts=first > 0)
         length = (info.duration if last is None else min(last, info.duration)) - first
         total = max(1, round(length * rate)) if info.duration else None
@@ -178,7 +226,7 @@ def _write(
         ):
             start = max(frame.time + float(zero - origin), 0.0)
             track.carry_until(start)
-            image = overlay.draw(_scaled(frame.image, overlay.size), frame.time)
+            image = draw(_scaled(frame.image, size), frame.time)
             encoder.write(image, start, duration)
             progress(count, total)
         encoder.finish()
@@ -198,9 +246,11 @@ def _output_errors(target: Path) -> Iterator[None]:
 class _FrameEncoder:
     """Encodes frames at given times, which need not be evenly spaced."""
 
-    def __init__(self, output: OutputContainer, size: tuple[int, int], rate: float) -> None:
+    def __init__(
+        self, output: OutputContainer, size: tuple[int, int], rate: float, crf: int = _CRF
+    ) -> None:
         self._output = output
-        self._stream = _video_stream(output, size, rate)
+        self._stream = _video_stream(output, size, rate, crf)
         self._last = -1
         self._durations: dict[int, int] = {}
 
@@ -224,10 +274,12 @@ class _FrameEncoder:
             self._output.mux(packet)
 
 
-def _video_stream(output: OutputContainer, size: tuple[int, int], rate: float) -> VideoStream:
+def _video_stream(
+    output: OutputContainer, size: tuple[int, int], rate: float, crf: int
+) -> VideoStream:
     exact = Fraction(rate).limit_denominator(1001)
     if has_encoder(X264):
-        options = {"crf": "20", "preset": "veryfast"}
+        options = {"crf": str(crf), "preset": "veryfast"}
         stream = output.add_stream(X264, rate=exact, options=options)
     else:
         stream = output.add_stream("mpeg4", rate=exact)
@@ -239,9 +291,13 @@ def _video_stream(output: OutputContainer, size: tuple[int, int], rate: float) -
     return stream
 
 
-def _output_size(info: VideoInfo, max_side: int) -> tuple[int, int]:
-    """Height and width of the output: both even, because colours are stored for 2 x 2 pixels."""
-    scale = min(1.0, max_side / max(info.width, info.height))
+def _output_size(info: VideoInfo, max_side: int, min_side: int) -> tuple[int, int]:
+    """Height and width of the output: both even, because colours are stored for 2 x 2 pixels.
+
+    Small videos are enlarged: names on them could not be read.
+    """
+    longer = max(info.width, info.height)
+    scale = min(max(longer, min_side), max_side) / longer
     height, width = (max(2, int(side * scale) // 2 * 2) for side in (info.height, info.width))
     return height, width
 

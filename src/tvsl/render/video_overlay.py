@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from tvsl.errors import UsageError
 from tvsl.localization import (
@@ -18,9 +20,18 @@ from tvsl.localization import (
     scaled_box,
     upscale,
 )
-from tvsl.render.colors import HeatMap, Layer, RGBImage, blend, color_layer, label_colors
-from tvsl.render.drawing import Corner, draw_legend, legend_corner
-from tvsl.render.overlay import Annotation, draw_labels
+from tvsl.render.colors import (
+    Color,
+    HeatMap,
+    Layer,
+    RGBImage,
+    blend,
+    certainty,
+    color_layer,
+    half_height_line,
+    label_colors,
+)
+from tvsl.render.overlay import Annotation, draw_labels, line_width
 
 # The colours are mixed at this size and the mixture scaled up: each source then costs little.
 _MIXING_SIDE = 160
@@ -28,7 +39,6 @@ _MIXING_SIDE = 160
 _BOX_SIDE = 480
 # A fading source has its name and box as long as it is more there than not.
 _NAMED_FROM = 0.5
-_MOMENTS_FOR_CORNER = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +49,13 @@ class InterpolatedMap:
         label: The class name.
         grid: Map, (h, w), float32 in [0, 1].
         presence: 1 where the source is found both before and after, less while it fades, over 0.
+        certainty: Share of its full strength at which it is drawn.
     """
 
     label: str
     grid: HeatMap
     presence: float
+    certainty: float = 1.0
 
 
 class Keyframes:
@@ -74,8 +86,11 @@ class Keyframes:
         moments = sorted(localizations, key=lambda found: found.time or 0.0)
         self.times = [found.time or 0.0 for found in moments]
         # Of two sources with the same label the first, more certain one is drawn.
-        self._maps: list[dict[str, HeatMap]] = [
-            {source.label: min_max(source.grid) for source in reversed(found.sources)}
+        self._maps: list[dict[str, tuple[HeatMap, float]]] = [
+            {
+                source.label: (min_max(source.grid), certainty(source.score, found.threshold))
+                for source in reversed(found.sources)
+            }
             for found in moments
         ]
         self.labels = tuple(
@@ -103,11 +118,13 @@ class Keyframes:
         for label in self.labels:
             first, second = earlier.get(label), later.get(label)
             if first is not None and second is not None:
-                maps.append(InterpolatedMap(label, _interpolated(first, second, share), 1.0))
+                grid = _interpolated(first[0], second[0], share)
+                certain = first[1] + (second[1] - first[1]) * share
+                maps.append(InterpolatedMap(label, grid, 1.0, certain))
             elif first is not None and share < 0.5:
-                maps.append(InterpolatedMap(label, first, 1.0 - 2 * share))
+                maps.append(InterpolatedMap(label, first[0], 1.0 - 2 * share, first[1]))
             elif second is not None and share > 0.5:
-                maps.append(InterpolatedMap(label, second, 2 * share - 1.0))
+                maps.append(InterpolatedMap(label, second[0], 2 * share - 1.0, second[1]))
         return maps
 
 
@@ -121,9 +138,9 @@ def _interpolated(first: HeatMap, second: HeatMap, share: float) -> HeatMap:
 
 
 class VideoOverlay:
-    """Draws the maps of all sources, with boxes and a legend, into frames of one size.
+    """Draws the maps of all sources, with boxes and names, into frames of one size.
 
-    A label keeps its colour, and the legend its corner, throughout the video.
+    A label keeps its colour throughout the video.
 
     Args:
         localizations: The analysed moments.
@@ -141,10 +158,10 @@ class VideoOverlay:
         self._keyframes = Keyframes(localizations)
         self.size = size
         self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
-        self._corner = self._legend_corner()
         self._drawn_time: float | None = None
         self._layer: Layer | None = None
         self._annotations: list[Annotation] = []
+        self._lines: list[tuple[NDArray[np.bool_], Color]] = []
 
     def draw(self, image: RGBImage, time: float) -> RGBImage:
         """Draw into one frame.
@@ -163,39 +180,36 @@ class VideoOverlay:
         if self._layer is None:
             return image
         drawn = blend(image, self._layer)
-        return draw_labels(drawn, self._annotations, self._corner) if self._annotations else drawn
+        for line, color in self._lines:
+            drawn[line] = color
+        return draw_labels(drawn, self._annotations) if self._annotations else drawn
 
     def _prepare(self, time: float) -> None:
         maps = self._keyframes.maps_at(time)
         self._drawn_time = time
         self._layer = self._mixture(maps) if maps else None
-        self._annotations = [
-            (one.label, self.colors[one.label], self._box(one))
-            for one in maps
-            if one.presence >= _NAMED_FROM
-        ]
+        self._annotations, self._lines = [], []
+        for one in maps:
+            if one.presence >= _NAMED_FROM:
+                heat = min_max(upscale(one.grid, reduced_size(self.size, _BOX_SIDE)))
+                color = self.colors[one.label]
+                self._annotations.append((one.label, color, self._box(heat)))
+                self._lines.append((self._line(heat), color))
 
     def _mixture(self, maps: Sequence[InterpolatedMap]) -> Layer:
         mixing_size = reduced_size(self.size, _MIXING_SIDE)
-        heatmaps = [upscale(one.grid, mixing_size) * one.presence for one in maps]
+        heatmaps = [upscale(one.grid, mixing_size) * (one.presence * one.certainty) for one in maps]
         layer = color_layer(heatmaps, [self.colors[one.label] for one in maps])
         return np.stack([upscale(plane, self.size) for plane in layer])
 
-    def _box(self, one: InterpolatedMap) -> Box | None:
-        size = reduced_size(self.size, _BOX_SIDE)
-        box = box_around_peak(min_max(upscale(one.grid, size)))
-        return None if box is None else scaled_box(box, size, self.size)
+    def _box(self, heat: HeatMap) -> Box | None:
+        box = box_around_peak(heat)
+        return (
+            None if box is None else scaled_box(box, reduced_size(self.size, _BOX_SIDE), self.size)
+        )
 
-    def _legend_corner(self) -> Corner | None:
-        """The corner where a legend of all labels hides least of the boxes of all moments."""
-        legend = draw_legend(tuple(self.colors.items()), *self.size)
-        if legend is None:
-            return None
-        times = self._keyframes.times
-        found = [
-            self._box(one)
-            for time in times[:: max(1, len(times) // _MOMENTS_FOR_CORNER)]
-            for one in self._keyframes.maps_at(time)
-        ]
-        boxes = [box for box in found if box is not None]
-        return legend_corner(self.size, (legend.height, legend.width), boxes)
+    def _line(self, heat: HeatMap) -> NDArray[np.bool_]:
+        """The line at half height, found in a smaller map."""
+        height, width = self.size
+        smooth = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)
+        return half_height_line(np.asarray(smooth), line_width(self.size))
