@@ -85,12 +85,6 @@ def check_table(part: dict[str, Any], lines: Iterator[str]) -> None:
             assert row[3:] == ["-", "-", "-", "false (off screen)" if off_screen else "false"]
 
 
-def test_json_is_printed_alone(models: tuple[str, ...], tmp_path: Path) -> None:
-    ran = run("demo", *models, "-o", tmp_path / "out", "--json")
-    assert ran.code == 0, ran.err
-    assert json.loads(ran.out) == content(tmp_path / "out")
-
-
 def test_the_same_seed_gives_the_same_bytes(models: tuple[str, ...], tmp_path: Path) -> None:
     for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
         assert run("demo", *models, "--seed", seed, "-o", tmp_path / name).code == 0
@@ -117,12 +111,14 @@ def test_nothing_is_overwritten_unasked(models: tuple[str, ...], tmp_path: Path)
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_the_default_folder_is_here(
+def test_json_is_printed_alone_and_the_default_folder_is_here(
     models: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("demo", *models).code == 0
+    ran = run("demo", *models, "--json")
+    assert ran.code == 0, ran.err
     assert written(tmp_path / "tvsl-demo") == FILES
+    assert json.loads(ran.out) == content(tmp_path / "tvsl-demo")
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:

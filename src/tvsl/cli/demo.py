@@ -45,14 +45,14 @@ def command(
     # Wrong usage ends here, before torch is imported.
     check_free(output, force, _earlier_files)
 
-    from tvsl.demo.mixtures import real_scenes
+    from tvsl.demo.mixtures import real_names
     from tvsl.demo.run import run_demo
     from tvsl.html.demo import demo_page
     from tvsl.loading import check_classes
     from tvsl.synthetic.vocabulary import CLASSES
     from tvsl.utils.files import write_json
 
-    check_classes(model, real_scenes()[0].names)
+    check_classes(model, real_names())
     check_classes(laboratory, CLASSES["all"])
     with staged(output, PAGE, force, _earlier_files) as work:
         # So few scenes are done before a GPU is ready.

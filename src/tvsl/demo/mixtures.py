@@ -43,13 +43,27 @@ def real_scenes(folder: Path = FOLDER) -> tuple[DemoScene, ...]:
         folder: Folder with the files.
 
     Returns:
-        The scenes; what sounds is detected among the everyday names and those of the scenes.
+        The scenes; what sounds is detected among ``real_names``.
     """
-    content = json.loads((folder / LIST).read_text(encoding="utf-8"))
-    scenes = [(line, _scene(folder, line)) for line in content["scenes"]]
-    labels = (label for _, scene in scenes for label in scene.labels)
-    names = tuple(dict.fromkeys((*everyday_sounds(), *labels)))
-    return tuple(_case(content, line, scene, names) for line, scene in scenes)
+    content, names = _content(folder), real_names(folder)
+    return tuple(_case(content, line, _scene(folder, line), names) for line in content["scenes"])
+
+
+def real_names(folder: Path = FOLDER) -> tuple[str, ...]:
+    """The everyday names and those of what sounds in the real scenes.
+
+    Args:
+        folder: Folder with the files.
+    """
+    panels = [panel for line in _content(folder)["scenes"] for panel in line["panels"]]
+    things = [thing for panel in panels for thing in panel["things"]]
+    labels = (thing["label"] for thing in things if thing["sounds"])
+    return tuple(dict.fromkeys((*everyday_sounds(), *labels)))
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / LIST).read_text(encoding="utf-8"))
+    return content
 
 
 def _case(
