@@ -5,7 +5,8 @@ of the validation split of ``../shared/real``, the first of seed 0:
 
 - **Kinds**: single panels, as many of each class. *Heard*: the sound alone is named right among the
   fifteen classes. *Localized*: with the label given, the map reaches a cIoU of 0.3 with the true
-  box. *Detected*: the class is among those that the head detects in the everyday vocabulary.
+  box. *Detected*: the class is among those that the head detects in the everyday vocabulary, or
+  is one to the model with one of these.
   *Heard as* and *taken for*: the two other names that come first most often, with panels.
 - **Sizes**: two panels, labels given, by the share of its panel that the source's box covers.
 
@@ -68,14 +69,15 @@ def panel_row(
     height, width = target.shape[1:]
     maps = minmax(resize_maps(torch.from_numpy(given.grid)[None], (height, width)))
     detected = localizer.localize_encoded(encoded, vocabulary=vocabulary).sources
-    best = max(detected, key=lambda source: source.score).label if detected else None
+    best = max(detected, key=lambda source: source.score) if detected else None
+    groups = [{source.label, *source.also} for source in detected]
     texts = localizer.encoder.embed(list(names.values()))
     heard = list(names)[int((encoded.tokens.sound @ texts.T).argmax())]
     return {
         "label": label,
         "ciou": float(ciou(maps, target)),
-        "detected": names[label] in {source.label for source in detected},
-        "best": best,
+        "detected": any(names[label] in group for group in groups),
+        "best": None if best is None or names[label] in best.also else best.label,
         "heard": heard,
     }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,10 +117,24 @@ def test_the_calibrated_threshold_decides(
     folder = tmp_path_factory.mktemp("calibrated")
     part = Models(folder, detection_threshold=threshold).run().laboratory
     assert f"{threshold:.3f}" in part.detection_rule
-    if found is None:  # nothing reaches it, yet at least one class must sound
-        assert all(len(result.detected.sources) == 1 for result in part.results)
+    if found is None:  # nothing reaches it
+        assert all(result.detected.sources == () for result in part.results)
+        assert (part.summary["detected"], part.summary["false"]) == (0, 0)
     else:
         assert (part.summary["detected"], part.summary["false"]) == (found, false)
+
+
+def test_a_class_counts_as_detected_under_a_name_that_is_the_same_to_the_model(
+    demo: Demo,
+) -> None:
+    result = demo.results[0]
+    (label,) = result.case.scene.labels
+    other = replace(result.given.sources[0], label="another name", also=(label,))
+    changed = replace(result, detected=replace(result.detected, sources=(other,)))
+    assert changed.false == ()
+    alone = replace(other, also=())
+    wrong = replace(result, detected=replace(result.detected, sources=(alone,)))
+    assert wrong.false == (alone,)
 
 
 def test_the_summaries_count(demo: Demo) -> None:

@@ -96,7 +96,9 @@ class DemoResult:
     def false(self) -> tuple[SoundSource, ...]:
         """Detected sources that are not in the picture or do not sound."""
         labels = self.case.scene.labels
-        return tuple(found for found in self.detected.sources if found.label not in labels)
+        return tuple(
+            found for found in self.detected.sources if not _names(found).intersection(labels)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,7 @@ class DemoPart:
             return "the classes whose scores stand out (no threshold was calibrated), at least one"
         return (
             f"every class with a score of {self.detection_threshold:.3f} or more (calibrated on "
-            "validation data), at least one"
+            "validation data), if there is any; names that are one to the model count as one"
         )
 
     @property
@@ -237,7 +239,7 @@ def _localize(localizer: Localizer, case: DemoScene) -> DemoResult:
     encoded = localizer.encode(scene.picture, sound, panels=len(scene.panels))
     given = localizer.localize_encoded(encoded, labels=scene.labels)
     detected = localizer.localize_encoded(encoded, vocabulary=case.names)
-    by_label = {source.label: source for source in detected.sources}
+    by_label = {name: source for source in detected.sources for name in _names(source)}
     again = [by_label.get(label) for label in scene.labels]
     vocabulary = localizer.encoder.vocabulary(scene.labels)
     scores = [
@@ -245,6 +247,11 @@ def _localize(localizer: Localizer, case: DemoScene) -> DemoResult:
     ]
     columns = zip(scene.labels, case.boxes, given.sources, again, *scores, strict=True)
     return DemoResult(case, given, detected, tuple(DemoSource(*column) for column in columns))
+
+
+def _names(source: SoundSource) -> set[str]:
+    """The name of a source, and those that are the same to the model."""
+    return {source.label, *source.also}
 
 
 def threshold(case: DemoScene) -> float:
