@@ -23,13 +23,13 @@ from torch import Tensor
 import tvsl
 from tvsl.localizer import Localizer
 from tvsl.media import load_audio, load_image, read_frame
-from tvsl.metrics import average_precision, ciou, minmax, resize_maps
+from tvsl.metrics import Bootstrap, Interval, average_precision, ciou, minmax, resize_maps
+from tvsl.metrics.intervals import mean
 from tvsl.tokens import Queries
 from tvsl.vocabularies import everyday_sounds
 
 SIDE = 224
 HALF = 0.5
-RESAMPLES = 1000
 TRUE_NAMES = {
     "baby_cry": "baby crying",
     "chainsaw": "chainsaw",
@@ -64,10 +64,9 @@ An encoder of tvsl; `docs/everyday-model.md` says how it is made and what it can
 
 
 def interval(values: Sequence[float]) -> str:
-    """Mean in percent with the interval of its resamples."""
-    draws = np.random.default_rng(0).choice(np.asarray(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(draws.mean(axis=1), [2.5, 97.5])
-    return f"{100 * float(np.mean(values)):.0f} ({100 * low:.0f} to {100 * high:.0f})"
+    """Mean in percent with its 95 % interval."""
+    draws = Bootstrap(np.arange(len(values))).draw({"": mean(values)})[""]
+    return f"{100 * float(np.mean(values)):.0f} ({Interval.of(draws).times(100).text(0)})"
 
 
 def scores(grid: Tensor, box: Sequence[float], size: tuple[int, int]) -> dict[str, float]:
@@ -184,7 +183,7 @@ def composites(model: str, data: Path, heads: Sequence[Path], count: int) -> lis
         found = tvsl.evaluate(
             model, "real", heads=heads, methods=["tvsl", "text-only"], data_options=options
         ).to_dict()
-        detection = {one["name"]: one["mean_average_precision"] for one in found["detection"]}
+        detection = {one["name"]: one for one in found["detection"]}
         for row in found["results"]:
             rows.append({"sources": sources, **row, "mAP": detection.get(row["name"])})
     return rows
@@ -256,14 +255,22 @@ def tables(found: dict[str, Any]) -> str:
     for row in found["composites"]:
         figures = row["values"]  # of one source they are called AP and IoU
         wanted = (("CAP", "AP"), ("CIoU@0.3", "IoU@0.3"), ("CIoU@0.5", "IoU@0.5"))
-        known = [
-            next((figures[name] for name in names if name in figures), None) for names in wanted
+        known = [next((name for name in names if name in figures), None) for names in wanted]
+        values = [
+            "" if one is None else _cell(figures[one], row["intervals"][one]) for one in known
         ]
-        values = ["" if one is None else f"{100 * one:.0f}" for one in known]
-        mean = "" if row["mAP"] is None else f"{100 * row['mAP']:.0f}"
-        cells = (row["sources"], row["name"], row["label_source"], *values, mean)
+        found_classes = row["mAP"]
+        precision = ""
+        if found_classes is not None:
+            name = "mean_average_precision"
+            precision = _cell(found_classes[name], found_classes["intervals"][name])
+        cells = (row["sources"], row["name"], row["label_source"], *values, precision)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: float, ends: dict[str, float]) -> str:
+    return f"{100 * value:.0f} ({Interval(**ends).times(100).text(0)})"
 
 
 if __name__ == "__main__":

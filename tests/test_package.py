@@ -215,7 +215,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_what_is_listed_is_public_and_nothing_else() -> None:
-    functions = {"evaluate", "list_datasets", "list_methods", "list_models", "load", "train"}
+    functions = {"compare", "evaluate", "list_datasets", "list_methods", "list_models", "load"}
+    functions |= {"score", "train"}
     modules = {"data", "methods", "metrics", "render"}
     assert set(dir(tvsl)) == {"Localizer", "register", "__version__", *functions, *modules}
     assert set(tvsl.__all__) == set(dir(tvsl))

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from tvsl import methods as methods
     from tvsl import metrics as metrics
     from tvsl import render as render
+    from tvsl.api import compare as compare
     from tvsl.api import evaluate as evaluate
     from tvsl.api import list_datasets as list_datasets
     from tvsl.api import list_methods as list_methods
     from tvsl.api import list_models as list_models
     from tvsl.api import register as register
+    from tvsl.api import score as score
     from tvsl.api import train as train
     from tvsl.errors import TvslError as TvslError
     from tvsl.localization import Localization as Localization
@@ -32,12 +34,14 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         (
+            "tvsl.api:compare",
             "tvsl.api:evaluate",
             "tvsl.api:list_datasets",
             "tvsl.api:list_methods",
             "tvsl.api:list_models",
             "tvsl.localizer:load",
             "tvsl.api:register",
+            "tvsl.api:score",
             "tvsl.api:train",
             "tvsl.localizer:Localizer",
             "tvsl.data",

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
     from tvsl.data import DataSet
     from tvsl.encoder import Encoder, FlipAverage
+    from tvsl.evaluation.compare import Comparison
     from tvsl.evaluation.config import Counting, LabelChoice
+    from tvsl.evaluation.foreign_maps import MapLabels
     from tvsl.evaluation.results import Evaluation
     from tvsl.localizer import Localizer
     from tvsl.methods import Method
+    from tvsl.metrics import Scores
     from tvsl.utils.devices import PrecisionChoice
 
 # What a function needs is imported in it: `list_methods` shall not wait for the trainer.
@@ -109,8 +112,9 @@ class Results:
         """The figures as a data frame: a row for each protocol, method and source of labels.
 
         Returns:
-            Columns ``protocol``, ``method``, ``labels``, ``items``, and a column for each figure
-            in [0, 1]; not a number where a protocol does not have it.
+            Columns ``protocol``, ``method``, ``labels``, ``items``, and for each figure its value
+            in [0, 1] and the ends of its 95 % interval, such as ``AP``, ``AP low``, ``AP high``;
+            not a number where a protocol does not have it.
 
         Raises:
             UsageError: pandas is not installed.
@@ -128,11 +132,110 @@ class Results:
                     "method": row.name,
                     "labels": row.scores.label_source,
                     "items": row.scores.found,
-                    **row.scores.values,
+                    **_with_ends(row.scores),
                 }
                 for row in self.evaluation.rows
             ]
         )
+
+
+def _with_ends(scores: Scores) -> dict[str, float]:
+    """Figures with the ends of their intervals."""
+    found: dict[str, float] = {}
+    for name, value in scores.values.items():
+        interval = scores.intervals[name]
+        found |= {name: value, f"{name} low": interval.low, f"{name} high": interval.high}
+    return found
+
+
+def compare(
+    first: str | Path,
+    second: str | Path,
+    *,
+    methods: tuple[str | None, str | None] = (None, None),
+    seed: int = 0,
+) -> Comparison:
+    """Compare two evaluations item by item: differences with paired 95 % intervals.
+
+    Args:
+        first: Folder that ``evaluate`` or ``score`` wrote, or a file in it.
+        second: The other one; the same to compare two methods of one table.
+        methods: Names of the two methods in their tables; None where there is only one.
+        seed: Seed of the resamples.
+
+    Returns:
+        The differences.
+
+    Raises:
+        DataError: A folder has no scores, or the two are of different data.
+        UsageError: A method is not there, or more than one could be meant.
+    """
+    from tvsl.evaluation.compare import compare as compare_stored
+
+    return compare_stored(first, second, methods, seed)
+
+
+def score(
+    maps: str | Path,
+    data: str | DataSet,
+    *,
+    protocols: str | Sequence[str] = "paper",
+    data_options: Mapping[str, Any] | None = None,
+    labels: MapLabels | None = None,
+    name: str | None = None,
+    output: str | Path | None = None,
+    force: bool = False,
+    workers: int = 4,
+    stages: Stages = no_stages,
+) -> Results:
+    """Score heat-maps that another program made, by the protocols of ``evaluate``.
+
+    Args:
+        maps: Folder of ``ID.npy`` or ``ID.npz`` files, or one ``.npz`` file with an array for each
+            id: one map for all sources of an item, (h, w), one for each, (P, h, w), or, in a file
+            of its own, one by the name of each class.
+        data: The data set: its name, a reference (``file.py:MyData``) or itself.
+        protocols: Names of protocols, or references to some.
+        data_options: Options of a data set that is given by its name.
+        labels: Label source of the maps, ``given``, ``detected`` or ``none``; as they look when
+            None.
+        name: What the table calls them.
+        output: Folder for results.json, results.csv, samples.csv and scores.npz; nothing is kept
+            when None.
+        force: Whether earlier results in the folder may be replaced.
+        workers: Threads that read items and maps.
+        stages: Shows progress, as `tvsl.cli.output.progress` does.
+
+    Returns:
+        The results.
+
+    Raises:
+        UsageError: Something that was named is not there, or the data set has no item.
+        DataError: Maps are missing, belong to no item, have a wrong shape or are not finite.
+        MediaError: An item cannot be read.
+        OutputError: The folder cannot be written, or holds something else.
+    """
+    from tvsl.evaluation.config import evaluation_config
+    from tvsl.evaluation.foreign_maps import score_maps_of
+    from tvsl.evaluation.result_cache import RESULTS, earlier_outputs
+    from tvsl.evaluation.results import write_results
+    from tvsl.metrics import PROTOCOLS
+    from tvsl.utils.atomic import check_free, locked, staged
+
+    if isinstance(data, str):
+        data = make_data(DATA_SETS.resolve(data), data_options or {})
+    names = [protocols] if isinstance(protocols, str) else protocols
+    config = evaluation_config(protocols=[PROTOCOLS.resolve(one).name for one in names])
+    with ExitStack() as stack:
+        if output is not None:
+            stack.enter_context(locked(Path(output)))
+            check_free(Path(output), force)
+        with stages("Scoring", counted="items") as report:
+            found = score_maps_of(Path(maps), data, config, labels, name, workers, report)
+        if output is not None:
+            with staged(Path(output), RESULTS, force, earlier_outputs) as work:
+                write_results(found, work)
+    return Results(found)
 
 
 def evaluate(
@@ -172,8 +275,8 @@ def evaluate(
         counting: How many classes are detected: ``oracle``, as many as an item has, or
             ``threshold``, those that reach the head's calibrated threshold.
         vocabulary: Class names among which to detect; those of the data set when None.
-        output: Folder for results.json, samples.csv and page.html, in which an interrupted
-            evaluation goes on; nothing is kept when None.
+        output: Folder for results.json, results.csv, samples.csv, scores.npz and page.html, in
+            which an interrupted evaluation goes on; nothing is kept when None.
         force: Whether results of another evaluation in the folder may be replaced.
         cases: Best, median and worst items on the page, of each.
         batch: Items that are encoded together.

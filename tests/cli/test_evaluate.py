@@ -79,7 +79,7 @@ def test_a_table_the_results_the_samples_and_a_page(model: Path, tmp_path: Path)
             if line.split("  ")[0] == row["name"] and row["label_source"] in line.split()
         )
         for value in row["values"].values():
-            assert f"{100 * value:.1f}" in line.split()
+            assert f"  {100 * value:.1f} (" in line
     assert "10 of 10 found" in ran.out
     assert rows[0]["ids_hash"] in ran.out
     lines = list(csv.DictReader((out / "samples.csv").open(encoding="utf-8")))

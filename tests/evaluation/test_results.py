@@ -174,8 +174,14 @@ def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Evaluator, Eval
             *PROTOCOLS[name].multiple,
         )  # none is in the paper
         for cells, row in zip(table.rows, rows, strict=True):
-            values = [f"{100 * value:.1f}" for value in row.scores.values.values()]
-            assert cells == (row.name, row.scores.label_source, *values)
+            scores = row.scores
+            values = [
+                f"{100 * value:.1f} ({100 * one.low:.1f} to {100 * one.high:.1f})"
+                for value, one in zip(
+                    scores.values.values(), scores.intervals.values(), strict=True
+                )
+            ]
+            assert cells == (row.name, scores.label_source, *values)
 
 
 def test_the_paper_s_numbers_stand_beside_ours(tmp_path: Path) -> None:

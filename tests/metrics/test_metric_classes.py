@@ -56,7 +56,7 @@ def test_many_large_maps_are_scored_in_chunks(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "module", ["maps", "negatives", "overlap", "pair_metric", "precision", "protocols"]
+    "module", ["intervals", "maps", "negatives", "overlap", "pair_metric", "precision", "protocols"]
 )
 def test_examples_run(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"tvsl.metrics.{module}"))

@@ -23,7 +23,14 @@ from tvsl.cli.options import (
     Vocabulary,
     data_options,
 )
-from tvsl.cli.output import first_process, print_json, print_lines, print_table, progress
+from tvsl.cli.output import (
+    first_process,
+    print_error,
+    print_json,
+    print_lines,
+    print_table,
+    progress,
+)
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
 
 SOME_LEFT_OUT = 1
 _SHOWN_SKIPPED = 10
-_EVERY = "all"
+EVERY = "all"
 
 
 Labels = Literal["given", "detected", "both"]
@@ -98,7 +105,9 @@ def command(
 ) -> None:
     """Evaluate methods on a data set; the trivial baselines come with every table.
 
-    Writes results.json, samples.csv and page.html. Run again, it goes on where it was interrupted.
+    Every figure has its 95 % interval; several heads of one method have their mean beside them.
+    Writes results.json, results.csv, samples.csv, scores.npz and page.html. Run again, it goes on
+    where it was interrupted.
     Several processes share the work: torchrun --nproc-per-node 2 -m tvsl evaluate ...
     """
     if label_source is not None and labels is not None:
@@ -109,7 +118,7 @@ def command(
     )
     from tvsl.data import DATA_SETS, make_data
     from tvsl.evaluation.indexed import require_files, require_items
-    from tvsl.evaluation.result_cache import ResultCache
+    from tvsl.evaluation.result_cache import PAGE, ResultCache
     from tvsl.vocabularies import read_vocabulary
 
     # Wrong usage ends here, before torch is imported.
@@ -135,7 +144,7 @@ def command(
     found = evaluate(
         model,
         source,
-        protocols=list(PROTOCOLS) if _EVERY in names else names,
+        protocols=list(PROTOCOLS) if EVERY in names else names,
         heads=head or (),
         methods=method or (),
         label_sources=sources,
@@ -156,14 +165,21 @@ def command(
         if as_json:
             print_json(found.to_dict())
         else:
-            _print(found, output)
+            print_evaluation(found, output)
+            print_lines("", f"Open {output / PAGE} in a browser.")
         if found.failures:
             raise typer.Exit(SOME_LEFT_OUT)
 
 
-def _print(evaluation: Evaluation, folder: Path) -> None:
+def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Print tables, notes and what was left out.
+
+    Args:
+        evaluation: The evaluation.
+        folder: Folder of its results.
+    """
     from tvsl.errors import first_few
-    from tvsl.evaluation.result_cache import PAGE, RESULTS
+    from tvsl.evaluation.result_cache import RESULTS
     from tvsl.evaluation.tables import detection_table, notes, result_tables
 
     detection = detection_table(evaluation)
@@ -175,4 +191,5 @@ def _print(evaluation: Evaluation, folder: Path) -> None:
         print_lines(f"{name}: {text}")
     skipped = [f"Left out: {name}: {reason}" for name, reason in evaluation.skipped]
     print_lines(*first_few(skipped, _SHOWN_SKIPPED, str(folder / RESULTS)))
-    print_lines("", f"Open {folder / PAGE} in a browser.")
+    for warning in evaluation.warnings:
+        print_error(f"warning: {warning}")

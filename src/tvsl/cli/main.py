@@ -12,6 +12,7 @@ import typer
 
 from tvsl import __version__
 from tvsl.cli import (
+    compare,
     data,
     demo,
     doctor,
@@ -21,6 +22,7 @@ from tvsl.cli import (
     prepare,
     pretrain,
     reproduce,
+    score,
     synthetic,
     train,
     weights,
@@ -55,6 +57,8 @@ app.command("prepare", cls=Command)(prepare.command)
 app.command("pretrain", cls=Command)(pretrain.command)
 app.command("train", cls=Command)(train.command)
 app.command("evaluate", cls=Command)(evaluate.command)
+app.command("compare", cls=Command)(compare.command)
+app.command("score", cls=Command)(score.command)
 app.command("reproduce", cls=Command)(reproduce.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")

@@ -161,6 +161,8 @@ class Item:
         panels: K, the number of frames side by side.
         expected: Properties that the lists state for each picture and its sound; empty where they
             state none.
+        recording: Id of the recording that it is of with other items, which intervals then draw
+            together; its own when None.
     """
 
     id: str
@@ -169,6 +171,7 @@ class Item:
     sources: tuple[Source, ...]
     panels: int = 1
     expected: tuple[ExpectedMedia | None, ...] = ()
+    recording: str | None = None
 
     @property
     def labels(self) -> tuple[str | None, ...]:

@@ -48,6 +48,7 @@ def _silent_items(
             frames=(media.frame(picture),),
             sounds=(media.sound(sound),),
             sources=(Source(label_of(sound), Nowhere()),),
+            recording=picture,
         )
 
 

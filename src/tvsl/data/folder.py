@@ -118,7 +118,13 @@ class FolderData(FileDataSet):
                 self._manifest, line, entry.shape, entry.rate, entry.duration, boxes
             )
             yield Item(
-                entry.id, (frame,), (audio,), self._sources(line, entry), entry.panels, (expected,)
+                entry.id,
+                (frame,),
+                (audio,),
+                self._sources(line, entry),
+                entry.panels,
+                (expected,),
+                entry.recording,
             )
 
     @cached_property

@@ -28,7 +28,7 @@ from tvsl.vocabularies import check_names, same_name, same_names
 MANIFEST_FILES: Final = ("manifest.jsonl", "manifest.csv")
 COLUMNS: Final = (
     "id", "frame", "audio", "labels", "boxes", "width", "height", "rate", "duration", "panels",
-    "split",
+    "split", "recording",
 )  # fmt: skip
 _NEEDED: Final = ("id", "frame", "audio")
 _NO_LABEL: Final = ""
@@ -86,6 +86,7 @@ class ManifestEntry(BaseModel):
         duration: Its length in seconds.
         panels: Number of pictures side by side in it.
         split: Split of the data; all of them when None.
+        recording: Id of the recording that several entries are of, such as frames of one video.
         masks: File of an object map, relative to the folder.
         objects: Objects of this map.
     """
@@ -103,6 +104,7 @@ class ManifestEntry(BaseModel):
     duration: _Number | None = Field(None, gt=0, le=_LONGEST)
     panels: _Whole = Field(1, ge=1, le=MOST_SOURCES)
     split: Split | None = None
+    recording: _Name | None = None
     masks: str | None = None
     objects: tuple[MappedObject, ...] = ()
 

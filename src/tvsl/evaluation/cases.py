@@ -68,6 +68,7 @@ class Cases:
         best: The best ones, best first.
         median: Those around the middle.
         worst: The worst ones, worst last.
+        sample_rate: Samples per second of their sounds.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Cases:
     best: tuple[Case, ...]
     median: tuple[Case, ...]
     worst: tuple[Case, ...]
+    sample_rate: int
 
     @property
     def all(self) -> tuple[Case, ...]:
@@ -112,7 +114,9 @@ def show_cases(evaluator: Evaluator, evaluation: Evaluation, count: int) -> Case
     what = {"ap": "average precision", "ciou": "cIoU"}[measure]
     labels = "" if key[1] == "none" else f", labels {key[1]}"
     chosen_by = f"mean {what} of the item's sources, protocol {protocol}{labels}"
-    return Cases(key[0], chosen_by, *shown)
+    best, median, worst = shown
+    rate = evaluator.models.encoder.sample_rate
+    return Cases(key[0], chosen_by, best, median, worst, rate)
 
 
 def thirds(ranked: Sequence[int], count: int) -> tuple[list[int], list[int], list[int]]:

@@ -61,6 +61,13 @@ class IndexedDataset:
         """Number of each item's first pair, and at the end the number of pairs."""
         return (0, *accumulate(len(item.sources) for item in self.items))
 
+    @cached_property
+    def clusters(self) -> tuple[int, ...]:
+        """Number of each item's recording: items of one say little more than one of them alone."""
+        numbers: dict[str, int] = {}
+        names = (item.recording or item.id for item in self.items)
+        return tuple(numbers.setdefault(name, len(numbers)) for name in names)
+
     def pairs(self, item: int) -> range:
         """Numbers of an item's pairs."""
         return range(self.starts[item], self.starts[item + 1])

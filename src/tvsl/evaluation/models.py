@@ -29,10 +29,18 @@ class EvaluatedModel:
     Attributes:
         name: Name in the table.
         method: The head, in evaluation mode.
+        trained: Whether it was trained.
     """
 
     name: str
     method: Method
+    trained: bool = False
+
+    @property
+    def recipe(self) -> str:
+        """What heads that differ by their seeds alone have in common."""
+        fixed = self.method.config.model_dump_json(exclude=set(self.method.tunable))
+        return f"{self.method.name} {fixed}"
 
     @property
     def sha256(self) -> str:
@@ -97,7 +105,10 @@ def load_models(
     """
     sources, config = _chosen(model, heads, methods, flip_average)
     encoder = load_encoder(model, config, device, precision, flip_average, progress)
-    built = tuple(EvaluatedModel(name, source.build(encoder)) for name, source in sources.items())
+    built = tuple(
+        EvaluatedModel(name, source.build(encoder), isinstance(source, StoredHead))
+        for name, source in sources.items()
+    )
     return EvaluatedModels(model_name(model), encoder, built)
 
 

@@ -20,8 +20,14 @@ from tvsl.utils.files import write_json
 from tvsl.utils.run_folder import changed_keys, read_record
 from tvsl.utils.strict_model import StrictModel
 
-RESULTS, SAMPLES, PAGE = "results.json", "samples.csv", "page.html"
-OUTPUTS = (RESULTS, SAMPLES, PAGE)
+RESULTS, FIGURES, SAMPLES, SCORES, PAGE = (
+    "results.json",
+    "results.csv",
+    "samples.csv",
+    "scores.npz",
+    "page.html",
+)
+OUTPUTS = (RESULTS, FIGURES, SAMPLES, SCORES, PAGE)
 """Files that an evaluation writes once all batches are scored."""
 
 FOLDER = ".parts"

@@ -3,113 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from tvsl import __version__
 from tvsl.errors import DataError, OutputError
+from tvsl.evaluation.pair_results import PairResults, write_scores
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
-from tvsl.evaluation.result_cache import BatchResult
-from tvsl.evaluation.score import BatchScorer, Key, detection_scores
-from tvsl.metrics import PAPER, Scores, detection_mean_average_precision, hash_ids
-from tvsl.metrics.pair_metric import Columns
-from tvsl.utils.files import write_rows
-
-
-@dataclass(frozen=True, eq=False)
-class PairResults:
-    """Scores of all P pairs, in the order of the data set.
-
-    Attributes:
-        numbers: Number of each pair in the data set, (P,).
-        items: Place of each pair's item in the data set, (P,).
-        labels: Class of each pair in the vocabulary, (P,); -1 without one.
-        sounding: Whether its source is anywhere, (P,) bool.
-        measures: By model and label source, then by protocol: (P,) for each measure.
-        found: By model: whether the pair's class was detected, (P,) bool.
-    """
-
-    numbers: Tensor
-    items: Tensor
-    labels: Tensor
-    sounding: Tensor
-    measures: Mapping[Key, Mapping[str, Columns]]
-    found: Mapping[str, Tensor]
-
-    @classmethod
-    def of(cls, scorer: BatchScorer, results: Sequence[BatchResult]) -> PairResults:
-        """Put the pairs of all batches in order.
-
-        Args:
-            scorer: Scorer of the batches.
-            results: Its results, in any order.
-
-        Returns:
-            The pairs.
-        """
-        data = scorer.data
-        pairs = [pair for one in results for item in one.items for pair in data.pairs(item)]
-        items = [item for one in results for item in one.items for _ in data.pairs(item)]
-        numbers, order = torch.tensor(pairs).sort()
-
-        def in_order(values: Iterable[float], dtype: torch.dtype) -> Tensor:
-            return torch.tensor(list(values), dtype=dtype)[order]
-
-        def measures(key: Key, protocol: str) -> Columns:
-            parts = [one.scores[key[0]][key[1]][protocol] for one in results if one.items]
-            names = scorer.metrics[protocol].score_names
-            return {
-                name: in_order((value for part in parts for value in part[name]), torch.float64)
-                for name in names
-            }
-
-        def found(model: str) -> Iterator[bool]:
-            for one in results:
-                taken = one.detected[model].taken if one.items else []
-                for item, labels in zip(one.items, taken, strict=True):
-                    yield from (data.labels[pair] in labels for pair in data.pairs(item))
-
-        return cls(
-            numbers=numbers,
-            items=in_order(items, torch.int64),
-            labels=torch.tensor(data.labels)[numbers],
-            sounding=in_order((one for some in results for one in some.sounding), torch.bool),
-            measures={
-                key: {protocol: measures(key, protocol) for protocol in scorer.metrics}
-                for key in scorer.keys
-            },
-            found={
-                model: in_order(found(model), torch.bool)
-                for model, sources in scorer.sources.items()
-                if "detected" in sources
-            },
-        )
-
-    def columns(self, key: Key, protocol: str) -> Columns:
-        """Columns that a metric of a protocol sums up.
-
-        Args:
-            key: Model and label source.
-            protocol: Name of the protocol.
-
-        Returns:
-            (P,) each.
-        """
-        return {
-            **self.measures[key][protocol],
-            "labels": self.labels,
-            "frames": self.items,
-            "ids": self.numbers,
-            "sounding": self.sounding,
-        }
-
-    def silent(self) -> int:
-        """Number of pairs whose source is nowhere in the picture."""
-        return int((~self.sounding).sum())
+from tvsl.evaluation.result_cache import FIGURES, RESULTS, SAMPLES, SCORES, BatchResult
+from tvsl.evaluation.score import Key, Scorer
+from tvsl.metrics import (
+    PAPER,
+    Interval,
+    LabelSource,
+    ProtocolMetric,
+    Scores,
+    detection_mean_average_precision,
+    hash_ids,
+)
+from tvsl.metrics.intervals import FEW_ITEMS, LEVEL, RESAMPLES, Draws, over_runs
+from tvsl.utils.atomic import writable
+from tvsl.utils.files import write_json, write_rows
 
 
 @dataclass(frozen=True)
@@ -122,6 +39,8 @@ class ResultRow:
         sha256: Fingerprint of the head; None for a baseline.
         scores: The figures, with their protocol, label source and items.
         paper: The paper's figures beside them; None where it has none.
+        runs: Models whose mean it is; none of one model by itself.
+        deviations: Standard deviation of each figure over these.
     """
 
     name: str
@@ -129,6 +48,8 @@ class ResultRow:
     sha256: str | None
     scores: Scores
     paper: PaperRow | None
+    runs: tuple[str, ...] = ()
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
@@ -137,7 +58,8 @@ class ResultRow:
             title = BENCHMARKS[self.paper.benchmark]
             paper = {**asdict(self.paper), "benchmark": title, "unit": "percent"}
         model = {"name": self.name, "method": self.method, "sha256": self.sha256}
-        return {**model, **self.scores.to_dict(), "paper": paper}
+        runs = {"runs": list(self.runs), "deviations": dict(self.deviations)} if self.runs else {}
+        return {**model, **self.scores.to_dict(), **runs, "paper": paper}
 
 
 @dataclass(frozen=True)
@@ -151,6 +73,9 @@ class DetectionRow:
         precision: Share of the classes taken that are there.
         recall: Share of the classes there that were taken.
         false_per_item: Classes taken of an item that are not there, on average.
+        intervals: Their 95 % intervals.
+        runs: Models whose mean it is; none of one model by itself.
+        deviations: Standard deviation of each figure over these.
     """
 
     name: str
@@ -159,6 +84,21 @@ class DetectionRow:
     precision: float
     recall: float
     false_per_item: float
+    intervals: Mapping[str, Interval]
+    runs: tuple[str, ...] = ()
+    deviations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The figures by their names."""
+        return {name: getattr(self, name) for name in self.intervals}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        plain = asdict(self)
+        if not self.runs:
+            del plain["runs"], plain["deviations"]
+        return plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +113,7 @@ class Evaluation:
         failures: Errors of items that were left out, by their places in the data set.
     """
 
-    scorer: BatchScorer
+    scorer: Scorer
     pairs: PairResults
     rows: tuple[ResultRow, ...]
     detection: tuple[DetectionRow, ...]
@@ -195,21 +135,51 @@ class Evaluation:
         items = self.scorer.data.items
         return [(items[place].id, reason) for place, reason in sorted(self.failures.items())]
 
+    @property
+    def clusters(self) -> int:
+        """Number of recordings that were drawn for the intervals."""
+        return len(self.pairs.clusters.unique())
+
+    @property
+    def warnings(self) -> list[str]:
+        """Reasons why the numbers mean less than they seem to."""
+        if self.clusters >= FEW_ITEMS:
+            return []
+        few = (
+            f"{self.clusters} items are few: below {FEW_ITEMS} the intervals themselves are rough, "
+            "and where every item succeeds or fails they have no width at all."
+        )
+        return [few]
+
+    def header(self) -> dict[str, Any]:
+        """What the scores of the pairs are of, to be kept beside them."""
+        data, config = self.scorer.data, self.scorer.config
+        places = sorted(set(self.pairs.items.tolist()))
+        # Where media and lists lie is no part of what they are.
+        paths = {name for name, value in data.dataset if isinstance(value, Path)}
+        return {
+            "tvsl": __version__,
+            "data": {
+                "name": data.dataset.name,
+                **data.dataset.model_dump(mode="json", exclude=paths),
+            },
+            "several": data.dataset.several,
+            "protocols": {one.name: asdict(one) for one in config.chosen},
+            "counting": config.counting,
+            "seed": config.seed,
+            "names": list(data.vocabulary.names),
+            "ids": [data.items[place].id for place in places],
+            "models": list(self.scorer.sources),
+            "runs": {name: list(runs) for name, runs in self.scorer.runs.items()},
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """All but the single pairs, ready for JSON."""
         scorer = self.scorer
-        models, data = scorer.models, scorer.data.dataset
-        encoder, config = models.encoder, scorer.config
+        data, config = scorer.data.dataset, scorer.config
         return {
             "tvsl": __version__,
-            "model": models.model,
-            "encoder": {
-                "sha256": encoder.fingerprint,
-                "image_tokens": encoder.image_tokens,
-                "flip_average": encoder.flip_average,
-                "precision": encoder.precision,
-                "device": encoder.device.type,
-            },
+            **scorer.describe(),
             "data": {"name": data.name, "title": data.title, **data.model_dump(mode="json")},
             "config": config.model_dump(mode="json"),
             "protocols": {one.name: asdict(one) for one in config.chosen},
@@ -219,12 +189,19 @@ class Evaluation:
             "dropped": dict(data.dropped),
             "lists": [asdict(one) for one in data.used_lists],
             "skipped": [{"id": name, "reason": reason} for name, reason in self.skipped],
+            "intervals": {
+                "level": LEVEL,
+                "resamples": RESAMPLES,
+                "seed": config.seed,
+                "clusters": self.clusters,
+            },
+            "warnings": self.warnings,
             "results": [row.to_dict() for row in self.rows],
-            "detection": [asdict(row) for row in self.detection],
+            "detection": [row.to_dict() for row in self.detection],
         }
 
 
-def summarize(scorer: BatchScorer, results: Iterable[BatchResult]) -> Evaluation:
+def summarize(scorer: Scorer, results: Iterable[BatchResult]) -> Evaluation:
     """Sum up the scores of all batches.
 
     Args:
@@ -248,83 +225,160 @@ def summarize(scorer: BatchScorer, results: Iterable[BatchResult]) -> Evaluation
         )
     pairs = PairResults.of(scorer, results)
     rows = tuple(_rows(scorer, pairs, failures))
-    return Evaluation(scorer, pairs, rows, tuple(_detection_rows(scorer, results)), failures)
+    return Evaluation(scorer, pairs, rows, tuple(_detection_rows(scorer, pairs)), failures)
 
 
-def _rows(
-    scorer: BatchScorer, pairs: PairResults, failures: Mapping[int, str]
-) -> Iterator[ResultRow]:
+@dataclass(frozen=True)
+class _Figures:
+    """Figures of a row with what the resamples say of them."""
+
+    values: dict[str, float]
+    draws: dict[str, Draws]
+    deviations: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        return {name: Interval.of(draws) for name, draws in self.draws.items()}
+
+    @classmethod
+    def mean(cls, runs: Sequence[_Figures]) -> _Figures:
+        """Mean and deviation over several runs, which are drawn again as the items are."""
+        values = {name: [one.values[name] for one in runs] for name in runs[0].values}
+        return cls(
+            {name: float(np.mean(some)) for name, some in values.items()},
+            {name: over_runs(np.stack([one.draws[name] for one in runs])) for name in values},
+            {name: float(np.std(some, ddof=1)) for name, some in values.items()},
+        )
+
+
+def _rows(scorer: Scorer, pairs: PairResults, failures: Mapping[int, str]) -> Iterator[ResultRow]:
     dataset = scorer.data.dataset
     found = [item.id for place, item in enumerate(dataset.items) if place not in failures]
     ids_hash = hash_ids(found)
-    # Hashing a head takes a moment: not once for each row.
-    heads = {model.name: (model.method.name, model.sha256) for model in scorer.models.methods}
     for protocol, metric in scorer.metrics.items():
-        for name, source in scorer.keys:
-            values = metric.compute_from(pairs.columns((name, source), protocol))
+        drawn = pairs.draws(protocol, metric, scorer.config.seed)
+
+        def figures(
+            key: Key,
+            protocol: str = protocol,
+            metric: ProtocolMetric = metric,
+            drawn: Mapping[Key, dict[str, Draws]] = drawn,
+        ) -> _Figures:
+            values = metric.compute_from(pairs.columns(key, protocol))
+            return _Figures({name: float(one) for name, one in values.items()}, drawn[key])
+
+        for name, source, runs in _lines_of(scorer):
+            row = (
+                _Figures.mean([figures((one, source)) for one in runs])
+                if runs
+                else figures((name, source))
+            )
             scores = Scores(
                 protocol=protocol,
                 label_source=source,
-                values={figure: float(value) for figure, value in values.items()},
+                values=row.values,
                 found=len(found),
                 listed=dataset.listed_count,
                 left_out=0 if metric.include_empty else pairs.silent(),
                 ids_hash=ids_hash,
+                intervals=row.intervals,
             )
-            method, sha256 = heads.get(name, (None, None))
+            method, sha256 = scorer.methods.get(runs[0] if runs else name, (None, None))
             paper = None
             if method is not None and protocol == PAPER.name:
                 paper = beside(method, dataset, len(found))
-            yield ResultRow(name, method, sha256, scores, paper)
+            yield ResultRow(
+                name, method, None if runs else sha256, scores, paper, runs, row.deviations
+            )
 
 
-def _detection_rows(scorer: BatchScorer, results: Sequence[BatchResult]) -> Iterator[DetectionRow]:
-    data = scorer.data
-    if not data.labelled:
-        return
-    items = [item for one in results for item in one.items]
-    classes = [{data.labels[pair] for pair in data.pairs(item)} for item in items]
-    known = [row for row, there in enumerate(classes) if -1 not in there]
-    there = [classes[row] for row in known]
-    truth = torch.zeros(len(known), len(data.vocabulary), dtype=torch.bool)
-    for row, labels in enumerate(there):
-        truth[row, list(labels)] = True
+def _lines_of(scorer: Scorer) -> Iterator[tuple[str, LabelSource, tuple[str, ...]]]:
+    """Lines of the table, that of a mean behind those of its runs: name, labels and runs."""
+    last = {runs[-1]: (title, runs) for title, runs in scorer.runs.items()}
     for name, sources in scorer.sources.items():
-        if "detected" not in sources:
+        for source in sources:
+            yield name, source, ()
+        if name in last:
+            title, runs = last[name]
+            for source in sources:
+                yield title, source, runs
+    for name, source in scorer.keys:
+        if name not in scorer.sources:
+            yield name, source, ()
+
+
+def _detection_rows(scorer: Scorer, pairs: PairResults) -> Iterator[DetectionRow]:
+    drawn = pairs.detection_draws(scorer.config.seed)
+
+    def figures(name: str) -> _Figures:
+        one = pairs.detections[name]
+        precision = float(detection_mean_average_precision(one.scores, one.truth))
+        return _Figures({"mean_average_precision": precision, **one.figures()}, drawn[name])
+
+    for name, source, runs in _lines_of(scorer):
+        known = runs or (name,)
+        if source != "detected" or not all(one in pairs.detections for one in known):
             continue
-        detected = [one.detected[name] for one in results if one.items]
-        scores = torch.cat([detection_scores(one, truth.shape[1]) for one in detected])[known]
-        every = [labels for one in detected for labels in one.taken]
-        taken = [set(every[row]) for row in known]
-        right = sum(len(some & true) for some, true in zip(taken, there, strict=True))
-        total = sum(len(some) for some in taken)
+        each = [figures(one) for one in known]
+        row = _Figures.mean(each) if runs else each[0]
         yield DetectionRow(
             name=name,
-            rule=detection_rule(name, scorer),
-            mean_average_precision=float(detection_mean_average_precision(scores, truth)),
-            precision=right / total,
-            recall=right / sum(len(some) for some in there),
-            false_per_item=(total - right) / len(known),
+            rule=scorer.detection_rule(known[0]),
+            **row.values,
+            intervals=row.intervals,
+            runs=runs,
+            deviations=row.deviations,
         )
 
 
-def detection_rule(name: str, scorer: BatchScorer) -> str:
-    """Number of classes that a model takes of an item, in words.
+def write_results(evaluation: Evaluation, folder: Path) -> None:
+    """Write figures and scores: results.json, results.csv, samples.csv and scores.npz.
 
     Args:
-        name: Name of the model in the table.
-        scorer: Models and settings.
+        evaluation: The evaluation.
+        folder: An empty folder.
 
-    Returns:
-        A phrase.
+    Raises:
+        OutputError: They cannot be written.
     """
-    if scorer.config.counting == "oracle":
-        return "as many classes as the item has"
-    (method,) = (one.method for one in scorer.models.methods if one.name == name)
-    threshold = method.config.detection_threshold
-    if threshold is None:
-        return "classes that stand out of the vocabulary, no threshold was calibrated"
-    return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"
+    with writable(folder):
+        write_figures(evaluation, folder / FIGURES)
+        write_scores(evaluation.pairs, evaluation.header(), folder / SCORES)
+    write_samples(evaluation, folder / SAMPLES)
+    write_json(evaluation.to_dict(), folder / RESULTS)
+
+
+def write_figures(evaluation: Evaluation, path: Path) -> None:
+    """Write the figures as CSV: a line for each protocol, method, label source and figure.
+
+    Args:
+        evaluation: The evaluation.
+        path: The file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    heads = ("protocol", "method", "labels", "figure", "value", "low", "high", "deviation")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        write_rows(file, [heads])
+        for row in evaluation.rows:
+            first = (row.scores.protocol, row.name, row.scores.label_source)
+            write_rows(file, _figure_lines(first, row.scores.values, row.scores.intervals, row))
+        for one in evaluation.detection:
+            first = ("detection", one.name, "detected")
+            write_rows(file, _figure_lines(first, one.values, one.intervals, one))
+
+
+def _figure_lines(
+    first: tuple[str, ...],
+    values: Mapping[str, float],
+    intervals: Mapping[str, Interval],
+    row: ResultRow | DetectionRow,
+) -> Iterator[list[object]]:
+    for figure, value in values.items():
+        interval = intervals[figure]
+        deviation = row.deviations.get(figure, "")
+        yield [*first, figure, value, interval.low, interval.high, deviation]
 
 
 def write_samples(evaluation: Evaluation, path: Path) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import typing
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,6 +35,7 @@ from tvsl.metrics import (
     resize_maps,
 )
 from tvsl.metrics.pair_metric import Columns
+from tvsl.tokens import Queries
 
 SceneFigure = Figure | Literal["small IoU", "large IoU", "right twin", "detection"]
 """A figure of a protocol, or one that needs the exact truth of made-up scenes."""
@@ -45,6 +49,46 @@ Figures = dict[SceneFigure, float]
 """Figures in percent, by name."""
 
 _CHUNK = 128
+
+
+class Grid(typing.Protocol):
+    """Grid of the maps of some items."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns, of all panels."""
+
+    @property
+    def panels(self) -> int:
+        """Number of frames side by side."""
+
+
+class Truth(typing.Protocol):
+    """Truth of P pairs, as ``EncodedBatch`` has it."""
+
+    @property
+    def queries(self) -> Queries:
+        """Clip and class of each pair."""
+
+    @property
+    def targets(self) -> Tensor:
+        """Masks of the sources, (P, H, W)."""
+
+    @property
+    def masks(self) -> Tensor | None:
+        """Exact outlines where they are known, (P, H, W) bool."""
+
+    @property
+    def twins(self) -> Tensor | None:
+        """Masks of a silent object of the pair's class where they are known, (P, H, W) bool."""
+
+    @property
+    def foreground(self) -> Tensor:
+        """Flags of the sources that are anywhere, (P,) bool."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the targets in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +141,7 @@ class PairScores:
         return figures
 
 
-def score_maps(
-    maps: Tensor, batch: EncodedBatch, protocol: Protocol = PAPER, step: int = 1
-) -> PairScores:
+def score_maps(maps: Tensor, batch: Truth, protocol: Protocol = PAPER, step: int = 1) -> PairScores:
     """Score one map for each pair.
 
     Args:
@@ -118,7 +160,7 @@ def score_maps(
 
 def score(
     predictions: Predictions,
-    batch: EncodedBatch,
+    batch: Truth,
     protocol: Protocol = PAPER,
     raw_confidence: bool = False,
 ) -> dict[LabelSource, PairScores]:
@@ -165,7 +207,7 @@ def normalize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _measure(
-    maps: Tensor, pairs: Tensor, batch: EncodedBatch, protocol: Protocol, step: int = 1
+    maps: Tensor, pairs: Tensor, batch: Truth, protocol: Protocol, step: int = 1
 ) -> Columns:
     """Measures of M maps, each against the target of its pair, (M,) each, on the CPU."""
     metric = ProtocolMetric(protocol, normalize=False)
@@ -194,7 +236,7 @@ def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
     return right
 
 
-def _truth(batch: EncodedBatch, step: int = 1) -> Columns:
+def _truth(batch: Truth, step: int = 1) -> Columns:
     """Columns of each pair that do not depend on its map, (P,) each, on the CPU."""
     targets = batch.targets[:, ::step, ::step] > 0
     area = targets.flatten(1).sum(dim=1).cpu()
@@ -256,7 +298,91 @@ Key = tuple[str, LabelSource]
 """Name of a model in the table, and its label source."""
 
 
-class BatchScorer:
+class Scorer(ABC):
+    """What is evaluated on which items, and how its maps are scored.
+
+    Attributes:
+        data: The items.
+        config: The settings.
+        sources: Label sources of each model, by its name in the table.
+        metrics: The metric of each protocol, by its name.
+    """
+
+    def __init__(self, data: IndexedDataset, config: EvaluationConfig) -> None:
+        self.data = data
+        self.config = config
+        self.sources: Mapping[str, tuple[LabelSource, ...]] = {}
+        self.metrics = {
+            protocol.name: ProtocolMetric(protocol, data.dataset.several)
+            for protocol in config.chosen
+        }
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Rows of the table: models, then baselines."""
+        rows = [(name, source) for name, sources in self.sources.items() for source in sources]
+        return (*rows, *((name, "none") for name in BASELINES))
+
+    @property
+    @abstractmethod
+    def methods(self) -> Mapping[str, tuple[str, str]]:
+        """Name in the registry and fingerprint of each model, by its name in the table."""
+
+    @property
+    def runs(self) -> Mapping[str, tuple[str, ...]]:
+        """Models that differ by their seeds alone, by what the row of their mean is called."""
+        return {}
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What makes the maps, ready for JSON."""
+
+    @property
+    @abstractmethod
+    def note(self) -> tuple[str, str]:
+        """What makes the maps, a term and its explanation."""
+
+    def detection_rule(self, name: str) -> str:
+        """Number of classes that a model takes of an item, in words."""
+        raise NotImplementedError(name)
+
+    def add_baselines(
+        self, result: BatchResult, truth: Truth, items: Sequence[int], tokens: Grid
+    ) -> None:
+        """Add the scores of the trivial baselines to the result of a batch.
+
+        Args:
+            result: The result.
+            truth: Truth of the pairs of some items.
+            items: Places of these items in the data set; random maps are drawn by them.
+            tokens: Grid and panels of the maps.
+        """
+        places = torch.tensor(items)[truth.queries.clip.cpu()]
+        every = torch.arange(len(places))
+        for name, baseline in BASELINES.items():
+            maps = baseline().drawn(places, tokens.grid, tokens.panels, self.config.seed)
+            found = Predictions(maps.to(truth.targets.device), every, {"none": every})
+            self.add(result, name, found, truth)
+
+    def add(self, result: BatchResult, name: str, predictions: Predictions, truth: Truth) -> None:
+        """Add a model's scores of some items to the result of their batch.
+
+        Args:
+            result: The result.
+            name: Name of the model in the table.
+            predictions: Its maps.
+            truth: Truth of the pairs of these items.
+        """
+        by_source = result.scores.setdefault(name, {})
+        for protocol in self.config.chosen:
+            for source, scores in score(predictions, truth, protocol).items():
+                measures = by_source.setdefault(source, {}).setdefault(protocol.name, {})
+                for measure in protocol.score_names:
+                    values = measures.setdefault(measure, [])
+                    values += scores.columns[measure].tolist()
+
+
+class BatchScorer(Scorer):
     """Scores of batch after batch with the same settings.
 
     Args:
@@ -271,24 +397,68 @@ class BatchScorer:
     def __init__(
         self, models: EvaluatedModels, data: IndexedDataset, config: EvaluationConfig
     ) -> None:
+        super().__init__(data, config)
         self.models = models
-        self.data = data
-        self.config = config
         labelled, complete = data.labelled, min(data.labels) >= 0
-        self.sources: Mapping[str, tuple[LabelSource, ...]] = {
+        self.sources = {
             model.name: label_sources(model.method, labelled, config.labels, complete)
             for model in models.methods
         }
-        self.metrics = {
-            protocol.name: ProtocolMetric(protocol, data.dataset.several)
-            for protocol in config.chosen
+
+    @cached_property
+    def methods(self) -> Mapping[str, tuple[str, str]]:
+        """Hashing a head takes a moment: it is done once."""
+        return {model.name: (model.method.name, model.sha256) for model in self.models.methods}
+
+    @cached_property
+    def runs(self) -> Mapping[str, tuple[str, ...]]:
+        """Trained heads of one method and recipe; see the base class."""
+        alike: dict[str, list[str]] = {}
+        for model in self.models.methods:
+            if model.trained:
+                alike.setdefault(model.recipe, []).append(model.name)
+        several = [names for names in alike.values() if len(names) > 1]
+        runs: dict[str, tuple[str, ...]] = {}
+        for names in several:
+            title = f"{self.methods[names[0]][0]}, mean of {len(names)} heads"
+            while title in runs:  # of another recipe
+                title += "'"
+            runs[title] = tuple(names)
+        return runs
+
+    def describe(self) -> dict[str, Any]:
+        """The encoder; see the base class."""
+        encoder = self.models.encoder
+        return {
+            "model": self.models.model,
+            "encoder": {
+                "sha256": encoder.fingerprint,
+                "image_tokens": encoder.image_tokens,
+                "flip_average": encoder.flip_average,
+                "precision": encoder.precision,
+                "device": encoder.device.type,
+            },
         }
 
     @property
-    def keys(self) -> tuple[Key, ...]:
-        """Rows of the table: models, then baselines."""
-        rows = [(name, source) for name, sources in self.sources.items() for source in sources]
-        return (*rows, *((name, "none") for name in BASELINES))
+    def note(self) -> tuple[str, str]:
+        """The encoder; see the base class."""
+        encoder = self.models.encoder
+        return "Encoder", (
+            f"{self.models.model}, image tokens {encoder.image_tokens}, flip average "
+            f"{encoder.flip_average}, {encoder.precision} on {encoder.device.type}; SHA-256 "
+            f"{encoder.fingerprint}."
+        )
+
+    def detection_rule(self, name: str) -> str:
+        """Number of classes that a model takes of an item; see the base class."""
+        if self.config.counting == "oracle":
+            return "as many classes as the item has"
+        (method,) = (one.method for one in self.models.methods if one.name == name)
+        threshold = method.config.detection_threshold
+        if threshold is None:
+            return "classes that stand out of the vocabulary, no threshold was calibrated"
+        return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"
 
     def score(self, batch: ReadBatch) -> BatchResult:
         """Encode a batch and score all models on it.
@@ -305,14 +475,13 @@ class BatchScorer:
             result.sounding += encoded.foreground.tolist()
             for model in self.models.methods:
                 predictions = self.predict(model.name, encoded)
-                self._add(result, model.name, predictions, encoded)
+                self.add(result, model.name, predictions, encoded)
                 if predictions.scores is not None:
                     detected = result.detected.setdefault(model.name, Detected())
                     detected.taken += [list(labels) for labels in predictions.detected]
                     if self.data.labelled:
                         detected.scores.append(_packed(predictions.scores))
-            for name in BASELINES:
-                self._add(result, name, self._baseline(name, encoded), encoded)
+            self.add_baselines(result, encoded, encoded.clip_ids, encoded.tokens)
         return result
 
     def predict(self, name: str, batch: EncodedBatch) -> Predictions:
@@ -327,26 +496,6 @@ class BatchScorer:
         """
         (method,) = (model.method for model in self.models.methods if model.name == name)
         return predict(method, batch, self.sources[name], self.config.counting)
-
-    def _baseline(self, name: str, batch: EncodedBatch) -> Predictions:
-        """Maps of a baseline; random ones are drawn by the number of the item."""
-        tokens, clip = batch.tokens, batch.queries.clip.cpu()
-        items = torch.tensor(batch.clip_ids)[clip]
-        maps = BASELINES[name]().drawn(items, tokens.grid, tokens.panels, self.config.seed)
-        every = torch.arange(len(maps))
-        return Predictions(maps.to(batch.targets.device), every, {"none": every})
-
-    def _add(
-        self, result: BatchResult, name: str, predictions: Predictions, batch: EncodedBatch
-    ) -> None:
-        """Add a model's scores of some items to the result of their batch."""
-        by_source = result.scores.setdefault(name, {})
-        for protocol in self.config.chosen:
-            for source, scores in score(predictions, batch, protocol).items():
-                measures = by_source.setdefault(source, {}).setdefault(protocol.name, {})
-                for measure in protocol.score_names:
-                    values = measures.setdefault(measure, [])
-                    values += scores.columns[measure].tolist()
 
 
 def _packed(scores: Tensor) -> str:

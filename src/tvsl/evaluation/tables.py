@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from tvsl.data.base import DataSet
 from tvsl.evaluation.config import EvaluationConfig
-from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow
 from tvsl.evaluation.results import Evaluation, ResultRow
+from tvsl.metrics import Interval
+from tvsl.metrics.intervals import LEVEL, RESAMPLES
 
 PAPER_HEAD = "paper"
 _NOTHING = ""
@@ -68,9 +69,15 @@ def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator
     yield row.name
     yield row.scores.label_source
     for name in names:
-        yield f"{100 * row.scores.values[name]:.1f}"
+        scores = row.scores
+        yield _percent(scores.values[name], scores.intervals[name], row.deviations.get(name))
         if name in in_paper:
             yield _paper_cell(row.paper, name)
+
+
+def _percent(value: float, interval: Interval, deviation: float | None = None) -> str:
+    spread = "" if deviation is None else f" ± {100 * deviation:.1f}"
+    return f"{100 * value:.1f}{spread} ({interval.times(100).text()})"
 
 
 def _paper_cell(paper: PaperRow | None, name: str) -> str:
@@ -87,10 +94,11 @@ def detection_table(evaluation: Evaluation) -> TextTable | None:
     rows = tuple(
         (
             row.name,
-            f"{100 * row.mean_average_precision:.1f}",
-            f"{100 * row.precision:.1f}",
-            f"{100 * row.recall:.1f}",
-            f"{row.false_per_item:.2f}",
+            *(
+                _percent(row.values[name], row.intervals[name], row.deviations.get(name))
+                for name in ("mean_average_precision", "precision", "recall")
+            ),
+            f"{row.false_per_item:.2f} ({row.intervals['false_per_item'].text(2)})",
         )
         for row in evaluation.detection
     )
@@ -104,9 +112,11 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Data", _data(scorer.data.dataset)),
         ("Items", _items(evaluation)),
         *scorer.data.dataset.notes,
-        ("Encoder", _encoder(scorer.models)),
+        scorer.note,
         ("Protocols", _protocols(scorer.config)),
+        ("Intervals", _intervals(evaluation)),
     ]
+    found += [("Few items", warning) for warning in evaluation.warnings]
     of_methods = [row for row in evaluation.rows if row.method is not None]
     sources = {row.scores.label_source for row in of_methods}
     if "given" in sources:
@@ -118,7 +128,7 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     assigned = [row for row in of_methods if row.scores.label_source == "assigned"]
     if assigned:
         found.append(("Labels assigned", _ASSIGNED))
-    fresh = [one.name for one in scorer.models.methods if one.name.endswith("(untrained)")]
+    fresh = [name for name in scorer.sources if name.endswith("(untrained)")]
     if fresh:
         found.append((", ".join(fresh), _UNTRAINED))
     found.append(
@@ -135,12 +145,18 @@ def _data(data: DataSet) -> str:
     return f"{data.title} ({data.name}): {', '.join(f'{k} {v}' for k, v in options.items())}."
 
 
-def _encoder(models: EvaluatedModels) -> str:
-    encoder = models.encoder
+def _intervals(evaluation: Evaluation) -> str:
+    count, config = evaluation.clusters, evaluation.scorer.config
+    what = (
+        "items" if count == evaluation.found else f"{evaluation.found} items of {count} recordings"
+    )
+    count_text = f"{count} items" if count == evaluation.found else what
+    means = ""
+    if evaluation.scorer.runs:
+        means = " Of a mean of several heads the heads are drawn, too; ± is their deviation."
     return (
-        f"{models.model}, image tokens {encoder.image_tokens}, flip average "
-        f"{encoder.flip_average}, {encoder.precision} on {encoder.device.type}; SHA-256 "
-        f"{encoder.fingerprint}."
+        f"in brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of the {count_text}, all "
+        f"sources of an item together, seed {config.seed}.{means}"
     )
 
 

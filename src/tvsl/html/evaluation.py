@@ -11,8 +11,8 @@ from PIL import Image
 
 from tvsl.evaluation.cases import Case, Cases, CaseSource, show_cases
 from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.result_cache import PAGE, RESULTS, SAMPLES, earlier_outputs
-from tvsl.evaluation.results import Evaluation, write_samples
+from tvsl.evaluation.result_cache import PAGE, RESULTS, earlier_outputs
+from tvsl.evaluation.results import Evaluation, write_results
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values, table_values
@@ -21,7 +21,6 @@ from tvsl.media.waveform import resampled
 from tvsl.render.colors import RGBImage, source_color
 from tvsl.render.overlay import LONGEST_SIDE
 from tvsl.utils.atomic import staged, write_text
-from tvsl.utils.files import write_json
 
 MEASURES = {"ap": "AP", "ciou": "cIoU", "iou": "IoU", "confidence": "confidence"}
 _SHOWN_HEIGHT = 336
@@ -30,7 +29,7 @@ _UNNAMED = "the source"
 
 
 def write_report(run: Evaluator, evaluation: Evaluation, cases: int, folder: Path) -> None:
-    """Write results.json, samples.csv and page.html: all of them, or none.
+    """Write figures, scores and the page: all files, or none.
 
     Args:
         run: The evaluation's run.
@@ -44,9 +43,8 @@ def write_report(run: Evaluator, evaluation: Evaluation, cases: int, folder: Pat
     """
     page = evaluation_page(evaluation, show_cases(run, evaluation, cases))
     with staged(folder, RESULTS, True, earlier_outputs) as work:
-        write_samples(evaluation, work / SAMPLES)
         write_text(work / PAGE, page)
-        write_json(evaluation.to_dict(), work / RESULTS)
+        write_results(evaluation, work)
 
 
 def evaluation_page(evaluation: Evaluation, cases: Cases) -> str:
@@ -62,11 +60,11 @@ def evaluation_page(evaluation: Evaluation, cases: Cases) -> str:
     scorer = evaluation.scorer
     detection = detection_table(evaluation)
     tables = [*result_tables(evaluation), *([] if detection is None else [detection])]
-    rate = scorer.models.encoder.sample_rate
+    rate = cases.sample_rate
     shown = {"Best": cases.best, "Median": cases.median, "Worst": cases.worst}
     values: Values = {
         "title": scorer.data.dataset.title,
-        "model": scorer.models.model,
+        "model": scorer.describe()["model"],
         "found": evaluation.found,
         "listed": evaluation.listed,
         "tables": [table_values(table) for table in tables],

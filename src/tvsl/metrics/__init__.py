@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from tvsl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from tvsl.metrics.intervals import Bootstrap as Bootstrap
+    from tvsl.metrics.intervals import Interval as Interval
+    from tvsl.metrics.intervals import verdict as verdict
     from tvsl.metrics.maps import minmax as minmax
     from tvsl.metrics.maps import resize_maps as resize_maps
     from tvsl.metrics.negatives import NegativesAveragePrecision as NegativesAveragePrecision
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from tvsl.metrics.overlap import iou as iou
     from tvsl.metrics.overlap import mask_ciou as mask_ciou
     from tvsl.metrics.overlap import median_threshold as median_threshold
+    from tvsl.metrics.overlap import success_areas as success_areas
     from tvsl.metrics.overlap import success_auc as success_auc
     from tvsl.metrics.overlap import success_rate as success_rate
     from tvsl.metrics.pair_metric import PairMetric as PairMetric
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     )
     from tvsl.metrics.precision import average_precision as average_precision
     from tvsl.metrics.precision import best_assignment as best_assignment
+    from tvsl.metrics.precision import detection_draws as detection_draws
     from tvsl.metrics.precision import (
         detection_mean_average_precision as detection_mean_average_precision,
     )
@@ -66,16 +71,19 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         (
+            "tvsl.metrics.intervals:Bootstrap Interval verdict",
             "tvsl.metrics.maps:minmax resize_maps",
             "tvsl.metrics.negatives:NegativesAveragePrecision NegativesMaxF1 confidence",
             "tvsl.metrics.negatives:negatives_average_precision negatives_max_f1 precision_recall",
             "tvsl.metrics.overlap:MeanCIoU MeanIoU SuccessAUC SuccessRate area_cut ciou cut_maps",
-            "tvsl.metrics.overlap:iou mask_ciou median_threshold success_auc success_rate",
+            "tvsl.metrics.overlap:iou mask_ciou median_threshold success_areas",
+            "tvsl.metrics.overlap:success_auc success_rate",
             "tvsl.metrics.pair_metric:PairMetric class_average group_mean group_minimum",
             "tvsl.metrics.precision:UNASSIGNED ClassAwareAveragePrecision",
             "tvsl.metrics.precision:DetectionMeanAveragePrecision MeanAveragePrecision",
             "tvsl.metrics.precision:PermutationInvariantAveragePrecision average_precision",
-            "tvsl.metrics.precision:best_assignment detection_mean_average_precision",
+            "tvsl.metrics.precision:best_assignment detection_draws",
+            "tvsl.metrics.precision:detection_mean_average_precision",
             "tvsl.metrics.precision:permutation_invariant_average_precision",
             "tvsl.metrics.protocols:ADAPTIVE FIXED MEDIAN NEGATIVES PAPER PAPER_THRESHOLDS",
             "tvsl.metrics.protocols:PROTOCOLS Figure LabelSource Protocol ProtocolMetric Scores",

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from tvsl.metrics.intervals import Statistic
 from tvsl.metrics.maps import sort_rows
 from tvsl.metrics.overlap import ciou as ciou_of
 from tvsl.metrics.pair_metric import Columns, PairMetric
@@ -173,6 +176,52 @@ def negatives_max_f1(
     precision, recall = _curve(confidence, ciou, sounding, threshold, falling=False)
     both = precision + recall
     return torch.where(both > 0, 2 * precision * recall / both, torch.zeros_like(both)).max()
+
+
+def resampled_negatives(
+    confidence: Array, ciou: Array, sounding: Array, falling: bool, threshold: float = 0.5
+) -> Statistic:
+    """AP or best F1 over the confidence as a function of counts, for intervals.
+
+    The thresholds that are tried are places among the sorted confidences of a resample, found by
+    running sums of the counts.
+
+    Args:
+        confidence: As for `negatives_average_precision`, like the others.
+        ciou: (P,).
+        sounding: (P,).
+        falling: The AP, with its thresholds from high to low; else the best F1.
+        threshold: Least cIoU of the right place.
+    """
+    sure = check_values(confidence).cpu().double().numpy()
+    there = check_flags(sounding, check_values(confidence), "targets").cpu().numpy()
+    right = there & (check_values(ciou).cpu().numpy() >= threshold)
+    order = np.argsort(sure, kind="stable")
+    ordered = sure[order]
+    # At a threshold all of the same confidence are predicted.
+    first = np.searchsorted(ordered, ordered, side="left")
+    flags = np.stack([np.ones(len(order)), right[order], there[order]])
+
+    def of_one(counts: NDArray[np.float64]) -> float:
+        running = counts[order].cumsum()
+        total = int(running[-1])
+        if total == 0:
+            return float("nan")
+        stride = max(1, total // (_CURVE_STEPS if falling else _F1_STEPS))
+        ranks = np.arange(total - 2, -1, -stride) if falling else np.arange(0, total, stride)
+        place = first[np.searchsorted(running, ranks, side="right")]
+        above = (flags * counts[order])[:, ::-1].cumsum(axis=1)[:, ::-1]
+        every, hits, seen = above[:, place]
+        missed = above[2, 0] - seen
+        precision = np.where(every > 0, hits / np.maximum(every, 1), 1.0)
+        recall = np.where(hits + missed > 0, hits / np.maximum(hits + missed, 1), 1.0)
+        if falling:
+            envelope = np.maximum.accumulate(precision[::-1])[::-1]
+            return float((envelope[:-1] * np.diff(recall)).sum())
+        both = precision + recall
+        return float(np.where(both > 0, 2 * precision * recall / np.maximum(both, 1e-12), 0).max())
+
+    return lambda counts: np.array([of_one(one) for one in counts])
 
 
 class NegativesAveragePrecision(PairMetric[Tensor]):

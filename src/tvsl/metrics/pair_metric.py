@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,16 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
+from tvsl.metrics.intervals import (
+    RESAMPLES,
+    Bootstrap,
+    Draws,
+    Interval,
+    Name,
+    Statistic,
+    again,
+    centred,
+)
 from tvsl.metrics.maps import count, foreground, minmax, resize_maps
 from tvsl.metrics.validation import (
     Array,
@@ -26,11 +37,25 @@ Columns = dict[str, Tensor]
 """One value per pair under each name, (P,): scores in float64, ``labels``, ``frames``, ``ids`` in
 int64, and ``sounding``."""
 
+
 Result = TypeVar("Result", Tensor, dict[str, Tensor])
 """Type of `compute`: a scalar, or one under each of several names."""
 
 UNKNOWN = -1
 """The number of a pair, class or frame that was not given."""
+
+
+class Resampled(NamedTuple):
+    """A figure as it is drawn again.
+
+    Attributes:
+        statistic: The figure as a function of counts.
+        biased: Whether it is no mean, so that its draws must be centred.
+    """
+
+    statistic: Statistic
+    biased: bool = False
+
 
 _INTEGERS = ("labels", "frames", "ids", "sounding")
 _PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
@@ -146,6 +171,28 @@ def check_pairs(maps: Array, targets: Array) -> tuple[Tensor, Tensor]:
     return maps, targets
 
 
+def plotted(metric: Metric, val: Any, ax: Any) -> Any:
+    """Plot a metric by torchmetrics' own means.
+
+    Args:
+        metric: The metric.
+        val: What its `compute` gave, or a list of this; what it gives now when None.
+        ax: Axes of matplotlib to draw into; new ones when None.
+
+    Returns:
+        Figure and axes.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    try:
+        return metric._plot(val, ax)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "matplotlib is not installed.", "Install it: pip install matplotlib."
+        ) from error
+
+
 class PairMetric(Metric, Generic[Result]):
     """A metric that scores each (clip, source) pair in `update` and aggregates in `compute`.
 
@@ -167,6 +214,8 @@ class PairMetric(Metric, Generic[Result]):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     score_names: tuple[str, ...]
     needs: tuple[str, ...] = ()
@@ -301,6 +350,90 @@ class PairMetric(Metric, Generic[Result]):
             ShapeError: There is no pair, or none with a target.
             UsageError: A column is missing.
         """
+        return self.aggregate(self._counted(columns))
+
+    def intervals(self, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
+        """95 % intervals of what `compute` gives, by a bootstrap over frames.
+
+        Args:
+            resamples: Number of resamples.
+            seed: Seed of their draws.
+
+        Returns:
+            The interval of each figure by its name; of a metric with a single one, by the name of
+            its class. Pairs of one frame are drawn together if ``frames`` were given.
+
+        Raises:
+            ShapeError: As for `compute`.
+        """
+        columns = self.pairs()
+        frames = columns["frames"]
+        known = bool((frames > UNKNOWN).all())
+        clusters = frames if known else torch.arange(len(frames))
+        ((_, drawn),) = self.draws({"": columns}, clusters, resamples, seed).items()
+        return {name: Interval.of(draws) for name, draws in drawn.items()}
+
+    def draws(
+        self,
+        rows: Mapping[Name, Columns],
+        clusters: Tensor,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+    ) -> dict[Name, dict[str, Draws]]:
+        """Figures of resamples of pairs that were scored before; the same for all methods.
+
+        Args:
+            rows: Columns as `pairs` gives them of each method, on the same pairs.
+            clusters: What is drawn together, such as the number of each pair's item, (P,).
+            resamples: Number of resamples.
+            seed: Seed of their draws.
+
+        Returns:
+            The draws of each figure, for each method.
+
+        Raises:
+            ShapeError: There is no pair, or none with a target.
+            UsageError: A column is missing.
+        """
+        counted = {name: self._counted(columns) for name, columns in rows.items()}
+        statistics: dict[tuple[Name, str], Resampled] = {
+            (name, figure): resampled
+            for name, columns in counted.items()
+            for figure, resampled in self.statistics(columns).items()
+        }
+        first = next(iter(rows.values()))
+        kept = clusters if self.include_empty else clusters[first["sounding"].to(clusters.device)]
+        bootstrap = Bootstrap(kept, resamples, seed)
+        found = bootstrap.draw({key: one.statistic for key, one in statistics.items()})
+        drawn: dict[Name, dict[str, Draws]] = {name: {} for name in rows}
+        for name, columns in counted.items():
+            values = self._named(columns)
+            for figure in values:
+                draws = found[name, figure]
+                biased = statistics[name, figure].biased
+                drawn[name][figure] = centred(draws, values[figure]) if biased else draws
+        return drawn
+
+    def statistics(self, columns: Columns) -> dict[str, Resampled]:
+        """Figures as they are drawn again; a metric that knows a quicker way than to compute does.
+
+        Args:
+            columns: Pairs that count, as for `aggregate`.
+        """
+
+        def figure(name: str) -> Statistic:
+            return again(lambda some: self._named(some)[name], columns)
+
+        return {name: Resampled(figure(name), biased=True) for name in self._named(columns)}
+
+    def _named(self, columns: Columns) -> dict[str, float]:
+        """The figures of pairs that count, by their names."""
+        found = self.aggregate(columns)
+        named = found if isinstance(found, dict) else {type(self).__name__: found}
+        return {name: float(value) for name, value in named.items()}
+
+    def _counted(self, columns: Columns) -> Columns:
+        """The pairs that count, at least one."""
         wanted = ("sounding", *self.score_names, *self.needs)
         missing = [name for name in wanted if name not in columns]
         if missing:
@@ -313,7 +446,22 @@ class PairMetric(Metric, Generic[Result]):
             columns = {name: column[sounding] for name, column in columns.items()}
         seen = len(columns["sounding"])
         require(seen > 0, "No pair was seen.", "Score at least one with a target.")
-        return self.aggregate(columns)
+        return columns
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot a value, or several in their order, as all metrics of torchmetrics do.
+
+        Args:
+            val: What `compute` gave, or a list of this; what it gives now when None.
+            ax: Axes of matplotlib to draw into; new ones when None.
+
+        Returns:
+            Figure and axes.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        return plotted(self, val, ax)
 
     @abstractmethod
     def score(self, maps: Tensor, targets: Tensor) -> Columns:

@@ -9,6 +9,7 @@ and all that follows it concerns the positives alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
+from tvsl.metrics.intervals import (
+    RESAMPLES,
+    Bootstrap,
+    Draws,
+    Interval,
+    Name,
+    centred,
+    detection_precision,
+)
 from tvsl.metrics.maps import foreground
 from tvsl.metrics.pair_metric import (
     UNKNOWN,
@@ -28,6 +38,7 @@ from tvsl.metrics.pair_metric import (
     check_pairs,
     class_average,
     each_once,
+    plotted,
 )
 from tvsl.metrics.validation import (
     Array,
@@ -285,6 +296,26 @@ def permutation_invariant_average_precision(
     return result.to(maps.device)
 
 
+def detection_draws(
+    detections: Mapping[Name, Array], labels: Array, bootstrap: Bootstrap
+) -> dict[Name, Draws]:
+    """Detection mAP of resamples of the clips, for several methods.
+
+    Args:
+        detections: Scores of each method, (B, N).
+        labels: (B, N) bool, the true classes.
+        bootstrap: Resamples of the B clips.
+
+    Returns:
+        The draws of each method, centred.
+    """
+    statistics = {name: detection_precision(one, labels) for name, one in detections.items()}
+    return {
+        name: centred(draws, float(detection_mean_average_precision(detections[name], labels)))
+        for name, draws in bootstrap.draw(statistics).items()
+    }
+
+
 class MeanAveragePrecision(PairMetric[Tensor]):
     """Mean pixel average precision (AP of the tables); targets are cut at > 0.
 
@@ -375,6 +406,8 @@ class DetectionMeanAveragePrecision(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     scores: list[Tensor]
     labels: list[Tensor]
@@ -434,7 +467,41 @@ class DetectionMeanAveragePrecision(Metric):
         Raises:
             ShapeError: No clip has a label.
         """
-        clips = each_once(
+        clips = self._clips()
+        return detection_mean_average_precision(clips["scores"], clips["labels"].bool())
+
+    def intervals(self, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, Interval]:
+        """95 % interval of what `compute` gives, by the name of this class.
+
+        Args:
+            resamples: Number of resamples of the clips.
+            seed: Seed of their draws.
+
+        Raises:
+            ShapeError: As for `compute`.
+        """
+        clips = self._clips()
+        bootstrap = Bootstrap(torch.arange(len(clips["ids"])), resamples, seed)
+        drawn = detection_draws({"": clips["scores"]}, clips["labels"].bool(), bootstrap)[""]
+        return {type(self).__name__: Interval.of(drawn)}
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot a value, or several in their order, as all metrics of torchmetrics do.
+
+        Args:
+            val: What `compute` gave, or a list of this; what it gives now when None.
+            ax: Axes of matplotlib to draw into; new ones when None.
+
+        Returns:
+            Figure and axes.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        return plotted(self, val, ax)
+
+    def _clips(self) -> Columns:
+        """All clips, each once."""
+        return each_once(
             {name: dim_zero_cat(getattr(self, name)) for name in ("scores", "labels", "ids")}
         )
-        return detection_mean_average_precision(clips["scores"], clips["labels"].bool())

@@ -9,17 +9,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from tvsl.errors import UsageError
+from tvsl.metrics.intervals import Interval, Statistic, class_mean, mean
 from tvsl.metrics.maps import foreground
-from tvsl.metrics.negatives import confidence, negatives_average_precision, negatives_max_f1
-from tvsl.metrics.overlap import Cut, cut_maps, iou, mask_ciou, success_auc, success_rate
-from tvsl.metrics.pair_metric import Columns, PairMetric, class_average, group_minimum
+from tvsl.metrics.negatives import (
+    confidence,
+    negatives_average_precision,
+    negatives_max_f1,
+    resampled_negatives,
+)
+from tvsl.metrics.overlap import (
+    Cut,
+    cut_maps,
+    iou,
+    mask_ciou,
+    success_areas,
+    success_auc,
+    success_rate,
+)
+from tvsl.metrics.pair_metric import Columns, PairMetric, Resampled, class_average, group_minimum
 from tvsl.metrics.precision import average_precision
 from tvsl.metrics.validation import check_number
 from tvsl.registry import Registry
@@ -61,6 +76,7 @@ class Scores:
         protocol: Name of the protocol.
         label_source: Source of the labels.
         values: The protocol's numbers, each in [0, 1].
+        intervals: Their 95 % intervals; empty where none were computed.
         found: Number of listed items that were there and readable.
         listed: Number of items that the benchmark lists.
         left_out: Number of pairs that were left out, because their target is empty.
@@ -78,6 +94,7 @@ class Scores:
     listed: int
     left_out: int
     ids_hash: str
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         find_protocol(self.protocol)
@@ -100,7 +117,9 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """All attributes, ready for JSON."""
-        return asdict(self)
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        intervals = {name: asdict(interval) for name, interval in self.intervals.items()}
+        return {**plain, "values": dict(self.values), "intervals": intervals}
 
 
 ScoreName = Literal["ciou", "iou", "ap", "confidence"]
@@ -283,11 +302,37 @@ class ProtocolMetric(PairMetric[dict[str, Tensor]]):
         """Numbers of the protocol by their names, each a float64 scalar in [0, 1]."""
         return {name: self._number(name, columns) for name in self.names}
 
+    def statistics(self, columns: Columns) -> dict[str, Resampled]:
+        """Figures as they are drawn again, nearly all of them means; see the base class."""
+        return {name: self._resampled(name, columns) for name in self.names}
+
+    @staticmethod
+    def _resampled(name: Figure, columns: Columns) -> Resampled:
+        if name in _NO_MEANS:
+            return Resampled(_NO_MEANS[name](columns), biased=True)
+        if name in _MEANS:
+            return Resampled(_MEANS[name](columns))
+        return Resampled(mean(columns["ciou"] >= float(name.partition("@")[2])))
+
     @staticmethod
     def _number(name: Figure, columns: Columns) -> Tensor:
         if name in _NUMBERS:
             return _NUMBERS[name](columns)
         return success_rate(columns["ciou"], float(name.partition("@")[2]))  # IoU@τ and the like
+
+
+def _worst_of_frames(columns: Columns) -> tuple[Tensor, Tensor]:
+    """At each pair the worst cIoU of its frame, and whether it is the first pair of it."""
+    frames, place = columns["frames"].unique(return_inverse=True)
+    number = torch.arange(len(place), device=place.device)
+    first = torch.full((len(frames),), len(place), device=place.device)
+    first = first.scatter_reduce(0, place, number, reduce="amin")
+    return _worst(columns)[place], number == first[place]
+
+
+def _mean_of_frames(columns: Columns, value: Callable[[Tensor], Tensor]) -> Statistic:
+    worst, first = _worst_of_frames(columns)
+    return mean(value(worst), first)
 
 
 def _sounding(columns: Columns) -> Tensor:
@@ -318,3 +363,25 @@ _NUMBERS: dict[Figure, Callable[[Columns], Tensor]] = {
         columns["confidence"], columns["ciou"], columns["sounding"]
     ),
 }
+
+_NO_MEANS: dict[Figure, Callable[[Columns], Statistic]] = {
+    "confident AP": lambda columns: resampled_negatives(
+        columns["confidence"], columns["ciou"], columns["sounding"], falling=True
+    ),
+    "max-F1": lambda columns: resampled_negatives(
+        columns["confidence"], columns["ciou"], columns["sounding"], falling=False
+    ),
+}
+"""Figures that are no means, as they are drawn again."""
+
+_MEANS: dict[Figure, Callable[[Columns], Statistic]] = {
+    "AP": lambda columns: mean(columns["ap"]),
+    "CAP": lambda columns: class_mean(columns["ap"], columns["labels"]),
+    "mean cIoU": lambda columns: mean(columns["ciou"]),
+    "mean IoU": lambda columns: mean(columns["iou"]),
+    "AUC": lambda columns: mean(success_areas(columns["ciou"]), columns["sounding"]),
+    "LocAcc": lambda columns: mean(columns["ciou"] > 0.5, columns["sounding"]),
+    "IIoU@0.5": lambda columns: _mean_of_frames(columns, lambda worst: worst >= 0.5),
+    "IAUC": lambda columns: _mean_of_frames(columns, success_areas),
+}
+"""Figures that are means, or means of means, as they are drawn again; so are success rates."""
