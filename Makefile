@@ -120,8 +120,8 @@ demo-mixtures: install
 
 # scripts/readme_example.py made the photograph's and the sound's file.
 readme-picture: install
-	$(BIN)/tvsl localize docs/example/beach.jpg --audio docs/example/beach.ogg --labels "man speaking,sea waves" --output build/example --force
-	$(BIN)/python -c 'from PIL import Image; Image.open("build/example/contact_sheet.png").convert("RGB").save("docs/example/found.jpg", quality=88)'
+	$(BIN)/tvsl localize docs/example/beach.jpg --audio docs/example/beach.ogg --labels "man speaking,sea waves" --outputs sheet --output build/example --force
+	cp build/example/contact_sheet.jpg docs/example/found.jpg
 
 clean:
 	rm -rf $(VENV)
