@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.cli.output import OutputKind, progress
-from tvsl.html.localization import CLIP_SIDE, LARGEST_VIDEO, Clip, localization_page
+from tvsl.html.localization import (
+    CLIP_SIDE,
+    LARGEST_VIDEO,
+    PICTURE_SIDE,
+    Clip,
+    localization_page,
+)
 from tvsl.localization import Localization
 from tvsl.media import MediaType, load_image, read_frames
 from tvsl.render import (
@@ -183,7 +189,9 @@ def _write_video(result: Result, moments: Sequence[Localization], work: Path) ->
 
 def _write_page(result: Result, moments: Sequence[Localization], work: Path, command: str) -> None:
     """The page; beside it the video that it plays, where that is too large to be held in it."""
-    stills = list(_pictures(result, drawn_moments(moments)))
+    # Reduced at once: 24 pictures of a large video would fill the memory.
+    pictures = _pictures(result, drawn_moments(moments))
+    stills = [(found, drawing_image(image, PICTURE_SIDE)) for found, image in pictures]
     settings, path = result.content["settings"], work / CLIP_NAME
     if settings["every"] is not None:
         with progress("Writing the page's video") as report:

@@ -26,7 +26,8 @@ MOST_MOMENTS = 3_600
 """Moments whose maps the page holds; of more, each second or third one is taken."""
 CLIP_SIDE = 640
 """Longest side in pixels of the page's video."""
-_PICTURE_SIDE = 1_280
+PICTURE_SIDE = 1_280
+"""Longest side in pixels of the page's picture."""
 _STILL_SIDE = 480
 _RATE = 16_000
 _TIMELINE, _ROW_HEIGHT = 1_000, 30
@@ -41,7 +42,8 @@ class Clip:
         moments: The moments with the sources that are shown.
         content: Content of the ``localization.json``.
         command: The command line that gives the result.
-        stills: Moments that are shown as still pictures, with their pictures (H, W, 3).
+        stills: Moments that are shown as still pictures, with their pictures (H, W, 3), of at most
+            ``PICTURE_SIDE`` pixels a side.
         video: The video, whose time 0 is ``start``; None for a picture with a sound.
         length: Length of the video in seconds.
         sound: The sound's file, and its stretch in seconds, for a picture.
@@ -102,17 +104,15 @@ def localization_page(clip: Clip) -> str:
 def _media(clip: Clip) -> Values:
     """The video, or the picture and its sound."""
     height, width = clip.moments[0].size
-    size = reduced_size((height, width), _PICTURE_SIDE)
+    size = reduced_size((height, width), PICTURE_SIDE)
     values: Values = {"width": size[1], "height": size[0], "video": None, "sound": None}
     if clip.video is not None:
         small = clip.video.stat().st_size <= LARGEST_VIDEO
         return {**values, "video": video_uri(clip.video) if small else clip.video.name}
-    values["picture"] = jpeg_uri(drawing_image(clip.stills[0][1], _PICTURE_SIDE))
+    values["picture"] = jpeg_uri(clip.stills[0][1])
     if clip.sound is not None:
         path, (first, last) = clip.sound
-        whole = load_audio(path, _RATE)
-        begin, end = (round((side - whole.start) * _RATE) for side in (first, last))
-        samples = whole.samples[max(begin, 0) : max(end, 1)]
+        samples = load_audio(path, _RATE, first, last - first).samples
         values["sound"] = sound_values(
             samples, to_int16(samples), _RATE, f"The sound, from {first:.2f} to {last:.2f} s"
         )
