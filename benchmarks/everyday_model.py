@@ -150,7 +150,9 @@ def named(localizer: Localizer, media: Path) -> dict[str, int]:
         found = localizer.localize_video(
             media / VIDEO, at=moment, sources=3, vocabulary=everyday_sounds()
         )
-        labels = {source.label for one in found for source in one.sources}
+        labels = {
+            name for one in found for source in one.sources for name in (source.label, *source.also)
+        }
         for thing, spellings in NAMED.items():
             hits[thing] += bool(labels & set(spellings))
     return hits

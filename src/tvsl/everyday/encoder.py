@@ -46,11 +46,12 @@ UNKNOWN_PIECE: Final = "[UNK]"
 INNER_PIECE: Final = "##"
 """Mark of a word piece that does not begin a word."""
 SAME_MEANING: Final = 0.85
-"""From this cosine on, of clips in which one of two everyday names is detected, most have both."""
-LETTERS_OF_A_PIECE: Final = 2.0
+"""From this cosine on, of clips in which one of two everyday names is detected, most have both
+(`benchmarks/everyday_names.py`)."""
+LETTERS_OF_A_PIECE: Final = 1.8
 LEAST_FAMILIARITY: Final = 0.3
-"""Both were chosen on rare words and on random letters; `benchmarks/everyday_names.py` measures
-these three on others."""
+"""Both were chosen on rare words and random letters, so that few of the words and most of the
+letters mean nothing; the same script counts."""
 _MOST_TEXTS = 8192
 _AT_ONCE = 8  # frames: more need more memory and are no faster
 
@@ -308,8 +309,8 @@ class EverydayEncoder:
     def without_meaning(self, names: Sequence[str]) -> tuple[str, ...]:
         """Names that are spelled out, not read, and are like nothing that the networks know.
 
-        A word is spelled out when the text encoder has only pieces of it, of two letters or fewer
-        on average.
+        A word is spelled out when the text encoder has only pieces of it, of under two letters on
+        average.
 
         Args:
             names: Class names.
