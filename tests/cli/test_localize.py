@@ -691,8 +691,8 @@ def silent_result(localize: Localize, *arguments: str) -> str:
 
 def test_a_silent_sound_is_an_answer_where_classes_are_detected(localize: Localize) -> None:
     silent_result(localize, "photo.png", "--audio", "silent.wav", "--outputs", "sheet,json")
-    assert written(localize.out) == {"contact_sheet.png", "localization.json"}
-    with Image.open(localize.out / "contact_sheet.png") as sheet:
+    assert written(localize.out) == {"contact_sheet.jpg", "localization.json"}
+    with Image.open(localize.out / "contact_sheet.jpg") as sheet:
         assert sheet.size[0] >= 240
 
 
@@ -725,7 +725,7 @@ def test_nothing_that_the_model_knows_is_an_answer(localize: Localize, strict_he
     assert "nothing that the model knows sounds here; the best candidate is '" in notice
     assert "under 9.00" in notice
     assert notice in ran.out
-    assert written(localize.out) == {"contact_sheet.png", "localization.json"}
+    assert written(localize.out) == {"contact_sheet.jpg", "localization.json"}
 
 
 def test_of_a_series_in_which_nothing_is_known_the_best_candidate_is_named(
