@@ -283,3 +283,24 @@ def test_scenes_know_their_size() -> None:
     scenes = made_scenes(2, 3)
     assert scenes.size == (SIDE, 3 * SIDE)
     assert scenes.sources == 3
+
+
+def test_draws_are_the_figures_of_resampled_frames() -> None:
+    rng = np.random.default_rng(6)
+    pairs, frames = 60, torch.arange(30).repeat_interleave(2)
+    twins = torch.from_numpy(np.where(rng.random(pairs) < 0.5, rng.integers(2, size=pairs), np.nan))
+    columns = {
+        "ciou": torch.from_numpy(rng.random(pairs)),
+        "ap": torch.from_numpy(rng.random(pairs)),
+        "right twin": twins.double(),
+        "labels": torch.from_numpy(rng.integers(4, size=pairs)),
+        "frames": frames,
+        "sounding": torch.ones(pairs, dtype=torch.bool),
+        "area": torch.from_numpy(rng.permutation(pairs)),
+    }
+    drawn = PairScores(columns).draws(several=True)
+    for resample, picked in enumerate(np.random.default_rng(0).integers(30, size=(5, 30))):
+        rows = torch.tensor([row for frame in picked for row in (2 * frame, 2 * frame + 1)])
+        some = PairScores({name: column[rows] for name, column in columns.items()})
+        found = {name: draws[resample] for name, draws in drawn.items()}
+        assert found == pytest.approx(some.summary(several=True))

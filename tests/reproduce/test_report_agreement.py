@@ -108,8 +108,8 @@ def test_sentences_follow_other_numbers() -> None:
     ]
     first, trivial, against = sentences(table("table1", ("AP",), lines))
     assert first == (
-        "AP: first is a (labels detected) with 55.0 ± 7.1, then b with 54.5 ± 0.7, which is "
-        "within their standard deviations."
+        "AP: first is a (labels detected) with 55.0 ± 7.1, then b with 54.5 ± 0.7: no "
+        "difference that 95 % intervals would show."
     )
     assert trivial == "AP: every method is above the best trivial baseline, whole (15.0)."
     assert against.endswith("of 1 pairs of rows none is the other way round.")

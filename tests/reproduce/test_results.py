@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import statistics
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,21 @@ def test_apart_is_more_than_both_deviations_together() -> None:
     assert not apart(near, Value((14.0, 18.0)))  # 4 apart, and both ± 2.83: 4 is their root
     assert apart(near, Value((14.1, 18.1)))
     assert not apart(far, far)
+
+
+def test_values_of_paired_scenes_are_apart_where_the_interval_of_the_difference_is() -> None:
+    rng = np.random.default_rng(0)
+    scenes = rng.normal(scale=5.0, size=1000)  # hard scenes are hard for both
+    first = Value((50.0,), (50 + scenes,))
+    better = Value((51.0,), (51 + scenes + rng.normal(scale=0.1, size=1000),))
+    assert apart(first, better)
+    alone = Value((51.0,), (51 + rng.normal(scale=5.0, size=1000),))
+    assert not apart(first, alone)
+    seeds = Value((48.0, 51.0, 54.0), (48 + scenes, 51 + scenes, 54 + scenes))
+    assert not apart(first, seeds)  # its seeds differ by more than this
+    low, high = np.percentile(50 + scenes, [2.5, 97.5])
+    assert first.text() == f"50.0 ({low:.1f} to {high:.1f})"
+    assert seeds.text().startswith("51.0 ± 3.0 (")
 
 
 def test_ranked_is_best_first_without_what_is_missing() -> None:

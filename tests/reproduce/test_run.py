@@ -117,7 +117,7 @@ def test_what_is_done_is_not_done_again(
     found: Reproduction, folder: Path, make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    for name in ("train", "evaluate_batches"):
+    for name in ("train", "score_batches"):
         monkeypatch.setattr(runs_module, name, None)
     told = Told()
     selection = Selection((SMALL, DROPPED), (SHEET,), False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tvsl.errors import DivergedError, OutputError
@@ -66,9 +67,14 @@ def test_scores_are_measured_once(
     assert made.figures == evaluate_batches(
         runs.load(TRAINING, experiment), experiment.scenes(wanted), False
     )
-    monkeypatch.setattr(module, "evaluate_batches", None)
+    monkeypatch.setattr(module, "score_batches", None)
     assert runs.score(TRAINING, SINGLE, (), experiment) == made
     assert runs.has_scores(TRAINING, SINGLE, ())
+    for source, figures in made.figures.items():
+        for name, value in figures.items():
+            drawn = runs.draws(TRAINING, SINGLE, (), name)[source]
+            assert len(drawn) == 1000
+            assert np.nanmin(drawn) - 1e-4 <= value <= np.nanmax(drawn) + 1e-4
 
 
 def test_other_switches_come_with_what_was_decided_for_them(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.evaluation.batch import EncodedBatch, ReadBatch, encode_read_items
@@ -25,15 +26,18 @@ from tvsl.methods.base import Method
 from tvsl.methods.trivial import Centre, Noise, Trivial, WholeFrame
 from tvsl.metrics import (
     PAPER,
+    Bootstrap,
     Figure,
     LabelSource,
     Protocol,
     ProtocolMetric,
     confidence,
+    detection_draws,
     detection_mean_average_precision,
     minmax,
     resize_maps,
 )
+from tvsl.metrics.intervals import Draws, Statistic, mean
 from tvsl.metrics.pair_metric import Columns
 from tvsl.tokens import Queries
 
@@ -108,8 +112,12 @@ class PairScores:
 
     @classmethod
     def joined(cls, parts: Sequence[PairScores]) -> PairScores:
-        """The scores of several sets of pairs."""
-        columns = [part.columns for part in parts]
+        """The scores of several sets of pairs, whose frames are numbered on."""
+        columns, before = [], 0
+        for part in parts:
+            frames = part.columns["frames"]
+            columns.append({**part.columns, "frames": frames + before})
+            before += int(frames.max()) + 1 if len(frames) else 0
         return cls(
             {name: torch.cat([one[name] for one in columns]) for name in columns[0]},
             parts[0].protocol,
@@ -139,6 +147,44 @@ class PairScores:
         if len(twins):
             figures["right twin"] = 100 * float(twins.mean())
         return figures
+
+    def draws(self, several: bool) -> dict[SceneFigure, Draws]:
+        """The figures of ``summary`` on resamples of the frames, in percent.
+
+        Args:
+            several: Whether clips have several sources.
+        """
+        metric = ProtocolMetric(self.protocol, several, normalize=False)
+        frames, there = self.columns["frames"], self.columns["sounding"]
+        found = metric.draws({"": self.columns}, frames)[""]
+        statistics: dict[SceneFigure, Statistic] = {}
+        overlap, area, twins = (self.columns[one][there] for one in ("ciou", "area", "right twin"))
+        if len(overlap) >= 3:
+            statistics["small IoU"] = _third(overlap, area, largest=False)
+            statistics["large IoU"] = _third(overlap, area, largest=True)
+        if bool((~twins.isnan()).any()):
+            statistics["right twin"] = mean(twins, ~twins.isnan())
+        drawn: dict[SceneFigure, Draws] = {name: found[name] for name in metric.names}
+        if statistics:
+            drawn |= Bootstrap(frames[there]).draw(statistics)
+        return {name: 100 * draws for name, draws in drawn.items()}
+
+
+def _third(values: Tensor, area: Tensor, largest: bool) -> Statistic:
+    """Mean over the third of the drawn pairs with the smallest area, or with the largest."""
+    order = area.argsort(stable=True).numpy()
+    ordered = values.numpy()[order]
+
+    def of(counts: NDArray[np.float64]) -> Draws:
+        drawn = counts[:, order]
+        running = drawn.cumsum(axis=1)
+        total = running[:, -1:]
+        size = total // 3 if largest else -(-total // 3)
+        reached = running - (total - size) if largest else size - (running - drawn)
+        found: Draws = (np.clip(reached, 0, drawn) @ ordered) / size[:, 0]
+        return found
+
+    return of
 
 
 def score_maps(maps: Tensor, batch: Truth, protocol: Protocol = PAPER, step: int = 1) -> PairScores:
@@ -272,6 +318,73 @@ def evaluate_batches(
         Figures in percent; those with detected labels have ``detection``, the mean average
         precision of the detection scores.
     """
+    scores = score_batches(
+        method, batches, protocol, sources, counting, raw_confidence=raw_confidence
+    )
+    return scores.figures(several)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScores:
+    """Scores of a head on labelled clips.
+
+    Attributes:
+        pairs: Scores of all pairs, by label source.
+        detection: Detection scores and true classes of the clips, (B, N) each; None where nothing
+            was detected.
+    """
+
+    pairs: dict[LabelSource, PairScores]
+    detection: tuple[Tensor, Tensor] | None
+
+    def figures(self, several: bool) -> dict[LabelSource, Figures]:
+        """Figures in percent, by label source.
+
+        Args:
+            several: Whether clips have several sources.
+        """
+        figures = {source: one.summary(several) for source, one in self.pairs.items()}
+        if self.detection is not None:
+            precision = detection_mean_average_precision(*self.detection)
+            figures["detected"]["detection"] = 100 * float(precision)
+        return figures
+
+    def draws(self, several: bool) -> dict[LabelSource, dict[SceneFigure, Draws]]:
+        """The same figures on resamples of the clips, the same for all heads.
+
+        Args:
+            several: Whether clips have several sources.
+        """
+        drawn = {source: one.draws(several) for source, one in self.pairs.items()}
+        if self.detection is not None:
+            scores, labels = self.detection
+            bootstrap = Bootstrap(torch.arange(len(scores)))
+            found = detection_draws({"": scores}, labels, bootstrap)[""]
+            drawn["detected"]["detection"] = 100 * found
+        return drawn
+
+
+def score_batches(
+    method: Method,
+    batches: Iterable[EncodedBatch],
+    protocol: Protocol = PAPER,
+    sources: Sequence[LabelSource] | None = None,
+    counting: Counting = "oracle",
+    raw_confidence: bool = False,
+) -> HeadScores:
+    """Score a head on labelled clips.
+
+    Args:
+        method: The head, in evaluation mode.
+        batches: The clips; every source has a class.
+        protocol: The protocol.
+        sources: Label sources; all that the method has when None.
+        counting: Number of detected classes, as for ``predict``.
+        raw_confidence: As for ``score``.
+
+    Returns:
+        The scores.
+    """
     sources = label_sources(method) if sources is None else sources
     parts: dict[LabelSource, list[PairScores]] = {source: [] for source in sources}
     scores, labels = [], []
@@ -282,11 +395,8 @@ def evaluate_batches(
         if predictions.scores is not None:
             scores.append(predictions.scores)
             labels.append(batch.labels)
-    figures = {source: PairScores.joined(some).summary(several) for source, some in parts.items()}
-    if scores:
-        precision = detection_mean_average_precision(torch.cat(scores), torch.cat(labels))
-        figures["detected"]["detection"] = 100 * float(precision)
-    return figures
+    pairs = {source: PairScores.joined(some) for source, some in parts.items()}
+    return HeadScores(pairs, (torch.cat(scores), torch.cat(labels)) if scores else None)
 
 
 BASELINES: Mapping[str, type[Trivial]] = MappingProxyType(

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tvsl.html.data_uris import outline, png_uri
 from tvsl.html.page import Values, render_page, table_values
+from tvsl.metrics import Interval
 from tvsl.render.colors import WHITE, Color, RGBImage, source_color
 from tvsl.render.overlay import color_overlay
 from tvsl.reproduce.figures import HeatMaps, Sheet, SheetCase
@@ -85,14 +86,15 @@ def _charts(tables: Sequence[MeasuredTable]) -> list[Values]:
 
 def _bar(line: MeasuredRow, value: Value) -> Values:
     deviation = value.deviation or 0.0
+    ends = value.interval or Interval(value.mean - deviation, value.mean + deviation)
     return {
         "name": line.row,
         "kind": "trivial" if line.trivial else "ours" if line.row.startswith("T-VSL") else "other",
         "text": value.text(),
         "end": _percent(value.mean),
-        "low": _percent(value.mean - deviation),
-        "high": _percent(value.mean + deviation),
-        "whisker": value.deviation is not None,
+        "low": _percent(ends.low),
+        "high": _percent(ends.high),
+        "whisker": ends.low < ends.high,
     }
 
 

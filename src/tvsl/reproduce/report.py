@@ -13,6 +13,7 @@ from scipy.stats import kendalltau
 
 from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.metrics import LabelSource
+from tvsl.metrics.intervals import RESAMPLES
 from tvsl.reproduce.results import (
     DETECTED_FIRST,
     GIVEN_FIRST,
@@ -61,7 +62,7 @@ class Agreement:
         chance: Probability of a tau so far from 0 among random orders.
         agreed: Pairs of rows, better one first in both.
         reversed: Pairs of rows that the paper has the other way round; ours first.
-        unclear: Pairs whose difference is not larger than their standard deviations.
+        unclear: Pairs without a difference that 95 % intervals would show.
     """
 
     head: str
@@ -182,7 +183,7 @@ def _first(table: MeasuredTable, column: int) -> str | None:
     if len(order) < 2:
         return None
     (best, value), (second, next_value) = order[:2]
-    clear = "" if apart(value, next_value) else ", which is within their standard deviations"
+    clear = "" if apart(value, next_value) else ": no difference that 95 % intervals would show"
     return (
         f"{table.heads[column]}: first is {named(best)} with {value.text()}, then "
         f"{named(second)} with {next_value.text()}{clear}."
@@ -237,7 +238,7 @@ _ORDER_HEADS = (
     "p",
     "pairs as in the paper",
     "the other way round",
-    "within deviations",
+    "no difference",
 )
 _TITLES = {row.single.head: row.title for row in reversed(EVERY)}
 """Of rows with one head the first gives it its name."""
@@ -250,8 +251,8 @@ def text_table(table: MeasuredTable) -> TextTable:
         table: The table.
 
     Returns:
-        Mean and standard deviation over the seeds; after each column that the paper has, its
-        numbers on the nearest of its benchmarks.
+        Mean, standard deviation over the seeds and 95 % interval; after each column that the paper
+        has, its numbers on the nearest of its benchmarks.
     """
     known = [column for column in range(len(table.heads)) if _in_paper(table, column)]
     heads: list[str] = []
@@ -397,6 +398,9 @@ def how(provenance: Provenance) -> list[tuple[str, str]]:
         "Tuning": _tuning(provenance, rates),
         "Numbers": (
             "Percent, mean ± standard deviation over the seeds; rows without one are not trained. "
+            f"In brackets: 95 % of {RESAMPLES:,} resamples of the test scenes, all sources of a "
+            "scene together, and of the seeds. Two rows of a column differ where the interval of "
+            "their difference, on the same resamples, does not hold 0. "
             "Protocol `paper` on boxes; an undetected source scores 0 with detected labels."
         ),
         "Beside the paper": _beside(provenance),
@@ -436,6 +440,8 @@ CSV_HEAD = (
     "column",
     "mean",
     "deviation",
+    "low",
+    "high",
     "seeds",
     "paper",
     "trained",
@@ -501,9 +507,22 @@ def _csv_rows(table: MeasuredTable, line: MeasuredRow) -> list[list[object]]:
         value = line.values[column]
         paper = line.paper[table.beside[0]][column] if table.beside else None
         if value is not None:
-            cells = (value.mean, value.deviation, len(value.seeds), paper, line.trained[column])
+            cells = (
+                value.mean,
+                value.deviation,
+                *_ends(value),
+                len(value.seeds),
+                paper,
+                line.trained[column],
+            )
             rows.append([table.name, line.row, line.labels, head, *cells])
     return rows
+
+
+def _ends(value: Value) -> tuple[float | None, float | None]:
+    """Both ends of a value's interval, where it has one."""
+    interval = value.interval
+    return (None, None) if interval is None else (interval.low, interval.high)
 
 
 def json_content(found: Reproduction) -> dict[str, Any]:
@@ -543,6 +562,8 @@ def _line(line: MeasuredRow) -> dict[str, Any]:
         "seeds": [None if value is None else list(value.seeds) for value in line.values],
         "mean": [None if value is None else value.mean for value in line.values],
         "deviation": [None if value is None else value.deviation for value in line.values],
+        "low": [None if value is None else _ends(value)[0] for value in line.values],
+        "high": [None if value is None else _ends(value)[1] for value in line.values],
         "paper": {name: list(numbers) for name, numbers in line.paper.items()},
         "trained": list(line.trained),
         "notes": list(line.notes),

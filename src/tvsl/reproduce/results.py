@@ -10,7 +10,8 @@ from types import MappingProxyType
 import numpy as np
 
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS
-from tvsl.metrics import PAPER_THRESHOLDS, Figure, LabelSource
+from tvsl.metrics import PAPER_THRESHOLDS, Figure, Interval, LabelSource
+from tvsl.metrics.intervals import Draws, over_runs
 from tvsl.reproduce.benchmark import Benchmark
 from tvsl.reproduce.specs import (
     DROP,
@@ -36,9 +37,17 @@ class Value:
 
     Attributes:
         seeds: The value of each seed.
+        draws: The value of each on resamples of the scenes, the same resamples for all rows; none
+            where none were kept.
     """
 
     seeds: tuple[float, ...]
+    draws: tuple[Draws, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def interval(self) -> Interval | None:
+        """95 % interval over scenes and seeds; None without resamples."""
+        return Interval.of(over_runs(np.stack(self.draws))) if self.draws else None
 
     @property
     def mean(self) -> float:
@@ -51,8 +60,10 @@ class Value:
         return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else None
 
     def text(self) -> str:
-        """Mean and standard deviation with one digit."""
-        return f"{self.mean:.1f}" + ("" if self.deviation is None else f" ± {self.deviation:.1f}")
+        """Mean, standard deviation over the seeds and interval, with one digit."""
+        spread = "" if self.deviation is None else f" ± {self.deviation:.1f}"
+        interval = self.interval
+        return f"{self.mean:.1f}{spread}" + ("" if interval is None else f" ({interval.text()})")
 
 
 @dataclass(frozen=True)
@@ -164,14 +175,21 @@ def ranked(
 
 
 def apart(first: Value, second: Value) -> bool:
-    """Tell whether two values differ by more than their standard deviations together.
+    """Tell whether two values of a column differ beyond chance.
 
-    Compares the difference of the means with the root of the sum of both variances.
+    The 95 % interval of their difference does not hold 0: scenes are paired, since all rows are
+    drawn on the same resamples, and the seeds of both are drawn as well. Values without resamples
+    are compared by their standard deviations, and are exact without these.
 
     Args:
-        first: A value; without a deviation it counts as exact.
+        first: A value.
         second: Another one.
     """
+    if first.draws and second.draws:
+        ours, theirs = (
+            over_runs(np.stack(one.draws), seed) for seed, one in enumerate((first, second))
+        )
+        return not Interval.of(ours - theirs).holds(0)
     spread = math.hypot(first.deviation or 0.0, second.deviation or 0.0)
     return abs(first.mean - second.mean) > spread
 
@@ -328,13 +346,35 @@ class Aggregator:
         if choice.chosen is None:
             return {}, choice.reason
         seeds: dict[LabelSource, list[float]] = {}
+        draws: dict[LabelSource, list[Draws]] = {}
         reason = None
         for training in self.plan.repeats(choice.chosen):
             figures, missing = self._figures(training, row, column)
             reason = reason or missing
+            drawn = self._draws(training, row, column)
             for source, value in figures.items():
                 seeds.setdefault(source, []).append(value)
-        return {source: Value(tuple(values)) for source, values in seeds.items()}, reason
+                if source in drawn:
+                    draws.setdefault(source, []).append(drawn[source])
+        found = {}
+        for source, values in seeds.items():
+            known = draws.get(source, [])
+            found[source] = Value(tuple(values), tuple(known) if len(known) == len(values) else ())
+        return found, reason
+
+    def _draws(self, training: Training, row: RowSpec, column: Column) -> dict[LabelSource, Draws]:
+        """The figure of a cell on resamples of the scenes."""
+        name = self.sets.success(column.task) if column.figure == "success" else column.figure
+        drawn = self.runs.draws(training, column.condition, row.overrides, name)
+        if column.falls_from is None:
+            return drawn
+        whole = self.runs.draws(training, column.falls_from, row.overrides, name)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {
+                source: 100 * (1 - drawn[source] / np.where(draws > 0, draws, np.nan))
+                for source, draws in whole.items()
+                if source in drawn
+            }
 
     def _figures(
         self, training: Training, row: RowSpec, column: Column

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from torch.utils.data import ChainDataset, DataLoader
@@ -17,10 +19,18 @@ from tvsl.data.token_store import TokenBatch
 from tvsl.errors import DivergedError, OutputError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import label_sources
-from tvsl.evaluation.score import NOT_ALWAYS, Figures, SceneFigure, evaluate_batches
+from tvsl.evaluation.score import (
+    NOT_ALWAYS,
+    Figures,
+    HeadScores,
+    SceneFigure,
+    evaluate_batches,
+    score_batches,
+)
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.metrics import NEGATIVES, LabelSource
+from tvsl.metrics.intervals import Draws
 from tvsl.reproduce.experiment import Experiment, StorePart
 from tvsl.reproduce.specs import (
     SINGLE,
@@ -39,7 +49,7 @@ from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import MAP_SOURCES, calibrate, located, one_figure
 from tvsl.training.config import TrainConfig, recipe
 from tvsl.training.modules import BatchPlan, TokenBatches, build_head, fit_head
-from tvsl.utils.atomic import writable
+from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.files import LARGEST_CONFIG, read_small, write_json
 from tvsl.utils.strict_model import StrictModel
 
@@ -143,15 +153,16 @@ def _batches(
     return DataLoader(ChainDataset(stages), batch_size=None)
 
 
-def _figures(
-    head: Method, scenes: Iterable[EncodedBatch], condition: TestCondition
-) -> dict[LabelSource, Figures]:
-    """Figures by label source, in percent; pairs without a target count for ``negatives`` alone."""
+def _scored(head: Method, scenes: Iterable[EncodedBatch], condition: TestCondition) -> HeadScores:
+    """Scores of a head; pairs without a target count for ``negatives`` alone."""
     if condition.perturbation != "negatives":
-        return evaluate_batches(head, scenes, condition.sources > 1)
+        return score_batches(head, scenes)
     sources = [source for source in label_sources(head) if source != "detected"]
-    return evaluate_batches(head, scenes, False, NEGATIVES, sources, raw_confidence=True)
+    return score_batches(head, scenes, NEGATIVES, sources, raw_confidence=True)
 
+
+DRAWS = ".npz"
+"""Ending of the files with resamples, beside those with figures."""
 
 Outcome = Literal["done", "diverged", "impossible"]
 
@@ -270,8 +281,47 @@ class Runs:
     def has_scores(
         self, training: Training, condition: TestCondition, overrides: Hyperparameters
     ) -> bool:
-        """Tell whether a head is scored; see ``scores``."""
-        return self._scores(training, condition, overrides).is_file()
+        """Tell whether a head is scored, with resamples for intervals; see ``scores``."""
+        path = self._scores(training, condition, overrides)
+        return path.is_file() and path.with_suffix(DRAWS).is_file()
+
+    def draws(
+        self,
+        training: Training,
+        condition: TestCondition,
+        overrides: Hyperparameters,
+        name: SceneFigure,
+    ) -> dict[LabelSource, Draws]:
+        """One of the figures of a head on resamples of the scenes, the same for all heads.
+
+        Args:
+            training: As for ``scores``.
+            condition: As for ``scores``.
+            overrides: As for ``scores``.
+            name: The figure.
+
+        Returns:
+            Its draws by label source, in percent; none where it was not scored.
+
+        Raises:
+            OutputError: The file is damaged.
+        """
+        path = self._scores(training, condition, overrides).with_suffix(DRAWS)
+        if not path.is_file():
+            return {}
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return {
+                    source: kept[f"{source}/{name}"].astype(np.float64)
+                    for source in get_args(LabelSource)
+                    if f"{source}/{name}" in kept.files
+                }
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise OutputError(
+                "These resamples of an earlier run are damaged.",
+                "Delete the file and start again: the run will be repeated.",
+                path,
+            ) from error
 
     def train(self, training: Training, experiment: Experiment) -> RunRecord:
         """Train a head, unless it is trained.
@@ -331,15 +381,21 @@ class Runs:
             The figures.
         """
         known = self.scores(training, condition, overrides)
-        if known is not None:
+        if known is not None and self.has_scores(training, condition, overrides):
             return known
         blocks = experiment.scenes(SceneSet(condition, "test", training.mode, training.half))
+        drawn: dict[LabelSource, dict[SceneFigure, Draws]] = {}
+        several = condition.sources > 1
         try:
             head = self.load(training, experiment, overrides)
-            made = ScoreRecord(figures=_figures(head, blocks, condition))
+            scores = _scored(head, blocks, condition)
+            made = ScoreRecord(figures=scores.figures(several))
+            drawn = scores.draws(several)
         except VocabularyError as error:
             made = ScoreRecord(reason=error.problem)
-        _write(made, self._scores(training, condition, overrides))
+        path = self._scores(training, condition, overrides)
+        _write_draws(drawn, path.with_suffix(DRAWS))
+        _write(made, path)
         return made
 
     def load(
@@ -393,6 +449,22 @@ def _write(record: BaseModel, path: Path) -> None:
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(record.model_dump(mode="json"), path, force=True)
+
+
+def _write_draws(drawn: Mapping[LabelSource, Mapping[SceneFigure, Draws]], path: Path) -> None:
+    arrays: dict[str, Any] = {
+        f"{source}/{name}": draws.astype(np.float32)
+        for source, by_name in drawn.items()
+        for name, draws in by_name.items()
+    }
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, write)
 
 
 @dataclass(frozen=True, eq=False)
