@@ -17,7 +17,9 @@ from tvsl.data.checking import check_data
 from tvsl.data.file_index import (
     COLUMNS,
     PERMISSIVE,
+    IndexedFile,
     IndexFiles,
+    development_split,
     has_licence,
     licence_family,
     read_index,
@@ -25,6 +27,7 @@ from tvsl.data.file_index import (
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import DataError, MediaError, MissingFileError, TvslError, UnreadableMediaError
 
+SPLITS = ("train", "validation")
 PHOTO = {
     "file": "photos/dog/a.jpg",
     "kind": "photo",
@@ -261,3 +264,56 @@ def test_licences_choose_files(root: Path) -> None:
     assert len(files(root, licences="permissive").items) == 13
     assert len(files(root, licences=["cc-by-sa"]).items) == 6
     assert len(files(root, licences="CC0-1.0").items) == 1
+
+
+def indexed(split: str, label: str, kind: str, group: str, number: int) -> IndexedFile:
+    """A file of an index."""
+    name = f"{kind}s/{label}/{split}{group}{number}"
+    return IndexedFile(name, Path(name), kind, label, split, "sounding", group=group)  # type: ignore[arg-type]
+
+
+def test_development_leaves_the_final_test_files_alone() -> None:
+    files = [
+        indexed(split, label, kind, f"{split}{label}{kind}{group}", number)
+        for split in ("train", "validation", "test")
+        for label in ("dog", "drum")
+        for kind in ("photo", "sound")
+        for group in range(10)
+        for number in range(1 + group % 2)
+    ]
+    found = {file.name: file.split for file in development_split(files)}
+    assert {file.name for file in files if file.split != "test"} == found.keys()
+    assert {file.name for file in files if file.split == "validation"} == {
+        name for name, split in found.items() if split == "test"
+    }
+    held_back = {name for name, split in found.items() if split == "validation"}
+    for label in ("dog", "drum"):
+        for kind in ("photo", "sound"):
+            mine = [file for file in files if (file.split, file.label) == ("train", label)]
+            mine = [file for file in mine if file.kind == kind]
+            assert sum(file.name in held_back for file in mine) == 3  # of 15, five files of one
+    groups = [{file.group for file in files if found.get(file.name) == part} for part in SPLITS]
+    assert not groups[0] & groups[1]
+    again = development_split([file for file in reversed(files) if file.split != "test"])
+    assert {file.name: file.split for file in again} == found
+
+
+def test_development_takes_one_of_few_sources() -> None:
+    """A class of two large sources keeps one to train on; that of one keeps it."""
+    files = [indexed("train", "dog", "sound", group, n) for group in "ab" for n in range(9)]
+    files += [indexed("train", "drum", "sound", "c", n) for n in range(9)]
+    found = development_split(files)
+    validated = [file for file in found if file.split == "validation"]
+    assert len(validated) == 9
+    assert {file.label for file in validated} == {"dog"}
+
+
+def test_scenes_of_development(root: Path) -> None:
+    data = real_data(root, development=True, split="test")
+    final = real_data(root, split="validation")
+    assert {file.name for file in data.used} == {file.name for file in final.used}
+    train = {file.name for file in real_data(root, split="train").used}
+    parts = [{f.name for f in data.changed(split=split).used} for split in ("train", "validation")]
+    assert parts[0] | parts[1] == train
+    assert parts[1]
+    assert not parts[0] & parts[1]

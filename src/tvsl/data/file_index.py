@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -49,6 +50,7 @@ _SPLITS: Final = {"val": "validation"}
 _HEXADECIMAL: Final = r"^[0-9a-f]{64}$"
 _OUTLINE: Final = 128
 _AT_ONCE: Final = 1 << 20
+_DEVELOPMENT_FOLDS: Final = 5
 
 Kind = Literal["photo", "sound"]
 Role = Literal["sounding", "silent", "off-screen"]
@@ -146,6 +148,7 @@ class IndexedFile:
         box: Its object.
         mask: File of the object's outline.
         sha256: SHA-256 that the file should have.
+        group: Name of its source, or its own name.
     """
 
     name: str
@@ -159,6 +162,7 @@ class IndexedFile:
     box: RelativeBox | None = None
     mask: Path | None = None
     sha256: str | None = None
+    group: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -249,6 +253,7 @@ def read_index(path: Path, root: Path) -> tuple[IndexedFile, ...]:
             line.box,
             None if line.mask is None else inside(root, line.mask),
             line.sha256,
+            line.group or line.file,
         )
         for _, line in lines
     )
@@ -288,6 +293,43 @@ def _natural_names(labels: Iterable[str]) -> dict[str, str]:
         natural = re.sub(r"_+", " ", label).strip()
         names.setdefault(normal_form(label), natural)
     return names
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def development_split(files: Sequence[IndexedFile]) -> tuple[IndexedFile, ...]:
+    """Split files anew, so that what is tested in development is not what is published.
+
+    Files to validate on become those to test on. About a fifth of the training files of each class
+    and kind, whole sources only, become those to validate on. Files to test on are left out.
+
+    Args:
+        files: Files of an index.
+
+    Returns:
+        The files with their new splits, in their order; the same whatever else is listed of the
+        other splits.
+    """
+    train = [file for file in files if file.split == "train"]
+    held_back: set[str] = set()
+    for key in sorted({(file.label, file.kind) for file in train}):
+        sizes = Counter(file.group for file in train if (file.label, file.kind) == key)
+        # Small sources first, so that a class of few large ones keeps most of its files.
+        order = sorted(sizes, key=lambda group: (sizes[group], _digest(group)))
+        held = sum(sizes[group] for group in order if group in held_back)
+        free = [group for group in order if group not in held_back]
+        while len(free) > 1 and held < sum(sizes.values()) / _DEVELOPMENT_FOLDS:
+            group = free.pop(0)
+            held_back.add(group)
+            held += sizes[group]
+    splits: dict[Split, Split] = {"train": "train", "validation": "test"}
+    return tuple(
+        replace(file, split="validation" if file.group in held_back else splits[file.split])
+        for file in files
+        if file.split in splits
+    )
 
 
 def licence_family(licence: str) -> str:
@@ -346,12 +388,15 @@ class IndexedData(FileDataSet):
         licences: Licences of the files that are used, or their families ("CC-BY"): all of them when
             None. "permissive" stands for CC BY, CC0, MIT and public domain.
         hashes: Whether files are compared with their SHA-256 when they are read.
+        development: Whether files are split for development, which leaves the final test files
+            alone: see ``development_split``.
     """
 
     splits: ClassVar[tuple[Split, ...]] = ("test", "train", "validation")
     index: Path | None = None
     licences: tuple[str, ...] | str | None = None
     hashes: bool = False
+    development: bool = False
 
     @property
     def layout(self) -> str:
@@ -392,6 +437,8 @@ class IndexedData(FileDataSet):
         path = self.index_path
         status = path.stat()
         files = _read_once(path, self.root, status.st_mtime_ns, status.st_size)
+        if self.development:
+            files = development_split(files)
         if self.allowed is None:
             return files
         found = tuple(file for file in files if has_licence(file, self.allowed))

@@ -56,9 +56,13 @@ class RealClips(ClipSet):
         require_present(paths, "the training split", self.data.name)
 
     def description(self) -> dict[str, JsonValue]:
-        """The options, and hashes of the listed files and of the first clip; paths are none."""
+        """The options, and hashes of the listed files and of the first clip; paths are none.
+
+        The option ``development`` is told by the files that are listed.
+        """
         options = self.data.model_dump(
-            mode="json", exclude={"root", "index", "leave_out", "count", "sources", "truth"}
+            mode="json",
+            exclude={"root", "index", "leave_out", "count", "sources", "truth", "development"},
         )
         listed = [
             (file.name, file.label, file.role, file.box, file.mask is not None, file.sha256)
