@@ -43,7 +43,7 @@ def make_bench(model: Path) -> MakeBench:
     """Small reproductions on the world, in a folder, with fields of the recipe."""
 
     def made(folder: Path, **fields: object) -> Experiment:
-        config = reproduce_config(False, "quick", **{**FEW, **fields})
+        config = reproduce_config("synthetic", "quick", **{**FEW, **fields})
         return Experiment(ExperimentConfig(config, str(model), "synthetic", {}, folder, "cpu"))
 
     return made

@@ -60,7 +60,7 @@ def read_manifest(root: Path) -> list[dict[str, Any]]:
 
 def opened(root: Path, **fields: object) -> FileBenchmark:
     few = {**FEW, "clips": None, "test_scenes": None, "validation_scenes": 100}
-    config = reproduce_config(True, "quick", **{**few, **fields})
+    config = reproduce_config("files", "quick", **{**few, **fields})
     found = open_benchmark("folder", {"root": str(root), "window": 1.0, "side": 56}, config)
     assert isinstance(found, FileBenchmark)
     return found
@@ -249,7 +249,7 @@ def test_a_record_names_the_items(benchmark: FileBenchmark, tmp_path: Path) -> N
 )
 def test_wrong_testbeds(data: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        open_benchmark(data, options, reproduce_config(True, "quick"))
+        open_benchmark(data, options, reproduce_config("files", "quick"))
 
 
 def test_a_data_set_without_classes(tmp_path: Path) -> None:

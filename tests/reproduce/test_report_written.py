@@ -56,7 +56,7 @@ def conditions(real: bool = False, located: bool = True) -> Provenance:
         real=real,
         model="mini",
         encoder="ab" * 32,
-        config=reproduce_config(real),
+        config=reproduce_config("files" if real else "synthetic"),
         clips=11,
         classes=3,
         scenes={"duets": 7},

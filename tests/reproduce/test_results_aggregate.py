@@ -95,6 +95,7 @@ CELLS: dict[str, tuple[Cell, ...]] = {
         *duet("unseen-", "CIoU@0.3", head="unseen duet: "),
         *duet("twin-", "CAP", head="twin duet: "),
     ),
+    "projectors": (*four(), *duet("", "detection mAP=detection")),
     "tokens": four(),
     "twins": (
         *single("twin-", "AP", "right=right twin"),
@@ -149,7 +150,7 @@ def write(path: Path, record: BaseModel) -> None:
 def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
     """Everything done by hand; of candidates the second training is chosen where there are two."""
     runs = Runs(tmp_path_factory.mktemp("made"))
-    config = reproduce_config(False, "quick", learning_rates=(1e-3, 1e-2), seeds=SEEDS)
+    config = reproduce_config("synthetic", "quick", learning_rates=(1e-3, 1e-2), seeds=SEEDS)
     plan = Plan.of(TABLES.values(), config, lambda _: True, False)
     choices = {}
     for candidates, needs in plan.needs.items():

@@ -178,7 +178,7 @@ from tests.reproduce.test_run import SMALL, made
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
 from tvsl.reproduce.specs import reproduce_config
 torch.set_num_threads(1)
-config = reproduce_config(False, "quick", **{fields!r})
+config = reproduce_config("synthetic", "quick", **{fields!r})
 settings = ExperimentConfig(config, sys.argv[1], "synthetic", {{}}, Path(sys.argv[2]), "cpu")
 made(Experiment(settings), SMALL)
 """

@@ -1,30 +1,32 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from tvsl.errors import UsageError
-from tvsl.reproduce.specs import PRESETS, reproduce_config
+from tvsl.reproduce.specs import PRESETS, BenchmarkKind, reproduce_config
 from tvsl.training.config import find_head, recipe
 
 
-@pytest.mark.parametrize("real", [False, True])
-def test_presets_differ_in_how_much_is_done(real: bool) -> None:
-    full, quick = (reproduce_config(real, preset) for preset in PRESETS)
-    assert full.seeds == 3
+@pytest.mark.parametrize(("kind", "seeds"), [("synthetic", 3), ("composites", 1), ("files", 3)])
+def test_presets_differ_in_how_much_is_done(kind: BenchmarkKind, seeds: int) -> None:
+    full, quick = (reproduce_config(kind, preset) for preset in PRESETS)
+    assert full.seeds == seeds
     assert quick.steps < full.steps
     assert quick.batch < full.batch
     assert quick.validation_scenes < full.validation_scenes
 
 
 def test_fields_can_be_set_otherwise() -> None:
-    config = reproduce_config(False, "quick", steps=7, learning_rates=[1e-2])
+    config = reproduce_config("synthetic", "quick", steps=7, learning_rates=[1e-2])
     assert (config.steps, config.learning_rates, config.clips) == (7, (1e-2,), 64)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("real", [False, True])
-def test_sizes_are_switches_of_their_methods(real: bool, preset: str) -> None:
-    for method, hyperparameters in reproduce_config(real, preset).hyperparameters.items():
+@pytest.mark.parametrize("kind", get_args(BenchmarkKind))
+def test_sizes_are_switches_of_their_methods(kind: BenchmarkKind, preset: str) -> None:
+    for method, hyperparameters in reproduce_config(kind, preset).hyperparameters.items():
         _, config = find_head(recipe(method=method, hyperparameters=hyperparameters))
         assert config.model_dump().items() >= hyperparameters.items()
 
@@ -41,4 +43,4 @@ def test_sizes_are_switches_of_their_methods(real: bool, preset: str) -> None:
 )
 def test_wrong_recipes(preset: str, fields: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        reproduce_config(False, preset, **fields)
+        reproduce_config("synthetic", preset, **fields)

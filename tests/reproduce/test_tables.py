@@ -24,8 +24,8 @@ UNITS = tuple(
 def test_all_tables_of_the_paper_are_there() -> None:
     assert [spec.paper for spec in NUMBERED] == [1, 2, 3, 4, 5, 6, 7]
     assert all(name == spec.name for name, spec in TABLES.items())
-    more = {"labels", "readouts", "improvements", "tokens", "twins", "off-screen", "negatives"}
-    assert more <= TABLES.keys()
+    more = {"labels", "readouts", "improvements", "projectors", "tokens"}
+    assert more | {"twins", "off-screen", "negatives"} <= TABLES.keys()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tvsl.reproduce.specs import (
 from tvsl.reproduce.tables import ALIGNMENT, AUDIOCLIP, FNAC, TABLES
 from tvsl.reproduce.train import Plan, RunRecord, choose
 
-CONFIG = reproduce_config(False, "full")
+CONFIG = reproduce_config("synthetic", "full")
 
 
 def plan(*names: str, halved: bool = True) -> Plan:

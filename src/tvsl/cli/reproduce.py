@@ -38,7 +38,7 @@ def command(
         typer.Argument(
             metavar="TABLE...",
             help="table1 to table7, figure1, figure3, figure4, labels, readouts, improvements, "
-            "tokens, twins, off-screen, negatives, or all.",
+            "projectors, tokens, twins, off-screen, negatives, or all.",
         ),
     ],
     output: Annotated[
@@ -52,8 +52,8 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, audioclip "
-            "otherwise]."
+            help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, everyday "
+            "for real, audioclip otherwise]."
         ),
     ] = None,
     scale: Annotated[
@@ -124,17 +124,17 @@ def _reproduce(
     device: str,
     precision: PrecisionChoice,
 ) -> Reproduction:
-    from tvsl.reproduce.benchmark import is_real
+    from tvsl.reproduce.benchmark import MODELS, kind_of
     from tvsl.reproduce.experiment import Experiment, ExperimentConfig
     from tvsl.reproduce.run import reproduce, require_feasible, select
     from tvsl.reproduce.specs import reproduce_config
     from tvsl.utils.devices import choose_device
     from tvsl.utils.processes import usable_cores
 
-    selection = select(targets)
+    selection, kind = select(targets), kind_of(data)
     settings = ExperimentConfig(
-        reproduce_config(is_real(data), scale, **changes),
-        model or ("audioclip" if is_real(data) else "mini"),
+        reproduce_config(kind, scale, **changes),
+        model or MODELS[kind],
         data,
         options,
         output,

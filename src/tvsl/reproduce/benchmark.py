@@ -26,7 +26,7 @@ from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
 from tvsl.media.image import resize
 from tvsl.metrics import hash_ids
-from tvsl.reproduce.specs import ReproduceConfig, SceneSet, TestCondition
+from tvsl.reproduce.specs import BenchmarkKind, ReproduceConfig, SceneSet, TestCondition
 from tvsl.synthetic.vocabulary import ClassSplit
 from tvsl.synthetic.world import World
 from tvsl.tokens import Queries, Tokens
@@ -539,9 +539,23 @@ def _has_one_source(item: Item) -> bool:
     return bool(target.boxes) if isinstance(target, Boxes) else not isinstance(target, Nowhere)
 
 
-def is_real(data: str) -> bool:
-    """Tell whether a data set is made of files."""
-    return data != SyntheticData.name
+MODELS: Mapping[BenchmarkKind, str] = {
+    "synthetic": "mini",
+    "composites": "everyday",
+    "files": "audioclip",
+}
+"""The encoder that each kind of benchmark is measured with, unless another one is given."""
+
+
+def kind_of(data: str) -> BenchmarkKind:
+    """Kind of the benchmark of a data set.
+
+    Raises:
+        UsageError: There is no such data set.
+    """
+    if data == SyntheticData.name:
+        return "synthetic"
+    return "composites" if issubclass(DATA_SETS.resolve(data), RealData) else "files"
 
 
 def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfig) -> Benchmark:
@@ -559,7 +573,7 @@ def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfi
         UsageError: There is no such data set or option, or tables cannot be measured on it.
         DataError: A list of it cannot be used.
     """
-    if not is_real(data):
+    if data == SyntheticData.name:
         if options:
             raise UsageError(
                 f"The world has no such options here: {', '.join(options)}.",

@@ -12,7 +12,7 @@ from tvsl import __version__
 from tvsl.audioclip.weights import sha256_of
 from tvsl.errors import UsageError, WeightsError
 from tvsl.loading import check_classes
-from tvsl.models import PUBLIC_FILES, find_public_file, model_folder
+from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder
 from tvsl.reproduce.experiment import (
     EncodeClips,
     EncodeScenes,
@@ -103,10 +103,10 @@ def provenance_of(experiment: Experiment) -> Provenance:
 def _warnings(experiment: Experiment) -> list[str]:
     found = list(experiment.benchmark.warnings())
     config = experiment.config
-    if experiment.benchmark.real and not has_public_weights(experiment.settings.model):
+    if experiment.benchmark.real and not has_known_weights(experiment.settings.model):
         found.append(
-            "By their checksum these weights are not the public AudioCLIP's. If nobody has trained "
-            "them, no number on this page means anything."
+            "By their checksum these weights are not the public AudioCLIP's, and they do not come "
+            "with tvsl. If nobody has trained them, no number on this page means anything."
         )
     if config.seeds < 3:
         found.append(f"Learned rows have {config.seeds} seed(s): spreads say little or nothing.")
@@ -122,12 +122,14 @@ def _located(experiment: Experiment) -> bool:
     return all(located(scenes) for scenes in experiment.validation())
 
 
-def has_public_weights(model: str) -> bool:
-    """Tell whether a model is one of the public files, by its checksum.
+def has_known_weights(model: str) -> bool:
+    """Tell whether a model comes with the package or, by its checksum, is a public file.
 
     Args:
         model: Name or path of the model.
     """
+    if model in EMBEDDED:
+        return True
     if model_folder(model) is not None:
         return False
     try:

@@ -398,6 +398,40 @@ IMPROVEMENTS = TableSpec(
     labels=("detected", "given"),
 )
 
+_OPEN: dict[str, Any] = {"token_projectors": "trained", "class_projectors": False}
+
+PROJECTORS = TableSpec(
+    "projectors",
+    "What P_a and P_v learn",
+    "Our preset leaves the encoder's tokens alone; here P_a and P_v (Sec. 3.2) are trained, from "
+    "the identity. P_vc and P_ac are left out, which inference does not use and in which what "
+    "L_cls teaches would stay; then L_cls asks of every class whether it is there; then L_av is "
+    "left out. The last of these rows trains P_v without any sound.",
+    (
+        replace(TVSL, paper=None),
+        learned("P_a, P_v trained", "tvsl", token_projectors="trained"),
+        learned("and no P_vc, P_ac", "tvsl", **_OPEN),
+        learned("and negatives in L_cls", "tvsl", **_OPEN, class_negatives=True),
+        learned("and no L_av", "tvsl", **_OPEN, class_negatives=True, correspondence=False),
+        learned(
+            "the same, P_v alone, no sound",
+            "tvsl",
+            **_OPEN,
+            class_negatives=True,
+            correspondence=False,
+            audio_conditioning=False,
+        ),
+        TVSL_UNTRAINED,
+        TEXT_ONLY,
+        *TRIVIAL,
+    ),
+    (
+        *both_tasks(paper=False),
+        Column("duet: detection mAP", DUET, "detection", "several"),
+    ),
+    labels=("given", "detected", "none"),
+)
+
 _MODES = (
     TokenMode("values", "none"),
     TokenMode("values", "mirror"),
@@ -478,6 +512,7 @@ TABLES: Mapping[str, TableSpec] = {
         LABELS,
         READOUT_TABLE,
         IMPROVEMENTS,
+        PROJECTORS,
         TOKENS,
         TWINS,
         OFF_SCREEN,

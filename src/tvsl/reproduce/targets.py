@@ -15,6 +15,7 @@ TABLE_NAMES: Final = (
     "labels",
     "readouts",
     "improvements",
+    "projectors",
     "tokens",
     "twins",
     "off-screen",

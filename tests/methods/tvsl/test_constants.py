@@ -54,6 +54,7 @@ TVSL = {
     "readout": "evidence",
     "readout_exponent": 0.5,
     "query_anchor": 0.5,
+    "token_anchor": 0.0,
     "responsibility": 10.0,
     "affinity": 0.0,
     "printed_sums": False,

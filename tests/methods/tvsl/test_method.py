@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -813,10 +814,37 @@ def test_an_anchored_audio_query_lies_between_the_trained_and_the_untrained_one(
     assert not torch.allclose(maps[0.0], maps[1.0], atol=1e-2)
 
 
-def test_an_anchor_needs_a_projector_that_starts_as_the_identity() -> None:
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
+def test_anchored_tokens_are_those_of_a_projector_on_the_way_to_the_identity(share: float) -> None:
+    """Projectors are linear: a share of the tokens is a share of the identity in the weights."""
+    batch, words, pairs = tokens(2), vocabulary(), Queries.from_lists([[0, 1], [2]])
+    built = head("tvsl", random=True, token_projectors="trained")
+    moved = copy.deepcopy(built)
+    for part in (moved.project_audio, moved.project_visual):
+        assert isinstance(part, nn.Linear)
+        with torch.no_grad():
+            part.weight.lerp_(torch.eye(part.out_features, dtype=torch.float64), share)
+            if part.bias is not None:
+                part.bias.mul_(1 - share)
+    trained = built.similarities(batch, pairs, words)
+    built.set_tuned(token_anchor=share)
+    anchored = built.similarities(batch, pairs, words)
+    torch.testing.assert_close(anchored, moved.similarities(batch, pairs, words))
+    torch.testing.assert_close(built.detect(batch, words), moved.detect(batch, words))
+    assert not torch.allclose(trained[0], anchored[0], atol=1e-3)
+    labels = torch.ones(2, len(words), dtype=torch.bool)
+    built.set_tuned(token_anchor=0.0)
+    plain = built.losses(batch, labels, words)
+    built.set_tuned(token_anchor=share)
+    torch.testing.assert_close(built.losses(batch, labels, words), plain)  # inference alone
+
+
+@pytest.mark.parametrize("name", ["query_anchor", "token_anchor"])
+def test_an_anchor_needs_a_projector_that_starts_as_the_identity(name: str) -> None:
+    none = {"query_anchor": 0.0, "token_anchor": 0.0}
     with pytest.raises(UsageError, match="anchored"):
-        TVSL(TVSLConfig(embedding=8, identity_start=False))
-    TVSL(TVSLConfig(embedding=8, identity_start=False, query_anchor=0.0))
+        TVSL(TVSLConfig(embedding=8, identity_start=False, **{**none, name: 0.5}))
+    TVSL(TVSLConfig(embedding=8, identity_start=False, **none))
 
 
 def test_default_config_is_the_preset() -> None:

@@ -43,6 +43,8 @@ class TVSLConfig(MethodConfig):
         query_anchor: Share that the untrained audio query has in a trained one at inference. What
             is trained on some classes drifts away from the others; half way back keeps most of what
             was learned (Wortsman et al., CVPR 2022, average weights to the same end).
+        token_anchor: Share that the encoder's own tokens have in those of P_a and P_v at inference,
+            for the same reason.
         responsibility: Sharpness with which tokens of the sound are shared out among the classes
             at inference (``inference.py``); with 0 each class takes of all. 10 was chosen on
             validation duets of the made-up world, where 5 to 20 are much the same
@@ -71,6 +73,7 @@ class TVSLConfig(MethodConfig):
     readout: Readout = "evidence"
     readout_exponent: float = Field(0.5, gt=0, le=100)
     query_anchor: float = Field(0.5, ge=0, le=1)
+    token_anchor: float = Field(0.0, ge=0, le=1)
     responsibility: float = Field(10.0, ge=0, le=1e6)
     affinity: float = Field(0.0, ge=0, le=1000)
     printed_sums: bool = False
@@ -104,11 +107,12 @@ def check_config(config: TVSLConfig) -> None:
             "The one-stage variant learns its classes in the conditioning blocks.",
             "Leave at least one of them on.",
         )
-    if config.query_anchor > 0 and not config.identity_start:
-        raise UsageError(
-            "An audio query can be anchored only where its projector starts as the identity.",
-            "Set query_anchor to 0.",
-        )
+    for name in ("query_anchor", "token_anchor"):
+        if getattr(config, name) > 0 and not config.identity_start:
+            raise UsageError(
+                "What a projector gives can be anchored only where it starts as the identity.",
+                f"Set {name} to 0.",
+            )
 
 
 class ReleasedConfig(MethodConfig):

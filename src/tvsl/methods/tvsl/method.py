@@ -81,6 +81,7 @@ class TVSL(Method):
         "readout",
         "readout_exponent",
         "query_anchor",
+        "token_anchor",
         "responsibility",
         "affinity",
         "detector",
@@ -189,7 +190,7 @@ class TVSL(Method):
         check_inputs(self.config.embedding, tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         classes = self._classes(vocabulary)
-        visual, audio = self._projected(tokens)
+        visual, audio = self._anchored(tokens)
         shape = (len(queries), visual.shape[1])
         text_maps, audio_maps = visual.new_empty(shape), visual.new_empty(shape)
         normaliser = None
@@ -214,7 +215,7 @@ class TVSL(Method):
         """
         check_inputs(self.config.embedding, tokens, vocabulary)
         classes = self._classes(vocabulary)
-        visual, audio = self._projected(tokens)
+        visual, audio = self._anchored(tokens)
         if self.config.detector in EVIDENCE:
             found = evidence(audio, visual, classes)
             return EVIDENCE[self.config.detector](*found, classes)
@@ -264,6 +265,14 @@ class TVSL(Method):
     def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
         return self.project_visual(tokens.visual), self.project_audio(tokens.audio)
+
+    def _anchored(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
+        """V' and A' at inference, drawn back to the encoder's own tokens."""
+        visual, audio = self._projected(tokens)
+        share = self.config.token_anchor
+        if share == 0:
+            return visual, audio
+        return torch.lerp(visual, tokens.visual, share), torch.lerp(audio, tokens.audio, share)
 
     def _condition_image(
         self, visual: Tensor, query: Tensor, slots: Slots
