@@ -34,6 +34,7 @@ from tvsl.training.calibrate import (
     validation_scenes,
 )
 from tvsl.training.config import recipe
+from tvsl.utils.model_folder import HEAD_FOLDER
 from tvsl.utils.run_folder import RECIPE_FILE
 from tvsl.vocabularies import everyday_sounds
 
@@ -152,8 +153,10 @@ def main() -> None:
     options = parser.parse_args()
     encoder = load(options.model)
     config = recipe(**RECIPE, data_options={"root": str(options.data), "licences": "permissive"})
-    resume = (options.run / RECIPE_FILE).is_file()
-    trained = train_head(config, encoder, options.run, resume, progress, options.tokens)
+    trained = options.run / HEAD_FOLDER
+    if not trained.is_dir():
+        resume = (options.run / RECIPE_FILE).is_file()
+        train_head(config, encoder, options.run, resume, progress, options.tokens)
     # All classes, also those whose sounds may not be trained on: they stand for all others.
     data = find_data("real", root=options.data, split="validation")
     with progress("Encoding validation scenes") as report:

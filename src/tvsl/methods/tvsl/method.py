@@ -226,7 +226,7 @@ class TVSL(Method):
 
     def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
         """Evidence of ``detection.py`` on projected tokens, each (B, N); see the base class."""
-        visual, audio = self._projected(tokens)
+        visual, audio = self._anchored(tokens)
         return evidence(audio, visual, self._classes(vocabulary))
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
