@@ -83,6 +83,8 @@ def test_the_everyday_model_is_rebuilt(tmp_path: Path, monkeypatch: pytest.Monke
     assert config["token_projectors"] == "trained"
     assert config["detector"] in ("evidence", "agreement", "decomposition")
     assert config["token_anchor"] in head.ANCHORS
-    picture = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
-    found = localizer.localize(picture, (np.zeros(80000, np.float32), 16000), labels=["dog", "car"])
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    sound = rng.normal(0, 0.1, 80000).astype(np.float32), 16000
+    found = localizer.localize(picture, sound, labels=["dog", "car"])
     assert [source.label for source in found.sources] == ["dog", "car"]
