@@ -15,7 +15,7 @@ from tests.evaluation.made_data import MadeData
 from tests.mini_bundle import write_mini_bundle
 from tests.reproduce.test_benchmark_files import write_folder
 from tvsl.evaluation.result_cache import OUTPUTS
-from tvsl.evaluation.score import BASELINES
+from tvsl.evaluation.scorers import BASELINES
 from tvsl.synthetic.vocabulary import CLASSES
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -22,7 +22,7 @@ from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModels, load_models
 from tvsl.evaluation.result_cache import OUTPUTS
-from tvsl.evaluation.score import BASELINES
+from tvsl.evaluation.scorers import BASELINES
 from tvsl.html.evaluation import write_report
 from tvsl.metrics import PROTOCOLS, hash_ids
 

@@ -15,7 +15,7 @@ from tvsl.evaluation.batch import encode_read_items
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.predict import NO_MAP
 from tvsl.evaluation.results import Evaluation
-from tvsl.evaluation.score import Key
+from tvsl.evaluation.scorers import Key
 from tvsl.metrics import LabelSource
 
 Maps = NDArray[np.float32]

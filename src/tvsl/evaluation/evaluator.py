@@ -18,7 +18,7 @@ from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.predict import label_sources
 from tvsl.evaluation.result_cache import ResultCache
 from tvsl.evaluation.results import Evaluation, summarize
-from tvsl.evaluation.score import BatchScorer
+from tvsl.evaluation.scorers import BatchScorer
 from tvsl.loading import check_classes
 from tvsl.methods.base import Method
 from tvsl.metrics import hash_ids

@@ -24,7 +24,7 @@ from tvsl.evaluation.indexed import IndexedDataset, require_files, require_items
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.result_cache import BatchResult
 from tvsl.evaluation.results import Evaluation, summarize
-from tvsl.evaluation.score import Scorer
+from tvsl.evaluation.scorers import Scorer
 from tvsl.metrics import LabelSource
 from tvsl.tokens import Queries, Vocabulary
 from tvsl.utils.progress import Progress, no_progress

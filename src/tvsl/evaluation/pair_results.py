@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tvsl.errors import DataError
 from tvsl.evaluation.result_cache import SCORES, BatchResult
-from tvsl.evaluation.score import Key, Scorer, detection_scores
+from tvsl.evaluation.scorers import Key, Scorer, detection_scores
 from tvsl.metrics import Bootstrap, ProtocolMetric, detection_draws
 from tvsl.metrics.intervals import Draws, ratio
 from tvsl.metrics.pair_metric import Columns

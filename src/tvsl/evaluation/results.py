@@ -14,7 +14,7 @@ from tvsl.errors import DataError, OutputError
 from tvsl.evaluation.pair_results import PairResults, write_scores
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
 from tvsl.evaluation.result_cache import FIGURES, RESULTS, SAMPLES, SCORES, BatchResult
-from tvsl.evaluation.score import Key, Scorer
+from tvsl.evaluation.scorers import Key, Scorer
 from tvsl.metrics import (
     PAPER,
     Interval,
