@@ -78,14 +78,21 @@ def moments_sheet(sheets: Sequence[RGBImage]) -> RGBImage:
     Returns:
         The sheet, (H', W', 3), uint8.
     """
-    height, width = (max(sheet.shape[axis] for sheet in sheets) for axis in (0, 1))
+    height, width = (math.ceil(np.mean([one.shape[axis] for one in sheets])) for axis in (0, 1))
     columns = min(len(sheets), max(1, balanced_columns(len(sheets), width, height)))
     rows = math.ceil(len(sheets) / columns)
     columns = math.ceil(len(sheets) / rows)
-    whole = np.full((rows * height, columns * width, 3), _BACKGROUND, np.uint8)
+    # A row is as high as its highest sheet, a column as wide as its widest.
+    heights, widths = np.zeros(rows, int), np.zeros(columns, int)
     for number, sheet in enumerate(sheets):
         column, row = divmod(number, rows)
-        top, left = row * height, column * width
+        heights[row] = max(heights[row], sheet.shape[0])
+        widths[column] = max(widths[column], sheet.shape[1])
+    tops, lefts = (np.concatenate([[0], one.cumsum()]) for one in (heights, widths))
+    whole = np.full((tops[-1], lefts[-1], 3), _BACKGROUND, np.uint8)
+    for number, sheet in enumerate(sheets):
+        column, row = divmod(number, rows)
+        top, left = tops[row], lefts[column]
         whole[top : top + sheet.shape[0], left : left + sheet.shape[1]] = sheet
     return whole
 
