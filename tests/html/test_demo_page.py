@@ -3,12 +3,15 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.demo_models import Models
+from tests.html.browser import running_browser
 from tests.html.html_page import Page, check_policy, check_self_contained
+from tests.html.page_in_browser import check_contrast, check_unscripted, check_width
 from tvsl.demo.run import PROTOCOL, Demo, DemoResult
 from tvsl.html.demo import demo_page
 from tvsl.synthetic.vocabulary import CLASSES
@@ -49,6 +52,25 @@ def page(text: str) -> Page:
 def test_the_page_holds_all_that_it_shows(page: Page, text: str) -> None:
     check_self_contained(page, text)
     check_policy(page)
+
+
+def test_in_a_browser_it_is_used_with_and_without_its_script(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(text, encoding="utf-8")
+    with running_browser() as browser:
+        with browser.tab(path, script=False) as tab:
+            check_unscripted(tab)
+            assert tab.value("[...document.images].every((one) => one.naturalWidth > 0)")
+        with browser.tab(path, width=390) as tab:
+            check_width(tab)
+            check_contrast(tab)
+            assert tab.value("document.getElementById('controls').checkVisibility()")
+            name = tab.value("document.querySelector('[data-switches]').dataset.switches")
+            layer = f"document.querySelector('.layer[data-source=\"{name}\"]').checkVisibility()"
+            assert tab.value(layer)
+            tab.reach("[data-switches]")
+            tab.press("Space")
+            assert not tab.value(layer)
 
 
 def scene_ids(page: Page) -> list[str]:

@@ -184,7 +184,7 @@ def _result(clip: Clip, labels: Sequence[str]) -> dict[str, Any]:
                 "sources": [
                     {
                         "label": labels.index(source.label),
-                        "score": round(source.score, 3),
+                        "score": round(source.score, 5),
                         "certainty": round(certainty(source.score, found.threshold), 3),
                         "box": None if source.box is None else source.box.to_list(),
                         "rows": source.grid.shape[0],

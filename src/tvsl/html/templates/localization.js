@@ -11,6 +11,8 @@ const now = document.getElementById("now");
 const isVideo = media.tagName === "VIDEO";
 const MIXING_SIDE = 160;  // colours are mixed at this size and scaled up
 const GAMMA = 1.8;
+const MOST_ENLARGED = 64;  // of an hour of moments all would fill the memory
+const enlargedMaps = new Map();
 document.documentElement.classList.add("js");
 
 const colors = result.labels.map((_, number) => {
@@ -30,7 +32,7 @@ mixed.height = Math.max(2, Math.round(result.height * scale));
 
 // A map at the size at which colours are mixed, bilinear between the middles of cells.
 function enlarged(source) {
-  if (source.large) return source.large;
+  if (enlargedMaps.has(source)) return enlargedMaps.get(source);
   const { rows, columns, map } = source;
   const large = new Float32Array(mixed.width * mixed.height);
   for (let y = 0; y < mixed.height; y++) {
@@ -47,7 +49,8 @@ function enlarged(source) {
   let low = Infinity, high = -Infinity;
   for (const value of large) { low = Math.min(low, value); high = Math.max(high, value); }
   if (high > low) for (let n = 0; n < large.length; n++) large[n] = (large[n] - low) / (high - low);
-  source.large = large;
+  if (enlargedMaps.size >= MOST_ENLARGED) enlargedMaps.clear();
+  enlargedMaps.set(source, large);
   return large;
 }
 
@@ -178,7 +181,7 @@ function drawNames(sources, place) {
     while (taken.some((tag) => tag.top < top + height && top < tag.top + height && tag.left < left + width && left < tag.right)) top += height;
     taken.push({ top, left, right: left + width });
     const [red, green, blue] = colors[source.label];
-    pen.globalAlpha = Math.max(0.5, source.certainty) * source.presence;
+    pen.globalAlpha = Math.max(0.8, source.certainty);  // what is fainter cannot be read
     pen.fillStyle = "rgb(" + red + " " + green + " " + blue + ")";
     pen.fillRect(left, top, width, height);
     pen.fillStyle = 0.299 * red + 0.587 * green + 0.114 * blue > 125 ? "#000" : "#fff";
@@ -232,13 +235,29 @@ function follow() {
   if (!media.paused && !media.ended) requestAnimationFrame(follow);
 }
 
+// A line in the spectrogram that moves with the picture's sound.
+function followSound() {
+  const line = document.querySelector(".playhead"), plays = !sound.paused && !sound.ended;
+  line.style.left = (100 * sound.currentTime) / sound.duration + "%";
+  line.style.visibility = plays ? "visible" : "hidden";
+  if (plays) requestAnimationFrame(followSound);
+}
+
 strength.addEventListener("input", () => {
   document.querySelector("#controls output").value = strength.value + " %";
 });
 document.addEventListener("input", draw);
 window.addEventListener("resize", draw);
+document.addEventListener("fullscreenchange", draw);
 document.getElementById("controls").addEventListener("submit", (event) => event.preventDefault());
 if (isVideo) {
+  for (const link of document.querySelectorAll("[data-time]")) link.setAttribute("href", "#stage");
+  if (document.fullscreenEnabled) {  // the video's own button would leave the maps behind
+    const full = document.getElementById("full");
+    media.controlsList?.add("nofullscreen");
+    full.hidden = false;
+    full.addEventListener("click", () => document.getElementById("stage").requestFullscreen());
+  }
   media.addEventListener("play", follow);
   for (const name of ["seeked", "timeupdate", "loadeddata", "pause"]) media.addEventListener(name, draw);
   document.addEventListener("click", (event) => {
@@ -253,4 +272,6 @@ if (isVideo) {
 } else {
   media.addEventListener("load", draw);
 }
+const sound = document.querySelector("audio");
+if (sound) sound.addEventListener("play", followSound);
 draw();

@@ -2,6 +2,7 @@
 // What is shown is a matter of classes and attributes; the style sheet does the rest.
 const controls = document.getElementById("controls");
 const strength = document.getElementById("strength");
+document.documentElement.classList.add("js");
 
 function show(selector, wanted) {
   for (const part of document.querySelectorAll(selector)) part.classList.toggle("off", !wanted);
