@@ -200,11 +200,15 @@ def test_it_can_be_read(browser: Browser, page: Path, dark: bool) -> None:
 def test_nothing_is_wider_than_the_window(
     browser: Browser, clip: Clip, tmp_path: Path, width: int
 ) -> None:
-    text = localization_page(
-        replace(clip, content={**clip.content, "input": f"{LONG}.mp4", "warnings": [LONG]})
-    )
+    found = [
+        replace(one, sources=tuple(replace(part, label=LONG) for part in one.sources[:1]))
+        for one in clip.moments
+    ]
+    told = {**content(found), "input": f"{LONG}.mp4", "warnings": [LONG]}
+    stills = [(one, picture(*SIZE)) for one in found]
     path = tmp_path / "index.html"
-    path.write_text(text.replace("dog", LONG), encoding="utf-8")
+    made = replace(clip, moments=found, content=told, stills=stills)
+    path.write_text(localization_page(made), encoding="utf-8")
     with browser.tab(path, width=width) as tab:
         assert LONG in tab.value("document.getElementById('timeline').textContent")
         check_width(tab)
