@@ -681,7 +681,7 @@ def test_a_video_s_moment_equals_its_picture_and_sound(quick: Localizer, video: 
         ({"at": 99.0}, MediaError, "99"),
         ({"at": -1.0}, TvslError, "-1"),
         ({"at": float("nan")}, TvslError, "nan"),
-        ({"at": 2.0}, SilentAudioError, r"clip\.mp4"),
+        ({"at": 2.0, "labels": ["dog"]}, SilentAudioError, r"clip\.mp4"),
         ({"every": 0.0}, UsageError, "0"),
         ({"every": -1.0}, UsageError, "-1"),
         ({"every": float("nan")}, UsageError, "nan"),

@@ -31,10 +31,12 @@ OTHER_FORM = {
     "--output": "data check and demo can do without one",
     "--workers": "evaluate has the same number everywhere, as its results do",
     "--scenes": "a preview has two hundred at most",
+    "--label-source": "score is told what foreign maps were made for, evaluate makes them",
 }
 OTHER_HELP = {
     *OTHER_FORM,
     "--audio",
+    "--json",  # of localize, a form among several
     "--resume",  # what is gone on with
     "--steps",  # train can count epochs instead
     "--preset",  # localize loads an untrained head, train begins with one

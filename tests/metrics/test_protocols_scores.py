@@ -23,6 +23,7 @@ def test_scores_go_to_json() -> None:
         "protocol": "paper",
         "label_source": "given",
         "values": {"AP": 0.5, "AUC": 0.25},
+        "intervals": {},
         "found": 9,
         "listed": 10,
         "left_out": 1,

@@ -52,6 +52,7 @@ FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "precision_recall": (VALUES, FLAGS, FLAGS.flip(0), torch.tensor([0.2, 0.5])),
     "resize_maps": (MAPS, (16, 10)),
     "success_auc": (VALUES,),
+    "success_areas": (VALUES,),
     "success_rate": (VALUES, 0.3),
 }
 KEPT = (MAPS, TARGETS, NUMBERS, NUMBERS, torch.arange(COUNT), FLAGS)
@@ -136,6 +137,12 @@ def test_every_public_name_is_here() -> None:
     rest = {"PAPER_THRESHOLDS", "PROTOCOLS", "UNASSIGNED", "LabelSource", "Protocol", "Figure"}
     rest |= {name.upper() for name in PROTOCOLS}
     others = {"Scores", "find_protocol", "hash_ids", "PairMetric", "DetectionMeanAveragePrecision"}
+    others |= {
+        "Bootstrap",
+        "Interval",
+        "detection_draws",
+        "verdict",
+    }
     of_classes = {name.split()[0] for name in CLASSES}
     assert FUNCTIONS.keys() | of_classes | rest | others == set(metrics.__all__)
 

@@ -11,6 +11,7 @@ from benchmarks.mini_model import reach
 
 from tests.training.colour_encoder import ColourEncoder
 from tests.training.test_fit import assert_same_run, checkpoint, column, failing, short
+from tvsl.detecting import Classes
 from tvsl.errors import VocabularyError
 from tvsl.evaluation.batch import encode_scenes
 from tvsl.localization import Encoded, Request, answer
@@ -64,7 +65,7 @@ def test_a_method_is_trained_stored_and_used(name: str, tokens: Path, tmp_path: 
     one = encode_scenes(encoder, world, 2, 1)
     names = [world.names[row] for row in one.queries.label.tolist()]
     encoded = Encoded(one.tokens, one.size, None, (0.0, 1.0))
-    told = answer(head, encoded, Request(labels=names), encoder.vocabulary(names), name)
+    told = answer(head, encoded, Request(labels=names), Classes(encoder.vocabulary(names)), name)
     assert [source.label for source in told.sources] == names
     if isinstance(head, ClosedVocabulary):
         assert read_head(folder).config == head.config
