@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,28 @@ from tests.shared_files import fill, shared
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import clip_tokenizer
+from tvsl.data import DATA_SETS
+from tvsl.loading import ENCODERS
+from tvsl.methods import METHODS
+from tvsl.metrics.protocols import PROTOCOLS
+from tvsl.registry import Registry
 
 # The same command gives the same result, on a busy machine, too: what is drawn depends on the test
 # alone, and an example may take its time.
 settings.register_profile("tvsl", derandomize=True, deadline=None)
 settings.load_profile("tvsl")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registries() -> Iterator[None]:
+    """What the tests of a module register is forgotten after it."""
+    registries: tuple[Registry[Any], ...] = (METHODS, DATA_SETS, ENCODERS, PROTOCOLS)
+    before = [(dict(one._added), dict(one._sources)) for one in registries]
+    yield
+    for registry, (added, sources) in zip(registries, before, strict=True):
+        for known, kept in ((registry._added, added), (registry._sources, sources)):
+            known.clear()
+            known.update(kept)
 
 
 def filled_state(model: AudioCLIP) -> dict[str, Tensor]:
