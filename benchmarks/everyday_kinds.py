@@ -61,7 +61,7 @@ def plans(maker: Composites, each: int) -> Iterator[ScenePlan]:
 def panel_row(
     localizer: Localizer, scene: Scene, vocabulary: Sequence[str], names: dict[str, str]
 ) -> dict[str, Any]:
-    """What is made of a single panel."""
+    """Names and place that the model gives a single panel."""
     label = scene.labels[0]
     encoded = localizer.encode(scene.picture, (scene.waveform, scene.sample_rate))
     given = localizer.localize_encoded(encoded, labels=[names[label]]).sources[0]

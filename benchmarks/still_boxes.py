@@ -1,4 +1,4 @@
-"""How far boxes move on a still picture with sound: ``python benchmarks/still_boxes.py VIDEO``.
+"""Movement of boxes on a still picture with sound: ``python benchmarks/still_boxes.py VIDEO``.
 
 Prints the standard deviation of each corner over the moments, before and after maps are averaged.
 """

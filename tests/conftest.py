@@ -31,7 +31,7 @@ settings.load_profile("tvsl")
 
 @pytest.fixture(scope="module", autouse=True)
 def _registries() -> Iterator[None]:
-    """What the tests of a module register is forgotten after it."""
+    """Forget after a module of tests what its tests registered."""
     registries: tuple[Registry[Any], ...] = (METHODS, DATA_SETS, ENCODERS, PROTOCOLS)
     before = [(dict(one._added), dict(one._sources)) for one in registries]
     yield

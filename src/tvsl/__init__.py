@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tvsl import methods as methods
     from tvsl import metrics as metrics
     from tvsl import render as render
-    from tvsl.api import compare as compare
     from tvsl.api import evaluate as evaluate
     from tvsl.api import list_datasets as list_datasets
     from tvsl.api import list_methods as list_methods
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from tvsl.api import score as score
     from tvsl.api import train as train
     from tvsl.errors import TvslError as TvslError
+    from tvsl.evaluation.compare import compare as compare
     from tvsl.localization import Localization as Localization
     from tvsl.localization import SoundSource as SoundSource
     from tvsl.localizer import Localizer as Localizer
@@ -34,7 +34,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
         (
-            "tvsl.api:compare",
+            "tvsl.evaluation.compare:compare",
             "tvsl.api:evaluate",
             "tvsl.api:list_datasets",
             "tvsl.api:list_methods",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tvsl.data import DataSet
     from tvsl.encoder import Encoder, FlipAverage
-    from tvsl.evaluation.compare import Comparison
     from tvsl.evaluation.config import Counting, LabelChoice
     from tvsl.evaluation.foreign_maps import MapLabels
     from tvsl.evaluation.results import Evaluation
@@ -146,33 +145,6 @@ def _with_ends(scores: Scores) -> dict[str, float]:
         interval = scores.intervals[name]
         found |= {name: value, f"{name} low": interval.low, f"{name} high": interval.high}
     return found
-
-
-def compare(
-    first: str | Path,
-    second: str | Path,
-    *,
-    methods: tuple[str | None, str | None] = (None, None),
-    seed: int = 0,
-) -> Comparison:
-    """Compare two evaluations item by item: differences with paired 95 % intervals.
-
-    Args:
-        first: Folder that ``evaluate`` or ``score`` wrote, or a file in it.
-        second: The other one; the same to compare two methods of one table.
-        methods: Names of the two methods in their tables; None where there is only one.
-        seed: Seed of the resamples.
-
-    Returns:
-        The differences.
-
-    Raises:
-        DataError: A folder has no scores, or the two are of different data.
-        UsageError: A method is not there, or more than one could be meant.
-    """
-    from tvsl.evaluation.compare import compare as compare_stored
-
-    return compare_stored(first, second, methods, seed)
 
 
 def score(

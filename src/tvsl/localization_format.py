@@ -60,7 +60,7 @@ class SourceRecord(_Record):
 
 
 class MomentRecord(_Record):
-    """What sounds at one moment of a video, or in one picture."""
+    """Sources at one moment of a video, or in one picture."""
 
     time: float | None = Field(description="Seconds from the first picture; null for a picture.")
     heard: TimeRange | None = Field(description="Sound that was heard; null where nothing sounds.")

@@ -1,4 +1,4 @@
-"""What `tvsl localize` writes and prints, and what it takes in."""
+"""Outputs of `tvsl localize`, and the inputs that it takes."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_scores_are_kept_whole(done: tuple[Path, Evaluation], tmp_path: Path) ->
 
 def test_a_method_with_another_of_the_same_table(done: tuple[Path, Evaluation]) -> None:
     folder, evaluation = done
-    found = compare(folder, folder, (TEXT, AUDIO))
+    found = compare(folder, folder, methods=(TEXT, AUDIO))
     rows = {
         (row.scores.protocol, row.name, row.scores.label_source): row for row in evaluation.rows
     }
@@ -91,7 +91,7 @@ def test_a_method_with_another_of_the_same_table(done: tuple[Path, Evaluation]) 
 def test_what_is_equal_shows_no_difference(done: tuple[Path, Evaluation], tmp_path: Path) -> None:
     folder, _ = done
     evaluated(tmp_path / "same")
-    same = compare(folder, tmp_path / "same", (TEXT, TEXT))
+    same = compare(folder, tmp_path / "same", methods=(TEXT, TEXT))
     assert {one.words for one in same.differences} == {NO_DIFFERENCE}
     figures = [one.figure for one in same.differences if one.protocol == "detection"]
     assert figures == ["mean_average_precision", "precision", "recall", "false_per_item"]
@@ -107,11 +107,11 @@ def test_items_of_one_evaluation_alone_are_named(
     evaluated(tmp_path / "fewer", fewer)
     # Which items are broken is no option of real data; here it is one.
     with pytest.raises(DataError, match="broken"):
-        compare(folder, tmp_path / "fewer", (TEXT, TEXT))
+        compare(folder, tmp_path / "fewer", methods=(TEXT, TEXT))
     other = read_scores(tmp_path / "fewer")
     header = {**other.header, "data": stored.header["data"]}
     write_scores(other.pairs, header, tmp_path / "fewer" / SCORES)
-    found = compare(folder, tmp_path / "fewer", (TEXT, TEXT))
+    found = compare(folder, tmp_path / "fewer", methods=(TEXT, TEXT))
     assert found.only == (("item-007", "item-009"), ("item-005",))
     assert found.items == 57
     assert any("In the second only" in line and "item-005" in line for line in found.lines)
@@ -132,7 +132,7 @@ def test_other_data_are_refused(
 ) -> None:
     evaluated(tmp_path, DATA.model_copy(update=change))
     with pytest.raises(DataError, match=said):
-        compare(done[0], tmp_path, (TEXT, TEXT))
+        compare(done[0], tmp_path, methods=(TEXT, TEXT))
 
 
 def test_wrong_names_and_no_scores(done: tuple[Path, Evaluation], tmp_path: Path) -> None:
@@ -143,13 +143,13 @@ def test_wrong_names_and_no_scores(done: tuple[Path, Evaluation], tmp_path: Path
         ((TEXT, TEXT), "with itself"),
     ):
         with pytest.raises(UsageError, match=said):
-            compare(folder, folder, methods)
+            compare(folder, folder, methods=methods)
     with pytest.raises(DataError, match="no scores"):
-        compare(folder, tmp_path, (TEXT, TEXT))
+        compare(folder, tmp_path, methods=(TEXT, TEXT))
     for content in (b"", b"no archive", (folder / SCORES).read_bytes()[:2000]):
         (tmp_path / SCORES).write_bytes(content)
         with pytest.raises(DataError, match="no scores"):
-            compare(folder, tmp_path, (TEXT, TEXT))
+            compare(folder, tmp_path, methods=(TEXT, TEXT))
 
 
 def test_heads_that_differ_by_their_seeds_have_a_mean(tmp_path: Path) -> None:
@@ -187,6 +187,6 @@ def test_heads_that_differ_by_their_seeds_have_a_mean(tmp_path: Path) -> None:
     written = {row["name"]: row for row in evaluation.to_dict()["results"]}
     assert written[title]["runs"] == list(rows[6].runs)
     assert "runs" not in written[other.name]
-    found = compare(tmp_path / "out", tmp_path / "out", (title, "text-only (untrained)"))
+    found = compare(tmp_path / "out", tmp_path / "out", methods=(title, "text-only (untrained)"))
     cap = next(one for one in found.differences if one.figure == "CAP")
     assert cap.first == pytest.approx(rows[6].scores.values["CAP"])

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import csv
+import gc
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +176,35 @@ def test_maps_that_are_the_truth_are_better_beyond_chance(tmp_path: Path) -> Non
         found = tvsl.compare(*(tmp_path / place for place in places))
         words = {one.figure: one.words for one in found.differences}
         assert words["CAP"] == words["CIoU@0.5"] == words["AUC"] == expected
+
+
+class Finalized:
+    """Garbage in a cycle whose end lets another thread in, as that of a file does."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+@pytest.fixture
+def _much_garbage() -> Iterator[None]:
+    """Collect garbage all the time, also while NumPy parses the head of an array."""
+    before = gc.get_threshold()
+    gc.set_threshold(5)
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("_much_garbage")
+def test_several_threads_read_maps(tmp_path: Path) -> None:
+    maps = ForeignMaps(written(tmp_path / "maps"), DATA.items)
+
+    def read(number: int) -> bool:
+        Finalized()
+        item = DATA.items[number % len(DATA.items)]
+        return bool((maps.read(item)[0].numpy() == MAPS[item.id]).all())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(read, range(1500)))

@@ -136,7 +136,7 @@ class Tab:
             time.sleep(0.02)
 
     def complaints(self) -> list[dict[str, Any]]:
-        """What the browser reported: errors of scripts, and what the policy refused."""
+        """Reports of the browser: errors of scripts, and what the policy refused."""
         return [
             event["params"]
             for event in self._browser.events

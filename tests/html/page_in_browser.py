@@ -1,4 +1,4 @@
-"""What every page of ours must be in a browser."""
+"""Demands on every page of ours in a browser."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tvsl.training.pretraining import pretrain
 
 SCENES = 100
 FRACTION = 0.6
-"""What must be reached of the shipped model's figures; measured: 0.80 of AP, 0.62 of CAP."""
+"""Share that must be reached of the shipped model's figures; measured: 0.80 of AP, 0.62 of CAP."""
 
 
 def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, dict[str, Any]]:

@@ -27,7 +27,7 @@ def command(
 
     Both must be of the same data; the encoders, heads and methods may differ.
     """
-    from tvsl.api import compare
+    from tvsl.evaluation.compare import compare
 
     found = compare(a, b, methods=(first, second), seed=seed)
     if as_json:

@@ -223,7 +223,7 @@ def _check_times(
 
 
 def _output_kinds(text: str | None) -> frozenset[OutputKind] | None:
-    """What ``--outputs`` names."""
+    """Outputs that ``--outputs`` names; None where it is not given."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]

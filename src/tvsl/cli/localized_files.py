@@ -80,7 +80,7 @@ class LocalizeOptions:
     command: str = ""
 
     def kinds(self, media_type: MediaType) -> frozenset[OutputKind]:
-        """What is written for an input of this type."""
+        """Outputs that are written for an input of this type."""
         if self.outputs is not None:
             return self.outputs
         usual: frozenset[OutputKind] = frozenset({"page", "json"})
@@ -286,7 +286,7 @@ def summary(content: dict[str, Any], folder: Path) -> str:
 
 
 def _notices(moments: Sequence[Localization], request: Request, localizer: Localizer) -> list[str]:
-    """What is said of the names, and of an input in which nothing is found."""
+    """Notices of the names, and of an input in which nothing is found."""
     if len(moments) == 1:
         return [*moments[0].notices]
     names = localizer.notices(request.names or ())

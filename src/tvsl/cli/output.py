@@ -393,7 +393,7 @@ def load_localizer(model: str, **options: Any) -> Localizer:
 
 JSON_NAME = "localization.json"
 OutputKind = Literal["page", "video", "sheet", "moments", "json"]
-"""What ``tvsl localize`` may write for an input."""
+"""Files that ``tvsl localize`` may write for an input."""
 _UNNAMED = "input"
 
 

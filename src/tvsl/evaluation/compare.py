@@ -64,7 +64,7 @@ class Difference:
 
     @property
     def words(self) -> str:
-        """What the interval says of the first method, in words."""
+        """Verdict of the interval on the first method, in words."""
         return NO_DIFFERENCE if self.verdict == "no difference" else self.verdict
 
 
@@ -96,7 +96,7 @@ class Comparison:
 
     @property
     def lines(self) -> list[str]:
-        """What was compared, and what must be known of it, in sentences."""
+        """Sentences on the items that were compared, and on what must be known of them."""
         what = "items" if self.clusters == self.items else f"{self.clusters:,} recordings"
         paired = (
             f"{self.items:,} items, paired. In brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} "
@@ -158,6 +158,7 @@ def _cells(one: Difference) -> tuple[str, ...]:
 def compare(
     first: str | Path,
     second: str | Path,
+    *,
     methods: tuple[str | None, str | None] = (None, None),
     seed: int = 0,
 ) -> Comparison:
@@ -184,7 +185,8 @@ def compare(
         raise UsageError(
             f"'{names[0]}' would be compared with itself.", "Name two methods of the table."
         )
-    shared = [name for name in one.ids if name in set(other.ids)]
+    known = set(other.ids)
+    shared = [name for name in one.ids if name in known]
     if not shared:
         raise DataError(
             "The two evaluations have no item in common.", "Evaluate on the same items.", other.path
@@ -198,9 +200,8 @@ def compare(
     right = replace(right, labels=left.labels, clusters=left.clusters)
     sides = _Side(one, left, names[0], 0), _Side(other, right, names[1], 1)
     differences = [*_figures(*sides, seed), *_detection_figures(*sides, seed)]
-    only = tuple(
-        tuple(name for name in each.ids if name not in set(shared)) for each in (one, other)
-    )
+    both = set(shared)
+    only = tuple(tuple(name for name in each.ids if name not in both) for each in (one, other))
     return Comparison(
         *names,
         (one.path, other.path),

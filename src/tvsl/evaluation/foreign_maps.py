@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -42,6 +43,10 @@ _ONE = (
 )
 _NOBODY = Vocabulary(("nothing",), torch.ones(1, 1))
 
+_ONE_AT_A_TIME = Lock()
+"""NumPy parses the head of an array by `ast`, in which two threads at once may end in a SystemError
+(CPython 3.11, gh-106905)."""
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -51,19 +56,20 @@ class _Entry:
     name: str | None = None
 
     def arrays(self) -> dict[str | None, NDArray[Any]]:
-        """What the file holds; a single array goes by no name.
+        """Arrays of the file; a single array goes by no name.
 
         Raises:
             DataError: It cannot be read.
         """
         try:
-            loaded = np.load(self.path, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {None: loaded}
-            with loaded:
-                if self.name is not None:
-                    return {None: loaded[self.name]}
-                return {name: loaded[name] for name in loaded.files}
+            with _ONE_AT_A_TIME:
+                loaded = np.load(self.path, allow_pickle=False)
+                if isinstance(loaded, np.ndarray):
+                    return {None: loaded}
+                with loaded:
+                    if self.name is not None:
+                        return {None: loaded[self.name]}
+                    return {name: loaded[name] for name in loaded.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"These maps cannot be read ({error}).",
@@ -297,6 +303,10 @@ class MapScorer(Scorer):
     def note(self) -> tuple[str, str]:
         """The files; see the base class."""
         return "Maps", f"{self.name}, made elsewhere; SHA-256 of all {self.maps.sha256}."
+
+    def detection_rule(self, name: str) -> str:  # noqa: ARG002
+        """None: a map is no detection; see the base class."""
+        return "no class is detected"
 
     def score(self, place: int) -> BatchResult:
         """Score the maps of one item.

@@ -38,7 +38,7 @@ class EvaluatedModel:
 
     @property
     def recipe(self) -> str:
-        """What heads that differ by their seeds alone have in common."""
+        """Method and hyperparameters: heads that share them differ by their seeds alone."""
         fixed = self.method.config.model_dump_json(exclude=set(self.method.tunable))
         return f"{self.method.name} {fixed}"
 

@@ -152,7 +152,7 @@ class Evaluation:
         return [few]
 
     def header(self) -> dict[str, Any]:
-        """What the scores of the pairs are of, to be kept beside them."""
+        """Record of the items and methods that the scores of the pairs are of."""
         data, config = self.scorer.data, self.scorer.config
         places = sorted(set(self.pairs.items.tolist()))
         # Where media and lists lie is no part of what they are.

@@ -36,7 +36,7 @@ Key = tuple[str, LabelSource]
 
 
 class Scorer(ABC):
-    """What is evaluated on which items, and how its maps are scored.
+    """Base of scorers: methods, items, and the protocols that score maps.
 
     Attributes:
         data: The items.
@@ -72,16 +72,16 @@ class Scorer(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What makes the maps, ready for JSON."""
+        """Source of the maps, ready for JSON."""
 
     @property
     @abstractmethod
     def note(self) -> tuple[str, str]:
-        """What makes the maps, a term and its explanation."""
+        """Source of the maps, a term and its explanation."""
 
+    @abstractmethod
     def detection_rule(self, name: str) -> str:
         """Number of classes that a model takes of an item, in words."""
-        raise NotImplementedError(name)
 
     def add_baselines(
         self, result: BatchResult, truth: Truth, items: Sequence[int], tokens: Grid

@@ -46,7 +46,7 @@ UNKNOWN_PIECE: Final = "[UNK]"
 INNER_PIECE: Final = "##"
 """Mark of a word piece that does not begin a word."""
 SAME_MEANING: Final = 0.85
-"""From this cosine on, of clips in which one of two everyday names is detected, most have both
+"""Cosine from which on most clips in which one of two everyday names is detected have both
 (`benchmarks/everyday_names.py`)."""
 LETTERS_OF_A_PIECE: Final = 1.8
 LEAST_FAMILIARITY: Final = 0.3

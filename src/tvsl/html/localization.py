@@ -36,7 +36,7 @@ _MOST_COLUMNS = 400
 
 @dataclass(frozen=True)
 class Clip:
-    """What the page plays.
+    """Picture and sound that the page plays.
 
     Attributes:
         moments: The moments with the sources that are shown.
@@ -170,7 +170,7 @@ def _still(found: Localization, image: NDArray[np.uint8], clip: Clip) -> Values:
 
 
 def _result(clip: Clip, labels: Sequence[str]) -> dict[str, Any]:
-    """What the script draws: for each moment the number, map and box of each source."""
+    """Data of the script: for each moment the number, map and box of each source."""
     every = -(-len(clip.moments) // MOST_MOMENTS)
     height, width = clip.moments[0].size
     return {

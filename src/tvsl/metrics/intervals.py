@@ -80,7 +80,7 @@ class Interval:
 
 
 def verdict(difference: Interval, low_is_good: bool = False) -> Verdict:
-    """What the interval of a difference says of the first of two.
+    """Verdict of the interval of a difference on the first of two.
 
     Args:
         difference: Interval of the first's figure minus the second's.
@@ -154,7 +154,7 @@ class Bootstrap:
         return {name: np.concatenate(some) for name, some in parts.items()}
 
     def _counts(self) -> Iterator[NDArray[np.float64]]:
-        """How often each cluster was drawn, (r, C), some resamples at a time."""
+        """Counts of the draws of each cluster, (r, C), some resamples at a time."""
         generator = np.random.default_rng(self.seed)
         at_once = max(1, _BLOCK // max(self.clusters, len(self._place)))
         for start in range(0, self.resamples, at_once):

@@ -171,29 +171,31 @@ def check_pairs(maps: Array, targets: Array) -> tuple[Tensor, Tensor]:
     return maps, targets
 
 
-def plotted(metric: Metric, val: Any, ax: Any) -> Any:
-    """Plot a metric by torchmetrics' own means.
+class PlottedMetric(Metric):
+    """Base of metrics that torchmetrics plots."""
 
-    Args:
-        metric: The metric.
-        val: What its `compute` gave, or a list of this; what it gives now when None.
-        ax: Axes of matplotlib to draw into; new ones when None.
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Plot a value, or several in their order, as all metrics of torchmetrics do.
 
-    Returns:
-        Figure and axes.
+        Args:
+            val: What `compute` gave, or a list of this; what it gives now when None.
+            ax: Axes of matplotlib to draw into; new ones when None.
 
-    Raises:
-        UsageError: matplotlib is not installed.
-    """
-    try:
-        return metric._plot(val, ax)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            "matplotlib is not installed.", "Install it: pip install matplotlib."
-        ) from error
+        Returns:
+            Figure and axes.
+
+        Raises:
+            UsageError: matplotlib is not installed.
+        """
+        try:
+            return self._plot(val, ax)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                "matplotlib is not installed.", "Install it: pip install matplotlib."
+            ) from error
 
 
-class PairMetric(Metric, Generic[Result]):
+class PairMetric(PlottedMetric, Generic[Result]):
     """A metric that scores each (clip, source) pair in `update` and aggregates in `compute`.
 
     The scores of all pairs are kept, a few bytes each, and gathered from all processes. So the
@@ -447,21 +449,6 @@ class PairMetric(Metric, Generic[Result]):
         seen = len(columns["sounding"])
         require(seen > 0, "No pair was seen.", "Score at least one with a target.")
         return columns
-
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plot a value, or several in their order, as all metrics of torchmetrics do.
-
-        Args:
-            val: What `compute` gave, or a list of this; what it gives now when None.
-            ax: Axes of matplotlib to draw into; new ones when None.
-
-        Returns:
-            Figure and axes.
-
-        Raises:
-            UsageError: matplotlib is not installed.
-        """
-        return plotted(self, val, ax)
 
     @abstractmethod
     def score(self, maps: Tensor, targets: Tensor) -> Columns:

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from tvsl.errors import UsageError
@@ -35,10 +34,10 @@ from tvsl.metrics.pair_metric import (
     UNKNOWN,
     Columns,
     PairMetric,
+    PlottedMetric,
     check_pairs,
     class_average,
     each_once,
-    plotted,
 )
 from tvsl.metrics.validation import (
     Array,
@@ -386,7 +385,7 @@ class PermutationInvariantAveragePrecision(MeanAveragePrecision):
         return {"ap": values}
 
 
-class DetectionMeanAveragePrecision(Metric):
+class DetectionMeanAveragePrecision(PlottedMetric):
     """Mean over classes of AP over clips: `detection_mean_average_precision` of all batches.
 
     Args:
@@ -484,21 +483,6 @@ class DetectionMeanAveragePrecision(Metric):
         bootstrap = Bootstrap(torch.arange(len(clips["ids"])), resamples, seed)
         drawn = detection_draws({"": clips["scores"]}, clips["labels"].bool(), bootstrap)[""]
         return {type(self).__name__: Interval.of(drawn)}
-
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plot a value, or several in their order, as all metrics of torchmetrics do.
-
-        Args:
-            val: What `compute` gave, or a list of this; what it gives now when None.
-            ax: Axes of matplotlib to draw into; new ones when None.
-
-        Returns:
-            Figure and axes.
-
-        Raises:
-            UsageError: matplotlib is not installed.
-        """
-        return plotted(self, val, ax)
 
     def _clips(self) -> Columns:
         """All clips, each once."""

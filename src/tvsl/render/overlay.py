@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -281,12 +281,8 @@ def save_jpeg(image: RGBImage, path: str | Path, largest: int, force: bool = Fal
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
     """
     check_image(image)
-    target = Path(path)
-    check_free_file(target, force)
     content = _jpeg_bytes(image, largest)
-    with writable(target, "file"):
-        write_whole(target, lambda part: part.write_bytes(content))
-    return target
+    return _save(path, force, lambda part: part.write_bytes(content))
 
 
 def _jpeg_bytes(image: RGBImage, largest: int) -> bytes:
@@ -317,8 +313,12 @@ def save_png(image: RGBImage, path: str | Path, force: bool = False) -> Path:
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
     """
     check_image(image)
+    return _save(path, force, lambda part: write_png(part, image))
+
+
+def _save(path: str | Path, force: bool, write: Callable[[Path], object]) -> Path:
     target = Path(path)
     check_free_file(target, force)
     with writable(target, "file"):
-        write_whole(target, lambda part: write_png(part, image))
+        write_whole(target, write)
     return target
