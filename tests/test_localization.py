@@ -16,20 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tvsl.boxes import Box, box_around_peak, min_max, upscale
 from tvsl.detecting import Classes
 from tvsl.errors import OutputError, ShapeError, TvslError
-from tvsl.localization import (
-    Box,
-    Encoded,
-    Localization,
-    Request,
-    SoundSource,
-    answer,
-    box_around_peak,
-    min_max,
-    upscale,
-    write_json,
-)
+from tvsl.localization import Encoded, Localization, Request, SoundSource, answer, write_json
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

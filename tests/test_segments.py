@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tvsl.boxes import Box, box_iou
 from tvsl.errors import UsageError
-from tvsl.localization import Box, Localization, SoundSource, box_iou
+from tvsl.localization import Localization, SoundSource
 from tvsl.segments import (
     find_segments,
     mark_duplicates,

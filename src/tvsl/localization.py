@@ -7,7 +7,6 @@ megabytes. They are normalized here, for display and for boxes.
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tvsl.boxes import (
+    BOX_PIXELS,
+    BOX_PROTOCOL,
+    LONGEST_BOX_SIDE,
+    Box,
+    box_around_peak,
+    min_max,
+    reduced_size,
+    scaled_box,
+    upscale,
+)
 from tvsl.detecting import Candidate, Classes, cannot_detect, detected
 from tvsl.errors import ShapeError, UnreadableMediaError, UsageError, shown
 from tvsl.localization_format import (
@@ -29,7 +39,6 @@ from tvsl.localization_format import (
     read_content,
 )
 from tvsl.methods.base import Method
-from tvsl.metrics.maps import minmax, resize_maps
 from tvsl.tokens import Queries, Tokens
 from tvsl.utils.files import write_json
 from tvsl.vocabularies import check_names
@@ -118,135 +127,6 @@ class Encoded:
     time_range: tuple[float, float]
 
 
-BOX_CUT = 0.5
-# Scaling a map without contrast leaves differences of this order, which mean nothing.
-_ROUNDING = 1e-6
-# Of larger pictures boxes are found in a map of this size: finer than any cell of a map by far.
-LONGEST_BOX_SIDE = 4096
-BOX_PROTOCOL = (
-    f"bilinear to the picture's size (at most {LONGEST_BOX_SIDE} pixels a side), min-max, cut at "
-    "0.5 of the range, bounding box of the connected region that holds the peak"
-)
-BOX_PIXELS = "columns and rows of the picture as shown: upright, with square pixels"
-
-
-def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Scale a map up to a picture's size, as protocols do (``resize_maps``).
-
-    Args:
-        grid: Map, (h, w), any range.
-        size: Height and width of the picture in pixels.
-
-    Returns:
-        The map, ``size``, float32, same range.
-    """
-    maps = torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float32))[None]
-    scaled: NDArray[np.float32] = resize_maps(maps, size)[0].numpy()
-    return scaled
-
-
-def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalize a map to [0, 1]; one that is constant but for rounding becomes all zero.
-
-    Args:
-        values: Map, (H, W), any range.
-
-    Returns:
-        The map, (H, W), float32, smallest value 0 and largest 1.
-    """
-    low, high = float(values.min()), float(values.max())
-    if high - low <= _ROUNDING * max(abs(low), abs(high)):
-        return np.zeros_like(values, dtype=np.float32)
-    maps = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None]
-    normalized: NDArray[np.float32] = minmax(maps)[0].numpy()
-    return normalized
-
-
-def reduced_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """A size with the same shape whose longer side is at most a number of pixels.
-
-    Args:
-        size: Height and width in pixels.
-        longest: Limit of the longer side in pixels.
-
-    Returns:
-        Height and width, at least 1 each.
-    """
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle in pixels of the input picture; ``right`` and ``bottom`` are exclusive.
-
-    The pixels are those of the picture as shown: a video that is stored turned, or with pixels that
-    are not square, is turned upright and stretched first.
-
-    Attributes:
-        left: First column.
-        top: First row.
-        right: One past the last column.
-        bottom: One past the last row.
-    """
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def to_list(self) -> list[int]:
-        """The four numbers, x1 y1 x2 y2."""
-        return [self.left, self.top, self.right, self.bottom]
-
-
-def shared_area(first: Box, second: Box) -> int:
-    """Pixels that two boxes have in common.
-
-    Args:
-        first: A box.
-        second: Another one.
-
-    Returns:
-        Their number.
-    """
-    across = min(first.right, second.right) - max(first.left, second.left)
-    down = min(first.bottom, second.bottom) - max(first.top, second.top)
-    return max(across, 0) * max(down, 0)
-
-
-def box_iou(first: Box, second: Box) -> float:
-    """Intersection over union of two boxes.
-
-    Args:
-        first: A box.
-        second: Another one.
-
-    Returns:
-        0 to 1.
-    """
-    shared = shared_area(first, second)
-    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (first, second)]
-    return shared / (sum(areas) - shared)
-
-
-def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
-    """The same box in a picture of another size.
-
-    Args:
-        box: Box in a picture of ``size``.
-        size: Height and width in pixels.
-        target: Height and width of the other picture in pixels.
-
-    Returns:
-        The box, at least one pixel large.
-    """
-    down, across = target[0] / size[0], target[1] / size[1]
-    left, top = math.floor(box.left * across), math.floor(box.top * down)
-    right, bottom = math.ceil(box.right * across), math.ceil(box.bottom * down)
-    return Box(left, top, max(right, left + 1), max(bottom, top + 1))
-
-
 @dataclass(frozen=True, eq=False)
 class SoundSource:
     """One sounding object in one picture.
@@ -310,26 +190,6 @@ class SoundSource:
             else [round(t, 3) for t in self.time_range],
             "map": [[round(float(value), 6) for value in row] for row in self.grid],
         }
-
-
-def box_around_peak(heatmap: NDArray[np.float32], cut: float = BOX_CUT) -> Box | None:
-    """Box of the connected region that holds the largest value.
-
-    Args:
-        heatmap: Map, (H, W), in [0, 1].
-        cut: Pixels at or over it belong to a region.
-
-    Returns:
-        The box, or None where the map is all zero.
-    """
-    from scipy import ndimage
-
-    if float(heatmap.max()) <= 0.0:
-        return None
-    regions, _ = ndimage.label(heatmap >= cut)
-    peak = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
-    rows, columns = np.nonzero(regions == regions[peak])
-    return Box(int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvsl.boxes import Box, box_iou
 from tvsl.errors import UsageError
-from tvsl.localization import Box, Localization, SoundSource, box_iou
+from tvsl.localization import Localization, SoundSource
 
 SAME_OBJECT_IOU = 0.8
 # Of a picture that stands still longer, the moments so far are given out, averaged over all so far.

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvsl.localization import Box
+from tvsl.boxes import Box
 from tvsl.render.drawing import font_of_size, legend_corner, shorten
 
 from .test_overlay import LONG

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tvsl.boxes import Box
 from tvsl.errors import OutputError, ShapeError, UsageError
-from tvsl.localization import Box
 from tvsl.render.colors import (
     certainty,
     half_height_line,

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from tvsl.boxes import BOX_PROTOCOL, Box, shared_area
 from tvsl.demo.mixtures import real_scenes
 from tvsl.demo.scenes import DemoScene, made_up_scenes
 from tvsl.evaluation.batch import EncodedBatch, scene_truth
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.score import score
-from tvsl.localization import BOX_PROTOCOL, Box, Localization, SoundSource, shared_area
+from tvsl.localization import Localization, SoundSource
 from tvsl.localizer import Localizer
 from tvsl.metrics import PAPER
 from tvsl.scenes import PixelBox

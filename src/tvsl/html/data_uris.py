@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from tvsl.localization import BOX_CUT, SoundSource, min_max, upscale
+from tvsl.boxes import BOX_CUT, min_max, upscale
+from tvsl.localization import SoundSource
 from tvsl.media.writing import wav_bytes
 from tvsl.render.colors import Color, RGBImage, color_layer
 

@@ -9,11 +9,12 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from tvsl.boxes import BOX_PROTOCOL
 from tvsl.demo.run import PROTOCOL, Demo, DemoResult, MapScore, threshold
 from tvsl.demo.scenes import DemoScene
 from tvsl.html.data_uris import heat_uri, jpeg_uri, png_uri, sound_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values
-from tvsl.localization import BOX_PROTOCOL, SoundSource
+from tvsl.localization import SoundSource
 from tvsl.media.writing import to_int16
 from tvsl.render.colors import source_color
 from tvsl.scenes import Scene

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tvsl.boxes import reduced_size
 from tvsl.evaluation.cases import Case, Cases, CaseSource, show_cases
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.result_cache import PAGE, RESULTS, earlier_outputs
@@ -16,7 +17,7 @@ from tvsl.evaluation.results import Evaluation, write_results
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
 from tvsl.html.page import Values, distinct_maps, render_page, sound_values, table_values
-from tvsl.localization import SoundSource, reduced_size
+from tvsl.localization import SoundSource
 from tvsl.media.waveform import resampled
 from tvsl.render.colors import RGBImage, source_color
 from tvsl.render.overlay import LONGEST_SIDE

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvsl.boxes import min_max, reduced_size
 from tvsl.html.data_uris import jpeg_uri, video_uri
 from tvsl.html.page import Values, render_page, sound_values
-from tvsl.localization import Localization, min_max, reduced_size
+from tvsl.localization import Localization
 from tvsl.media.audio import load_audio
 from tvsl.media.writing import to_int16
 from tvsl.render.colors import certainty, label_colors

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tvsl.boxes import BOX_CUT
 from tvsl.errors import ShapeError, UsageError
-from tvsl.localization import BOX_CUT, Localization
+
+if TYPE_CHECKING:
+    from tvsl.localization import Localization
 
 Color = tuple[int, int, int]
 """Red, green and blue, each 0 to 255."""

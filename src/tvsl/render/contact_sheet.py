@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tvsl.localization import Localization
 from tvsl.render.colors import (
     WHITE,
     Color,
@@ -19,6 +19,9 @@ from tvsl.render.colors import (
 )
 from tvsl.render.drawing import caption_bar, draw_text, font_of_size, line_height, shorten
 from tvsl.render.overlay import boxed_heat
+
+if TYPE_CHECKING:
+    from tvsl.localization import Localization
 
 _TEXT = 15
 _LARGEST_PANEL = 480

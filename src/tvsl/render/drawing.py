@@ -9,8 +9,8 @@ from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
+from tvsl.boxes import Box, shared_area
 from tvsl.errors import printable
-from tvsl.localization import Box, shared_area
 from tvsl.render.colors import BLACK, WHITE, Color, text_color
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont

@@ -5,19 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from tvsl.boxes import Box, min_max, scaled_box, upscale
 from tvsl.errors import UsageError
-from tvsl.localization import (
-    Box,
-    Localization,
-    SoundSource,
-    min_max,
-    scaled_box,
-    upscale,
-)
 from tvsl.media.writing import write_png
 from tvsl.render.colors import (
     COLOR_STRENGTH,
@@ -44,6 +38,9 @@ from tvsl.render.drawing import (
     text_size,
 )
 from tvsl.utils.atomic import check_free_file, writable, write_whole
+
+if TYPE_CHECKING:
+    from tvsl.localization import Localization, SoundSource
 
 Annotation = tuple[str, Color, Box | None]
 """Name, colour and box of a source."""

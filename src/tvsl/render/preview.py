@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tvsl.boxes import Box, shared_area
 from tvsl.errors import UsageError
-from tvsl.localization import Box, shared_area
 from tvsl.media.writing import to_int16, write_png, write_wav
 from tvsl.render.colors import BLACK, WHITE, Color, RGBImage, text_color
 from tvsl.render.contact_sheet import balanced_columns

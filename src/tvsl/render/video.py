@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import av
 import numpy as np
@@ -18,7 +18,6 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from tvsl.errors import OutputError, UnreadableMediaError, UsageError
-from tvsl.localization import Localization
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
 from tvsl.media.streams import audio_stream, clock_zero
 from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
@@ -28,6 +27,9 @@ from tvsl.render.overlay import SMALLEST_SIDE
 from tvsl.render.video_overlay import VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from tvsl.localization import Localization
 
 LONGEST_SIDE = 1280
 _SMALLEST_SIDE = 16

@@ -5,21 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tvsl.boxes import Box, box_around_peak, min_max, reduced_size, scaled_box, upscale
 from tvsl.errors import UsageError
-from tvsl.localization import (
-    Box,
-    Localization,
-    box_around_peak,
-    min_max,
-    reduced_size,
-    scaled_box,
-    upscale,
-)
 from tvsl.render.colors import (
     Color,
     HeatMap,
@@ -32,6 +25,9 @@ from tvsl.render.colors import (
     label_colors,
 )
 from tvsl.render.overlay import Annotation, draw_labels, line_width
+
+if TYPE_CHECKING:
+    from tvsl.localization import Localization
 
 # The colours are mixed at this size and the mixture scaled up: each source then costs little.
 _MIXING_SIDE = 160
