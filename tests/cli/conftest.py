@@ -74,3 +74,15 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that takes the addresses which the user's browser, a script, is told to open."""
+    addresses, script = tmp_path / "opened.txt", tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" >> "{addresses}"\n', encoding="utf-8")
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{script} %s")
+    for name, value in (("_tryorder", None), ("_browsers", {})):  # it looks once for browsers
+        monkeypatch.setattr(f"webbrowser.{name}", value)
+    return addresses

@@ -85,6 +85,12 @@ def check_table(part: dict[str, Any], lines: Iterator[str]) -> None:
             assert row[3:] == ["-", "-", "-", "false (off screen)" if off_screen else "false"]
 
 
+def test_the_page_is_opened(models: tuple[str, ...], tmp_path: Path, opened: Path) -> None:
+    ran = run("demo", *models, "-o", tmp_path / "out", "--open")
+    assert ran.code == 0, ran.err
+    assert opened.read_text().split() == [(tmp_path / "out" / "index.html").as_uri()]
+
+
 def test_the_same_seed_gives_the_same_bytes(models: tuple[str, ...], tmp_path: Path) -> None:
     for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
         assert run("demo", *models, "--seed", seed, "-o", tmp_path / name).code == 0

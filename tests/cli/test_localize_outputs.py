@@ -308,3 +308,31 @@ def test_help_names_the_forms(checkpoint: Path) -> None:
     assert ran.code == 0
     for word in ("jsonl", "vtt", "--outputs", "--smooth"):
         assert word in ran.out
+
+
+def test_the_page_is_opened(checkpoint: Path, media: Path, tmp_path: Path, opened: Path) -> None:
+    given = (media / "photo.png", "--audio", media / "bark.wav", "--open")
+    ran = localize(checkpoint, tmp_path / "out", *given)
+    assert ran.code == 0, ran.err
+    assert opened.read_text().split() == [(tmp_path / "out" / "index.html").as_uri()]
+    ran = localize(checkpoint, tmp_path / "two", media / "photo.png", *given)
+    assert "one page of 2" in ran.err
+    assert len(opened.read_text().split()) == 2
+
+
+def test_where_there_is_no_browser_the_page_s_place_is_told(
+    checkpoint: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    given = (media / "photo.png", "--audio", media / "bark.wav", "--open")
+    ran = localize(checkpoint, tmp_path / "out", *given)
+    assert ran.code == 0
+    assert f"no browser was found here; open {tmp_path / 'out' / 'index.html'}" in ran.err
+
+
+@pytest.mark.parametrize("options", [("-o", "-"), ("-o", "out", "--outputs", "sheet")])
+def test_without_a_page_none_is_opened(options: tuple[str, ...], media: Path) -> None:
+    ran = run("localize", media / "clip.mp4", "--open", *options)
+    assert ran.code == 2
+    assert "--open" in ran.err

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from tvsl.errors import printable
 from tvsl.evaluation.tables import TextTable
-from tvsl.html.page import distinct_maps, environment, render_page, table_values
+from tvsl.html.page import distinct_maps, table_values
+from tvsl.html.rendering import environment, render_page
 from tvsl.localization import SoundSource
 
 TEXTS = st.text()

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tvsl.cli.options import AsJson, Force, Seed
-from tvsl.cli.output import load_localizer, print_json, print_lines, print_table, progress
+from tvsl.cli.options import AsJson, Force, Open, Seed
+from tvsl.cli.output import (
+    load_localizer,
+    open_page,
+    print_json,
+    print_lines,
+    print_table,
+    progress,
+)
 
 if TYPE_CHECKING:
     from tvsl.demo.run import Demo, DemoPart, DemoResult, MapScore
@@ -33,6 +40,7 @@ def command(
     seed: Seed = 0,
     force: Force = False,
     as_json: AsJson = False,
+    opens: Open = False,
 ) -> None:
     """Localize real mixtures and made-up scenes, and write a page to look at.
 
@@ -67,6 +75,8 @@ def command(
         print_json(content)
     else:
         _print(demo, output)
+    if opens:
+        open_page(output / PAGE)
 
 
 def _earlier_files(folder: Path) -> tuple[str, ...]:

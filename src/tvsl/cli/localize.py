@@ -18,6 +18,7 @@ from tvsl.cli.options import (
     FlipAverageOption,
     Force,
     Model,
+    Open,
     PrecisionOption,
     Vocabulary,
 )
@@ -26,6 +27,7 @@ from tvsl.cli.output import (
     duration,
     exit_code,
     load_localizer,
+    open_page,
     print_error,
     print_json,
     print_lines,
@@ -145,6 +147,7 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results on stdout, in --format.")
     ] = False,
+    opens: Open = False,
 ) -> None:
     """Localize what sounds in videos, or in pictures with a sound.
 
@@ -155,6 +158,8 @@ def command(
     folder = None if output == STANDARD_OUTPUT else output
     if folder is None and outputs is not None:
         raise UsageError("With -o - no file is written.", "Leave --outputs out.")
+    if opens and (folder is None or (kinds is not None and "page" not in kinds)):
+        raise UsageError("Without a page there is none to --open.", "Write one, or leave it out.")
     printed = result_format if as_json or folder is None else None
     with given_inputs(inputs, folder, audio is not None) as given:
         if printed in _ONE_INPUT and len(given) > 1:
@@ -208,6 +213,8 @@ def command(
                     model, device=device, window=window, same_meaning=same_meaning, **recorded
                 )
                 run.localize(checked, options, localizer)
+        if opens and run.pages:
+            open_page(run.pages[0], len(run.pages) - 1)
         run.finish()
 
 
@@ -259,6 +266,7 @@ class _Run:
         self.results: list[dict[str, Any]] = []
         self.failures: list[dict[str, str]] = []
         self.count = 0
+        self.pages: list[Path] = []
 
     def check(
         self, targets: Sequence[tuple[GivenInput, Path | None]], options: LocalizeOptions
@@ -297,7 +305,10 @@ class _Run:
     def _show(self, content: dict[str, Any], folder: Path | None) -> None:
         """Print a result, or keep it where all are printed at the end."""
         from tvsl.cli.localized_files import summary
+        from tvsl.cli.result_files import PAGE_NAME
 
+        if folder is not None:
+            self.pages.append(folder / PAGE_NAME)
         line = None
         if self.printed is None and folder is not None:
             line = summary(content, folder)

@@ -35,7 +35,7 @@ from tvsl.render import require_overlay_video
 from tvsl.segments import find_segments, mark_duplicates, smooth, steady
 from tvsl.utils.atomic import write_text
 from tvsl.utils.files import write_json
-from tvsl.utils.progress import Progress
+from tvsl.utils.progress import Progress, Stages
 
 Emit = Callable[[dict[str, Any]], None]
 """Takes each moment, as it stands in the file, as soon as it is settled."""
@@ -61,6 +61,7 @@ class LocalizeOptions:
         format: Form of the results.
         duplicates: Whether sources that are marked as duplicates are drawn.
         command: The command line, as the page shows it.
+        stages: Shows how far the work is.
     """
 
     request: Request
@@ -78,6 +79,7 @@ class LocalizeOptions:
     format: ResultFormat = "json"
     duplicates: bool = False
     command: str = ""
+    stages: Stages = progress
 
     def kinds(self, media_type: MediaType) -> frozenset[OutputKind]:
         """Outputs that are written for an input of this type."""
@@ -253,7 +255,8 @@ def _write(
         return
     with staging(target.folder, options.force) as work:
         result = Result(target.source.path, target.media_type, moments, content, options.duplicates)
-        write_files(options.kinds(target.media_type), result, work, options.command)
+        kinds = options.kinds(target.media_type)
+        write_files(kinds, result, work, options.command, options.stages)
         if options.format != "json":
             path = work / f"{Path(JSON_NAME).stem}.{options.format}"
             write_text(path, FORMATS[options.format](content))
@@ -319,7 +322,7 @@ def _video(
     localizer: Localizer, source: GivenInput, options: LocalizeOptions, emit: Emit | None
 ) -> list[Localization]:
     request = options.request
-    with progress(f"Localizing {Path(source.name).name}") as report:
+    with options.stages(f"Localizing {Path(source.name).name}") as report:
         found = localizer.localize_video(
             source.path,
             request.labels,

@@ -416,5 +416,8 @@ Resume = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, max=LARGEST_NUMBER, help="Decides everything that is drawn.")
 ]
+Open = Annotated[
+    bool, typer.Option("--open", help="Show the page in a browser, where there is one.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what an earlier run wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON on stdout.")]

@@ -391,6 +391,32 @@ def load_localizer(model: str, **options: Any) -> Localizer:
         return Localizer.from_pretrained(model, progress=fetched, **options)
 
 
+def open_page(page: Path | str, others: int = 0) -> None:
+    """Show a page in the user's browser, and say so where there is none.
+
+    Args:
+        page: Its file or address.
+        others: Number of further pages, which are not opened.
+    """
+    address = page if isinstance(page, str) else page.resolve().as_uri()
+    if not _open(address):
+        print_note(f"tvsl: no browser was found here; open {page} in one.")
+    elif others:
+        print_note(f"tvsl: this is one page of {others + 1}; the others are opened by hand.")
+
+
+def _open(address: str) -> bool:
+    import webbrowser
+
+    has_screen = os.name != "posix" or sys.platform == "darwin"
+    if not (has_screen or {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys()):
+        return False  # what would be found is a browser for terminals, which draws no pictures
+    try:
+        return webbrowser.open(address)
+    except (webbrowser.Error, OSError):
+        return False
+
+
 JSON_NAME = "localization.json"
 OutputKind = Literal["page", "video", "sheet", "moments", "json"]
 """Files that ``tvsl localize`` may write for an input."""

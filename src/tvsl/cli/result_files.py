@@ -35,6 +35,7 @@ from tvsl.render.colors import Color, certainty
 from tvsl.render.video import write_page_video
 from tvsl.segments import without_duplicates
 from tvsl.utils.atomic import writable, write_text
+from tvsl.utils.progress import Stages
 
 SHEET_NAME: Final = "contact_sheet.jpg"
 PAGE_NAME: Final = "index.html"
@@ -73,7 +74,13 @@ class Result:
         return [without_duplicates(found) for found in self.moments]
 
 
-def write_files(kinds: Set[OutputKind], result: Result, work: Path, command: str) -> None:
+def write_files(
+    kinds: Set[OutputKind],
+    result: Result,
+    work: Path,
+    command: str,
+    stages: Stages = progress,
+) -> None:
     """Write the files of a result, but for its JSON.
 
     Args:
@@ -81,6 +88,7 @@ def write_files(kinds: Set[OutputKind], result: Result, work: Path, command: str
         result: The result.
         work: Folder to write into.
         command: The command line, as the page shows it.
+        stages: Shows how far the work is.
 
     Raises:
         OutputError: A file cannot be written.
@@ -89,11 +97,11 @@ def write_files(kinds: Set[OutputKind], result: Result, work: Path, command: str
     moments = result.drawn
     colors = label_colors(moments)
     if kinds & {"sheet", "moments"}:
-        _write_pictures(kinds, result, moments, colors, work)
+        _write_pictures(kinds, result, moments, colors, work, stages)
     if "video" in kinds:
-        _write_video(result, moments, work)
+        _write_video(result, moments, work, stages)
     if "page" in kinds:
-        _write_page(result, moments, work, command)
+        _write_page(result, moments, work, command, stages)
 
 
 def _write_pictures(
@@ -102,6 +110,7 @@ def _write_pictures(
     moments: Sequence[Localization],
     colors: Mapping[str, Color],
     work: Path,
+    stages: Stages,
 ) -> None:
     """A contact sheet, and a heat-map for each source; of a series in a folder of their own."""
     shown = drawn_moments(moments)
@@ -111,7 +120,7 @@ def _write_pictures(
         with writable(folder):
             folder.mkdir()
     sheets = []
-    with progress("Drawing moments") as report:
+    with stages("Drawing moments") as report:
         for count, (found, image) in enumerate(_pictures(result, shown), start=1):
             reduced = drawing_image(image)
             if "moments" in kinds:
@@ -163,7 +172,9 @@ def _write_sources(
         save_png(overlay, folder / f"{prefix}{number:02d}_{_file_name(source.label)}.png")
 
 
-def _write_video(result: Result, moments: Sequence[Localization], work: Path) -> None:
+def _write_video(
+    result: Result, moments: Sequence[Localization], work: Path, stages: Stages
+) -> None:
     shown, settings = list(moments), result.content["settings"]
     if len(moments) == 1:
         # One moment says nothing about the whole video: it is shown while its sound is heard.
@@ -176,7 +187,7 @@ def _write_video(result: Result, moments: Sequence[Localization], work: Path) ->
             replace(found, time=end),
             replace(silent, time=end + _INSTANT),
         ]
-    with progress(f"Writing {VIDEO_NAME}") as report:
+    with stages(f"Writing {VIDEO_NAME}") as report:
         write_overlay_video(
             result.source,
             work / VIDEO_NAME,
@@ -187,14 +198,16 @@ def _write_video(result: Result, moments: Sequence[Localization], work: Path) ->
         )
 
 
-def _write_page(result: Result, moments: Sequence[Localization], work: Path, command: str) -> None:
+def _write_page(
+    result: Result, moments: Sequence[Localization], work: Path, command: str, stages: Stages
+) -> None:
     """The page; beside it the video that it plays, where that is too large to be held in it."""
     # Reduced at once: 24 pictures of a large video would fill the memory.
     pictures = _pictures(result, drawn_moments(moments))
     stills = [(found, drawing_image(image, PICTURE_SIDE)) for found, image in pictures]
     settings, path = result.content["settings"], work / CLIP_NAME
     if settings["every"] is not None:
-        with progress("Writing the page's video") as report:
+        with stages("Writing the page's video") as report:
             start, end = settings["start"] or 0.0, settings["end"]
             length = write_page_video(result.source, path, CLIP_SIDE, start, end, report)
         clip = Clip(moments, result.content, command, stills, path, length)

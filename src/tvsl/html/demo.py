@@ -13,7 +13,8 @@ from tvsl.boxes import BOX_PROTOCOL
 from tvsl.demo.run import PROTOCOL, Demo, DemoResult, MapScore, threshold
 from tvsl.demo.scenes import DemoScene
 from tvsl.html.data_uris import heat_uri, jpeg_uri, png_uri, sound_uri
-from tvsl.html.page import Values, distinct_maps, render_page, sound_values
+from tvsl.html.page import distinct_maps, sound_values
+from tvsl.html.rendering import Values, render_page
 from tvsl.localization import SoundSource
 from tvsl.media.writing import to_int16
 from tvsl.render.colors import source_color

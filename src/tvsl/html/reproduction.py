@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from tvsl.html.data_uris import outline, png_uri
-from tvsl.html.page import Values, render_page, table_values
+from tvsl.html.page import table_values
+from tvsl.html.rendering import Values, render_page
 from tvsl.metrics import Interval
 from tvsl.render.colors import WHITE, Color, RGBImage, source_color
 from tvsl.render.overlay import color_overlay
