@@ -14,6 +14,7 @@ from tests.reproduce.made_tables import line, table
 from tests.reproduce.test_report_written import conditions, made
 from tvsl.html.reproduction import reproduction_page
 from tvsl.render.colors import source_color
+from tvsl.reproduce.expectations import JudgedExpectations
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetCase
 from tvsl.reproduce.results import MeasuredTable
 from tvsl.reproduce.run import Reproduction
@@ -87,7 +88,13 @@ def test_every_part_can_be_reached(page: Page, found: Reproduction) -> None:
     links = [one["href"] for one in page.all("a")]
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     assert links == ["#table1", "#table2", "#twins", "#figure3"]
-    assert {link[1:] for link in links} | {"expectations", "choices", "how", "figure1"} <= ids
+    assert {link[1:] for link in links} | {
+        "claims",
+        "expectations",
+        "choices",
+        "how",
+        "figure1",
+    } <= ids
 
 
 def test_bars_are_as_long_as_their_values(page: Page) -> None:
@@ -128,7 +135,14 @@ def test_a_sheet_has_a_picture_for_every_method_that_answers(page: Page) -> None
 def test_expectations_and_warnings_are_told(text: str) -> None:
     assert re.search(r'class="good">✓</span> It is so\. <small>3 of 3', text)
     assert re.search(r'class="bad">✗</span> It is more\.', text)
+    assert "Stated on a day." in text
     assert '<p class="warning">Beware.</p>' in text
+
+
+def test_claims_stand_first(text: str) -> None:
+    assert text.index('id="claims"') < text.index('id="expectations"') < text.index('id="table1"')
+    assert "contradicted" in text
+    assert "`table7` was not measured" in text
 
 
 def test_a_page_of_one_table_has_nothing_empty() -> None:
@@ -139,10 +153,11 @@ def test_a_page_of_one_table_has_nothing_empty() -> None:
         False,
         (),
         (),
+        JudgedExpectations(),
     )
     page = Page(reproduction_page(plain))
     ids = {attributes.get("id") for _, attributes in page.elements}
-    assert not ids & {"expectations", "choices", "figure1"}
+    assert not ids & {"claims", "expectations", "choices", "figure1"}
     assert not page.all("p", **{"class": "warning"})
 
 

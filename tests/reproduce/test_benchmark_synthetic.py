@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tvsl.errors import UsageError
 from tvsl.evaluation.batch import encode_scenes
-from tvsl.reproduce.benchmark import SyntheticBenchmark
+from tvsl.reproduce.benchmark import SyntheticBenchmark, SyntheticOptions, open_benchmark
 from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.specs import (
     DUET,
@@ -14,8 +15,10 @@ from tvsl.reproduce.specs import (
     TEST_CONDITIONS,
     TWIN_DUET,
     UNSEEN_DUET,
+    UNSEEN_SINGLE,
     SceneSet,
     TestCondition,
+    reproduce_config,
 )
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World
@@ -88,3 +91,33 @@ def test_training_clips_follow_the_recipe(benchmark: SyntheticBenchmark) -> None
     assert benchmark.clips.names == CLASSES["seen"]
     assert benchmark.record()["clips"] == benchmark.clips.description()
     assert benchmark.warnings() == []
+
+
+def test_classes_new_to_the_encoder_are_trained_and_tested_on() -> None:
+    config = reproduce_config("synthetic", "quick")
+    found = open_benchmark("synthetic", {"classes": "unseen"}, config)
+    assert isinstance(found, SyntheticBenchmark)
+    assert found.clips.names == found.names(SINGLE) == CLASSES["unseen"]
+    assert found.names(UNSEEN_SINGLE) == CLASSES["seen"]
+    assert set(found.clips.read(range(8), 16_000).labels.tolist()) <= set(range(18))
+    assert found.record() != SyntheticBenchmark(config).record()
+
+
+def test_scenes_of_development_are_not_those_that_are_published() -> None:
+    config = reproduce_config("synthetic", "quick")
+    final = SyntheticBenchmark(config)
+    development = SyntheticBenchmark(config, SyntheticOptions(development=True))
+    for condition in (SINGLE, DUET):
+        ours, published = (one.maker(SceneSet(condition, "test")) for one in (development, final))
+        seeds = {ours.scene(n, condition.sources).sha256 for n in range(3)}
+        assert not seeds & {published.scene(n, condition.sources).sha256 for n in range(3)}
+    validation = SceneSet(SINGLE, "validation")
+    assert development.maker(validation) == final.maker(validation)
+    assert development.warnings()
+    assert not final.warnings()
+
+
+@pytest.mark.parametrize("options", [{"classes": "all"}, {"development": "maybe"}, {"twins": 1}])
+def test_options_that_the_world_does_not_have(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(options))):
+        open_benchmark("synthetic", options, reproduce_config("synthetic", "quick"))

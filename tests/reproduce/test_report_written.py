@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.reproduce.made_tables import line, table
+from tvsl.reproduce.claims import Claim
+from tvsl.reproduce.expectations import Expectation, JudgedExpectations
 from tvsl.reproduce.report import (
     CSV_HEAD,
     best_cells,
@@ -21,7 +23,6 @@ from tvsl.reproduce.report import (
     remarks,
     text_table,
 )
-from tvsl.reproduce.results import Expectation
 from tvsl.reproduce.run import Provenance, Reproduction
 from tvsl.reproduce.specs import DUETS, SINGLES, HeadSpec, Training, reproduce_config
 from tvsl.reproduce.tables import FNAC, TVSL, TVSL_MIXTURES, TVSL_UNTRAINED
@@ -71,7 +72,19 @@ def made() -> Reproduction:
         Expectation("It is so.", True, "3 of 3"),
         Expectation("It is more.", False, "1 of 3"),
     )
-    return Reproduction(conditions(), (TABLE,), (), False, CHOICES, expectations)
+    claims = (
+        Claim("T-VSL is first.", "Table 1", "contradicted", "a 1.0, b 2.0, difference -1.0"),
+        Claim("Two are better.", "Table 7", "not testable here", "`table7` was not measured"),
+    )
+    return Reproduction(
+        conditions(),
+        (TABLE,),
+        (),
+        False,
+        CHOICES,
+        claims,
+        JudgedExpectations("on a day", expectations),
+    )
 
 
 def test_a_table_stands_beside_the_paper_s() -> None:
@@ -184,7 +197,9 @@ def test_json_holds_every_seed() -> None:
     assert found["lines"][0]["paper"] == {"VGGSound": [43.3, 48.4]}
     assert found["agreements"][0]["tau"] == pytest.approx(1)
     assert found["sentences"][0].startswith("AP: first is T-VSL")
-    assert content["expectations"][1] == {
+    assert content["claims"][0]["verdict"] == "contradicted"
+    assert content["expectations"]["stated"] == "on a day"
+    assert content["expectations"]["items"][1] == {
         "says": "It is more.",
         "holds": False,
         "numbers": "1 of 3",

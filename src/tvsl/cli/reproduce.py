@@ -182,5 +182,5 @@ def _summary(found: Reproduction, folder: Path) -> list[str]:
     from tvsl.reproduce.targets import PAGE
 
     lines = [f"Warning: {text}" for text in found.provenance.warnings]
-    lines += [expectation_text(expectation) for expectation in found.expectations]
+    lines += [expectation_text(expectation) for expectation in found.expectations.items]
     return [*lines, f"Open {folder / PAGE} in a browser."]

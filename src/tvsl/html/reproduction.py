@@ -17,6 +17,7 @@ from tvsl.reproduce.figures import HeatMaps, Sheet, SheetCase
 from tvsl.reproduce.report import (
     best_cells,
     choice_table,
+    claim_table,
     how,
     order_table,
     remarks,
@@ -42,6 +43,7 @@ def reproduction_page(found: Reproduction) -> str:
     values: Values = {
         "title": f"The paper's tables on {found.provenance.title}",
         "warnings": found.provenance.warnings,
+        "claims": table_values(claim_table(found.claims)) if found.claims else None,
         "expectations": found.expectations,
         "bars": found.bars,
         "charts": _charts(found.tables) if found.bars else [],

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ConfigDict, ValidationError
 
 from tvsl.data import DATA_SETS, find_data, make_data
 from tvsl.data.base import ClipSet, Item, Split, ValidationItems
@@ -22,14 +23,20 @@ from tvsl.data.real import RealClips, RealData
 from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError
+from tvsl.errors import UsageError, first_problem
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
 from tvsl.media.image import resize
 from tvsl.metrics import hash_ids
-from tvsl.reproduce.specs import BenchmarkKind, ReproduceConfig, SceneSet, TestCondition
-from tvsl.synthetic.vocabulary import ClassSplit
+from tvsl.reproduce.specs import (
+    BenchmarkKind,
+    BenchmarkName,
+    ReproduceConfig,
+    SceneSet,
+    TestCondition,
+)
 from tvsl.synthetic.world import World
 from tvsl.tokens import Queries, Tokens
+from tvsl.utils.strict_model import StrictModel
 
 MOST_SOURCES = 4
 
@@ -46,12 +53,14 @@ class Benchmark(ABC):
         real: Whether it is made of files, and no made-up world.
         paper: The paper's benchmarks that stand beside it, by their name in ``PAPER_SETS``.
         halved: Whether only half of the classes are trained on anyway.
+        expectations: Name of what is expected of it in ``expectations.py``; None for nothing.
     """
 
     title: str
     real: bool
     paper: str
     halved: bool
+    expectations: BenchmarkName | None = None
 
     @property
     @abstractmethod
@@ -170,6 +179,11 @@ def with_negatives(scenes: EncodedBatch, visible: Sequence[set[str]]) -> Encoded
 _ANY_RATE = 16_000
 
 
+HalfOfClasses = Literal["seen", "unseen"]
+"""Half of the classes of the made-up world."""
+_DEVELOPMENT = (
+    "Test scenes of development: other ones than those that published figures are measured on."
+)
 _SHARES: Mapping[str, Any] = {"twins": {"twins": 1.0}, "off-screen": {"off_screen": 1.0}}
 
 
@@ -200,34 +214,67 @@ class SceneBenchmark(Benchmark):
         return [(scene.picture, scene.labels) for scene in scenes]
 
 
+_DEVELOPMENT_SEED = 3_000_000
+_OTHER_HALF: Mapping[HalfOfClasses, HalfOfClasses] = {"seen": "unseen", "unseen": "seen"}
+
+
+class SyntheticOptions(StrictModel):
+    """Options of the made-up world as a benchmark.
+
+    Attributes:
+        classes: Half of the classes that heads are trained and tested on. Encoders of
+            ``tvsl pretrain`` know the seen half; to them the ``unseen`` one is new, as the labels
+            of the paper's benchmarks are to AudioCLIP. The other half is that of Table 4.
+        development: Whether test scenes are of other seeds than the published ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: HalfOfClasses = "seen"
+    development: bool = False
+
+
 class SyntheticBenchmark(SceneBenchmark):
     """Scenes of the world; training knows half of its classes.
 
     Args:
         config: The recipe.
+        options: The classes, and whether for development.
     """
 
-    title = "the synthetic world"
     real = False
     paper = "VGGSound"
     halved = True
 
-    def __init__(self, config: ReproduceConfig) -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: ReproduceConfig,
+        options: SyntheticOptions = SyntheticOptions(),  # noqa: B008  (frozen)
+    ) -> None:
+        self.config, self.options = config, options
+        if options.classes == "seen":
+            self.title, self.expectations = "the synthetic world", "world"
+        else:
+            self.title = "the synthetic world, classes that its encoders have not met"
 
     @cached_property
     def clips(self) -> SyntheticClips:
         """Clips of the training split."""
-        return SyntheticData(split="train").clips(self.config.clips, self.config.seed)
+        data = SyntheticData(split="train", classes=self.options.classes)
+        return data.clips(self.config.clips, self.config.seed)
 
     def maker(self, wanted: SceneSet) -> World:
         """World of the scenes of a set."""
-        classes: ClassSplit = "unseen" if wanted.condition.part == "unseen" else "seen"
+        known = self.options.classes
+        classes = known if wanted.condition.part == "known" else _OTHER_HALF[known]
+        seed = self.config.seed
+        if self.options.development and wanted.split == "test":
+            seed += _DEVELOPMENT_SEED
         given = _SHARES.get(wanted.condition.perturbation or "", {})
-        return World(wanted.split, classes, self.config.seed, **given)
+        return World(wanted.split, classes, seed, **given)
 
     def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:  # noqa: ARG002
-        """The seen or the unseen classes; see the base class."""
+        """Half of the classes; see the base class."""
         return self.maker(SceneSet(condition, "test")).names
 
     def lacks(self, wanted: SceneSet) -> str | None:  # noqa: ARG002
@@ -241,8 +288,13 @@ class SyntheticBenchmark(SceneBenchmark):
         return [{one.label for panel in scene.panels for one in panel.objects} for scene in scenes]
 
     def record(self) -> dict[str, Any]:
-        """Description of the clips, which changes when the world does."""
-        return {"data": "synthetic", "clips": self.clips.description()}
+        """Description of the clips, which changes when the world does, and the options."""
+        options = self.options.model_dump(mode="json", exclude_defaults=True)
+        return {"data": "synthetic", "clips": self.clips.description(), **options}
+
+    def warnings(self) -> list[str]:
+        """Warning of scenes that are not the published ones."""
+        return [_DEVELOPMENT] if self.options.development else []
 
 
 class DrawnHalves(Benchmark):
@@ -278,6 +330,7 @@ class RealBenchmark(DrawnHalves, SceneBenchmark):
     """
 
     title = "real mixtures"
+    expectations = "real mixtures"
     real = True
     paper = "VGGSound"
     data: RealData
@@ -320,6 +373,10 @@ class RealBenchmark(DrawnHalves, SceneBenchmark):
         """Classes of all objects; see the base class."""
         plans = (self.maker(wanted).plan(n, wanted.condition.sources) for n in numbers)
         return [{one.label for panel in plan.panels for one in panel.objects} for plan in plans]
+
+    def warnings(self) -> list[str]:
+        """Warning of scenes that are not the published ones."""
+        return [_DEVELOPMENT] if self.data.development else []
 
     def record(self) -> dict[str, Any]:
         """Description of the clips, and the names of the files that are tested with."""
@@ -574,12 +631,7 @@ def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfi
         DataError: A list of it cannot be used.
     """
     if data == SyntheticData.name:
-        if options:
-            raise UsageError(
-                f"The world has no such options here: {', '.join(options)}.",
-                "Each table has scenes of its own; leave them out.",
-            )
-        return SyntheticBenchmark(config)
+        return SyntheticBenchmark(config, _synthetic_options(options))
     found = make_data(DATA_SETS.resolve(data), options)
     if isinstance(found, RealData):
         return RealBenchmark(found, config)
@@ -588,3 +640,13 @@ def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfi
             f"The data set '{data}' is not made of files.", "Choose synthetic, or one of files."
         )
     return FileBenchmark(found, options, config)
+
+
+def _synthetic_options(options: Mapping[str, Any]) -> SyntheticOptions:
+    try:
+        return SyntheticOptions.model_validate(dict(options))
+    except ValidationError as error:
+        raise UsageError(
+            f"The world has no such option as a benchmark: {first_problem(error)}.",
+            "Options: classes=seen or unseen, development=true; each table has scenes of its own.",
+        ) from error

@@ -14,10 +14,11 @@ from scipy.stats import kendalltau
 from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.metrics import LabelSource
 from tvsl.metrics.intervals import RESAMPLES
+from tvsl.reproduce.claims import Claim
+from tvsl.reproduce.expectations import Expectation
 from tvsl.reproduce.results import (
     DETECTED_FIRST,
     GIVEN_FIRST,
-    Expectation,
     MeasuredRow,
     MeasuredTable,
     Value,
@@ -452,10 +453,14 @@ def markdown(found: Reproduction) -> str:
     """All tables with what they say, as Markdown."""
     parts = [f"# The paper's tables on {found.provenance.title}"]
     parts += [f"**{warning}**" for warning in found.provenance.warnings]
-    if found.expectations:
+    if found.claims:
+        claims = claim_table(found.claims)
+        parts += [f"## {claims.title}", _as_markdown(claims)]
+    if found.expectations.items:
         parts += [
             "## Expected, and found",
-            _listed([expectation_text(one) for one in found.expectations]),
+            f"Stated {found.expectations.stated}.",
+            _listed([expectation_text(one) for one in found.expectations.items]),
         ]
     for table in found.tables:
         number = "" if table.number is None else f"Table {table.number}: "
@@ -471,6 +476,20 @@ def markdown(found: Reproduction) -> str:
     parts.append("## How it was measured")
     parts += [f"**{term}.** {text}" for term, text in how(found.provenance)]
     return "\n\n".join(parts) + "\n"
+
+
+def claim_table(claims: Sequence[Claim]) -> TextTable:
+    """Table of the paper's claims.
+
+    Args:
+        claims: The claims.
+
+    Returns:
+        A row for each: the claim, its place in the paper, the verdict and the figures.
+    """
+    rows = tuple((one.says, one.where, one.verdict, one.numbers) for one in claims)
+    heads = ("claim", "paper", "here", "by")
+    return TextTable("What the paper claims, and what is found here", heads, rows, len(heads))
 
 
 def expectation_text(expectation: Expectation) -> str:
@@ -534,7 +553,8 @@ def json_content(found: Reproduction) -> dict[str, Any]:
             "config": conditions.config.model_dump(mode="json"),
             "warnings": list(conditions.warnings),
         },
-        "expectations": [asdict(expectation) for expectation in found.expectations],
+        "claims": [asdict(claim) for claim in found.claims],
+        "expectations": asdict(found.expectations),
         "tables": [_table(table) for table in found.tables],
         "choices": [_choice(choice) for choice in found.choices],
     }

@@ -13,6 +13,8 @@ from tvsl.audioclip.weights import sha256_of
 from tvsl.errors import UsageError, WeightsError
 from tvsl.loading import check_classes
 from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder
+from tvsl.reproduce.claims import Claim, judge_claims
+from tvsl.reproduce.expectations import JudgedExpectations, judge
 from tvsl.reproduce.experiment import (
     EncodeClips,
     EncodeScenes,
@@ -22,7 +24,7 @@ from tvsl.reproduce.experiment import (
     open_workers,
 )
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
-from tvsl.reproduce.results import PAPER_SETS, Aggregator, Expectation, MeasuredTable, expectations
+from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
 from tvsl.reproduce.specs import (
     TEST_CONDITIONS,
     EvalTarget,
@@ -194,7 +196,8 @@ class Reproduction:
         sheets: The figures of pictures.
         bars: Whether the figure of bars is among them.
         choices: Choices of validation.
-        expectations: Expectations of the world, and whether they came out.
+        claims: The paper's claims, and what the tables say of them.
+        expectations: Expectations of the benchmark, and whether they came out.
     """
 
     provenance: Provenance
@@ -202,7 +205,8 @@ class Reproduction:
     sheets: tuple[Sheet, ...]
     bars: bool
     choices: tuple[Choice, ...]
-    expectations: tuple[Expectation, ...]
+    claims: tuple[Claim, ...]
+    expectations: JudgedExpectations
 
 
 @dataclass(frozen=True)
@@ -319,7 +323,8 @@ def reproduce(
         tuple(one for one in sheets if one is not None),
         selection.bars,
         tuple(choices),
-        () if benchmark.real else tuple(expectations(tables)),
+        tuple(judge_claims(tables)),
+        judge(benchmark.expectations, tables),
     )
 
 

@@ -406,6 +406,9 @@ _QUICK_FILES: dict[str, Any] = {
     "pictures": 1,
 }
 
+BenchmarkName = Literal["world", "real mixtures"]
+"""The benchmarks that something is expected of (``expectations.py``)."""
+
 BenchmarkKind = Literal["synthetic", "composites", "files"]
 """The made-up world, mixtures made of real photographs and sounds, or a data set's own clips."""
 

@@ -1,0 +1,252 @@
+"""The paper's claims, each beside the figures that speak for it or against it.
+
+A claim is a difference of two lines of a table. It is supported where the 95 % interval of the
+difference lies above 0, contradicted where it lies below, and open where it holds 0. Where T-VSL is
+compared with other methods, nobody is told labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tvsl.metrics import LabelSource
+from tvsl.reproduce.results import (
+    MeasuredRow,
+    MeasuredTable,
+    Value,
+    apart,
+    difference_text,
+    one_each,
+    ranked,
+)
+from tvsl.reproduce.specs import WITHOUT_HELP
+from tvsl.reproduce.tables import (
+    PAPER_METHODS,
+    PROMPT_LENGTHS,
+    TEXT_ONLY,
+    TVSL,
+    TVSL_UNTRAINED,
+)
+
+Verdict = Literal["supported", "no difference", "contradicted", "not testable here"]
+Tables = Mapping[str, MeasuredTable]
+
+_OURS = TVSL.title
+_FULL = "audio, image, AVC"
+_OTHERS = frozenset(row.title for row in PAPER_METHODS if row is not TVSL)
+_WITHOUT_LABELS: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, and what a benchmark says of it.
+
+    Attributes:
+        says: The claim, in a sentence.
+        where: Its place in the paper.
+        verdict: What the figures say.
+        numbers: The figures; for a claim that cannot be tested, the reason.
+    """
+
+    says: str
+    where: str
+    verdict: Verdict
+    numbers: str
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """A claim that can be judged.
+
+    Attributes:
+        says: The claim.
+        where: Its place in the paper.
+        table: Name of the table that it is judged by.
+        column: Beginning of the column's title.
+        pair: Finds the two lines in a table and column, the one first that the claim puts first.
+    """
+
+    says: str
+    where: str
+    table: str
+    column: str
+    pair: Callable[[MeasuredTable, int], tuple[_Cell, _Cell] | None]
+
+
+_Cell = tuple[str, Value]
+"""A line's name and its value."""
+
+
+def judge_claims(tables: Iterable[MeasuredTable]) -> list[Claim]:
+    """Judge the paper's claims by measured tables.
+
+    Args:
+        tables: The tables.
+
+    Returns:
+        All claims, also those that cannot be tested with these tables; none without tables.
+    """
+    known = {table.name: table for table in tables}
+    return [_judged(spec, known) for spec in _CLAIMS] if known else []
+
+
+def _judged(spec: _Spec, tables: Tables) -> Claim:
+    table = tables.get(spec.table)
+    if table is None:
+        return _untestable(spec, f"`{spec.table}` was not measured")
+    column = next((n for n, head in enumerate(table.heads) if head.startswith(spec.column)), None)
+    if column is None:
+        return _untestable(spec, f"{table.title} has no column for it")
+    found = spec.pair(table, column)
+    if found is None:
+        return _untestable(spec, f"a line of {table.title} has no value")
+    (name, ours), (other, theirs) = found
+    numbers = (
+        f"{table.heads[column]}: {name} {ours.text()}, {other} {theirs.text()}, difference "
+        f"{difference_text(ours, theirs)}"
+    )
+    sign = -1 if table.columns[column].low_is_good else 1
+    verdict: Verdict = "no difference"
+    if apart(ours, theirs):
+        verdict = "supported" if sign * (ours.mean - theirs.mean) > 0 else "contradicted"
+    return Claim(spec.says, spec.where, verdict, numbers)
+
+
+def _untestable(spec: _Spec, reason: str) -> Claim:
+    return Claim(spec.says, spec.where, "not testable here", reason)
+
+
+def _lines(
+    first: str, second: str, labels: LabelSource, other: LabelSource | None = None
+) -> Callable[[MeasuredTable, int], tuple[_Cell, _Cell] | None]:
+    """Pair of two lines by their titles."""
+
+    def find(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
+        lines = table.line(first, labels), table.line(second, other or labels)
+        cells = [(line.row, line.values[column]) for line in lines if line is not None]
+        known = [(name, value) for name, value in cells if value is not None]
+        return (known[0], known[1]) if len(known) == 2 else None
+
+    return find
+
+
+def _against_others(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
+    """T-VSL and the best of the paper's other methods; nobody is told labels."""
+    allowed = [line for line in one_each(table.lines) if line.labels in _WITHOUT_LABELS]
+    ours = table.line(_OURS, "detected")
+    value = None if ours is None else ours.values[column]
+    others = [line for line in allowed if line.row in _OTHERS]
+    order = ranked(others, column, table.columns[column].low_is_good)
+    if value is None or not order:
+        return None
+    best, theirs = order[0]
+    return (_OURS, value), (best.row, theirs)
+
+
+def _longest_prompts(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
+    """The best prompt that is learned, and none."""
+    lines = [table.line(str(length), "given") for length in PROMPT_LENGTHS]
+    known: list[MeasuredRow] = [line for line in lines if line is not None]
+    learned = ranked([line for line in known if line.row != "0"], column, False)
+    without = next((line.values[column] for line in known if line.row == "0"), None)
+    if not learned or without is None:
+        return None
+    best, value = learned[0]
+    return (f"{best.row} vectors", value), ("none", without)
+
+
+_CLAIMS: Sequence[_Spec] = (
+    _Spec(
+        "T-VSL finds single sources better than all other methods.",
+        "Table 1",
+        "table1",
+        "AP",
+        _against_others,
+    ),
+    _Spec(
+        "T-VSL finds the sources of mixtures better than all other methods.",
+        "Table 2",
+        "table2",
+        "CIoU",
+        _against_others,
+    ),
+    _Spec(
+        "T-VSL's training makes the frozen encoder better at mixtures: labels detected.",
+        "Sec. 3, Table 3",
+        "table2",
+        "CIoU",
+        _lines(_OURS, TVSL_UNTRAINED.title, "detected"),
+    ),
+    _Spec(
+        "The same with labels given.",
+        "Sec. 3, Table 3",
+        "table2",
+        "CIoU",
+        _lines(_OURS, TVSL_UNTRAINED.title, "given"),
+    ),
+    _Spec(
+        "The sound adds to what the name of a class finds by itself: labels given.",
+        "Sec. 3.4",
+        "table2",
+        "CIoU",
+        _lines(_OURS, TEXT_ONLY.title, "given"),
+    ),
+    _Spec(
+        "All three blocks are better than the encoder's own similarity.",
+        "Table 3",
+        "table3",
+        "duet: CIoU",
+        _lines(_FULL, "none (AudioCLIP similarity)", "given", "none"),
+    ),
+    _Spec(
+        "Audio conditioning adds to the other two blocks.",
+        "Table 3",
+        "table3",
+        "duet: CIoU",
+        _lines(_FULL, "image, AVC", "given"),
+    ),
+    _Spec(
+        "Image conditioning adds to the other two blocks.",
+        "Table 3",
+        "table3",
+        "duet: CIoU",
+        _lines(_FULL, "audio, AVC", "given"),
+    ),
+    _Spec(
+        "The correspondence block adds to both conditionings.",
+        "Table 3",
+        "table3",
+        "duet: CIoU",
+        _lines(_FULL, "audio, image", "given"),
+    ),
+    _Spec(
+        "T-VSL is the best on classes that training never saw.",
+        "Table 4",
+        "table4",
+        "duet: CIoU",
+        _against_others,
+    ),
+    _Spec(
+        "T-VSL loses least from two sources to four.",
+        "Table 5",
+        "table5",
+        "drop",
+        _against_others,
+    ),
+    _Spec(
+        "Learned prompts are better than the name alone (the best of five lengths).",
+        "Table 6",
+        "table6",
+        "duet: CIoU",
+        _longest_prompts,
+    ),
+    _Spec(
+        "Two stages are better than one.",
+        "Table 7",
+        "table7",
+        "duet: CIoU",
+        _lines("T-VSL, two stages", "T-VSL, one stage", "detected"),
+    ),
+)
