@@ -1,0 +1,77 @@
+"""Outputs that each part of a head reaches, found by replacing its parameters with noise."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from tests.methods.tvsl.inputs import SIZE, ragged_labels, tokens, vocabulary
+from tvsl.methods.tvsl import TVSL, TVSLConfig
+from tvsl.tokens import Queries
+
+QUERIES = Queries.from_labels(ragged_labels((1, 2, 3, 1)))
+
+
+def reached(head: TVSL, part: str) -> set[str]:
+    """Outputs of a head that noise in a part of it changes."""
+    noisy = copy.deepcopy(head)
+    generator = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in noisy.get_submodule(part).parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    found = set()
+    for name in ("maps", "evidence", "decomposition", "fusion"):
+        before, after = (outputs(one, name) for one in (head, noisy))
+        if not torch.equal(before, after):
+            found.add(name)
+    return found
+
+
+@torch.inference_mode()
+def outputs(head: TVSL, name: str) -> torch.Tensor:
+    if name == "maps":
+        return head.maps(tokens(), QUERIES, vocabulary())
+    head.set_tuned(detector=name)
+    return head.detect(tokens(), vocabulary())
+
+
+def head(**changes: object) -> TVSL:
+    torch.manual_seed(0)
+    config = TVSLConfig(embedding=SIZE, **changes)  # type: ignore[arg-type]
+    return TVSL(config).double().eval()
+
+
+DETECTORS = {"evidence", "decomposition", "fusion"}
+
+
+@pytest.mark.parametrize(
+    ("part", "reaches"),
+    [
+        ("project_audio_correspondence", {"maps"}),
+        ("project_visual_correspondence", set()),
+        ("project_audio_class", set()),
+        ("project_visual_class", set()),
+        ("fusion", {"fusion"}),
+        ("detection_scale", {"fusion"}),
+        ("class_scale", set()),
+        ("correspondence_scale", set()),
+    ],
+)
+def test_parts_of_the_preset(part: str, reaches: set[str]) -> None:
+    made = head()
+    assert list(made.get_submodule(part).parameters())
+    assert reached(made, part) == reaches
+
+
+@pytest.mark.parametrize("part", ["project_audio", "project_visual"])
+def test_trained_token_projectors_reach_everything(part: str) -> None:
+    assert list(head().get_submodule(part).parameters()) == []
+    assert reached(head(token_projectors="trained"), part) == {"maps", *DETECTORS}
+
+
+def test_every_part_of_the_preset_is_in_the_list() -> None:
+    """The parts above are all that there are."""
+    parts = {name.split(".")[0] for name, _ in head().named_parameters()}
+    assert len(parts) == 8
