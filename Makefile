@@ -12,7 +12,7 @@ MINI := build/mini/seed-$(SEED)
 EVERYDAY := build/everyday
 SHARED ?= ../shared
 
-.PHONY: help demo install dev localize test schema test-slow check format benchmark mini mini-card everyday everyday-card everyday-kinds demo-mixtures readme-picture clean
+.PHONY: help demo install dev localize test schema test-slow check format benchmark mini mini-card everyday everyday-card everyday-kinds demo-mixtures readme-picture docs gallery release-check clean
 
 help:
 	@echo 'make demo         set up and localize real mixtures and made-up scenes; a page to look at in $(DEMO)/'
@@ -28,6 +28,9 @@ help:
 	@echo 'make everyday-kinds  what it hears, sees and confuses, kind by kind, small things and large ones'
 	@echo 'make demo-mixtures   make the real mixtures of the demo again, from $(SHARED)/real'
 	@echo 'make readme-picture  localize the photograph at the head of the README again'
+	@echo 'make docs         the documents as a site: build/docs/site/index.html'
+	@echo 'make gallery      the pictures of the documents again'
+	@echo 'make release-check   build sdist and wheel, install and use them with every Python at hand'
 	@echo 'make clean        remove the environment'
 
 # constraints.txt makes pip take the CPU build of torch where one is at hand.
@@ -39,6 +42,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.developing: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.documenting: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.releasing: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[release]'
 	@touch $@
 
 install: $(VENV)/.installed
@@ -71,6 +82,16 @@ check: dev
 format: dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Any warning, dead link or resource of a network ends it.
+docs: $(VENV)/.documenting
+	$(BIN)/python scripts/docs.py
+
+gallery: install
+	$(BIN)/python scripts/gallery.py
+
+release-check: $(VENV)/.releasing
+	$(BIN)/python scripts/release_check.py
 
 benchmark: dev
 	$(BIN)/python benchmarks/encoders.py

@@ -1,7 +1,17 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.running import run
+from tests.html.browser import running_browser
+from tvsl.media import load_audio, load_image, to_int16, write_still_video
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +59,50 @@ def test_the_first_picture_is_small_and_its_authors_are_named() -> None:
     below = text[first.end() :].split("```", 1)[0]
     assert "CC BY" in below
     assert picture.parent.joinpath("NOTICE").relative_to(ROOT).as_posix() in below
+
+
+def first_screen() -> str:
+    """What a reader sees before the first heading below the title."""
+    return (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which somebody has done what the first screen says, with a clip of their own."""
+    folder = tmp_path_factory.mktemp("reader")
+    shutil.copytree(ROOT / "docs" / "example", folder / "docs" / "example")
+    picture = load_image(ROOT / "docs" / "example" / "beach.jpg")[:360]
+    sound = load_audio(ROOT / "docs" / "example" / "beach.ogg", 48_000, duration=2.0)
+    write_still_video(folder / "clip.mp4", picture, to_int16(sound.samples), 48_000)
+    block = first_screen().partition("```sh\n")[2].partition("```")[0].replace("\\\n", " ")
+    install, *commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    assert install[:2] == ["pip", "install"]
+    assert len(commands) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for words in commands:
+            assert words[0] == "tvsl"
+            ran = run(*words[1:])
+            assert ran.code == 0, ran.err
+    return folder
+
+
+def test_the_lines_make_the_picture(followed: Path) -> None:
+    made, shown = (
+        np.asarray(Image.open(path).convert("RGB"), np.float64)
+        for path in (followed / "beach" / "contact_sheet.jpg", ROOT / "docs/example/found.jpg")
+    )
+    assert made.shape == shown.shape
+    assert np.abs(made - shown).mean() < 2
+
+
+def test_one_command_makes_a_page_of_one_s_own_clip(followed: Path) -> None:
+    with running_browser() as browser, browser.tab(followed / "out" / "index.html") as tab:
+        tab.wait("media.readyState >= 2")
+        width, height = tab.value("[media.videoWidth, media.videoHeight]")
+        assert (width, height) == (640, 360)
+        tab.value("media.play().then(() => 0)")
+        tab.wait("media.currentTime > .5")
+        said = tab.value("document.body.innerText")
+        assert "clip.mp4" in said
+        assert "tvsl localize clip.mp4 -o out/" in said

@@ -18,6 +18,7 @@ from tvsl.cli import (
     doctor,
     evaluate,
     localize,
+    methods,
     models,
     prepare,
     pretrain,
@@ -63,6 +64,7 @@ app.command("reproduce", cls=Command)(reproduce.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")
+app.command("methods", cls=Command)(methods.command)
 app.command("models", cls=Command)(models.command)
 app.command("doctor", cls=Command)(doctor.command)
 

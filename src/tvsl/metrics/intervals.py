@@ -89,7 +89,7 @@ def verdict(difference: Interval, low_is_good: bool = False) -> Verdict:
     Returns:
         ``no difference`` where the interval holds 0, or is not known.
 
-    Example:
+    Examples:
         >>> verdict(Interval(0.1, 2.0)), verdict(Interval(-1.0, 2.0))
         ('better', 'no difference')
     """
@@ -115,7 +115,7 @@ class Bootstrap:
         ShapeError: There is no row.
         UsageError: There cannot be so many resamples.
 
-    Example:
+    Examples:
         >>> bootstrap = Bootstrap([0, 0, 1, 2], resamples=500)
         >>> draws = bootstrap.draw({"mean": mean([0.1, 0.3, 0.5, 0.9])})["mean"]
         >>> Interval.of(draws).holds(0.45)

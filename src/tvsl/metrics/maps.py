@@ -66,7 +66,7 @@ def resize_maps(maps: Array, size: tuple[int, int]) -> Tensor:
     Raises:
         ShapeError: Not maps, a value is not finite, or a size below one pixel.
 
-    Example:
+    Examples:
         >>> resize_maps([[[0.0, 1.0]]], (1, 4)).tolist()
         [[[0.0, 0.25, 0.75, 1.0]]]
     """
@@ -96,7 +96,7 @@ def minmax(maps: Array) -> Tensor:
     Raises:
         ShapeError: Not maps, or a value is not finite.
 
-    Example:
+    Examples:
         >>> minmax([[[-1.0, 0.0, 3.0]]]).tolist()
         [[[0.0, 0.25, 1.0]]]
     """

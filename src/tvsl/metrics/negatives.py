@@ -48,7 +48,7 @@ def confidence(maps: Array, share: float = CONFIDENT_SHARE) -> Tensor:
     Raises:
         ShapeError: Not maps, or a share outside (0, 1].
 
-    Example:
+    Examples:
         >>> confidence([[[0.9, 0.7, 0.1, 0.3]]], share=0.5).item()
         0.8
     """
@@ -77,7 +77,7 @@ def precision_recall(
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
 
-    Example:
+    Examples:
         >>> sure, place, there = [0.9, 0.8, 0.1], [True, False, True], [True, True, True]
         >>> [value.tolist() for value in precision_recall(sure, place, there, [0.5])]
         [[0.5], [0.5]]
@@ -140,7 +140,7 @@ def negatives_average_precision(
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
 
-    Example:
+    Examples:
         >>> sure, overlap = [0.9, 0.8, 0.7, 0.1], [0.6, 0.7, 0.0, 0.0]
         >>> negatives_average_precision(sure, overlap, [True, True, True, False]).item()
         0.33333333333333337
@@ -169,7 +169,7 @@ def negatives_max_f1(
     Raises:
         ShapeError: As for `negatives_average_precision`.
 
-    Example:
+    Examples:
         >>> negatives_max_f1([0.9, 0.8, 0.1], [0.6, 0.7, 0.0], [True, True, False]).item()
         1.0
     """
@@ -236,7 +236,7 @@ class NegativesAveragePrecision(PairMetric[Tensor]):
     Raises:
         UsageError: There is no such threshold or level.
 
-    Example:
+    Examples:
         >>> metric = NegativesAveragePrecision(normalize=False)
         >>> metric.update([[[0.9, 0.1]], [[0.8, 0.2]], [[0.0, 0.7]]], [[[True, False]]] * 3)
         >>> round(metric.compute().item(), 4)
@@ -267,7 +267,7 @@ class NegativesAveragePrecision(PairMetric[Tensor]):
 class NegativesMaxF1(NegativesAveragePrecision):
     """Best F1 over the confidence (SLAVC); arguments as for `NegativesAveragePrecision`.
 
-    Example:
+    Examples:
         >>> metric = NegativesMaxF1(normalize=False)
         >>> metric.update([[[0.9, 0.1]], [[0.8, 0.2]], [[0.0, 0.7]]], [[[True, False]]] * 3)
         >>> metric.compute().item()

@@ -52,7 +52,7 @@ def mask_ciou(cut: Array, targets: Array) -> Tensor:
     Raises:
         ShapeError: The shapes differ, or a target leaves [0, 1].
 
-    Example:
+    Examples:
         >>> mask_ciou([[[True, True, False]]], [[[False, True, True]]]).item()
         0.3333333333333333
     """
@@ -88,7 +88,7 @@ def ciou(maps: Array, targets: Array, threshold: float | Array = 0.5) -> Tensor:
     Raises:
         ShapeError: The shapes differ, or a target leaves [0, 1].
 
-    Example:
+    Examples:
         >>> ciou([[[0.9, 0.8, 0.6, 0.0]]], [[[True, True, False, False]]]).item()
         0.6666666666666666
     """
@@ -119,7 +119,7 @@ def median_threshold(maps: Array) -> Tensor:
     Raises:
         ShapeError: Not maps, or a value is not finite.
 
-    Example:
+    Examples:
         >>> median_threshold([[[0.1, 0.2, 0.3, 0.9]]]).item()
         0.3
     """
@@ -144,7 +144,7 @@ def area_cut(maps: Array, targets: Array) -> Tensor:
     Raises:
         ShapeError: The shapes differ, or a value is not finite.
 
-    Example:
+    Examples:
         >>> area_cut([[[0.1, 0.2, 0.3, 0.9]]], [[[False, True, True, True]]]).tolist()
         [[[False, False, True, True]]]
     """
@@ -175,7 +175,7 @@ def cut_maps(maps: Array, targets: Array, rule: Cut = "value", level: float = 0.
         UsageError: There is no such rule or level.
         ShapeError: Not maps, or no targets where they are needed.
 
-    Example:
+    Examples:
         >>> cut_maps([[[0.1, 0.2, 0.3, 0.9]]], [[[True] * 4]], "median").tolist()
         [[[False, False, True, True]]]
     """
@@ -203,7 +203,7 @@ def iou(maps: Array, targets: Array, threshold: float = 0.5, smooth: float = 0.0
     Raises:
         ShapeError: The shapes differ, or a negative smoothing.
 
-    Example:
+    Examples:
         >>> iou([[[0.9, 0.8, 0.6, 0.0]]], [[[True, True, False, False]]]).item()
         0.6666666666666666
     """
@@ -230,7 +230,7 @@ def success_rate(ciou: Array, threshold: float) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
 
-    Example:
+    Examples:
         >>> success_rate([0.1, 0.3, 0.7], 0.3).item()
         0.6666666666666666
     """
@@ -249,7 +249,7 @@ def success_auc(ciou: Array) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
 
-    Example:
+    Examples:
         >>> round(success_auc([0.0, 1.0]).item(), 4)
         0.5125
     """
@@ -271,7 +271,7 @@ def success_areas(ciou: Array) -> Tensor:
     Raises:
         ShapeError: There is no value, or one is missing.
 
-    Example:
+    Examples:
         >>> [round(area, 4) for area in success_areas([0.0, 1.0]).tolist()]
         [0.025, 1.0]
     """
@@ -299,7 +299,7 @@ class MeanCIoU(PairMetric[Tensor]):
     Raises:
         UsageError: There is no such rule or level.
 
-    Example:
+    Examples:
         >>> metric = MeanCIoU(cut="median")
         >>> metric.update([[[0.9, 0.8, 0.1, 0.3]]], [[[True, True, False, False]]])
         >>> metric.compute().item()
@@ -337,7 +337,7 @@ class SuccessAUC(MeanCIoU):
     Raises:
         UsageError: There is no such rule, level or unit.
 
-    Example:
+    Examples:
         >>> metric = SuccessAUC()
         >>> metric.update([[[0.9, 0.8, 0.1, 0.3]]], [[[True, True, False, False]]])
         >>> metric.compute().item()
@@ -383,7 +383,7 @@ class SuccessRate(SuccessAUC):
     Raises:
         UsageError: There is no such threshold, rule, level or unit.
 
-    Example:
+    Examples:
         >>> metric = SuccessRate(0.5)
         >>> metric.update([[[0.9, 0.8]], [[0.2, 0.4]]], [[[True, False]]] * 2)
         >>> metric.compute().item()
@@ -419,7 +419,7 @@ class MeanIoU(PairMetric[Tensor]):
     Raises:
         UsageError: There is no such level or smoothing.
 
-    Example:
+    Examples:
         >>> metric = MeanIoU()
         >>> metric.update([[[0.9, 0.8, 0.1, 0.3]]], [[[True, False, False, False]]])
         >>> metric.compute().item()

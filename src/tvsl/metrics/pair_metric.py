@@ -77,7 +77,7 @@ def group_mean(values: Array, groups: Array) -> Tensor:
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
 
-    Example:
+    Examples:
         >>> group_mean([0.2, 0.4, 0.5], [3, 3, 8]).tolist()
         [0.30000000000000004, 0.5]
     """
@@ -103,7 +103,7 @@ def group_minimum(values: Array, groups: Array) -> Tensor:
     Raises:
         ShapeError: As for `group_mean`.
 
-    Example:
+    Examples:
         >>> group_minimum([0.2, 0.4, 0.5], [3, 3, 8]).tolist()
         [0.2, 0.5]
     """
@@ -131,7 +131,7 @@ def class_average(values: Array, labels: Array) -> Tensor:
     Raises:
         ShapeError: There is no value, one is missing, or the vectors differ in length.
 
-    Example:
+    Examples:
         >>> class_average([1.0, 1.0, 0.5], [0, 0, 1]).item()
         0.75
     """

@@ -71,7 +71,7 @@ def average_precision(maps: Array, targets: Array) -> Tensor:
     Raises:
         ShapeError: The shapes differ, targets are not bool, or a value is not finite.
 
-    Example:
+    Examples:
         >>> average_precision([[[0.9, 0.5, 0.6, 0.0]]], [[[True, True, False, False]]]).item()
         0.8333333333333333
     """
@@ -192,7 +192,7 @@ def detection_mean_average_precision(scores: Array, labels: Array) -> Tensor:
         ShapeError: The shapes differ, labels are not bool, no class occurs, or a score is not
             finite.
 
-    Example:
+    Examples:
         >>> scores, labels = [[0.9], [0.1], [0.5]], [[True], [True], [False]]
         >>> detection_mean_average_precision(scores, labels).item()
         0.8333333333333333
@@ -224,7 +224,7 @@ def best_assignment(scores: Array) -> Tensor:
     Raises:
         ShapeError: Not a table of numbers, or one is not finite.
 
-    Example:
+    Examples:
         >>> best_assignment([[0.9, 0.8], [0.7, 0.1]]).tolist()
         [1, 0]
     """
@@ -260,7 +260,7 @@ def permutation_invariant_average_precision(
     Raises:
         ShapeError: The shapes do not agree, or a target is empty.
 
-    Example:
+    Examples:
         >>> maps, targets = [[[0.1, 0.9]], [[0.8, 0.2]]], [[[True, False]], [[False, True]]]
         >>> permutation_invariant_average_precision(maps, targets, [0, 0], [0, 0]).tolist()
         [1.0, 1.0]
@@ -322,7 +322,7 @@ class MeanAveragePrecision(PairMetric[Tensor]):
         normalize: Whether maps are raw and are to be normalized to [0, 1] each.
         kwargs: Arguments of `torchmetrics.Metric`.
 
-    Example:
+    Examples:
         >>> metric = MeanAveragePrecision()
         >>> metric.update([[[0.9, 0.5, 0.6, 0.0]]], [[[True, True, False, False]]])
         >>> metric.compute().item()
@@ -343,7 +343,7 @@ class MeanAveragePrecision(PairMetric[Tensor]):
 class ClassAwareAveragePrecision(MeanAveragePrecision):
     """Pixel average precision, averaged within a class first (CAP); needs ``labels``.
 
-    Example:
+    Examples:
         >>> metric = ClassAwareAveragePrecision()
         >>> metric.update([[[0.9, 0.5]], [[0.1, 0.2]]], [[[True, False]]] * 2, labels=[0, 1])
         >>> metric.compute().item()
@@ -362,7 +362,7 @@ class PermutationInvariantAveragePrecision(MeanAveragePrecision):
 
     Needs ``frames``; all pairs of a frame must come in one update.
 
-    Example:
+    Examples:
         >>> metric = PermutationInvariantAveragePrecision()
         >>> maps, targets = [[[0.1, 0.9]], [[0.8, 0.2]]], [[[True, False]], [[False, True]]]
         >>> metric.update(maps, targets, frames=[0, 0])
@@ -395,7 +395,7 @@ class DetectionMeanAveragePrecision(PlottedMetric):
     Raises:
         UsageError: There is no class.
 
-    Example:
+    Examples:
         >>> metric = DetectionMeanAveragePrecision(1)
         >>> metric.update([[0.9], [0.1], [0.5]], [[True], [True], [False]])
         >>> round(metric.compute().item(), 4)

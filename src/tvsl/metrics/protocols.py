@@ -56,7 +56,7 @@ def hash_ids(ids: Iterable[str]) -> str:
     Raises:
         UsageError: They are no such names.
 
-    Example:
+    Examples:
         >>> hash_ids(["b", "a"]) == hash_ids({"a", "b"})
         True
     """
@@ -244,7 +244,7 @@ def find_protocol(name: str) -> Protocol:
     Raises:
         UsageError: There is none of this name.
 
-    Example:
+    Examples:
         >>> find_protocol("paper").single
         ('AP', 'IoU@0.1', 'IoU@0.3', 'IoU@0.5', 'AUC')
     """
@@ -264,7 +264,7 @@ class ProtocolMetric(PairMetric[dict[str, Tensor]]):
     Raises:
         UsageError: There is no protocol of this name.
 
-    Example:
+    Examples:
         >>> metric = ProtocolMetric("negatives")
         >>> metric.update([[[0.9, 0.1]], [[0.2, 0.8]]], [[[True, False]], [[True, False]]])
         >>> {name: round(value.item(), 4) for name, value in metric.compute().items()}
