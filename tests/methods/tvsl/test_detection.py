@@ -25,9 +25,9 @@ def test_evidence_equals_a_loop(grid_cells: int, few: int) -> None:
     scores, agreed = (EVIDENCE[name](*found, classes) for name in ("evidence", "agreement"))
     for clip in range(3):
         for label in range(4):
-            e = classes[label].numpy()
-            heard = oracle.cosine(audio[clip].numpy().mean(axis=0), e)
-            best = sorted((oracle.cosine(v, e) for v in visual[clip].numpy()), reverse=True)[:few]
+            e = classes[label]
+            heard = oracle.cosine(audio[clip].mean(dim=0), e).item()
+            best = sorted((oracle.cosine(v, e).item() for v in visual[clip]), reverse=True)[:few]
             seen = sum(best) / few
             assert scores[clip, label].item() == pytest.approx(heard + seen)
             # As it can be said as well: 3/2 of the weaker and 1/2 of the stronger.
@@ -58,5 +58,5 @@ def test_fusion_similarity_is_a_cosine() -> None:
     fused, classes = 7.0 * tokens(3).image, vocabulary().embeddings
     scores = fusion_similarity(fused, classes)
     assert scores.shape == (3, 7)
-    expected = oracle.cosine(fused[2].numpy(), classes[4].numpy())
+    expected = oracle.cosine(fused[2], classes[4]).item()
     assert scores[2, 4].item() == pytest.approx(expected)

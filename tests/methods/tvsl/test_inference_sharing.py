@@ -30,10 +30,10 @@ def test_shares_equal_a_loop() -> None:
     weights = decompose(*evidence(batch.audio, batch.visual, classes), classes)
     for row, (clip, label) in enumerate(PAIRS):
         belonging = []
-        for sound in batch.audio[clip].numpy():
+        for sound in batch.audio[clip]:
             of_all = [
                 (float(weights[clip, n]) + 1e-3)
-                * math.exp(SHARPNESS * oracle.cosine(sound, classes[n].numpy()))
+                * math.exp(SHARPNESS * oracle.cosine(sound, classes[n]).item())
                 for n in range(len(words))
             ]
             belonging.append(of_all[label] / sum(of_all))
