@@ -22,8 +22,8 @@ from rich.table import Table
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.loading import load
 from tvsl.methods.base import Method
+from tvsl.methods.spreading import AFFINITY
 from tvsl.methods.tvsl import TVSL, TVSLConfig, detection
-from tvsl.methods.tvsl.inference import AFFINITY
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.world import World
 from tvsl.training.calibrate import map_score
@@ -48,7 +48,7 @@ Scenes = Sequence[EncodedBatch]
 @torch.inference_mode()
 def maps(method: Method, scenes: Scenes) -> list[str]:
     """The figure of the maps, for each number of sources."""
-    raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes[:2]]
+    raw = [method.spread_maps(part.tokens, part.queries, part.vocabulary) for part in scenes[:2]]
     figures = (map_score(method, [one], [part]) for one, part in zip(raw, scenes, strict=False))
     return [f"{figure:.1f}" for figure in figures]
 

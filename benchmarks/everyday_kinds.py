@@ -99,7 +99,7 @@ def sizes(localizer: Localizer, maker: Composites, scenes: int) -> list[tuple[fl
     for start in range(0, scenes, CHUNK):
         some = min(CHUNK, scenes - start)
         batch = encode_scenes(localizer.encoder, maker, 2, some, start)
-        maps = localizer.method.maps(batch.tokens, batch.queries, batch.vocabulary)
+        maps = localizer.method.spread_maps(batch.tokens, batch.queries, batch.vocabulary)
         found = score_maps(localizer.method.postprocess(maps), batch).columns["ciou"]
         shares = 2 * batch.targets.double().mean(dim=(1, 2))  # of one of two panels
         rows += list(zip(shares.tolist(), found.tolist(), strict=True))

@@ -95,7 +95,7 @@ def text_maps(localizer: Localizer, picture: Any, sound: Any, labels: Sequence[s
     tokens = encoder.encode(frame, sound[None])
     queries = Queries.from_lists([list(range(len(labels)))])
     vocabulary = encoder.vocabulary(labels)
-    return localizer.method.postprocess(localizer.method.maps(tokens, queries, vocabulary))
+    return localizer.method.postprocess(localizer.method.spread_maps(tokens, queries, vocabulary))
 
 
 def natural(localizer: Localizer, media: Path) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ def choose(head: TVSL, mixtures: Sequence[EncodedBatch]) -> tuple[Choice, list[C
         spread = {}
         for affinity in AFFINITIES:
             head.set_tuned(affinity=affinity)
-            maps = [head.maps(part.tokens, part.queries, part.vocabulary) for part in mapped]
+            maps = [head.spread_maps(part.tokens, part.queries, part.vocabulary) for part in mapped]
             spread[affinity] = map_score(head, maps, mapped)
         affinity = max(spread, key=lambda one: spread[one])
         score = (spread[affinity] + found.detection[0].score) / 2

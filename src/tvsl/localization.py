@@ -363,7 +363,7 @@ def answer(
         if candidate is not None:
             size, time, heard = encoded.size, encoded.time, encoded.time_range
             return outcome((), request, model, size, time, heard, threshold, candidate)
-    maps = method.postprocess(method.maps(tokens, queries, vocabulary))
+    maps = method.postprocess(method.spread_maps(tokens, queries, vocabulary))
     # Given labels keep the spelling that they were given in.
     spelled = request.labels or [vocabulary.names[label] for label in queries.label.tolist()]
     sources = tuple(

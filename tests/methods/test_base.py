@@ -16,6 +16,7 @@ from torch import Tensor
 from tests.methods.tvsl.inputs import ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.base import Method, MethodConfig, Supervision, check_inputs, check_labels
+from tvsl.methods.spreading import AFFINITY, spread
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -32,6 +33,34 @@ class Flat(Method):
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
         return torch.zeros(len(queries), *tokens.grid)
+
+
+class Finding(Flat):
+    """Two maps of each clip that no class was asked for."""
+
+    permutation_invariant: ClassVar[bool] = True
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        return self.unlabelled_maps(tokens)[queries.clip, 1]
+
+    def unlabelled_maps(self, tokens: Tokens) -> Tensor:
+        cells = torch.arange(2 * tokens.visual.shape[1], dtype=torch.float64)
+        return cells.sin().view(1, 2, *tokens.grid).repeat(tokens.batch, 1, 1, 1)
+
+
+def test_maps_are_spread_where_the_config_says_so() -> None:
+    batch, asked = tokens(3), Queries.from_lists([[0], [1, 2], [0]])
+    head = Finding()
+    plain = head.maps(batch, asked, vocabulary())
+    assert torch.equal(head.spread_maps(batch, asked, vocabulary()), plain)
+    assert torch.equal(head.spread_unlabelled_maps(batch), head.unlabelled_maps(batch))
+    head.set_tuned(affinity=3.0)
+    spread_out = head.spread_maps(batch, asked, vocabulary())
+    assert torch.allclose(spread_out, spread(plain, batch, asked, 3.0))
+    assert not torch.allclose(spread_out, plain)
+    found = head.spread_unlabelled_maps(batch)
+    assert found.shape == head.unlabelled_maps(batch).shape
+    assert torch.allclose(found[asked.clip, 1], spread_out)
 
 
 def test_method_without_detector_says_so() -> None:
@@ -193,7 +222,8 @@ def test_undecided_maps_are_shown_as_they_are() -> None:
 
 
 def test_a_method_has_one_readout_and_one_detector_unless_it_says_more() -> None:
-    assert Flat().readouts() == Flat().detectors() == [{}]
+    assert Flat().readouts() == [{"affinity": 0.0}, {"affinity": AFFINITY}]
+    assert Flat().detectors() == [{}]
     assert Flat().parameter_groups(0.1) == [{"params": [], "lr": 0.1}]
     head = TVSL(TVSLConfig(embedding=8))
     for hyperparameters in (head.readouts(), head.detectors()):

@@ -262,7 +262,8 @@ def test_readouts_answer_one_and_several() -> None:
     assert torch.equal(head.maps(given, alone, names)[0], by_class[1])
     head.set_tuned(readout="whole")
     assert torch.equal(head.maps(given, several, names), torch.stack([whole, whole]))
-    assert [choice["readout"] for choice in head.readouts()] == ["original", "class", "whole"]
+    readouts = dict.fromkeys(choice["readout"] for choice in head.readouts())
+    assert list(readouts) == ["original", "class", "whole"]
 
 
 def test_it_learns_in_two_stages() -> None:

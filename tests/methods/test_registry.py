@@ -10,6 +10,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import UsageError
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, with_overrides
+from tvsl.methods.spreading import AFFINITY
 
 
 def head(name: str) -> Method:
@@ -34,6 +35,13 @@ def test_every_method_has_one_name() -> None:
         assert kind.name == name
         assert issubclass(kind, Method)
     assert len(set(METHODS.values())) == len(METHODS)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_maps_may_be_spread_but_where_there_is_nothing_to_choose(name: str) -> None:
+    fixed = name in {"whole-frame", "centre", "random", "tvsl-released"}
+    choices = {choice.get("affinity") for choice in head(name).readouts()}
+    assert choices == ({None} if fixed else {0.0, AFFINITY})
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -235,7 +235,7 @@ def _detected_rows(
 
 
 def _maps(method: Method, batch: EncodedBatch, queries: Queries) -> Tensor:
-    raw = method.maps(batch.tokens, queries.to(batch.tokens.visual.device), batch.vocabulary)
+    raw = method.spread_maps(batch.tokens, queries.to(batch.tokens.visual.device), batch.vocabulary)
     return method.postprocess(raw).float()
 
 
@@ -244,7 +244,7 @@ def _unlabelled_maps(method: Method, batch: EncodedBatch) -> Tensor:
     clip = batch.queries.clip.to(batch.tokens.visual.device)
     if not method.permutation_invariant:
         return _maps(method, batch, Queries(clip, torch.zeros_like(clip)))
-    raw = method.unlabelled_maps(batch.tokens)
+    raw = method.spread_unlabelled_maps(batch.tokens)
     found = method.postprocess(raw.flatten(0, 1)).float().unflatten(0, raw.shape[:2])
     maps: Tensor = found[clip, assign(found, batch.targets, clip).to(clip.device)]
     return maps

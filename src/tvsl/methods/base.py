@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from typing_extensions import Self
 
 from tvsl.encoder import MOST_CHANNELS, Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError, first_problem
+from tvsl.methods.spreading import AFFINITY, spread
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.strict_model import StrictModel
 
@@ -27,6 +29,8 @@ class MethodConfig(StrictModel):
         clamp_negative: Whether negative values are cut to 0 before a map is shown or scored, or
             they stretch its range; decided on validation data.
         exponent: Power of the values after that, 2 sharpens a map; decided on validation data.
+        affinity: Exponent of the likeness by which maps are spread before all this
+            (``spreading.py``); 0 leaves them as they are. Decided on validation data.
         detection_threshold: Classes at or over it sound, calibrated on validation data. None:
             not calibrated, classes that stand out of the vocabulary sound.
         heard_floor: Least evidence in the sound for a class that sounds, calibrated on validation
@@ -45,6 +49,7 @@ class MethodConfig(StrictModel):
     polarity: Literal[1, -1] = 1
     clamp_negative: bool = False
     exponent: float = Field(1.0, gt=0, le=100)
+    affinity: float = Field(0.0, ge=0, le=1000)
     detection_threshold: float | None = Field(None, ge=-1e6, le=1e6)
     heard_floor: float | None = Field(None, ge=-1, le=1)
     seen_floor: float | None = Field(None, ge=-1, le=1)
@@ -120,6 +125,7 @@ class Method(nn.Module, ABC):
             "polarity",
             "clamp_negative",
             "exponent",
+            "affinity",
             "detection_threshold",
             "heard_floor",
             "seen_floor",
@@ -207,7 +213,7 @@ class Method(nn.Module, ABC):
         (``training/calibrate.py``), else a comparison would be one of these choices.
 
         Args:
-            maps: Raw maps of ``maps``, (P, h, w).
+            maps: Raw maps of ``spread_maps``, (P, h, w).
 
         Returns:
             Maps of the same shape, higher on the source. One that is nowhere positive is not
@@ -265,6 +271,37 @@ class Method(nn.Module, ABC):
             Maps on the token grid, (P, h, w).
         """
 
+    def spread_maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        """Maps of ``maps``, spread over alike cells where the config says so.
+
+        Args:
+            tokens: B clips.
+            queries: P pairs.
+            vocabulary: N classes.
+
+        Returns:
+            Maps on the token grid, (P, h, w), as ``postprocess`` takes them.
+        """
+        return spread(self.maps(tokens, queries, vocabulary), tokens, queries, self.config.affinity)
+
+    def spread_unlabelled_maps(self, tokens: Tokens) -> Tensor:
+        """Maps of ``unlabelled_maps``, spread likewise.
+
+        Args:
+            tokens: B clips.
+
+        Returns:
+            (B, M, h, w).
+
+        Raises:
+            UsageError: The method's maps answer queries.
+        """
+        maps = self.unlabelled_maps(tokens)
+        clips = torch.arange(len(maps), device=maps.device).repeat_interleave(maps.shape[1])
+        queries = Queries(clips, torch.zeros_like(clips))
+        flat = spread(maps.flatten(0, 1), tokens, queries, self.config.affinity)
+        return flat.view(maps.shape)
+
     def unlabelled_maps(self, tokens: Tokens) -> Tensor:  # noqa: ARG002
         """Raw maps of the sources that a permutation-invariant method finds, without names.
 
@@ -293,8 +330,11 @@ class Method(nn.Module, ABC):
         return [{"params": list(self.parameters()), "lr": learning_rate}]
 
     def readouts(self) -> list[dict[str, Any]]:
-        """Readouts of a map as hyperparameters for ``set_tuned``; validation chooses one."""
-        return [{}]
+        """Readouts of a map as hyperparameters for ``set_tuned``; validation chooses one.
+
+        Each comes spread and not; see ``spreading.py``.
+        """
+        return spread_and_not([{}])
 
     def detectors(self) -> list[dict[str, Any]]:
         """Detectors, each as hyperparameters for ``set_tuned``; validation chooses one."""
@@ -331,6 +371,15 @@ class Method(nn.Module, ABC):
             Cosines in the sound and in the best cells, each (B, N); None for a method without.
         """
         return None
+
+
+def spread_and_not(readouts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Readouts, each with maps as they are and with spread ones (``spreading.py``).
+
+    Args:
+        readouts: Hyperparameters for ``set_tuned``.
+    """
+    return [{**one, "affinity": exponent} for one in readouts for exponent in (0.0, AFFINITY)]
 
 
 def check_inputs(size: int, tokens: Tokens, vocabulary: Vocabulary | None) -> None:

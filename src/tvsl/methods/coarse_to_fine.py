@@ -46,7 +46,7 @@ from tvsl.methods.adapted import (
     ClosedVocabularyConfig,
     uses_whole_sound,
 )
-from tvsl.methods.base import Method
+from tvsl.methods.base import Method, spread_and_not
 from tvsl.methods.operations import two_layers, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -162,8 +162,8 @@ class CoarseToFine(ClosedVocabulary):
         return heard, self.classify_image(scaled.visual.mean(dim=1)).sigmoid()
 
     def readouts(self) -> list[dict[str, Any]]:
-        """Maps of classes, of the whole sound, or as the original chooses."""
-        return [{"readout": name} for name in CLASS_READOUTS]
+        """Maps of classes, of the whole sound, or as the original chooses; spread and not."""
+        return spread_and_not([{"readout": name} for name in CLASS_READOUTS])
 
     def active(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Both sides of E: classes with a high probability to sound, to be seen, (B, C) bool."""

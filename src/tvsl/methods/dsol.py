@@ -44,7 +44,7 @@ from tvsl.methods.adapted import (
     ClosedVocabularyConfig,
     uses_whole_sound,
 )
-from tvsl.methods.base import Method
+from tvsl.methods.base import Method, spread_and_not
 from tvsl.methods.operations import by_panel, random_partners, two_layers
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
@@ -172,8 +172,8 @@ class DSOL(ClosedVocabulary):
         return self.by_vocabulary(self.audio_distribution(scaled) * seen, vocabulary)
 
     def readouts(self) -> list[dict[str, Any]]:
-        """Maps of classes, of the whole sound, or as the original chooses."""
-        return [{"readout": name} for name in CLASS_READOUTS]
+        """Maps of classes, of the whole sound, or as the original chooses; spread and not."""
+        return spread_and_not([{"readout": name} for name in CLASS_READOUTS])
 
     def location_maps(self, scaled: Tokens) -> Tensor:
         """m, (B, n)."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
 from torch import Tensor
 
 from tvsl.methods.base import Method, MethodConfig, Untrained, check_inputs
 from tvsl.methods.tvsl.conditioning import similarity
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence
-from tvsl.methods.tvsl.inference import AFFINITY, spread
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -23,12 +21,9 @@ class TextOnlyConfig(MethodConfig):
 
     Attributes:
         detector: Combination of the heard and the seen evidence (``tvsl/detection.py``).
-        affinity: Exponent of the likeness by which maps are spread (``tvsl/inference.py``); 0
-            leaves them as they are.
     """
 
     detector: Literal["evidence", "agreement", "decomposition"] = "evidence"
-    affinity: float = Field(0.0, ge=0, le=1000)
 
     @property
     def compares_classes(self) -> bool:
@@ -46,7 +41,7 @@ class TextOnly(Untrained):
     name: ClassVar[str] = "text-only"
     config_type: ClassVar[type[TextOnlyConfig]] = TextOnlyConfig
     class_aware: ClassVar[bool] = True
-    tunable: ClassVar[frozenset[str]] = Method.tunable | {"detector", "affinity"}
+    tunable: ClassVar[frozenset[str]] = Method.tunable | {"detector"}
     config: TextOnlyConfig
 
     def __init__(self, config: TextOnlyConfig = TextOnlyConfig()) -> None:  # noqa: B008  (frozen)
@@ -58,7 +53,7 @@ class TextOnly(Untrained):
         queries.check(tokens.batch, len(vocabulary))
         names = vocabulary.embeddings[queries.label]
         flat = similarity(tokens.visual, names, queries.slots(tokens.batch))
-        return spread(flat.view(-1, *tokens.grid), tokens, queries, self.config.affinity)
+        return flat.view(-1, *tokens.grid)
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Evidence scores, (B, N); see the base class."""
@@ -70,10 +65,6 @@ class TextOnly(Untrained):
     def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
         """Evidence of T-VSL on tokens as they are, each (B, N); see the base class."""
         return evidence(tokens.audio, tokens.visual, vocabulary.embeddings)
-
-    def readouts(self) -> list[dict[str, Any]]:
-        """Maps spread and not, as T-VSL."""
-        return [{"affinity": exponent} for exponent in (0.0, AFFINITY)]
 
     def detectors(self) -> list[dict[str, Any]]:
         """Detectors of T-VSL that need no training."""

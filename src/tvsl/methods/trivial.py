@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -41,6 +41,10 @@ class Trivial(Untrained):
         count = int(clips.max()) + 1 if len(clips) else 0
         panel = self.panel(count, height, width // panels, seed).to(clips.device)
         return panel[clips].repeat(1, 1, panels)
+
+    def readouts(self) -> list[dict[str, Any]]:
+        """Its map alone: what looks at nothing knows no cells that look alike."""
+        return [{}]
 
     @abstractmethod
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:

@@ -429,7 +429,7 @@ def _tuning(provenance: Provenance, rates: str) -> str:
         return f"{start}by the loss. The detector is decided {end}"
     return (
         f"{start}by AP and IoU@0.5 for single sources, by CAP and CIoU@0.3 for several. Readout, "
-        "polarity, clamp, exponent, detector, and for T-VSL and text only whether maps are spread "
+        "polarity, clamp, exponent, detector, and whether maps are spread "
         f"over alike cells, are decided {end}"
     )
 

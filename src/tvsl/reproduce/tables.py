@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from tvsl.evaluation.score import SceneFigure
-from tvsl.methods.tvsl.inference import AFFINITY, READOUTS
+from tvsl.methods.spreading import AFFINITY
+from tvsl.methods.tvsl.inference import READOUTS
 from tvsl.reproduce.specs import (
     DROP,
     DUET,

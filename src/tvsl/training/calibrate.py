@@ -190,7 +190,7 @@ def _best_of(
     be poor before, and some methods' maps need the cut.
     """
     method.set_tuned(**hyperparameters, polarity=1, clamp_negative=False, exponent=1.0)
-    raw = [method.maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
+    raw = [method.spread_maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
     known: dict[tuple[int, bool, float], float] = {}
 
     def tried(polarity: int, clamp: bool, exponent: float) -> Trial:

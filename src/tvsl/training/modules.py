@@ -219,7 +219,7 @@ class HeadTraining(LightningModule):
             self._validated.append(figures)
             return
         queries = scenes.queries.to(scenes.tokens.visual.device)
-        maps = self.method.maps(scenes.tokens, queries, scenes.vocabulary)
+        maps = self.method.spread_maps(scenes.tokens, queries, scenes.vocabulary)
         summary = score_maps(self.method.postprocess(maps), scenes).summary(scenes.sources > 1)
         average: Figure = "AP" if scenes.sources == 1 else "CAP"
         self._validated.append({**figures, average: summary[average]})

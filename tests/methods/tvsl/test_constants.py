@@ -13,6 +13,7 @@ import torch
 from tests.methods.tvsl.inputs import head, queries, tokens, vocabulary
 from tvsl.errors import UsageError
 from tvsl.methods.operations import LogitScale
+from tvsl.methods.spreading import AFFINITY
 from tvsl.methods.tvsl import preset
 from tvsl.methods.tvsl.detection import (
     agreement,
@@ -21,13 +22,14 @@ from tvsl.methods.tvsl.detection import (
     evidence,
     evidence_sum,
 )
-from tvsl.methods.tvsl.inference import AFFINITY, log_normaliser
+from tvsl.methods.tvsl.inference import log_normaliser
 
 OF_EVERY_HEAD = {
     "embedding": 1024,
     "polarity": 1,
     "clamp_negative": False,
     "exponent": 1.0,
+    "affinity": 0.0,
     "detection_threshold": None,
     "heard_floor": None,
     "seen_floor": None,
@@ -58,7 +60,6 @@ TVSL = {
     "query_anchor": 0.5,
     "token_anchor": 0.0,
     "responsibility": 10.0,
-    "affinity": 0.0,
     "printed_sums": False,
 }
 PRESETS = {
@@ -122,9 +123,9 @@ SPELLED = {"query_anchor": 0.5, "responsibility": 10.0, "readout_exponent": 0.5,
 )
 def test_the_default_map_is_that_of_its_constants(hyperparameter: str, other: object) -> None:
     batch, words, asked = tokens(3), vocabulary(), queries(*ASKED)
-    default = head().maps(batch, asked, words)
-    assert torch.equal(head(**SPELLED).maps(batch, asked, words), default)
-    changed = head(**{**SPELLED, hyperparameter: other}).maps(batch, asked, words)
+    default = head().spread_maps(batch, asked, words)
+    assert torch.equal(head(**SPELLED).spread_maps(batch, asked, words), default)
+    changed = head(**{**SPELLED, hyperparameter: other}).spread_maps(batch, asked, words)
     assert not torch.equal(changed, default)
 
 

@@ -49,8 +49,6 @@ class TVSLConfig(MethodConfig):
             at inference (``inference.py``); with 0 each class takes of all. 10 was chosen on
             validation duets of the made-up world, where 5 to 20 are much the same
             (`benchmarks/constants.py`).
-        affinity: Exponent of the likeness by which maps are spread (``inference.py``); 0 leaves
-            them as they are.
         printed_sums: Whether losses are summed over classes and sources as printed, in place of
             averaged.
     """
@@ -75,7 +73,6 @@ class TVSLConfig(MethodConfig):
     query_anchor: float = Field(0.5, ge=0, le=1)
     token_anchor: float = Field(0.0, ge=0, le=1)
     responsibility: float = Field(10.0, ge=0, le=1e6)
-    affinity: float = Field(0.0, ge=0, le=1000)
     printed_sums: bool = False
 
     @property

@@ -27,18 +27,17 @@ from tvsl.methods.base import (
     Supervision,
     check_inputs,
     check_labels,
+    spread_and_not,
 )
 from tvsl.methods.operations import LogitScale, linear_projector, unit
 from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.inference import (
-    AFFINITY,
     READOUTS,
     log_normaliser,
     possible_readouts,
     responsibilities,
-    spread,
 )
 from tvsl.methods.tvsl.losses import (
     class_loss,
@@ -83,7 +82,6 @@ class TVSL(Method):
         "query_anchor",
         "token_anchor",
         "responsibility",
-        "affinity",
         "detector",
     }
     config: TVSLConfig
@@ -169,7 +167,7 @@ class TVSL(Method):
         if readout == "evidence" and not self.config.image_conditioning:
             readout = "signed"  # without image conditioning the text has no say in the picture
         flat = READOUTS[readout](text, audio, self.config.readout_exponent)
-        return spread(flat.view(-1, *tokens.grid), tokens, queries, self.config.affinity)
+        return flat.view(-1, *tokens.grid)
 
     def similarities(
         self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
@@ -256,7 +254,7 @@ class TVSL(Method):
     def readouts(self) -> list[dict[str, Any]]:
         """All readouts, spread and not; without phi^v those in which the text has no say."""
         names = possible_readouts(self.config.image_conditioning)
-        return [{"readout": n, "affinity": exponent} for n in names for exponent in (0.0, AFFINITY)]
+        return spread_and_not([{"readout": name} for name in names])
 
     def detectors(self) -> list[dict[str, Any]]:
         """Those without training, and P_f or its one-stage stand-in."""

@@ -10,7 +10,7 @@ every token at test time, where the paper has none.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -119,6 +119,10 @@ class ReleasedTVSL(Method):
             )
             flat[chunk.positions] = maps.to(flat.dtype)
         return flat.view(-1, *tokens.grid)
+
+    def readouts(self) -> list[dict[str, Any]]:
+        """Its map alone, as the released code reads it."""
+        return [{}]
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
         """Probabilities, (B, N); see the base class.
