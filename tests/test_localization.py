@@ -405,3 +405,22 @@ def test_notices_of_the_request_stand_on_every_result() -> None:
     assert found.notices[0] == "first"
     assert len(found.notices) == 2
     assert answered(Scripted(SCORES), notices=("first",), labels=["dog"]).notices == ("first",)
+
+
+def test_boxes_are_those_of_labelled_regions() -> None:
+    from scipy import ndimage
+
+    from tvsl.boxes import box_around_peak
+
+    random = np.random.default_rng(0)
+    for smoothing in (0, 1, 3):
+        for height, width in ((1, 1), (1, 40), (40, 1), (37, 53), (90, 160)):
+            values = ndimage.gaussian_filter(random.random((height, width)), smoothing)
+            heat = (values / values.max()).astype(np.float32)
+            for cut in (0.3, 0.5, 0.8, 0.99):
+                regions, _ = ndimage.label(heat >= cut)
+                peak = np.unravel_index(int(heat.argmax()), heat.shape)
+                rows, columns = ndimage.find_objects(regions)[regions[peak] - 1]
+                box = box_around_peak(heat, cut)
+                assert box is not None
+                assert box.to_list() == [columns.start, rows.start, columns.stop, rows.stop]

@@ -26,7 +26,7 @@ from tvsl.errors import (
     VocabularyError,
     WeightsError,
 )
-from tvsl.media import MediaLimits, Waveform
+from tvsl.media import MediaLimits, VideoFrame, Waveform, sound_window
 from tvsl.vocabularies import everyday_sounds
 
 LABELS = ["dog barking", "train", "woman speaking"]
@@ -812,3 +812,29 @@ def test_an_encoder_may_know_more_of_names(localizer: Localizer) -> None:
     assert "dog" not in notice
     assert knowing.localize_encoded(encoded, labels=["dog"]).notices == ()
     assert localizer.localize_encoded(encoded, labels=["xqzzt"]).notices == ()
+
+
+def test_a_picture_that_stays_is_encoded_once(
+    quick: Localizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_video(tmp_path / "still.mp4", count=40, rate=10, size=(64, 48), sound=tone(4.0))
+    picture = np.full((48, 64, 3), 99, np.uint8)
+    picture[10:30, 20:40] = 200
+    frames = [VideoFrame(float(second), picture) for second in range(3)]
+    frames.append(VideoFrame(3.0, picture[::-1].copy()))
+    monkeypatch.setattr("tvsl.localizer.iterate_frames", lambda *_: iter(frames))
+    alone = [
+        quick.localize(frame.image, sound_window(path, frame.time, 0.5, RATE), LABELS)
+        for frame in frames
+    ]
+    counted: list[int] = []
+    encode = quick.encoder.encode_frames
+    monkeypatch.setattr(
+        quick.encoder, "encode_frames", lambda given: (counted.append(1), encode(given))[1]
+    )
+    found = list(quick.localize_video(path, LABELS))
+    assert len(counted) == 2
+    for one, other in zip(found[1:3], alone[1:3], strict=True):
+        np.testing.assert_allclose(grids(one), grids(other), atol=1e-5)
+        assert one.heard == pytest.approx(other.heard)
+    assert not np.allclose(grids(found[2]), grids(found[3]))

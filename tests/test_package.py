@@ -253,3 +253,30 @@ def test_files_stay_readable() -> None:
 @pytest.mark.parametrize("name", ["py.typed", "everyday_sounds.txt", *PAGE_PARTS])
 def test_the_package_carries_its_files(name: str) -> None:
     assert resources.files("tvsl").joinpath(name).is_file()
+
+
+@pytest.mark.parametrize(
+    "line", ["--help", "localize --help", "models", "weights list", "weights verify x", "--version"]
+)
+def test_commands_that_compute_nothing_import_no_torch(line: str) -> None:
+    code = f"""
+import sys
+sys.argv = ['tvsl', *{line!r}.split()]
+from tvsl.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+heavy = ('torch', 'scipy', 'av', 'torchmetrics', 'lightning')
+print('HEAVY', [name for name in heavy if name in sys.modules])
+"""
+    assert python(code).stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_localizing_imports_no_metrics_and_no_training() -> None:
+    code = """
+import sys, tvsl.cli.localized_files, tvsl.everyday.encoder
+heavy = ('scipy', 'torchmetrics', 'lightning', 'requests', 'pandas', 'torch._dynamo')
+print([name for name in heavy if name in sys.modules])
+"""
+    assert python(code).stdout.strip() == "[]"

@@ -18,7 +18,7 @@ from tvsl.encoder import Encoder, FlipAverage, SavableEncoder, without_meaning
 from tvsl.encoder import same_meaning as same_meaning_of
 from tvsl.errors import SilentAudioError, UsageError, first_few, shown
 from tvsl.localization import Encoded, Localization, Request, answer, outcome
-from tvsl.media.audio import AudioSource
+from tvsl.media.audio import AudioSource, SoundReader
 from tvsl.media.center_crop import crop_center, sound_event
 from tvsl.media.image import (
     ImageSource,
@@ -400,17 +400,23 @@ class Localizer:
     ) -> Iterator[Localization]:
         rate, is_series = self.encoder.sample_rate, resolution.step is not None
         still: NDArray[np.int16] | None = None
+        reader = SoundReader(Path(path), rate, self.limits)
+        before: tuple[NDArray[np.uint8], Encoded] | None = None
         for frame in frames:
             blocks = block_means(frame.image)
             is_still = still is not None and same_blocks(still, blocks)
             still = still if is_still else blocks
             pictures = cut_panels(frame.image, panels, path)
             waveform = sound_event(
-                path, frame.time, resolution.window, resolution.span, rate, self.limits
+                path, frame.time, resolution.window, resolution.span, rate, self.limits, reader
             )
             if waveform is not None:
-                found = self._answer(self._encode(pictures, waveform, frame.time), request)
-                yield replace(found, still=is_still)
+                if before is not None and np.array_equal(before[0], frame.image):
+                    encoded = self._with_sound(before[1], waveform, frame.time)
+                else:
+                    encoded = self._encode(pictures, waveform, frame.time)
+                before = frame.image, encoded
+                yield replace(self._answer(encoded, request), still=is_still)
                 continue
             size = (frame.image.shape[0], frame.image.shape[1])
             where = f"within {resolution.span:g} s around {frame.time:g} s"
@@ -442,6 +448,13 @@ class Localizer:
         end = waveform.start + waveform.duration
         size = (height, width * len(pictures))
         return Encoded(tokens, size, time, (waveform.start, end))
+
+    def _with_sound(self, encoded: Encoded, waveform: Waveform, time: float | None) -> Encoded:
+        """The picture of what was encoded with another sound; the picture is not encoded again."""
+        sounds = self.encoder.encode_sounds(torch.from_numpy(waveform.samples)[None])
+        tokens = replace(encoded.tokens, audio=sounds.tokens, sound=sounds.embeddings)
+        heard = (waveform.start, waveform.start + waveform.duration)
+        return replace(encoded, tokens=tokens, time=time, time_range=heard)
 
     def _classes(self, request: Request) -> Classes:
         """The classes that a request is answered among.

@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from tvsl.audioclip import fast_path
 from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures, FusedConvolution
 from tvsl.audioclip.model import AudioCLIP
+from tvsl.utils import onednn
 
 
 @pytest.fixture(params=[True, False], ids=["fused kernels", "plain kernels"])
 def fused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if not request.param:
-        monkeypatch.setattr(fast_path, "_fused_kernels_exist", lambda: False)
-    elif not fast_path._fused_kernels_exist():
+        monkeypatch.setattr(onednn, "fused_kernels_exist", lambda: False)
+    elif not onednn.fused_kernels_exist():
         pytest.skip("this build of torch has no fused convolutions")
     return bool(request.param)
 
@@ -98,13 +98,13 @@ def test_moving_drops_the_layouts(small_model: AudioCLIP) -> None:
 
 
 def test_operators_with_other_arguments_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not fast_path._fused_kernels_exist():
+    if not onednn.fused_kernels_exist():
         pytest.skip("this build of torch has no fused convolutions")
-    decide = fast_path._fused_kernels_exist.__wrapped__
+    decide = onednn.fused_kernels_exist.__wrapped__
     assert decide()
-    known = fast_path._FUSED_OPERATORS
+    known = onednn._FUSED_OPERATORS
     for name in known:
-        monkeypatch.setattr(fast_path, "_FUSED_OPERATORS", {**known, name: known[name] + " more"})
+        monkeypatch.setattr(onednn, "_FUSED_OPERATORS", {**known, name: known[name] + " more"})
         assert not decide()
-    monkeypatch.setattr(fast_path, "_FUSED_OPERATORS", {**known, "gone.default": "self"})
+    monkeypatch.setattr(onednn, "_FUSED_OPERATORS", {**known, "gone.default": "self"})
     assert not decide()

@@ -17,9 +17,9 @@ from tvsl.audioclip.checkpoint import CONFIG_KEY, build, convert, read_state
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import find_clip_tokenizer
-from tvsl.audioclip.weights import fetch, load_audioclip, sha256_of, verify
+from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import OutputError, VocabularyError, WeightsError
-from tvsl.models import PUBLIC_FILES
+from tvsl.models import PUBLIC_FILES, fetch, sha256_of, verify
 
 HEADER = {CONFIG_KEY: SMALL.model_dump_json()}
 

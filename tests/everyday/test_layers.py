@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tvsl.everyday.layers import Activation, Convolution, InvertedResidual
+from tvsl.utils import onednn
 
 
 def row_sums(kernel: int, stride: int, values: list[float]) -> list[float]:
@@ -111,3 +114,28 @@ def test_a_block_keeps_its_input_only_where_nothing_changes_size() -> None:
             assert block.project.bias is not None
             nn.init.zeros_(block.project.bias)
             assert not block(features).any()
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "none"])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 2)])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_frozen_convolutions_give_the_same_faster(
+    activation: Activation, kernel: int, stride: int, depthwise: bool
+) -> None:
+    if not onednn.fused_kernels_exist():
+        pytest.skip("this torch has no fused convolutions")
+    torch.manual_seed(0)
+    layer = Convolution(24, 24, kernel, stride, depthwise=depthwise, activation=activation)
+    with torch.no_grad():
+        for size in ((15, 22), (16, 16), (15, 22)):  # packed anew for each
+            features = 4 * torch.randn(2, 24, *size)
+            expected = layer.requires_grad_(True)(features)
+            found = layer.requires_grad_(False)(features)
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        assert layer._packed is not None
+        layer.weight.mul_(2)  # what was packed is forgotten
+        expected = layer.requires_grad_(True)(features)
+        torch.testing.assert_close(
+            layer.requires_grad_(False)(features), expected, atol=1e-5, rtol=1e-5
+        )
+        assert copy.deepcopy(layer)._packed is None

@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -493,3 +494,49 @@ def test_real_video_has_five_seconds_of_sound(name):
     assert window.samples.size == 5 * 44_100
     assert window.start == pytest.approx(4.5)
     assert not is_silent(window)
+
+
+@pytest.mark.parametrize("samples", [801, 802, 1203, 5000, 12345])
+def test_offsets_are_told_from_sound_by_sliding_extremes(samples: int) -> None:
+    from scipy import ndimage
+
+    from tvsl.media.waveform import _sliding_maximum
+
+    values = np.random.default_rng(samples).standard_normal(samples).astype(np.float32)
+    expected = ndimage.maximum_filter1d(values, 801, mode="nearest")
+    np.testing.assert_array_equal(_sliding_maximum(values, 801), expected)
+
+
+def test_a_reader_gives_the_windows_that_are_read_one_by_one(tmp_path: Path) -> None:
+    from fractions import Fraction
+
+    from tvsl.media.audio import SoundReader, read_window
+    from tvsl.media.limits import DEFAULT_LIMITS
+
+    path = make_sound(tmp_path / "long.m4a", chirp(43.21, 44_100), 44_100, "aac", kind="fltp")
+    reader, rate = SoundReader(path, 16_000, DEFAULT_LIMITS), 16_000
+    starts = [0.0, 0.0, 0.5, 1.5, 2.5, 19.0, 21.5, 22.0, 40.0, 42.0, 43.0, 44.0, 41.21, 3.0]
+    for start in starts:
+        first, count = round(start * rate), 2 * rate
+        samples, end = reader.read(first, count)
+        expected, expected_end = read_window(path, rate, first, count, DEFAULT_LIMITS)
+        assert samples.shape == expected.shape
+        # A decoder of AAC that begins elsewhere rounds otherwise.
+        np.testing.assert_allclose(samples, expected, atol=1e-4)
+        if len(expected) < count:
+            assert end == expected_end == Fraction(end or 0)
+
+
+def test_a_reader_reads_on_once_for_many_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tvsl.media import audio
+
+    path = make_sound(tmp_path / "long.wav", chirp(18.0, 16_000), 16_000)
+    times: list[int] = []
+    decode = audio.decode_sound
+    monkeypatch.setattr(audio, "decode_sound", lambda *a: (times.append(1), decode(*a))[1])
+    reader = audio.SoundReader(path, 16_000, MediaLimits())
+    for second in range(16):
+        reader.read(second * 16_000, 32_000)
+    assert len(times) == 2

@@ -55,3 +55,16 @@ def test_letters_contrast_with_every_color() -> None:
         color = np.array(source_color(index), dtype=float)
         letters = np.array(text_color(source_color(index)), dtype=float)
         assert abs((color - letters) @ LIGHTNESS) > 95
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_inner_regions_are_eroded(goes_on: bool) -> None:
+    from scipy import ndimage
+
+    from tvsl.render.colors import inner_region
+
+    region = ndimage.gaussian_filter(np.random.default_rng(1).random((40, 60)), 3) > 0.5
+    region[:15, :20] = True  # up to a corner
+    for width in (1, 2, 5):
+        expected = ndimage.binary_erosion(region, iterations=width, border_value=goes_on)
+        np.testing.assert_array_equal(inner_region(region, width, goes_on), expected)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tvsl.boxes import min_max, upscale
+from tvsl.render.colors import blend, color_layer
 from tvsl.render.video_overlay import Keyframes, VideoOverlay
 
 from .inputs import moment, picture, source
@@ -57,3 +59,24 @@ def test_moments_at_the_same_time_and_other_grids_do_not_crash() -> None:
     )
     for time in (0.5, 1.0, 1.5, 2.0):
         assert [timed.label for timed in keyframes.maps_at(time)] == ["dog"]
+
+
+def test_frames_are_blended_as_single_pictures_are() -> None:
+    size = (90, 160)
+    overlay = VideoOverlay([moment(0.0, source("dog", 2, 3, size), size=size)], size)
+    image = picture(*size)
+    drawn = overlay.draw(image, 0.0).astype(int)
+    heat = min_max(upscale(source("dog", 2, 3, size).grid, size))
+    expected = blend(image, color_layer([heat], [overlay.colors["dog"]])).astype(int)
+    # But for line, box and name, which cover some of it.
+    assert np.percentile(np.abs(drawn - expected).max(axis=-1), 75) <= 2
+
+
+def test_maps_move_in_tenths_of_a_second_and_meet_the_moments() -> None:
+    keyframes = Keyframes(moments())  # at 0.2, 0.6 and 0.8 s
+    for time, step in ((0.2, 0.2), (0.24, 0.2), (0.26, 0.3), (0.59, 0.6), (0.6, 0.6)):
+        assert keyframes.step_at(time) == pytest.approx(step)
+    assert keyframes.step_at(-1.0) == 0.2
+    assert keyframes.step_at(9.0) == 0.8
+    close = Keyframes([moment(0.04 * number, size=SIZE) for number in range(5)])
+    assert close.step_at(0.079) == pytest.approx(0.08)

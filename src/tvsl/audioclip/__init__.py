@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from tvsl.audioclip.config import AudioCLIPConfig as AudioCLIPConfig
     from tvsl.audioclip.encoder import AudioCLIPEncoder as AudioCLIPEncoder
     from tvsl.audioclip.model import AudioCLIP as AudioCLIP
-    from tvsl.audioclip.weights import fetch as fetch
     from tvsl.audioclip.weights import load_audioclip as load_audioclip
     from tvsl.models import PUBLIC_FILES as PUBLIC_FILES
+    from tvsl.models import fetch as fetch
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -23,7 +23,8 @@ else:
             "tvsl.audioclip.config:AudioCLIPConfig",
             "tvsl.audioclip.encoder:AudioCLIPEncoder",
             "tvsl.audioclip.model:AudioCLIP",
-            "tvsl.audioclip.weights:fetch load_audioclip",
+            "tvsl.audioclip.weights:load_audioclip",
+            "tvsl.models:fetch",
             "tvsl.models:PUBLIC_FILES",
         ),
     )

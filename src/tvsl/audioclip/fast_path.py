@@ -9,7 +9,6 @@ rounding (docs/weights.md states the measured errors).
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, cast
 
 import torch
@@ -26,52 +25,7 @@ from tvsl.audioclip.audio_encoder import (
     power_to_bands,
 )
 from tvsl.audioclip.image_encoder import ImageEncoder
-
-_FUSED_OPERATORS = {
-    "_reorder_convolution_weight.default": "self padding stride dilation groups input_size",
-    "_convolution_pointwise.default": (
-        "X W B padding stride dilation groups attr scalars algorithm"
-    ),
-    "_convolution_pointwise_.binary": (
-        "other X W B padding stride dilation groups "
-        "binary_attr alpha unary_attr unary_scalars unary_algorithm"
-    ),
-}
-"""Fused operators of torch, with the arguments that are passed here."""
-
-
-def _can_fuse(features: Tensor) -> bool:
-    """Tell whether the fused convolutions support the device and type of these features."""
-    if features.device.type != "cpu" or not _fused_kernels_exist():
-        return False
-    half = features.dtype == torch.bfloat16
-    return features.dtype == torch.float32 or (half and _fused_bfloat16_exists())
-
-
-@cache
-def _fused_bfloat16_exists() -> bool:
-    """Tell whether this processor runs oneDNN's bfloat16 kernels; plain ones work anywhere."""
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return supported is not None and bool(supported())
-
-
-@cache
-def _fused_kernels_exist() -> bool:
-    """Tell whether oneDNN's fused convolutions exist with the arguments that are passed here.
-
-    They are internal to torch's compiler, so another version may have others or none; plain
-    convolutions are used then.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return False
-    for path, arguments in _FUSED_OPERATORS.items():
-        name, overload = path.split(".")
-        operator = getattr(getattr(torch.ops.mkldnn, name, None), overload, None)
-        if operator is None:
-            return False
-        if [argument.name for argument in operator._schema.arguments] != arguments.split():
-            return False
-    return True
+from tvsl.utils import onednn
 
 
 class FusedConvolution(nn.Module):
@@ -135,7 +89,7 @@ class FusedConvolution(nn.Module):
         Returns:
             (B, outputs, h', w'), channels-last.
         """
-        if _can_fuse(features):
+        if onednn.can_fuse(features):
             return self._fused(features, shortcut)
         result = F.conv2d(
             features, self.weight, self.bias, self.stride, self.padding, groups=self.groups

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from tvsl.audioclip.checkpoint import build, folder_tokenizer, load_folder, read_state
@@ -10,85 +9,8 @@ from tvsl.audioclip.checkpoint_file import existing_file
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import TextTokenizer, clip_tokenizer, find_clip_tokenizer
 from tvsl.errors import WeightsError
-from tvsl.models import PUBLIC_FILES, VOCABULARY_NAME, WeightFile, model_folder
-from tvsl.utils.download import download
-from tvsl.utils.progress import Progress, no_progress
-
-
-def fetch(name: str, progress: Progress | None = None) -> Path:
-    """Path of a public file, which is downloaded first if it is absent.
-
-    CLIP's vocabulary, which every model needs to read text, is fetched with a model. A download
-    that breaks off is resumed; a file appears under its name only when it is whole and its checksum
-    is right.
-
-    Args:
-        name: A name of ``PUBLIC_FILES``.
-        progress: Called with bytes so far and bytes in all.
-
-    Returns:
-        The file in the weights folder.
-
-    Raises:
-        WeightsError: Unknown name, no network, or a wrong checksum; the message says what to
-            download by hand and where to put it.
-    """
-    if name not in PUBLIC_FILES:
-        raise WeightsError(
-            f"There is no public weight file '{name}'.", f"Known names: {', '.join(PUBLIC_FILES)}."
-        )
-    wanted = PUBLIC_FILES[name]
-    files = [PUBLIC_FILES[VOCABULARY_NAME], wanted] if wanted.is_model else [wanted]
-    absent = [entry for entry in files if not entry.path.is_file()]
-    places = " and ".join(f"{entry.url} to {entry.path}" for entry in absent)
-    for entry in files:
-        download(entry.url, entry.path, entry.sha256, f"download by hand {places}", progress)
-    return wanted.path
-
-
-def sha256_of(path: Path, progress: Progress = no_progress) -> str:
-    """SHA-256 of a file in hexadecimal.
-
-    Args:
-        path: The file.
-        progress: Called with bytes so far and bytes in all.
-
-    Raises:
-        WeightsError: The file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        total = path.stat().st_size
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-                progress(stream.tell(), total)
-    except OSError as error:
-        raise WeightsError(
-            f"The file cannot be read ({error.strerror}).", "Check the path.", path
-        ) from error
-    return digest.hexdigest()
-
-
-def verify(path: Path, entry: WeightFile, progress: Progress = no_progress) -> None:
-    """Check a file against a public file's checksum.
-
-    Args:
-        path: The file.
-        entry: The public file.
-        progress: Called with bytes so far and bytes in all.
-
-    Raises:
-        WeightsError: It is missing, or it differs.
-    """
-    found = sha256_of(path, progress)
-    if found != entry.sha256:
-        raise WeightsError(
-            f"The file differs from the public {entry.file}: {path.stat().st_size} bytes, "
-            f"SHA-256 {found}, expected {entry.size} bytes, SHA-256 {entry.sha256}.",
-            f"Delete it and run `tvsl weights fetch {entry.name}`.",
-            path,
-        )
+from tvsl.models import PUBLIC_FILES, VOCABULARY_NAME, fetch, model_folder
+from tvsl.utils.progress import Progress
 
 
 def load_audioclip(

@@ -153,8 +153,7 @@ def _reproduce(
 
 def _fetch(settings: ExperimentConfig) -> None:
     """Fetch weights once, before several processes want them."""
-    from tvsl.audioclip.weights import fetch
-    from tvsl.models import PUBLIC_FILES
+    from tvsl.models import PUBLIC_FILES, fetch
     from tvsl.utils.devices import keep_freed_memory
 
     keep_freed_memory()

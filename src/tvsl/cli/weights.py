@@ -38,7 +38,7 @@ def fetch_file(
     name: Annotated[str, typer.Argument(help="A name of `tvsl weights list`.")] = "audioclip",
 ) -> None:
     """Fetch a public file, and with a checkpoint the vocabulary that it needs."""
-    from tvsl.audioclip.weights import fetch
+    from tvsl.models import fetch
 
     with progress(f"Fetching {name}", is_bytes=True) as fetched:
         path = fetch(name, fetched)
@@ -52,8 +52,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check files against the public sizes and checksums."""
-    from tvsl.audioclip.weights import verify
-    from tvsl.models import PUBLIC_FILES, find_public_file
+    from tvsl.models import PUBLIC_FILES, find_public_file, verify
 
     chosen = names or [entry.name for entry in PUBLIC_FILES.values() if entry.path.is_file()]
     if not chosen:

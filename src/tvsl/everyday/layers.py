@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Self
+
+from tvsl.utils import onednn
 
 Activation = Literal["relu", "relu6", "none"]
+
+_FUSED: Final[dict[Activation, tuple[str, list[float]]]] = {
+    "relu": ("relu", []),
+    "relu6": ("hardtanh", [0.0, 6.0]),
+    "none": ("none", []),
+}
+"""Names and limits of the activations in oneDNN."""
 
 
 class Convolution(nn.Conv2d):
@@ -36,6 +48,15 @@ class Convolution(nn.Conv2d):
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride, groups=inputs if depthwise else 1)
         self.activation: Activation = activation
+        self._packed: tuple[tuple[object, ...], Tensor] | None = None
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        self._packed = None  # laid out for the device and type that the weights had
+        return cast(Self, super()._apply(fn, recurse))  # type: ignore[no-untyped-call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the packed weights: they can be neither pickled nor copied, only made again."""
+        return {**self.__dict__, "_packed": None}
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
@@ -45,14 +66,50 @@ class Convolution(nn.Conv2d):
                 features.shape[2:], self.stride, self.kernel_size, strict=True
             )
         )
-        if down or across:
+        padding = (down // 2, across // 2)
+        if down % 2 or across % 2:
             features = F.pad(
                 features, (across // 2, across - across // 2, down // 2, down - down // 2)
             )
-        result = F.conv2d(features, self.weight, self.bias, self.stride, 0, 1, self.groups)
+            padding = (0, 0)
+        if self._is_frozen() and onednn.can_fuse(features):
+            return self._fused(features, list(padding))
+        result = F.conv2d(features, self.weight, self.bias, self.stride, padding, 1, self.groups)
         if self.activation == "relu":
             return result.relu_()
         return result.clamp_(0, 6) if self.activation == "relu6" else result
+
+    def _is_frozen(self) -> bool:
+        """Tell whether the weights cannot change, and nothing watches what is done with them."""
+        watched = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+        return not self.weight.requires_grad and not watched and self.weight.device.type == "cpu"
+
+    def _fused(self, features: Tensor, padding: list[int]) -> Tensor:
+        """Convolution and activation in one kernel; as above but for rounding, in less time."""
+        operators, stride, dilation = torch.ops.mkldnn, list(self.stride), [1, 1]
+        features = features.contiguous(memory_format=torch.channels_last)
+        weight = self.weight
+        state = features.shape[1:], weight.data_ptr(), weight.is_inference() or weight._version
+        if self._packed is None or self._packed[0] != state:
+            # The kernel's best layout depends on the size.
+            packed = operators._reorder_convolution_weight(
+                weight, padding, stride, dilation, self.groups, list(features.shape)
+            )
+            self._packed = state, packed
+        activation, limits = _FUSED[self.activation]
+        result = operators._convolution_pointwise(
+            features,
+            self._packed[1],
+            self.bias,
+            padding,
+            stride,
+            dilation,
+            self.groups,
+            activation,
+            limits,
+            "",
+        )
+        return cast(Tensor, result)
 
 
 class InvertedResidual(nn.Module):

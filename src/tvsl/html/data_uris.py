@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_erosion
 
 from tvsl.boxes import BOX_CUT, min_max, upscale
 from tvsl.localization import SoundSource
 from tvsl.media.writing import wav_bytes
-from tvsl.render.colors import Color, RGBImage, color_layer
+from tvsl.render.colors import Color, RGBImage, color_layer, inner_region
 
 _FINE = 224
 _LINE_SHARE = 160
@@ -107,8 +106,7 @@ def outline(region: NDArray[np.bool_], width: int, at_edges: bool = False) -> ND
     Returns:
         The line, (H, W).
     """
-    inner = binary_erosion(region, iterations=width, border_value=not at_edges)
-    line: NDArray[np.bool_] = region & ~inner
+    line: NDArray[np.bool_] = region & ~inner_region(region, width, not at_edges)
     return line
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.html.data_uris import png_uri, sound_uri
 from tvsl.html.rendering import Values
 from tvsl.localization import SoundSource
 from tvsl.render.spectrogram import LOWEST, spectrogram_image
+
+if TYPE_CHECKING:
+    from tvsl.evaluation.tables import TextTable
 
 _SPECTROGRAM = (96, 360)
 
@@ -26,6 +29,9 @@ def table_values(table: TextTable, best: Collection[tuple[int, str]] = ()) -> Va
     Returns:
         The title, and the heads and cells of the columns with their style classes.
     """
+    # Here: the page of a clip needs neither tables nor the metrics, which take seconds to import.
+    from tvsl.evaluation.tables import PAPER_HEAD
+
     classes = [
         "" if column < table.words else "number of-paper" if head == PAPER_HEAD else "number"
         for column, head in enumerate(table.heads)

@@ -66,6 +66,8 @@ DAMAGED_PART = Fraction(1, 4)
 DAMAGED_SECONDS = Fraction(1)
 DAMAGED_AT_MOST = Fraction(1, 2)
 MOST_PLACES = 3
+# Seconds that are decoded with a window that follows another one.
+AHEAD = 20
 # Samples that are mixed at a time: blocks of WAV are shorter.
 BATCH = 1 << 13
 
@@ -257,6 +259,75 @@ def read_window(
     Raises:
         MediaError: As for ``require_audio_stream``, or the file is broken.
     """
+    samples, end, damage, head = _decoded(path, rate, first, count, limits)
+    begin = Fraction(first, rate)
+    stop = begin + Fraction(samples.size, rate)
+    if end is not None and damage.intervals:  # of a raw stream more is lost than its times say
+        stop = max(stop, damage.intervals[-1][1])
+    _check_damage(path, damage, begin, stop, head)
+    return samples, end
+
+
+class SoundReader:
+    """Windows of one file's sound, of which those that follow each other are decoded once.
+
+    What lies ahead is decoded with a window that begins where others were read. Of a file that is
+    damaged there, each window is read by itself, so that its errors and warnings are its own.
+
+    Args:
+        path: The file.
+        rate: Samples per second of the windows.
+        limits: What is allowed.
+    """
+
+    def __init__(self, path: Path, rate: int, limits: MediaLimits) -> None:
+        self._path = path
+        self._rate = rate
+        self._limits = limits
+        self._first = 0
+        self._samples = np.zeros(0, np.float32)
+        self._end: Fraction | None = None
+        self._is_careful = False
+
+    def read(self, first: int, count: int) -> tuple[NDArray[np.float32], Fraction | None]:
+        """Read a window; the same as ``read_window`` gives, with the same errors.
+
+        Args:
+            first: As for ``read_window``.
+            count: Number of samples.
+
+        Returns:
+            As for ``read_window``.
+        """
+        stop = self._first + self._samples.size
+        if self._first <= first and (first + count <= stop or self._end is not None):
+            found = self._samples[max(0, first - self._first) : first + count - self._first]
+            return found, self._end if first + count >= stop else None
+        follows = self._samples.size > 0 and self._first <= first <= stop + count
+        if not follows or self._is_careful or not self._read_ahead(first, count):
+            samples, end = read_window(self._path, self._rate, first, count, self._limits)
+            self._first, self._samples, self._end = first, samples, end
+        return self._samples[:count], self._end if self._samples.size <= count else None
+
+    def _read_ahead(self, first: int, count: int) -> bool:
+        """Read a longer window; False where something in it is damaged."""
+        longer = max(count, AHEAD * self._rate)
+        try:
+            samples, end, damage, _ = _decoded(self._path, self._rate, first, longer, self._limits)
+        except MediaError:  # the window that meets it raises it again
+            self._is_careful = True
+            return False
+        self._is_careful = bool(damage.intervals)
+        if self._is_careful:
+            return False
+        self._first, self._samples, self._end = first, samples, end
+        return True
+
+
+def _decoded(
+    path: Path, rate: int, first: int, count: int | None, limits: MediaLimits
+) -> tuple[NDArray[np.float32], Fraction | None, Damage, Fraction]:
+    """``read_window`` with the damage that was met, and the time at which decoding began."""
     for preroll in PREROLLS:
         start = max(Fraction(0), Fraction(first, rate) - preroll)
         damage = Damage()
@@ -266,13 +337,8 @@ def read_window(
             if Fraction(grid.base, grid.native) < start and preroll != PREROLLS[-1]:
                 continue
             samples, end = _read(path, grid, chain([head], frames), limits, damage)
-        begin = Fraction(first, rate)
-        stop = begin + Fraction(samples.size, rate)
-        if end is not None and damage.intervals:  # of a raw stream more is lost than its times say
-            stop = max(stop, damage.intervals[-1][1])
-        _check_damage(path, damage, begin, stop, head[0])
         break
-    return samples, end
+    return samples, end, damage, head[0]
 
 
 def _read(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.media.audio import DEFAULT_RATE, AudioSource, load_audio, read_window, sound_window
+from tvsl.media.audio import DEFAULT_RATE, AudioSource, SoundReader, load_audio, sound_window
 from tvsl.media.limits import DEFAULT_LIMITS, LATEST_MOMENT, MediaLimits, check_file
 from tvsl.media.streams import file_end
 from tvsl.media.waveform import Waveform, audible_mask
@@ -60,6 +60,7 @@ def sound_event(
     span: float,
     rate: int = DEFAULT_RATE,
     limits: MediaLimits = DEFAULT_LIMITS,
+    reader: SoundReader | None = None,
 ) -> Waveform | None:
     """Load the sound event that is heard at a moment of a file.
 
@@ -73,6 +74,7 @@ def sound_event(
         span: Length of the interval around the moment, in seconds, in which something must sound.
         rate: Samples per second of the result.
         limits: What is allowed.
+        reader: Reader of this file at this rate, where several moments of it are asked for.
 
     Returns:
         The sound; its ``start`` is its position in the file. None if nothing sounds at the moment:
@@ -87,11 +89,12 @@ def sound_event(
     length, span = min(length, LATEST_MOMENT), min(span, LATEST_MOMENT)
     first, count = round(max(0.0, moment - length / 2) * rate), max(1, round(length * rate))
     begin, stop = (round((moment + side * span / 2) * rate) for side in (-1, 1))
-    samples, end = read_window(target, rate, first, count, limits)
+    read = (reader or SoundReader(target, rate, limits)).read
+    samples, end = read(first, count)
     part = _event_bounds(samples, begin - first, stop - first, rate)
     if part is not None and len(samples) < count and first > 0 and end is not None:
         first = max(0, round(end * rate) - count)
-        samples, _ = read_window(target, rate, first, count, limits)
+        samples, _ = read(first, count)
         part = _event_bounds(samples, begin - first, stop - first, rate)
     if part is None:
         return None

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
         MediaLimitError: The file exceeds a limit.
     """
     target = check_file(path, limits)
+    return _probed(target, limits, _state(target))
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes with a file's content."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+@lru_cache(maxsize=64)
+def _probed(target: Path, limits: MediaLimits, state: tuple[int, ...]) -> VideoInfo:  # noqa: ARG001
+    """``probe_video``; a file is read again when it was changed."""
     headers = VideoHeaders()
     with closing(decode_pictures(target, Fraction(0), limits, headers.choose)) as frames:
         _, first = next(frames)

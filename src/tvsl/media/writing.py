@@ -26,6 +26,8 @@ FRAME_RATE = 25
 X264: Final = "libx264"
 # FFmpeg's number for the matrix of ITU-R BT.601, which PyAV converts with.
 BT601_MATRIX = 6
+# Of 9: the usual 6 takes three times as long and saves a twentieth of the bytes.
+_PNG_LEVEL = 3
 _SOUND_BITS = 96_000  # the most that AAC takes at 16 kHz in one channel
 
 
@@ -41,7 +43,7 @@ def write_png(path: Path, picture: NDArray[np.uint8], palette: bytes | None = No
     image = Image.fromarray(picture)
     if palette is not None:
         image.putpalette(palette)
-    image.save(path, format="PNG")
+    image.save(path, format="PNG", compress_level=_PNG_LEVEL)
 
 
 def write_jpeg(path: Path, picture: NDArray[np.uint8], quality: int = 95) -> None:

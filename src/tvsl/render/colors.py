@@ -133,12 +133,32 @@ def half_height_line(heatmap: HeatMap, width: int) -> NDArray[np.bool_]:
         The line, (H, W).
     """
     region = heatmap >= BOX_CUT
+    line: NDArray[np.bool_] = region & ~inner_region(region, width)
+    return line
+
+
+def inner_region(region: NDArray[np.bool_], width: int, goes_on: bool = True) -> NDArray[np.bool_]:
+    """Pixels of a region from which nothing outside of it can be reached in some steps.
+
+    Args:
+        region: The region, (H, W).
+        width: Number of steps, each to a pixel above, below, left or right.
+        goes_on: Whether the region counts as going on beyond the edges of the picture.
+
+    Returns:
+        The pixels, (H, W).
+    """
     inner = region.copy()
     for _ in range(width):
-        padded = np.pad(inner, 1, constant_values=True)
-        inner &= padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    line: NDArray[np.bool_] = region & ~inner
-    return line
+        before = inner.copy()
+        inner[1:] &= before[:-1]
+        inner[:-1] &= before[1:]
+        inner[:, 1:] &= before[:, :-1]
+        inner[:, :-1] &= before[:, 1:]
+        if not goes_on:
+            inner[[0, -1]] = False
+            inner[:, [0, -1]] = False
+    return inner
 
 
 def text_color(background: Color) -> Color:

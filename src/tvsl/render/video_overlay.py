@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,17 +15,15 @@ from PIL import Image
 from tvsl.boxes import Box, box_around_peak, min_max, reduced_size, scaled_box, upscale
 from tvsl.errors import UsageError
 from tvsl.render.colors import (
-    Color,
     HeatMap,
-    Layer,
     RGBImage,
-    blend,
     certainty,
     color_layer,
     half_height_line,
     label_colors,
 )
-from tvsl.render.overlay import Annotation, draw_labels, line_width
+from tvsl.render.drawing import corner_place, draw_box, draw_legend, draw_tags, legend_corner
+from tvsl.render.overlay import Annotation, line_width
 
 if TYPE_CHECKING:
     from tvsl.localization import Localization
@@ -33,6 +32,11 @@ if TYPE_CHECKING:
 _MIXING_SIDE = 160
 # Large enough that a box moves in steps of few pixels only.
 _BOX_SIDE = 480
+# Maps are drawn anew so often a second: finer steps are not seen, and each costs as much as many
+# frames.
+_STEPS_A_SECOND = 10
+# Rows that are blended at once: what they need stays in the processor's cache.
+_ROWS = 16
 # A fading source has its name and box as long as it is more there than not.
 _NAMED_FROM = 0.5
 
@@ -93,6 +97,25 @@ class Keyframes:
             dict.fromkeys(source.label for found in moments for source in found.sources)
         )
 
+    def step_at(self, time: float) -> float:
+        """The time at which the maps of a frame are drawn: the nearest step between two moments.
+
+        Args:
+            time: Seconds.
+
+        Returns:
+            Seconds; at a moment and outside of all moments its own time.
+        """
+        time = min(max(time, self.times[0]), self.times[-1])
+        after = min(bisect_right(self.times, time), len(self.times) - 1)
+        before = max(after - 1, 0)
+        start, length = self.times[before], self.times[after] - self.times[before]
+        if length <= 0:
+            return time
+        steps = max(1, round(length * _STEPS_A_SECOND))
+        step = round((time - start) / length * steps)
+        return self.times[after] if step == steps else start + step * length / steps
+
     def maps_at(self, time: float) -> list[InterpolatedMap]:
         """Interpolate the maps at a time.
 
@@ -133,10 +156,51 @@ def _interpolated(first: HeatMap, second: HeatMap, share: float) -> HeatMap:
     return mixed.astype(first.dtype, copy=False)
 
 
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """What is laid over a frame, ready to be laid over many.
+
+    Attributes:
+        kept: Share of the frame that shows through, in 256ths, (H, W * 3), uint16.
+        added: Colour, in 256ths, (H, W * 3), uint16.
+        places: Numbers of the pixels that lines, boxes and names cover.
+        colors: Their colours, (n, 3), uint8.
+        legend: Names without a box, RGBA, and where they are written.
+    """
+
+    kept: NDArray[np.uint16]
+    added: NDArray[np.uint16]
+    places: NDArray[np.intp]
+    colors: NDArray[np.uint8]
+    legend: tuple[Image.Image, tuple[int, int]] | None
+
+    def over(self, image: RGBImage) -> RGBImage:
+        """The frame with all that is drawn."""
+        height, width, _ = image.shape
+        result = np.empty((height, width * 3), np.uint8)
+        frame = np.ascontiguousarray(image).reshape(height, width * 3)
+        for row in range(0, height, _ROWS):
+            rows = slice(row, row + _ROWS)
+            blended = frame[rows].astype(np.uint16)
+            blended *= self.kept[rows]
+            blended += self.added[rows]
+            blended >>= 8
+            result[rows] = blended
+        drawn = result.reshape(height, width, 3)
+        drawn.reshape(-1, 3)[self.places] = self.colors
+        if self.legend is None:
+            return drawn
+        written = Image.fromarray(drawn)
+        names, place = self.legend
+        written.paste(names, place, names)
+        return np.array(written)
+
+
 class VideoOverlay:
     """Draws the maps of all sources, with boxes and names, into frames of one size.
 
-    A label keeps its colour throughout the video.
+    A label keeps its colour throughout the video. Maps move in steps of a tenth of a second; what
+    is drawn for one step is kept for its frames.
 
     Args:
         localizations: The analysed moments.
@@ -155,9 +219,7 @@ class VideoOverlay:
         self.size = size
         self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
         self._drawn_time: float | None = None
-        self._layer: Layer | None = None
-        self._annotations: list[Annotation] = []
-        self._lines: list[tuple[NDArray[np.bool_], Color]] = []
+        self._drawing: _Drawing | None = None
 
     def draw(self, image: RGBImage, time: float) -> RGBImage:
         """Draw into one frame.
@@ -169,34 +231,63 @@ class VideoOverlay:
         Returns:
             The frame with the sources, (H, W, 3), uint8; the same array where nothing sounds.
         """
-        # Before the first and after the last moment every frame has the same layer.
-        time = min(max(time, self._keyframes.times[0]), self._keyframes.times[-1])
+        time = self._keyframes.step_at(time)
         if time != self._drawn_time:
-            self._prepare(time)
-        if self._layer is None:
-            return image
-        drawn = blend(image, self._layer)
-        for line, color in self._lines:
-            drawn[line] = color
-        return draw_labels(drawn, self._annotations) if self._annotations else drawn
+            maps = self._keyframes.maps_at(time)
+            self._drawing = self._prepared(maps) if maps else None
+            self._drawn_time = time
+        return image if self._drawing is None else self._drawing.over(image)
 
-    def _prepare(self, time: float) -> None:
-        maps = self._keyframes.maps_at(time)
-        self._drawn_time = time
-        self._layer = self._mixture(maps) if maps else None
-        self._annotations, self._lines = [], []
+    def _prepared(self, maps: Sequence[InterpolatedMap]) -> _Drawing:
+        kept, added = self._mixture(maps)
+        height, width = self.size
+        lines = Image.new("RGBA", (width, height))
+        annotations: list[Annotation] = []
         for one in maps:
             if one.presence >= _NAMED_FROM:
                 heat = min_max(upscale(one.grid, reduced_size(self.size, _BOX_SIDE)))
                 color = self.colors[one.label]
-                self._annotations.append((one.label, color, self._box(heat)))
-                self._lines.append((self._line(heat), color))
+                annotations.append((one.label, color, self._box(heat)))
+                lines.paste(color, (0, 0), self._line(heat))
+        boxed = [(name, color, box) for name, color, box in annotations if box is not None]
+        for _, color, box in boxed:
+            draw_box(lines, box, color)
+        draw_tags(lines, boxed)
+        drawn = np.asarray(lines).reshape(-1, 4)
+        places = np.flatnonzero(drawn[:, 3])
+        names = tuple((name, color) for name, color, box in annotations if box is None)
+        legend = draw_legend(names, height, width)
+        place = (0, 0)
+        if legend is not None:
+            size = legend.size[::-1]
+            corner = legend_corner(self.size, size, [box for *_, box in boxed])
+            place = corner_place(self.size, size, corner)
+        return _Drawing(
+            kept,
+            added,
+            places,
+            drawn[places, :3],
+            None if legend is None else (legend, place),
+        )
 
-    def _mixture(self, maps: Sequence[InterpolatedMap]) -> Layer:
+    def _mixture(
+        self, maps: Sequence[InterpolatedMap]
+    ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """The colours of all maps at the size of the frame, mixed at a smaller one."""
+        height, width = self.size
         mixing_size = reduced_size(self.size, _MIXING_SIDE)
         heatmaps = [upscale(one.grid, mixing_size) * (one.presence * one.certainty) for one in maps]
         layer = color_layer(heatmaps, [self.colors[one.label] for one in maps])
-        return np.stack([upscale(plane, self.size) for plane in layer])
+        # Four channels at once, which no mode of Pillow's but this leaves alone.
+        small = np.rint(layer * np.array([1, 1, 1, 255], np.float32)[:, None, None])
+        mixed = Image.fromarray(small.astype(np.uint8).transpose(1, 2, 0).copy(), mode="CMYK")
+        large = np.asarray(mixed.resize((width, height), Image.Resampling.BILINEAR))
+        kept = np.empty((height, width, 3), np.uint16)
+        kept[:] = _kept_shares()[large[:, :, 3]][:, :, None]
+        added = large[:, :, :3].astype(np.uint16)
+        added <<= 8
+        added += 128  # so that the shift rounds
+        return kept.reshape(height, -1), added.reshape(height, -1)
 
     def _box(self, heat: HeatMap) -> Box | None:
         box = box_around_peak(heat)
@@ -204,8 +295,16 @@ class VideoOverlay:
             None if box is None else scaled_box(box, reduced_size(self.size, _BOX_SIDE), self.size)
         )
 
-    def _line(self, heat: HeatMap) -> NDArray[np.bool_]:
-        """The line at half height, found in a smaller map."""
+    def _line(self, heat: HeatMap) -> Image.Image:
+        """The line at half height, found in a smaller map; a mask, (W, H)."""
         height, width = self.size
         smooth = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)
-        return half_height_line(np.asarray(smooth), line_width(self.size))
+        line = half_height_line(np.asarray(smooth), line_width(self.size))
+        return Image.fromarray(line)
+
+
+@lru_cache(maxsize=1)
+def _kept_shares() -> NDArray[np.uint16]:
+    """Share of a frame that shows through each opacity from 0 to 255, in 256ths."""
+    shares: NDArray[np.uint16] = np.rint((255 - np.arange(256)) * (256 / 255)).astype(np.uint16)
+    return shares

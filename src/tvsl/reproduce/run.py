@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
-from tvsl.audioclip.weights import sha256_of
 from tvsl.errors import UsageError, WeightsError
 from tvsl.loading import check_classes
-from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder
+from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.reproduce.claims import Claim, judge_claims
 from tvsl.reproduce.expectations import JudgedExpectations, judge
 from tvsl.reproduce.experiment import (

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
-
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Final
 
 from tvsl.errors import OutputError, UsageError, WeightsError, shown
 from tvsl.utils.atomic import foreign_record, staged, writable
 from tvsl.utils.files import LARGEST_CONFIG, read_small_json
 from tvsl.utils.run_folder import read_record
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 CONFIG_FILE = "config.json"
 TENSORS_FILE = "model.safetensors"
@@ -32,7 +32,7 @@ LARGEST_TENSORS = 1 << 34
 """Maximum bytes of a file of tensors; the public model has half a gigabyte."""
 
 _STORED_TYPES = frozenset(["F16", "BF16", "F32", "F64", "I64", "I32", "I16", "I8", "U8", "BOOL"])
-_FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+_FLOATS = frozenset(["F16", "BF16", "F32", "F64"])
 
 PROVENANCE_FILE = "PROVENANCE.json"
 NOTICE_FILES = ("NOTICE", PROVENANCE_FILE)
@@ -40,16 +40,16 @@ NOTICE_FILES = ("NOTICE", PROVENANCE_FILE)
 OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE, *NOTICE_FILES)
 _METADATA: Final = {"format": "pt"}
 _TYPES: Final = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+    "torch.int64": "I64",
+    "torch.int32": "I32",
+    "torch.int16": "I16",
+    "torch.int8": "I8",
+    "torch.uint8": "U8",
+    "torch.bool": "BOOL",
 }
 
 
@@ -179,6 +179,8 @@ def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, 
         WeightsError: It is truncated, damaged, too large or unreadable, or holds values of types
             that no model of this package has.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         _check_header(path, remedy)
         with safe_open(path, framework="pt") as file:
@@ -224,6 +226,8 @@ def storable(tensors: Mapping[str, Tensor], dtype: torch.dtype, path: Path) -> d
         OutputError: A value is not finite, or not in this type.
         UsageError: The type is another one.
     """
+    import torch
+
     if dtype not in (torch.float16, torch.float32):
         raise UsageError(f"Weights are not stored as {dtype}.", "Give torch.float16 or float32.")
     stored = {}
@@ -255,6 +259,8 @@ def write_tensors(
     Raises:
         OSError: The file cannot be written.
     """
+    import torch
+
     # As the format recommends: large types first, so that offsets are multiples of their size.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
@@ -262,7 +268,7 @@ def write_tensors(
     for name in names:
         start, end = end, end + tensors[name].nbytes
         header[name] = {
-            "dtype": _TYPES[tensors[name].dtype],
+            "dtype": _TYPES[str(tensors[name].dtype)],
             "shape": list(tensors[name].shape),
             "data_offsets": [start, end],
         }
@@ -299,12 +305,14 @@ def check_tensors(
     Raises:
         WeightsError: They differ.
     """
+    import torch
+
     shapes = {name: tuple(value.shape) for name, value in expected.items()}
     given = {name: tuple(value.shape) for name, value in found.items()}
     if shapes != given:
         raise WeightsError(f"{problem}: {_difference(shapes, given)}.", remedy, path)
     for name, value in found.items():
-        floating = expected[name].is_floating_point() and value.dtype in _FLOATS
+        floating = expected[name].is_floating_point() and _TYPES.get(str(value.dtype)) in _FLOATS
         plain = value.layout == torch.strided and value.device.type == "cpu"
         if not plain or not (floating or value.dtype == expected[name].dtype):
             raise WeightsError(
