@@ -29,7 +29,7 @@ CLIP = """
 from pathlib import Path
 from tvsl.media import load_audio, load_image, to_int16, write_still_video
 picture = load_image("docs/example/beach.jpg")[:360]
-sound = load_audio("docs/example/beach.ogg", 48_000).samples
+sound = load_audio("docs/example/beach.ogg", 48_000, duration=3.0).samples
 write_still_video(Path("clip.mp4"), picture, to_int16(sound), 48_000)
 """
 """A clip of one's own, for the commands of the README."""
@@ -143,15 +143,20 @@ def tried(python: Path, wheel: Path, folder: Path) -> Environment:
     example = work / "docs" / "example"
     shutil.copytree(ROOT / "docs" / "example", example)
     bin_folder = home / "bin"
-    pip: list[str | Path] = [bin_folder / "python", "-m", "pip", "install", "--quiet"]
-    constraint = ROOT / "constraints.txt"
+    interpreter, constraint = bin_folder / "python", ROOT / "constraints.txt"
+    make: list[str | Path] = [python, "-m", "venv", home]
+    pip: list[str | Path] = [interpreter, "-m", "pip", "install", "--quiet"]
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if uv is not None:  # it links files of its cache into each environment
+        make = [uv, "venv", "--quiet", "--python", python, home]
+        pip = [uv, "pip", "install", "--quiet", "--python", interpreter]
     steps: list[tuple[str, list[str | Path], str]] = [
-        ("environment", [python, "-m", "venv", home], ""),
+        ("environment", make, ""),
         ("install", [*pip, "--constraint", constraint, wheel], ""),
         ("--help", [bin_folder / "tvsl", "--help"], ""),
         ("doctor", [bin_folder / "tvsl", "doctor"], ""),
         ("demo", [bin_folder / "tvsl", "demo"], "tvsl-demo/index.html"),
-        ("clip", [bin_folder / "python", "-c", CLIP], "clip.mp4"),
+        ("clip", [interpreter, "-c", CLIP], "clip.mp4"),
     ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for number, words in enumerate(readme_commands(readme), start=1):
@@ -192,11 +197,15 @@ def main() -> None:
     parser.add_argument("--dist", type=Path, default=ROOT / "build" / "release")
     parser.add_argument("--versions", type=Path, default=Path.home() / ".pyenv" / "versions")
     parser.add_argument("--only", help="of these versions alone, as 3.10,3.13")
+    parser.add_argument("--built", action="store_true", help="take the wheel that is there")
     given = parser.parse_args()
     os.nice(5)
-    wheel, wrong = build(given.dist)
-    if wrong:
-        sys.exit(wrong)
+    if given.built:
+        (wheel,) = given.dist.glob("*.whl")
+    else:
+        wheel, wrong = build(given.dist)
+        if wrong:
+            sys.exit(wrong)
     found = []
     for python in pythons(given.versions):
         if given.only and not re.search(rf"\b({given.only.replace(',', '|')})\b", str(python)):
