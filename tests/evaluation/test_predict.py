@@ -99,6 +99,25 @@ def test_given_labels_are_asked_for_as_they_are(group: EncodedBatch) -> None:
     assert asked.scores is None
 
 
+@pytest.mark.parametrize("detected", [True, False])
+def test_two_sources_of_one_class_share_its_map(group: EncodedBatch, detected: bool) -> None:
+    """One class is all there is to detect of them, and each of the two pairs is scored."""
+    label = int(group.queries.label[0])
+    other = (label + 1) % len(NAMES)
+    second = group.queries.label[2:].tolist()
+    twice = replace(group, queries=Queries(group.queries.clip, torch.tensor([label] * 2 + second)))
+    scores = scores_of(
+        {label if detected else other: 9.0, label: 8.0}, {second[0]: 3.0, second[1]: 2.0}
+    )
+    asked = asked_of(Telling(scores), twice, BOTH)
+    assert told(asked, "given")[:2] == [(0, label, 2)] * 2
+    assert asked.detected[0] == (label if detected else other,)
+    assert told(asked, "detected")[:2] == ([(0, label, 2)] * 2 if detected else [None] * 2)
+    alone = asked_of(Telling(scores), twice, ("detected",))
+    assert told(alone, "detected")[:2] == ([(0, label, 1)] * 2 if detected else [None] * 2)
+    assert alone.pairs.tolist()[:2] == ([0, 1] if detected else [2, 3])
+
+
 @pytest.mark.parametrize("sources", [("detected",), BOTH])
 def test_a_source_whose_class_is_not_detected_has_no_map(
     group: EncodedBatch, sources: tuple[LabelSource, ...]

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 from tests.evaluation.made_scenes import CELLS, CLASSES, SIDE, made_scenes
+from tests.metrics.inputs import two_of_one_class
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.score import PairScores, evaluate_batches, score, score_maps
@@ -70,6 +71,17 @@ def test_scores_equal_an_independent_computation(sources: int, on: str, every: i
         right = float(found["right twin"][pair])
         assert math.isnan(right) if twin.size == 0 else right == float(own > twin.max())
     assert torch.equal(found["labels"], scenes.queries.label)
+
+
+def test_two_sources_of_one_class_have_the_numbers_of_their_protocol() -> None:
+    """Counted by hand in `tests/metrics/test_protocols.py`."""
+    given = two_of_one_class()
+    scenes, queries = made_scenes(2, 2), Queries(given["frames"], given["labels"])
+    scenes = replace(scenes, queries=queries, targets=given["targets"], masks=None, twins=None)
+    summary = score_maps(given["maps"], scenes).summary(several=True)
+    numbers = {name: summary[name] for name in ("CAP", "CIoU@0.1", "CIoU@0.3", "CIoU@0.5", "AUC")}
+    expected = {"CAP": 83 / 180, "CIoU@0.1": 1, "CIoU@0.3": 0.75, "CIoU@0.5": 0.75, "AUC": 0.475}
+    assert numbers == pytest.approx({name: 100 * value for name, value in expected.items()})
 
 
 @pytest.mark.parametrize("on", ["boxes", "masks"])

@@ -60,3 +60,22 @@ def golden_numbers() -> dict[str, dict[str, Any]]:
         shared("golden", "evaluation.json").read_text(encoding="utf-8")
     )
     return numbers
+
+
+def two_of_one_class() -> dict[str, torch.Tensor]:
+    """Maps, targets, labels and frames of two frames of two panels.
+
+    In the first frame both sources are dogs, and a method that is asked for dogs gives both the
+    same map; in the second a dog and a cat sound.
+    """
+    dogs = [[1.0, 0.8, 0.6, 0.2], [0.4, 0.0, 0.9, 0.1]]
+    dog = [[0.0, 0.7, 0.3, 0.2], [0.6, 1.0, 0.1, 0.4]]
+    cat = [[0.9, 0.8, 0.7, 0.6], [0.5, 0.0, 1.0, 0.2]]
+    targets = torch.zeros(4, 2, 4, dtype=torch.bool)
+    targets[0, 0, :2] = targets[1, :, 2] = targets[2, 1, :2] = targets[3, 0, 3] = True
+    return {
+        "maps": torch.tensor([dogs, dogs, dog, cat], dtype=torch.float64),
+        "targets": targets,
+        "labels": torch.tensor([5, 5, 5, 2]),
+        "frames": torch.tensor([0, 0, 1, 1]),
+    }

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metrics.inputs import boxes, coarse_maps
+from tests.metrics.inputs import boxes, coarse_maps, two_of_one_class
 from tvsl.errors import ShapeError, UsageError
 from tvsl.metrics import (
     PAPER,
@@ -218,3 +218,29 @@ def test_the_released_means_by_hand() -> None:
     found = scores("fixed", False, maps, targets)
     assert found["mean cIoU"] == 1.0  # from 0.3 on
     assert found["mean IoU"] == pytest.approx((1 + 1e-4) / (2 + 1e-4), rel=1e-9)  # from 0.5 on
+
+
+@pytest.mark.parametrize("several_updates", [False, True])
+def test_two_sources_of_one_class_by_hand(several_updates: bool) -> None:
+    """Cut at a half: of 4 pixels 2 are right, again 2, 2 of 3, and 1 of 6.
+
+    The dogs' pixels are at places 1 and 3, 2 and 4, 1 and 3 of their maps, the cat's at place 5:
+    APs (1 + 2/3) / 2, (1/2 + 2/4) / 2, (1 + 2/3) / 2 and 1/5. CAP takes the mean of three dogs
+    first. The success curve has 11, 11, 14 and 4 steps of 0.05, half of the first counted.
+    """
+    given = two_of_one_class()
+    metric = ProtocolMetric("paper", several_sources=True)
+    parts = [slice(0, 2), slice(2, 4)] if several_updates else [slice(0, 4)]
+    for part in parts:
+        metric.update(**{name: value[part] for name, value in given.items()})
+    found = {name: value.item() for name, value in metric.compute().items()}
+    assert found == pytest.approx(
+        {
+            "CAP": ((5 / 6 + 1 / 2 + 5 / 6) / 3 + 1 / 5) / 2,
+            "CIoU@0.1": 1.0,
+            "CIoU@0.3": 3 / 4,
+            "CIoU@0.5": 3 / 4,
+            "AUC": 0.05 * (10.5 + 10.5 + 13.5 + 3.5) / 4,
+        }
+    )
+    assert found["CAP"] == pytest.approx(83 / 180)

@@ -219,9 +219,9 @@ class AudioCLIP(TextEncoder):
     def logit_scales(self) -> LogitScales:
         """Factors of the cosines, as numbers."""
         return LogitScales(
-            image_text=float(_factor(self.logit_scale)),
-            audio_text=float(_factor(self.logit_scale_at)),
-            audio_image=float(_factor(self.logit_scale_ai)),
+            image_text=_factor(self.logit_scale).item(),
+            audio_text=_factor(self.logit_scale_at).item(),
+            audio_image=_factor(self.logit_scale_ai).item(),
         )
 
     def contrastive_loss(

@@ -1,9 +1,9 @@
 """T-VSL against `oracle.py`, which writes Secs. 3.2 to 3.4 out by loops, on random batches.
 
-Both sides compute in float64, where each sum of some dozens of terms is exact to about 1e-15 and a
-logit scale of up to 100 makes 1e-13 of that: losses, maps and scores must agree to 1e-9, gradients
-to 1e-7 of the largest entry of their tensor. (The worst found in 400 cases are 2e-12 and 4e-12.)
-Nothing that the equations say differently is that small.
+Both sides compute in float64, where a sum of some dozens of terms is exact to about 1e-15 and a
+logit scale of up to 100 makes 1e-13 of that: losses, maps and scores must agree to 1e-11, gradients
+to 1e-7 of the largest entry of their tensor, or of 1e-6. (The worst of all 400 cases: losses 4e-15,
+maps 1e-14, scores 5e-14, gradients 2e-9, of a tensor that is 0 but for rounding.)
 
 The decomposition alone stops when it has about three digits; here it goes on to 13, so that its
 formula is compared and not its patience, which `test_detection_decomposition.py` is about.
@@ -24,7 +24,7 @@ from tests.methods.tvsl.oracle import Oracle
 from tvsl.methods.tvsl import TVSL, TVSLConfig, detection, preset
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
-TOLERANCE, GRADIENT_TOLERANCE = 1e-9, 1e-7
+TOLERANCE, GRADIENT_TOLERANCE = 1e-11, 1e-7
 
 OPTIONS: dict[str, list[Any]] = {
     "token_projectors": ["identity", "slow", "trained"],
