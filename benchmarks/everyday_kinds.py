@@ -72,7 +72,7 @@ def panel_row(
     best = max(detected, key=lambda source: source.score) if detected else None
     groups = [{source.label, *source.also} for source in detected]
     texts = localizer.encoder.embed(list(names.values()))
-    heard = list(names)[int((encoded.tokens.sound @ texts.T).argmax())]
+    heard = list(names)[int((encoded.require_tokens().sound @ texts.T).argmax())]
     return {
         "label": label,
         "ciou": float(ciou(maps, target)),

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from everyday_model import interval
 from tvsl.data.file_index import IndexedFile, IndexFiles
+from tvsl.encoded import Encoded
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels, without_meaning
-from tvsl.localization import Encoded
 from tvsl.localizer import Localizer
 from tvsl.media import load_audio, load_image
 from tvsl.vocabularies import everyday_sounds
@@ -155,7 +155,7 @@ def pairs_table(localizer: Localizer, given: Sequence[Clip], names: Sequence[str
     rows = []
     with torch.inference_mode():
         for clip in given:
-            scores = localizer.method.detect(clip.encoded.tokens, vocabulary)
+            scores = localizer.method.detect(clip.encoded.require_tokens(), vocabulary)
             assert scores is not None
             assert threshold is not None
             rows.append(scores[0] >= threshold)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from tvsl.boxes import Box, box_around_peak, min_max, upscale
 from tvsl.detecting import Classes
+from tvsl.encoded import Encoded
 from tvsl.errors import OutputError, ShapeError, TvslError
-from tvsl.localization import Encoded, Localization, Request, SoundSource, answer, write_json
+from tvsl.localization import Localization, Request, SoundSource, answer, write_json
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

@@ -14,7 +14,6 @@ from tvsl.segments import (
     mark_duplicates,
     smooth,
     steady,
-    without_duplicates,
 )
 
 SIZE = (60, 80)
@@ -87,7 +86,7 @@ def test_the_less_certain_of_two_labels_on_one_object_is_marked() -> None:
         moment(0.0, source("man", 0.3), source("woman", 0.8), source("dog", 0.9, hill(5, 7)))
     )
     assert [one.duplicate_of for one in found.sources] == ["woman", None, None]
-    assert [one.label for one in without_duplicates(found).sources] == ["woman", "dog"]
+    assert [one.label for one in found.without_duplicates().sources] == ["woman", "dog"]
 
 
 def test_of_equal_scores_the_first_is_kept() -> None:

@@ -13,6 +13,7 @@ from tvsl.data import DATA_SETS, make_data
 from tvsl.errors import UsageError, shown
 from tvsl.methods import METHODS
 from tvsl.registry import Registry
+from tvsl.utils.extras import optional
 from tvsl.utils.progress import Stages, no_stages
 
 if TYPE_CHECKING:
@@ -118,13 +119,8 @@ class Results:
         Raises:
             UsageError: pandas is not installed.
         """
-        try:
-            from pandas import DataFrame
-        except ImportError as error:
-            raise UsageError(
-                "pandas is not installed.", 'Install it: pip install "tvsl[pandas]".'
-            ) from error
-        return DataFrame(
+        library = optional("pandas", "pandas")
+        frame: pandas.DataFrame = library.DataFrame(
             [
                 {
                     "protocol": row.scores.protocol,
@@ -136,6 +132,7 @@ class Results:
                 for row in self.evaluation.rows
             ]
         )
+        return frame
 
 
 def _with_ends(scores: Scores) -> dict[str, float]:
@@ -306,7 +303,7 @@ def evaluate(
             stack.enter_context(locked(folder))
             ResultCache(folder).check(known_record(data, chosen), force)
         if isinstance(model, Localizer):
-            name = model.name.partition("/")[0]
+            name = model.name.rpartition("/")[0]
             models = EvaluatedModels(
                 name, model.encoder, (EvaluatedModel(model.method.name, model.method),)
             )

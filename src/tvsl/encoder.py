@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from tvsl.errors import ShapeError
 from tvsl.utils.devices import Precision
@@ -237,6 +237,14 @@ class SavableEncoder(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the encoder's files into an existing folder; loaded from there it is the same."""
+
+
+@runtime_checkable
+class MovableEncoder(Protocol):
+    """The part of an encoder that ``Localizer.to`` needs; others stay where they were made."""
+
+    def to(self, device: torch.device | str) -> Any:
+        """Move the encoder itself to a device."""
 
 
 class NamesEncoder(Protocol):

@@ -24,6 +24,7 @@ from tvsl.methods.tvsl import preset as find_preset
 from tvsl.models import EMBEDDED, PUBLIC_FILES, model_folder
 from tvsl.registry import Registry, is_reference
 from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
+from tvsl.utils.hub import commit, hub_model
 from tvsl.utils.model_folder import HEAD_FOLDER
 from tvsl.utils.progress import Progress
 
@@ -243,12 +244,16 @@ def model_name(model: str | Path | Encoder) -> str:
         model: As for ``load``.
 
     Returns:
-        The name that was given, the last part of a path, or the name of a class.
+        The name that was given, on the hub with the commit, the last part of a path, or the name
+        of a class.
     """
     if not isinstance(model, str | Path):
         return type(model).__name__
     if _added_factory(model) is not None:
         return str(model).rpartition(":")[2]
+    on_hub = hub_model(model)
+    if on_hub is not None:
+        return str(commit(on_hub))
     folder = model_folder(model)
     return (Path(model) if folder is None else folder.resolve()).name
 

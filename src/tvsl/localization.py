@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,14 @@ from tvsl.boxes import (
     upscale,
 )
 from tvsl.detecting import Candidate, Classes, cannot_detect, detected
-from tvsl.errors import ShapeError, UnreadableMediaError, UsageError, shown
+from tvsl.encoded import Encoded, PictureSource, at_time
+from tvsl.errors import (
+    ShapeError,
+    UnreadableMediaError,
+    UsageError,
+    first_few,
+    shown,
+)
 from tvsl.localization_format import (
     MomentRecord,
     SourceRecord,
@@ -38,13 +45,24 @@ from tvsl.localization_format import (
     moment_records,
     read_content,
 )
+from tvsl.media.image import ImageSource, load_image
 from tvsl.methods.base import Method
-from tvsl.tokens import Queries, Tokens
-from tvsl.utils.files import write_json
+from tvsl.tokens import Queries, rows_among
+from tvsl.utils.extras import optional
+from tvsl.utils.files import write_json, write_npz
 from tvsl.vocabularies import check_names
 
 if TYPE_CHECKING:
+    import pandas
+    import supervision
+
     from tvsl.metrics import LabelSource
+
+_MOST_SHOWN = 4
+_COLUMNS = (
+    *("time", "label", "score", "left", "top", "right", "bottom"),
+    *("heard_start", "heard_end", "duplicate_of"),
+)
 
 
 @dataclass(frozen=True)
@@ -110,26 +128,11 @@ def _whole(number: Any) -> int:
     raise UsageError(f"The number of sources is {shown(number)}.", "Give a whole number.")
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """A picture and its sound, encoded once.
-
-    Attributes:
-        tokens: Their tokens, B = 1.
-        size: Height and width of the picture in pixels.
-        time: Time of the picture in its video, in seconds, or None.
-        time_range: Start and end in seconds of the sound that was heard.
-    """
-
-    tokens: Tokens
-    size: tuple[int, int]
-    time: float | None
-    time_range: tuple[float, float]
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SoundSource:
     """One sounding object in one picture.
+
+    Two are equal where ``to_dict`` writes them alike, numbers to six decimals.
 
     Attributes:
         label: Its class name.
@@ -164,6 +167,19 @@ class SoundSource:
                 "Check the weights: they may be damaged.",
             )
 
+    def __repr__(self) -> str:
+        box = None if self.box is None else self.box.to_list()
+        height, width = self.grid.shape
+        return f"SoundSource({shown(self.label)} {self.score:.2f}, box {box}, {height} x {width})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SoundSource):
+            return NotImplemented
+        return self.size == other.size and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.label, self.size, self.grid.shape))
+
     @property
     def heatmap(self) -> NDArray[np.float32]:
         """The map at the picture's own size, (H, W), float32 in [0, 1]; made anew at each call."""
@@ -192,9 +208,12 @@ class SoundSource:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Localization:
     """The sound sources of one picture and its sound.
+
+    Two are equal where ``to_dict`` writes them alike, numbers to six decimals: one that is saved
+    and loaded again is equal to itself. A notebook shows one with its picture.
 
     Attributes:
         sources: The sources, most certain first where they were detected, in the order given
@@ -209,6 +228,8 @@ class Localization:
         notices: What the model says of the request: names that mean nothing to it; that nothing
             that it knows sounds.
         candidate: The best class, where something is heard and no class sounds.
+        picture: The picture, to be drawn on: what was given, or the moment of the video. None where
+            it is not known, as after ``load``.
     """
 
     sources: tuple[SoundSource, ...]
@@ -221,6 +242,27 @@ class Localization:
     still: bool = False
     notices: tuple[str, ...] = ()
     candidate: Candidate | None = None
+    picture: PictureSource | None = None
+
+    def __repr__(self) -> str:
+        found = [f"{shown(source.label)} {source.score:.2f}" for source in self.sources]
+        what = ", ".join(first_few(found, _MOST_SHOWN)) or "nothing"
+        parts = [what, *at_time(self.time), f"{self.size[1]} x {self.size[0]}", self.model]
+        return f"Localization({'; '.join([f'labels {self.label_source}', *parts])})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Localization):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.size, self.label_source, len(self.sources)))
+
+    def _repr_html_(self) -> str:
+        """A table of the sources, under their picture where it is known, as notebooks show it."""
+        from tvsl.render.notebook import localization_html
+
+        return localization_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON types, with the protocol of the boxes beside them."""
@@ -253,6 +295,155 @@ class Localization:
             OutputError: The file exists and ``force`` is not set, or it cannot be written.
         """
         return write_json(self.to_dict(), path, force)
+
+    def without_duplicates(self) -> Localization:
+        """The same without the sources that are marked as duplicates."""
+        sources = tuple(source for source in self.sources if source.duplicate_of is None)
+        return self if len(sources) == len(self.sources) else replace(self, sources=sources)
+
+    def image(self, image: ImageSource | None = None) -> NDArray[np.uint8]:
+        """The picture that the result is of.
+
+        Args:
+            image: The picture, where the result does not know it.
+
+        Returns:
+            (H, W, 3).
+
+        Raises:
+            UsageError: It does not know its picture, or the given one has another size.
+            MediaError: The file cannot be read any more.
+        """
+        if image is None and self.picture is None:
+            raise UsageError(
+                "This result does not know its picture: it was loaded, or made of frames.",
+                "Give the picture, e.g. overlay(image).",
+            )
+        picture = load_image(image) if image is not None else self._known_picture()
+        if picture.shape[:2] != self.size:
+            raise UsageError(
+                f"The picture has {picture.shape[1]} x {picture.shape[0]} pixels, the result is of "
+                f"one with {self.size[1]} x {self.size[0]}.",
+                "Give the picture that was localized.",
+            )
+        return picture
+
+    def _known_picture(self) -> NDArray[np.uint8]:
+        assert self.picture is not None
+        return self.picture.read()
+
+    def overlay(
+        self, image: ImageSource | None = None, duplicates: bool = False
+    ) -> NDArray[np.uint8]:
+        """Draw all sources on the picture: tints, lines at half height, boxes and names.
+
+        Args:
+            image: The picture; the one that was localized when None.
+            duplicates: Whether sources that are marked as duplicates are drawn, too.
+
+        Returns:
+            (H', W', 3) RGB; a picture of under 480 or over 2048 pixels a side is scaled, so that
+            names can be read.
+
+        Raises:
+            UsageError: As for ``image``.
+            MediaError: As for ``image``.
+        """
+        from tvsl.render import drawing_image, label_colors, moment_overlay
+
+        shown_result = self if duplicates else self.without_duplicates()
+        picture = drawing_image(self.image(image))
+        return moment_overlay(picture, shown_result, label_colors([self]))
+
+    def plot(self, image: ImageSource | None = None, ax: Any = None) -> tuple[Any, Any]:
+        """Plot with matplotlib: the overlay, and each source's heat-map with its box beside it.
+
+        Args:
+            image: The picture; the one that was localized when None.
+            ax: Axes to draw the overlay alone into; a new figure when None.
+
+        Returns:
+            The figure, and its axes: an array of them, or the given ones.
+
+        Raises:
+            UsageError: matplotlib is not installed, or as for ``image``.
+            MediaError: As for ``image``.
+        """
+        from tvsl.render.notebook import plot_localization
+
+        return plot_localization(self, self.image(image), ax)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The sources as a data frame, a row for each; ``pandas.concat`` joins moments.
+
+        Returns:
+            Columns ``time``, ``label``, ``score``, ``left``, ``top``, ``right``, ``bottom``,
+            ``heard_start``, ``heard_end`` and ``duplicate_of``; seconds and pixels.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        library = optional("pandas", "pandas")
+        rows = [
+            (
+                self.time,
+                source.label,
+                source.score,
+                *((None,) * 4 if source.box is None else source.box.to_list()),
+                *(source.time_range or (None, None)),
+                source.duplicate_of,
+            )
+            for source in self.sources
+        ]
+        frame: pandas.DataFrame = library.DataFrame(rows, columns=_COLUMNS)
+        return frame
+
+    def to_supervision(self, classes: Sequence[str] | None = None) -> supervision.Detections:
+        """The boxes as ``supervision.Detections``, for its annotators, trackers and zones.
+
+        Args:
+            classes: Class names, by whose places classes are numbered; the result's own labels
+                when None. Give the same for all moments of a video.
+
+        Returns:
+            Boxes, the scores as ``confidence``, on the detector's own scale, and the labels as
+            ``data["class_name"]``; a source without a box is left out.
+
+        Raises:
+            UsageError: supervision is not installed.
+            VocabularyError: A label is not among the classes.
+        """
+        library = optional("supervision", "supervision")
+        boxed = [source for source in self.sources if source.box is not None]
+        labels = [source.label for source in boxed]
+        known = [source.label for source in self.sources] if classes is None else classes
+        numbers = rows_among(known, labels)
+        boxes = [source.box.to_list() for source in boxed if source.box is not None]
+        found: supervision.Detections = library.Detections(
+            xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+            confidence=np.array([source.score for source in boxed], np.float32),
+            class_id=np.array(numbers, np.int64),
+            data={"class_name": np.array(labels, str)},
+        )
+        return found
+
+    def save_npz(self, path: str | Path, heatmaps: bool = False, force: bool = False) -> Path:
+        """Write the maps for NumPy, an array for each label, as ``tvsl score`` reads them, too.
+
+        Args:
+            path: The file, which should end in ``.npz``; its folder must exist.
+            heatmaps: Whether heat-maps of the picture's size in [0, 1] are written; else the raw
+                maps.
+            force: Whether an existing file may be replaced.
+
+        Returns:
+            The path that was written.
+
+        Raises:
+            OutputError: The file exists and ``force`` is not set, or it cannot be written.
+        """
+        maps = {one.label: one.heatmap if heatmaps else one.grid for one in self.sources}
+        return write_npz(maps, path, force)
 
     @classmethod
     def from_dict(cls, content: Any) -> Localization:
@@ -346,6 +537,8 @@ def answer(
         UsageError: Nothing is given, and the method cannot detect.
     """
     tokens, vocabulary = encoded.tokens, classes.vocabulary
+    if tokens is None:
+        return outcome((), request, model, encoded)
     scores = method.detect(tokens, vocabulary)
     threshold = method.config.detection_threshold
     others: dict[str, tuple[str, ...]] = {}
@@ -361,8 +554,7 @@ def answer(
         assert scores is not None
         queries, candidate = detected(method, tokens, vocabulary, scores, request.sources)
         if candidate is not None:
-            size, time, heard = encoded.size, encoded.time, encoded.time_range
-            return outcome((), request, model, size, time, heard, threshold, candidate)
+            return outcome((), request, model, encoded, threshold, candidate)
     maps = method.postprocess(method.spread_maps(tokens, queries, vocabulary))
     # Given labels keep the spelling that they were given in.
     spelled = request.labels or [vocabulary.names[label] for label in queries.label.tolist()]
@@ -379,27 +571,16 @@ def answer(
             spelled, queries.label.tolist(), maps.float().cpu().numpy(), strict=True
         )
     )
-    return outcome(
-        sources,
-        request,
-        model,
-        encoded.size,
-        encoded.time,
-        encoded.time_range,
-        None if scores is None else threshold,
-    )
+    return outcome(sources, request, model, encoded, None if scores is None else threshold)
 
 
 def outcome(
     sources: tuple[SoundSource, ...],
     request: Request,
     model: str,
-    size: tuple[int, int],
-    time: float | None,
-    heard: tuple[float, float] | None = None,
+    encoded: Encoded,
     threshold: float | None = None,
     candidate: Candidate | None = None,
-    silence: str | None = None,
 ) -> Localization:
     """The result of a request.
 
@@ -407,24 +588,23 @@ def outcome(
         sources: The sources; none where nothing sounds, or nothing that is known.
         request: The request.
         model: Name of the model and its method.
-        size: Height and width of the picture in pixels.
-        time: As for ``Localization``.
-        heard: As for ``Localization``.
+        encoded: The picture and its sound.
         threshold: As for ``Localization``.
         candidate: As for ``Localization``.
-        silence: What is to be said where nothing sounds.
     """
     label_source: LabelSource = "detected" if request.labels is None else "given"
-    said = (str(candidate) if candidate is not None else None, silence)
+    said = (str(candidate) if candidate is not None else None, encoded.silence)
     notices = (*request.notices, *(text for text in said if text is not None))
     return Localization(
         sources,
         label_source,
         model,
-        size,
-        time,
-        heard,
+        encoded.size,
+        encoded.time,
+        encoded.time_range,
         threshold,
-        notices=notices,
-        candidate=candidate,
+        encoded.still,
+        notices,
+        candidate,
+        encoded.picture,
     )

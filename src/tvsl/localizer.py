@@ -3,75 +3,42 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from statistics import median
+from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tvsl import loading
+from tvsl.clip_encoder import ClipEncoder, Fit, naming
 from tvsl.detecting import Classes
-from tvsl.encoder import Encoder, FlipAverage, SavableEncoder, without_meaning
+from tvsl.encoded import Encoded
+from tvsl.encoder import Encoder, FlipAverage, MovableEncoder, SavableEncoder, without_meaning
 from tvsl.encoder import same_meaning as same_meaning_of
 from tvsl.errors import SilentAudioError, UsageError, first_few, shown
-from tvsl.localization import Encoded, Localization, Request, answer, outcome
-from tvsl.media.audio import AudioSource, SoundReader
-from tvsl.media.center_crop import crop_center, sound_event
+from tvsl.localization import Localization, Request, answer
+from tvsl.media.audio import AudioSource, load_audio
 from tvsl.media.image import (
     ImageSource,
-    block_means,
-    cut_panels,
-    load_image,
-    same_blocks,
 )
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
-from tvsl.media.video import VideoFrame, iterate_frames, read_frames
-from tvsl.media.waveform import Waveform, is_silent, require_sound
 from tvsl.methods.base import Method, with_overrides
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
-from tvsl.utils.devices import PrecisionChoice
+from tvsl.utils.devices import PrecisionChoice, choose_device
+from tvsl.utils.hub import hub_model, upload
 from tvsl.utils.model_folder import HEAD_FOLDER, writing_bundle
 from tvsl.utils.progress import Progress
 from tvsl.vocabularies import everyday_sounds, same_names
 
-Fit = Literal["aspect", "square"]
-
-DEFAULT_WINDOW = 5.0
-DEFAULT_STEP = 1.0
-# Moments of a video are heard through a window of so many steps, within these seconds: what sounds
-# further away belongs to other moments.
-WINDOW_STEPS = 2
-SMALLEST_WINDOW = 1.0
-# A moment sounds where something sounds within half a step around it, at least within this.
-SMALLEST_SPAN = 0.5
 _MOST_VOCABULARIES = 8
 _MOST_NAMED = 5
 
 
-@dataclass(frozen=True)
-class Resolution:
-    """Steps and windows in time by which a video is heard.
-
-    Attributes:
-        step: Seconds from moment to moment; None for one moment.
-        window: Longest sound around a moment in which its classes are detected, in seconds.
-        span: Seconds around a moment in which something must sound for it to have sources.
-    """
-
-    step: float | None
-    window: float
-    span: float
-
-    def to_dict(self) -> dict[str, float | None]:
-        """The resolution as plain JSON types."""
-        return {"step": self.step, "window": self.window, "span": self.span}
-
-
-class Localizer:
+class Localizer(ClipEncoder):
     """Finds what sounds where.
 
     Args:
@@ -103,15 +70,10 @@ class Localizer:
                 f"Names cannot be merged from a cosine of {same_meaning} on.",
                 "Give one over 0, or 1 to merge none.",
             )
-        if window is not None and not 0.1 <= window <= 60:
-            raise UsageError(f"A window of {window} s cannot be heard.", "Give 0.1 to 60 seconds.")
-        self.encoder = encoder
+        own_fit: Fit = "square" if method.config.square_pictures else "aspect"
+        super().__init__(encoder, fit or own_fit, window, limits)
         self.method = method.to(encoder.device).eval()
         self.name = name
-        self.fit: Fit = fit or ("square" if method.config.square_pictures else "aspect")
-        self.window = DEFAULT_WINDOW if window is None else window
-        self._fits_window = window is None
-        self.limits = limits
         merged_from = same_meaning_of(encoder) if same_meaning is None else same_meaning
         self.same_meaning = 1.0 if merged_from is None else merged_from
         self._vocabularies: dict[tuple[str, ...], Classes] = {}
@@ -121,6 +83,7 @@ class Localizer:
         cls,
         name_or_path: str | Path | Encoder = "everyday",
         *,
+        revision: str | None = None,
         head: str | Path | None = None,
         preset: str | TVSLConfig | ReleasedConfig | None = None,
         method: str | type[Method] | None = None,
@@ -136,8 +99,11 @@ class Localizer:
         Args:
             name_or_path: ``everyday`` or ``mini``, which come with the package; ``audioclip``
                 or ``audioclip-partial`` (fetched where absent); the path of a checkpoint: a file,
-                or a folder, which may hold a trained head in its folder ``head``; or an encoder
-                of one's own: its registered name, a reference (``file.py:MyEncoder``), or itself.
+                or a folder, which may hold a trained head in its folder ``head``; ``user/model``
+                or ``user/model@revision`` on Hugging Face's hub, if nothing of that name is here;
+                or an encoder of one's own: its registered name, a reference
+                (``file.py:MyEncoder``), or itself.
+            revision: Commit, tag or branch of a model on the hub; its main branch when None.
             head: Folder of another trained head; the model's own when None, if it has one.
             preset: Else an untrained T-VSL head; the zero-shot preset ``tvsl`` when None.
             method: The head's method: a name of ``tvsl.methods.METHODS``, a reference
@@ -158,14 +124,46 @@ class Localizer:
             WeightsError: The checkpoint or the head cannot be had or used.
             VocabularyError: The vocabulary file is missing.
             UsageError: No such preset, method or device; a preset together with a head or a
-                method; a head of another method; or a method that needs a trained head.
+                method; a head of another method; a method that needs a trained head; or a revision
+                of what is not on the hub.
         """
+        if revision is not None:
+            on_hub = hub_model(str(name_or_path), revision)
+            if on_hub is None or on_hub.revision != revision:
+                raise UsageError(
+                    f"{shown(str(name_or_path))} is no model of the hub of which there are "
+                    "revisions.",
+                    "Leave the revision out, or give user/model.",
+                )
+            name_or_path = str(on_hub)
         model = loading.load(
             name_or_path, head, preset, device, precision, flip_average, progress, method=method
         )
         return cls(
             model.encoder, model.method, model.name, window=window, same_meaning=same_meaning
         )
+
+    def to(self, device: str | torch.device) -> Localizer:
+        """Move encoder and head to a device.
+
+        Args:
+            device: ``cpu``, ``cuda``, ``cuda:1``, …, or ``auto``.
+
+        Returns:
+            The same localizer. What was encoded before may be asked all the same.
+
+        Raises:
+            UsageError: There is no such device, or the encoder cannot be moved.
+        """
+        target = choose_device(str(device))
+        if not isinstance(self.encoder, MovableEncoder):
+            raise UsageError(
+                "This encoder cannot be moved: it has no `to`.", "Make it on the device."
+            )
+        self.encoder.to(target)
+        self.method.to(target)
+        self._vocabularies.clear()
+        return self
 
     def save_pretrained(self, folder: str | Path, force: bool = False) -> Path:
         """Save encoder and head as one folder, for ``from_pretrained``: both, or nothing.
@@ -198,35 +196,35 @@ class Localizer:
             save_head(head, self.encoder, work / HEAD_FOLDER)
         return folder
 
-    def encode(self, image: ImageSource, audio: AudioSource, panels: int = 1) -> Encoded:
-        """Encode a picture and its sound.
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        revision: str | None = None,
+        private: bool | None = None,
+        message: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Save encoder and head on Hugging Face's hub, as ``save_pretrained`` does in a folder.
 
         Args:
-            image: Path, PIL picture, or RGB array (H, W, 3) uint8.
-            audio: Path, ``Waveform``, or (samples, rate) with samples (S,) or (S, channels).
-            panels: Number of frames side by side in the picture, as in the benchmarks'
-                mixtures: it is cut into as many equal parts, each encoded by itself.
+            repo: Name of the model, ``user/model``; it is made where there is none.
+            revision: The branch to write to; the main branch when None.
+            private: Whether a model that is made is private; as the account says when None.
+            message: Message of the commit.
+            token: A token that may write; that of ``hf auth login`` when None.
 
         Returns:
-            What ``localize_encoded`` takes.
+            The name with the commit, ``user/model@commit``, which ``from_pretrained`` takes.
 
         Raises:
-            MediaError: A file cannot be used, or the sound is silent.
-            ShapeError: An array of another shape or type.
-            UsageError: The panels do not divide the picture's width.
+            UsageError: As for ``save_pretrained``, a wrong name, or huggingface_hub is missing.
+            OutputError: It cannot be written.
         """
-        pictures, waveform = self._read(image, audio, panels)
-        path = audio if isinstance(audio, str | Path) else None
-        return self._encode(pictures, require_sound(waveform, path), None)
-
-    def _read(
-        self, image: ImageSource, audio: AudioSource, panels: int
-    ) -> tuple[list[NDArray[np.uint8]], Waveform]:
-        """Panels of a picture, and the sound that is heard with it."""
-        where = image if isinstance(image, str | Path) else None
-        pictures = cut_panels(load_image(image, self.limits), panels, where)
-        rate = self.encoder.sample_rate
-        return pictures, crop_center(audio, self.window, rate, self.limits)
+        with TemporaryDirectory() as work:
+            folder = self.save_pretrained(Path(work) / "model")
+            text = message or f"{self.name}, by tvsl"
+            return str(upload(folder, repo, text, revision, private, token))
 
     def localize(
         self,
@@ -240,8 +238,10 @@ class Localizer:
         """Localize the sound sources of a picture.
 
         Args:
-            image: Path, PIL picture, or RGB array (H, W, 3) uint8.
-            audio: Path, ``Waveform``, or (samples, rate) with samples (S,) or (S, channels).
+            image: Path, PIL picture, RGB array (H, W, 3), or tensor (H, W, 3) or (3, H, W); uint8,
+                or floats in [0, 1].
+            audio: Path, ``Waveform``, (samples, rate) with samples (S,), (S, channels) or
+                (channels, S), an array or a tensor, or ``{"array": …, "sampling_rate": …}``.
             labels: The classes that sound, when they are known: one map for each. A method that
                 shares a sound out among classes does so among the model's own; among the labels
                 themselves, where the model does not know all of them.
@@ -262,14 +262,64 @@ class Localizer:
                 do not divide the picture's width.
         """
         request = self._request(labels, vocabulary, sources)
-        pictures, waveform = self._read(image, audio, panels)
-        if request.labels is None and is_silent(waveform):
-            end = waveform.start + waveform.duration
-            size = (pictures[0].shape[0], pictures[0].shape[1] * panels)
-            where = f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
-            return self._silence(request, size, None, where)
-        path = audio if isinstance(audio, str | Path) else None
-        return self._answer(self._encode(pictures, require_sound(waveform, path), None), request)
+        encoded = self._encoded(image, audio, panels)
+        if request.labels is not None:
+            self._require_sound(encoded, audio)
+        return self._answer(encoded, request)
+
+    def localize_batch(
+        self,
+        images: Sequence[ImageSource],
+        sounds: Sequence[AudioSource],
+        labels: Sequence[Sequence[str]] | None = None,
+        vocabulary: Sequence[str] | None = None,
+        sources: int | None = None,
+        *,
+        panels: int = 1,
+        batch: int = 16,
+    ) -> list[Localization]:
+        """Localize many pictures with their sounds; those of one size are encoded together.
+
+        Args:
+            images: N pictures, each as for ``localize``.
+            sounds: Their N sounds.
+            labels: The classes that sound in each, N lists; None to detect them.
+            vocabulary: As for ``localize``, the same for all.
+            sources: As for ``localize``, the same for all.
+            panels: As for ``encode``.
+            batch: Most that are read and encoded at once.
+
+        Returns:
+            N results, as ``localize`` gives them but for the rounding of floats.
+
+        Raises:
+            MediaError: As for ``localize``; the message names the item.
+            ShapeError: As for ``localize``.
+            VocabularyError: As for ``localize``.
+            UsageError: As for ``localize``, or the lists differ in length.
+        """
+        if not len(images) == len(sounds) == len(images if labels is None else labels):
+            raise UsageError(
+                f"There are {len(images)} pictures, {len(sounds)} sounds and "
+                f"{'no' if labels is None else len(labels)} lists of labels.",
+                "Give one of each for each item; the same labels for all are [labels] * N.",
+            )
+        if batch < 1:
+            raise UsageError(f"A batch of {batch} holds nothing.", "Give at least 1.")
+        requests = [
+            self._request(None if labels is None else labels[number], vocabulary, sources)
+            for number in range(len(images) if labels is not None else 1)
+        ] * (1 if labels is not None else len(images))
+        found: list[Localization] = []
+        for first in range(0, len(images), batch):
+            part = range(first, min(first + batch, len(images)))
+            encoded = self._encode_batch(images, sounds, part, panels)
+            for number, one in zip(part, encoded, strict=True):
+                with naming(number):
+                    if requests[number].labels is not None:
+                        self._require_sound(one, sounds[number])
+                found.append(self._answer(one, requests[number]))
+        return found
 
     def localize_encoded(
         self,
@@ -278,10 +328,11 @@ class Localizer:
         vocabulary: Sequence[str] | None = None,
         sources: int | None = None,
     ) -> Localization:
-        """``localize`` for what ``encode`` gave; cheap.
+        """``localize`` for what ``encode`` or ``encode_video`` gave; cheap.
 
         Args:
-            encoded: A picture and its sound.
+            encoded: A picture and its sound, on any device. Where nothing sounds there are no
+                sources.
             labels: As for ``localize``.
             vocabulary: As for ``localize``.
             sources: As for ``localize``.
@@ -291,8 +342,14 @@ class Localizer:
 
         Raises:
             VocabularyError: As for ``localize``.
-            UsageError: As for ``localize``, or a method that cannot detect.
+            UsageError: As for ``localize``, a method that cannot detect, or what another encoder
+                encoded.
         """
+        if encoded.encoder not in (None, self.encoder.fingerprint):
+            raise UsageError(
+                "This was encoded by another encoder.",
+                f"Encode it with this one, {shown(self.name)}, or load the other.",
+            )
         return self._answer(encoded, self._request(labels, vocabulary, sources))
 
     def localize_video(
@@ -335,32 +392,57 @@ class Localizer:
             UsageError: Arguments that contradict each other.
         """
         request = self._request(labels, vocabulary, sources)
-        if at is not None and every is not None:
-            raise UsageError("`at` and `every` exclude each other.", "Give one of them.")
-        if at is not None and (start or end is not None):
-            raise UsageError("One moment has neither start nor end.", "Leave `at` out, or these.")
-        resolution = self.resolution(at, every)
-        if at is not None:
-            frames = read_frames(path, [at], self.limits)
-        else:
-            frames = iterate_frames(path, resolution.step, start, end, self.limits)
-        return self._moments(path, request, frames, panels, resolution)
+        moments = self.encode_video(path, at=at, every=every, start=start, end=end, panels=panels)
+        return self._answers(moments, request, path, at is not None)
 
-    def resolution(self, at: float | None = None, every: float | None = None) -> Resolution:
-        """Step, window and span by which ``localize_video`` hears a video.
+    def localize_frames(
+        self,
+        frames: Iterable[ImageSource],
+        times: Sequence[float],
+        sound: AudioSource,
+        labels: Sequence[str] | None = None,
+        vocabulary: Sequence[str] | None = None,
+        sources: int | None = None,
+        *,
+        panels: int = 1,
+    ) -> Iterator[Localization]:
+        """Localize in pictures that are decoded already, as ``localize_video`` does in a file.
 
         Args:
-            at: As for ``localize_video``; one moment is heard like those of the usual series.
-            every: As for ``localize_video``.
+            frames: The pictures, each as for ``localize``: a list, an array (T, H, W, 3), a tensor
+                (T, 3, H, W), or an iterator, of which one is held at a time.
+            times: Second of each picture on the sound's clock, rising.
+            sound: The whole sound, as for ``localize``.
+            labels: As for ``localize``.
+            vocabulary: As for ``localize``.
+            sources: As for ``localize_video``.
+            panels: As for ``encode``.
 
         Returns:
-            Step, window and span.
+            An iterator over the moments. The step between moments is the median of that of
+            ``times``. The results do not hold the pictures: give them to ``overlay`` and ``plot``.
+
+        Raises:
+            MediaError: The sound cannot be used; with one picture and labels, also where nothing
+                sounds.
+            ShapeError: A picture or the sound of another shape, type or range.
+            VocabularyError: As for ``localize``.
+            UsageError: As for ``localize``, or the times do not rise, or are not as many as the
+                pictures.
         """
-        step = DEFAULT_STEP if every is None else every
-        fitted = min(max(WINDOW_STEPS * step, SMALLEST_WINDOW), DEFAULT_WINDOW)
-        window = fitted if self._fits_window else self.window
-        span = min(max(step / 2, SMALLEST_SPAN), window)
-        return Resolution(None if at is not None else step, window, span)
+        request = self._request(labels, vocabulary, sources)
+        moments = [float(time) for time in times]
+        rises = all(first < second for first, second in pairwise(moments))
+        if not moments or not rises or not all(0 <= time < float("inf") for time in moments):
+            raise UsageError(
+                "The times of the pictures do not rise from 0 s or later.",
+                "Give the second of each picture, one after the other.",
+            )
+        every = median(b - a for a, b in pairwise(moments)) if len(moments) > 1 else None
+        resolution = self.resolution(moments[0] if every is None else None, every)
+        heard = load_audio(sound, self.encoder.sample_rate, limits=self.limits)
+        encoded = self._moments(None, heard, self._timed(frames, moments), panels, resolution)
+        return self._answers(encoded, request, None, every is None)
 
     def _request(
         self,
@@ -390,71 +472,23 @@ class Localizer:
         listed = ", ".join(first_few(strange, _MOST_NAMED))
         return (f"the model knows no meaning of {listed}: it can only guess what that is",)
 
-    def _moments(
-        self,
-        path: str | Path,
-        request: Request,
-        frames: Iterator[VideoFrame],
-        panels: int,
-        resolution: Resolution,
+    def _answers(
+        self, moments: Iterable[Encoded], request: Request, path: str | Path | None, alone: bool
     ) -> Iterator[Localization]:
-        rate, is_series = self.encoder.sample_rate, resolution.step is not None
-        still: NDArray[np.int16] | None = None
-        reader = SoundReader(Path(path), rate, self.limits)
-        before: tuple[NDArray[np.uint8], Encoded] | None = None
-        for frame in frames:
-            blocks = block_means(frame.image)
-            is_still = still is not None and same_blocks(still, blocks)
-            still = still if is_still else blocks
-            pictures = cut_panels(frame.image, panels, path)
-            waveform = sound_event(
-                path, frame.time, resolution.window, resolution.span, rate, self.limits, reader
-            )
-            if waveform is not None:
-                if before is not None and np.array_equal(before[0], frame.image):
-                    encoded = self._with_sound(before[1], waveform, frame.time)
-                else:
-                    encoded = self._encode(pictures, waveform, frame.time)
-                before = frame.image, encoded
-                yield replace(self._answer(encoded, request), still=is_still)
-                continue
-            size = (frame.image.shape[0], frame.image.shape[1])
-            where = f"within {resolution.span:g} s around {frame.time:g} s"
-            if not is_series and request.labels is not None:
+        """Answer a request about each moment; one that stands alone must sound, if labels do."""
+        for encoded in moments:
+            if alone and encoded.silence is not None and request.labels is not None:
                 raise SilentAudioError(
-                    f"Nothing sounds {where}.",
+                    f"{encoded.silence[0].upper()}{encoded.silence[1:]}.",
                     "Choose another moment or file; there is nothing to localize.",
                     path,
                 )
-            yield replace(self._silence(request, size, frame.time, where), still=is_still)
+            yield self._answer(encoded, request)
 
     def _answer(self, encoded: Encoded, request: Request) -> Localization:
+        if encoded.tokens is not None and encoded.tokens.visual.device != self.encoder.device:
+            encoded = replace(encoded, tokens=encoded.tokens.to(self.encoder.device))
         return answer(self.method, encoded, request, self._classes(request), self.name)
-
-    def _silence(
-        self, request: Request, size: tuple[int, int], time: float | None, where: str
-    ) -> Localization:
-        """The result where nothing sounds."""
-        return outcome((), request, self.name, size, time, silence=f"nothing sounds {where}")
-
-    def _encode(
-        self, pictures: Sequence[NDArray[np.uint8]], waveform: Waveform, time: float | None
-    ) -> Encoded:
-        """Encode what ``cut_panels`` gave, and its sound."""
-        height, width = pictures[0].shape[:2]
-        square = self.fit == "square"
-        frames = torch.stack([self.encoder.prepare(picture, square) for picture in pictures])
-        tokens = self.encoder.encode(frames[None], torch.from_numpy(waveform.samples)[None])
-        end = waveform.start + waveform.duration
-        size = (height, width * len(pictures))
-        return Encoded(tokens, size, time, (waveform.start, end))
-
-    def _with_sound(self, encoded: Encoded, waveform: Waveform, time: float | None) -> Encoded:
-        """The picture of what was encoded with another sound; the picture is not encoded again."""
-        sounds = self.encoder.encode_sounds(torch.from_numpy(waveform.samples)[None])
-        tokens = replace(encoded.tokens, audio=sounds.tokens, sound=sounds.embeddings)
-        heard = (waveform.start, waveform.start + waveform.duration)
-        return replace(encoded, tokens=tokens, time=time, time_range=heard)
 
     def _classes(self, request: Request) -> Classes:
         """The classes that a request is answered among.

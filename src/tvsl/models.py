@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tvsl.errors import WeightsError
 from tvsl.utils.files import weights_folder
+from tvsl.utils.hub import hub_model, snapshot
 from tvsl.utils.model_folder import TENSORS_FILE
 from tvsl.utils.progress import Progress, no_progress
 
@@ -129,18 +130,24 @@ def model_folder(path_or_name: str | Path) -> Path | None:
     """Folder of a model that is stored as one.
 
     Args:
-        path_or_name: A name of ``EMBEDDED`` or ``PUBLIC_FILES``, or a path.
+        path_or_name: A name of ``EMBEDDED`` or ``PUBLIC_FILES``, a path, or a name on the hub,
+            from which it is fetched.
 
     Returns:
         The folder, or None for a single file or a public one.
 
     Raises:
-        WeightsError: This installation lacks the embedded model of that name.
+        WeightsError: This installation lacks the embedded model of that name, or the hub's cannot
+            be had.
+        UsageError: It is on the hub, and huggingface_hub is not installed.
     """
     if isinstance(path_or_name, str) and path_or_name in EMBEDDED:
         return embedded_folder(path_or_name)
     path = Path(path_or_name).expanduser()
-    return path if path.is_dir() and str(path_or_name) not in PUBLIC_FILES else None
+    if path.is_dir() and str(path_or_name) not in PUBLIC_FILES:
+        return path
+    on_hub = hub_model(path_or_name)
+    return None if on_hub is None else snapshot(on_hub)
 
 
 def embedded_path(name: str) -> Path:

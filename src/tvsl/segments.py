@@ -170,12 +170,6 @@ def _same_box(first: SoundSource, second: SoundSource, iou: float) -> bool:
     return box_iou(first.box, second.box) > iou
 
 
-def without_duplicates(found: Localization) -> Localization:
-    """The moment without the sources that are marked as duplicates."""
-    sources = tuple(source for source in found.sources if source.duplicate_of is None)
-    return found if len(sources) == len(found.sources) else replace(found, sources=sources)
-
-
 def steady(moments: Iterable[Localization]) -> Iterator[Localization]:
     """Average the maps of each label while the picture stands still, so that boxes do too.
 

@@ -86,6 +86,17 @@ class Tokens:
         """D, the size of the shared space."""
         return self.visual.shape[2]
 
+    def clip(self, number: int) -> Tokens:
+        """Those of one clip of the batch, B = 1."""
+        row = slice(number, number + 1)
+        return replace(
+            self,
+            visual=self.visual[row],
+            audio=self.audio[row],
+            image=self.image[row],
+            sound=self.sound[row],
+        )
+
     def to(self, device: torch.device | str) -> Tokens:
         """The same tokens on another device."""
         return replace(

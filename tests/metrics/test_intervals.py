@@ -288,7 +288,6 @@ def test_torchmetrics_bootstrapper_gives_the_same_spread() -> None:
 
 
 def test_metrics_are_plotted() -> None:
-    pytest.importorskip("matplotlib", reason="torchmetrics plots with matplotlib")
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -12,9 +12,10 @@ from benchmarks.mini_model import reach
 from tests.training.colour_encoder import ColourEncoder
 from tests.training.test_fit import assert_same_run, checkpoint, column, failing, short
 from tvsl.detecting import Classes
+from tvsl.encoded import Encoded
 from tvsl.errors import VocabularyError
 from tvsl.evaluation.batch import encode_scenes
-from tvsl.localization import Encoded, Request, answer
+from tvsl.localization import Request, answer
 from tvsl.methods.adapted import ClosedVocabulary
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.synthetic.world import World

@@ -14,10 +14,11 @@ from tvsl.cli.inputs import GivenInput
 from tvsl.cli.output import JSON_NAME, OutputKind, noted_warnings, progress, staging
 from tvsl.cli.result_files import Result, write_files
 from tvsl.cli.text_formats import FORMATS, ResultFormat
+from tvsl.clip_encoder import DEFAULT_STEP, DEFAULT_WINDOW
 from tvsl.errors import MediaWarning, SilentAudioError, UnreadableMediaError, UsageError
 from tvsl.localization import Localization, Request
 from tvsl.localization_format import VERSION
-from tvsl.localizer import DEFAULT_STEP, DEFAULT_WINDOW, Localizer
+from tvsl.localizer import Localizer
 from tvsl.media import (
     DEFAULT_LIMITS,
     MediaType,

@@ -384,7 +384,7 @@ Model = Annotated[
     str,
     typer.Option(
         help="The encoder: a name (mini, audioclip, audioclip-partial), a checkpoint's file or "
-        "folder, or FILE.py:CLASS."
+        "folder, USER/MODEL or USER/MODEL@REVISION on the Hugging Face hub, or FILE.py:CLASS."
     ),
 ]
 Data = Annotated[

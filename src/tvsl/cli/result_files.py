@@ -33,7 +33,6 @@ from tvsl.render import (
 )
 from tvsl.render.colors import Color, certainty
 from tvsl.render.video import write_page_video
-from tvsl.segments import without_duplicates
 from tvsl.utils.atomic import writable, write_text
 from tvsl.utils.progress import Stages
 
@@ -71,7 +70,7 @@ class Result:
         """The moments with the sources that are drawn."""
         if self.with_duplicates:
             return list(self.moments)
-        return [without_duplicates(found) for found in self.moments]
+        return [found.without_duplicates() for found in self.moments]
 
 
 def write_files(

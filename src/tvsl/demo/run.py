@@ -244,7 +244,8 @@ def _localize(localizer: Localizer, case: DemoScene) -> DemoResult:
     again = [by_label.get(label) for label in scene.labels]
     vocabulary = localizer.encoder.vocabulary(scene.labels)
     scores = [
-        score_sources(found, case, encoded.tokens, vocabulary) for found in (given.sources, again)
+        score_sources(found, case, encoded.require_tokens(), vocabulary)
+        for found in (given.sources, again)
     ]
     columns = zip(scene.labels, case.boxes, given.sources, again, *scores, strict=True)
     return DemoResult(case, given, detected, tuple(DemoSource(*column) for column in columns))

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -47,10 +47,16 @@ from tvsl.media.waveform import (
     resample_blocks,
     stored_channels,
 )
+from tvsl.utils.devices import to_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT_RATE = 44_100
 
-AudioSource: TypeAlias = "str | Path | Waveform | tuple[NDArray[Any], int]"
+AudioSource: TypeAlias = (
+    "str | Path | Waveform | tuple[NDArray[Any] | Tensor, int] | Mapping[str, Any]"
+)
 
 Block: TypeAlias = "tuple[Fraction, AudioFrame]"
 
@@ -82,8 +88,10 @@ def load_audio(
     """Load a sound or a part of it as mono at a sample rate.
 
     Args:
-        source: A sound or video file, a waveform, or samples with their rate: (S,) or (S, C) with
-            the channels last, floats in [-1, 1], int16 or int32.
+        source: A sound or video file, a waveform, or samples with their rate, as a tuple or as
+            Hugging Face's ``{"array": samples, "sampling_rate": rate}``. Samples are an array or a
+            tensor, (S,), (S, C) or (C, S), of floats in [-1, 1], int16 or int32; the channels are
+            the shorter axis, the last one of two that are equal.
         rate: Samples per second of the result.
         start: Start of the part, in seconds on the file's clock (0 is the first picture, or the
             first sound of a file without one); None for the beginning.
@@ -194,24 +202,39 @@ def _checked_window(
     return round(begin * rate), max(1, round(min(duration, LATEST_MOMENT) * rate))
 
 
-def _from_array(source: tuple[NDArray[Any], int], limits: MediaLimits) -> Waveform:
+_RATE_WANTED = "Give for example 'bark.wav', (samples, 44100) or {'array': …, 'sampling_rate': …}."
+
+
+def _from_array(source: Any, limits: MediaLimits) -> Waveform:
     """Check samples given as an array and mix their channels."""
+    if isinstance(source, Mapping):
+        missing = [name for name in ("array", "sampling_rate") if source.get(name) is None]
+        if missing:
+            raise ShapeError(f"The sound has no '{missing[0]}'.", _RATE_WANTED)
+        source = source["array"], source["sampling_rate"]
+    if hasattr(source, "shape"):
+        raise ShapeError("The sound has no sampling rate.", _RATE_WANTED)
     if not (isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], Integral)):
         raise ShapeError(
             f"A sound must be a path, a Waveform or (samples, rate), got {type(source).__name__}.",
-            "Give for example ('bark.wav') or (samples, 44100).",
+            _RATE_WANTED,
         )
-    samples, rate = np.asarray(source[0]), int(source[1])
+    try:
+        samples, rate = to_array(source[0]), int(source[1])
+    except ValueError as error:
+        raise ShapeError("The lists of samples differ in length.", "Give an array.") from error
     if samples.ndim not in (1, 2) or samples.size == 0:
         raise ShapeError(
-            f"Samples must have the shape (S,) or (S, C), got {samples.shape}.",
-            "Give at least one sample, with the channels last.",
+            f"Samples must have the shape (S,), (S, C) or (C, S), got {samples.shape}.",
+            "Give at least one sample, and of several sounds one, sounds[0].",
         )
+    if samples.ndim == 2 and samples.shape[0] < samples.shape[1]:
+        samples = samples.T
     channels = 1 if samples.ndim == 1 else samples.shape[1]
     if channels > limits.max_channels:
         raise ShapeError(
             f"Samples of shape {samples.shape} would have {channels} channels.",
-            "Give the channels last: (S, C).",
+            "Give (S, C) or (C, S), with more samples than channels.",
         )
     check_sound_format(None, rate, channels, limits)
     if samples.dtype.kind == "f":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +13,10 @@ from numpy.typing import NDArray
 from tvsl.media.audio import DEFAULT_RATE, AudioSource, SoundReader, load_audio, sound_window
 from tvsl.media.limits import DEFAULT_LIMITS, LATEST_MOMENT, MediaLimits, check_file
 from tvsl.media.streams import file_end
-from tvsl.media.waveform import Waveform, audible_mask
+from tvsl.media.waveform import Waveform, audible_mask, resample
+
+Read: TypeAlias = "Callable[[int, int], tuple[NDArray[np.float32], Fraction | None]]"
+"""As ``SoundReader.read``, of the index of the first sample and their number."""
 
 # Seconds of silence that separate two sound events. Shorter ones are pauses within one.
 PARTING_SILENCE = 0.5
@@ -54,7 +60,7 @@ def crop_center(
 
 
 def sound_event(
-    path: str | Path,
+    source: str | Path | Waveform,
     moment: float,
     length: float,
     span: float,
@@ -62,14 +68,15 @@ def sound_event(
     limits: MediaLimits = DEFAULT_LIMITS,
     reader: SoundReader | None = None,
 ) -> Waveform | None:
-    """Load the sound event that is heard at a moment of a file.
+    """Load the sound event that is heard at a moment of a sound.
 
     Near the borders of the sound the window around the moment is shifted inwards. It ends at
     silences of half a second or more, which separate sound events.
 
     Args:
-        path: A sound or video file.
-        moment: Seconds on the file's clock.
+        source: A sound or video file, or a waveform that was loaded; one that has the wanted rate
+            is not resampled at each moment.
+        moment: Seconds on the sound's clock.
         length: Length of the window around the moment in seconds.
         span: Length of the interval around the moment, in seconds, in which something must sound.
         rate: Samples per second of the result.
@@ -77,19 +84,18 @@ def sound_event(
         reader: Reader of this file at this rate, where several moments of it are asked for.
 
     Returns:
-        The sound; its ``start`` is its position in the file. None if nothing sounds at the moment:
-        the span is silent, or lies outside the sound.
+        The event; its ``start`` is its position in the sound. None if nothing sounds at the
+        moment: the span is silent, or lies outside the sound.
 
     Raises:
         MediaError: As for ``require_audio_stream``, or the file is broken.
     """
-    target = check_file(path, limits)
+    read = _reader(source, rate, limits) if reader is None else reader.read
     if moment > LATEST_MOMENT:
         return None
     length, span = min(length, LATEST_MOMENT), min(span, LATEST_MOMENT)
     first, count = round(max(0.0, moment - length / 2) * rate), max(1, round(length * rate))
     begin, stop = (round((moment + side * span / 2) * rate) for side in (-1, 1))
-    read = (reader or SoundReader(target, rate, limits)).read
     samples, end = read(first, count)
     part = _event_bounds(samples, begin - first, stop - first, rate)
     if part is not None and len(samples) < count and first > 0 and end is not None:
@@ -99,6 +105,23 @@ def sound_event(
     if part is None:
         return None
     return Waveform(samples[part].copy(), rate, (first + part.start) / rate)
+
+
+def _reader(source: str | Path | Waveform, rate: int, limits: MediaLimits) -> Read:
+    """Read windows of a file's sound, or of one that is in memory."""
+    if not isinstance(source, Waveform):
+        return SoundReader(check_file(source, limits), rate, limits).read
+    samples, start = resample(source, rate).samples, round(source.start * rate)
+    end = start + samples.size
+
+    def read(first: int, count: int) -> tuple[NDArray[np.float32], Fraction | None]:
+        before = min(max(start - first, 0), count)
+        part = samples[max(first - start, 0) : max(first + count - start, 0)]
+        silent = np.zeros(before, np.float32)
+        window = np.concatenate([silent, part]) if before else part
+        return window, None if first + count < end else Fraction(end, rate)
+
+    return read
 
 
 def _event_bounds(samples: NDArray[np.float32], begin: int, end: int, rate: int) -> slice | None:

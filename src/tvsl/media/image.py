@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,12 @@ from PIL import Image
 from tvsl.errors import MediaLimitError, ShapeError, UnreadableMediaError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, check_pixels
 from tvsl.media.pillow import decode, open_image, pillow_calls
+from tvsl.utils.devices import to_array
 
-ImageSource: TypeAlias = "str | Path | Image.Image | NDArray[Any]"
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ImageSource: TypeAlias = "str | Path | Image.Image | NDArray[Any] | Tensor"
 
 Pixels: TypeAlias = NDArray[Any]
 
@@ -61,28 +65,32 @@ def load_image(source: ImageSource, limits: MediaLimits = DEFAULT_LIMITS) -> NDA
     profiles are ignored.
 
     Args:
-        source: A file, a Pillow image (its current frame), or an array: uint8, (H, W, 3) RGB,
-            (H, W) grey or (H, W, 4) RGB with alpha.
+        source: A file, a Pillow image (its current frame), or an array: uint8, or floats in
+            [0, 1], of shape (H, W, 3) RGB, (H, W) grey or (H, W, 4) RGB with alpha. A tensor of
+            torch may also have its channels first, as torch's own pictures do: (3, H, W), (1, H, W)
+            or (4, H, W).
         limits: What is allowed.
 
     Returns:
-        (H, W, 3) uint8 RGB; an RGB array comes back as it is, without a copy.
+        (H, W, 3) uint8 RGB; an RGB array of this type comes back as it is, without a copy.
 
     Raises:
         MissingFileError: No such file.
         UnreadableMediaError: The file is broken, cut off or of no known format, or its pixels
             have no agreed range.
         MediaLimitError: The picture exceeds a limit, or memory.
-        ShapeError: An array of another shape or type, or a picture without pixels.
+        ShapeError: An array of another shape, type or range, or a picture without pixels.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, limits)
+    if hasattr(source, "detach"):
+        return _from_array(_channels_last(to_array(source)), limits)
     if isinstance(source, Image.Image):
         return _to_rgb(source, None, limits)
     if not isinstance(source, (str, Path)):
         raise ShapeError(
             f"A picture cannot be made from {type(source).__name__}.",
-            "Give a path, a Pillow image or an array.",
+            "Give a path, a Pillow image, an array or a tensor.",
         )
     path = check_file(source, limits)
     with open_image(path, limits) as image:
@@ -205,10 +213,14 @@ def _grey_factor(image: Image.Image) -> int:
 def _from_array(source: NDArray[Any], limits: MediaLimits) -> NDArray[np.uint8]:
     """A picture from an array, checked."""
     channels = 1 if source.ndim == 2 else source.shape[-1] if source.ndim == 3 else 0
-    if source.dtype != np.uint8 or source.size == 0 or channels not in (1, 3, 4):
+    known = source.dtype == np.uint8 or source.dtype.kind == "f"
+    if not known or source.size == 0 or channels not in (1, 3, 4):
         raise ShapeError(
             f"A picture cannot be made from {source.dtype} of shape {source.shape}.",
-            "Give uint8 of shape (H, W, 3), (H, W) or (H, W, 4).",
+            "Give one picture, of several pictures[0]."
+            if source.ndim == 4
+            else "Give uint8, or floats in [0, 1], of shape (H, W, 3), (H, W) or (H, W, 4); a "
+            "tensor may be (3, H, W), too.",
         )
     if source.ndim == 3 and channels == 1:
         raise ShapeError(
@@ -216,9 +228,38 @@ def _from_array(source: NDArray[Any], limits: MediaLimits) -> NDArray[np.uint8]:
             "Give a grey picture without the last axis: (H, W).",
         )
     check_pixels(None, source.shape[1], source.shape[0], limits)
+    pixels = source if source.dtype == np.uint8 else _to_bytes(source)
     if channels == 1:
-        return np.repeat(source[:, :, None], 3, axis=2)
-    return source if channels == 3 else _over_white(source)
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    return pixels if channels == 3 else _over_white(pixels)
+
+
+def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
+    """The picture of a tensor, (H, W, C) or (H, W); where both are possible, channels stand first.
+
+    A stored value is neither moved nor copied.
+    """
+    if array.ndim != 3 or array.shape[0] not in (1, 3, 4):
+        return array
+    return array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0)
+
+
+def _to_bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Floats in [0, 1] as levels of 8 bits, rounded."""
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ShapeError(
+            "The picture holds values that are not finite.", "Give uint8, or floats in [0, 1]."
+        )
+    if low < 0 or high > 1:
+        raise ShapeError(
+            f"The picture holds floats from {low:g} to {high:g}; they are meant to lie in [0, 1].",
+            "Undo the normalisation, or give uint8."
+            if low < 0
+            else "Divide it by its largest possible value, 255 of 8 bits, or give uint8.",
+        )
+    levels: NDArray[np.uint8] = np.rint(values * 255).astype(np.uint8)
+    return levels
 
 
 def _over_white(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

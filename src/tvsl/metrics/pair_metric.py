@@ -191,7 +191,7 @@ class PlottedMetric(Metric):
             return self._plot(val, ax)
         except ModuleNotFoundError as error:
             raise UsageError(
-                "matplotlib is not installed.", "Install it: pip install matplotlib."
+                "matplotlib is not installed.", "Install it: pip install 'tvsl[plot]'."
             ) from error
 
 

@@ -278,11 +278,17 @@ def save_jpeg(image: RGBImage, path: str | Path, largest: int, force: bool = Fal
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
     """
     check_image(image)
-    content = _jpeg_bytes(image, largest)
+    content = jpeg_bytes(image, largest)
     return _save(path, force, lambda part: part.write_bytes(content))
 
 
-def _jpeg_bytes(image: RGBImage, largest: int) -> bytes:
+def jpeg_bytes(image: RGBImage, largest: int) -> bytes:
+    """An image as JPEG of a limited size; see ``save_jpeg``.
+
+    Args:
+        image: Image, (H, W, 3), uint8.
+        largest: Most bytes.
+    """
     picture = Image.fromarray(image)
     while True:
         for quality in (88, 80, 70):

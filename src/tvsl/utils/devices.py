@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tvsl.errors import UsageError, shown
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
 
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["float32", "bfloat16", "auto"]
@@ -86,6 +87,27 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # raised by torch for a missing device
         raise UsageError(problem, remedy) from error
     return device
+
+
+def to_array(values: Any) -> NDArray[Any]:
+    """Values as an array of NumPy, those of a tensor from whatever device it is on.
+
+    Args:
+        values: A tensor, an array, or a list of numbers.
+
+    Returns:
+        The array. Brain floats, which NumPy does not have, become float32.
+
+    Raises:
+        ValueError: A list of lists of different lengths.
+    """
+    import numpy as np
+
+    if not hasattr(values, "detach"):
+        array: NDArray[Any] = np.asarray(values)
+        return array
+    plain: torch.Tensor = values.detach().cpu().resolve_conj().resolve_neg()
+    return (plain.float() if plain.is_floating_point() else plain).numpy()
 
 
 _TRIM_THRESHOLD = -1

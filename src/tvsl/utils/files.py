@@ -14,13 +14,18 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from tvsl.errors import TvslError
-from tvsl.utils.atomic import check_free_file, write_text
+from tvsl.utils.atomic import check_free_file, writable, write_text, write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
 
@@ -211,4 +216,33 @@ def write_json(content: Any, path: str | Path, force: bool = False) -> Path:
     text = to_json(content) + "\n"
     check_free_file(target, force)
     write_text(target, text)
+    return target
+
+
+def write_npz(
+    arrays: Mapping[str, NDArray[np.floating]], path: str | Path, force: bool = False
+) -> Path:
+    """Write arrays by any names, which ``numpy.savez`` would take for its own arguments.
+
+    Args:
+        arrays: Arrays by name.
+        path: Where to; the folder must exist.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: The file exists and ``force`` is not set, or it cannot be written.
+    """
+    from numpy.lib.format import write_array
+
+    def write(part: Path) -> None:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, values in arrays.items():
+                content = io.BytesIO()
+                write_array(content, values, allow_pickle=False)
+                file.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
+
+    target = Path(path)
+    check_free_file(target, force)
+    with writable(target, "file"):
+        write_whole(target, write)
     return target

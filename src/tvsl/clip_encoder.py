@@ -1,0 +1,349 @@
+"""Pictures, sounds and videos to ``Encoded``: the expensive part of a localization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tvsl.encoded import Encoded, PictureSource
+from tvsl.encoder import Encoder
+from tvsl.errors import TvslError, UsageError
+from tvsl.media.audio import AudioSource, SoundReader
+from tvsl.media.center_crop import crop_center, sound_event
+from tvsl.media.image import (
+    ImageSource,
+    block_means,
+    cut_panels,
+    load_image,
+    same_blocks,
+)
+from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
+from tvsl.media.video import VideoFrame, iterate_frames, read_frames
+from tvsl.media.waveform import Waveform, is_silent, require_sound
+
+Fit = Literal["aspect", "square"]
+
+DEFAULT_WINDOW = 5.0
+DEFAULT_STEP = 1.0
+# Moments of a video are heard through a window of so many steps, within these seconds: what sounds
+# further away belongs to other moments.
+WINDOW_STEPS = 2
+SMALLEST_WINDOW = 1.0
+# A moment sounds where something sounds within half a step around it, at least within this.
+SMALLEST_SPAN = 0.5
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Steps and windows in time by which a video is heard.
+
+    Attributes:
+        step: Seconds from moment to moment; None for one moment.
+        window: Longest sound around a moment in which its classes are detected, in seconds.
+        span: Seconds around a moment in which something must sound for it to have sources.
+    """
+
+    step: float | None
+    window: float
+    span: float
+
+    def to_dict(self) -> dict[str, float | None]:
+        """The resolution as plain JSON types."""
+        return {"step": self.step, "window": self.window, "span": self.span}
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A picture and its sound before they are encoded.
+
+    Attributes:
+        frames: The panels, (panels, 3, H, W).
+        samples: The sound, (S,).
+        blank: What they become, without tokens.
+    """
+
+    frames: torch.Tensor
+    samples: torch.Tensor
+    blank: Encoded
+
+
+class ClipEncoder:
+    """Reads and encodes pictures with their sounds, and videos.
+
+    Args:
+        encoder: The frozen encoder.
+        fit: As for ``tvsl.Localizer``.
+        window: As for ``tvsl.Localizer``.
+        limits: As for ``tvsl.Localizer``.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        fit: Fit = "aspect",
+        window: float | None = None,
+        limits: MediaLimits = DEFAULT_LIMITS,
+    ) -> None:
+        if window is not None and not 0.1 <= window <= 60:
+            raise UsageError(f"A window of {window} s cannot be heard.", "Give 0.1 to 60 seconds.")
+        self.encoder = encoder
+        self.fit: Fit = fit
+        self.window = DEFAULT_WINDOW if window is None else window
+        self._fits_window = window is None
+        self.limits = limits
+
+    def encode(self, image: ImageSource, audio: AudioSource, panels: int = 1) -> Encoded:
+        """Encode a picture and its sound.
+
+        Args:
+            image: Path, PIL picture, RGB array (H, W, 3), or tensor (H, W, 3) or (3, H, W); uint8,
+                or floats in [0, 1].
+            audio: Path, ``Waveform``, (samples, rate) with samples (S,), (S, channels) or
+                (channels, S), an array or a tensor, or ``{"array": …, "sampling_rate": …}``.
+            panels: Number of frames side by side in the picture, as in the benchmarks'
+                mixtures: it is cut into as many equal parts, each encoded by itself.
+
+        Returns:
+            What ``localize_encoded`` takes.
+
+        Raises:
+            MediaError: A file cannot be used, or the sound is silent.
+            ShapeError: An array of another shape or type.
+            UsageError: The panels do not divide the picture's width.
+        """
+        encoded = self._encoded(image, audio, panels)
+        return self._require_sound(encoded, audio)
+
+    def encode_video(
+        self,
+        path: str | Path,
+        *,
+        at: float | None = None,
+        every: float | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+        panels: int = 1,
+    ) -> Iterator[Encoded]:
+        """Encode a video moment by moment, to ask of it often: the expensive part, once.
+
+        Args:
+            path: As for ``localize_video``.
+            at: As for ``localize_video``.
+            every: As for ``localize_video``.
+            start: As for ``localize_video``.
+            end: As for ``localize_video``.
+            panels: As for ``encode``.
+
+        Returns:
+            An iterator over the moments; make a list of it to keep them: some 200 kB each with the
+            everyday model. ``localize_encoded`` takes each.
+
+        Raises:
+            MediaError: The file cannot be used.
+            UsageError: Arguments that contradict each other.
+        """
+        if at is not None and every is not None:
+            raise UsageError("`at` and `every` exclude each other.", "Give one of them.")
+        if at is not None and (start or end is not None):
+            raise UsageError("One moment has neither start nor end.", "Leave `at` out, or these.")
+        resolution = self.resolution(at, every)
+        if at is not None:
+            frames = read_frames(path, [at], self.limits)
+        else:
+            frames = iterate_frames(path, resolution.step, start, end, self.limits)
+        return self._moments(path, path, frames, panels, resolution)
+
+    def resolution(self, at: float | None = None, every: float | None = None) -> Resolution:
+        """Step, window and span by which ``localize_video`` hears a video.
+
+        Args:
+            at: As for ``localize_video``; one moment is heard like those of the usual series.
+            every: As for ``localize_video``.
+
+        Returns:
+            Step, window and span.
+        """
+        step = DEFAULT_STEP if every is None else every
+        fitted = min(max(WINDOW_STEPS * step, SMALLEST_WINDOW), DEFAULT_WINDOW)
+        window = fitted if self._fits_window else self.window
+        span = min(max(step / 2, SMALLEST_SPAN), window)
+        return Resolution(None if at is not None else step, window, span)
+
+    def _encoded(self, image: ImageSource, audio: AudioSource, panels: int) -> Encoded:
+        """A picture and its sound; without tokens where that is silent."""
+        pictures, waveform = self._read(image, audio, panels)
+        known = PictureSource(image, limits=self.limits)
+        if is_silent(waveform):
+            end = waveform.start + waveform.duration
+            where = f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
+            return self._silence(_size(pictures), None, where, known)
+        return self._encode(pictures, waveform, None, known)
+
+    def _require_sound(self, encoded: Encoded, audio: AudioSource) -> Encoded:
+        """Refuse silence, with the words that are used everywhere."""
+        if encoded.tokens is None:
+            path = audio if isinstance(audio, str | Path) else None
+            rate = self.encoder.sample_rate
+            require_sound(crop_center(audio, self.window, rate, self.limits), path)
+        return encoded
+
+    def _read(
+        self, image: ImageSource, audio: AudioSource, panels: int
+    ) -> tuple[list[NDArray[np.uint8]], Waveform]:
+        """Panels of a picture, and the sound that is heard with it."""
+        where = image if isinstance(image, str | Path) else None
+        pictures = cut_panels(load_image(image, self.limits), panels, where)
+        rate = self.encoder.sample_rate
+        return pictures, crop_center(audio, self.window, rate, self.limits)
+
+    def _encode_batch(
+        self,
+        images: Sequence[ImageSource],
+        sounds: Sequence[AudioSource],
+        numbers: range,
+        panels: int,
+    ) -> list[Encoded]:
+        """Encode some items, those together whose frames and waveforms have one shape."""
+        done: dict[int, Encoded] = {}
+        groups: dict[tuple[object, ...], list[tuple[int, _Prepared]]] = {}
+        for number in numbers:
+            with naming(number):
+                pictures, waveform = self._read(images[number], sounds[number], panels)
+                known = PictureSource(images[number], limits=self.limits)
+                if is_silent(waveform):
+                    end = waveform.start + waveform.duration
+                    where = f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
+                    done[number] = self._silence(_size(pictures), None, where, known)
+                    continue
+                one = self._prepared(pictures, waveform, None, known)
+            key = (tuple(one.frames.shape), tuple(one.samples.shape))
+            groups.setdefault(key, []).append((number, one))
+        for members in groups.values():
+            encoded = self._encode_prepared([one for _, one in members])
+            done |= {n: one for (n, _), one in zip(members, encoded, strict=True)}
+        return [done[number] for number in numbers]
+
+    def _timed(self, frames: Iterable[ImageSource], times: Sequence[float]) -> Iterator[VideoFrame]:
+        """Pictures with their times."""
+        for number, (frame, time) in enumerate(zip_longest(frames, times)):
+            if time is None or frame is None:
+                more = "pictures" if time is None else "times"
+                raise UsageError(f"There are more {more} than {number}.", "Give as many of both.")
+            with naming(number, "Frame"):
+                picture = load_image(frame, self.limits)
+            yield VideoFrame(time, picture)
+
+    def _moments(
+        self,
+        path: str | Path | None,
+        sound: str | Path | Waveform,
+        frames: Iterator[VideoFrame],
+        panels: int,
+        resolution: Resolution,
+    ) -> Iterator[Encoded]:
+        rate = self.encoder.sample_rate
+        reader = (
+            None if isinstance(sound, Waveform) else SoundReader(Path(sound), rate, self.limits)
+        )
+        still: NDArray[np.int16] | None = None
+        before: tuple[NDArray[np.uint8], Encoded] | None = None
+        for frame in frames:
+            blocks = block_means(frame.image)
+            is_still = still is not None and same_blocks(still, blocks)
+            still = still if is_still else blocks
+            pictures = cut_panels(frame.image, panels, path)
+            known = None if path is None else PictureSource(path, frame.time, self.limits)
+            waveform = sound_event(
+                sound, frame.time, resolution.window, resolution.span, rate, self.limits, reader
+            )
+            if waveform is None:
+                where = f"within {resolution.span:g} s around {frame.time:g} s"
+                encoded = self._silence(_size(pictures), frame.time, where, known)
+            else:
+                if before is not None and np.array_equal(before[0], frame.image):
+                    encoded = self._with_sound(before[1], waveform, frame.time, known)
+                else:
+                    encoded = self._encode(pictures, waveform, frame.time, known)
+                before = frame.image, encoded
+            yield replace(encoded, still=is_still)
+
+    def _silence(
+        self, size: tuple[int, int], time: float | None, where: str, known: PictureSource | None
+    ) -> Encoded:
+        """A picture with which nothing sounds."""
+        silence, encoder = f"nothing sounds {where}", self.encoder.fingerprint
+        return Encoded(None, size, time, None, silence=silence, encoder=encoder, picture=known)
+
+    def _with_sound(
+        self,
+        encoded: Encoded,
+        waveform: Waveform,
+        time: float | None,
+        known: PictureSource | None,
+    ) -> Encoded:
+        """The picture of what was encoded with another sound; the picture is not encoded again."""
+        sounds = self.encoder.encode_sounds(torch.from_numpy(waveform.samples)[None])
+        tokens = encoded.require_tokens()
+        tokens = replace(tokens, audio=sounds.tokens, sound=sounds.embeddings)
+        heard = (waveform.start, waveform.start + waveform.duration)
+        return replace(encoded, tokens=tokens, time=time, time_range=heard, picture=known)
+
+    def _encode(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        waveform: Waveform,
+        time: float | None,
+        known: PictureSource | None,
+    ) -> Encoded:
+        """Encode what ``cut_panels`` gave, and its sound."""
+        return self._encode_prepared([self._prepared(pictures, waveform, time, known)])[0]
+
+    def _prepared(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        waveform: Waveform,
+        time: float | None,
+        known: PictureSource | None,
+    ) -> _Prepared:
+        square = self.fit == "square"
+        frames = torch.stack([self.encoder.prepare(picture, square) for picture in pictures])
+        heard = (waveform.start, waveform.start + waveform.duration)
+        fingerprint = self.encoder.fingerprint
+        blank = Encoded(None, _size(pictures), time, heard, encoder=fingerprint, picture=known)
+        return _Prepared(frames, torch.from_numpy(waveform.samples), blank)
+
+    def _encode_prepared(self, items: Sequence[_Prepared]) -> list[Encoded]:
+        """Encode items whose frames have one shape, and whose waveforms have one length."""
+        frames = torch.stack([one.frames for one in items])
+        tokens = self.encoder.encode(frames, torch.stack([one.samples for one in items]))
+        return [replace(one.blank, tokens=tokens.clip(number)) for number, one in enumerate(items)]
+
+
+def _size(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int, int]:
+    """Height and width of a picture in panels."""
+    height, width = pictures[0].shape[:2]
+    return height, width * len(pictures)
+
+
+@contextmanager
+def naming(number: int, noun: str = "Item") -> Iterator[None]:
+    """Say of which of many an error is, where it has no file.
+
+    Args:
+        number: Its number, from 0.
+        noun: What it is.
+    """
+    try:
+        yield
+    except TvslError as error:
+        if error.path is not None:
+            raise
+        raise type(error)(f"{noun} {number}: {error.problem}", error.remedy) from error
