@@ -172,6 +172,26 @@ class MediaWarning(UserWarning):
         return type(self), (self.problem, self.path)
 
 
+class FontWarning(UserWarning):
+    """Characters that no font of this system has: their numbers are shown in pictures.
+
+    Args:
+        characters: The characters.
+    """
+
+    def __init__(self, characters: str) -> None:
+        self.characters = characters
+        super().__init__(
+            f"No font here has {characters}: pictures show their numbers. Install a font that has "
+            "them (e.g. the package fonts-noto-cjk or fonts-noto-color-emoji), or name one with "
+            "--font FILE."
+        )
+
+    def __reduce__(self) -> tuple[type[FontWarning], tuple[str]]:
+        """Pickle all parts of the warning."""
+        return type(self), (self.characters,)
+
+
 class OutputError(TvslError):
     """A result cannot be written: it exists already, or the place is not writable."""
 

@@ -177,7 +177,7 @@ def test_rgb_array_is_given_back_as_it_is():
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((4, 4, 3), np.float32),
+        np.full((4, 4, 3), 1.01, np.float32),
         np.zeros((4, 4, 2), np.uint8),
         np.zeros((4, 4, 1), np.uint8),
         np.zeros((0, 4, 3), np.uint8),

@@ -143,6 +143,13 @@ def command(
     duplicates: Annotated[
         bool, typer.Option("--duplicates", help="Draw also labels whose boxes are nearly the same.")
     ] = False,
+    font: Annotated[
+        Path | None,
+        typer.Option(
+            help="Font of the names in pictures and videos, a .ttf, .otf or .ttc; what it lacks is "
+            "looked for in the fonts of the system [Pillow's own]."
+        ),
+    ] = None,
     force: Force = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results on stdout, in --format.")
@@ -176,6 +183,7 @@ def command(
         from tvsl.cli.localized_files import LocalizeOptions
         from tvsl.loading import check_request
         from tvsl.localization import Request
+        from tvsl.render.fonts import font_file
         from tvsl.utils.devices import choose_device
 
         recorded = {
@@ -206,7 +214,7 @@ def command(
         check_request(model, request, head, preset, method)
         choose_device(device)
         run = _Run(printed)
-        with nullcontext() if folder is None else locked(folder):
+        with font_file(font), nullcontext() if folder is None else locked(folder):
             checked = run.check(_with_folders(given, folder, force, audio), options)
             if checked:
                 localizer = load_localizer(

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import typer
 
-from tvsl.errors import MediaWarning, OutputError, TvslError, UsageError, VocabularyError, printable
+from tvsl.errors import (
+    FontWarning,
+    MediaWarning,
+    OutputError,
+    TvslError,
+    UsageError,
+    VocabularyError,
+    printable,
+)
 from tvsl.utils.atomic import check_free, foreign_record, is_inner_name, staged
 from tvsl.utils.progress import Progress
 from tvsl.utils.run_folder import read_record
@@ -104,11 +112,14 @@ def _shown_by(take: Callable[[MediaWarning], bool]) -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        if not (isinstance(message, MediaWarning) and take(message)):
+        if isinstance(message, FontWarning):
+            print_error(f"warning: {message}")
+        elif not (isinstance(message, MediaWarning) and take(message)):
             show_other(message, category, filename, lineno, file, line)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", MediaWarning)
+        warnings.simplefilter("always", FontWarning)
         warnings.showwarning = show
         yield
 

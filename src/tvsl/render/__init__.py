@@ -2,6 +2,7 @@
 
 from tvsl.render.colors import heat_colors, label_colors, source_color
 from tvsl.render.contact_sheet import contact_sheet, moments_sheet
+from tvsl.render.fonts import font_file
 from tvsl.render.overlay import (
     color_overlay,
     draw_labels,
@@ -19,6 +20,7 @@ __all__ = [
     "contact_sheet",
     "draw_labels",
     "drawing_image",
+    "font_file",
     "heat_colors",
     "heat_overlay",
     "label_colors",

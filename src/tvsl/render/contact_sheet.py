@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from tvsl.render.colors import (
     WHITE,
@@ -17,7 +17,8 @@ from tvsl.render.colors import (
     check_image,
     label_colors,
 )
-from tvsl.render.drawing import caption_bar, draw_text, font_of_size, line_height, shorten
+from tvsl.render.drawing import caption_bar, draw_text, line_height, shorten
+from tvsl.render.fonts import text_length, writable_text
 from tvsl.render.overlay import boxed_heat
 
 if TYPE_CHECKING:
@@ -147,9 +148,8 @@ def _arranged(
     step = line_height(_TEXT)
     top = len(lines) * step + _MARGIN
     sheet = Image.new("RGB", (width, top + math.ceil(len(panels) / columns) * down), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(lines):
-        draw_text(draw, (_MARGIN, _MARGIN / 2 + step * (number + 0.5)), line, _TEXT, WHITE)
+        draw_text(sheet, (_MARGIN, _MARGIN / 2 + step * (number + 0.5)), line, _TEXT, WHITE)
     for number, (panel, panel_bar) in enumerate(panels):
         row, column = divmod(number, columns)
         place = (_MARGIN + column * across, top + row * down)
@@ -161,6 +161,7 @@ def _arranged(
 def _wrapped(parts: Sequence[str], width: int) -> list[str]:
     """The parts on one line where they fit, else each on its own."""
     whole = "  |  ".join(" ".join(part.split()) for part in parts)
-    if font_of_size(_TEXT).getlength(whole) <= width:
+    whole = writable_text(whole)
+    if text_length(whole, _TEXT) <= width:
         return [whole]
     return [shorten(part, _TEXT, width) for part in parts]

@@ -5,15 +5,23 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from tvsl.boxes import Box, shared_area
 from tvsl.errors import printable
 from tvsl.render.colors import BLACK, WHITE, Color, text_color
+from tvsl.render.fonts import (
+    JOINERS,
+    chosen_font,
+    draw_line,
+    font_of_size,
+    text_length,
+    writable_text,
+)
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 Corner = Literal["bottom left", "bottom right", "top left", "top right"]
 
 CORNERS: tuple[Corner, ...] = ("bottom left", "bottom right", "top left", "top right")
@@ -40,12 +48,6 @@ def text_size(height: int, width: int) -> int:
     return round(min(max(min(height, width) / 28, _SMALLEST_TEXT), _LARGEST_TEXT))
 
 
-@lru_cache(maxsize=32)
-def font_of_size(size: int) -> Font:
-    """Pillow's own font in a size in pixels, so that images look the same on every machine."""
-    return ImageFont.load_default(size=size)
-
-
 def line_height(size: int) -> int:
     """Pixels from line to line for a font of a size in pixels."""
     return round(size * 1.45)
@@ -55,8 +57,8 @@ def shorten(text: str, size: int, width: float) -> str:
     """Cut a text to a width, with an ellipsis where something is missing.
 
     Args:
-        text: Any text; control characters are shown as in messages, others that cannot be seen
-            become spaces.
+        text: Any text; control characters and those that no font has are shown as in messages,
+            others that cannot be seen become spaces.
         size: Size of the font in pixels.
         width: Room in pixels.
 
@@ -65,36 +67,36 @@ def shorten(text: str, size: int, width: float) -> str:
     """
     # Measuring takes time with the length, and no image holds more than this.
     seen = printable(" ".join(text[: 4 * _LONGEST_NAME].split()))
-    spaced = "".join(letter if letter.isprintable() else " " for letter in seen)
-    line = " ".join(spaced.split())[:_LONGEST_NAME]
-    font = font_of_size(size)
-    if font.getlength(line) <= width:
+    spaced = "".join(
+        letter if letter.isprintable() or letter in JOINERS else " " for letter in seen
+    )
+    line = writable_text(" ".join(spaced.split())[:_LONGEST_NAME])
+    if text_length(line, size) <= width:
         return line
     too_long = bisect_right(
         range(len(line)),
         width,
-        key=lambda kept: font.getlength(line[:kept].rstrip() + ELLIPSIS),
+        key=lambda kept: text_length(line[:kept].rstrip() + ELLIPSIS, size),
     )
     return "" if too_long == 0 else line[: too_long - 1].rstrip(" ,;:-") + ELLIPSIS
 
 
 def draw_text(
-    draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, color: Color
+    image: Image.Image, place: tuple[float, float], text: str, size: int, color: Color
 ) -> None:
     """Write one line, its left end and its vertical middle at a place.
 
     Args:
-        draw: What to write on.
+        image: What to write on.
         place: Column and row in pixels.
         text: The line, as ``shorten`` returns it.
         size: Size of the font in pixels.
         color: Colour of the letters.
     """
     if text:
-        draw.text(place, text, fill=color, font=font_of_size(size), anchor="lm")
+        draw_line(image, place, text, size, color)
 
 
-@lru_cache(maxsize=64)
 def caption_bar(width: int, size: int, name: str, value: str, color: Color) -> Image.Image:
     """Draw a bar with a name at its left end and a value at its right end.
 
@@ -110,17 +112,23 @@ def caption_bar(width: int, size: int, name: str, value: str, color: Color) -> I
     Returns:
         The bar, RGB; do not draw on it, it is used again.
     """
+    return _caption_bar(chosen_font(), width, size, name, value, color)
+
+
+@lru_cache(maxsize=64)
+def _caption_bar(
+    _font: Path | None, width: int, size: int, name: str, value: str, color: Color
+) -> Image.Image:
     height = line_height(size)
     bar = Image.new("RGB", (width, height), color)
-    draw = ImageDraw.Draw(bar)
     letters = text_color(color)
     margin = max(1, size // 3)
     shown_value = shorten(value, size, width - 2 * margin)
-    value_width = font_of_size(size).getlength(shown_value)
+    value_width = text_length(shown_value, size)
     gap = 2 * margin if shown_value else 0
     shown_name = shorten(name, size, width - 2 * margin - value_width - gap)
-    draw_text(draw, (margin, height / 2), shown_name, size, letters)
-    draw_text(draw, (width - margin - value_width, height / 2), shown_value, size, letters)
+    draw_text(bar, (margin, height / 2), shown_name, size, letters)
+    draw_text(bar, (width - margin - value_width, height / 2), shown_value, size, letters)
     return bar
 
 
@@ -163,7 +171,7 @@ def draw_tags(image: Image.Image, tags: Sequence[tuple[str, Color, Box]]) -> Non
         text = shorten(name, size, image.width - 2 * margin)
         if not text or 3 * height > image.height:
             continue
-        width = min(round(font_of_size(size).getlength(text)) + 2 * margin, image.width)
+        width = min(round(text_length(text, size)) + 2 * margin, image.width)
         left = min(max(box.left, 0), image.width - width)
         top = max(box.top - height, 0)
         while any(shared_area(Box(left, top, left + width, top + height), one) for one in taken):
@@ -200,7 +208,6 @@ def draw_color_bar(image: Image.Image, colors: Image.Image) -> None:
         draw.text(place, text, WHITE, font, "mm", stroke_width=2, stroke_fill=BLACK)
 
 
-@lru_cache(maxsize=64)
 def draw_legend(
     names: tuple[tuple[str, Color], ...], height: int, width: int
 ) -> Image.Image | None:
@@ -217,6 +224,13 @@ def draw_legend(
     Returns:
         The legend, RGBA, do not draw on it; None without names or where nothing fits.
     """
+    return _legend(chosen_font(), names, height, width)
+
+
+@lru_cache(maxsize=64)
+def _legend(
+    _font: Path | None, names: tuple[tuple[str, Color], ...], height: int, width: int
+) -> Image.Image | None:
     size = text_size(height, width)
     row = line_height(size)
     margin = max(1, size // 3)
@@ -230,7 +244,7 @@ def draw_legend(
     ]
     if rows > len(shown):
         lines.append((shorten(f"+{len(names) - len(shown)} more", size, room), None))
-    widest = max(font_of_size(size).getlength(line) for line, _ in lines)
+    widest = max(text_length(line, size) for line, _ in lines)
     patch = Image.new(
         "RGBA", (round(widest) + size + 3 * margin, row * rows + margin), _LEGEND_SHADE
     )
@@ -240,7 +254,7 @@ def draw_legend(
         if color is not None:
             swatch = (margin, middle - size * 0.42, margin + size * 0.84, middle + size * 0.42)
             draw.rectangle(swatch, fill=color)
-        draw_text(draw, (2 * margin + size, middle), line, size, WHITE)
+        draw_text(patch, (2 * margin + size, middle), line, size, WHITE)
     return patch
 
 

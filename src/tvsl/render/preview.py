@@ -14,7 +14,8 @@ from tvsl.errors import UsageError
 from tvsl.media.writing import to_int16, write_png, write_wav
 from tvsl.render.colors import BLACK, WHITE, Color, RGBImage, text_color
 from tvsl.render.contact_sheet import balanced_columns
-from tvsl.render.drawing import draw_text, font_of_size, line_height
+from tvsl.render.drawing import draw_text, line_height
+from tvsl.render.fonts import text_length, writable_text
 from tvsl.render.spectrogram import spectrogram_image
 from tvsl.scenes import PixelBox, Scene, ScenePanel
 from tvsl.synthetic.export import MANIFEST, describe, earlier_files, scene_id, write_manifest
@@ -112,13 +113,12 @@ def preview_sheet(scenes: Sequence[Scene], title: str) -> RGBImage:
     across, down = cards[0].width + _MARGIN, cards[0].height + _MARGIN
     rows = math.ceil(len(cards) / balanced_columns(len(cards), across, down))
     columns = math.ceil(len(cards) / rows)  # as few gaps in the last row as can be
-    legend_width = sum(font_of_size(_TEXT).getlength(name) + 42 for name, _ in _LEGEND)
+    legend_width = sum(text_length(name, _TEXT) + 42 for name, _ in _LEGEND)
     width = max(columns * across + _MARGIN, round(legend_width) + 2 * _MARGIN)
     header = line_height(_TITLE) + line_height(_TEXT) + 2 * _MARGIN
     sheet = Image.new("RGB", (width, header + rows * down), _BACKGROUND)
-    draw = ImageDraw.Draw(sheet)
-    draw_text(draw, (_MARGIN, _MARGIN + _TITLE / 2), title, _TITLE, WHITE)
-    _draw_legend(draw, _MARGIN + line_height(_TITLE) + line_height(_TEXT) / 2)
+    draw_text(sheet, (_MARGIN, _MARGIN + _TITLE / 2), title, _TITLE, WHITE)
+    _draw_legend(sheet, _MARGIN + line_height(_TITLE) + line_height(_TEXT) / 2)
     for number, card in enumerate(cards):
         row, column = divmod(number, columns)
         sheet.paste(card, (_MARGIN + column * across, header + row * down))
@@ -132,19 +132,18 @@ def _card(scene: Scene) -> Image.Image:
     step = line_height(_TEXT)
     lines = PANEL + _GAP + _STRIP + _GAP
     card = Image.new("RGB", (width, lines + 2 * step), _BACKGROUND)
-    draw = ImageDraw.Draw(card)
     for place, panel in enumerate(scene.panels):
         left = place * (PANEL + _GAP)
         card.paste(_panel(panel), (left, 0))
         source, pulse = panel.objects[panel.source], ""
         if isinstance(source, WorldObject):
             pulse = f" pulses at {modulation_rate(source.radius):.1f} Hz"
-        _draw_texts(draw, (left, lines + step / 2), (panel.label, SOUNDS), (pulse, _GREY))
+        _draw_texts(card, (left, lines + step / 2), (panel.label, SOUNDS), (pulse, _GREY))
     strip = spectrogram_image(scene.waveform, scene.sample_rate, (_STRIP, width))
     card.paste(Image.fromarray(strip), (0, PANEL + _GAP))
     if scene.off_screen is not None:
         below = (0, lines + 1.5 * step)
-        _draw_texts(draw, below, (scene.off_screen, OFF_SCREEN), (" off screen", _GREY))
+        _draw_texts(card, below, (scene.off_screen, OFF_SCREEN), (" off screen", _GREY))
     return card
 
 
@@ -159,14 +158,15 @@ def _panel(panel: ScenePanel) -> Image.Image:
         twin = number == panel.twin
         color = SOUNDS if thing.sounds else TWIN if twin else SILENT
         _draw_box(draw, box, color, dashed=not thing.sounds)
-        size = (math.ceil(font_of_size(_TEXT).getlength(thing.label)) + 8, _TEXT + 5)
+        name = writable_text(thing.label)
+        size = (math.ceil(text_length(name, _TEXT)) + 8, _TEXT + 5)
         others = [other for other in boxes if other is not box] + names
         place = _name_place(box, size, others)
         names.append(place)
         corners = (place.left, place.top, place.right - 1, place.bottom - 1)
         draw.rectangle(corners, fill=color)
         left, middle = place.left + 4, (place.top + place.bottom) / 2
-        draw_text(draw, (left, middle), thing.label, _TEXT, text_color(color))
+        draw_text(image, (left, middle), name, _TEXT, text_color(color))
     return image
 
 
@@ -208,18 +208,16 @@ def _name_place(box: Box, size: tuple[int, int], others: Sequence[Box]) -> Box:
     return min(places, key=hidden)
 
 
-def _draw_texts(
-    draw: ImageDraw.ImageDraw, place: tuple[float, float], *parts: tuple[str, Color]
-) -> None:
+def _draw_texts(image: Image.Image, place: tuple[float, float], *parts: tuple[str, Color]) -> None:
     left, middle = place
     for text, color in parts:
-        draw_text(draw, (left, middle), text, _TEXT, color)
-        left += font_of_size(_TEXT).getlength(text)
+        draw_text(image, (left, middle), text, _TEXT, color)
+        left += text_length(text, _TEXT)
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, middle: float) -> None:
-    left = float(_MARGIN)
+def _draw_legend(sheet: Image.Image, middle: float) -> None:
+    draw, left = ImageDraw.Draw(sheet), float(_MARGIN)
     for name, color in _LEGEND:
         draw.rectangle((left, middle - 6, left + 12, middle + 6), fill=color)
-        draw_text(draw, (left + 18, middle), name, _TEXT, _GREY)
-        left += font_of_size(_TEXT).getlength(name) + 42
+        draw_text(sheet, (left + 18, middle), name, _TEXT, _GREY)
+        left += text_length(name, _TEXT) + 42

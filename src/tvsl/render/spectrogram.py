@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tvsl.render.colors import Color, RGBImage, heat_colors
-from tvsl.render.drawing import font_of_size
+from tvsl.render.fonts import font_of_size
 
 LOWEST = 70.0
 _WINDOW = 0.04
