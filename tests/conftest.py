@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import settings
 from torch import Tensor
 
 from tests.data.real_benchmarks import BENCHMARKS
+from tests.localization_schema import check_written
 from tests.shared_files import fill, shared
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
@@ -22,6 +24,7 @@ from tvsl.loading import ENCODERS
 from tvsl.methods import METHODS
 from tvsl.metrics.protocols import PROTOCOLS
 from tvsl.registry import Registry
+from tvsl.utils import files
 
 # The same command gives the same result, on a busy machine, too: what is drawn depends on the test
 # alone, and an example may take its time.
@@ -39,6 +42,19 @@ def _registries() -> Iterator[None]:
         for known, kept in ((registry._added, added), (registry._sources, sources)):
             known.clear()
             known.update(kept)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _results_follow_the_schema() -> Iterator[None]:
+    """Check every result of a localization that any test writes by the published schema."""
+    to_json = files.to_json
+
+    def checked(content: Any) -> str:
+        check_written(content)
+        return to_json(content)
+
+    with mock.patch.object(files, "to_json", checked):
+        yield
 
 
 def filled_state(model: AudioCLIP) -> dict[str, Tensor]:

@@ -1,79 +1,53 @@
-"""The JSON Schema in the package, and a check of content by it."""
+"""The JSON Schema in the package, and checks of results by it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
+
+from jsonschema import Draft202012Validator
 
 SCHEMA: dict[str, Any] = json.loads(
     (resources.files("tvsl") / "localization.schema.json").read_text(encoding="utf-8")
 )
-_TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
-_NOTES = {"title", "description", "default", "$schema", "$id", "$defs"}
+MOMENT: dict[str, Any] = {"$ref": "#/$defs/MomentRecord", "$defs": SCHEMA["$defs"]}
 
 
 def check_schema(content: Any) -> None:
-    """Check content by the schema; only what our schema uses is known, all else is an error."""
+    """Check the content of a whole file."""
     problem = problem_of(content, SCHEMA)
     assert problem is None, problem
 
 
-def problem_of(value: Any, schema: Mapping[str, Any], place: str = "$") -> str | None:
-    """The first way in which a value is not what a schema asks for."""
-    rules = {key: rule for key, rule in schema.items() if key not in _NOTES}
-    if "$ref" in rules:
-        name = rules.pop("$ref").removeprefix("#/$defs/")
-        assert not rules
-        return problem_of(value, SCHEMA["$defs"][name], place)
-    if "anyOf" in rules:
-        problems = [problem_of(value, one, place) for one in rules.pop("anyOf")]
-        assert not rules
-        return None if None in problems else f"{place}: {problems}"
-    kind = rules.pop("type", None)
-    if kind is not None and (
-        not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean")
-    ):
-        return f"{place}: {value!r} is no {kind}"
-    if "const" in rules and value != rules.pop("const"):
-        return f"{place}: {value!r}"
-    if "enum" in rules and value not in rules.pop("enum"):
-        return f"{place}: {value!r}"
-    if "minimum" in rules and value < rules.pop("minimum"):
-        return f"{place}: {value!r} is too small"
-    problem = _problem_within(value, rules, place)
-    assert not rules, f"unknown rules {rules}"
-    return problem
+def problem_of(content: Any, schema: Mapping[str, Any]) -> str | None:
+    """The first way in which content is not what a schema asks for."""
+    error = next(_validator(json.dumps(schema)).iter_errors(content), None)
+    return None if error is None else f"{error.json_path}: {error.message[:300]}"
 
 
-def _problem_within(value: Any, rules: dict[str, Any], place: str) -> str | None:
-    """The first problem of the parts of a value; the rules that were looked at are taken out."""
-    rules.pop("const", None), rules.pop("enum", None), rules.pop("minimum", None)
-    items = rules.pop("items", None)
-    places = rules.pop("prefixItems", None)
-    least, most = rules.pop("minItems", 0), rules.pop("maxItems", float("inf"))
-    known, required = rules.pop("properties", {}), rules.pop("required", [])
-    is_closed = rules.pop("additionalProperties", True) is False
-    if isinstance(value, list):
-        if not least <= len(value) <= most:
-            return f"{place}: {len(value)} items"
-        parts = enumerate(zip(value, places or [items] * len(value), strict=True))
-        found = (problem_of(one, rule, f"{place}[{n}]") for n, (one, rule) in parts)
-        return next((problem for problem in found if problem), None)
-    if isinstance(value, dict):
-        missing = set(required) - value.keys()
-        foreign = value.keys() - known.keys() if is_closed else set()
-        if missing or foreign:
-            return f"{place}: missing {missing}, unknown {foreign}"
-        found = (problem_of(one, known[key], f"{place}.{key}") for key, one in value.items())
-        return next((problem for problem in found if problem), None)
-    return None
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    known = json.loads(schema)
+    Draft202012Validator.check_schema(known)
+    return Draft202012Validator(known)
+
+
+def check_written(content: Any) -> None:
+    """Check what is written as JSON, if it is the result of a localization."""
+    if not isinstance(content, dict):
+        return
+    if "moments" in content and "encoder_sha256" in content:
+        check_schema(json.loads(json.dumps(content)))
+    elif "box_protocol" in content:
+        problem = problem_of(json.loads(json.dumps(content)), MOMENT)
+        assert problem is None, problem
+
+
+def check_files(folder: Path) -> None:
+    """Check every ``localization.json`` below a folder."""
+    for path in folder.rglob("localization.json"):
+        check_schema(json.loads(path.read_text(encoding="utf-8")))

@@ -195,6 +195,21 @@ def test_decoded_frames_give_what_the_video_gives(
         found[0].overlay()
 
 
+def test_one_array_that_is_filled_again_is_another_picture(localizer: Localizer) -> None:
+    buffer = scene().copy()
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for seed in (0, 1):
+            buffer[:] = scene(seed=seed)[:, ::-1] if seed else scene()
+            yield buffer
+
+    sound = (tone(3.0), RATE)
+    apart = [scene(), scene(seed=1)[:, ::-1]]
+    found = list(localizer.localize_frames(frames(), [0.5, 1.5], sound, LABELS))
+    assert found == list(localizer.localize_frames(apart, [0.5, 1.5], sound, LABELS))
+    assert found[0].sources != found[1].sources
+
+
 def test_a_sound_that_starts_later(localizer: Localizer, video: Path) -> None:
     whole = load_audio(video, localizer.encoder.sample_rate)
     part = load_audio(video, localizer.encoder.sample_rate, start=0.5)

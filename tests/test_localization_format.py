@@ -14,6 +14,7 @@ from tvsl.errors import UnreadableMediaError
 from tvsl.localization import Localization, SoundSource
 from tvsl.localization_format import LocalizationRecord, json_schema
 from tvsl.segments import find_segments, mark_duplicates
+from tvsl.utils.files import write_json
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -91,6 +92,15 @@ def test_records_and_schema_refuse_the_same(place: tuple[Any, ...], value: objec
     assert problem_of(content, SCHEMA) is not None
     with pytest.raises(UnreadableMediaError, match="no result of tvsl"):
         LocalizationRecord.from_dict(content)
+
+
+def test_what_tests_write_is_checked(tmp_path: Path) -> None:
+    moment().save(tmp_path / "moment.json")
+    write_json(whole(), tmp_path / "whole.json")
+    with pytest.raises(AssertionError, match="version"):
+        write_json({**whole(), "version": 2}, tmp_path / "wrong.json")
+    with pytest.raises(AssertionError, match="still"):
+        write_json({**moment().to_dict(), "still": None}, tmp_path / "wrong.json")
 
 
 def test_a_missing_field_is_refused() -> None:

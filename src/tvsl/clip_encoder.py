@@ -238,7 +238,8 @@ class ClipEncoder:
                 more = "pictures" if time is None else "times"
                 raise UsageError(f"There are more {more} than {number}.", "Give as many of both.")
             with naming(number, "Frame"):
-                picture = load_image(frame, self.limits)
+                # A copy: an iterator may fill one array again and again.
+                picture = load_image(frame, self.limits).copy()
             yield VideoFrame(time, picture)
 
     def _moments(

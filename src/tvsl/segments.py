@@ -112,7 +112,7 @@ def _segment(
     scores = [source.score for _, source in run]
     best = int(np.argmax(scores))
     label = Counter(source.label for _, source in run).most_common(1)[0][0]
-    also = next(source.also for _, source in run if source.label == label)
+    names = dict.fromkeys(name for _, one in run for name in (one.label, *one.also))
     doubled = Counter(s.duplicate_of for _, s in run if s.duplicate_of is not None)
     return Segment(
         label=label,
@@ -124,7 +124,7 @@ def _segment(
         peak_time=run[best][0].time,
         box=_mean_box([source.box for _, source in run if source.box is not None]),
         duplicate_of=doubled.most_common(1)[0][0] if 2 * doubled.total() > len(run) else None,
-        also=also,
+        also=tuple(name for name in names if name != label),
     )
 
 

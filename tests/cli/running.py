@@ -13,6 +13,7 @@ from unittest import mock
 
 import torch
 
+from tests.localization_schema import check_files
 from tvsl.cli.main import main
 
 
@@ -55,6 +56,9 @@ def run_alone(*arguments: str | Path, program: tuple[str, ...] = ()) -> Ran:
         text=True,
         timeout=120,
     )
+    texts = [str(argument) for argument in arguments]
+    if "localize" in texts and "-o" in texts[:-1]:
+        check_files(Path(texts[texts.index("-o") + 1]))
     return Ran(done.returncode, done.stdout, done.stderr, _children_seconds() - before)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.running import Ran, run, run_alone, written
 from tests.html.html_page import Page, check_policy, check_self_contained
-from tests.localization_schema import SCHEMA, check_schema, problem_of
+from tests.localization_schema import MOMENT, check_schema, problem_of
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
 from tvsl.cli.text_formats import as_csv, as_srt, as_vtt
@@ -157,12 +157,7 @@ def test_lines_are_printed_while_the_work_goes_on(checkpoint: Path, media: Path)
     assert was_running
     assert first["time"] == 0
     assert len(rest) == 29
-    assert problem_of({k: v for k, v in first.items() if k != "input"}, moment_schema()) is None
-
-
-def moment_schema() -> dict[str, object]:
-    found: dict[str, object] = SCHEMA["$defs"]["MomentRecord"]
-    return found
+    assert problem_of({k: v for k, v in first.items() if k != "input"}, MOMENT) is None
 
 
 def test_without_a_folder_nothing_is_written(
