@@ -32,6 +32,9 @@ PAGE_PARTS = [
         "page.js",
         "reproduction.html",
         "reproduction.css",
+        "serve.html",
+        "serve.css",
+        "serve.js",
     )
 ]
 
@@ -66,7 +69,7 @@ LAYERS = [
     {"reproduce", "demo"},
     {"html"},
     {"api"},
-    {"cli"},
+    {"cli", "serve"},
 ]
 
 
@@ -205,6 +208,7 @@ def test_public_names_resolve(name: str) -> None:
         "tvsl.preprocess",
         "tvsl.render",
         "tvsl.reproduce",
+        "tvsl.serve",
         "tvsl.synthetic",
         "tvsl.training",
     ],

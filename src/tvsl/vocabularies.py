@@ -79,6 +79,19 @@ def same_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(map(same_name, names))
 
 
+def split_names(texts: Iterable[str]) -> list[str]:
+    """Class names that were typed, separated by commas, or by semicolons where names hold commas.
+
+    Args:
+        texts: What was typed, in one piece or several.
+
+    Returns:
+        The names, without white space around them and without empty ones.
+    """
+    names = [name.strip() for text in texts for name in text.split(";" if ";" in text else ",")]
+    return [name for name in names if name]
+
+
 def check_names(names: Sequence[str]) -> None:
     """Check that class names are valid and different.
 

@@ -75,7 +75,7 @@ class Browser:
     @contextmanager
     def tab(
         self,
-        page: Path,
+        page: Path | str,
         *,
         width: int = 1200,
         height: int = 900,
@@ -85,7 +85,7 @@ class Browser:
         """Open a page, and close it; an error that it reports, to the console too, is one here.
 
         Args:
-            page: Its file.
+            page: Its file, or its address.
             width: Width of the window in CSS pixels.
             height: Height of the window.
             dark: Whether the user prefers dark pages.
@@ -103,8 +103,8 @@ class Browser:
         tab.call("Emulation.setScriptExecutionDisabled", value=not script)
         for domain in ("Runtime", "Log"):
             tab.call(f"{domain}.enable")
-        tab.call("Page.navigate", url=page.resolve().as_uri())
-        tab.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        tab.call("Page.navigate", url=page.resolve().as_uri() if isinstance(page, Path) else page)
+        tab.wait("document.readyState === 'complete' && location.protocol !== 'about:'")
         yield tab
         complaints = tab.complaints()
         assert not complaints, complaints
@@ -150,6 +150,10 @@ class Tab:
             )
         ]
 
+    def forget(self) -> None:
+        """Forget reports so far: of answers that are refusals, and are meant to be."""
+        self._browser.events.clear()
+
     def click(self, x: float, y: float) -> None:
         """Click at a place of the window."""
         place = {"x": x, "y": y, "button": "left", "clickCount": 1}
@@ -164,6 +168,18 @@ class Tab:
             " return [at.x + at.width / 2, at.y + at.height / 2]; })()"
         )
         self.click(x, y)
+
+    def choose(self, selector: str, *files: Path) -> None:
+        """Choose files in a field, as its dialogue does."""
+        found = self.call(
+            "Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})"
+        )
+        names = [str(file) for file in files]
+        self.call("DOM.setFileInputFiles", files=names, objectId=found["result"]["objectId"])
+
+    def type(self, text: str) -> None:
+        """Type a text where the focus is."""
+        self.call("Input.insertText", text=text)
 
     def press(self, name: str) -> None:
         """Press a key of ``KEYS`` and let it go."""

@@ -174,7 +174,7 @@ def command(
                 f"Of several inputs no {printed} can be printed.", "Leave --json or -o - out."
             )
         from tvsl.utils.atomic import locked
-        from tvsl.vocabularies import read_vocabulary
+        from tvsl.vocabularies import read_vocabulary, split_names
 
         # Wrong usage ends here, before torch is imported.
         _with_folders(given, folder, force, audio)
@@ -193,7 +193,8 @@ def command(
             "precision": precision,
             "flip_average": flip_average,
         }
-        request = Request(_split(labels), classes, sources)
+        names = None if labels is None else split_names(labels)
+        request = Request(names, classes, sources)
         options = LocalizeOptions(
             request,
             audio,
@@ -381,10 +382,3 @@ def _enough_memory(source: Path) -> Iterator[None]:
         raise MediaLimitError(
             "The memory does not suffice for it.", "Make it smaller, or end other programs.", source
         ) from error
-
-
-def _split(labels: list[str] | None) -> list[str] | None:
-    if labels is None:
-        return None
-    names = [name.strip() for text in labels for name in text.split(";" if ";" in text else ",")]
-    return [name for name in names if name]

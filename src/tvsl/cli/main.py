@@ -24,6 +24,7 @@ from tvsl.cli import (
     pretrain,
     reproduce,
     score,
+    serve,
     synthetic,
     train,
     weights,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.command("demo", cls=Command)(demo.command)
 app.command("localize", cls=Command)(localize.command)
+app.command("serve", cls=Command)(serve.command)
 app.command("prepare", cls=Command)(prepare.command)
 app.command("pretrain", cls=Command)(pretrain.command)
 app.command("train", cls=Command)(train.command)
