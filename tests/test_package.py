@@ -46,6 +46,7 @@ LAYERS = [
         "tokens",
         "encoder",
         "contrastive",
+        "global_batch",
         "models",
         "registry",
         "scenes",

@@ -341,6 +341,8 @@ def train(
 ) -> Path:
     """Train a head on mixtures of labelled clips; the encoder stays as it is.
 
+    Several processes share the work where `torchrun` or SLURM starts them; the head is the same.
+
     Args:
         output: Folder of the run: checkpoints, metrics.csv and the head.
         model: The encoder, as for ``load``.
@@ -369,12 +371,18 @@ def train(
     from tvsl.training.config import find_head, kept_recipe, recipe
     from tvsl.training.fit import check_recipe, train_head
     from tvsl.utils.atomic import locked
+    from tvsl.utils.processes import own_device, processes
     from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, check_run_folder
 
     output = Path(output)
-    with locked(output):
+    with ExitStack() as stack:
+        team = stack.enter_context(processes())
         place = None if tokens is None else Path(tokens)
-        check_run_folder(output, resume, HEAD_RECIPE_KEYS, place)
+        if team.leads:
+            stack.enter_context(locked(output))
+            check_run_folder(output, resume, HEAD_RECIPE_KEYS, place)
+        team.meet()
+        stages = stages if team.leads else no_stages
         given = {
             **fields,
             "method": None if method is None else _named(METHODS, method),
@@ -385,12 +393,17 @@ def train(
         config = recipe(**{**kept, **changes})
         source, clips = check_recipe(config)
         check_classes(model, clips.names)
-        if note is not None:
+        if note is not None and team.leads:
             for name, text in source.notes:
                 note(f"{name}: {text}")
         with stages("Fetching weights", is_bytes=True) as fetched:
             encoder = load_encoder(
-                model, find_head(config)[1], device, precision, flip_average or flip, fetched
+                model,
+                find_head(config)[1],
+                own_device(device),
+                precision,
+                flip_average or flip,
+                fetched,
             )
         return train_head(config, encoder, output, resume, stages, place)
 

@@ -192,6 +192,10 @@ class FontWarning(UserWarning):
         return type(self), (self.characters,)
 
 
+class LostProcessError(TvslError):
+    """A process of a run that has ended, or that the others cannot reach."""
+
+
 class OutputError(TvslError):
     """A result cannot be written: it exists already, or the place is not writable."""
 

@@ -163,10 +163,9 @@ def test_under_torchrun(count: int, model: Path, tmp_path: Path) -> None:
     start = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}")
     program = (*start, "--standalone", "-m", "tvsl", "train", "--model", str(model))
     ran = run_alone("-o", tmp_path / "run", *SHORT, program=program)
-    assert (ran.code == 0) == (count == 1), ran.err
-    assert ("The head is in" in ran.out) == (count == 1)
-    assert ran.err.count("tvsl: ") == count - 1
-    assert (tmp_path / "run").exists() == (count == 1)
+    assert ran.code == 0, ran.err
+    assert ran.out.count("The head is in") == 1
+    assert (tmp_path / "run" / "head").is_dir()
 
 
 def test_what_a_data_set_does_not_use_is_said(

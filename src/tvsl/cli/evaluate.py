@@ -24,7 +24,6 @@ from tvsl.cli.options import (
     data_options,
 )
 from tvsl.cli.output import (
-    first_process,
     print_error,
     print_json,
     print_lines,
@@ -119,6 +118,7 @@ def command(
     from tvsl.data import DATA_SETS, make_data
     from tvsl.evaluation.indexed import require_files, require_items
     from tvsl.evaluation.result_cache import PAGE, ResultCache
+    from tvsl.utils.processes import is_first
     from tvsl.vocabularies import read_vocabulary
 
     # Wrong usage ends here, before torch is imported.
@@ -126,7 +126,7 @@ def command(
     require_items(source)
     classes = None if vocabulary is None else read_vocabulary(vocabulary)
     cache = ResultCache(output)
-    if first_process():
+    if is_first():
         cache.check({}, force)
         if on_error == "stop":
             done = set() if force else cache.measured()
@@ -161,7 +161,7 @@ def command(
         flip_average=flip_average,
         stages=progress,
     ).evaluation
-    if first_process():
+    if is_first():
         if as_json:
             print_json(found.to_dict())
         else:

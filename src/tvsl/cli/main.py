@@ -41,6 +41,7 @@ from tvsl.cli.output import (
     print_lines,
 )
 from tvsl.errors import OutputError, TvslError, shown
+from tvsl.utils.processes import reports
 
 _UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)
 
@@ -121,8 +122,11 @@ def _end(error: Exception) -> int:
             error.filename,
         )
     if isinstance(error, TvslError):
-        print_error(error)
+        if reports():  # several processes say it once
+            print_error(error)
         return exit_code(error)
+    if not reports():
+        return SOME_INPUT_FAILED
     if isinstance(error, MemoryError):
         print_error("The memory does not suffice. Give smaller inputs, or fewer at once.")
         return SOME_INPUT_FAILED

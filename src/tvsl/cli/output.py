@@ -13,8 +13,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-import typer
-
 from tvsl.errors import (
     FontWarning,
     MediaWarning,
@@ -34,31 +32,6 @@ if TYPE_CHECKING:
 SOME_INPUT_FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130  # what a shell gives a program that Ctrl-C ended
-
-
-def one_process(work: str) -> None:
-    """Refuse work that several processes cannot share; only the first of them says so.
-
-    Args:
-        work: What is to be done, as the first word of a sentence.
-
-    Raises:
-        UsageError: In the first of several processes.
-        typer.Exit: In the others.
-    """
-    from tvsl.utils.processes import alone
-
-    try:
-        alone(work)
-    except UsageError:
-        if not first_process():
-            raise typer.Exit(WRONG_USAGE) from None
-        raise
-
-
-def first_process() -> bool:
-    """Tell whether this is the only process of its kind, or the first that `torchrun` started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def exit_code(error: TvslError) -> int:

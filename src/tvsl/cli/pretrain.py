@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import typer
 
 from tvsl.cli.options import Resume, RunFolder, takes_config
-from tvsl.cli.output import one_process, print_lines, progress
+from tvsl.cli.output import print_lines, progress
 
 
 @takes_config("tvsl.training.config:PretrainConfig")
@@ -27,19 +28,21 @@ def command(
 
     Writes checkpoints, metrics.csv and, at the end, the model's folder.
     """
-    one_process("Pre-training")
     from tvsl.training.config import pretrain_recipe
     from tvsl.utils.atomic import locked
+    from tvsl.utils.processes import is_first
     from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, check_run_folder
 
     recipe = pretrain_recipe(terms=dict.fromkeys(without or [], 0.0), **fields)
-    with locked(output):
+    with locked(output) if is_first() else nullcontext():
         # Wrong usage ends here, before torch is imported.
-        check_run_folder(output, resume, MODEL_RECIPE_KEYS)
+        if is_first():
+            check_run_folder(output, resume, MODEL_RECIPE_KEYS)
 
         from tvsl.training.pretraining import pretrain
         from tvsl.utils.devices import keep_freed_memory
 
         keep_freed_memory()
         folder = pretrain(recipe, output, resume, progress)
-    print_lines(f"The model is in {folder}.")
+    if is_first():
+        print_lines(f"The model is in {folder}.")

@@ -20,8 +20,9 @@ from tvsl.cli.options import (
     data_options,
     name_values,
 )
-from tvsl.cli.output import one_process, print_json, print_lines, progress
+from tvsl.cli.output import print_json, print_lines, progress
 from tvsl.errors import UsageError
+from tvsl.utils.processes import started_count
 
 if TYPE_CHECKING:
     from tvsl.reproduce.experiment import ExperimentConfig
@@ -81,7 +82,8 @@ def command(
     it was. Writes page.html, which needs no other file and no network, tables.md, tables.csv and
     results.json. The items of the data set must have one source each.
     """
-    one_process("A reproduction")
+    if started_count() > 1:
+        raise UsageError("A reproduction starts its processes itself.", "Leave torchrun out.")
     from tvsl.reproduce.targets import check_folder, check_targets
     from tvsl.utils.atomic import locked
 

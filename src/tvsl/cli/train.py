@@ -21,7 +21,7 @@ from tvsl.cli.options import (
     name_values,
     takes_config,
 )
-from tvsl.cli.output import one_process, print_lines, print_note, progress
+from tvsl.cli.output import print_lines, print_note, progress
 
 
 @takes_config("tvsl.training.config:TrainConfig")
@@ -50,13 +50,14 @@ def command(
     Tokens are encoded once and kept. Writes checkpoints, metrics.csv and, at the end, the best
     head in the folder head, for `tvsl localize --head`.
     """
-    one_process("Training")
     from tvsl.data import DATA_SETS
     from tvsl.utils.devices import choose_device
+    from tvsl.utils.processes import is_first
     from tvsl.utils.run_folder import HEAD_RECIPE_KEYS, check_run_folder
 
     # Wrong usage ends here, before torch is imported.
-    check_run_folder(output, resume, HEAD_RECIPE_KEYS, tokens)
+    if is_first():
+        check_run_folder(output, resume, HEAD_RECIPE_KEYS, tokens)
     if fields["data"] is not None:
         DATA_SETS.resolve(fields["data"])
     choose_device(device)
@@ -79,7 +80,8 @@ def command(
         hyperparameters=name_values("--switch", switch),
         **fields,
     )
-    print_lines(_summary(head))
+    if is_first():
+        print_lines(_summary(head))
 
 
 def _summary(folder: Path) -> str:

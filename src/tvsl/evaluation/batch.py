@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -21,8 +22,10 @@ from tvsl.evaluation.indexed import OR_SKIP, IndexedDataset
 from tvsl.media.waveform import resampled
 from tvsl.scenes import Scene, SceneMaker
 from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.processes import ALONE, Processes
 
 _CLIPS = 32
+_TOKENS = ("visual", "audio", "image", "sound")
 """Clips that are encoded at once: more need more memory and are no faster."""
 
 
@@ -79,6 +82,30 @@ class EncodedBatch:
         """Largest number of sources of a clip."""
         return int(torch.bincount(self.queries.clip).max())
 
+    def chosen(self, clips: range) -> EncodedBatch:
+        """Some of the clips with their pairs.
+
+        Args:
+            clips: Numbers of the clips, one after the other.
+        """
+        if len(clips) == self.tokens.batch:
+            return self
+        rows = slice(clips.start, clips.stop)
+        tokens = {name: getattr(self.tokens, name)[rows] for name in _TOKENS}
+        clip = self.queries.clip
+        pairs = ((clip >= clips.start) & (clip < clips.stop)).nonzero()[:, 0]
+        here = pairs.to(self.targets.device)
+        return EncodedBatch(
+            Tokens(**tokens, grid=self.tokens.grid, panels=self.tokens.panels),
+            self.vocabulary,
+            Queries(clip[pairs] - clips.start, self.queries.label[pairs]),
+            self.targets[here],
+            None if self.masks is None else self.masks[here],
+            None if self.twins is None else self.twins[here],
+            self.clip_ids[rows],
+            tuple(self.pair_ids[number] for number in pairs.tolist() if self.pair_ids),
+        )
+
 
 def encode_scenes(
     encoder: Encoder,
@@ -116,7 +143,9 @@ def encode_scenes(
     return EncodedBatch(_joined(tokens), vocabulary, queries, boxes, masks, twins)
 
 
-def encode_items(wanted: ValidationItems, encoder: Encoder, vocabulary: Vocabulary) -> EncodedBatch:
+def encode_items(
+    wanted: ValidationItems, encoder: Encoder, vocabulary: Vocabulary, team: Processes = ALONE
+) -> EncodedBatch:
     """Read and encode labelled items that have the same number of panels.
 
     Pictures are squeezed into squares and sounds cut to the window, as for training.
@@ -125,6 +154,7 @@ def encode_items(wanted: ValidationItems, encoder: Encoder, vocabulary: Vocabula
         wanted: The items, at least one.
         encoder: The frozen encoder.
         vocabulary: The classes.
+        team: Processes that share the work; each gets all items.
 
     Returns:
         The items; a pixel is in the target where at least half of the annotators see the source.
@@ -133,18 +163,20 @@ def encode_items(wanted: ValidationItems, encoder: Encoder, vocabulary: Vocabula
         MediaError: A file cannot be used.
     """
     items, side, rate = wanted.items, wanted.side, encoder.sample_rate
-    tokens = []
-    for start in range(0, len(items), _CLIPS):
+    tokens: list[tuple[int, Tokens]] = []
+    for start in team.share(range(0, len(items), _CLIPS)):
         samples = [wanted.data.read(item, rate) for item in items[start : start + _CLIPS]]
         sounds = [sample.waveform for sample in samples]
         if wanted.window is not None:
             sounds = [of_length(sound, round(wanted.window * rate)) for sound in sounds]
         pictures = [sample.pictures for sample in samples]
-        tokens.append(_encode(encoder, pictures, sounds, square=True).to("cpu"))
+        tokens.append((start, _encode(encoder, pictures, sounds, square=True).to("cpu")))
+    tokens = sorted((part for some in team.gathered(tokens) for part in some), key=itemgetter(0))
     drawn = (draw_targets(item.sources, item.panels, side, side) for item in items)
     targets = torch.from_numpy(np.concatenate([target >= 0.5 for target in drawn]))
     rows = [vocabulary.indices([str(label) for label in item.labels]) for item in items]
-    return EncodedBatch(_joined(tokens), vocabulary, Queries.from_lists(rows), targets)
+    encoded = _joined([part for _, part in tokens])
+    return EncodedBatch(encoded, vocabulary, Queries.from_lists(rows), targets)
 
 
 def encode_read_items(
@@ -191,8 +223,7 @@ def _encode(
 
 def _joined(parts: Sequence[Tokens]) -> Tokens:
     """Batches of one grid as one batch."""
-    names = ("visual", "audio", "image", "sound")
-    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TOKENS}
     return Tokens(**tensors, grid=parts[0].grid, panels=parts[0].panels)
 
 

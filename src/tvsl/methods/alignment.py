@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import draw_normal_like, gather_rows
 from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod, all_cosines
 from tvsl.methods.lvs import MIN_MASK_TEMPERATURE, masked_mean, soft_mask
@@ -86,6 +87,7 @@ class Alignment(CosineMethod):
     """
 
     name: ClassVar[str] = "alignment"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[AlignmentConfig]] = AlignmentConfig
     config: AlignmentConfig
 
@@ -100,7 +102,8 @@ class Alignment(CosineMethod):
         seen = [tokens.visual, self._augmented(tokens.visual)]
         heard = [tokens.sound, self._augmented(tokens.sound)]
         localisation, alignment = self.similarities(seen, heard)
-        looks, sounds = self._views(tokens.image), self._views(tokens.sound)
+        looks = self._views(gather_rows(tokens.image))
+        sounds = self._views(gather_rows(tokens.sound))
         return {
             "localisation": self.contrast(localisation, looks, sounds),
             "alignment": self.contrast(alignment, looks, sounds),
@@ -121,8 +124,8 @@ class Alignment(CosineMethod):
         pictures = [self.project_image(visual) for visual in seen]
         sounds = [self.project_audio(sound) for sound in heard]
         cells, directions = [unit(one) for one in pictures], [unit(one) for one in sounds]
-        looks = [unit(self.align_image(one.mean(dim=1))) for one in pictures]
-        hearings = [unit(self.align_audio(one)) for one in sounds]
+        looks = [gather_rows(unit(self.align_image(one.mean(dim=1)))) for one in pictures]
+        hearings = [gather_rows(unit(self.align_audio(one))) for one in sounds]
         return (
             [[self._localisation(one, other) for other in directions] for one in cells],
             [[one @ other.T for other in hearings] for one in looks],
@@ -152,7 +155,7 @@ class Alignment(CosineMethod):
     def _localisation(self, cells: Tensor, sounds: Tensor) -> Tensor:
         cosines = all_cosines(cells, sounds)
         mask = soft_mask(cosines, self.config.positive_threshold, self.config.mask_temperature)
-        return masked_mean(cosines, mask)
+        return gather_rows(masked_mean(cosines, mask))
 
     def _nce(self, similarity: Tensor, look: Tensor, sound: Tensor) -> Tensor:
         """NCE where row i is the picture of clip look_i, and column j the sound of clip sound_j."""
@@ -166,7 +169,7 @@ class Alignment(CosineMethod):
         if not self.training:
             return tokens
         lengths: Tensor = tokens.norm(dim=-1, keepdim=True) / tokens.shape[-1] ** 0.5
-        return tokens + self.config.noise * lengths * torch.randn_like(tokens)
+        return tokens + self.config.noise * lengths * draw_normal_like(tokens)
 
     def _views(self, pooled: Tensor) -> list[View]:
         """The clips as they are, augmented, and their neighbours by pooled embeddings (B, D)."""

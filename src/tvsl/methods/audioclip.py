@@ -29,6 +29,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.contrastive import symmetric_info_nce
+from tvsl.global_batch import gather_rows
 from tvsl.methods.base import MethodConfig, Untrained, check_inputs, check_labels
 from tvsl.methods.cosine import CosineMethod, one_map
 from tvsl.methods.operations import MAX_SCALE, LogitScale, unit
@@ -68,6 +69,7 @@ class AudioCLIPFinetuned(CosineMethod):
     """
 
     name: ClassVar[str] = "audioclip-finetuned"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[FinetunedConfig]] = FinetunedConfig
     config: FinetunedConfig
 
@@ -89,6 +91,7 @@ class AudioCLIPFinetuned(CosineMethod):
             labels = check_labels(labels, tokens, vocabulary)
             named = labels.to(vocabulary.embeddings.dtype) @ vocabulary.embeddings
             modalities["text"] = unit(named)
+        modalities = {name: gather_rows(rows) for name, rows in modalities.items()}
         losses = {}
         for one, other in combinations(modalities, 2):
             name = f"{one}_{other}"

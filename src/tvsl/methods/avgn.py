@@ -43,7 +43,9 @@ from torch.nn import functional as F
 
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import draw_uniform, gather_rows, own_rows
 from tvsl.methods.adapted import ClosedVocabulary, ClosedVocabularyConfig
+from tvsl.methods.cosine import best_cosines
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.devices import normal
 
@@ -79,7 +81,7 @@ class DropPath(nn.Module):
         if not self.training or self.rate == 0:
             return branch
         shape = (len(branch), *(1 for _ in branch.shape[1:]))
-        kept = torch.rand(shape, device=branch.device) >= self.rate
+        kept = draw_uniform(shape, branch.device) >= self.rate
         return branch * kept / (1 - self.rate)
 
 
@@ -281,6 +283,7 @@ class AVGN(ClosedVocabulary):
     """
 
     name: ClassVar[str] = "avgn"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[AVGNConfig]] = AVGNConfig
     config: AVGNConfig
 
@@ -300,7 +303,7 @@ class AVGN(ClosedVocabulary):
         """L_loc, L_tok and L_pred; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
-        located = torch.multinomial(target.float(), 1)[:, 0]
+        located = own_rows(torch.multinomial(gather_rows(target).float(), 1)[:, 0])
         return self.grouped_losses(scaled, located, target, target)
 
     def grouped_losses(
@@ -319,7 +322,7 @@ class AVGN(ClosedVocabulary):
         """
         cells, image, audio = self.groups(scaled)
         sound = self._guides(audio)[torch.arange(scaled.batch, device=located.device), located]
-        best = torch.einsum("ipd,jd->ijp", cells, sound).amax(dim=2)
+        best = best_cosines(cells, sound)
         named = self.classify_token(self.class_tokens)
         presence = _presence_loss(self.presence_image(image), seen)
         presence = presence + _presence_loss(self.presence_audio(audio), heard)
@@ -378,4 +381,5 @@ class AVGN(ClosedVocabulary):
 
 
 def _presence_loss(logits: Tensor, target: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits[..., 0], target.to(logits.dtype))
+    logits, target = gather_rows(logits[..., 0]), gather_rows(target)
+    return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))

@@ -106,6 +106,9 @@ class Method(nn.Module, ABC):
         works_untrained: Whether a head is of use as it is built.
         permutation_invariant: Whether the method finds sources without knowing which is which, so
             that evaluation may assign its ``unlabelled_maps`` to the true sources.
+        shares_batch: Whether several processes may each give ``losses`` a part of a batch: it
+            compares across the batch by ``tvsl.global_batch``. The others are given the whole
+            batch in every process. A class that defines ``losses`` says so itself.
         tunable: Hyperparameters that change no parameter, so that validation may decide them.
 
     Attributes:
@@ -120,6 +123,7 @@ class Method(nn.Module, ABC):
     class_aware: ClassVar[bool]
     works_untrained: ClassVar[bool] = False
     permutation_invariant: ClassVar[bool] = False
+    shares_batch: ClassVar[bool] = False
     tunable: ClassVar[frozenset[str]] = frozenset(
         {
             "polarity",
@@ -132,6 +136,12 @@ class Method(nn.Module, ABC):
             "flip_average",
         }
     )
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let a class that defines other losses say anew whether they may be given parts."""
+        super().__init_subclass__(**options)
+        if "losses" in vars(cls) and "shares_batch" not in vars(cls):
+            cls.shares_batch = False
 
     def __init__(self, config: MethodConfig = MethodConfig()) -> None:  # noqa: B008  (frozen)
         super().__init__()
@@ -200,6 +210,11 @@ class Method(nn.Module, ABC):
             UsageError: Hyperparameters that contradict each other.
         """
         return cls.from_config(cls.config_on(config, encoder), encoder.text_encoder)
+
+    @property
+    def rows_together(self) -> int:
+        """Number of neighbouring clips that ``losses`` takes together, which are not parted."""
+        return 1
 
     @property
     def polarity(self) -> int:

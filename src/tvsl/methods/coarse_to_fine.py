@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import gather_rows
 from tvsl.methods.adapted import (
     CLASS_READOUTS,
     ClassReadout,
@@ -90,6 +91,7 @@ class CoarseToFine(ClosedVocabulary):
     """
 
     name: ClassVar[str] = "coarse-to-fine"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[CoarseToFineConfig]] = CoarseToFineConfig
     tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout"}
     config: CoarseToFineConfig
@@ -174,9 +176,10 @@ class CoarseToFine(ClosedVocabulary):
         """Half the mean over pairs that belong together and half that over all others."""
         split = self.correspond.weight.split(audio.shape[1], dim=1)
         # The first layer of all pairs at once: it is linear in either side.
-        first = F.linear(audio, split[0])[:, None] + F.linear(image, split[1], self.correspond.bias)
-        logits: Tensor = self.decide_pair(first.relu()).log_softmax(dim=2)
-        together = torch.eye(len(audio), dtype=torch.bool, device=audio.device)
+        seen = F.linear(gather_rows(image), split[1], self.correspond.bias)
+        first = F.linear(audio, split[0])[:, None] + seen
+        logits = gather_rows(self.decide_pair(first.relu()).log_softmax(dim=2))
+        together = torch.eye(len(logits), dtype=torch.bool, device=audio.device)
         apart = logits[..., 0][~together]
         return -(logits[..., 1][together].mean() + apart.sum() / max(1, len(apart))) / 2
 
@@ -191,6 +194,7 @@ class CoarseToFine(ClosedVocabulary):
         """L_d, its two means, for the two sides of E."""
         audio = self._class_vectors(scaled.audio, self.classify_audio, self.project_audio)
         image = self._class_vectors(scaled.visual, self.classify_image, self.project_image)
+        audio, image, heard, seen = map(gather_rows, (audio, image, heard, seen))
         tiny = _TINY * heard.numel() ** 2
         same = heard & seen
         near = (2 - 2 * (audio * image).sum(dim=2))[same].sum() / (
@@ -223,4 +227,5 @@ class CoarseToFine(ClosedVocabulary):
 
 
 def _class_loss(logits: Tensor, target: Tensor) -> Tensor:
+    logits, target = gather_rows(logits), gather_rows(target)
     return F.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))

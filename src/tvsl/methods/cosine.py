@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from tvsl.global_batch import gather_rows, own_rows
 from tvsl.methods.base import Method, MethodConfig, Supervision, check_inputs
 from tvsl.methods.operations import linear_projector, unit
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -74,10 +75,36 @@ def all_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
     """Cosines of every cell with every sound of the batch.
 
     Args:
-        cells: Unit cells, (B, n_v, d).
-        sounds: Unit sounds, (B, d).
+        cells: Unit cells of the pictures of this process, (b, n_v, d).
+        sounds: Its unit sounds, (b, d).
 
     Returns:
-        S_ij(p), picture by picture and sound by sound, (B, B, n_v).
+        S_ij(p), picture by picture and sound by sound, (b, B, n_v).
     """
-    return torch.einsum("ipd,jd->ijp", cells, sounds)
+    return torch.einsum("ipd,jd->ijp", cells, gather_rows(sounds))
+
+
+def best_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
+    """Cosine of the best cell of every picture with every sound of the batch.
+
+    Args:
+        cells: As for ``all_cosines``.
+        sounds: As for ``all_cosines``.
+
+    Returns:
+        max_p S_ij(p), (B, B).
+    """
+    return gather_rows(all_cosines(cells, sounds).amax(dim=-1))
+
+
+def own_cosines(cosines: Tensor) -> Tensor:
+    """Cosines of every cell with the sound of its own picture.
+
+    Args:
+        cosines: As ``all_cosines`` gives them.
+
+    Returns:
+        S_ii(p), (b, n_v).
+    """
+    columns = own_rows(torch.arange(cosines.shape[1], device=cosines.device))
+    return cosines[torch.arange(len(cosines), device=cosines.device), columns]

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import batch_size, gather_rows, own_rows
 from tvsl.methods.adapted import (
     CLASS_READOUTS,
     ClassReadout,
@@ -83,6 +84,7 @@ class DSOL(ClosedVocabulary):
     """
 
     name: ClassVar[str] = "dsol"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[DSOLConfig]] = DSOLConfig
     tunable: ClassVar[frozenset[str]] = Method.tunable | {"readout"}
     config: DSOLConfig
@@ -113,7 +115,7 @@ class DSOL(ClosedVocabulary):
         """
         scaled = self.prepare(tokens, vocabulary)
         target = self.targets(tokens, labels, vocabulary)
-        partner = random_partners(scaled.batch, scaled.visual.device)
+        partner = random_partners(batch_size(scaled.batch), scaled.visual.device)
         if self.progress >= self.config.first_stage:
             return self.second_stage(scaled, partner)
         if self.training:
@@ -132,27 +134,31 @@ class DSOL(ClosedVocabulary):
             The terms by name, scalars.
         """
         own, other = self._pair_logits(scaled, partner)
-        best = torch.cat([own.amax(dim=1), other.amax(dim=1)])
+        mine = gather_rows(own.amax(dim=1))
+        best = torch.cat([mine, other.amax(dim=1)])
         together = torch.zeros_like(best)
-        together[: len(own)] = 1
-        share = _shares(target, scaled)
+        together[: len(mine)] = 1
+        share = gather_rows(_shares(target, scaled))
+        seen = gather_rows(self.classify_image(scaled.visual.mean(dim=1)))
+        heard = gather_rows(self.classify_audio(scaled.sound))
         return {
             "location": F.binary_cross_entropy_with_logits(best, together),
-            "image_class": F.cross_entropy(self.classify_image(scaled.visual.mean(dim=1)), share),
-            "audio_class": F.cross_entropy(self.classify_audio(scaled.sound), share),
+            "image_class": F.cross_entropy(seen, share),
+            "audio_class": F.cross_entropy(heard, share),
         }
 
     def second_stage(self, scaled: Tokens, partner: Tensor) -> dict[str, Tensor]:
         """Losses of stage 2; see ``first_stage``."""
         own, other = self._pair_logits(scaled, partner)
-        best = own.amax(dim=1)
+        best = gather_rows(own.amax(dim=1))
         found = F.binary_cross_entropy_with_logits(best, torch.ones_like(best))
         if len(other):
             quarters = (_QUARTERS, _QUARTERS * scaled.panels)
             silent = F.adaptive_max_pool2d(other.unflatten(1, scaled.grid), quarters)
             found = found + F.binary_cross_entropy_with_logits(silent, torch.zeros_like(silent))
         seen = self._objects(scaled, own.sigmoid()).mean(dim=2).log_softmax(dim=1)
-        category = F.kl_div(seen, self.audio_distribution(scaled), reduction="none")
+        seen, heard = gather_rows(seen), gather_rows(self.audio_distribution(scaled))
+        category = F.kl_div(seen, heard, reduction="none")
         return {"category": category.mean(), "location": found / 4}
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
@@ -210,16 +216,19 @@ class DSOL(ClosedVocabulary):
             scaled: B clips as ``prepare`` gives them.
             target: Classes that sound, (B, C) bool.
         """
-        share, memory = _shares(target, scaled), self.config.dictionary_memory
-        self.object_sums.mul_(memory).add_(share.T @ self.object_features(scaled))
+        share, memory = gather_rows(_shares(target, scaled)), self.config.dictionary_memory
+        features = gather_rows(self.object_features(scaled))
+        self.object_sums.mul_(memory).add_(share.T @ features)
         self.object_counts.mul_(memory).add_(share.sum(dim=0))
         self.heard_weight.copy_(self.classify_audio.weight)
         self.heard_bias.copy_(self.classify_audio.bias)
 
     def _pair_logits(self, scaled: Tokens, partner: Tensor) -> tuple[Tensor, Tensor]:
-        """Each sound in its own picture, (B, n), and in that of its partner, (len(partner), n)."""
+        """Each sound in its own picture, (b, n), and each in its partner's, (len(partner), n)."""
         cells, sound = self._projected(scaled)
-        return self._logits(cells, sound), self._logits(cells[partner], sound[: len(partner)])
+        guests = gather_rows(sound)[own_rows(partner.argsort())]  # one in each picture
+        other = gather_rows(self._logits(cells[: len(guests)], guests))
+        return self._logits(cells, sound), other[partner]
 
     def _projected(self, scaled: Tokens) -> tuple[Tensor, Tensor]:
         """Unit cells (B, n, d) and sounds (B, d)."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import MOST_CHANNELS
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines
+from tvsl.methods.cosine import CosineMethod, best_cosines
 from tvsl.tokens import Tokens, Vocabulary
 
 
@@ -48,6 +48,7 @@ class EZVSL(CosineMethod):
     """
 
     name: ClassVar[str] = "ez-vsl"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[EZVSLConfig]] = EZVSLConfig
     config: EZVSLConfig
 
@@ -58,5 +59,5 @@ class EZVSL(CosineMethod):
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """Multiple-instance contrastive loss; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
-        best = all_cosines(*self.embed(tokens)).amax(dim=-1)
+        best = best_cosines(*self.embed(tokens))
         return {"contrastive": symmetric_info_nce(best / self.config.temperature, "sum")}

@@ -30,8 +30,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tvsl.contrastive import symmetric_info_nce
+from tvsl.global_batch import BatchDropout, gather_rows
 from tvsl.methods.base import check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines
+from tvsl.methods.cosine import CosineMethod, all_cosines, own_cosines
 from tvsl.methods.ez_vsl import EZVSLConfig
 from tvsl.tokens import Tokens, Vocabulary
 
@@ -63,12 +64,13 @@ class FNAC(CosineMethod):
     """
 
     name: ClassVar[str] = "fnac"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[FNACConfig]] = FNACConfig
     config: FNACConfig
 
     def __init__(self, config: FNACConfig = FNACConfig()) -> None:  # noqa: B008  (frozen)
         size, dimension = config.embedding, config.dimension
-        project_image = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, dimension))
+        project_image = nn.Sequential(BatchDropout(config.dropout), nn.Linear(size, dimension))
         super().__init__(config, project_image, nn.Linear(size, dimension))
 
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
@@ -76,13 +78,13 @@ class FNAC(CosineMethod):
         check_inputs(self.config.embedding, tokens, vocabulary)
         cells, sounds = self.embed(tokens)
         cosines = all_cosines(cells, sounds)
-        across = cosines.amax(dim=-1) / self.config.temperature
-        own = cosines.diagonal().T / self.config.temperature
+        across = gather_rows(cosines.amax(dim=-1)) / self.config.temperature
+        own = own_cosines(cosines) / self.config.temperature
         low, high = own.amin(dim=1, keepdim=True), own.amax(dim=1, keepdim=True)
         foreground = (own - low) / (high - low + _SMALL) > self.config.foreground_threshold
-        heard = self._likeness(sounds)
-        seen = self._likeness(cells.mean(dim=1))
-        found = self._likeness((cells * foreground[..., None]).mean(dim=1))
+        heard = self._likeness(gather_rows(sounds))
+        seen = self._likeness(gather_rows(cells.mean(dim=1)))
+        found = self._likeness(gather_rows((cells * foreground[..., None]).mean(dim=1)))
         agreed = across.softmax(dim=1)
         warming_up = self.progress < self.config.warm_up
         weight = 0.0 if warming_up else self.config.suppression

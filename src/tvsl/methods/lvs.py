@@ -30,8 +30,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from tvsl.global_batch import gather_rows
 from tvsl.methods.base import MethodConfig, check_inputs
-from tvsl.methods.cosine import CosineMethod, all_cosines
+from tvsl.methods.cosine import CosineMethod, all_cosines, own_cosines
 from tvsl.tokens import Tokens, Vocabulary
 
 MIN_MASK_TEMPERATURE: Final = 0.025
@@ -62,6 +63,7 @@ class LVS(CosineMethod):
     """
 
     name: ClassVar[str] = "lvs"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[LVSConfig]] = LVSConfig
     config: LVSConfig
 
@@ -72,11 +74,12 @@ class LVS(CosineMethod):
         """Contrastive loss with hard negatives; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
         cosines = all_cosines(*self.embed(tokens))
-        own = cosines.diagonal().T
+        own = own_cosines(cosines)
         confident = masked_mean(cosines, self.confident(cosines))
         hard = masked_mean(own, self.background(own))
-        logits = torch.cat([confident, hard[:, None]], dim=1) / self.config.temperature
-        target = torch.arange(tokens.batch, device=logits.device)
+        compared = gather_rows(torch.cat([confident, hard[:, None]], dim=1))
+        logits = compared / self.config.temperature
+        target = torch.arange(len(logits), device=logits.device)
         return {"contrastive": F.cross_entropy(logits, target)}
 
     def confident(self, cosines: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.methods.base import check_inputs
-from tvsl.methods.cosine import all_cosines
+from tvsl.methods.cosine import best_cosines
 from tvsl.methods.ez_vsl import EZVSL, EZVSLConfig
 from tvsl.tokens import Tokens, Vocabulary
 
@@ -48,6 +48,7 @@ class MarginNCE(EZVSL):
     """
 
     name: ClassVar[str] = "margin-nce"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[MarginNCEConfig]] = MarginNCEConfig
     config: MarginNCEConfig
 
@@ -57,7 +58,7 @@ class MarginNCE(EZVSL):
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """Contrastive loss with a margin; labels are not used; see the base class."""
         check_inputs(self.config.embedding, tokens, vocabulary)
-        best = all_cosines(*self.embed(tokens)).amax(dim=-1)
+        best = best_cosines(*self.embed(tokens))
         margins = self.config.margin * torch.eye(len(best), dtype=best.dtype, device=best.device)
         logits = (best - margins) / self.config.temperature
         return {"contrastive": symmetric_info_nce(logits, "sum")}

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import batch_size, draw_uniform, gather_rows
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import Supervision, check_inputs
 from tvsl.methods.operations import by_panel, two_layers, unit
@@ -65,6 +66,7 @@ class MixAndLocalize(Adapted):
     """
 
     name: ClassVar[str] = "mix-and-localize"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[MixAndLocalizeConfig]] = MixAndLocalizeConfig
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = True
@@ -77,6 +79,11 @@ class MixAndLocalize(Adapted):
         self.project_image = two_layers(size, inner)
         self.project_nodes = nn.ModuleList(two_layers(size, inner) for _ in range(config.nodes))
 
+    @property
+    def rows_together(self) -> int:
+        """Single sources are mixed with their neighbours; see the base class."""
+        return self.config.nodes
+
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """Loss of the walk; labels are not used; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
@@ -84,7 +91,7 @@ class MixAndLocalize(Adapted):
         if scaled.panels > 1:
             pictures = by_panel(scaled.visual, scaled)
             return {"cycle": self.walk_loss(pictures, first, second)}
-        size = min(self.config.nodes, scaled.batch)
+        size = min(self.config.nodes, batch_size(scaled.batch))
         pictures, first, second = (
             _neighbours(side, size) for side in (scaled.visual, first, second)
         )
@@ -108,7 +115,7 @@ class MixAndLocalize(Adapted):
         to_node = self._logits(cells, end).log_softmax(dim=2)
         # log of [A_SI A_IS]_kk; sums of products of small probabilities could vanish.
         returned = (to_picture + to_node.transpose(1, 2)).logsumexp(dim=2)
-        return -returned.mean()
+        return -gather_rows(returned).mean()
 
     def unlabelled_maps(self, tokens: Tokens) -> Tensor:
         """One map for each node, (B, K, h, w), cosines; see the base class."""
@@ -168,7 +175,7 @@ def random_halves(audio: Tensor) -> tuple[Tensor, Tensor]:
     """
     cells = audio.shape[1]
     half = max(1, cells // 2)
-    order = torch.rand(audio.shape[:2], device=audio.device).argsort(dim=1)
+    order = draw_uniform(audio.shape[:2], audio.device).argsort(dim=1)
     parts = (order[:, :half], order[:, cells - half :])
     first, second = (audio.take_along_dim(part[..., None], dim=1).mean(dim=1) for part in parts)
     return first, second

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import batch_size, gather_rows, own_rows
 from tvsl.methods.adapted import Adapted, AdaptedConfig
 from tvsl.methods.base import Supervision
 from tvsl.methods.operations import random_partners, two_layers
@@ -53,6 +54,7 @@ class OTS(Adapted):
     """
 
     name: ClassVar[str] = "ots"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[OTSConfig]] = OTSConfig
     supervision: ClassVar[Supervision] = "none"
     class_aware: ClassVar[bool] = False
@@ -69,11 +71,8 @@ class OTS(Adapted):
     def losses(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> dict[str, Tensor]:  # noqa: ARG002
         """Correspondence loss; labels are not used; see the base class."""
         scaled = self.prepare(tokens, vocabulary)
-        return {
-            "correspondence": self.pair_loss(
-                scaled, random_partners(scaled.batch, scaled.visual.device)
-            )
-        }
+        partner = random_partners(batch_size(scaled.batch), scaled.visual.device)
+        return {"correspondence": self.pair_loss(scaled, partner)}
 
     def pair_loss(self, scaled: Tokens, partner: Tensor) -> Tensor:
         """L for given negatives.
@@ -87,7 +86,9 @@ class OTS(Adapted):
         """
         cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.sound)
         positive = self._logits(cells, sound).amax(dim=1)
-        negative = self._logits(cells[: len(partner)], sound[partner]).amax(dim=1)
+        others = gather_rows(sound)[own_rows(partner)]
+        negative = self._logits(cells[: len(others)], others).amax(dim=1)
+        positive, negative = gather_rows(positive), gather_rows(negative)
         target = torch.cat([torch.ones_like(positive), torch.zeros_like(negative)])
         return F.binary_cross_entropy_with_logits(torch.cat([positive, negative]), target)
 

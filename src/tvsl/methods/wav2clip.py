@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import MOST_CHANNELS
+from tvsl.global_batch import BatchDropout, gather_rows
 from tvsl.methods.base import MethodConfig, check_inputs
 from tvsl.methods.cosine import CosineMethod
 from tvsl.methods.operations import unit
@@ -77,6 +78,7 @@ class Wav2CLIP(CosineMethod):
     """
 
     name: ClassVar[str] = "wav2clip"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[Wav2CLIPConfig]] = Wav2CLIPConfig
     config: Wav2CLIPConfig
 
@@ -94,6 +96,7 @@ class Wav2CLIP(CosineMethod):
         losses = {}
         for pair, scale in zip(self._pairs, self.log_scales.exp(), strict=True):
             image, audio = self._spaces(pair, tokens.image, tokens.sound)
+            image, audio = gather_rows(image), gather_rows(audio)
             loss = symmetric_info_nce(scale * audio @ image.T, "mean") / len(self._pairs)
             losses[f"{'mlp_' * pair.audio}audio_{'mlp_' * pair.image}image"] = loss
         return losses
@@ -118,6 +121,6 @@ def _transform(config: Wav2CLIPConfig, wanted: bool) -> nn.Module:
     return nn.Sequential(
         nn.Linear(config.embedding, config.hidden),
         nn.ReLU(),
-        nn.Dropout(config.dropout),
+        BatchDropout(config.dropout),
         nn.Linear(config.hidden, config.embedding),
     )

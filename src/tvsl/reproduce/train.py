@@ -15,7 +15,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from torch.utils.data import ChainDataset, DataLoader
 
-from tvsl.data.token_store import TokenBatch
 from tvsl.errors import DivergedError, OutputError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import label_sources
@@ -48,7 +47,7 @@ from tvsl.reproduce.specs import (
 from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import MAP_SOURCES, calibrate, located, one_figure
 from tvsl.training.config import TrainConfig, recipe
-from tvsl.training.modules import BatchPlan, TokenBatches, build_head, fit_head
+from tvsl.training.modules import BatchPlan, SharedTokenBatch, TokenBatches, build_head, fit_head
 from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.files import LARGEST_CONFIG, read_small, write_json
 from tvsl.utils.strict_model import StrictModel
@@ -141,7 +140,7 @@ def _validation_score(head: Method, scenes: EncodedBatch, training: Training) ->
 
 def _batches(
     curriculum: Curriculum, config: TrainConfig, experiment: Experiment, vocabulary: Vocabulary
-) -> DataLoader[TokenBatch]:
+) -> DataLoader[SharedTokenBatch]:
     """Training batches, stage after stage."""
     part = StorePart(experiment.store, vocabulary.names)
     stages, start = [], 0

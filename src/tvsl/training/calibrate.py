@@ -20,6 +20,7 @@ from tvsl.evaluation.batch import EncodedBatch, encode_items
 from tvsl.evaluation.score import Figures, score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
+from tvsl.utils.processes import current
 from tvsl.utils.progress import Progress
 
 MAP_SOURCES = (1, 2)
@@ -54,7 +55,7 @@ def validation_scenes(
     total = sum(len(part.items) for part in wanted)
     scenes: list[EncodedBatch] = []
     for part in wanted:
-        scenes.append(encode_items(part, encoder, vocabulary))
+        scenes.append(encode_items(part, encoder, vocabulary, current()))
         report(sum(len(made.labels) for made in scenes), total)
     return scenes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tvsl.training.modules import (
     BEST,
     VALIDATION_KEY,
     TokenData,
+    TrainingShare,
     build_head,
     fit_head,
     require_training,
@@ -36,7 +38,7 @@ from tvsl.training.modules import (
 from tvsl.training.trainer import WholeCheckpoints
 from tvsl.utils.atomic import locked
 from tvsl.utils.model_folder import HEAD_FOLDER
-from tvsl.utils.processes import alone
+from tvsl.utils.processes import processes
 from tvsl.utils.progress import Stages, no_stages
 from tvsl.utils.run_folder import CHECKPOINTS, HEAD_RECIPE_KEYS, check_run_folder, last_checkpoint
 
@@ -53,6 +55,9 @@ def train_head(
 ) -> Path:
     """Train a head on the tokens of a frozen encoder; validation decides its hyperparameters.
 
+    Several processes share the work where `torchrun` or SLURM starts them, to the same head up to
+    rounding; all of them see the folders. A run may be resumed by another number of processes.
+
     Args:
         config: The recipe.
         encoder: The encoder, as it is loaded from its own file.
@@ -66,6 +71,7 @@ def train_head(
         The folder of the head.
 
     Raises:
+        LostProcessError: Another process of the run has ended; the last checkpoint stays usable.
         UsageError: The recipe cannot be followed, the run to resume has another one, or there is
             none.
         StoreError: The token store is for something else, or damaged.
@@ -73,9 +79,12 @@ def train_head(
             or memory does not suffice.
         WeightsError: A checkpoint is damaged.
     """
-    alone("Training")
-    with locked(folder):
-        check_run_folder(folder, resume, HEAD_RECIPE_KEYS, tokens)
+    with ExitStack() as stack:
+        team = stack.enter_context(processes())
+        if team.leads:
+            stack.enter_context(locked(folder))
+            check_run_folder(folder, resume, HEAD_RECIPE_KEYS, tokens)
+        team.meet()
         checkpoint = last_checkpoint(folder, resume)
         data, clips, method = _prepare(config, encoder)
         key = store_key(
@@ -87,19 +96,25 @@ def train_head(
             seed=config.seed,
         )
         place = tokens or folder / TOKENS_FOLDER
-        if not resume:  # a run to resume is compared with its own recipe first
-            check_store(place, key)
-        keep_recipe(config, encoder, folder, resume)
+        if team.leads:
+            if not resume:  # a run to resume is compared with its own recipe first
+                check_store(place, key)
+            keep_recipe(config, encoder, folder, resume)
+        team.meet()
+        stages = stages if team.leads else no_stages
         with stages("Encoding clips") as report:
             store = make_store(place, key, encoder, clips, report)
         with stages("Encoding validation scenes") as report:
             scenes = validation_scenes(encoder, data, config.validation_scenes, report)
         watched = [part for part in scenes if part.sources in MAP_SOURCES]
-        batches = TokenData(config, store, watched)
+        batches = TokenData(config, store, watched, TrainingShare.for_method(method))
         vocabulary = encoder.vocabulary(clips.names)
         with stages("Training") as report:
             fit_head(method, vocabulary, config, batches, batches.steps, folder, checkpoint, report)
-        return _finish(config, method, encoder, folder, scenes)
+        if team.leads:
+            _finish(config, method, encoder, folder, scenes)
+        team.meet()
+        return folder / HEAD_FOLDER
 
 
 def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
@@ -154,7 +169,7 @@ def _finish(
     encoder: Encoder,
     folder: Path,
     scenes: list[EncodedBatch],
-) -> Path:
+) -> None:
     """Write the best head, with what validation decides about it."""
     state = WholeCheckpoints().load_checkpoint(folder / CHECKPOINTS / BEST)
     prefix = "method."
@@ -170,4 +185,4 @@ def _finish(
         "validation": state[VALIDATION_KEY],
         "calibration": asdict(decided),
     }
-    return save_head(method, encoder, folder / HEAD_FOLDER, notes, force=True)
+    save_head(method, encoder, folder / HEAD_FOLDER, notes, force=True)

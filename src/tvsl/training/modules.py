@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -19,13 +20,15 @@ from tvsl.data.token_store import TokenBatch, TokenStore
 from tvsl.encoder import Encoder
 from tvsl.errors import DivergedError, UsageError
 from tvsl.evaluation.batch import EncodedBatch
-from tvsl.evaluation.score import score_maps
+from tvsl.evaluation.score import PairScores, score_maps
+from tvsl.global_batch import BatchShare, share_of_batch, sharing_batch
 from tvsl.methods.base import Method, with_overrides
 from tvsl.metrics import Figure
-from tvsl.tokens import Tokens, Vocabulary
+from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import located
 from tvsl.training.config import TrainConfig, find_head
-from tvsl.training.trainer import build_trainer, fit, quiet
+from tvsl.training.trainer import build_trainer, fit, quiet, trainer_options
+from tvsl.utils.processes import current
 from tvsl.utils.progress import Progress, no_progress
 from tvsl.utils.run_folder import CHECKPOINTS
 
@@ -91,23 +94,75 @@ class Batches(Protocol):
         """
 
 
-class TokenBatches(IterableDataset[TokenBatch]):
+@dataclass(frozen=True)
+class TrainingShare:
+    """The part of the training that falls to a process, of batches of any size.
+
+    Attributes:
+        rank: Number of the process.
+        count: Number of processes.
+        together: Neighbouring clips of a batch that are not parted; None for a method whose losses
+            need the whole batch in every process.
+    """
+
+    rank: int = 0
+    count: int = 1
+    together: int | None = 1
+
+    def of(self, size: int) -> BatchShare | None:
+        """The share of this process of a batch; None where each does all of it.
+
+        Args:
+            size: Clips of the batch.
+        """
+        if self.together is None:
+            return None
+        return share_of_batch(size, self.rank, self.count, self.together)
+
+    @classmethod
+    def for_method(cls, method: Method) -> TrainingShare:
+        """The share of this process in training a method."""
+        team = current()
+        return cls(team.rank, team.count, method.rows_together if method.shares_batch else None)
+
+
+WHOLE = TrainingShare()
+
+
+class SharedTokenBatch(NamedTuple):
+    """The part of a training batch that falls to a process.
+
+    Attributes:
+        part: The clips.
+        share: Their place in the batch; None where they are all of it.
+    """
+
+    part: TokenBatch
+    share: BatchShare | None
+
+
+class TokenBatches(IterableDataset[SharedTokenBatch]):
     """Batches of some steps.
 
     Args:
         store: The tokens.
         plan: Mixtures of each batch.
         steps: The steps.
+        share: The part of each batch that is read.
     """
 
-    def __init__(self, store: Batches, plan: BatchPlan, steps: range) -> None:
-        self.store, self.plan, self.steps = store, plan, steps
+    def __init__(
+        self, store: Batches, plan: BatchPlan, steps: range, share: TrainingShare = WHOLE
+    ) -> None:
+        self.store, self.plan, self.steps, self.share = store, plan, steps, share
 
-    def __iter__(self) -> Iterator[TokenBatch]:
+    def __iter__(self) -> Iterator[SharedTokenBatch]:
         """Read the batches, step by step."""
         for step in self.steps:
             sources, rows = self.plan.at(step)
-            yield self.store.batch(sources, torch.from_numpy(rows))
+            share = self.share.of(len(rows))
+            own = torch.from_numpy(rows if share is None else rows[share.rows])
+            yield SharedTokenBatch(self.store.batch(sources, own), share)
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -122,13 +177,18 @@ class TokenData(LightningDataModule):
         config: The recipe.
         store: Tokens to train on.
         scenes: Validation scenes, of one number of sources each.
+        share: The part of each training batch that is read.
     """
 
     def __init__(
-        self, config: TrainConfig, store: TokenStore, scenes: Sequence[EncodedBatch]
+        self,
+        config: TrainConfig,
+        store: TokenStore,
+        scenes: Sequence[EncodedBatch],
+        share: TrainingShare = WHOLE,
     ) -> None:
         super().__init__()
-        self.config, self.store, self.scenes = config, store, scenes
+        self.config, self.store, self.scenes, self.share = config, store, scenes, share
         self.plan = BatchPlan(store.mixtures(), config.batch, config.seed)
 
     @property
@@ -138,12 +198,12 @@ class TokenData(LightningDataModule):
             return self.config.steps
         return max(1, round(self.config.epochs * self.plan.steps_of_epoch))
 
-    def train_dataloader(self) -> DataLoader[TokenBatch]:
+    def train_dataloader(self) -> DataLoader[SharedTokenBatch]:
         """The batches of the current epoch."""
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         start = epoch * self.config.validate_every
         stop = min(start + self.config.validate_every, self.steps)
-        batches = TokenBatches(self.store, self.plan, range(start, stop))
+        batches = TokenBatches(self.store, self.plan, range(start, stop), self.share)
         return DataLoader(batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[EncodedBatch]:
@@ -157,8 +217,9 @@ class TokenData(LightningDataModule):
         dataloader_idx: int,  # noqa: ARG002
     ) -> Any:
         """Move a training batch; validation scenes are where they were encoded; see Lightning."""
-        if isinstance(batch, TokenBatch):
-            return TokenBatch(batch.tokens.to(device), batch.labels.to(device))
+        if isinstance(batch, SharedTokenBatch):
+            tokens, labels = batch.part
+            return SharedTokenBatch(TokenBatch(tokens.to(device), labels.to(device)), batch.share)
         return batch
 
 
@@ -170,20 +231,27 @@ class HeadTraining(LightningModule):
         vocabulary: The classes of the training labels.
         config: The recipe.
         steps: Optimiser steps in all.
+        share: The part of each batch that falls to this process.
     """
 
     def __init__(
-        self, method: Method, vocabulary: Vocabulary, config: TrainConfig, steps: int
+        self,
+        method: Method,
+        vocabulary: Vocabulary,
+        config: TrainConfig,
+        steps: int,
+        share: TrainingShare = WHOLE,
     ) -> None:
         super().__init__()
         self.method = method
         self.vocabulary = vocabulary
         self.recipe = config
         self.steps = steps
+        self.share = share
         self.figures: dict[str, float] = {}
         self._validated: list[dict[str, float]] = []
 
-    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: SharedTokenBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """One step: the sum of the losses; see Lightning.
 
         Raises:
@@ -192,7 +260,9 @@ class HeadTraining(LightningModule):
         # What a method draws depends on the step alone, so that a resumed run draws the same.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
         self.method.progress = self.global_step / self.steps
-        losses = self.method.losses(batch.tokens, batch.labels, self.vocabulary)
+        (tokens, labels), share = batch
+        with sharing_batch(share):
+            losses = self.method.losses(tokens, labels, self.vocabulary)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
             raise DivergedError(
@@ -200,29 +270,49 @@ class HeadTraining(LightningModule):
                 "Start again with a lower learning rate.",
             )
         values = {f"train/{name}": value.detach() for name, value in losses.items()}
-        self.log_dict({**values, "train/loss": loss.detach()}, batch_size=batch.tokens.batch)
+        self.log_dict({**values, "train/loss": loss.detach()}, batch_size=tokens.batch)
         return loss
 
     def validation_step(self, scenes: EncodedBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """Losses and localization on scenes of one number of sources; see Lightning."""
-        size = self.recipe.batch
+        """Losses and localization on scenes of one number of sources; see Lightning.
+
+        Each process sees its rows of the scenes; the figures are those of all of them.
+        """
+        size, total = self.recipe.batch, scenes.tokens.batch
         parts = [
-            (self.method.losses(*_rows(scenes, start, start + size), scenes.vocabulary), size)
-            for start in range(0, scenes.tokens.batch, size)
+            self._losses(scenes, range(at, min(at + size, total))) for at in range(0, total, size)
         ]
-        names = parts[0][0]
-        figures = {
-            name: sum(float(losses[name]) for losses, _ in parts) / len(parts) for name in names
-        }
+        figures = {name: sum(losses[name] for losses in parts) / len(parts) for name in parts[0]}
         figures["loss"] = sum(figures.values())
         if not located(scenes):
             self._validated.append(figures)
             return
+        team = current()
+        starts = [total * number // team.count for number in range(team.count + 1)]
+        own = scenes.chosen(range(*starts[team.rank : team.rank + 2]))
+        scores = PairScores.joined([one for one in team.gathered(self._scores(own)) if one])
+        average: Figure = "AP" if scenes.sources == 1 else "CAP"
+        figures[average] = scores.summary(scenes.sources > 1)[average]
+        self._validated.append(figures)
+
+    def _losses(self, scenes: EncodedBatch, rows: range) -> dict[str, float]:
+        """Losses of some of the scenes, which count as a batch."""
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step + rows.start)
+        share = self.share.of(len(rows))
+        own = rows if share is None else rows[share.rows]
+        part = scenes.chosen(own)
+        counts = part.counts.to(part.tokens.visual.device)
+        with sharing_batch(share):
+            losses = self.method.losses(part.tokens, counts, scenes.vocabulary)
+        return {name: float(loss) for name, loss in losses.items()}
+
+    def _scores(self, scenes: EncodedBatch) -> PairScores | None:
+        """Scores of the maps of some scenes; None of none."""
+        if not scenes.tokens.batch:
+            return None
         queries = scenes.queries.to(scenes.tokens.visual.device)
         maps = self.method.spread_maps(scenes.tokens, queries, scenes.vocabulary)
-        summary = score_maps(self.method.postprocess(maps), scenes).summary(scenes.sources > 1)
-        average: Figure = "AP" if scenes.sources == 1 else "CAP"
-        self._validated.append({**figures, average: summary[average]})
+        return score_maps(self.method.postprocess(maps), scenes)
 
     def on_validation_epoch_end(self) -> None:
         """Log losses, averaged over the numbers of sources, AP, CAP, and the mean of the two.
@@ -266,20 +356,6 @@ def require_training(method: Method) -> None:
     """
     if not any(parameter.requires_grad for parameter in method.parameters()):
         raise UsageError(f"The method '{method.name}' needs no training.", "Use it as it is.")
-
-
-def _rows(scenes: EncodedBatch, start: int, stop: int) -> tuple[Tokens, Tensor]:
-    """Tokens of some of the scenes, and how many sources of each class they have."""
-    tokens = scenes.tokens
-    part = Tokens(
-        visual=tokens.visual[start:stop],
-        audio=tokens.audio[start:stop],
-        image=tokens.image[start:stop],
-        sound=tokens.sound[start:stop],
-        grid=tokens.grid,
-        panels=tokens.panels,
-    )
-    return part, scenes.counts[start:stop].to(tokens.visual.device)
 
 
 BEST = "best.ckpt"
@@ -341,7 +417,7 @@ def fit_head(
     method: Method,
     vocabulary: Vocabulary,
     config: TrainConfig,
-    data: TokenData | DataLoader[TokenBatch],
+    data: TokenData | DataLoader[SharedTokenBatch],
     steps: int,
     folder: Path | None = None,
     checkpoint: Path | None = None,
@@ -355,22 +431,22 @@ def fit_head(
         config: The recipe.
         data: Batches of tokens; with validation scenes where the best head is wanted.
         steps: Optimiser steps in all.
-        folder: Folder of the run for metrics and checkpoints; without one nothing is written, and
-            the head after the last step counts.
+        folder: Folder of the run for metrics and checkpoints, which the group of processes trains
+            together; without one this process trains alone, nothing is written, and the head after
+            the last step counts.
         checkpoint: The checkpoint to resume from.
         progress: Called with steps so far and in all.
 
     Raises:
         DivergedError: The loss is not finite.
+        LostProcessError: Another process of the training has ended.
         OutputError: The folder cannot be written, or memory does not suffice.
         WeightsError: The checkpoint is damaged.
     """
     device = vocabulary.embeddings.device
-    module = HeadTraining(method, vocabulary, config, steps)
-    options: dict[str, Any] = {
-        "accelerator": "cpu" if device.type == "cpu" else "gpu",
-        "devices": 1 if device.index is None else [device.index],
-    }
+    share = WHOLE if folder is None else TrainingShare.for_method(method)
+    module = HeadTraining(method, vocabulary, config, steps, share)
+    options = trainer_options(device, alone=folder is None)
     if folder is None:
         with quiet():
             trainer = Trainer(max_steps=steps, max_epochs=1, barebones=True, **options)

@@ -9,6 +9,7 @@ column, the loss is that of Eq. 1 again, halved.
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +29,13 @@ from tvsl.audioclip.model import MAX_LOGIT_SCALE, AudioCLIP
 from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.errors import UsageError
+from tvsl.global_batch import (
+    gather_rows,
+    own_rows,
+    share_of_batch,
+    sharing_batch,
+    with_global_batch_norm,
+)
 from tvsl.methods.operations import unit
 from tvsl.synthetic.vocabulary import CLASSES, FILLER_WORDS, SHAPES, SIZE_WORDS, SURFACES
 from tvsl.synthetic.world import World
@@ -40,9 +48,10 @@ from tvsl.training.pretraining_data import (
     caption_text,
     make_many_clips,
 )
-from tvsl.training.trainer import build_trainer, fit
+from tvsl.training.trainer import build_trainer, fit, trainer_options
 from tvsl.utils.atomic import locked, write_text
-from tvsl.utils.processes import alone
+from tvsl.utils.devices import choose_device
+from tvsl.utils.processes import current, own_device, processes
 from tvsl.utils.progress import Stages, no_stages
 from tvsl.utils.run_folder import (
     MODEL_RECIPE_KEYS,
@@ -153,7 +162,7 @@ class Pretraining(LightningModule):
         self.audio_cells_scale = nn.Parameter(torch.tensor(math.log(_CELL_SCALE)))
 
     def terms(self, batch: PretrainingBatch, count: int) -> dict[str, Tensor]:
-        """The five terms of a batch.
+        """The five terms of a batch; of several processes each encodes its rows.
 
         Args:
             batch: B clips, mixtures and captions.
@@ -163,13 +172,16 @@ class Pretraining(LightningModule):
             Scalars by the names of ``Terms``, not weighted.
         """
         model = self.model
-        features = model.visual.features(batch.frames.to(memory_format=torch.channels_last))
-        image = unit(model.visual.attnpool(features))
+        frames = own_rows(batch.frames).to(memory_format=torch.channels_last)
+        features = model.visual.features(frames)
+        image = gather_rows(unit(model.visual.attnpool(features)))
         cells = unit(model.visual.attnpool.tokens(features, "values"))
-        audio = unit(model.encode_audio(batch.waveforms))
+        audio = gather_rows(unit(model.encode_audio(own_rows(batch.waveforms))))
         captions = torch.cat([batch.picture_captions, batch.mixture_captions])
-        texts = map(caption_text, captions.tolist(), batch.leads.tolist())
-        text = unit(model.encode_text(list(texts)))
+        parts = (captions.unflatten(0, (2, -1)), batch.leads.unflatten(0, (2, -1)))
+        own = (torch.cat([own_rows(half) for half in part]).tolist() for part in parts)
+        encoded = unit(model.encode_text([caption_text(*one) for one in zip(*own, strict=True)]))
+        text = torch.cat([gather_rows(half) for half in encoded.chunk(2)])
         seen_matches = caption_matches(captions, batch.seen)
         heard_matches = caption_matches(captions, batch.heard)
 
@@ -177,7 +189,7 @@ class Pretraining(LightningModule):
             logits = cosines * log_scale.exp().clamp(1.0, MAX_LOGIT_SCALE)
             return symmetric_info_nce(logits, "mean", matches)
 
-        seen, heard = best_cells(cells, text, count), best_cells(cells, audio, count)
+        seen, heard = (gather_rows(best_cells(cells, one, count)) for one in (text, audio))
         return {
             "image_text": term(image @ text.T, model.logit_scale, seen_matches),
             "audio_text": term(audio @ text.T, model.logit_scale_at, heard_matches),
@@ -191,7 +203,9 @@ class Pretraining(LightningModule):
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
         count = draw_count(generator, self.recipe.least_cells, self.recipe.most_cells)
         weights = self.recipe.terms.model_dump()
-        terms = self.terms(batch, count)
+        team = current()
+        with sharing_batch(share_of_batch(len(batch.frames), team.rank, team.count)):
+            terms = self.terms(batch, count)
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         values = {f"train/{name}": term.detach() for name, term in terms.items()}
         self.log_dict({**values, "train/loss": loss.detach()}, batch_size=len(batch.frames))
@@ -285,7 +299,7 @@ def pretrain(
     resume: bool = False,
     stages: Stages = no_stages,
 ) -> Path:
-    """Pre-train a mini model from scratch.
+    """Pre-train a mini model from scratch, with other processes where several were started.
 
     Args:
         recipe: The recipe.
@@ -299,15 +313,20 @@ def pretrain(
     Raises:
         OutputError: There is a run or something else in the folder already, or it cannot be
             written.
-        UsageError: There are several processes, the run to resume has another recipe, or there is
-            none; the memory does not suffice.
+        LostProcessError: Another process of the run has ended; the last checkpoint stays usable.
+        UsageError: The run to resume has another recipe, or there is none.
         WeightsError: The checkpoint to go on from is damaged.
     """
-    alone("Pre-training")
-    with locked(folder):
-        check_run_folder(folder, resume, MODEL_RECIPE_KEYS)
+    with ExitStack() as stack:
+        team = stack.enter_context(processes())
+        if team.leads:
+            stack.enter_context(locked(folder))
+            check_run_folder(folder, resume, MODEL_RECIPE_KEYS)
+            last_checkpoint(folder, resume)
+            _keep_recipe(recipe, folder, resume)
+        team.meet()
+        stages = stages if team.leads else no_stages
         checkpoint = last_checkpoint(folder, resume)
-        _keep_recipe(recipe, folder, resume)
         world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)
         clips: ClipArrays | World = world
         if recipe.clips:
@@ -318,10 +337,16 @@ def pretrain(
         )
         torch.manual_seed(recipe.seed)
         module = Pretraining(new_mini_model(), recipe)
+        if team.count > 1:
+            with_global_batch_norm(module)
         with stages("Pre-training") as report:
-            trainer = build_trainer(folder, recipe.steps, recipe.clip_norm, report)
+            options = trainer_options(choose_device(own_device("auto")))
+            trainer = build_trainer(folder, recipe.steps, recipe.clip_norm, report, **options)
             fit(trainer, module, PretrainingData(recipe, clips, validation), checkpoint)
-        return save_audioclip(module.model.freeze(), folder / "model", force=True)
+        if team.leads:
+            save_audioclip(module.model.freeze(), folder / "model", force=True)
+        team.meet()
+        return folder / "model"
 
 
 def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:

@@ -15,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
-from tvsl.errors import OutputError, WeightsError
+from tvsl.errors import OutputError, UsageError, WeightsError
 from tvsl.utils.atomic import write_whole
 from tvsl.utils.files import LARGEST_LIST, read_small_text
+from tvsl.utils.processes import current, environment, is_lost_process, lost_process
 from tvsl.utils.progress import Progress, no_progress
 from tvsl.utils.run_folder import CHECKPOINTS, LAST
 
@@ -38,6 +41,8 @@ _NOISE = (
     ".* directory .* exists and is not empty.*",  # its metrics are kept
     ".*could not find the monitored key.*",  # at a resume; later it is an error
     ".*isinstance\\(treespec, LeafSpec\\).*",
+    ".*find_unused_parameters=True was specified.*",  # which are used differs from step to step
+    ".*recommended to use `.*sync_dist=True.*",  # what is logged is the same in all processes
 )
 
 
@@ -110,12 +115,46 @@ def build_trainer(
         gradient_clip_val=clip_norm,
         logger=loggers,
         callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(), *options.pop("plugins", ())],
         enable_progress_bar=False,
         enable_model_summary=False,
         reload_dataloaders_every_n_epochs=1,
         **{"accelerator": "auto", "devices": 1, "log_every_n_steps": 10, **options},
     )
+
+
+def trainer_options(device: torch.device, alone: bool = False) -> dict[str, Any]:
+    """Arguments of Lightning's ``Trainer`` for a device, and for the processes that train together.
+
+    Args:
+        device: Where this process trains.
+        alone: Whether it trains by itself, whatever group it is in.
+
+    Returns:
+        The arguments.
+
+    Raises:
+        UsageError: There are fewer GPUs than processes on this machine.
+    """
+    team = current()
+    kind = "cpu" if device.type == "cpu" else "gpu"
+    if alone or team.count == 1:
+        devices: Any = 1 if device.index is None else [device.index]
+        return {"accelerator": kind, "devices": devices, "plugins": [LightningEnvironment()]}
+    if kind == "gpu" and torch.cuda.device_count() < team.beside:
+        raise UsageError(
+            f"{team.beside} processes cannot train on {torch.cuda.device_count()} GPU(s).",
+            "Start one process for each GPU, or add --device cpu.",
+        )
+    return {
+        "accelerator": kind,
+        "devices": team.beside,
+        "num_nodes": team.count // team.beside,
+        # Parameters that a step has no use for, in training by stages, have no gradient anywhere.
+        "strategy": DDPStrategy(find_unused_parameters=True, broadcast_buffers=False),
+        "plugins": [environment()],
+        "use_distributed_sampler": False,
+    }
 
 
 def _latest(folder: Path) -> ModelCheckpoint:
@@ -139,6 +178,8 @@ def fit(trainer: Trainer, module: LightningModule, data: Any, resume: Path | Non
         resume: Checkpoint to go on from.
 
     Raises:
+        LostProcessError: Another process of the training has ended; the last checkpoint stays
+            usable.
         OutputError: The disk is full or cannot be written, or memory does not suffice; the last
             checkpoint stays usable.
         WeightsError: The checkpoint to go on from is damaged.
@@ -152,6 +193,8 @@ def fit(trainer: Trainer, module: LightningModule, data: Any, resume: Path | Non
         trainer.fit(module, datamodule=data, ckpt_path=resume)
     except (OSError, MemoryError, RuntimeError) as error:
         full = not _out_of_memory(error)
+        if full and is_lost_process(error):
+            raise lost_process(error) from error
         if full and not isinstance(error, OSError):
             raise
         reason = str(error) if full else "memory does not suffice"
@@ -237,6 +280,8 @@ class KeptMetrics(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Restore the rows before the step at which the run resumes; see Lightning."""
+        if not trainer.is_global_zero:  # the first process logs
+            return
         kept = [row for row in self.rows if int(row["step"]) < trainer.global_step]
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):

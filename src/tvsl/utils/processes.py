@@ -1,17 +1,36 @@
-"""Processes of a distributed evaluation, as `torchrun` starts them."""
+"""Processes that share one piece of work, on one machine or on many.
+
+Who starts them is not decided here: `torchrun`, SLURM's `srun` and ``--processes`` (which is
+`torchrun` on one machine) say in the environment which process this is. Lightning's own detection
+reads it, torch connects them, and Lightning's trainer takes the same connection. All of them see
+the same folders.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from tvsl.errors import UsageError
+from tvsl.errors import LostProcessError, UsageError
 
-# Processes wait for the slowest one, which may have many batches left.
-_PATIENCE = timedelta(days=7)
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+    from torch.distributed.distributed_c10d import Store
+
+T = TypeVar("T")
+
+# Processes wait for the slowest one, which may have much left to do.
+_PATIENCE: Final = timedelta(days=7)
+_MEETING: Final = timedelta(minutes=10)
+_SECONDS_FOR_CAUSE: Final = 2.0
+_ERROR_KEY: Final = "error"
+_INTERACTIVE: Final = ("bash", "interactive")
 
 
 @dataclass(frozen=True)
@@ -21,10 +40,15 @@ class Processes:
     Attributes:
         rank: Rank of this process, from 0.
         count: Number of processes.
+        beside: Number of processes on this machine.
+        store: Keys and values that all of them see; None for a process alone.
     """
 
     rank: int = 0
     count: int = 1
+    beside: int = 1
+    store: Store | None = field(default=None, compare=False)
+    _lists: Iterator[int] = field(default_factory=itertools.count, compare=False, repr=False)
 
     @property
     def leads(self) -> bool:
@@ -32,48 +56,270 @@ class Processes:
         return self.rank == 0
 
     def meet(self) -> None:
-        """Wait for all processes."""
+        """Wait for all processes.
+
+        Raises:
+            LostProcessError: One of them has ended.
+        """
         if self.count > 1:
             from torch import distributed
 
-            distributed.barrier()
+            connected(distributed.barrier)
+
+    def told(self, value: T) -> T:
+        """Tell all processes what the first one has.
+
+        Args:
+            value: The value, of the first process alone; it must be possible to pickle it.
+
+        Returns:
+            The first process's value.
+
+        Raises:
+            LostProcessError: A process has ended.
+        """
+        if self.count == 1:
+            return value
+        from torch import distributed
+
+        values = [value if self.leads else None]
+        connected(distributed.broadcast_object_list, values)
+        return cast("T", values[0])
+
+    def gathered(self, value: T) -> list[T]:
+        """Gather a value of each process.
+
+        Args:
+            value: The value of this process; it must be possible to pickle it.
+
+        Returns:
+            The values of all processes, by rank.
+
+        Raises:
+            LostProcessError: A process has ended.
+        """
+        if self.count == 1:
+            return [value]
+        from torch import distributed
+
+        values: list[Any] = [None] * self.count
+        connected(distributed.all_gather_object, values, value)
+        return values
+
+    def share(self, things: Sequence[T]) -> Sequence[T]:
+        """The things of a list that fall to this process, every ``count``-th one."""
+        return things[self.rank :: self.count]
+
+    def taken(self, things: Sequence[T]) -> Iterator[T]:
+        """Take things from a list that the processes share, each when it is free.
+
+        Args:
+            things: The list, the same for all processes, which call this in the same order.
+
+        Returns:
+            The things that no other process takes, in order; to go on raises
+            ``LostProcessError`` where the processes have lost each other.
+        """
+        if self.store is None:
+            return iter(things)
+        return self._taken(things, self.store, f"taken/{next(self._lists)}")
+
+    def _taken(self, things: Sequence[T], store: Store, key: str) -> Iterator[T]:
+        while (number := int(connected(store.add, key, 1)) - 1) < len(things):
+            yield things[number]
 
 
-def alone(work: str) -> None:
-    """Refuse several processes for work that cannot be shared.
+ALONE: Final = Processes()
 
-    Args:
-        work: The work, as the first word of a sentence.
+_joined: Processes | None = None
+"""The group that this process belongs to, as long as it does."""
 
-    Raises:
-        UsageError: `torchrun` started several processes.
+_reports: bool | None = None
+"""Whether it is for this process to say why the run ended; None while nothing went wrong."""
+
+
+def reports() -> bool:
+    """Tell whether it is for this process to say why a run ends.
+
+    One process says it: the first that failed, or, before they have joined, the first of each
+    machine.
     """
-    count = _count()
-    if count > 1:
-        raise UsageError(
-            f"{work} is done by one process, and here are {count}.",
-            "Start it without torchrun, on one device.",
-        )
+    return is_first_here() if _reports is None else _reports
 
 
-def _count() -> int:
-    """Number of processes that `torchrun` started."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+def current() -> Processes:
+    """The group that this process has joined; itself alone without one."""
+    return _joined or ALONE
+
+
+def started_count() -> int:
+    """Number of processes that were started together, by `torchrun` or by SLURM."""
+    if "RANK" in os.environ:
+        return int(os.environ.get("WORLD_SIZE", "1"))
+    if _is_slurm():
+        return int(os.environ["SLURM_NTASKS"])
+    return 1
+
+
+def is_first() -> bool:
+    """Tell whether this is the only process, or the first of those that were started together."""
+    if started_count() == 1:
+        return True
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+
+
+def is_first_here() -> bool:
+    """Tell whether this is the first of the processes that were started on this machine."""
+    if started_count() == 1:
+        return True
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"
+
+
+def _is_slurm() -> bool:
+    """Tell whether `srun` started this process, by Lightning's rule, without importing it."""
+    name = os.environ.get("SLURM_JOB_NAME")
+    known = {"SLURM_NTASKS", "SLURM_PROCID"} <= os.environ.keys()
+    return known and name not in _INTERACTIVE
 
 
 @contextmanager
 def processes() -> Iterator[Processes]:
-    """Join the group of processes, if there are several."""
-    if _count() == 1:
-        yield Processes()
+    """Join the group of processes, if there are several; within it, it is the same one.
+
+    Yields:
+        The group.
+
+    Raises:
+        UsageError: What SLURM says of its tasks does not suffice, or not all processes came.
+        LostProcessError: A process has ended.
+    """
+    global _joined, _reports
+    if _joined is not None or started_count() == 1:
+        yield current()
         return
+    _joined = _join()
     from torch import distributed
 
-    distributed.init_process_group("gloo", timeout=_PATIENCE)
     try:
-        yield Processes(distributed.get_rank(), distributed.get_world_size())
+        yield _joined
+    except BaseException as error:
+        _reports = _is_reported_here(_joined, error)
+        raise
     finally:
+        _joined = None
         distributed.destroy_process_group()
+
+
+def environment() -> ClusterEnvironment:
+    """Lightning's view of how this process was started, by `torchrun` or by SLURM."""
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    return TorchElasticEnvironment() if "RANK" in os.environ else SLURMEnvironment()
+
+
+def _join() -> Processes:
+    import torch
+    from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    try:
+        found = environment()
+        os.environ["MASTER_ADDR"] = found.main_address
+        os.environ["MASTER_PORT"] = str(found.main_port)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"The processes cannot be joined ({str(error).partition(' HINT')[0]}).",
+            "Start them by torchrun, or by srun with --ntasks-per-node.",
+        ) from error
+    rank, total = found.global_rank(), found.world_size()
+    beside = int(
+        os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", str(total)))
+    )
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        store, _, _ = next(rendezvous("env://", rank, total, timeout=_MEETING))
+        distributed.init_process_group(
+            backend,
+            store=PrefixStore("tvsl-group", store),
+            rank=rank,
+            world_size=total,
+            timeout=_PATIENCE,
+        )
+    except RuntimeError as error:
+        raise UsageError(
+            f"The {total} processes did not find each other within {_MEETING.seconds // 60} "
+            f"minutes ({_short(error)}).",
+            "Let all of them start, and reach the first one's machine by the network.",
+        ) from error
+    return Processes(rank, total, beside, PrefixStore("tvsl", store))
+
+
+def connected(exchange: Callable[..., T], *args: Any) -> T:
+    """Call a function of torch that exchanges something between processes.
+
+    Args:
+        exchange: The function.
+        args: Its arguments.
+
+    Returns:
+        Its result.
+
+    Raises:
+        LostProcessError: A process has ended, or cannot be reached.
+    """
+    try:
+        return exchange(*args)
+    except RuntimeError as error:
+        raise lost_process(error) from error
+
+
+def is_lost_process(error: BaseException) -> bool:
+    """Tell whether an error of torch says that another process is gone."""
+    from torch import distributed
+
+    if isinstance(error, distributed.DistError):
+        return True
+    text = str(error)
+    return (
+        isinstance(error, RuntimeError)
+        and current().count > 1
+        and ("gloo" in text or "Connection closed" in text or "NCCL" in text)
+    )
+
+
+def lost_process(error: BaseException) -> LostProcessError:
+    """The error of a run whose processes have lost each other.
+
+    Args:
+        error: What torch says.
+    """
+    return LostProcessError(
+        f"Another process of the run has ended, or cannot be reached ({_short(error)}).",
+        "Its own output says why; what is finished stays, and the same command goes on from there.",
+    )
+
+
+def _short(error: BaseException) -> str:
+    """What an error of torch says, without the place in its source."""
+    text = str(error).strip().partition("\n")[0]
+    return text.rpartition("] ")[2].rstrip(".")[:120] or type(error).__name__
+
+
+def _is_reported_here(team: Processes, error: BaseException) -> bool:
+    """Tell whether it is for this process to say why the run ends: for the first that fails.
+
+    One that has lost another waits a little: that one may know the cause.
+    """
+    if team.store is None:
+        return True
+    if isinstance(error, LostProcessError):
+        time.sleep(_SECONDS_FOR_CAUSE)
+    with suppress(RuntimeError):
+        team.store.set_timeout(timedelta(seconds=5))
+        return int(team.store.add(_ERROR_KEY, 1)) == 1
+    return is_first_here()  # the store is gone, with the machine that kept it
 
 
 def own_device(name: str) -> str:
@@ -85,7 +331,10 @@ def own_device(name: str) -> str:
     """
     import torch
 
-    place, gpus = os.environ.get("LOCAL_RANK"), torch.cuda.device_count()
+    place = os.environ.get("LOCAL_RANK")
+    if place is None and _is_slurm():
+        place = os.environ.get("SLURM_LOCALID")
+    gpus = torch.cuda.device_count()
     if place is None or gpus < 2 or name not in ("auto", "cuda"):
         return name
     return f"cuda:{int(place) % gpus}"

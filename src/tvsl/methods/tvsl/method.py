@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.encoder import PromptableTextEncoder
+from tvsl.global_batch import batch_size, gather_rows, own_rows
 from tvsl.methods.base import (
     Method,
     MethodConfig,
@@ -72,6 +73,7 @@ class TVSL(Method):
     """
 
     name: ClassVar[str] = "tvsl"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[TVSLConfig]] = TVSLConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
@@ -134,7 +136,8 @@ class TVSL(Method):
         """
         check_inputs(self.config.embedding, tokens, vocabulary)
         labels = check_labels(labels, tokens, vocabulary)
-        classes, labels = self._training_classes(vocabulary, labels)
+        classes, labels = self._training_classes(vocabulary, gather_rows(labels))
+        labels = own_rows(labels)
         visual, audio = self._projected(tokens)
         queries = Queries.from_labels(labels)
         slots = queries.slots(tokens.batch)
@@ -144,10 +147,11 @@ class TVSL(Method):
         losses = {}
         if self.config.stages == 2:
             logits = self._detection_logits(visual, audio, classes)
-            losses["mcid"] = detection_loss(logits, labels, printed)
+            losses["mcid"] = detection_loss(gather_rows(logits), gather_rows(labels), printed)
         if self.config.asks_every_class:
             presences = self._presences(visual, audio, classes)
-            each = [detection_loss(logits, labels, printed) for logits in presences]
+            whole = gather_rows(labels)
+            each = [detection_loss(gather_rows(x), whole, printed) for x in presences]
             losses["cls"] = torch.stack(each).sum()
         elif self.config.audio_conditioning or self.config.image_conditioning:
             losses["cls"] = self._class_loss(seen, heard, classes, queries, tokens.batch)
@@ -316,9 +320,10 @@ class TVSL(Method):
             features.append(self.project_visual_class(seen))
         if self.config.audio_conditioning:
             features.append(self.project_audio_class(heard))
-        logits = [self.class_scale(unit(feature) @ classes.T) for feature in features]
+        logits = [gather_rows(self.class_scale(unit(feature) @ classes.T)) for feature in features]
+        label, size = gather_rows(queries.label), batch_size(batch)
         printed = self.config.printed_sums
-        return torch.stack([class_loss(x, queries.label, batch, printed) for x in logits]).sum()
+        return torch.stack([class_loss(x, label, size, printed) for x in logits]).sum()
 
     def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
         """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
@@ -341,8 +346,9 @@ class TVSL(Method):
         guide = self.project_audio_correspondence(heard)
         weights = correspondence_weights(weights, similarity(visual, guide, slots))
         found = self.project_visual_correspondence(weighted_mean(visual, weights, slots))
-        logits = self.correspondence_scale(unit(found) @ unit(guide).T)
-        return contrastive_loss(logits, queries.label, self.config.mask_same_class)
+        rows, columns = gather_rows(unit(found)), gather_rows(unit(guide))
+        logits = self.correspondence_scale(rows @ columns.T)
+        return contrastive_loss(logits, gather_rows(queries.label), self.config.mask_same_class)
 
     def _training_classes(self, vocabulary: Vocabulary, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Text embeddings and the labels that go with them; a subset with learned prompts."""

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import Encoder
+from tvsl.global_batch import gather_rows
 from tvsl.methods.base import (
     Method,
     MethodConfig,
@@ -47,6 +48,7 @@ class ReleasedTVSL(Method):
     """
 
     name: ClassVar[str] = "tvsl-released"
+    shares_batch: ClassVar[bool] = True
     config_type: ClassVar[type[ReleasedConfig]] = ReleasedConfig
     supervision: ClassVar[Supervision] = "video labels"
     class_aware: ClassVar[bool] = True
@@ -96,10 +98,11 @@ class ReleasedTVSL(Method):
         audio_class = unit(self._gate("acp_w", self.aud_cls_proj, heard))
         images = _scale(self.config.image_text_scale) * visual_class @ classes.T
         sounds = _scale(self.config.audio_text_scale) * audio_class @ classes.T
+        label = gather_rows(queries.label)
         return {
             "mcid": self._detection_loss(means, classes, labels),
-            "image_cls": F.cross_entropy(images, queries.label),
-            "audio_cls": F.cross_entropy(sounds, queries.label),
+            "image_cls": F.cross_entropy(gather_rows(images), label),
+            "audio_cls": F.cross_entropy(gather_rows(sounds), label),
             "av": self._contrastive_loss(seen, heard),
         }
 
@@ -163,12 +166,14 @@ class ReleasedTVSL(Method):
         return scale * fused @ doubled.T
 
     def _detection_loss(self, means: Tensor, classes: Tensor, labels: Tensor) -> Tensor:
-        logits = self._detection_logits(means, classes)
+        logits = gather_rows(self._detection_logits(means, classes))
+        labels = gather_rows(labels)
         return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
     def _contrastive_loss(self, seen: Tensor, heard: Tensor) -> Tensor:
         query = unit(self._gate("aip_w", self.aud_img_proj, heard))
         guided = unit(self._gate("iap_w", self.img_aud_proj, seen))
+        query, guided = gather_rows(query), gather_rows(guided)
         logits = _scale(self.config.audio_image_scale) * query @ guided.T
         return symmetric_info_nce(logits, "mean")
 

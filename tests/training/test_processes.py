@@ -1,0 +1,109 @@
+"""Training by several processes: the same head as by one, and runs that others go on with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.group import in_processes
+from tests.training.colour_encoder import ColourEncoder
+from tests.training.test_fit import checkpoint, column, rows, short
+from tests.training.test_fit_methods import SMALL
+from tvsl.errors import OutputError
+from tvsl.methods import METHODS
+from tvsl.methods.base import Untrained
+from tvsl.training.fit import train_head
+from tvsl.utils.processes import processes
+
+TRAINED = [name for name in METHODS if not issubclass(METHODS[name], Untrained)]
+Runs = dict[str, dict[str, Any]]
+RECIPES: Runs = {
+    "tvsl": {},
+    "fnac": {"method": "fnac", "hyperparameters": {"dimension": 8}, "validation_scenes": 2},
+}
+EVERY: Runs = {
+    name: {
+        "method": name,
+        "hyperparameters": SMALL.get(name, {}),
+        "validation_scenes": 2,
+        "most_sources": 2,
+        "steps": 6,
+        "learning_rate": 1e-4,
+    }
+    for name in TRAINED
+}
+
+
+def train_all(folder: Path, runs: Runs) -> list[str]:
+    """Train heads, in the group if there is one; what was wrong with a second start."""
+    told = []
+    with processes() as team:
+        for name, fields in runs.items():
+            train_head(short(**fields), ColourEncoder(), folder / name, tokens=folder / "tokens")
+        try:
+            with processes() as same:
+                assert same is team
+            if team.leads:
+                train_head(short(), ColourEncoder(), folder / next(iter(runs)))
+        except OutputError as error:
+            told.append(error.problem)
+        return told
+
+
+def assert_same_head(one: Path, other: Path, within: float) -> None:
+    mine, others = (checkpoint(folder, "last.ckpt")["state_dict"] for folder in (one, other))
+    assert mine.keys() == others.keys()
+    apart = {name: float((mine[name] - others[name]).abs().max()) for name in mine}
+    assert {name: value for name, value in apart.items() if value > within} == {}
+    for name in ("validation/score", "train/loss"):
+        assert column(one, name) == pytest.approx(column(other, name), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("alone")
+    train_all(folder, RECIPES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
+    folder = tmp_path_factory.mktemp("two")
+    return folder, in_processes(2, folder, train_all, folder, RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_train_the_same_head(
+    name: str, alone: Path, by_two: tuple[Path, list[list[str]]]
+) -> None:
+    assert_same_head(alone / name, by_two[0] / name, 1e-5)
+    assert (by_two[0] / name / "head").is_dir()
+    assert len(rows(by_two[0] / name)) == len(rows(alone / name))
+
+
+def test_tokens_are_those_of_one_process(alone: Path, by_two: tuple[Path, list[list[str]]]) -> None:
+    files = sorted(path.name for path in (alone / "tokens").glob("*.safetensors"))
+    assert files
+    for name in files:
+        one, two = ((folder / "tokens" / name).read_bytes() for folder in (alone, by_two[0]))
+        assert one == two
+
+
+def test_a_folder_with_a_run_is_refused(by_two: tuple[Path, list[list[str]]]) -> None:
+    assert "There is a run in this folder already." in by_two[1][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_method_is_trained_by_several_as_by_one(count: int, tmp_path: Path) -> None:
+    one, others = tmp_path / "one", tmp_path / "others"
+    for folder in (one, others):
+        folder.mkdir()
+    train_all(one, EVERY)
+    in_processes(count, others, train_all, others, EVERY)
+    for name in EVERY:
+        assert_same_head(one / name, others / name, 1e-5)
