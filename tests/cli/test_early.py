@@ -95,7 +95,7 @@ def test_the_video_cannot_be_encoded(
         ("train",),
         ("demo",),
         ("evaluate", "--option", "count=2"),
-        ("reproduce", "table1", "--scale", "quick", "--workers", "1"),
+        ("reproduce", "table1", "--scale", "quick", "--processes", "1"),
     ],
 )
 def test_the_model_has_no_words_for_the_data(

@@ -37,6 +37,7 @@ OTHER_HELP = {
     *OTHER_FORM,
     "--audio",
     "--json",  # of localize, a form among several
+    "--processes",  # reproduce starts several by itself
     "--resume",  # what is gone on with
     "--steps",  # train can count epochs instead
     "--preset",  # localize loads an untrained head, train begins with one

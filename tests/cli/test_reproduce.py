@@ -44,7 +44,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_rows")
 def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ("reproduce", "table1", "-o", out, "--model", model, "--workers", 1, *SHORT)
+    command = ("reproduce", "table1", "-o", out, "--model", model, "--processes", 1, *SHORT)
     ran = run(*command, "--scale", "quick")
     assert ran.code == 0, ran.err
     for title in ("Encoding clips: 12 of 12", "Encoding scenes: ", "Heads: "):
@@ -83,7 +83,7 @@ def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
         (("table1", "--data", "vggsound-single"), 2, "Give --root"),
         (("table1", "--option", "twins=1"), 2, "no such option as a benchmark: 'twins'"),
         (("table1", "--device", "tpu9"), 2, "no device 'tpu9'"),
-        (("table1", "--workers", "0"), 2, "workers"),
+        (("table1", "--processes", "0"), 2, "processes"),
         ((), 2, "TABLE"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_folder_whose_items_are_all_tested(model: Path, tmp_path: Path) -> Non
 def test_a_folder_from_the_command_line(model: Path, tmp_path: Path) -> None:
     root, out = write_folder(tmp_path / "data", ("train", "test"), 2), tmp_path / "out"
     options = ("--data", "folder", "--root", root, "--option", "side=56", "--option", "window=1")
-    steps = ("--scale", "quick", "--set", "steps=1", "--set", "batch=2", "--workers", 1)
+    steps = ("--scale", "quick", "--set", "steps=1", "--set", "batch=2", "--processes", 1)
     ran = run("reproduce", "table1", "table4", "-o", out, "--model", model, *options, *steps)
     assert ran.code == 0, ran.err
     assert "not the public AudioCLIP's" in ran.out
@@ -141,14 +141,14 @@ def test_a_folder_from_the_command_line(model: Path, tmp_path: Path) -> None:
 
 def test_help_names_the_options() -> None:
     told = run("reproduce", "--help").out
-    for option in ("--data", "--root", "--option", "--set", "--scale", "--workers", "figure3"):
+    for option in ("--data", "--root", "--option", "--set", "--scale", "--processes", "figure3"):
         assert option in told
 
 
 @pytest.mark.slow
 def test_all_of_it_on_the_world(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--workers", 1, *SHORT)
+    ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--processes", 1, *SHORT)
     assert ran.code == 0, ran.err
     results = json.loads((out / RESULTS).read_text())
     assert [table["name"] for table in results["tables"]] == list(TABLES)
@@ -171,7 +171,7 @@ def test_all_of_it_on_real_clips_at_full_size(full_checkpoint: Path, tmp_path: P
     root = write_real_clips(tmp_path / "clips")
     out = tmp_path / "out"
     options = ("--data", "folder", "--root", root, "--model", full_checkpoint)
-    ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--workers", 1, *options)
+    ran = run("reproduce", "all", "-o", out, "--scale", "quick", "--processes", 1, *options)
     assert ran.code == 0, ran.err
     page = (out / PAGE).read_text()
     assert "these weights are not the public AudioCLIP&#39;s" in page

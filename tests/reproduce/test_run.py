@@ -44,7 +44,7 @@ class Told:
 
 
 def made(experiment: Experiment, *tables: Any, sheets: tuple[Any, ...] = ()) -> Reproduction:
-    return reproduce(Selection(tables, sheets, False), experiment, 1, Told())
+    return reproduce(Selection(tables, sheets, False), experiment, Told())
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_what_is_done_is_not_done_again(
         monkeypatch.setattr(runs_module, name, None)
     told = Told()
     selection = Selection((SMALL, DROPPED), (SHEET,), False)
-    again = reproduce(selection, make_bench(folder), 1, told)
+    again = reproduce(selection, make_bench(folder), told)
     assert json_content(again) == json_content(found)
     assert markdown(again) == markdown(found)
     assert csv_text(again) == csv_text(found)

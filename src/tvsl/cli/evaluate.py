@@ -19,6 +19,7 @@ from tvsl.cli.options import (
     Lists,
     Model,
     PrecisionOption,
+    ProcessCount,
     Root,
     Vocabulary,
     data_options,
@@ -30,6 +31,7 @@ from tvsl.cli.output import (
     print_table,
     progress,
 )
+from tvsl.cli.starting import start_processes
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ def command(
     cases: Annotated[
         int, typer.Option(min=1, max=50, help="Best, median and worst items on the page, of each.")
     ] = 4,
+    processes: ProcessCount = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -107,7 +110,7 @@ def command(
     Every figure has its 95 % interval; several heads of one method have their mean beside them.
     Writes results.json, results.csv, samples.csv, scores.npz and page.html. Run again, it goes on
     where it was interrupted.
-    Several processes share the work: torchrun --nproc-per-node 2 -m tvsl evaluate ...
+    Several processes share the work: --processes, torchrun or SLURM.
     """
     if label_source is not None and labels is not None:
         raise UsageError("--labels and --label-source are one thing.", "Give --label-source.")
@@ -131,6 +134,8 @@ def command(
         if on_error == "stop":
             done = set() if force else cache.measured()
             require_files(item for place, item in enumerate(source.items) if place not in done)
+
+    start_processes(processes)
 
     from tvsl.api import evaluate
     from tvsl.metrics import PAPER, PROTOCOLS

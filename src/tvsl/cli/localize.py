@@ -6,7 +6,8 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -20,6 +21,7 @@ from tvsl.cli.options import (
     Model,
     Open,
     PrecisionOption,
+    ProcessCount,
     Vocabulary,
 )
 from tvsl.cli.output import (
@@ -34,8 +36,11 @@ from tvsl.cli.output import (
     print_note,
     result_folders,
 )
+from tvsl.cli.starting import start_processes
 from tvsl.cli.text_formats import FORMATS, ResultFormat, as_csv, jsonl_line
 from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError, shown
+from tvsl.utils.processes import ALONE, Processes, is_first, started_count
+from tvsl.utils.processes import processes as joined
 
 if TYPE_CHECKING:
     from tvsl.cli.localized_files import LocalizeOptions, Target
@@ -150,6 +155,7 @@ def command(
             "looked for in the fonts of the system [Pillow's own]."
         ),
     ] = None,
+    processes: ProcessCount = None,
     force: Force = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results on stdout, in --format.")
@@ -168,6 +174,8 @@ def command(
     if opens and (folder is None or (kinds is not None and "page" not in kinds)):
         raise UsageError("Without a page there is none to --open.", "Write one, or leave it out.")
     printed = result_format if as_json or folder is None else None
+    if (processes or 1) * started_count() > 1 and STANDARD_OUTPUT in inputs:
+        raise UsageError("Several processes cannot read one input.", "Name files and folders.")
     with given_inputs(inputs, folder, audio is not None) as given:
         if printed in _ONE_INPUT and len(given) > 1:
             raise UsageError(
@@ -177,7 +185,8 @@ def command(
         from tvsl.vocabularies import read_vocabulary, split_names
 
         # Wrong usage ends here, before torch is imported.
-        _with_folders(given, folder, force, audio)
+        if is_first():
+            _with_folders(given, folder, force, audio)
         classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
         from tvsl.cli.localized_files import LocalizeOptions
@@ -185,6 +194,7 @@ def command(
         from tvsl.localization import Request
         from tvsl.render.fonts import font_file
         from tvsl.utils.devices import choose_device
+        from tvsl.utils.processes import own_device, share_threads
 
         recorded = {
             "head": None if head is None else str(head),
@@ -214,16 +224,30 @@ def command(
         )
         check_request(model, request, head, preset, method)
         choose_device(device)
-        run = _Run(printed)
-        with font_file(font), nullcontext() if folder is None else locked(folder):
-            checked = run.check(_with_folders(given, folder, force, audio), options)
+        start_processes(processes)
+        with ExitStack() as stack:
+            stack.enter_context(font_file(font))
+            team = stack.enter_context(joined())
+            share_threads(team)
+            run = _Run(printed, team)
+            if folder is not None and team.leads:
+                stack.enter_context(locked(folder))
+            targets = team.told(
+                _with_folders(given, folder, force, audio) if team.leads else _NO_TARGETS
+            )
+            checked = run.check(targets, options)
             if checked:
                 localizer = load_localizer(
-                    model, device=device, window=window, same_meaning=same_meaning, **recorded
+                    model,
+                    device=own_device(device),
+                    window=window,
+                    same_meaning=same_meaning,
+                    **recorded,
                 )
                 run.localize(checked, options, localizer)
-        if opens and run.pages:
-            open_page(run.pages[0], len(run.pages) - 1)
+            run.gather()
+        if opens and run.pages and is_first():
+            open_page(run.pages[0][1], len(run.pages) - 1)
         run.finish()
 
 
@@ -261,44 +285,60 @@ def _with_folders(
     return [(one, folder) for one, (_, folder) in zip(given, folders, strict=True)]
 
 
+_NO_TARGETS: list[tuple[GivenInput, Path | None]] = []
+
+
 class _Run:
     """Inputs one after the other; a broken one is reported and does not stop the others.
 
+    Several processes share the inputs. What is printed of them is then printed at the end, by the
+    first process, in the order of the inputs.
+
     Args:
         printed: Form in which the results are printed; a line for each input when None.
+        team: The processes.
     """
 
-    def __init__(self, printed: ResultFormat | None) -> None:
+    def __init__(self, printed: ResultFormat | None, team: Processes = ALONE) -> None:
         self.printed = printed
+        self.team = team
+        self.place = 0
+        self.kept: list[tuple[int, str]] = []
         self.code = 0
         self.is_stdout_broken = False
-        self.results: list[dict[str, Any]] = []
-        self.failures: list[dict[str, str]] = []
+        self.results: list[tuple[int, dict[str, Any]]] = []
+        self.failures: list[tuple[int, dict[str, str]]] = []
         self.count = 0
-        self.pages: list[Path] = []
+        self.pages: list[tuple[int, Path]] = []
 
     def check(
         self, targets: Sequence[tuple[GivenInput, Path | None]], options: LocalizeOptions
-    ) -> list[Target]:
+    ) -> list[tuple[int, Target]]:
         """Look at every input before the expensive work begins."""
         from tvsl.cli.localized_files import Target, check_input
 
-        checked = []
-        for source, folder in targets:
+        checked: list[tuple[int, Target]] = []
+        for place, (source, folder) in self.team.share(list(enumerate(targets))):
+            self.place = place
             with self._reporting(source):
                 media_type = check_input(source.path, options, folder is not None)
-                checked.append(Target(source, media_type, folder))
-        return checked
+                checked.append((place, Target(source, media_type, folder)))
+        every = [one for some in self.team.gathered(checked) for one in some]
+        return sorted(every, key=itemgetter(0))
 
     def localize(
-        self, targets: Sequence[Target], options: LocalizeOptions, localizer: Localizer
+        self,
+        targets: Sequence[tuple[int, Target]],
+        options: LocalizeOptions,
+        localizer: Localizer,
     ) -> None:
         """Localize what can be localized."""
         from tvsl.cli.localized_files import localize_input
         from tvsl.utils.devices import return_freed_memory
 
         began = time.monotonic()
-        for done, target in enumerate(targets):
+        for done, (place, target) in self.team.taken(list(enumerate(targets))):
+            self.place = place
             if len(targets) > 1:
                 print_note(_file_line(target.source.name, done, len(targets), began))
             with self._reporting(target.source):
@@ -317,7 +357,7 @@ class _Run:
         from tvsl.cli.result_files import PAGE_NAME
 
         if folder is not None:
-            self.pages.append(folder / PAGE_NAME)
+            self.pages.append((self.place, folder / PAGE_NAME))
         line = None
         if self.printed is None and folder is not None:
             line = summary(content, folder)
@@ -328,22 +368,48 @@ class _Run:
             self._print(line)
         elif self.printed == "json":
             place = {} if folder is None else {"folder": str(folder)}
-            self.results.append({**content, **place})
+            self.results.append((self.place, {**content, **place}))
         elif self.printed == "csv":
-            self._print(as_csv(content, with_head=self.count == 0))
+            self._print(as_csv(content, with_head=self.count == 0 or self.team.count > 1))
         elif self.printed in _ONE_INPUT:
             self._print(FORMATS[self.printed](content))
         self.count += 1
 
+    def gather(self) -> None:
+        """Bring the results of several processes together in the first one, and print them."""
+        if self.team.count == 1:
+            return
+        every = self.team.gathered(
+            (self.kept, self.results, self.failures, self.pages, self.code)
+        )
+        if not self.team.leads:
+            self.printed = None
+            return
+        kept, results, failures, pages, codes = zip(*every, strict=True)
+        self.results, self.failures, self.pages = (
+            sorted((one for some in each for one in some), key=itemgetter(0))
+            for each in (results, failures, pages)
+        )
+        self.team, self.code = ALONE, max(codes)
+        ordered = sorted((one for some in kept for one in some), key=itemgetter(0))
+        for number, (_, text) in enumerate(ordered):
+            has_head = self.printed == "csv" and number > 0
+            if rest := text.partition("\n")[2] if has_head else text:
+                self._print(rest)
+
     def finish(self) -> None:
         """Print the JSON and set the exit code."""
         if self.printed == "json":
-            print_json({"results": self.results, "failures": self.failures})
+            results, failures = ([one for _, one in each] for each in (self.results, self.failures))
+            print_json({"results": results, "failures": failures})
         if self.code:
             raise typer.Exit(self.code)
 
     def _print(self, text: str) -> None:
         """Print lines as long as it can be: the inputs are localized whether or not it is read."""
+        if self.team.count > 1:
+            self.kept.append((self.place, text))
+            return
         if self.is_stdout_broken:
             return
         try:
@@ -360,7 +426,7 @@ class _Run:
                 yield
         except TvslError as error:
             print_error(error)
-            self.failures.append({"input": source.name, "error": str(error)})
+            self.failures.append((self.place, {"input": source.name, "error": str(error)}))
             self.code = max(self.code, exit_code(error))
 
 

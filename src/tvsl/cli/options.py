@@ -380,6 +380,15 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 MOST_WORKERS = 256
 
+ProcessCount = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MOST_WORKERS,
+        help="Processes that share the work on this machine; torchrun and SLURM do on many.",
+    ),
+]
+
 Model = Annotated[
     str,
     typer.Option(

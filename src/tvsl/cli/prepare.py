@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tvsl.cli.options import MOST_WORKERS, AsJson, Force
+from tvsl.cli.options import MOST_WORKERS, AsJson, Force, ProcessCount
 from tvsl.cli.output import (
     INTERRUPTED,
     SOME_INPUT_FAILED,
@@ -16,7 +17,9 @@ from tvsl.cli.output import (
     print_lines,
     progress,
 )
+from tvsl.cli.starting import start_processes
 from tvsl.errors import UsageError, first_few, shown
+from tvsl.utils.progress import no_progress
 
 if TYPE_CHECKING:
     from tvsl.preprocess.run import Prepared
@@ -58,8 +61,11 @@ def command(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_WORKERS, help="Processes at work [as many as cores]."),
+        typer.Option(
+            min=1, max=MOST_WORKERS, help="Workers that read videos, on each machine [its cores]."
+        ),
     ] = None,
+    processes: ProcessCount = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +77,7 @@ def command(
     from tvsl.preprocess.finding import read_list
     from tvsl.preprocess.options import make_options
     from tvsl.preprocess.run import prepare
+    from tvsl.utils.processes import is_first
 
     options = make_options(
         layout,
@@ -80,8 +87,9 @@ def command(
         short_side=short_side,
     )
     listed = None if list_file is None else read_list(list_file)
+    start_processes(processes)
     try:
-        with progress("Preparing clips") as report:
+        with progress("Preparing clips") if is_first() else nullcontext(no_progress) as report:
             made = prepare(
                 videos,
                 output,
@@ -94,6 +102,8 @@ def command(
     except KeyboardInterrupt:
         print_error("interrupted; the same command goes on from here.")
         raise typer.Exit(INTERRUPTED) from None
+    if not is_first():
+        return
     _print_failures(made)
     if as_json:
         print_json(made.report(options))

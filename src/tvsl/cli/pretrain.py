@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tvsl.cli.options import Resume, RunFolder, takes_config
+from tvsl.cli.options import ProcessCount, Resume, RunFolder, takes_config
 from tvsl.cli.output import print_lines, progress
+from tvsl.cli.starting import start_processes
 
 
 @takes_config("tvsl.training.config:PretrainConfig")
@@ -21,6 +22,7 @@ def command(
             "audio_cells. May be repeated."
         ),
     ] = None,
+    processes: ProcessCount = None,
     resume: Resume = False,
     **fields: Any,
 ) -> None:
@@ -34,11 +36,11 @@ def command(
     from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, check_run_folder
 
     recipe = pretrain_recipe(terms=dict.fromkeys(without or [], 0.0), **fields)
+    # Wrong usage ends here, before torch is imported.
+    if is_first():
+        check_run_folder(output, resume, MODEL_RECIPE_KEYS)
+    start_processes(processes)
     with locked(output) if is_first() else nullcontext():
-        # Wrong usage ends here, before torch is imported.
-        if is_first():
-            check_run_folder(output, resume, MODEL_RECIPE_KEYS)
-
         from tvsl.training.pretraining import pretrain
         from tvsl.utils.devices import keep_freed_memory
 

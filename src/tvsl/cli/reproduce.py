@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,15 +22,18 @@ from tvsl.cli.options import (
     name_values,
 )
 from tvsl.cli.output import print_json, print_lines, progress
+from tvsl.cli.starting import start_processes
 from tvsl.errors import UsageError
-from tvsl.utils.processes import started_count
+from tvsl.utils.processes import is_first
+from tvsl.utils.processes import processes as joined
 
 if TYPE_CHECKING:
     from tvsl.reproduce.experiment import ExperimentConfig
     from tvsl.reproduce.run import Reproduction
     from tvsl.utils.devices import PrecisionChoice
+    from tvsl.utils.processes import Processes
 
-_MOST_WORKERS = 4
+_MOST_PROCESSES = 4
 Scale = Literal["full", "quick"]
 
 
@@ -64,7 +68,7 @@ def command(
         list[str] | None,
         typer.Option("--set", help="Field of the recipe, NAME=VALUE. May be repeated."),
     ] = None,
-    workers: Annotated[
+    processes: Annotated[
         int | None,
         typer.Option(
             min=1,
@@ -82,8 +86,6 @@ def command(
     it was. Writes page.html, which needs no other file and no network, tables.md, tables.csv and
     results.json. The items of the data set must have one source each.
     """
-    if started_count() > 1:
-        raise UsageError("A reproduction starts its processes itself.", "Leave torchrun out.")
     from tvsl.reproduce.targets import check_folder, check_targets
     from tvsl.utils.atomic import locked
 
@@ -91,18 +93,32 @@ def command(
     check_targets(targets)
     changes = name_values("--set", change) or {}
     options = data_options(root, lists, option) or {}
-    with locked(output):
-        check_folder(output)
+    with locked(output) if is_first() else nullcontext():
+        if is_first():
+            check_folder(output)
         _require_data(data, options)
-        found = _reproduce(
-            targets, output, data, options, model, scale, changes, workers, device, precision
-        )
+        settings = _settings(output, data, options, model, scale, changes, device, precision)
+        if is_first():
+            _require_feasible(targets, settings)
+    start_processes(processes or _usual_processes(device))
+    with joined() as team, locked(output) if team.leads else nullcontext():
+        found = _reproduce(targets, settings, team)
+    if found is None:
+        return
     if as_json:
         from tvsl.reproduce.report import json_content
 
         print_json(json_content(found))
     else:
         print_lines(*_summary(found, output))
+
+
+def _usual_processes(device: str) -> int:
+    """One process for each core, at most 4; one on a GPU."""
+    from tvsl.utils.devices import choose_device
+    from tvsl.utils.processes import usable_cores
+
+    return 1 if choose_device(device).type != "cpu" else min(_MOST_PROCESSES, usable_cores())
 
 
 def _require_data(data: str, options: Mapping[str, Any]) -> None:
@@ -114,42 +130,59 @@ def _require_data(data: str, options: Mapping[str, Any]) -> None:
         raise UsageError(f"Where is '{data}'?", "Give --root, the folder of its files.")
 
 
-def _reproduce(
-    targets: list[str],
+def _settings(
     output: Path,
     data: str,
     options: Mapping[str, Any],
     model: str | None,
     scale: str,
     changes: Mapping[str, Any],
-    workers: int | None,
     device: str,
     precision: PrecisionChoice,
-) -> Reproduction:
+) -> ExperimentConfig:
     from tvsl.reproduce.benchmark import MODELS, kind_of
-    from tvsl.reproduce.experiment import Experiment, ExperimentConfig
-    from tvsl.reproduce.run import reproduce, require_feasible, select
+    from tvsl.reproduce.experiment import ExperimentConfig
     from tvsl.reproduce.specs import reproduce_config
-    from tvsl.utils.devices import choose_device
-    from tvsl.utils.processes import usable_cores
+    from tvsl.utils.processes import own_device
 
-    selection, kind = select(targets), kind_of(data)
-    settings = ExperimentConfig(
+    kind = kind_of(data)
+    return ExperimentConfig(
         reproduce_config(kind, scale, **changes),
         model or MODELS[kind],
         data,
         options,
         output,
-        device,
+        own_device(device),
         precision,
     )
+
+
+def _require_feasible(targets: list[str], settings: ExperimentConfig) -> None:
+    """Look at data and classes before processes are started and weights are fetched."""
+    from tvsl.reproduce.experiment import Experiment
+    from tvsl.reproduce.run import require_feasible, select
+
+    require_feasible(Experiment(settings), select(targets))
+
+
+def _reproduce(
+    targets: list[str], settings: ExperimentConfig, team: Processes
+) -> Reproduction | None:
+    """The results, in the first process."""
+    from tvsl.reproduce.experiment import Experiment, help_with_jobs
+    from tvsl.reproduce.run import reproduce, select
+    from tvsl.utils.processes import share_threads
+
     experiment = Experiment(settings)
-    on_gpu = choose_device(device).type != "cpu"
-    require_feasible(experiment, selection)
-    count = workers or (1 if on_gpu else min(_MOST_WORKERS, usable_cores()))
-    _fetch(settings)
-    found = reproduce(selection, experiment, count, progress)
-    _write(found, output)
+    share_threads(team)
+    if team.leads:
+        _fetch(settings)
+    team.meet()  # weights are there before all want them
+    if not team.leads:
+        help_with_jobs(experiment, team)
+        return None
+    found = reproduce(select(targets), experiment, progress, team)
+    _write(found, settings.folder)
     return found
 
 

@@ -14,6 +14,7 @@ from tvsl.cli.options import (
     Lists,
     Model,
     PrecisionOption,
+    ProcessCount,
     Resume,
     Root,
     RunFolder,
@@ -22,6 +23,7 @@ from tvsl.cli.options import (
     takes_config,
 )
 from tvsl.cli.output import print_lines, print_note, progress
+from tvsl.cli.starting import start_processes
 
 
 @takes_config("tvsl.training.config:TrainConfig")
@@ -42,6 +44,7 @@ def command(
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",
+    processes: ProcessCount = None,
     resume: Resume = False,
     **fields: Any,
 ) -> None:
@@ -61,6 +64,8 @@ def command(
     if fields["data"] is not None:
         DATA_SETS.resolve(fields["data"])
     choose_device(device)
+
+    start_processes(processes)
 
     from tvsl.api import train
     from tvsl.utils.devices import keep_freed_memory

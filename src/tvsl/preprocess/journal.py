@@ -48,6 +48,8 @@ ExtractionResult: TypeAlias = Extracted | Failure
 
 RECORDS_FILE = "prepared.jsonl"
 JOURNAL_FILE = "journal.part"
+"""Journal of the first process; each of the others has one with its rank in the name."""
+_JOURNALS = "journal*.part"
 
 
 class Journal:
@@ -69,12 +71,12 @@ class Journal:
     def __init__(self, root: Path, options: Options) -> None:
         self._root = root
         self._options = options.to_dict()
-        self._journal: FileIO | None = None
+        self._lines = JournalFile(root)
         self._failures: list[Failure] = []
         self._clips: dict[str, Clip] = {}
         self.ids: set[str] = set()
-        for name in (RECORDS_FILE, JOURNAL_FILE):
-            for line in _lines(root / name):
+        for path in (root / RECORDS_FILE, *self.unmerged):
+            for line in _lines(path):
                 self.ids.update(read_id(line))
                 clip = read_clip(line)
                 if clip is not None:
@@ -146,12 +148,22 @@ class Journal:
         if clip is not None:
             remove_clip(self._root, clip.id, clip.frames)
 
+    @property
+    def unmerged(self) -> list[Path]:
+        """Journal files that a run has left, or that the processes of this one write."""
+        return sorted(self._root.glob(_JOURNALS))
+
     def add(self, record: VideoRecord) -> None:
         """Add a record, written at once so that a kill does not lose it.
 
         Raises:
             OutputError: The journal cannot be written.
         """
+        self.note(record)
+        self._lines.add(record)
+
+    def note(self, record: VideoRecord) -> None:
+        """Add a record that another process has written."""
         if isinstance(record, Clip):
             self._clips[record.id] = record
         else:
@@ -159,13 +171,6 @@ class Journal:
             clip = self._clips.get(record.id) if record.id is not None else None
             if clip is not None and not clip_exists(self._root, clip.id, clip.frames):
                 del self._clips[clip.id]  # it had lost a file before
-        line = record_to_line(record).encode()
-        with writable(self._root):
-            if self._journal is None:
-                # Without a buffer nothing is left to write, and to fail, when it is closed.
-                self._journal = (self._root / JOURNAL_FILE).open("ab", buffering=0)
-            if self._journal.write(line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def merge(self) -> None:
         """Write all records in the order of their videos, and remove the journal file.
@@ -178,13 +183,47 @@ class Journal:
         write_text(self._root / RECORDS_FILE, "".join(record_to_line(record) for record in records))
         with writable(self._root):
             self.close()
-            (self._root / JOURNAL_FILE).unlink(missing_ok=True)
+            for path in self.unmerged:
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the journal file, which stays until it is merged."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
+        self._lines.close()
+
+
+class JournalFile:
+    """The journal file of one process, to which a record is appended at once.
+
+    Args:
+        root: The prepared folder.
+        rank: Number of the process.
+    """
+
+    def __init__(self, root: Path, rank: int = 0) -> None:
+        self._path = root / JOURNAL_FILE
+        if rank:
+            self._path = self._path.with_stem(f"{self._path.stem}-{rank}")
+        self._file: FileIO | None = None
+
+    def add(self, record: VideoRecord) -> None:
+        """Append a record.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        line = record_to_line(record).encode()
+        with writable(self._path.parent):
+            if self._file is None:
+                # Without a buffer nothing is left to write, and to fail, when it is closed.
+                self._file = self._path.open("ab", buffering=0)
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _lines(path: Path) -> Iterator[str]:

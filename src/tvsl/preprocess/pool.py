@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
@@ -32,12 +32,12 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def prepare_all(
-    videos: Sequence[Video], folder: Path, options: Options, root: Path, workers: int | None = None
+    videos: Iterable[Video], folder: Path, options: Options, root: Path, workers: int | None = None
 ) -> Generator[tuple[Video, ExtractionResult], None, None]:
     """Prepare videos in worker processes, which end when the iterator ends or is closed.
 
     Args:
-        videos: The videos.
+        videos: The videos, taken when there is a process for them.
         folder: The folder that they are in.
         options: What is extracted from each.
         root: The folder with existing ``frames`` and ``audio``.
@@ -51,7 +51,7 @@ def prepare_all(
         TvslError: A process could not be started.
     """
     processes = _WorkerPool({"root": str(root.absolute()), "options": options.to_dict()})
-    count = max(1, min(len(videos), workers or usable_cores()))
+    count = workers or usable_cores()
     executor = ThreadPoolExecutor(count)
     coming = iter(videos)
     pending: dict[Future[ExtractionResult], Video] = {}

@@ -9,21 +9,21 @@ import json
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tvsl import __version__
 from tvsl.errors import MediaWarning, OutputError
 from tvsl.preprocess.finding import Video, find_videos
 from tvsl.preprocess.journal import (
-    JOURNAL_FILE,
     RECORDS_FILE,
     Extracted,
     ExtractionResult,
     Journal,
+    JournalFile,
 )
 from tvsl.preprocess.layouts import AUDIO, FRAMES, split_name
 from tvsl.preprocess.options import Clip, Failure, Options, VideoRecord, record_to_json
@@ -38,6 +38,7 @@ from tvsl.utils.atomic import (
     write_text,
 )
 from tvsl.utils.id_lists import ListedId
+from tvsl.utils.processes import Processes, processes, usable_cores
 from tvsl.utils.progress import Progress, no_progress
 from tvsl.utils.run_folder import describe_changes, read_record
 
@@ -100,6 +101,7 @@ def prepare(
 ) -> Prepared:
     """Make ``frames/ID.jpg`` and ``audio/ID.wav`` of the videos of a folder.
 
+    Several processes share the videos where `torchrun` or SLURM starts them, each with its workers.
     An interrupted run continues when it is started again, and failed videos are tried again. Beside
     the clips are ``prepared.jsonl``, a line for each video, and ``report.json``.
 
@@ -108,7 +110,7 @@ def prepare(
         root: Folder of the clips.
         options: What is extracted from each video.
         listed: The wanted ids, in any form in which lists write them; all when None.
-        workers: Number of processes; one per core when None.
+        workers: Number of workers of each process; one per core when None.
         force: Whether to replace existing clips. Each stays until the new one is complete, or if
             it cannot be made again; clips whose videos are no longer wanted are removed at the end.
         progress: Called with videos done and videos to do.
@@ -116,8 +118,26 @@ def prepare(
     Raises:
         MissingFileError: There is no such folder, or no video in it.
         OutputError: The clips cannot be written, or there are clips of other options.
+        LostProcessError: Another process of the run has ended.
         KeyboardInterrupt: Ctrl-C; finished clips stay.
     """
+    with processes() as team:
+        if not team.leads:
+            return _help(folder, root, options, workers, team)
+        return _lead(folder, root, options, listed, workers, force, progress, team)
+
+
+def _lead(
+    folder: Path,
+    root: Path,
+    options: Options,
+    listed: Sequence[ListedId | str] | None,
+    workers: int | None,
+    force: bool,
+    progress: Progress,
+    team: Processes,
+) -> Prepared:
+    """Find the videos, prepare them with the other processes, and report."""
     check_root(root, options, force, folder)  # before a large folder is looked through
     found = find_videos(folder, options.layout, listed)
     with open_root(root, options, force, found.videos) as journal:
@@ -125,15 +145,17 @@ def prepare(
         for unnamed in found.unnamed:
             journal.add(unnamed)
         todo = [video for video in found.videos if force or not journal.is_complete(video)]
-        results = prepare_all(
-            [journal.with_existing(video, force) for video in todo], folder, options, root, workers
-        )
+        videos = team.told([journal.with_existing(video, force) for video in todo])
+        results = _prepare_share(videos, folder, options, root, workers, team)
         with closing(results):
-            for done, (video, result) in enumerate(results, start=1):
-                journal.add(_record(video, result))
-                for problem in result.warnings if isinstance(result, Extracted) else ():
-                    warnings.warn(MediaWarning(problem, folder / video.source), stacklevel=2)
+            for record, done in results:
+                journal.add(record)
                 progress(done, len(todo))
+        for records in team.gathered(_NO_RECORDS):
+            for record in records:
+                journal.note(record)
+        if team.count > 1:
+            progress(len(todo), len(todo))
         wanted = {one.id for one in found.videos} | {one.id for one in found.unnamed}
         for clip in earlier:
             if clip.id not in wanted:
@@ -150,7 +172,47 @@ def prepare(
             left=journal.left,
         )
         write_report(root, made.report(options))
-    return made
+    return team.told(made)
+
+
+_NO_RECORDS: list[VideoRecord] = []
+
+
+def _help(
+    folder: Path, root: Path, options: Options, workers: int | None, team: Processes
+) -> Prepared:
+    """Prepare the videos that fall to this process, another one than the first."""
+    nothing: list[Video] = []
+    videos, records = team.told(nothing), list[VideoRecord]()
+    own = JournalFile(root, team.rank)
+    try:
+        with closing(_prepare_share(videos, folder, options, root, workers, team)) as results:
+            for record, _ in results:
+                own.add(record)
+                records.append(record)
+    finally:
+        own.close()
+    team.gathered(records)
+    made: Prepared | None = None
+    return cast("Prepared", team.told(made))
+
+
+def _prepare_share(
+    videos: Sequence[Video],
+    folder: Path,
+    options: Options,
+    root: Path,
+    workers: int | None,
+    team: Processes,
+) -> Generator[tuple[VideoRecord, int], None, None]:
+    """Records of the videos that this process takes, with the number that all have done."""
+    count, here = team.counter(), workers or max(1, usable_cores() // team.beside)
+    taken, most = team.taken(videos), max(1, min(here, len(videos)))
+    with closing(prepare_all(taken, folder, options, root, most)) as results:
+        for video, result in results:
+            for problem in result.warnings if isinstance(result, Extracted) else ():
+                warnings.warn(MediaWarning(problem, folder / video.source), stacklevel=2)
+            yield _record(video, result), count(1)
 
 
 def _record(video: Video, result: ExtractionResult) -> VideoRecord:
@@ -200,7 +262,7 @@ def open_root(
                 (root / name).mkdir(exist_ok=True)
                 recover(root / name)
         try:
-            if (root / JOURNAL_FILE).exists():
+            if journal.unmerged:
                 journal.merge()  # its last line may be torn, and must not be written on
             yield journal
         except KeyboardInterrupt:

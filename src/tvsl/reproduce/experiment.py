@@ -1,16 +1,9 @@
-"""A reproduction as its processes work on it: encoder, tokens, scenes, and the processes."""
+"""A reproduction as its processes work on it: encoder, tokens, scenes, and their jobs."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,7 +20,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
 from tvsl.encoder import Encoder
-from tvsl.errors import MediaWarning, OutputError, StoreError, UsageError, VocabularyError
+from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
@@ -43,8 +36,9 @@ from tvsl.reproduce.specs import (
 )
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.atomic import writable, write_whole
-from tvsl.utils.devices import PrecisionChoice, keep_freed_memory
+from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import write_tensors
+from tvsl.utils.processes import ALONE, Processes
 from tvsl.utils.progress import Progress, no_progress
 
 TOKENS_FOLDER = "tokens"
@@ -362,9 +356,6 @@ def _unpacked(packed: Tensor, count: int) -> Tensor:
     return torch.from_numpy(bits.view(np.bool_))
 
 
-_POLL_SECONDS = 1.0
-
-
 class Job(Protocol):
     """A piece of work that any process can do; what it makes is on disk when it is done."""
 
@@ -374,17 +365,18 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Workers:
-    """Processes that do jobs.
+    """The processes of a reproduction, as the first of them leads them.
+
+    The others wait for jobs (``help_with_jobs``) and decide nothing, so that what is done and what
+    is left is read from the disk by one process alone.
 
     Attributes:
         experiment: The experiment of this process.
-        count: Number of processes.
-        pool: The other processes; None where this one does all.
+        team: The processes.
     """
 
     experiment: Experiment
-    count: int = 1
-    pool: ProcessPoolExecutor | None = None
+    team: Processes = ALONE
 
     def do(self, jobs: Sequence[Job], report: Callable[[int], None]) -> None:
         """Do jobs.
@@ -395,94 +387,71 @@ class Workers:
 
         Raises:
             TvslError: A job cannot be done; what was done before stays.
-            OutputError: A process was killed, perhaps for lack of memory.
+            LostProcessError: Another process has ended, perhaps for lack of memory.
         """
-        if self.pool is None:
-            for job in jobs:
-                job.do(self.experiment)
-                report(1)
-            return
-        futures = [self.pool.submit(_do, job) for job in jobs]
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
-                for future in done:
-                    for warning in future.result():
-                        warnings.warn(warning, stacklevel=2)
-                report(len(done))
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "A process of the reproduction was ended, perhaps for lack of memory.",
-                "Start again, it goes on where it was; --workers 1 needs least memory.",
-                self.experiment.settings.folder,
-            ) from error
-        finally:
-            for future in futures:
-                future.cancel()
+        self.team.told(list(jobs))
+        told = 0
+
+        def count(done: int) -> None:
+            nonlocal told
+            report(done - told)
+            told = done
+
+        _do_share(jobs, self.experiment, self.team, count)
+        report(len(jobs) - told)
+
+    def make_store(self, report: Progress) -> None:
+        """Encode the training clips, which all processes do together.
+
+        Args:
+            report: Called with clips so far and in all.
+        """
+        others: list[Job] = [EncodeClips(helper) for helper in range(1, self.team.count)]
+        self.team.told(others)
+        self.experiment.make_store(report)
+        _do_share(others, self.experiment, self.team, lambda _: None)
+
+
+def help_with_jobs(experiment: Experiment, team: Processes) -> None:
+    """Do the jobs that the first process has, as long as it leads.
+
+    Args:
+        experiment: The experiment of this process, another one than the first.
+        team: The processes.
+
+    Raises:
+        TvslError: A job cannot be done.
+        LostProcessError: Another process has ended.
+    """
+    nothing: list[Job] | None = None
+    while (jobs := team.told(nothing)) is not None:
+        _do_share(jobs, experiment, team, lambda _: None)
+
+
+def _do_share(
+    jobs: Sequence[Job], experiment: Experiment, team: Processes, count: Callable[[int], None]
+) -> None:
+    """Do the jobs that no other process takes, and wait for the others."""
+    add = team.counter()
+    for job in team.taken(jobs):
+        job.do(experiment)
+        count(add(1))
+    team.meet()
 
 
 @contextmanager
-def open_workers(experiment: Experiment, count: int) -> Iterator[Workers]:
-    """Start processes.
+def leading(experiment: Experiment, team: Processes) -> Iterator[Workers]:
+    """Lead the processes of a reproduction, and let them go at the end.
 
     Args:
-        experiment: The experiment of this process.
-        count: Number of processes; with 1 this process does all.
+        experiment: The experiment of this process, the first one.
+        team: The processes.
 
     Yields:
         The processes.
     """
-    if count == 1:
-        yield Workers(experiment)
-        return
-    pool = ProcessPoolExecutor(
-        count,
-        # Forked processes would share locks and threads of torch.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_open,
-        initargs=(experiment.settings,),
-    )
-    try:
-        yield Workers(experiment, count, pool)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_experiment: Experiment | None = None
-
-
-def _open(settings: ExperimentConfig) -> None:
-    """Set up a process, which ends with the one that started it."""
-    global _experiment
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-    # An interrupt is for the process that started this one; what is in work is done to its end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    _experiment = Experiment(settings)
-
-
-def _do(job: Job) -> list[MediaWarning]:
-    """Do a job, and return its warnings for the process that started this one."""
-    assert _experiment is not None
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", MediaWarning)
-        job.do(_experiment)
-    noted = []
-    for one in caught:
-        if isinstance(one.message, MediaWarning):
-            noted.append(one.message)
-        else:
-            warnings.showwarning(one.message, one.category, one.filename, one.lineno)
-    return noted
+    yield Workers(experiment, team)
+    team.told(None)
 
 
 @dataclass(frozen=True)

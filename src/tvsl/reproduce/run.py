@@ -15,12 +15,11 @@ from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder, 
 from tvsl.reproduce.claims import Claim, judge_claims
 from tvsl.reproduce.expectations import JudgedExpectations, judge
 from tvsl.reproduce.experiment import (
-    EncodeClips,
     EncodeScenes,
     Experiment,
     Job,
     Workers,
-    open_workers,
+    leading,
 )
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
@@ -46,6 +45,7 @@ from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
+from tvsl.utils.processes import ALONE, Processes
 from tvsl.utils.progress import Progress, Stages
 from tvsl.utils.run_folder import describe_changes, read_record
 
@@ -283,15 +283,17 @@ def _plan(selection: Selection, experiment: Experiment) -> Plan:
 
 
 def reproduce(
-    selection: Selection, experiment: Experiment, workers: int, stages: Stages
+    selection: Selection, experiment: Experiment, stages: Stages, team: Processes = ALONE
 ) -> Reproduction:
     """Train and measure whatever is not done yet, and put the tables together.
+
+    The first process of a group does this; the others ``help_with_jobs``.
 
     Args:
         selection: Tables and figures.
         experiment: The reproduction; its folder holds everything that is done.
-        workers: Number of processes.
         stages: Shows progress.
+        team: The processes that share the work.
 
     Returns:
         The results.
@@ -304,10 +306,10 @@ def reproduce(
     require_feasible(experiment, selection)
     keep_record(experiment)
     plan = _plan(selection, experiment)
-    with open_workers(experiment, workers) as pool:
+    with leading(experiment, team) as pool:
         if any(candidates.curricula for candidates in plan.needs):
             with stages("Encoding clips", counted="clips") as report:
-                _encode_clips(experiment, pool, report)
+                pool.make_store(report)
         blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, selection, experiment)]
         with stages("Encoding scenes", counted="blocks") as report:
             _run_jobs(blocks, pool, report)
@@ -325,19 +327,6 @@ def reproduce(
         tuple(judge_claims(tables)),
         judge(benchmark.expectations, tables),
     )
-
-
-def _encode_clips(experiment: Experiment, pool: Workers, report: Progress) -> None:
-    if pool.count == 1:
-        experiment.make_store(report)
-        return
-    total, size = experiment.benchmark.clips.count, experiment.key.shard_clips
-
-    def count_shards(_: int) -> None:
-        files = len(list(experiment.store_folder.glob("shard-*.safetensors")))
-        report(min(total, files * size), total)
-
-    pool.do([EncodeClips(helper) for helper in range(pool.count)], count_shards)
 
 
 def _missing_blocks(

@@ -124,6 +124,19 @@ class Processes:
             return iter(things)
         return self._taken(things, self.store, f"taken/{next(self._lists)}")
 
+    def counter(self) -> Callable[[int], int]:
+        """A count that the processes share, for their progress.
+
+        Returns:
+            A function that adds to the count and gives it, as all processes have added to it; to
+            add raises ``LostProcessError`` where the processes have lost each other.
+        """
+        if self.store is None:
+            own = itertools.accumulate(itertools.repeat(1))
+            return lambda more: next(itertools.islice(own, more - 1, None))
+        store, key = self.store, f"counted/{next(self._lists)}"
+        return lambda more: int(connected(store.add, key, more))
+
     def _taken(self, things: Sequence[T], store: Store, key: str) -> Iterator[T]:
         while (number := int(connected(store.add, key, 1)) - 1) < len(things):
             yield things[number]
@@ -354,6 +367,16 @@ def steady_threads(threads: int | None = None) -> int:
     threads = threads or usable_cores()
     torch.set_num_threads(threads)
     return threads
+
+
+def share_threads(team: Processes) -> None:
+    """Give each process its part of the machine's threads.
+
+    Args:
+        team: The processes.
+    """
+    if team.count > 1:
+        steady_threads(max(1, usable_cores() // team.beside))
 
 
 def usable_cores() -> int:
