@@ -379,9 +379,7 @@ class _Run:
         """Bring the results of several processes together in the first one, and print them."""
         if self.team.count == 1:
             return
-        every = self.team.gathered(
-            (self.kept, self.results, self.failures, self.pages, self.code)
-        )
+        every = self.team.gathered((self.kept, self.results, self.failures, self.pages, self.code))
         if not self.team.leads:
             self.printed = None
             return
