@@ -41,7 +41,7 @@ from tvsl.cli.output import (
     print_lines,
 )
 from tvsl.errors import OutputError, TvslError, shown
-from tvsl.utils.processes import reports
+from tvsl.utils.processes import reports, started_count
 
 _UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)
 
@@ -101,6 +101,8 @@ def _options(
 def main() -> None:
     """Run the command line; exit 0 all well, 1 an input failed, 2 wrong usage, 130 Ctrl-C."""
     prepare_streams()
+    if started_count() > 1:  # torch's remarks on its connections, before it is imported
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         with media_warnings():
             app()

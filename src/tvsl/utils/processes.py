@@ -228,7 +228,9 @@ def environment() -> ClusterEnvironment:
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    return TorchElasticEnvironment() if "RANK" in os.environ else SLURMEnvironment()
+    if "RANK" in os.environ:
+        return TorchElasticEnvironment()
+    return SLURMEnvironment(auto_requeue=False)  # a run is resumed by its command
 
 
 def _join() -> Processes:
