@@ -230,6 +230,8 @@ def test_a_sound_that_starts_later(localizer: Localizer, video: Path) -> None:
         ([1.0, 0.5], "rise"),
         ([-1.0, 0.5], "rise"),
         ([0.0, float("nan")], "rise"),
+        (["soon", 1.0], "no numbers"),
+        (None, "no numbers"),
         ([0.0], "more pictures than 1"),
         ([0.0, 1.0, 2.0], "more times than 2"),
     ],

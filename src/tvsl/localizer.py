@@ -269,8 +269,8 @@ class Localizer(ClipEncoder):
 
     def localize_batch(
         self,
-        images: Sequence[ImageSource],
-        sounds: Sequence[AudioSource],
+        images: Iterable[ImageSource],
+        sounds: Iterable[AudioSource],
         labels: Sequence[Sequence[str]] | None = None,
         vocabulary: Sequence[str] | None = None,
         sources: int | None = None,
@@ -298,6 +298,7 @@ class Localizer(ClipEncoder):
             VocabularyError: As for ``localize``.
             UsageError: As for ``localize``, or the lists differ in length.
         """
+        images, sounds = list(images), list(sounds)
         if not len(images) == len(sounds) == len(images if labels is None else labels):
             raise UsageError(
                 f"There are {len(images)} pictures, {len(sounds)} sounds and "
@@ -431,13 +432,7 @@ class Localizer(ClipEncoder):
                 pictures.
         """
         request = self._request(labels, vocabulary, sources)
-        moments = [float(time) for time in times]
-        rises = all(first < second for first, second in pairwise(moments))
-        if not moments or not rises or not all(0 <= time < float("inf") for time in moments):
-            raise UsageError(
-                "The times of the pictures do not rise from 0 s or later.",
-                "Give the second of each picture, one after the other.",
-            )
+        moments = _rising(times)
         every = median(b - a for a, b in pairwise(moments)) if len(moments) > 1 else None
         resolution = self.resolution(moments[0] if every is None else None, every)
         heard = load_audio(sound, self.encoder.sample_rate, limits=self.limits)
@@ -512,6 +507,19 @@ class Localizer(ClipEncoder):
         if self.same_meaning >= 1:
             return Classes(vocabulary)
         return Classes(vocabulary, vocabulary.groups(self.same_meaning))
+
+
+def _rising(times: Iterable[float]) -> list[float]:
+    """Times of pictures, checked."""
+    remedy = "Give the second of each picture, one after the other."
+    try:
+        moments = [float(time) for time in times]
+    except (TypeError, ValueError) as error:
+        raise UsageError("The times of the pictures are no numbers.", remedy) from error
+    rises = all(first < second for first, second in pairwise(moments))
+    if not moments or not rises or not all(0 <= time < float("inf") for time in moments):
+        raise UsageError("The times of the pictures do not rise from 0 s or later.", remedy)
+    return moments
 
 
 load = Localizer.from_pretrained

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from tvsl.boxes import min_max, reduced_size, upscale
-from tvsl.errors import MediaError, printable
+from tvsl.errors import TvslError, printable
 from tvsl.render.colors import RGBImage, certainty, heat_colors, label_colors
 from tvsl.render.overlay import drawing_image, jpeg_bytes, moment_overlay, source_overlay
 from tvsl.utils.extras import optional
@@ -53,7 +53,7 @@ def localization_html(found: Localization) -> str:
         try:
             image = drawing_image(found.image(), _SIDE)
             picture = _uri(moment_overlay(image, drawn, colors))
-        except MediaError:  # a notebook is opened again when the video is gone
+        except TvslError:  # a notebook is opened again when the video is gone, or another one
             picture = None
     rows = [
         {
@@ -104,7 +104,9 @@ def plot_localization(found: Localization, image: RGBImage, ax: Any) -> tuple[An
         rows = -(-len(panels) // columns)
         shape = picture.shape[0] / picture.shape[1]
         size = (_INCHES * columns, (_INCHES * shape + 0.4) * rows)
-        figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False)
+        figure, axes = pyplot.subplots(
+            rows, columns, figsize=size, squeeze=False, layout="constrained"
+        )
         places = list(axes.flat)
     else:
         figure, axes, places = ax.figure, ax, [ax]
