@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from tvsl.errors import UsageError
+from tvsl.utils import devices
 from tvsl.utils.devices import choose_device, choose_precision
 
 
@@ -19,22 +23,45 @@ def test_a_device_that_is_not_there(name: str) -> None:
         choose_device(name)
 
 
-@pytest.mark.parametrize("units", [True, False])
-def test_bfloat16_is_taken_where_the_cpu_has_matrix_units(
-    units: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TVSL_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    ("gain", "expected"), [(3.0, "bfloat16"), (1.1, "float32"), (0.1, "float32")]
+)
+def test_bfloat16_is_taken_where_it_is_measured_to_be_faster(
+    gain: float, expected: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units, raising=False)
+    measured: list[torch.device] = []
+    monkeypatch.setattr(devices, "_measure_gain", lambda device: (measured.append(device), gain)[1])
     cpu = torch.device("cpu")
-    assert choose_precision("auto", cpu) == ("bfloat16" if units else "float32")
+    for _ in range(2):  # the second time it is known
+        assert choose_precision("auto", cpu) == expected
+    assert len(measured) == 1
+    assert list(json.loads((home / "bfloat16.json").read_text()).values()) == [gain]
     assert choose_precision("bfloat16", cpu) == "bfloat16"
     assert choose_precision("float32", cpu) == "float32"
 
 
-def test_bfloat16_is_taken_where_the_gpu_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for knows in (True, False):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda knows=knows: knows)
-        expected = "bfloat16" if knows else "float32"
-        assert choose_precision("auto", torch.device("cuda")) == expected
+@pytest.mark.parametrize("content", ["", "[1]", '{"x": "y"}', "{"])
+def test_a_damaged_record_of_measurements_is_written_anew(content: str, home: Path) -> None:
+    home.mkdir()
+    (home / "bfloat16.json").write_text(content)
+    gain = devices.measured_gain(torch.device("cpu"))
+    assert gain is not None
+    assert gain > 0
+    assert gain in json.loads((home / "bfloat16.json").read_text()).values()
+
+
+def test_where_nothing_can_be_kept_it_is_measured_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TVSL_HOME", str(tmp_path / "file"))
+    assert choose_precision("auto", torch.device("cpu")) in ("float32", "bfloat16")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn import functional as F
 
 from tvsl.boxes import Box, box_around_peak, min_max, reduced_size, scaled_box, upscale
 from tvsl.errors import UsageError
@@ -19,7 +20,6 @@ from tvsl.render.colors import (
     RGBImage,
     certainty,
     color_layer,
-    half_height_line,
     label_colors,
 )
 from tvsl.render.drawing import corner_place, draw_box, draw_legend, draw_tags, legend_corner
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # The colours are mixed at this size and the mixture scaled up: each source then costs little.
 _MIXING_SIDE = 160
 # Large enough that a box moves in steps of few pixels only.
-_BOX_SIDE = 480
+_BOX_SIDE = 320
 # Maps are drawn anew so often a second: finer steps are not seen, and each costs as much as many
 # frames.
 _STEPS_A_SECOND = 10
@@ -241,20 +241,24 @@ class VideoOverlay:
     def _prepared(self, maps: Sequence[InterpolatedMap]) -> _Drawing:
         kept, added = self._mixture(maps)
         height, width = self.size
-        lines = Image.new("RGBA", (width, height))
         annotations: list[Annotation] = []
+        places: list[NDArray[np.intp]] = []
+        colors: list[NDArray[np.uint8]] = []
         for one in maps:
             if one.presence >= _NAMED_FROM:
                 heat = min_max(upscale(one.grid, reduced_size(self.size, _BOX_SIDE)))
                 color = self.colors[one.label]
                 annotations.append((one.label, color, self._box(heat)))
-                lines.paste(color, (0, 0), self._line(heat))
+                places.append(self._line(heat))
+                colors.append(np.full((len(places[-1]), 3), color, np.uint8))
         boxed = [(name, color, box) for name, color, box in annotations if box is not None]
+        names_and_boxes = Image.new("RGBA", (width, height))
         for _, color, box in boxed:
-            draw_box(lines, box, color)
-        draw_tags(lines, boxed)
-        drawn = np.asarray(lines).reshape(-1, 4)
-        places = np.flatnonzero(drawn[:, 3])
+            draw_box(names_and_boxes, box, color)
+        draw_tags(names_and_boxes, boxed)
+        drawn = np.asarray(names_and_boxes).reshape(-1, 4)
+        places.append(np.flatnonzero(drawn.view(np.uint32)))
+        colors.append(drawn[places[-1], :3])
         names = tuple((name, color) for name, color, box in annotations if box is None)
         legend = draw_legend(names, height, width)
         place = (0, 0)
@@ -265,8 +269,8 @@ class VideoOverlay:
         return _Drawing(
             kept,
             added,
-            places,
-            drawn[places, :3],
+            np.concatenate(places),
+            np.concatenate(colors),
             None if legend is None else (legend, place),
         )
 
@@ -274,20 +278,17 @@ class VideoOverlay:
         self, maps: Sequence[InterpolatedMap]
     ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
         """The colours of all maps at the size of the frame, mixed at a smaller one."""
-        height, width = self.size
+        height = self.size[0]
         mixing_size = reduced_size(self.size, _MIXING_SIDE)
         heatmaps = [upscale(one.grid, mixing_size) * (one.presence * one.certainty) for one in maps]
         layer = color_layer(heatmaps, [self.colors[one.label] for one in maps])
-        # Four channels at once, which no mode of Pillow's but this leaves alone.
-        small = np.rint(layer * np.array([1, 1, 1, 255], np.float32)[:, None, None])
-        mixed = Image.fromarray(small.astype(np.uint8).transpose(1, 2, 0).copy(), mode="CMYK")
-        large = np.asarray(mixed.resize((width, height), Image.Resampling.BILINEAR))
-        kept = np.empty((height, width, 3), np.uint16)
-        kept[:] = _kept_shares()[large[:, :, 3]][:, :, None]
-        added = large[:, :, :3].astype(np.uint16)
+        shares = np.repeat(255 * (1 - layer[3:]), 3, axis=0)
+        kept = _scaled_up(shares, self.size).reshape(height, -1).astype(np.uint16)
+        kept += kept >> 7  # 255 to 256
+        added = _scaled_up(layer[:3], self.size).reshape(height, -1).astype(np.uint16)
         added <<= 8
         added += 128  # so that the shift rounds
-        return kept.reshape(height, -1), added.reshape(height, -1)
+        return kept, added
 
     def _box(self, heat: HeatMap) -> Box | None:
         box = box_around_peak(heat)
@@ -295,16 +296,26 @@ class VideoOverlay:
             None if box is None else scaled_box(box, reduced_size(self.size, _BOX_SIDE), self.size)
         )
 
-    def _line(self, heat: HeatMap) -> Image.Image:
-        """The line at half height, found in a smaller map; a mask, (W, H)."""
-        height, width = self.size
-        smooth = Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)
-        line = half_height_line(np.asarray(smooth), line_width(self.size))
-        return Image.fromarray(line)
+    def _line(self, heat: HeatMap) -> NDArray[np.intp]:
+        """Numbers of the pixels of the line at half height; none at the edges of the frame."""
+        levels = Image.fromarray(np.rint(255 * heat).astype(np.uint8))
+        large = levels.resize(self.size[::-1], Image.Resampling.BILINEAR)
+        region = np.asarray(large) >= 128
+        inner, width = region.copy(), line_width(self.size)
+        inner[width:] &= region[:-width]
+        inner[:-width] &= region[width:]
+        inner[:, width:] &= region[:, :-width]
+        inner[:, :-width] &= region[:, width:]
+        return np.flatnonzero(region & ~inner)
 
 
-@lru_cache(maxsize=1)
-def _kept_shares() -> NDArray[np.uint16]:
-    """Share of a frame that shows through each opacity from 0 to 255, in 256ths."""
-    shares: NDArray[np.uint16] = np.rint((255 - np.arange(256)) * (256 / 255)).astype(np.uint16)
-    return shares
+def _scaled_up(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Three planes (3, h, w) in 0 to 255 at a larger size, (H, W, 3).
+
+    Torch does this with vector instructions where the channels lie side by side.
+    """
+    small = torch.from_numpy(np.rint(planes).astype(np.uint8))[None]
+    small = small.contiguous(memory_format=torch.channels_last)
+    large = F.interpolate(small, size, mode="bilinear", align_corners=False)
+    scaled: NDArray[np.uint8] = large[0].permute(1, 2, 0).contiguous().numpy()
+    return scaled

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import json
+import platform
+import statistics
 import sys
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from tvsl.errors import UsageError, shown
+from tvsl.errors import TvslError, UsageError, shown
+from tvsl.utils.files import home, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from numpy.typing import NDArray
 
@@ -23,20 +31,98 @@ def choose_precision(name: PrecisionChoice, device: torch.device) -> Precision:
     """Choose the precision that a user named.
 
     Args:
-        name: ``auto`` for bfloat16 where the device has fast units for it: a GPU that knows it, or
-            a CPU with matrix units (AMX). The bfloat16 units of other CPUs are no faster than
-            their float32 units, or slower.
+        name: ``auto`` for bfloat16 where a convolution is measured to be faster in it by a fifth.
+            What was measured is kept for the processor and this version of torch.
         device: The device of the computation.
+    """
+    if name != "auto":
+        return name
+    if device.type not in ("cpu", "cuda"):
+        return "float32"
+    gain = measured_gain(device)
+    return "bfloat16" if gain is not None and gain >= _LEAST_GAIN else "float32"
+
+
+_LEAST_GAIN = 1.2
+_ROUNDS = 3
+_GAINS_FILE = "bfloat16.json"
+
+
+def measured_gain(device: torch.device) -> float | None:
+    """How many times as fast a convolution of this device is in bfloat16 as in float32.
+
+    It is measured once, in well under a second, and kept in the folder of cached files.
+
+    Args:
+        device: A CPU or a GPU.
+
+    Returns:
+        The ratio; None for a device that cannot compute in bfloat16.
     """
     import torch
 
-    if name != "auto":
-        return name
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return None
+    path = home() / _GAINS_FILE
+    key = f"{_device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    known = _known_gains(path)
+    if key not in known:
+        known[key] = round(_measure_gain(device), 3)
+        # Another process may measure at the same time: the last one's file stays, and is whole.
+        with suppress(OSError, TvslError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(known, path, force=True)
+    return known[key]
+
+
+def _known_gains(path: Path) -> dict[str, float]:
+    """What was measured before; nothing where the file is absent or not ours."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {key: value for key, value in content.items() if isinstance(value, float)}
+
+
+def _device_name(device: torch.device) -> str:
+    import torch
+
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    has_matrix_units = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    fast = device.type == "cpu" and has_matrix_units is not None and has_matrix_units()
-    return "bfloat16" if fast else "float32"
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _measure_gain(device: torch.device) -> float:
+    """Ratio of the medians of alternating runs of a convolution like those of the encoders."""
+    import torch
+
+    seconds: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    layers = {
+        dtype: torch.nn.Conv2d(64, 64, 3, padding=1, device=device, dtype=dtype)
+        .requires_grad_(False)
+        .to(memory_format=torch.channels_last)
+        for dtype in seconds
+    }
+    features = torch.full((1, 64, 28, 56), 0.5, device=device)
+    with torch.inference_mode():
+        for number in range(_ROUNDS + 1):
+            for dtype, layer in layers.items():
+                given = features.to(dtype, memory_format=torch.channels_last)
+                layer(given)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                start = time.process_time() if device.type == "cpu" else time.perf_counter()
+                for _ in range(1 if device.type == "cpu" else 20):
+                    layer(given)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                end = time.process_time() if device.type == "cpu" else time.perf_counter()
+                if number:  # the first round loads kernels
+                    seconds[dtype].append(end - start)
+    medians = {dtype: statistics.median(found) for dtype, found in seconds.items()}
+    return medians[torch.float32] / max(medians[torch.bfloat16], 1e-9)
 
 
 def check_device(name: str) -> str:

@@ -1,0 +1,317 @@
+"""Cost of localizing a clip, stage by stage, beside a plain pipeline of the same networks.
+
+    python benchmarks/localize.py [--models everyday,audioclip] [--rounds 5] [--quick]
+
+A clip of 720p at 25 pictures a second is made up; moments are a second apart, with two labels. The
+plain pipeline reads the same pictures and sounds, and runs the plain modules in float32, moment by
+moment, with the texts of both labels each time. The two take turns within every round. Figures are
+CPU seconds of this process (user and system, all threads), which a busy machine changes less than
+the time on the wall. Weights of `audioclip` are random: the time does not depend on them.
+
+It fails where maps (cosines) differ by more than 1e-4, or a ratio is below its floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional as F
+
+from tvsl.audioclip import AudioCLIP, AudioCLIPEncoder
+from tvsl.encoder import Encoder, FrameTokens, SoundTokens, encode_clips, join_panels
+from tvsl.everyday.encoder import EverydayEncoder
+from tvsl.localization import Localization
+from tvsl.localizer import Localizer
+from tvsl.media.video import iterate_frames
+from tvsl.methods import METHODS
+from tvsl.render.video import write_overlay_video, write_page_video
+from tvsl.render.video_overlay import VideoOverlay
+from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.utils.devices import keep_freed_memory
+
+SIZE = (720, 1280)
+RATE = 25
+LABELS = ("dog barking", "train")
+CLOSE = 1e-4
+FLOORS = {"audioclip": 1.3, "everyday": 1.2, "mini": 1.0}
+"""Least ratio of plain to ours, of all that networks and head cost; docs/speed.md has the goal."""
+OVERLAY_SHARE = 0.5
+"""Most that drawing may cost, as a share of what the networks of AudioCLIP cost."""
+
+
+def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
+    """Write a moving picture with a sound that changes.
+
+    Args:
+        path: An mp4 file.
+        seconds: Its length.
+        size: Height and width.
+    """
+    height, width = size
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (height // 40, width // 20, 3), dtype=np.uint8)
+    wide = np.repeat(np.repeat(coarse, 40, axis=0), 40, axis=1)
+    samples = np.sin(np.arange(seconds * 44_100) * 0.05) * 0.3
+    samples += 0.1 * random.standard_normal(samples.size)
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
+        video.height, video.width, video.pix_fmt = height, width, "yuv420p"
+        sound = output.add_stream("aac", rate=44_100, layout="mono")
+        for number in range(seconds * RATE):
+            picture = np.ascontiguousarray(wide[:, 2 * number % width :][:, :width])
+            output.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.time_base = 44_100, Fraction(1, 44_100)
+        output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    return path
+
+
+class Spent:
+    """CPU seconds by stage, of every round."""
+
+    def __init__(self) -> None:
+        self.rounds: dict[str, list[float]] = {}
+
+    @contextmanager
+    def on(self, stage: str) -> Iterator[None]:
+        """Count what the block spends."""
+        start = time.process_time()
+        yield
+        self.rounds.setdefault(stage, []).append(time.process_time() - start)
+
+    def median(self, stage: str, per_round: int = 1) -> float:
+        """Median over the rounds, each of which counted a stage so many times."""
+        spent = self.rounds[stage]
+        sums = [sum(spent[at : at + per_round]) for at in range(0, len(spent), per_round)]
+        return statistics.median(sums)
+
+
+class PlainAudioCLIP:
+    """Plain modules, and texts that are encoded again for each moment."""
+
+    def __init__(self, encoder: AudioCLIPEncoder) -> None:
+        self.model, self.encoder = encoder.model, encoder
+
+    def encode(self, frames: torch.Tensor, waveforms: torch.Tensor) -> Tokens:
+        """Tokens of one clip."""
+        features = self.model.visual.features(frames)
+        pool = self.model.visual.attnpool
+        grid = (features.shape[2], features.shape[3])
+        seen = FrameTokens(pool.tokens(features, self.encoder.image_tokens), pool(features), grid)
+        heard = self.model.audio.features(self.model.scaled(waveforms))
+        sounds = SoundTokens(self.model.audio.tokens(heard), self.model.audio.pool(heard))
+        return join_panels(seen, sounds, 1)
+
+    def vocabulary(self, names: Sequence[str]) -> Vocabulary:
+        """Text embeddings."""
+        ids = token_ids(self.encoder, names)
+        return Vocabulary(tuple(names), F.normalize(self.model.encode_text(ids), dim=-1))
+
+
+class PlainEveryday:
+    """The same networks without fused kernels and without a memory of names."""
+
+    def __init__(self, encoder: EverydayEncoder) -> None:
+        self.encoder = encoder
+
+    def encode(self, frames: torch.Tensor, waveforms: torch.Tensor) -> Tokens:
+        """Tokens of one clip."""
+        self.encoder.networks.requires_grad_(True)  # plain modules are for what may be trained
+        try:
+            return encode_clips(self.encoder, frames, waveforms)
+        finally:
+            self.encoder.networks.requires_grad_(False)
+
+    def vocabulary(self, names: Sequence[str]) -> Vocabulary:
+        """Text embeddings."""
+        self.encoder._texts.clear()
+        return self.encoder.vocabulary(names)
+
+
+def token_ids(encoder: AudioCLIPEncoder, names: Sequence[str]) -> torch.Tensor:
+    """Token ids of names; made-up ones where CLIP's vocabulary is absent."""
+    if encoder.model.tokenizer is not None:
+        return encoder.model.tokenizer.class_ids(names)
+    text = encoder.config.text
+    ids = torch.zeros(len(names), text.context, dtype=torch.int64)
+    for row, name in enumerate(names):
+        ids[row, : len(name) + 1] = torch.tensor([*name.encode(), text.vocabulary - 1])
+    return ids
+
+
+class RandomAudioCLIP(AudioCLIPEncoder):
+    """AudioCLIP in full size with random weights, which reads any name."""
+
+    def vocabulary(self, names: Sequence[str]) -> Vocabulary:
+        """Text embeddings, encoded once."""
+        if tuple(names) not in self._made:
+            embeddings = self.model.encode_text(token_ids(self, names))
+            self._made[tuple(names)] = Vocabulary(tuple(names), F.normalize(embeddings, dim=-1))
+        return self._made[tuple(names)]
+
+    _made: dict[tuple[str, ...], Vocabulary] = {}  # noqa: RUF012
+
+
+def load(name: str) -> Localizer:
+    """The localizer of a model; `audioclip` has random weights."""
+    if name != "audioclip":
+        return Localizer.from_pretrained(name, device="cpu")
+    torch.manual_seed(0)
+    encoder: Encoder = RandomAudioCLIP(AudioCLIP().freeze())
+    method = METHODS["tvsl"]
+    return Localizer(encoder, method.from_config(method.config_type(), None), "audioclip, random")
+
+
+@dataclass
+class Moment:
+    """What one moment needs."""
+
+    frame: torch.Tensor
+    waveform: torch.Tensor
+
+
+@torch.inference_mode()
+def plain_maps(
+    localizer: Localizer, moments: Sequence[Moment], labels: Sequence[str]
+) -> list[NDArray[np.float32]]:
+    """Maps of all moments by the plain pipeline."""
+    encoder = localizer.encoder
+    plain = (
+        PlainAudioCLIP(encoder) if isinstance(encoder, AudioCLIPEncoder) else PlainEveryday(encoder)  # type: ignore[arg-type]
+    )
+    maps = []
+    for moment in moments:
+        tokens = plain.encode(moment.frame[None], moment.waveform[None])
+        vocabulary = plain.vocabulary(labels)
+        queries = Queries.from_lists([range(len(labels))])
+        method = localizer.method
+        method.detect(tokens, vocabulary)
+        found = method.postprocess(method.spread_maps(tokens, queries, vocabulary))
+        maps.append(found.numpy())
+    return maps
+
+
+def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, float, int]:
+    """Spend of every stage, largest difference of maps, and how many moments there are."""
+    localizer, spent = load(name), Spent()
+    labels = list(localizer.encoder.classes[:2]) or list(LABELS)
+    folder = clip.parent
+    moments: list[Moment] = []
+    encode = localizer.encoder.encode
+
+    def counted(frames: torch.Tensor, waveforms: torch.Tensor) -> Tokens:
+        moments.append(Moment(frames[0, 0], waveforms[0]))
+        with spent.on("networks"):
+            return encode(frames, waveforms)
+
+    localizer.encoder.encode = counted  # type: ignore[method-assign]
+    found: list[Localization] = []
+    difference = 0.0
+    list(localizer.localize_video(clip, labels, end=2.0))  # packs weights, fills caches
+    spent.rounds.clear()
+    for _ in range(rounds):
+        moments.clear()
+        with spent.on("localizing"):
+            found = list(localizer.localize_video(clip, labels, end=float(seconds)))
+        with spent.on("plain"):
+            maps = plain_maps(localizer, moments, labels)
+        for moment, plain in zip(found, maps, strict=True):
+            for source, expected in zip(moment.sources, plain, strict=True):
+                difference = max(difference, float(np.abs(source.grid - expected).max()))
+        with spent.on("ours"), torch.inference_mode():
+            for moment in moments:
+                tokens = encode(moment.frame[None], moment.waveform[None])
+                vocabulary = localizer.encoder.vocabulary(labels)
+                localizer.method.detect(tokens, vocabulary)
+                queries = Queries.from_lists([range(len(labels))])
+                localizer.method.spread_maps(tokens, queries, vocabulary)
+        pictures = [frame.image for frame in iterate_frames(clip, None, 0.0, 1.0)]
+        overlay = VideoOverlay(found, SIZE)
+        with spent.on("drawing"):
+            for number, picture in enumerate(pictures):
+                overlay.draw(picture, number / RATE)
+        with spent.on("overlay.mp4"):
+            write_overlay_video(clip, folder / "overlay.mp4", found, force=True)
+        with spent.on("page's video"):
+            write_page_video(clip, folder / "page.mp4", 640)
+    return spent, difference, len(moments)
+
+
+def report(name: str, spent: Spent, moments: int, seconds: int, difference: float) -> Table:
+    """A table of one model."""
+    table = Table(title=f"{name}: {moments} moments, {seconds} s of 720p")
+    table.add_column("stage")
+    for column in ("CPU s", "times plain"):
+        table.add_column(column, justify="right")
+    plain, ours = spent.median("plain"), spent.median("ours")
+    rows: list[tuple[str, float, Callable[[], str]]] = [
+        ("plain networks and head", plain, lambda: "1.00"),
+        ("our networks and head", ours, lambda: f"{plain / ours:.2f}"),
+        ("localize_video, reading too", spent.median("localizing"), lambda: ""),
+        ("drawing all frames", seconds * spent.median("drawing"), lambda: ""),
+        ("overlay.mp4: read, draw, encode", spent.median("overlay.mp4"), lambda: ""),
+        ("video of the page", spent.median("page's video"), lambda: ""),
+    ]
+    for stage, value, ratio in rows:
+        table.add_row(stage, f"{value:.2f}", ratio())
+    table.caption = f"largest difference of maps {difference:.1e}"
+    return table
+
+
+def main() -> None:
+    """Measure and judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default="everyday,audioclip")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="two seconds, three rounds")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seconds, arguments.rounds = 2, 3
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as the command does
+    console, failures = Console(width=100), []
+    console.print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} of "
+        f"{os.cpu_count()} cores, torch {torch.__version__}, "
+        f"{torch.backends.cpu.get_cpu_capability()}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        clip = write_clip(Path(folder) / "clip.mp4", arguments.seconds)
+        for name in arguments.models.split(","):
+            spent, difference, moments = measure(name, clip, arguments.seconds, arguments.rounds)
+            console.print(report(name, spent, moments, arguments.seconds, difference))
+            ratio = spent.median("plain") / spent.median("ours")
+            if difference > CLOSE:
+                failures.append(f"{name}: maps differ by {difference:.1e}")
+            if ratio < FLOORS.get(name, 1.0):
+                failures.append(f"{name}: {ratio:.2f} times plain, {FLOORS[name]} is the floor")
+            drawing = arguments.seconds * spent.median("drawing")
+            if name == "audioclip" and drawing > OVERLAY_SHARE * spent.median("ours"):
+                failures.append(f"drawing costs {drawing:.1f} s, over half of the networks")
+    if failures:
+        sys.exit("\n".join(failures))
+
+
+if __name__ == "__main__":
+    main()
