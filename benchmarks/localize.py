@@ -234,8 +234,8 @@ def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, fl
             found = list(localizer.localize_video(clip, labels, end=float(seconds)))
         with spent.on("plain"):
             maps = plain_maps(localizer, moments, labels)
-        for moment, plain in zip(found, maps, strict=True):
-            for source, expected in zip(moment.sources, plain, strict=True):
+        for result, plain in zip(found, maps, strict=True):
+            for source, expected in zip(result.sources, plain, strict=True):
                 difference = max(difference, float(np.abs(source.grid - expected).max()))
         with spent.on("ours"), torch.inference_mode():
             for moment in moments:

@@ -101,8 +101,6 @@ def _measure_gain(device: torch.device) -> float:
     seconds: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
     layers = {
         dtype: torch.nn.Conv2d(64, 64, 3, padding=1, device=device, dtype=dtype)
-        .requires_grad_(False)
-        .to(memory_format=torch.channels_last)
         for dtype in seconds
     }
     features = torch.full((1, 64, 28, 56), 0.5, device=device)

@@ -1,0 +1,221 @@
+"""Time and memory against the size of the work: video length, vocabulary, sources, items.
+
+    python benchmarks/growth.py [--quick] [--only video,vocabulary,...]
+
+Every size runs in a process of its own, which tells its CPU seconds (without those of loading) and
+its largest memory. It fails where the work grows much faster than its size, or where memory that
+should be flat grows: that of a video, of sources apart from their tokens, and of items.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+QUICK = {
+    "video": (10, 30),
+    "vocabulary": (36, 360),
+    "sources": (1, 4),
+    "items": (50, 200),
+    "training clips": (1_000, 10_000),
+}
+FULL = {
+    "video": (10, 100, 1_000, 7_200),
+    "vocabulary": (36, 360, 3_600, 10_000),
+    "sources": (1, 2, 4, 8),
+    "items": (100, 1_000, 10_000),
+    "training clips": (1_000, 10_000, 100_000),
+}
+UNITS = {
+    "video": "seconds of video",
+    "vocabulary": "classes",
+    "sources": "sources",
+    "items": "items scored",
+    "training clips": "clips planned",
+}
+MOST_MEGABYTES = {
+    "video": 120,
+    "vocabulary": 1_000,
+    "sources": 300,
+    "items": 300,
+    "training clips": 400,
+}
+"""Most by which memory may grow from the smallest to the largest size."""
+SLACK = 1.6
+"""Most by which the work may grow faster than its size, noise of a busy machine included."""
+LEAST_SECONDS = 0.3
+"""Work that takes less is not judged."""
+
+
+def grow_video(size: int) -> Callable[[], object]:
+    """Localize a video of so many seconds, a moment a second."""
+    from localize import write_clip
+    from tvsl.localizer import Localizer
+
+    folder = Path(tempfile.mkdtemp())
+    clip = write_clip(folder / "clip.mp4", size, (80, 160))
+    localizer = Localizer.from_pretrained("mini", device="cpu")
+    labels = localizer.encoder.classes[:2]
+    return lambda: sum(1 for _ in localizer.localize_video(clip, labels))
+
+
+def grow_vocabulary(size: int) -> Callable[[], object]:
+    """Detect among so many classes, whose names are read and merged."""
+    import torch
+
+    from tvsl.localizer import Localizer
+    from tvsl.vocabularies import everyday_sounds
+
+    localizer = Localizer.from_pretrained("everyday", device="cpu")
+    torch.set_num_threads(1)
+    known = everyday_sounds()
+    names = [f"{known[n % len(known)]} {n // len(known)}" for n in range(size)]
+    picture = np.full((96, 160, 3), 128, np.uint8)
+    sound = (0.1 * np.sin(np.arange(16_000)).astype(np.float32), 16_000)
+    encoded = localizer.encode(picture, sound)
+    return lambda: localizer.localize_encoded(encoded, vocabulary=names)
+
+
+def grow_sources(size: int) -> Callable[[], object]:
+    """Localize so many sources, each in a panel of its own."""
+    from tvsl.localizer import Localizer
+
+    localizer = Localizer.from_pretrained("everyday", device="cpu")
+    picture = np.random.default_rng(0).integers(0, 256, (224, 224 * size, 3), dtype=np.uint8)
+    sound = (0.1 * np.sin(np.arange(32_000)).astype(np.float32), 16_000)
+    names = ("dog", "cat", "train", "car", "bird", "horse", "sheep", "boat")[:size]
+    localizer.localize(picture, sound, labels=names, panels=size)
+
+    def run() -> None:
+        for _ in range(3):
+            localizer.localize(picture, sound, labels=names, panels=size)
+
+    return run
+
+
+def grow_items(size: int) -> Callable[[], object]:
+    """Score the maps of so many items."""
+    import torch
+
+    from tvsl.metrics import MeanIoU, SuccessRate
+
+    maps = torch.rand(50, 7, 7)
+    targets = torch.zeros(50, 224, 224, dtype=torch.bool)
+    targets[:, 50:120, 60:150] = True
+
+    def run() -> None:
+        from tvsl.metrics import minmax, resize_maps
+
+        metrics = [MeanIoU(), SuccessRate()]
+        for _ in range(size // 50):
+            large = minmax(resize_maps(maps, (224, 224)))
+            for metric in metrics:
+                metric.update(large, targets)
+        for metric in metrics:
+            metric.compute()
+
+    return run
+
+
+def grow_training_clips(size: int) -> Callable[[], object]:
+    """Draw mixtures of so many training clips."""
+    from tvsl.data.mixtures import draw_mixtures
+
+    labels = np.arange(size) % 220
+    return lambda: draw_mixtures(labels, 2, rounds=3)
+
+
+WORK: dict[str, Callable[[int], Callable[[], object]]] = {
+    "video": grow_video,
+    "vocabulary": grow_vocabulary,
+    "sources": grow_sources,
+    "items": grow_items,
+    "training clips": grow_training_clips,
+}
+
+
+def one(kind: str, size: int) -> dict[str, float]:
+    """Seconds and megabytes of one size, in this process."""
+    run = WORK[kind](size)
+    start = time.process_time()
+    run()
+    seconds = time.process_time() - start
+    return {
+        "seconds": seconds,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def apart(kind: str, size: int) -> dict[str, float]:
+    """The same in a process of its own."""
+    command = [sys.executable, __file__, "--one", kind, str(size)]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+        cwd=Path(__file__).parents[1],
+    )
+    if done.returncode:
+        sys.exit(f"{kind} {size}: {done.stderr.strip()[-500:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Measure and judge."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes")
+    parser.add_argument("--only", default=",".join(WORK))
+    parser.add_argument("--largest", type=int, help="leave larger sizes out")
+    parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one(arguments.one[0], int(arguments.one[1]))))
+        return
+    table = Table(title="CPU seconds and largest memory against size")
+    for head in ("work", "size", "CPU s", "growth beside size", "MB"):
+        table.add_column(head, justify="left" if head == "work" else "right")
+    failures = []
+    for kind in arguments.only.split(","):
+        sizes = (QUICK if arguments.quick else FULL)[kind]
+        sizes = tuple(s for s in sizes if arguments.largest is None or s <= arguments.largest)
+        found = {size: apart(kind, size) for size in sizes}
+        for before, size in zip((None, *sizes), sizes, strict=False):
+            shown = ""
+            if before is not None:
+                ratio = found[size]["seconds"] / max(found[before]["seconds"], 1e-9)
+                growth = ratio / (size / before)
+                shown = f"{growth:.2f}"
+                if growth > SLACK and found[before]["seconds"] > LEAST_SECONDS:
+                    failures.append(f"{kind}: from {before} to {size} {growth:.1f} times its size")
+            table.add_row(
+                UNITS[kind],
+                f"{size:,}",
+                f"{found[size]['seconds']:.2f}",
+                shown,
+                f"{found[size]['megabytes']:.0f}",
+            )
+        more = found[sizes[-1]]["megabytes"] - found[sizes[0]]["megabytes"]
+        if more > MOST_MEGABYTES[kind]:
+            failures.append(f"{kind}: {more:.0f} MB more for {sizes[-1]} than for {sizes[0]}")
+        table.add_section()
+    Console(width=100).print(table)
+    if failures:
+        sys.exit("\n".join(failures))
+
+
+if __name__ == "__main__":
+    main()

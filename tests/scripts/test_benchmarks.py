@@ -1,0 +1,67 @@
+"""Benchmarks in a reduced form, so that they do not rot; `make benchmark` runs more of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+def test_what_a_cpu_can_run_of_the_gpu_s_script_runs() -> None:
+    done = run("benchmarks/gpu.py", "--device", "cpu", "--quick")
+    assert done.returncode == 0, done.stderr
+    for row in ("float32, TF32 off", "plain eager, float32", "training step", "maps and scores"):
+        assert row in done.stdout
+
+
+def test_without_a_gpu_its_script_says_so() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = run("benchmarks/gpu.py")
+    assert done.returncode == 1
+    assert "--device cpu --quick" in done.stderr
+
+
+def test_growth_is_judged() -> None:
+    done = run("benchmarks/growth.py", "--quick", "--only", "items,training clips")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "items scored" in done.stdout
+
+
+@pytest.mark.parametrize(("before", "after", "fails"), [(1.0, 10.0, False), (1.0, 30.0, True)])
+def test_work_that_grows_faster_than_its_size_fails(
+    before: float, after: float, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import growth
+
+    found = {100: before, 1_000: after}
+    monkeypatch.setitem(growth.FULL, "items", (100, 1_000))
+    monkeypatch.setattr(
+        growth, "apart", lambda kind, size: {"seconds": found[size], "megabytes": 100.0}
+    )
+    monkeypatch.setattr(sys, "argv", ["growth", "--only", "items"])
+    if fails:
+        with pytest.raises(SystemExit, match="items"):
+            growth.main()
+    else:
+        growth.main()
