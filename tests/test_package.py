@@ -147,6 +147,20 @@ def test_no_forbidden_package_is_imported() -> None:
             assert not {name.split(".")[0] for name in names} & FORBIDDEN, path
 
 
+def test_the_core_requires_no_library_of_an_extra() -> None:
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads TOML")
+    text = (SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+
+    def names(lines: list[str]) -> set[str]:
+        return {normalised(re.split(r"[^\w.-]", line)[0]) for line in lines}
+
+    extras = project["optional-dependencies"]
+    assert {"hub", "pandas", "plot", "supervision"} <= set(extras)
+    for lines in extras.values():
+        assert not names(lines) & names(project["dependencies"])
+
+
 def test_only_lower_bounds_are_required() -> None:
     for line in importlib.metadata.requires("tvsl") or []:
         requirement = line.split(";")[0]
