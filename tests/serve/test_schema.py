@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.serve.service import FAKE, running_service
-from tvsl.serve.config import ServeConfig
+from tests.serve.service import running_server
 
 schemathesis = pytest.importorskip("schemathesis")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("token", [None, "a-token-of-some-length"])
-def test_answers_are_as_described(tmp_path: Path, token: str | None) -> None:
-    from hypothesis import HealthCheck, Phase, settings
+@pytest.mark.parametrize("token", ["", "a-token-of-some-length"])
+def test_answers_are_as_described(tmp_path: Path, token: str) -> None:
+    sent = {"Authorization": f"Bearer {token}"} if token else {}
+    from schemathesis.specs.openapi.checks import positive_data_acceptance as accepted
 
-    config = ServeConfig(max_upload=100_000, max_waiting=50, token=token)
-    sent = {} if token is None else {"Authorization": f"Bearer {token}"}
-    with running_service(config, tmp_path / "service", FAKE) as service:
-        app = service.client.app
-        schema = schemathesis.openapi.from_asgi(
-            "/openapi.json", app, headers={**sent, "Host": "127.0.0.1"}
-        )
-        asked = set()
-        for found in schema.get_all_operations():
-            operation = found.ok()
+    asked = set()
 
-            @settings(
-                max_examples=60,
-                deadline=None,
-                derandomize=True,
-                phases=[Phase.explicit, Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            )
-            def check(case: object) -> None:
-                asked.add((case.method, case.path))  # type: ignore[attr-defined]
-                case.call_and_validate(  # type: ignore[attr-defined]
-                    session=service.client, headers=sent, base_url="http://127.0.0.1:8321"
-                )
+    def check(case: Any) -> None:
+        asked.add((case.method, case.path))
+        # No schema says that two labels are spellings of one, or that one has no letters.
+        is_form = (case.method, case.path) == ("POST", "/api/v1/jobs")
+        case.call_and_validate(headers=sent, excluded_checks=[accepted] if is_form else [])
 
-            from hypothesis import given
-
-            given(operation.as_strategy())(check)()
+    decorate = settings(
+        max_examples=40,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    with running_server(tmp_path, token) as (process, address):
+        schema = schemathesis.openapi.from_url(f"{address}openapi.json", headers=sent)
+        for operation in schema.get_all_operations():
+            decorate(given(operation.ok().as_strategy())(check))()
         assert len(asked) == 7
+        process.terminate()
+        assert process.communicate() == ("", "")

@@ -99,6 +99,8 @@ def test_nothing_is_logged(tmp_path: Path) -> None:
         with suppress(OSError, http.client.HTTPException):
             connection.getresponse().read()
         connection.close()
+        garbage = {**sent, "Content-Type": "multipart/form-data; boundary=x"}
+        httpx.post(f"{address}api/v1/jobs", content=b"\0private", headers=garbage)
         files = {"video": ("a-private-name.mp4", b"private")}
         for labels in ("fail", "die", "dog"):
             answer = httpx.post(

@@ -169,6 +169,7 @@ def form_schema() -> dict[str, Any]:
         "description": "A video, or a picture with a sound, and options.",
         "properties": {**files, **properties},
         "additionalProperties": False,
+        "not": {"required": ["labels", "sources"]},
         "oneOf": [
             {"required": ["video"], "not": _any_of("picture", "sound")},
             {"required": ["picture", "sound"], "not": _any_of("video")},

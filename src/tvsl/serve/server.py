@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tvsl.serve.jobs import Jobs
 MOST_CONNECTIONS = 100
 """Connections at one time; further ones are answered 503."""
 _SECONDS_TO_END = 2
+_BACKLOG = 128
 
 
 def serve(config: ServeConfig, ready: Callable[[str], None]) -> None:
@@ -41,6 +43,7 @@ def serve(config: ServeConfig, ready: Callable[[str], None]) -> None:
         name = f"[{address}]" if ":" in address else address
         with service_folder() as folder:
             _end_by_signals()
+            logging.disable(logging.CRITICAL)  # libraries log parts of what they cannot read
             jobs = Jobs(config, folder)
             asyncio.run(_serve(jobs, place, is_local, lambda: ready(f"http://{name}:{port}/")))
 
@@ -99,6 +102,7 @@ async def _serve(
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, hang_up)
     async with jobs:
+        place.listen(_BACKLOG)  # who asks from now on waits, and is not refused
         ready()
         await server.serve(sockets=[place])
 
