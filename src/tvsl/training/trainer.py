@@ -151,7 +151,7 @@ def trainer_options(device: torch.device, alone: bool = False) -> dict[str, Any]
         "devices": team.beside,
         "num_nodes": team.count // team.beside,
         # Parameters that a step has no use for, in training by stages, have no gradient anywhere.
-        "strategy": DDPStrategy(find_unused_parameters=True, broadcast_buffers=False),
+        "strategy": DDPStrategy(find_unused_parameters=True),
         "plugins": [environment()],
         "use_distributed_sampler": False,
     }
