@@ -17,7 +17,14 @@ from tvsl.methods import METHODS
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Vocabulary
 from tvsl.training.config import TrainConfig, recipe
-from tvsl.training.modules import BatchPlan, HeadTraining, TokenData, require_training
+from tvsl.training.modules import (
+    BatchPlan,
+    HeadTraining,
+    SharedTokenBatch,
+    TokenData,
+    TrainingShare,
+    require_training,
+)
 
 SIZES = {1: 40, 2: 25, 3: 4}
 
@@ -85,9 +92,23 @@ def test_the_epochs_of_lightning_follow_each_other(tmp_path: Path) -> None:
         loader = data.train_dataloader()
         assert len(loader) == (3, 3, 2)[epoch]
         found += list(loader)
-    for one, other in zip(found, expected, strict=True):
+    for (one, share), other in zip(found, expected, strict=True):
+        assert share is None
         assert torch.equal(one.tokens.visual, other.tokens.visual)
         assert torch.equal(one.labels, other.labels)
+
+
+def test_processes_read_their_rows_of_each_batch(tmp_path: Path) -> None:
+    config, store = TrainConfig(batch=8, steps=3), make(tmp_path)
+    whole = list(TokenData(config, store, []).train_dataloader())
+    shares = [TrainingShare(rank, 3) for rank in range(3)]
+    parts = [list(TokenData(config, store, [], share).train_dataloader()) for share in shares]
+    for (batch, _), *own in zip(whole, *parts, strict=True):
+        joined = torch.cat([part.tokens.visual for part, _ in own])
+        assert torch.equal(joined, batch.tokens.visual)
+        assert [len(part.labels) for part, _ in own] == [2, 3, 3]
+    alone = TrainingShare(0, 3, None)  # of a method that does not share its batches
+    assert next(iter(TokenData(config, store, [], alone).train_dataloader())).share is None
 
 
 def _row(value: object) -> object:
@@ -114,7 +135,9 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
 
 def test_the_loss_is_the_sum_of_the_method_s(tmp_path: Path, logged: dict[str, Tensor]) -> None:
     head, batch = small_head(), make(tmp_path).batch(2, range(6))
-    loss = HeadTraining(head, vocabulary(), TrainConfig(), 10).training_step(batch, 0)
+    loss = HeadTraining(head, vocabulary(), TrainConfig(), 10).training_step(
+        SharedTokenBatch(batch, None), 0
+    )
     losses = head.losses(batch.tokens, batch.labels, vocabulary())
     assert float(loss.detach()) == pytest.approx(sum(float(x.detach()) for x in losses.values()))
     assert logged.keys() == {"train/loss", *(f"train/{name}" for name in losses)}
@@ -127,7 +150,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, logged: object) 
     with torch.no_grad():
         next(head.parameters()).fill_(torch.nan)
     with pytest.raises(DivergedError, match=r"step 0 is not finite.*lower learning rate"):
-        HeadTraining(head, vocabulary(), TrainConfig(), 10).training_step(batch, 0)
+        HeadTraining(head, vocabulary(), TrainConfig(), 10).training_step(
+            SharedTokenBatch(batch, None), 0
+        )
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])

@@ -312,7 +312,8 @@ def lost_process(error: BaseException) -> LostProcessError:
     """
     return LostProcessError(
         f"Another process of the run has ended, or cannot be reached ({_short(error)}).",
-        "Its own output says why; what is finished stays, and the same command goes on from there.",
+        "Its own output says why. What is finished stays: start the same command again, a training "
+        "with --resume.",
     )
 
 
