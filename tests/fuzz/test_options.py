@@ -42,6 +42,7 @@ BUSY = {
     "synthetic preview": ("-o", PLACE),
     "synthetic export": (PLACE,),
     "localize": ("-o", PLACE),
+    "serve": ("--host", "0.0.0.0"),  # without a token it does not start
 }
 
 

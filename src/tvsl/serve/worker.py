@@ -127,11 +127,9 @@ class Worker:
         source = files.get("video") or files["picture"]
         options = self._options(job, source, files.get("sound"))
         with self.stages("Reading the files"):
-            for path in files.values():
-                _check_length(path, self._limits)
+            for field, path in files.items():
+                _check_file(field, path, self._limits)
             media_type = check_input(source, options)
-        if media_type == "picture" and "video" in files:  # an animated GIF, for one
-            raise UnreadableMediaError("This is a picture, not a video.", "Give its sound, too.")
         target = Target(GivenInput(source, source.name), media_type, Path(job["output"]))
         return summary(localize_input(self._localizer, target, options))
 
@@ -162,7 +160,17 @@ class Worker:
         )
 
 
-def _check_length(path: Path, limits: MediaLimits) -> None:
+_WRONG: Final = {
+    ("video", "picture"): ("This is a picture, not a video.", "Add its sound."),
+    ("video", "sound"): ("This is a sound without a picture.", "Add its picture."),
+    ("picture", "video"): ("This is a video, not a picture.", "Give it alone: it has its sound."),
+    ("picture", "sound"): ("This is a sound, not a picture.", "Give a picture with it."),
+    ("sound", "picture"): ("This is a picture, not a sound.", "Give a sound with it."),
+}
+"""What is said of a file in a wrong field, by the field and what the file is."""
+
+
+def _check_file(field: str, path: Path, limits: MediaLimits) -> None:
     """Refuse what lasts too long, by its header and, for a video, by its pictures."""
     from tvsl.media import media_type_of, open_container, probe_video
 
@@ -173,6 +181,8 @@ def _check_length(path: Path, limits: MediaLimits) -> None:
                 pass
         if media_type == "video":
             probe_video(path, limits)
+        if (field, media_type) in _WRONG:
+            raise UsageError(*_WRONG[field, media_type], path)
     except MediaLimitError as error:
         if "seconds" in error.problem:
             raise MediaLimitError(error.problem, "Cut a piece out of it.", path) from error

@@ -299,7 +299,7 @@ function finish(status) {
   const preview = $("preview");
   preview.hidden = !isVideo;
   if (isVideo) preview.src = files["overlay.mp4"].url;
-  $("kept").textContent = "Your files are deleted already; the result is in " + span(status.expires_in) + ", or at once by the button.";
+  $("kept").textContent = "Your files are deleted already. The result is deleted in " + span(status.expires_in) + ", or at once by the button.";
   tell("Done. " + $("summary").textContent);
   turnTo("result");
 }
