@@ -38,6 +38,9 @@ RENAMED = {
 COMMANDS = "command-line.md"
 """The page of all commands, made of their help."""
 
+WIDTH = 84
+"""Columns of a command's help on its page."""
+
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\]\()([^()\s]+)(\))")
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
 _CODE = re.compile(r"(`+)(?:(?!\1).)+?\1", re.DOTALL)
@@ -45,6 +48,11 @@ _CODE = re.compile(r"(`+)(?:(?!\1).)+?\1", re.DOTALL)
 
 class SiteError(Exception):
     """A document with a link to nothing, or a page that is not as it should be."""
+
+
+def read(path: Path) -> str:
+    """The text of a document."""
+    return path.read_text(encoding="utf-8")
 
 
 def place_of(path: str) -> str:
@@ -100,12 +108,18 @@ def turned_links(text: str, source: str, root: Path = ROOT) -> tuple[str, set[st
 
     def turn(match: re.Match[str]) -> str:
         target, mark, anchor = match[2].partition("#")
-        if not target or urlsplit(match[2]).scheme:
+        if urlsplit(match[2]).scheme:
+            return match[0]
+        if not target:
+            if anchor not in slugs(text):
+                raise SiteError(f"{source}: '{match[2]}' leads to no heading")
             return match[0]
         path = os.path.normpath(Path(source).parent / unquote(target))
         if path.startswith("..") or not (root / path).is_file():
             raise SiteError(f"{source}: '{match[2]}' leads to no file")
         linked.add(path)
+        if anchor and path.endswith(".md") and anchor not in slugs(read(root / path)):
+            raise SiteError(f"{source}: '{match[2]}' leads to no heading")
         return f"{match[1]}{os.path.relpath(place_of(path), here)}{mark}{anchor}{match[3]}"
 
     def turn_outside_code(line: str) -> str:
@@ -126,6 +140,19 @@ def turned_links(text: str, source: str, root: Path = ROOT) -> tuple[str, set[st
     return "".join([*made, turn_outside_code(block)]), linked
 
 
+def slugs(text: str) -> set[str]:
+    """Anchors of a document's headings, as GitHub and the site name them."""
+    found: set[str] = set()
+    for line, is_prose in prose(text):
+        heading = re.match(r"#+\s+(.*)", line) if is_prose else None
+        if heading:
+            plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading[1].strip()).lower()
+            slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+            again = f"{slug}-1" if slug in found else slug
+            found.add(again)
+    return found
+
+
 def notebook_page(path: Path) -> str:
     """A notebook as a page: its texts, and its code in blocks."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
@@ -137,11 +164,13 @@ def notebook_page(path: Path) -> str:
 
 
 def example_page(path: Path) -> str:
-    """An example as a page: what its docstring says, and the file."""
-    text = path.read_text(encoding="utf-8")
-    said = ast.get_docstring(ast.parse(text)) or ""
+    """An example as a page: what its docstring says, and the file below it."""
+    text = read(path)
+    tree = ast.parse(text)
+    said = ast.get_docstring(tree) or ""
     title, _, rest = said.partition("\n")
-    return f"# {title.rstrip('.')}\n\n{rest.strip()}\n\n`{path.name}`\n\n```python\n{text}```\n"
+    code = "".join(text.splitlines(keepends=True)[tree.body[0].end_lineno :]).lstrip("\n")
+    return f"# {title.rstrip('.')}\n\n{rest.strip()}\n\n```python\n{code}```\n"
 
 
 def commands_page() -> str:
@@ -152,7 +181,7 @@ def commands_page() -> str:
 
     def told(command: Any, path: str) -> Iterator[str]:
         context = command.context_class(command, info_name=path)
-        context.terminal_width = context.max_content_width = 100
+        context.terminal_width = context.max_content_width = WIDTH
         yield f"## {path}\n\n```text\n{command.get_help(context)}\n```\n"
         for name, part in getattr(command, "commands", {}).items():
             yield from told(part, f"{path} {name}")
@@ -164,7 +193,7 @@ def commands_page() -> str:
 _READERS: dict[str, Callable[[Path], str]] = {
     ".ipynb": notebook_page,
     ".py": example_page,
-    ".md": lambda path: path.read_text(encoding="utf-8"),
+    ".md": read,
 }
 
 
@@ -317,7 +346,8 @@ def main() -> None:
     wrong = faults(given.site)
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"{len(pages) + 1} pages in {given.site}")
+    print(f"{len(pages) + 1} pages in {given.site}; to search in them, serve them:")
+    print(f"python -m http.server --bind 127.0.0.1 --directory {given.site}")
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sound = load_audio(ROOT / "docs" / "example" / "beach.ogg", 48_000, duration=2.0)
     write_still_video(folder / "clip.mp4", picture, to_int16(sound.samples), 48_000)
     block = first_screen().partition("```sh\n")[2].partition("```")[0].replace("\\\n", " ")
-    install, *commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+    lines = (shlex.split(line, comments=True) for line in block.splitlines())
+    install, *commands = filter(None, lines)
     assert install[:2] == ["pip", "install"]
     assert len(commands) == 2
     with pytest.MonkeyPatch.context() as patch:

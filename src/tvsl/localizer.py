@@ -67,8 +67,8 @@ class Localizer(ClipEncoder):
     ) -> None:
         if same_meaning is not None and not 0 < same_meaning <= 1:
             raise UsageError(
-                f"Names cannot be merged from a cosine of {same_meaning} on.",
-                "Give one over 0, or 1 to merge none.",
+                f"The likeness of names cannot be {same_meaning}.",
+                "Give one over 0 and up to 1; 1 tells all names apart.",
             )
         own_fit: Fit = "square" if method.config.square_pictures else "aspect"
         super().__init__(encoder, fit or own_fit, window, limits)

@@ -97,3 +97,13 @@ def test_ctrl_c_while_the_commands_are_built_is_no_traceback(
     with pytest.raises(SystemExit) as ended:
         cli_main.main()
     assert ended.value.code == 130
+
+
+@pytest.mark.parametrize("group", [(), ("data",), ("synthetic",), ("weights",)])
+def test_what_a_command_does_fits_its_line(
+    group: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    listed = run(*group, "--help").out.partition("Commands:\n")[2].splitlines()
+    assert listed
+    assert not [line for line in listed if line.endswith("...")]

@@ -43,6 +43,18 @@ def test_pages_are_laid_out_with_their_links(docs: ModuleType, root: Path) -> No
     assert (pages / "x.svg").is_file()
 
 
+def test_anchors_are_those_of_github(docs: ModuleType) -> None:
+    text = "# A `b` (c), d: e\n\n## Two of [a](b.md)\n\n```\n# no\n```\n\n## Again\n\n## Again\n"
+    assert docs.slugs(text) == {"a-b-c-d-e", "two-of-a", "again", "again-1"}
+
+
+@pytest.mark.parametrize("link", ["../README.md#no", "#no"])
+def test_a_link_to_no_heading_is_an_error(docs: ModuleType, root: Path, link: str) -> None:
+    (root / "docs" / "steps.md").write_text(f"# Steps\n\n## Yes\n\n[there]({link})\n")
+    with pytest.raises(docs.SiteError, match=r"docs/steps\.md: .* leads to no heading"):
+        docs.lay_out(root / "pages", root)
+
+
 @pytest.mark.parametrize("target", ["gone.md", "../src", "../../outside.md"])
 def test_a_link_to_nothing_is_an_error(docs: ModuleType, root: Path, target: str) -> None:
     (root / "docs" / "steps.md").write_text(f"# Steps\n\n[there]({target})\n")
@@ -57,7 +69,7 @@ def test_a_link_to_nothing_is_an_error(docs: ModuleType, root: Path, target: str
         "````text\n```\n[a](gone.md)\n````\n",
         "`[a](gone.md)`\n",
         "[a](https://example.org/gone.md)\n",
-        "[a](#here)\n",
+        "# Here\n\n[a](#here)\n",
     ],
 )
 def test_what_is_no_link_to_a_file_stays(docs: ModuleType, text: str) -> None:
@@ -112,4 +124,4 @@ def test_notebooks_and_examples_become_pages(docs: ModuleType, tmp_path: Path) -
     assert docs.notebook_page(tmp_path / "a.ipynb") == "# A\ntext\n\n```python\nx = 1\n```\n"
     (tmp_path / "b.py").write_text('"""Do a thing.\n\nBy this.\n"""\n\nx = 1\n')
     page = docs.example_page(tmp_path / "b.py")
-    assert page.startswith("# Do a thing\n\nBy this.\n\n`b.py`\n\n```python\n")
+    assert page == "# Do a thing\n\nBy this.\n\n```python\nx = 1\n```\n"

@@ -23,7 +23,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resamples.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two evaluations item by item, with paired 95 % intervals.
+    """Compare two evaluations item by item, with 95 % intervals.
 
     Both must be of the same data; the encoders, heads and methods may differ.
     """

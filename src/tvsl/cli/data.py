@@ -51,7 +51,7 @@ _SHOWN_CLASSES = 20
 
 @app.command("list", cls=Command)
 def list_sets() -> None:
-    """List the data sets, how their files lie, and the lists that they need."""
+    """List the data sets, their files, and the lists they need."""
     from tvsl.data import DATA_SETS
     from tvsl.data.listed import ListedData
     from tvsl.utils.files import lists_folder
@@ -74,7 +74,7 @@ def list_sets() -> None:
 def fetch(
     name: Annotated[str | None, typer.Argument(help="A data set [all of them].")] = None,
 ) -> None:
-    """Fetch the public lists and annotations of a data set, or all of them."""
+    """Fetch public lists and annotations, of one data set or all."""
     from tvsl.data import DATA_SETS
     from tvsl.data.listed import ListedData
     from tvsl.data.lists import PUBLIC_LISTS, fetch_lists
@@ -116,7 +116,7 @@ def check(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Count what is listed, found, missing, unreadable and without boxes, also for each class.
+    """Count what is found, missing and unreadable, by class.
 
     Exits with 1 if anything is missing or unreadable.
     """
@@ -156,9 +156,10 @@ def index(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Make an index of photographs and sounds by class: splits, roles, boxes. Every file is read.
+    """Index photographs and sounds by class.
 
-    Train with `tvsl train --data real --root FOLDER`.
+    Every file is read; the index says its split, role and box. Train with `tvsl train --data real
+    --root FOLDER`.
     """
     from tvsl.data.indexing import default_index, make_index, write_index
 
@@ -208,7 +209,7 @@ def preview(
     scenes: Annotated[int, typer.Option(min=1, max=200, help="Number of scenes.")] = 12,
     force: Force = False,
 ) -> None:
-    """Draw a sheet of scenes with the boxes of their objects and spectrograms of their sounds."""
+    """Draw a sheet of scenes with boxes and spectrograms."""
     from tvsl.data import DATA_SETS, make_data
 
     check_free_file(output, force)

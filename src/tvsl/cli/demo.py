@@ -42,7 +42,7 @@ def command(
     as_json: AsJson = False,
     opens: Open = False,
 ) -> None:
-    """Localize real mixtures and made-up scenes, and write a page to look at.
+    """Localize real and made-up scenes, and write a page of them.
 
     No model was trained on them. Prints what was found of every source, with given and with
     detected labels. Writes index.html, which needs no other file and no network, and results.json.

@@ -16,7 +16,7 @@ _PACKAGES = (
 
 
 def command() -> None:
-    """Print versions, devices and caches, for oneself or a bug report."""
+    """Print versions, devices and caches, for a bug report."""
     from tvsl import __version__
     from tvsl.models import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
     from tvsl.utils.files import weights_folder

@@ -99,13 +99,14 @@ def command(
     device: Device = "auto",
     precision: PrecisionOption = "float32",
     cases: Annotated[
-        int, typer.Option(min=1, max=50, help="Best, median and worst items on the page, of each.")
+        int,
+        typer.Option(min=1, max=50, help="How many best, median and worst items the page shows."),
     ] = 4,
     processes: ProcessCount = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate methods on a data set; the trivial baselines come with every table.
+    """Evaluate methods on a data set, beside trivial baselines.
 
     Every figure has its 95 % interval; several heads of one method have their mean beside them.
     Writes results.json, results.csv, samples.csv, scores.npz and page.html. Run again, it goes on

@@ -116,8 +116,8 @@ def command(
         typer.Option(
             min=0,
             max=1,
-            help="Cosine from which two names are one to the model, where classes are detected; "
-            "1: none [the encoder's own].",
+            help="Likeness from which on two names are told as one, where classes are detected; 1 "
+            "tells all apart [the encoder's own].",
         ),
     ] = None,
     method: Annotated[
@@ -133,8 +133,8 @@ def command(
     outputs: Annotated[
         str | None,
         typer.Option(
-            help="What is written, separated by commas: page, video, sheet, moments, json, which "
-            "always is: --force replaces what it lists [page, json; of a video also video]."
+            help="Files to write, separated by commas: page, video, sheet, moments, json [page, "
+            "json; of a video also video]. localization.json is always written."
         ),
     ] = None,
     result_format: Annotated[
@@ -164,7 +164,7 @@ def command(
 ) -> None:
     """Localize what sounds in videos, or in pictures with a sound.
 
-    Writes a page and localization.json, of a video also overlay.mp4; --outputs chooses.
+    Writes a page and localization.json, of a video also overlay.mp4; --outputs chooses others.
     """
     _check_times(at, every, start, end)
     kinds = _output_kinds(outputs)
@@ -172,14 +172,18 @@ def command(
     if folder is None and outputs is not None:
         raise UsageError("With -o - no file is written.", "Leave --outputs out.")
     if opens and (folder is None or (kinds is not None and "page" not in kinds)):
-        raise UsageError("Without a page there is none to --open.", "Write one, or leave it out.")
+        raise UsageError(
+            "--open shows the page, and none would be written.",
+            "Add page to --outputs, give -o a folder, or leave --open out.",
+        )
     printed = result_format if as_json or folder is None else None
     if (processes or 1) * started_count() > 1 and STANDARD_OUTPUT in inputs:
         raise UsageError("Several processes cannot read one input.", "Name files and folders.")
     with given_inputs(inputs, folder, audio is not None) as given:
         if printed in _ONE_INPUT and len(given) > 1:
             raise UsageError(
-                f"Of several inputs no {printed} can be printed.", "Leave --json or -o - out."
+                f"As {printed} one input can be printed, not several.",
+                "Leave --json or -o - out, or give one input.",
             )
         from tvsl.utils.atomic import locked
         from tvsl.vocabularies import read_vocabulary, split_names
@@ -444,5 +448,5 @@ def _enough_memory(source: Path) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise MediaLimitError(
-            "The memory does not suffice for it.", "Make it smaller, or end other programs.", source
+            "There is not enough memory for it.", "Make it smaller, or end other programs.", source
         ) from error

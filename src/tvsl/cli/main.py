@@ -130,7 +130,7 @@ def _end(error: Exception) -> int:
     if not reports():
         return SOME_INPUT_FAILED
     if isinstance(error, MemoryError):
-        print_error("The memory does not suffice. Give smaller inputs, or fewer at once.")
+        print_error("There is not enough memory. Give smaller inputs, or fewer at once.")
         return SOME_INPUT_FAILED
     said = shown(str(error).strip().partition("\n")[0])
     print_error(

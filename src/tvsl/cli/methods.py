@@ -10,7 +10,7 @@ from tvsl.cli.output import print_error, print_lines, print_table
 
 
 def command() -> None:
-    """List the methods: what each needs for training, and what its maps depend on."""
+    """List the methods, and what each needs."""
     from tvsl.methods import METHODS
 
     known, problems = METHODS.load_all()

@@ -50,7 +50,7 @@ MODELS: Final = {
 
 
 def command() -> None:
-    """List the encoders: what each knows, its size, its licence, what was measured."""
+    """List the encoders: what each knows, licences, figures."""
     for name, card in MODELS.items():
         print_lines(name, *(f"  {key:10}{text}" for key, text in card._asdict().items()), "")
     print_lines("Encoders of other packages: docs/add-an-encoder.md. Files: `tvsl weights list`.")

@@ -392,8 +392,8 @@ ProcessCount = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        help="The encoder: a name (mini, audioclip, audioclip-partial), a checkpoint's file or "
-        "folder, USER/MODEL or USER/MODEL@REVISION on the Hugging Face hub, or FILE.py:CLASS."
+        help="The encoder: a name of `tvsl models`, a checkpoint's file or folder, USER/MODEL or "
+        "USER/MODEL@REVISION on the Hugging Face hub, or FILE.py:CLASS."
     ),
 ]
 Data = Annotated[

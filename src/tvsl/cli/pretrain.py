@@ -26,9 +26,10 @@ def command(
     resume: Resume = False,
     **fields: Any,
 ) -> None:
-    """Train the three encoders of the mini model together on made-up clips (Eq. 1).
+    """Train the mini model's encoders on made-up clips.
 
-    Writes checkpoints, metrics.csv and, at the end, the model's folder.
+    All three are trained together by Eq. 1. Writes checkpoints, metrics.csv and, at the end, the
+    model's folder.
     """
     from tvsl.training.config import pretrain_recipe
     from tvsl.utils.atomic import locked

@@ -80,11 +80,12 @@ def command(
     precision: PrecisionOption = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Train and measure all rows of the paper's tables, and lay them beside the paper's numbers.
+    """Train and measure the rows of the paper's tables.
 
-    Everything that is done stays in the folder; interrupted and started again, it goes on where
-    it was. Writes page.html, which needs no other file and no network, tables.md, tables.csv and
-    results.json. The items of the data set must have one source each.
+    They are laid beside the paper's numbers. Everything that is done stays in the folder;
+    interrupted and started again, it goes on where it was. Writes page.html, which needs no other
+    file and no network, tables.md, tables.csv and results.json. The items of the data set must have
+    one source each.
     """
     from tvsl.reproduce.targets import check_folder, check_targets
     from tvsl.utils.atomic import locked

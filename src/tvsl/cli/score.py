@@ -51,7 +51,7 @@ def command(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score heat-maps of another program by the protocols of evaluate.
+    """Score heat-maps of another program by the same protocols.
 
     An array has one map for all sources of an item, (h, w), or one for each, (P, h, w); ID.npz may
     hold one by the name of each class. Writes results.json, results.csv, samples.csv and

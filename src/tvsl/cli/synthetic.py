@@ -46,7 +46,7 @@ def preview(
     off_screen: OffScreen = 0.15,
     force: Force = False,
 ) -> None:
-    """Write a contact sheet of some scenes, and their sounds as WAV files."""
+    """Write a sheet of some scenes, and their sounds as WAV files."""
     from tvsl.synthetic.export import earlier_files
     from tvsl.utils.atomic import check_free
 
@@ -77,7 +77,10 @@ def export(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Write scenes as frames/*.png, audio/*.wav, masks/*.png and manifest.jsonl."""
+    """Write scenes as pictures, sounds, masks and a manifest.
+
+    These are frames/*.png, audio/*.wav, masks/*.png and manifest.jsonl.
+    """
     from tvsl.synthetic.export import export_world
     from tvsl.synthetic.world import World
 

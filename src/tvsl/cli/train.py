@@ -48,10 +48,10 @@ def command(
     resume: Resume = False,
     **fields: Any,
 ) -> None:
-    """Train a head on mixtures of labelled clips; the encoder stays as it is.
+    """Train a head on mixtures of labelled clips.
 
-    Tokens are encoded once and kept. Writes checkpoints, metrics.csv and, at the end, the best
-    head in the folder head, for `tvsl localize --head`.
+    The encoder stays as it is. Tokens are encoded once and kept. Writes checkpoints, metrics.csv
+    and, at the end, the best head in the folder head, for `tvsl localize --head`.
     """
     from tvsl.data import DATA_SETS
     from tvsl.utils.devices import choose_device

@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command("list", cls=Command)
 def list_files() -> None:
-    """List the embedded models and the public files, and which of them are here."""
+    """List embedded models and public files, and which are here."""
     from tvsl.models import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
     from tvsl.utils.files import weights_folder
 
@@ -37,7 +37,7 @@ def list_files() -> None:
 def fetch_file(
     name: Annotated[str, typer.Argument(help="A name of `tvsl weights list`.")] = "audioclip",
 ) -> None:
-    """Fetch a public file, and with a checkpoint the vocabulary that it needs."""
+    """Fetch a public file, and the vocabulary that it needs."""
     from tvsl.models import fetch
 
     with progress(f"Fetching {name}", is_bytes=True) as fetched:
@@ -77,7 +77,10 @@ def convert(
     target: Annotated[Path, typer.Argument(help="The .safetensors file to write.")],
     force: Force = False,
 ) -> None:
-    """Convert a checkpoint to safetensors, which loads faster and can never run code."""
+    """Convert a checkpoint to safetensors.
+
+    The file loads faster and can never run code.
+    """
     from tvsl.audioclip.checkpoint_file import existing_file, free_target
 
     # Wrong usage ends here, before torch is imported.

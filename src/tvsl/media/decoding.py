@@ -170,7 +170,7 @@ def _sound_length(path: Path, limits: MediaLimits, link: int) -> Fraction:
         length = None if end is None else end - clock_zero(container)
         if length is None or length < 0:
             raise UnreadableMediaError(
-                "It does not tell how long it is.", "Convert the file to WAV or FLAC.", path
+                "The file does not say how long it is.", "Convert the file to WAV or FLAC.", path
             )
         return Fraction(round(length * stream.rate), stream.rate)
 
