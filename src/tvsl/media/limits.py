@@ -14,12 +14,12 @@ import io
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import av
 from av.container import InputContainer
@@ -60,6 +60,11 @@ PROBED_BYTES = 64 * 2**20
 # Still pictures in the same kind of container as MP4, which FFmpeg would take for a video.
 STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"avif"})
 
+# Up to version 18 PyAV refuses files with names that are not in UTF-8, unless it is told; from 19
+# on it knows no such option.
+_METADATA: Mapping[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 LATEST_MOMENT = 1e9
 """Seconds that any clock of a file can count: FFmpeg has 63 bits for parts of a billionth."""
 
@@ -497,9 +502,7 @@ def open_container(
         # streams late (MPEG-PS), so they go to the container alone.
         with (
             Section(target, links[link], name) if links[1:] else nullcontext(name) as source,
-            av.open(
-                source, mode="r", container_options=options, metadata_errors="replace"
-            ) as container,
+            av.open(source, mode="r", container_options=options, **_METADATA) as container,
         ):
             if container.duration is not None:
                 check_duration(target, container.duration / 1_000_000, limits)
