@@ -336,7 +336,7 @@ def test_integer_arrays_are_scaled(kind):
     [
         np.zeros(0, np.float32),
         np.zeros((2, 2, 2), np.float32),
-        np.zeros((2, 44_100), np.float32),
+        np.zeros((100, 44_100), np.float32),
         np.zeros(9, np.int64),
         np.zeros(9, np.complex64),
         np.full(9, 3000.0),

@@ -232,6 +232,7 @@ def test_what_is_here_goes_before_the_hub(
     assert hub_model("user/model@refs/pr/1") == HubModel("user/model", "refs/pr/1")
     for path in (
         *("weights/model.pt", "./user/model", "/user/model", "user/model/head", "../a/b", "model"),
+        *("us..er/model", "user/mo--del", "user/model.git", "user/model-"),
         *("user/.model", "a b/c", "user/", "https://x/y", "user/model@", "-u/model"),
     ):
         assert hub_model(path) is None

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from tvsl.errors import TvslError, UsageError, shown
+from tvsl.errors import ShapeError, TvslError, UsageError, shown
 from tvsl.utils.files import home, write_json
 
 if TYPE_CHECKING:
@@ -184,14 +184,21 @@ def to_array(values: Any) -> NDArray[Any]:
 
     Raises:
         ValueError: A list of lists of different lengths.
+        ShapeError: A tensor without plain values, such as a sparse one.
     """
     import numpy as np
 
     if not hasattr(values, "detach"):
         array: NDArray[Any] = np.asarray(values)
         return array
-    plain: torch.Tensor = values.detach().cpu().resolve_conj().resolve_neg()
-    return (plain.float() if plain.is_floating_point() else plain).numpy()
+    try:
+        plain: torch.Tensor = values.detach().cpu().resolve_conj().resolve_neg()
+        return (plain.float() if plain.is_floating_point() else plain).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise ShapeError(
+            f"A tensor of {values.layout} on {values.device} holds no plain values.",
+            "Give a dense tensor with values.",
+        ) from error
 
 
 _TRIM_THRESHOLD = -1

@@ -34,6 +34,7 @@ _NAME = re.compile(
     r"(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[A-Za-z0-9][\w./-]*))?",
     re.ASCII,
 )
+_FORBIDDEN = re.compile(r"\.\.|--|\.git$|[-.](?:/|$)")  # by the hub, in names
 _FILE_TYPES = frozenset((".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".py", ".json", ".npz"))
 _LOG_IN: Final = "`hf auth login`"
 
@@ -68,7 +69,7 @@ def hub_model(name: str | Path, revision: str | None = None) -> HubModel | None:
         The model; None for anything else.
     """
     found = _NAME.fullmatch(name) if isinstance(name, str) else None
-    if found is None or os.path.lexists(found[0]):
+    if found is None or os.path.lexists(found[0]) or _FORBIDDEN.search(found["repo"]):
         return None
     own = found["revision"] or revision
     path = Path(found["repo"])
