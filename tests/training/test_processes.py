@@ -22,12 +22,11 @@ TRAINED = [name for name in METHODS if not issubclass(METHODS[name], Untrained)]
 Runs = dict[str, dict[str, Any]]
 RECIPES: Runs = {
     "tvsl": {},
-    "fnac": {"method": "fnac", "hyperparameters": {"dimension": 8}, "validation_scenes": 2},
 }
 EVERY: Runs = {
     name: {
         "method": name,
-        "hyperparameters": SMALL.get(name, {}),
+        "hyperparameters": {**SMALL.get(name, {}), "image_tokens": "values"},
         "validation_scenes": 2,
         "most_sources": 2,
         "steps": 6,

@@ -1,17 +1,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
-from tvsl.utils.processes import Processes, own_device, processes, steady_threads
+from tests.group import slurm, torchrun
+from tvsl.errors import UsageError
+from tvsl.utils.processes import (
+    Processes,
+    is_first,
+    is_first_here,
+    own_device,
+    processes,
+    reports,
+    started_count,
+    steady_threads,
+)
 
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+    for name in (*torchrun(0, 1, 0), *slurm(0, 1, 0)):
         monkeypatch.delenv(name, raising=False)
     threads = torch.get_num_threads()
     yield
@@ -23,6 +34,46 @@ def test_a_process_alone() -> None:
         assert team == Processes(0, 1)
         assert team.leads
         team.meet()
+        assert team.told("a") == "a"
+        assert team.gathered("a") == ["a"]
+        assert list(team.taken("abc")) == list(team.share("abc")) == ["a", "b", "c"]
+        count = team.counter()
+        assert [count(1), count(2), count(1)] == [1, 3, 4]
+
+
+@pytest.mark.parametrize("starter", [torchrun, slurm])
+def test_who_was_started_is_told_by_the_environment(
+    starter: Callable[[int, int, int], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (started_count(), is_first(), is_first_here(), reports()) == (1, True, True, True)
+    for rank in (0, 1):
+        for name, value in starter(rank, 4, 1234).items():
+            monkeypatch.setenv(name, value)
+        assert (started_count(), is_first(), is_first_here()) == (4, rank == 0, rank == 0)
+        assert reports() == (rank == 0)
+
+
+def test_a_shell_in_slurm_s_allocation_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in slurm(1, 4, 1234).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
+    assert (started_count(), is_first()) == (1, True)
+
+
+def test_tasks_of_slurm_that_are_not_told_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in slurm(1, 4, 1234).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(UsageError, match="--ntasks-per-node"), processes():
+        pass
+
+
+def test_things_are_shared_out() -> None:
+    assert [Processes(rank, 3).share(range(7)) for rank in range(3)] == [
+        range(0, 7, 3),
+        range(1, 7, 3),
+        range(2, 7, 3),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""``--processes``: torch's own launcher on this machine."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import run, run_alone
+from tests.preprocess.videos import contents, make_broken, make_clip
+from tvsl.cli.output import SOME_INPUT_FAILED
+
+pytestmark = pytest.mark.slow
+
+
+def test_two_processes_prepare_as_one(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for number in range(5):
+        make_clip(videos / f"goodvideo{number:02d}_{number}.mp4", 2)
+    make_broken(videos, 100)
+    fixed = ("prepare", videos, "--layout", "vggsound", "--workers", "1")
+    assert run(*fixed, "-o", tmp_path / "one").code == SOME_INPUT_FAILED
+    ran = run_alone(*fixed, "-o", tmp_path / "two", "--processes", "2")
+    assert ran.code == SOME_INPUT_FAILED, ran.err
+    assert ran.out.count("10 videos: 5 prepared, 5 failed") == 1
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def children(process: int) -> list[int]:
+    path = Path(f"/proc/{process}/task/{process}/children")
+    return [int(one) for one in path.read_text().split()]
+
+
+@pytest.mark.parametrize("killed", ["a process", "all that started them"])
+def test_a_kill_ends_all_with_one_line(killed: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = (
+        *("train", "--clips", "16", "--batch", "8", "--steps", "100000", "--validate-every", "5"),
+        *("--most-sources", "2", "--validation-scenes", "2", "--device", "cpu"),
+        *("-o", str(out), "--processes", "2"),
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tvsl", *command], stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 300
+    while not (out / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    started = children(process.pid)
+    assert len(started) >= 2
+    if killed == "a process":
+        subprocess.run(["kill", "-9", str(started[-1])], check=True)
+        _, err = process.communicate(timeout=120)
+        said = [line for line in err.splitlines() if line.startswith("tvsl: ")]
+        assert len(said) == 1, err
+        assert f"was ended by signal {signal.SIGKILL.value}" in said[0]
+        assert process.returncode == SOME_INPUT_FAILED
+    else:
+        process.kill()
+        process.communicate(timeout=120)
+    end = time.monotonic() + 120
+    while any(Path(f"/proc/{one}/stat").exists() for one in started):
+        assert time.monotonic() < end, "a process is left"
+        time.sleep(0.2)
