@@ -822,7 +822,7 @@ def test_a_picture_that_stays_is_encoded_once(
     picture[10:30, 20:40] = 200
     frames = [VideoFrame(float(second), picture) for second in range(3)]
     frames.append(VideoFrame(3.0, picture[::-1].copy()))
-    monkeypatch.setattr("tvsl.localizer.iterate_frames", lambda *_: iter(frames))
+    monkeypatch.setattr("tvsl.clip_encoder.iterate_frames", lambda *_: iter(frames))
     alone = [
         quick.localize(frame.image, sound_window(path, frame.time, 0.5, RATE), LABELS)
         for frame in frames
