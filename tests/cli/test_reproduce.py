@@ -99,7 +99,7 @@ def test_wrong_usage(
 
 def test_what_is_not_there(model: Path, tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
-    ran = run("reproduce", "table1", "-o", tmp_path / "out", "--model", nothing)
+    ran = run("reproduce", "table1", "-o", tmp_path / "out", "--model", nothing, "--processes", 1)
     assert ran.code == 1
     assert str(nothing) in ran.err
     options = ("--data", "folder", "--root", nothing, "--model", model)
