@@ -203,6 +203,7 @@ class Alignment(Cosines):
                 max(
                     (j for j in self.batch if j != i),
                     key=lambda j, i=i: cosine(pooled[i], pooled[j]).item(),
+                    default=i,  # alone
                 )
                 for i in self.batch
             ]

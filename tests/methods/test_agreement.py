@@ -89,7 +89,7 @@ METHODS: dict[str, tuple[type[Method], Any, type[oracle.Naive], dict[str, list[A
         CoarseToFine,
         CoarseToFineConfig,
         oracle.CoarseToFine,
-        {"dimension": [4], "hidden": [6], "probability": [0.3, 0.6]},
+        {"dimension": [4], "hidden": [6], "probability": [0.6, 0.3]},
     ),
     "avgn": (
         AVGN,
