@@ -4,7 +4,7 @@ Their official code (of MarginNCE and Alignment a second program) has the golden
 method's own tests meet, for one frame of 7 x 7 cells and one or two classes. Here are the shapes
 that those lack: other grids, panels, several classes in a clip, several pieces of sound, one clip
 alone, tokens that are scaled. Float64 on both sides: values agree to 1e-10, gradients to 1e-7 of
-the largest entry of their tensor, or of 1e-6.
+the largest entry of their tensor, or of 1e-4 (some are 0 but for rounding).
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def check(name: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
             torch.zeros_like(parameter) if one.grad is None else one.grad
             for one in (parameter, case.naive.state[key])
         )
-        large = max(1e-6, float(theirs.abs().max()))
+        large = max(1e-4, float(theirs.abs().max()))
         assert float((ours - theirs).abs().max()) < GRADIENT_TOLERANCE * large, key
 
 
