@@ -56,7 +56,7 @@ def command(
     precision: PrecisionOption = "float32",
     opens: Open = False,
 ) -> None:
-    """Serve a page on which videos are dropped and localized, and the same for programs.
+    """Serve a page that localizes videos, and the same for programs.
 
     Only this computer reaches it, unless --host and a token are given. Uploads are deleted when
     their job ends. Ctrl-C ends it.
