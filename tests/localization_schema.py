@@ -40,9 +40,9 @@ def check_written(content: Any) -> None:
     """Check what is written as JSON, if it is the result of a localization."""
     if not isinstance(content, dict):
         return
-    if "moments" in content and "encoder_sha256" in content:
+    if "segments" in content and "encoder_sha256" in content:
         check_schema(json.loads(json.dumps(content)))
-    elif "box_protocol" in content:
+    elif "box_pixels" in content:
         problem = problem_of(json.loads(json.dumps(content)), MOMENT)
         assert problem is None, problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -217,6 +217,19 @@ def first_problem(error: ValidationError) -> str:
     else:
         first = details[0]
     return _problem(first, first.get("ctx", {}))
+
+
+class RequestError(Protocol):
+    """The error of a request that pydantic refused; its places begin with a part of the request."""
+
+    def errors(self) -> Sequence[Any]:
+        """The problems, each with its place in ``loc``."""
+
+
+def wrong_fields(error: RequestError) -> list[str]:
+    """Names of the fields that pydantic refused, without what was given for them."""
+    names = {".".join(str(part) for part in one["loc"][1:]) for one in error.errors()}
+    return sorted(names - {""})
 
 
 def _problem(first: ErrorDetails, context: Mapping[str, Any]) -> str:

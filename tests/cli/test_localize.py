@@ -641,7 +641,7 @@ def test_an_input_that_is_too_large_for_the_memory_does_not_stop_the_others(
     options = ("--outputs", "sheet,moments", "--duplicates")
     ran = localize(str(tmp_path / "large.png"), *PHOTO, "--labels", LABELS, *options)
     assert ran.code == 1
-    assert "large.png: The memory" in ran.err
+    assert "large.png: There is not enough memory" in ran.err
     assert "Traceback" not in ran.err
     assert written(localize.out) == {
         f"photo/{name}"

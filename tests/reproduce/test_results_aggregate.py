@@ -205,7 +205,7 @@ def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregato
     sources = [one for one in SOURCES[::-1] if one in spec.labels]
     assert len(table.lines) == len(spec.rows) * len(sources)
     words = text_table(table)
-    on_page = on_the_page(reproduction_page(replace(made(), tables=(table,))))
+    on_page = on_the_page(reproduction_page(replace(made(), tables=(table,), claims=())))
     assert on_page[: 1 + len(words.rows)] == [words.heads, *words.rows]
     found = cast(Any, SimpleNamespace(tables=[table]))
     written = {

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from tvsl import __version__
-from tvsl.errors import first_problem
+from tvsl.errors import first_problem, wrong_fields
 from tvsl.html.serve import service_page
 from tvsl.serve.guard import (
     API,
@@ -109,8 +109,7 @@ def _add_handlers(app: FastAPI) -> None:
 
     async def refuse_request(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        places = {".".join(str(part) for part in one["loc"][1:]) for one in error.errors()}
-        where = ", ".join(sorted(filter(None, places)))[:200]
+        where = ", ".join(wrong_fields(error))[:200]
         return refused(
             Refusal(
                 422,

@@ -105,7 +105,7 @@ class Worker:
         except TvslError as error:
             tell(self._answers, {"failed": described(error)})
         except MemoryError:
-            limit = MediaLimitError("The memory does not suffice for it.", "Make it smaller.")
+            limit = MediaLimitError("There is not enough memory for it.", "Make it smaller.")
             tell(self._answers, {"failed": described(limit)})
         except Exception as error:  # noqa: BLE001 - told without its text, which may hold contents
             unforeseen = TvslError(

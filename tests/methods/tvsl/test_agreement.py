@@ -167,7 +167,7 @@ def check_inference(case: Case) -> None:
     """Maps of all queries, and the scores of all classes."""
     oracle = case.oracle()
     with torch.no_grad():
-        maps = case.head.maps(case.tokens, case.queries, case.words)
+        maps = case.head.spread_maps(case.tokens, case.queries, case.words)
         scores = case.head.detect(case.tokens, case.words)
         pairs = zip(case.queries.clip.tolist(), case.queries.label.tolist(), strict=True)
         expected = torch.stack([oracle.map(clip, label) for clip, label in pairs])
