@@ -43,7 +43,7 @@ Run = Callable[[], object]
 
 @dataclass
 class Setting:
-    """What is measured on."""
+    """The device and modules that are measured."""
 
     device: torch.device
     rounds: int

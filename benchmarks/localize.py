@@ -183,7 +183,7 @@ def load(name: str) -> Localizer:
 
 @dataclass
 class Moment:
-    """What one moment needs."""
+    """Inputs of one moment."""
 
     frame: torch.Tensor
     waveform: torch.Tensor

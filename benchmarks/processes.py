@@ -115,7 +115,7 @@ def measure(team: Processes, work: Work, size: int, rounds: int) -> tuple[list[f
 
 
 def one(rank: int, port: int, options: argparse.Namespace) -> None:
-    """What each of the two processes does; the first prints."""
+    """Work of each of the two processes; the first prints."""
     for name, value in {
         "RANK": rank,
         "LOCAL_RANK": rank,

@@ -260,7 +260,7 @@ class _Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """What is wrong with the pages of a site: dead links and anchors, resources of a network.
+    """Problems of the pages of a site: dead links and anchors, resources of a network.
 
     Args:
         site: Its folder.

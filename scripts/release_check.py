@@ -37,7 +37,7 @@ write_still_video(Path("clip.mp4"), picture, to_int16(sound), 48_000)
 
 @dataclass
 class Environment:
-    """What was tried in one environment.
+    """Results of one environment.
 
     Attributes:
         name: Version of its Python.

@@ -47,7 +47,7 @@ class PictureSource:
 
 
 class EncodedRecord(StrictModel):
-    """What a file of ``Encoded.save`` holds beside its tensors."""
+    """Record that a file of ``Encoded.save`` holds beside its tensors."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -108,7 +108,7 @@ def probe_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Video
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content."""
+    """Marks of a file that change with its content."""
     stat = path.stat()
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 

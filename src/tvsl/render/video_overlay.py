@@ -158,7 +158,7 @@ def _interpolated(first: HeatMap, second: HeatMap, share: float) -> HeatMap:
 
 @dataclass(frozen=True, eq=False)
 class _Drawing:
-    """What is laid over a frame, ready to be laid over many.
+    """Layer over a frame, ready to be laid over many.
 
     Attributes:
         kept: Share of the frame that shows through, in 256ths, (H, W * 3), uint16.

@@ -1,4 +1,4 @@
-"""What was expected of a benchmark before it was measured, and whether it came out.
+"""Expectations of a benchmark, stated before it was measured, and whether they came out.
 
 Expectations are committed before the run that judges them, and are not changed afterwards: one that
 does not come out stays on the page as it is.

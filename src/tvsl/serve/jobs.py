@@ -86,7 +86,7 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """True once nothing more will happen."""
         return self.state in _ENDED
 
 
@@ -207,7 +207,7 @@ class Jobs:
         return job
 
     def status(self, job: Job) -> JobStatus:
-        """What a job is at."""
+        """Status of a job."""
         is_running, is_done = job.state == "running", job.state == "done"
         left = self.config.keep_seconds - (time.monotonic() - job.ended_at)
         return JobStatus(

@@ -95,7 +95,7 @@ class JobStatus(_Answer):
 
 
 class Login(BaseModel):
-    """What a browser sends to be known by a cookie."""
+    """Message of a browser that wants to be known by a cookie."""
 
     model_config = ConfigDict(extra="forbid")
     token: str = Field(max_length=512)

@@ -34,7 +34,7 @@ _LONGEST_NAME = 120
 
 @dataclass(frozen=True)
 class Form:
-    """What was uploaded.
+    """Content of an upload.
 
     Attributes:
         files: Files by their fields.

@@ -167,7 +167,7 @@ _WRONG: Final = {
     ("picture", "sound"): ("This is a sound, not a picture.", "Give a picture with it."),
     ("sound", "picture"): ("This is a picture, not a sound.", "Give a sound with it."),
 }
-"""What is said of a file in a wrong field, by the field and what the file is."""
+"""Refusals of a file in a wrong field, by the field and what the file is."""
 
 
 def _check_file(field: str, path: Path, limits: MediaLimits) -> None:
@@ -190,7 +190,7 @@ def _check_file(field: str, path: Path, limits: MediaLimits) -> None:
 
 
 def summary(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What the service tells of a result: the classes, and what is noteworthy.
+    """Summary of a result for the service: the classes, and what is noteworthy.
 
     Args:
         content: Content of its ``localization.json``.

@@ -49,7 +49,7 @@ _GAINS_FILE = "bfloat16.json"
 
 
 def measured_gain(device: torch.device) -> float | None:
-    """How many times as fast a convolution of this device is in bfloat16 as in float32.
+    """Speed of a convolution of this device in bfloat16, over its speed in float32.
 
     It is measured once, in well under a second, and kept in the folder of cached files.
 
@@ -76,7 +76,7 @@ def measured_gain(device: torch.device) -> float | None:
 
 
 def _known_gains(path: Path) -> dict[str, float]:
-    """What was measured before; nothing where the file is absent or not ours."""
+    """Ratios that were measured before; none where the file is absent or not ours."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

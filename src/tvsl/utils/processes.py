@@ -148,7 +148,7 @@ _joined: Processes | None = None
 """The group that this process belongs to, as long as it does."""
 
 _reports: bool | None = None
-"""Whether it is for this process to say why the run ended; None while nothing went wrong."""
+"""True where this process is to say why the run ended; None while nothing went wrong."""
 
 
 def reports() -> bool:
@@ -318,7 +318,7 @@ def lost_process(error: BaseException) -> LostProcessError:
 
 
 def _short(error: BaseException) -> str:
-    """What an error of torch says, without the place in its source."""
+    """Text of an error of torch, without the place in its source."""
     text = str(error).strip().partition("\n")[0]
     return text.rpartition("] ")[2].rstrip(".")[:120] or type(error).__name__
 
