@@ -14,6 +14,7 @@ from tests.test_add_pages import blocks, run_shell
 PAGE = "foreign-maps.md"
 
 
+@pytest.mark.slow
 def test_the_page_gives_the_same_numbers_both_ways(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

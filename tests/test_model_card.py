@@ -56,6 +56,7 @@ def printed(evaluation: Evaluation, names: tuple[str, ...]) -> list[str]:
     return [f"{100 * number:.1f}" for number in (*numbers, detection.mean_average_precision)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sources", "count"), [(1, 36), (2, 24)])
 def test_files_give_what_the_world_and_its_rows_give(
     sources: int, count: int, mini: EvaluatedModels, tmp_path: Path

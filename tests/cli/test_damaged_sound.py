@@ -124,6 +124,7 @@ print("done")
     assert "[" not in ran.err.replace(str(tmp_path), "")
 
 
+@pytest.mark.slow
 def test_the_tenth_file_costs_what_the_second_did(tmp_path):
     """With no collection of garbage: neither pictures nor files are kept by ``localize``."""
     clip = make_video(tmp_path / "clip.mp4", 25, size=(640, 480), sound=chirp(1, RATE))

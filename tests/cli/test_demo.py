@@ -91,6 +91,7 @@ def test_the_page_is_opened(models: tuple[str, ...], tmp_path: Path, opened: Pat
     assert opened.read_text().split() == [(tmp_path / "out" / "index.html").as_uri()]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(models: tuple[str, ...], tmp_path: Path) -> None:
     for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
         assert run("demo", *models, "--seed", seed, "-o", tmp_path / name).code == 0

@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.data.real_media import copy_video, video_boxes
 from tests.shared_files import shared
 from tvsl.media import load_audio, probe_video
+
+pytestmark = pytest.mark.slow
 
 
 def tvsl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -51,6 +51,7 @@ def test_every_set_is_evaluated_from_every_layout(
     evaluate(name, small, real_benchmark(name), tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in BENCHMARKS],

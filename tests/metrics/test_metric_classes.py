@@ -41,6 +41,7 @@ def test_devices_agree(device: str) -> None:
         TESTER.device_agrees(case, device)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path_factory: pytest.TempPathFactory) -> None:
     for found in in_two_processes(tmp_path_factory.mktemp("processes"), made_cases):
         for name, case in CASES.items():

@@ -42,6 +42,7 @@ def share_jobs(folder: Path) -> list[Any]:
         return [error.problem, *told]
 
 
+@pytest.mark.slow
 def test_several_processes_of_slurm_do_all_jobs(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     told, other = in_processes(2, tmp_path, share_jobs, tmp_path / "made", starter=slurm)

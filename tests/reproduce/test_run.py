@@ -184,6 +184,7 @@ made(Experiment(settings), SMALL)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_loses_only_what_is_in_work(
     found: Reproduction, model: Path, make_bench: MakeBench, tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ def test_without_a_gpu_its_script_says_so() -> None:
     assert "--device cpu --quick" in done.stderr
 
 
+@pytest.mark.slow
 def test_growth_is_judged() -> None:
     done = run("benchmarks/growth.py", "--quick", "--only", "items,training clips")
     assert done.returncode == 0, done.stderr + done.stdout

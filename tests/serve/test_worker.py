@@ -62,6 +62,7 @@ def job(folder: Path, output: Path, **given: object) -> dict[str, object]:
     return {**usual, "labels": ["dog barking", "train"], "sources": None, "every": None, **given}
 
 
+@pytest.mark.slow
 def test_a_video(worker: Pipe, tmp_path: Path) -> None:
     make_video(tmp_path / "clip.mp4", count=20, rate=10, sound=tone(2.0))
     out = tmp_path / "out"
@@ -86,6 +87,7 @@ def test_a_video(worker: Pipe, tmp_path: Path) -> None:
     assert "--labels=dog barking,train" in page.replace("&#39;", "'")
 
 
+@pytest.mark.slow
 def test_a_picture_and_its_sound(worker: Pipe, tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     make_sound(tmp_path / "b.wav", tone(), RATE)

@@ -91,6 +91,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[st
     return folder, in_processes(2, folder, train_all, folder, RECIPES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_train_the_same_head(
     name: str, alone: Path, by_two: tuple[Path, list[list[str]]]
@@ -100,6 +101,7 @@ def test_two_processes_train_the_same_head(
     assert len(rows(by_two[0] / name)) == len(rows(alone / name))
 
 
+@pytest.mark.slow
 def test_tokens_are_those_of_one_process(alone: Path, by_two: tuple[Path, list[list[str]]]) -> None:
     files = sorted(path.name for path in (alone / "tokens").glob("*.safetensors"))
     assert files
@@ -108,6 +110,7 @@ def test_tokens_are_those_of_one_process(alone: Path, by_two: tuple[Path, list[l
         assert one == two
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_run_is_refused(by_two: tuple[Path, list[list[str]]]) -> None:
     assert "There is a run in this folder already." in by_two[1][0]
 
