@@ -2,10 +2,11 @@
 
     python benchmarks/gpu.py [--device cuda] [--rounds 20] [--batch 16] [--quick]
 
-`benchmarks/gpu.sh` runs it after the golden numbers. Weights are random. Agreement is with float32
-on the CPU: float32 with TF32 off has to be within 1e-3 of the largest value, TF32 and bfloat16 are
-shown. Candidates take turns; `torch.compile` and CUDA graphs are tried where the device has them.
-On a CPU (`--device cpu --quick`) everything else runs too, so that a test keeps this file alive.
+`benchmarks/gpu.sh` runs it after tests of the fast path. Weights are random. Agreement is with
+float32 on the CPU: float32 with TF32 off has to be within 1e-3 of the largest value, TF32 and
+bfloat16 are shown. Candidates take turns; `torch.compile` and CUDA graphs are tried where the
+device has them. On a CPU (`--device cpu --quick`) everything else runs too, so that a test keeps
+this file alive.
 """
 
 from __future__ import annotations

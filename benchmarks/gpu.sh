@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Golden numbers on a GPU, then its speed: under ten minutes. Needs a CUDA build of torch.
+# Tests of the fast path, then agreement with the CPU and speed on a GPU: under ten minutes. Needs a CUDA build of torch.
 #   benchmarks/gpu.sh [--device cuda]      options are those of gpu.py
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -182,9 +182,7 @@ class ClipEncoder:
         pictures, waveform = self._read(image, audio, panels)
         known = PictureSource(image, limits=self.limits)
         if is_silent(waveform):
-            end = waveform.start + waveform.duration
-            where = f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
-            return self._silence(_size(pictures), None, where, known)
+            return self._silence(_size(pictures), None, _silent_from(waveform), known)
         return self._encode(pictures, waveform, None, known)
 
     def _require_sound(self, encoded: Encoded, audio: AudioSource) -> Encoded:
@@ -219,8 +217,7 @@ class ClipEncoder:
                 pictures, waveform = self._read(images[number], sounds[number], panels)
                 known = PictureSource(images[number], limits=self.limits)
                 if is_silent(waveform):
-                    end = waveform.start + waveform.duration
-                    where = f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
+                    where = _silent_from(waveform)
                     done[number] = self._silence(_size(pictures), None, where, known)
                     continue
                 one = self._prepared(pictures, waveform, None, known)
@@ -291,7 +288,7 @@ class ClipEncoder:
         known: PictureSource | None,
     ) -> Encoded:
         """The picture of what was encoded with another sound; the picture is not encoded again."""
-        sounds = self.encoder.encode_sounds(torch.from_numpy(waveform.samples)[None])
+        sounds = self.encoder.encode_sounds(_samples(waveform)[None])
         tokens = encoded.require_tokens()
         tokens = replace(tokens, audio=sounds.tokens, sound=sounds.embeddings)
         heard = (waveform.start, waveform.start + waveform.duration)
@@ -319,7 +316,7 @@ class ClipEncoder:
         heard = (waveform.start, waveform.start + waveform.duration)
         fingerprint = self.encoder.fingerprint
         blank = Encoded(None, _size(pictures), time, heard, encoder=fingerprint, picture=known)
-        return _Prepared(frames, torch.from_numpy(waveform.samples), blank)
+        return _Prepared(frames, _samples(waveform), blank)
 
     def _encode_prepared(self, items: Sequence[_Prepared]) -> list[Encoded]:
         """Encode items whose frames have one shape, and whose waveforms have one length."""
@@ -332,6 +329,16 @@ def _size(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int, int]:
     """Height and width of a picture in panels."""
     height, width = pictures[0].shape[:2]
     return height, width * len(pictures)
+
+
+def _samples(waveform: Waveform) -> torch.Tensor:
+    """Samples as a tensor, (S,); those that may not be written to are copied, or torch warns."""
+    return torch.from_numpy(np.require(waveform.samples, requirements="W"))
+
+
+def _silent_from(waveform: Waveform) -> str:
+    end = waveform.start + waveform.duration
+    return f"here: the sound is silent from {waveform.start:.2f} to {end:.2f} s"
 
 
 @contextmanager

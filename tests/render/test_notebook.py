@@ -103,6 +103,7 @@ def test_the_picture_of_a_file_is_read_when_it_is_needed(tmp_path: Path) -> None
     found = result(PictureSource(path))
     assert np.array_equal(found.overlay(), with_picture().overlay())
     path.unlink()
+    assert "cannot be shown" in found._repr_html_()
     with pytest.raises(MissingFileError):
         found.overlay()
     assert len(_Tags(found._repr_html_()).images) == 3

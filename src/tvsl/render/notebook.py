@@ -42,19 +42,20 @@ def localization_html(found: Localization) -> str:
     """Write a result as a piece of HTML: its picture with all sources, and a table of them.
 
     Args:
-        found: The result. Where its picture is not known, or gone, maps alone are shown.
+        found: The result. Where its picture is not known, maps alone are shown; where it can no
+            longer be read, the reason with them.
 
     Returns:
         The piece; pictures are in it, of 200 kB each at most.
     """
     drawn, colors = found.without_duplicates(), label_colors([found])
-    picture = None
+    picture, missing = None, None
     if found.picture is not None:
         try:
             image = drawing_image(found.image(), _SIDE)
             picture = _uri(moment_overlay(image, drawn, colors))
-        except TvslError:  # a notebook is opened again when the video is gone, or another one
-            picture = None
+        except TvslError as error:  # a notebook is opened again when the video is gone
+            missing = error.problem
     rows = [
         {
             "source": source,
@@ -63,9 +64,8 @@ def localization_html(found: Localization) -> str:
         }
         for source in found.sources
     ]
-    return (
-        _environment().get_template("notebook.html").render(found=found, picture=picture, rows=rows)
-    )
+    template = _environment().get_template("notebook.html")
+    return template.render(found=found, picture=picture, missing=missing, rows=rows)
 
 
 def _small_map(grid: np.ndarray[Any, np.dtype[np.float32]], size: tuple[int, int]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -218,12 +218,11 @@ def _add_jobs(router: APIRouter, jobs: Jobs) -> None:
     )
     async def start_job(request: Request, response: Response) -> JobStatus:
         job = jobs.reserve()
-        try:
+        async with AsyncExitStack() as undone:  # also where the other side has gone
+            undone.push_async_callback(jobs.drop, job)
             form = await read_form(request, job.uploads, jobs.config.max_upload)
             jobs.submit(job, form.files, _options(form.options))
-        except BaseException:  # also where the other side has gone
-            await jobs.drop(job)
-            raise
+            undone.pop_all()
         response.headers["Location"] = f"{API}/jobs/{job.id}"
         return jobs.status(job)
 

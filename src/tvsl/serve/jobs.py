@@ -11,7 +11,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -123,11 +123,10 @@ class Jobs:
         Raises:
             TvslError: It cannot be, or the worker ends.
         """
-        try:
+        async with AsyncExitStack() as undone:
+            undone.push_async_callback(self._worker.kill)
             await self._worker.start()
-        except BaseException:
-            await self._worker.kill()
-            raise
+            undone.pop_all()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._expire())]
         return self
 

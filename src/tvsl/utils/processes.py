@@ -215,7 +215,7 @@ def processes() -> Iterator[Processes]:
 
     try:
         yield _joined
-    except BaseException as error:
+    except BaseException as error:  # also at Ctrl-C: it is raised again
         _reports = _is_reported_here(_joined, error)
         raise
     finally:
