@@ -205,3 +205,18 @@ def test_a_kill_loses_only_what_is_in_work(
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(runs.glob("*.json"))) > len(before)
     assert not list(folder.rglob("*.part"))
+
+
+def test_a_reproduction_on_few_directions_goes_on_with_the_same(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    small = replace(SMALL, rows=(AUDIOCLIP,))
+    experiment = make_bench(tmp_path / "out", directions=16)
+    first = made(experiment, small)
+    assert experiment.encoder.embedding == 16
+    assert all(scenes.tokens.size == 16 for scenes in experiment.validation())
+    again = make_bench(tmp_path / "out", directions=16)
+    assert json_content(made(again, small)) == json_content(first)
+    assert again.encoder.fingerprint == experiment.encoder.fingerprint
+    with pytest.raises(UsageError, match="directions was 16"):
+        made(make_bench(tmp_path / "out"), small)

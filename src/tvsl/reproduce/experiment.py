@@ -24,6 +24,12 @@ from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
+from tvsl.reduced_encoder import (
+    ReducedEncoder,
+    directions_of,
+    read_directions,
+    write_directions,
+)
 from tvsl.reproduce.benchmark import open_benchmark
 from tvsl.reproduce.benchmark_base import Benchmark, with_negatives
 from tvsl.reproduce.specs import (
@@ -93,8 +99,8 @@ class Experiment:
         return open_benchmark(self.settings.data, self.settings.options, self.config)
 
     @cached_property
-    def encoder(self) -> Encoder:
-        """The frozen encoder, as for all but the table of token modes."""
+    def whole_encoder(self) -> Encoder:
+        """The frozen encoder, as it is published."""
         return load_encoder(
             self.settings.model,
             MethodConfig(),
@@ -103,23 +109,50 @@ class Experiment:
             self.config.flip_average,
         )
 
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The frozen encoder, as for all but the table of token modes; see ``directions``."""
+        return self._reduced(self.whole_encoder)
+
+    def _reduced(self, encoder: Encoder) -> Encoder:
+        if self.config.directions is None:
+            return encoder
+        return ReducedEncoder(encoder, read_directions(self._directions_file))
+
+    @property
+    def _directions_file(self) -> Path:
+        return self.settings.folder / TOKENS_FOLDER / "directions.safetensors"
+
+    def make_directions(self) -> None:
+        """Find the principal directions of the encoder's space, unless they are known.
+
+        Raises:
+            UsageError: The encoder has fewer directions than the recipe wants.
+            OutputError: They cannot be written.
+        """
+        count, path = self.config.directions, self._directions_file
+        if count is not None and not path.is_file():
+            encoder, clips = self.whole_encoder, self.benchmark.clips
+            write_directions(directions_of(encoder, clips, count, self.config.seed), path)
+
     def encoder_of(self, mode: TokenMode) -> Encoder:
         """The encoder with other image tokens or another flip average."""
         if mode == AS_ALL:
             return self.encoder
         if mode not in self._encoders:
-            known = self.encoder
+            known = self.whole_encoder
             if not isinstance(known, AudioCLIPEncoder):
                 raise UsageError(
                     "Only AudioCLIP has several kinds of image tokens and flip averages.",
                     "Leave this table out.",
                 )
-            self._encoders[mode] = AudioCLIPEncoder(
+            other = AudioCLIPEncoder(
                 known.model,
                 known.precision,
                 mode.image_tokens or known.image_tokens,
                 mode.flip_average or known.flip_average,
             ).to(known.device)
+            self._encoders[mode] = self._reduced(other)
         return self._encoders[mode]
 
     def vocabulary(self, names: tuple[str, ...]) -> Vocabulary:

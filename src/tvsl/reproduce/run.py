@@ -90,7 +90,7 @@ def provenance_of(experiment: Experiment) -> Provenance:
         benchmark.title,
         benchmark.real,
         experiment.settings.model,
-        experiment.encoder.fingerprint,
+        experiment.whole_encoder.fingerprint,
         experiment.config,
         benchmark.clips.count,
         len(benchmark.clips.names),
@@ -143,7 +143,7 @@ def has_known_weights(model: str) -> bool:
 
 def describe(experiment: Experiment) -> dict[str, Any]:
     """Record of everything that decides the numbers, as JSON gives it back."""
-    encoder = experiment.encoder
+    encoder = experiment.whole_encoder
     described = {
         "tvsl": __version__,
         **experiment.config.model_dump(mode="json"),
@@ -305,6 +305,7 @@ def reproduce(
     check_folder(experiment.settings.folder)
     require_feasible(experiment, selection)
     keep_record(experiment)
+    experiment.make_directions()
     plan = _plan(selection, experiment)
     with leading(experiment, team) as pool:
         if any(candidates.curricula for candidates in plan.needs):

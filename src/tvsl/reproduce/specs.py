@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from tvsl.data.base import Split
 from tvsl.data.token_store import StoredType
-from tvsl.encoder import FlipAverage, ImageTokenMode
+from tvsl.encoder import MOST_CHANNELS, FlipAverage, ImageTokenMode
 from tvsl.errors import UsageError, first_problem
 from tvsl.evaluation.score import SceneFigure
 from tvsl.metrics import LabelSource
@@ -362,6 +362,8 @@ class ReproduceConfig(StrictModel):
         seeds: Heads of every learned row.
         hyperparameters: Sizes and the like of methods that suit encoder and steps, by method.
         flip_average: Averaging with the flipped picture, for all methods.
+        directions: Principal directions of the encoder's space that are kept, for all methods; all
+            of them when None.
         stored_as: Type of the training tokens on disk.
         pictures: Test scenes that the figures show.
         seed: Decides clips, scenes and pictures; heads have their own.
@@ -379,6 +381,7 @@ class ReproduceConfig(StrictModel):
     seeds: int = Field(3, ge=1, le=10_000)
     hyperparameters: dict[str, dict[str, JsonValue]] = Field({})
     flip_average: FlipAverage = "none"
+    directions: int | None = Field(None, gt=1, le=MOST_CHANNELS)
     stored_as: StoredType = "bfloat16"
     pictures: int = Field(4, gt=0, le=1000)
     seed: int = Field(0, ge=0, lt=2**63)
@@ -434,16 +437,16 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "hyperparameters": _MINI_SWITCHES,
         "pictures": 1,
     },
-    # Tokens of real pictures are many: in an hour of two cores a head learns for some 100 steps.
+    # Tokens of real pictures are many: what a head costs is their number times D squared.
     ("composites", "full"): {
         "clips": 1000,
         "validation_scenes": 40,
         "test_scenes": 150,
-        "steps": 100,
+        "steps": 150,
         "batch": 32,
         "learning_rates": (5e-4, 3e-3),
-        "seeds": 1,
-        "hyperparameters": {"avgn": _MINI_SWITCHES["avgn"]},
+        "directions": 192,
+        "hyperparameters": _MINI_SWITCHES,
     },
     ("composites", "quick"): _QUICK_FILES,
     ("files", "full"): {},
