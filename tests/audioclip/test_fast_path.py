@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from torch import nn
@@ -71,11 +73,17 @@ def test_audio_features(samples: int, small_model: AudioCLIP, fused: bool) -> No
 
 
 @torch.inference_mode()
-def test_layouts_of_one_size_serve_others(small_model: AudioCLIP) -> None:
+def test_every_size_has_its_own_layout(small_model: AudioCLIP) -> None:
     fast = FastImageFeatures(small_model.visual)
     for side in (64, 32, 160):
         images = torch.randn(2, 3, side, 64)
-        assert relative(fast(images), small_model.visual.features(images)) < 1e-4
+        found = fast(images)
+        assert relative(found, small_model.visual.features(images)) < 1e-4
+        assert torch.equal(found, FastImageFeatures(small_model.visual)(images))
+        if onednn.fused_kernels_exist():
+            packed = cast(FusedConvolution, fast.layers[0])._packed
+            assert packed is not None
+            assert packed[0] == (3, side, 64)
 
 
 @torch.inference_mode()

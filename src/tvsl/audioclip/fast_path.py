@@ -68,7 +68,7 @@ class FusedConvolution(nn.Module):
         self.padding = cast("tuple[int, int]", convolution.padding)
         self.groups = convolution.groups
         self.relu = relu
-        self._packed: Tensor | None = None
+        self._packed: tuple[torch.Size, Tensor] | None = None
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         self._packed = None  # laid out for the device and type that the weights had
@@ -101,12 +101,15 @@ class FusedConvolution(nn.Module):
     def _fused(self, features: Tensor, shortcut: Tensor | None) -> Tensor:
         operators = torch.ops.mkldnn
         stride, padding, dilation = list(self.stride), list(self.padding), [1, 1]
-        if self._packed is None:
-            # The kernel's best layout depends on the size; a wrong guess costs four times.
-            self._packed = operators._reorder_convolution_weight(
+        size = features.shape[1:]
+        if self._packed is None or self._packed[0] != size:
+            # The kernel's best layout depends on the size: another one's costs two to six times,
+            # packing anew a fifth.
+            packed = operators._reorder_convolution_weight(
                 self.weight, padding, stride, dilation, self.groups, list(features.shape)
             )
-        geometry = (self._packed, self.bias, padding, stride, dilation, self.groups)
+            self._packed = size, packed
+        geometry = (self._packed[1], self.bias, padding, stride, dilation, self.groups)
         activation = "relu" if self.relu else "none"
         if shortcut is None:
             result = operators._convolution_pointwise(features, *geometry, activation, [], "")
