@@ -1,12 +1,17 @@
 """Cost of localizing a clip, stage by stage, beside a plain pipeline of the same networks.
 
     python benchmarks/localize.py [--models everyday,audioclip] [--rounds 5] [--quick]
+    python benchmarks/localize.py --videos FILE,FILE [--models …] [--window 5]
 
 A clip of 720p at 25 pictures a second is made up; moments are a second apart, with two labels. The
 plain pipeline reads the same pictures and sounds, and runs the plain modules in float32, moment by
 moment, with the texts of both labels each time. The two take turns within every round. Figures are
 CPU seconds of this process (user and system, all threads), which a busy machine changes less than
 the time on the wall. Weights of `audioclip` are random: the time does not depend on them.
+
+With `--videos` windows of sound that are encoded one by one are compared with the sound encoded
+once (`audio_stream`): CPU seconds of hearing and of localizing, the largest and mean difference of
+maps (cosines), and at how many of the moments that sound other classes are detected.
 
 It fails where maps (cosines) differ by more than 1e-4, or a ratio is below its floor.
 """
@@ -216,22 +221,29 @@ def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, fl
     labels = list(localizer.encoder.classes[:2]) or list(LABELS)
     folder = clip.parent
     moments: list[Moment] = []
-    encode = localizer.encoder.encode
+    encoder = localizer.encoder
+    latest: dict[str, torch.Tensor] = {}
 
-    def counted(frames: torch.Tensor, waveforms: torch.Tensor) -> Tokens:
-        moments.append(Moment(frames[0, 0], waveforms[0]))
-        with spent.on("networks"):
-            return encode(frames, waveforms)
+    def keeping(part: str, run: Callable[[torch.Tensor], object]) -> Callable[..., object]:
+        def kept(values: torch.Tensor) -> object:
+            latest[part] = values[0]
+            return run(values)
 
-    localizer.encoder.encode = counted  # type: ignore[method-assign]
+        return kept
+
+    for part in ("encode_frames", "encode_sounds"):
+        setattr(encoder, part, keeping(part, getattr(encoder, part)))
     found: list[Localization] = []
     difference = 0.0
     list(localizer.localize_video(clip, labels, end=2.0))  # packs weights, fills caches
     spent.rounds.clear()
     for _ in range(rounds):
         moments.clear()
+        found.clear()
         with spent.on("localizing"):
-            found = list(localizer.localize_video(clip, labels, end=float(seconds)))
+            for result in localizer.localize_video(clip, labels, end=float(seconds)):
+                found.append(result)
+                moments.append(Moment(latest["encode_frames"], latest["encode_sounds"]))
         with spent.on("plain"):
             maps = plain_maps(localizer, moments, labels)
         for result, plain in zip(found, maps, strict=True):
@@ -239,7 +251,7 @@ def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, fl
                 difference = max(difference, float(np.abs(source.grid - expected).max()))
         with spent.on("ours"), torch.inference_mode():
             for moment in moments:
-                tokens = encode(moment.frame[None], moment.waveform[None])
+                tokens = encoder.encode(moment.frame[None], moment.waveform[None])
                 vocabulary = localizer.encoder.vocabulary(labels)
                 localizer.method.detect(tokens, vocabulary)
                 queries = Queries.from_lists([range(len(labels))])
@@ -254,6 +266,64 @@ def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, fl
         with spent.on("page's video"):
             write_page_video(clip, folder / "page.mp4", 640)
     return spent, difference, len(moments)
+
+
+def hearing(
+    localizer: Localizer, video: Path, vocabulary: Sequence[str] | None
+) -> tuple[list[Localization], float, float]:
+    """Results of a video, with the CPU seconds of hearing and of all of `localize_video`."""
+    spent, encoder = Spent(), localizer.encoder
+    names = ("encode_columns", "pool_columns")
+
+    def counted(run: Callable[[torch.Tensor], object]) -> Callable[[torch.Tensor], object]:
+        def spending(values: torch.Tensor) -> object:
+            with spent.on("hearing"):
+                return run(values)
+
+        return spending
+
+    for name in names:
+        setattr(encoder, name, counted(getattr(encoder, name)))
+    with spent.on("all"):
+        found = list(localizer.localize_video(video, vocabulary=vocabulary))
+    for name in names:
+        delattr(encoder, name)
+    return found, sum(spent.rounds["hearing"]), spent.median("all")
+
+
+def compare_stream(models: Sequence[str], videos: Sequence[Path], window: float | None) -> Table:
+    """A table of windows beside the stream, a row for each model and video."""
+    table = Table(title=f"window {'as usual' if window is None else f'{window:g} s'}")
+    for column in ("model, video", "moments"):
+        table.add_column(column)
+    for column in ("hearing", "stream", "all", "stream", "largest", "mean", "labels"):
+        table.add_column(column, justify="right")
+    for name in models:
+        usual = load(name)
+        vocabulary = usual.encoder.classes or (LABELS if name == "audioclip" else None)
+        pair = [
+            Localizer(usual.encoder, usual.method, name, window=window, audio_stream=streams)
+            for streams in (False, True)
+        ]
+        for video in videos:
+            list(usual.localize_video(video, vocabulary=vocabulary, end=1.0))  # fills caches
+            (apart, *first), (streamed, *then) = (hearing(one, video, vocabulary) for one in pair)
+            changed, differences = 0, []
+            for one, other in zip(apart, streamed, strict=True):
+                changed += {s.label for s in one.sources} != {s.label for s in other.sources}
+                maps = {s.label: s.grid for s in other.sources}
+                differences += [s.grid - maps[s.label] for s in one.sources if s.label in maps]
+            sounding = sum(one.heard is not None for one in apart)
+            away = np.abs(np.stack(differences)) if differences else np.zeros(1)
+            table.add_row(
+                f"{name}, {video.stem}",
+                f"{len(apart)}, {sounding} sound",
+                *(f"{value:.2f}" for value in (first[0], then[0], first[1], then[1])),
+                f"{away.max():.3f}",
+                f"{away.mean():.4f}",
+                f"{changed / max(1, sounding):.0%}",
+            )
+    return table
 
 
 def report(name: str, spent: Spent, moments: int, seconds: int, difference: float) -> Table:
@@ -284,6 +354,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--videos", help="compare --audio-stream with windows on these")
+    parser.add_argument("--window", type=float, help="seconds heard at once, with --videos")
     parser.add_argument("--quick", action="store_true", help="two seconds, three rounds")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -296,6 +368,10 @@ def main() -> None:
         f"{os.cpu_count()} cores, torch {torch.__version__}, "
         f"{torch.backends.cpu.get_cpu_capability()}"
     )
+    if arguments.videos:
+        videos = [Path(one) for one in arguments.videos.split(",")]
+        console.print(compare_stream(arguments.models.split(","), videos, arguments.window))
+        return
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "clip.mp4", arguments.seconds)
         for name in arguments.models.split(","):

@@ -12,13 +12,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn import functional as F
 
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, scene, tone, write_small_checkpoint
-from tvsl import Localization, Localizer
+from tvsl import Localization, Localizer, clip_encoder
 from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.clip_encoder import SoundStream
+from tvsl.encoder import SoundGrid, SoundTokens
 from tvsl.errors import MissingFileError, ShapeError, SilentAudioError, TvslError, UsageError
-from tvsl.media import load_audio
+from tvsl.media import Waveform, load_audio
+from tvsl.media.center_crop import window_reader
 from tvsl.media.video import iterate_frames
 
 LABELS = ["dog barking", "train"]
@@ -42,7 +46,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def calls(localizer: Localizer) -> Iterator[mock.Mock]:
     """Calls of the networks that encode."""
     with mock.patch.object(
-        AudioCLIPEncoder, "encode", autospec=True, side_effect=AudioCLIPEncoder.encode
+        AudioCLIPEncoder, "encode_frames", autospec=True, side_effect=AudioCLIPEncoder.encode_frames
     ) as counted:
         yield counted
 
@@ -157,10 +161,120 @@ def test_a_video_is_encoded_once_and_asked_often(
     for labels in (LABELS, ["siren"], None):
         asked = [localizer.localize_encoded(one, labels) for one in encoded]
         assert calls.call_count == 2
-        with mock.patch.object(AudioCLIPEncoder, "encode", calls.side_effect):
+        with mock.patch.object(AudioCLIPEncoder, "encode_frames", calls.side_effect):
             assert asked == list(localizer.localize_video(video, labels))
     assert [len(found.sources) > 0 for found in asked] == [True, True, False]
     assert "nothing sounds" in asked[2].notices[-1]
+
+
+def test_the_window_of_the_moment_before_is_heard_once(localizer: Localizer, video: Path) -> None:
+    given = AudioCLIPEncoder.encode_sounds
+    with mock.patch.object(
+        AudioCLIPEncoder, "encode_sounds", autospec=True, side_effect=given
+    ) as heard:
+        first, second, _ = localizer.encode_video(video)  # both hear from 0 to the silence
+    assert first.time_range == second.time_range
+    assert heard.call_count == 1
+    assert torch.equal(first.require_tokens().audio, second.require_tokens().audio)
+
+
+class Sums:
+    """A stand-in for an encoder: a column is the sum of the 15 samples from its tenth on.
+
+    With ``margin`` columns beside it, it is the sum of theirs too, as far as they were given.
+    """
+
+    def __init__(self, margin: int = 0) -> None:
+        self.sound_grid = SoundGrid(10, 5, margin)
+        self.given: list[int] = []
+
+    def encode_columns(self, waveforms: torch.Tensor) -> torch.Tensor:
+        self.given.append(waveforms.shape[1])
+        missing = 10 * self.sound_grid.columns(waveforms.shape[1]) + 5 - waveforms.shape[1]
+        sums = F.pad(waveforms, (0, missing)).unfold(1, 15, 10).sum(dim=-1)
+        reach = 2 * self.sound_grid.margin + 1
+        return F.avg_pool1d(sums, reach, 1, reach // 2, count_include_pad=True) * reach
+
+    def pool_columns(self, columns: torch.Tensor) -> SoundTokens:
+        return SoundTokens(columns[..., None], columns.mean(dim=1, keepdim=True))
+
+
+def sums(samples: NDArray[np.float32], column: int, margin: int) -> float:
+    """A column of the whole sound, of which the last one is filled up with silence."""
+    last = SoundGrid(10, 5, margin).columns(samples.size) - 1
+    heard = range(max(0, column - margin), min(last, column + margin) + 1)
+    return float(sum(samples[10 * one : 10 * one + 15].sum() for one in heard))
+
+
+@pytest.mark.parametrize("margin", [0, 2])
+@pytest.mark.parametrize("piece", [1, 7, 64])
+@pytest.mark.parametrize("size", [997, 1000, 1005])
+def test_windows_of_a_stream_are_columns_of_the_whole_sound(
+    margin: int, piece: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_encoder, "PIECE", piece)
+    samples = np.random.default_rng(0).integers(-9, 9, size).astype(np.float32)
+    encoder = Sums(margin)
+    stream = SoundStream(encoder, window_reader(Waveform(samples, 1000), 1000))  # type: ignore[arg-type]
+    count = encoder.sound_grid.columns(size)
+    for begin in (0, 0, 20, 33, 49, 200, 500, 460, size - 50, size - 15, size - 2, 10):
+        length = min(45, size - begin)
+        found = stream.hear(begin, length).tokens[0, :, 0].tolist()
+        first, stop = round(begin / 10), round(begin / 10) + encoder.sound_grid.columns(length)
+        stop = min(stop, count)
+        first = min(first, stop - 1)
+        expected = [sums(samples, column, margin) for column in range(first, stop)]
+        assert found[-len(expected) :] == expected
+        assert len(found) <= encoder.sound_grid.columns(length)
+
+
+def test_a_long_sound_is_encoded_once_in_pieces_as_far_as_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clip_encoder, "PIECE", 50)
+    encoder = Sums(2)
+    read = window_reader(Waveform(np.ones(100_000, np.float32), 1000), 1000)
+    stream = SoundStream(encoder, read, until=20_200)  # type: ignore[arg-type]
+    for begin in range(0, 20_000, 20):  # windows of 8 columns, 2 columns apart
+        stream.hear(begin, 85)
+    assert max(encoder.given) <= (50 + 4) * 10 + 5
+    assert 20_000 < sum(encoder.given) < 30_000  # one by one they are 85,000
+    with pytest.raises(UsageError, match="every window by itself"):
+        SoundStream(object(), read)  # type: ignore[arg-type]
+
+
+def test_a_video_whose_sound_is_encoded_once(localizer: Localizer, video: Path) -> None:
+    stream = Localizer(localizer.encoder, localizer.method, "stream", audio_stream=True)
+    given = AudioCLIPEncoder.encode_columns
+    with mock.patch.object(
+        AudioCLIPEncoder, "encode_columns", autospec=True, side_effect=given
+    ) as heard:
+        found = list(stream.encode_video(video, every=0.25))
+    assert heard.call_count == 1
+    apart = list(localizer.encode_video(video, every=0.25))
+    assert [one.time_range for one in found] == [one.time_range for one in apart]
+    for one, other in zip(found, apart, strict=True):
+        if other.tokens is None:
+            assert one.tokens is None
+            continue
+        assert torch.equal(one.require_tokens().visual, other.tokens.visual)
+        assert one.require_tokens().audio.shape == other.tokens.audio.shape
+        cosine = F.cosine_similarity(one.require_tokens().sound, other.tokens.sound)
+        assert 0.5 < cosine < 1 - 1e-7  # much the same sound, heard in another context
+    assert localizer.localize_encoded(found[0], LABELS).sources
+    frames = [scene()] * 3
+    moments = list(stream.localize_frames(frames, [0, 0.2, 0.4], SOUND, LABELS))
+    assert [bool(moment.sources) for moment in moments] == [True, True, True]
+
+
+def test_windows_that_share_nothing_are_not_streamed(localizer: Localizer, video: Path) -> None:
+    stream = Localizer(localizer.encoder, localizer.method, "stream", audio_stream=True)
+    with pytest.raises(UsageError, match="share no sound"):
+        list(stream.encode_video(video, every=6))
+    one, other = (next(l.encode_video(video, at=1)) for l in (stream, localizer))  # noqa: E741
+    assert torch.equal(one.require_tokens().sound, other.require_tokens().sound)
+    with pytest.raises(UsageError, match="every window by itself"):
+        Localizer.from_pretrained("mini", device="cpu", audio_stream=True)
 
 
 def test_times_of_a_video_exclude_each_other(localizer: Localizer, video: Path) -> None:

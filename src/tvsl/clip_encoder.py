@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl.encoded import Encoded, PictureSource
-from tvsl.encoder import Encoder
+from tvsl.encoder import Encoder, FrameTokens, SoundGrid, SoundTokens, StreamingEncoder, join_panels
 from tvsl.errors import TvslError, UsageError
 from tvsl.media.audio import AudioSource, SoundReader
-from tvsl.media.center_crop import crop_center, sound_event
+from tvsl.media.center_crop import Read, crop_center, sound_event, window_reader
 from tvsl.media.image import (
     ImageSource,
     block_means,
@@ -39,6 +41,8 @@ WINDOW_STEPS = 2
 SMALLEST_WINDOW = 1.0
 # A moment sounds where something sounds within half a step around it, at least within this.
 SMALLEST_SPAN = 0.5
+# Columns of a long sound that are encoded at once, without those of their margins.
+PIECE = 64
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,72 @@ class _Prepared:
     blank: Encoded
 
 
+def streaming(encoder: Encoder) -> tuple[StreamingEncoder, SoundGrid]:
+    """An encoder that hears a long sound once, with its grid.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if isinstance(encoder, StreamingEncoder) and encoder.sound_grid is not None:
+        return encoder, encoder.sound_grid
+    raise UsageError(
+        "This model hears every window by itself: windows share nothing in it.",
+        "Leave audio_stream (--audio-stream) out.",
+    )
+
+
+class SoundStream:
+    """A long sound that is encoded once, in pieces; a window takes the columns that lie in it.
+
+    A column hears what lies around the window too, where a window that is encoded by itself ends
+    in silence. One piece is held at a time.
+
+    Args:
+        encoder: An encoder that can hear so.
+        read: Reads the sound.
+        until: Sample behind the last that will be asked for; None for the end of the sound.
+
+    Raises:
+        UsageError: The encoder cannot hear so.
+    """
+
+    def __init__(self, encoder: Encoder, read: Read, until: int | None = None) -> None:
+        self._encoder, self._grid = streaming(encoder)
+        self._read = read
+        self._until = sys.maxsize if until is None else math.ceil(until / self._grid.step)
+        self._columns: torch.Tensor | None = None
+        self._at = self._first = self._stop = 0
+
+    def hear(self, begin: int, samples: int) -> SoundTokens:
+        """Tokens of a window.
+
+        Args:
+            begin: Its first sample, inside the sound. Fast where windows move forwards.
+            samples: Its length.
+
+        Returns:
+            As many tokens as the window has by itself; fewer where the sound ends before it.
+        """
+        first, count = round(begin / self._grid.step), self._grid.columns(samples)
+        columns = self._columns
+        if columns is None or first < self._first or first + count > self._stop:
+            # So far back that the piece holds a column of the whole sound.
+            start = max(0, (begin - self._grid.overlap) // self._grid.step)
+            columns = self._columns = self._encode(min(first, start), first + count)
+        stop = min(first + count - self._at, columns.shape[-1])
+        return self._encoder.pool_columns(columns[..., max(0, stop - count) : stop])
+
+    def _encode(self, first: int, least: int) -> torch.Tensor:
+        """Encode a piece from a column on, at least up to another, and what its margins hear."""
+        step, overlap, margin = self._grid
+        self._at = max(0, first - margin)
+        stop = max(least, min(first + PIECE, self._until))
+        count = (stop + margin - self._at) * step + overlap
+        samples, _ = self._read(self._at * step, count)
+        self._first, self._stop = first, stop if samples.size == count else sys.maxsize
+        return self._encoder.encode_columns(_tensor(samples)[None])
+
+
 class ClipEncoder:
     """Reads and encodes pictures with their sounds, and videos.
 
@@ -83,6 +153,7 @@ class ClipEncoder:
         fit: As for ``tvsl.Localizer``.
         window: As for ``tvsl.Localizer``.
         limits: As for ``tvsl.Localizer``.
+        audio_stream: As for ``tvsl.Localizer``.
     """
 
     def __init__(
@@ -91,6 +162,7 @@ class ClipEncoder:
         fit: Fit = "aspect",
         window: float | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
+        audio_stream: bool = False,
     ) -> None:
         if window is not None and not 0.1 <= window <= 60:
             raise UsageError(f"A window of {window} s cannot be heard.", "Give 0.1 to 60 seconds.")
@@ -99,6 +171,9 @@ class ClipEncoder:
         self.window = DEFAULT_WINDOW if window is None else window
         self._fits_window = window is None
         self.limits = limits
+        self.audio_stream = audio_stream
+        if audio_stream:
+            streaming(encoder)
 
     def encode(self, image: ImageSource, audio: AudioSource, panels: int = 1) -> Encoded:
         """Encode a picture and its sound.
@@ -159,7 +234,7 @@ class ClipEncoder:
             frames = read_frames(path, [at], self.limits)
         else:
             frames = iterate_frames(path, resolution.step, start, end, self.limits)
-        return self._moments(path, path, frames, panels, resolution)
+        return self._moments(path, path, frames, panels, resolution, end)
 
     def resolution(self, at: float | None = None, every: float | None = None) -> Resolution:
         """Step, window and span by which ``localize_video`` hears a video.
@@ -246,13 +321,17 @@ class ClipEncoder:
         frames: Iterator[VideoFrame],
         panels: int,
         resolution: Resolution,
+        end: float | None,
     ) -> Iterator[Encoded]:
+        """Encode moments; what is the same as at the moment before, bit for bit, not again."""
         rate = self.encoder.sample_rate
         reader = (
             None if isinstance(sound, Waveform) else SoundReader(Path(sound), rate, self.limits)
         )
+        stream = self._stream(sound, resolution, end)
         still: NDArray[np.int16] | None = None
-        before: tuple[NDArray[np.uint8], Encoded] | None = None
+        seen: tuple[NDArray[np.uint8], FrameTokens] | None = None
+        heard: tuple[Waveform, SoundTokens] | None = None
         for frame in frames:
             blocks = block_means(frame.image)
             is_still = still is not None and same_blocks(still, blocks)
@@ -266,12 +345,36 @@ class ClipEncoder:
                 where = f"within {resolution.span:g} s around {frame.time:g} s"
                 encoded = self._silence(_size(pictures), frame.time, where, known)
             else:
-                if before is not None and np.array_equal(before[0], frame.image):
-                    encoded = self._with_sound(before[1], waveform, frame.time, known)
-                else:
-                    encoded = self._encode(pictures, waveform, frame.time, known)
-                before = frame.image, encoded
+                if seen is None or not np.array_equal(seen[0], frame.image):
+                    seen = frame.image, self.encoder.encode_frames(self._frames(pictures))
+                if heard is None or not _same_sound(heard[0], waveform):
+                    heard = waveform, self._hear(waveform, stream)
+                tokens = join_panels(seen[1], heard[1], panels).clip(0)
+                blank = self._blank(pictures, waveform, frame.time, known)
+                encoded = replace(blank, tokens=tokens)
             yield replace(encoded, still=is_still)
+
+    def _stream(
+        self, sound: str | Path | Waveform, resolution: Resolution, end: float | None
+    ) -> SoundStream | None:
+        """The stream in which moments are heard up to an end; None for each by itself."""
+        if not self.audio_stream or resolution.step is None:
+            return None
+        if resolution.window <= resolution.step:
+            raise UsageError(
+                f"Windows of {resolution.window:g} s, one every {resolution.step:g} s, share no "
+                "sound.",
+                "Leave audio_stream (--audio-stream) out, or give a longer window.",
+            )
+        rate = self.encoder.sample_rate
+        until = None if end is None else math.ceil((end + resolution.window) * rate)
+        return SoundStream(self.encoder, window_reader(sound, rate, self.limits), until)
+
+    def _hear(self, waveform: Waveform, stream: SoundStream | None) -> SoundTokens:
+        """Tokens of the sound of one moment."""
+        if stream is None:
+            return self.encoder.encode_sounds(_tensor(waveform.samples)[None])
+        return stream.hear(round(waveform.start * waveform.rate), waveform.samples.size)
 
     def _silence(
         self, size: tuple[int, int], time: float | None, where: str, known: PictureSource | None
@@ -279,20 +382,6 @@ class ClipEncoder:
         """A picture with which nothing sounds."""
         silence, encoder = f"nothing sounds {where}", self.encoder.fingerprint
         return Encoded(None, size, time, None, silence=silence, encoder=encoder, picture=known)
-
-    def _with_sound(
-        self,
-        encoded: Encoded,
-        waveform: Waveform,
-        time: float | None,
-        known: PictureSource | None,
-    ) -> Encoded:
-        """The picture of what was encoded with another sound; the picture is not encoded again."""
-        sounds = self.encoder.encode_sounds(_samples(waveform)[None])
-        tokens = encoded.require_tokens()
-        tokens = replace(tokens, audio=sounds.tokens, sound=sounds.embeddings)
-        heard = (waveform.start, waveform.start + waveform.duration)
-        return replace(encoded, tokens=tokens, time=time, time_range=heard, picture=known)
 
     def _encode(
         self,
@@ -311,12 +400,25 @@ class ClipEncoder:
         time: float | None,
         known: PictureSource | None,
     ) -> _Prepared:
+        blank = self._blank(pictures, waveform, time, known)
+        return _Prepared(self._frames(pictures), _tensor(waveform.samples), blank)
+
+    def _frames(self, pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
+        """Prepared panels, (panels, 3, H, W)."""
         square = self.fit == "square"
-        frames = torch.stack([self.encoder.prepare(picture, square) for picture in pictures])
+        return torch.stack([self.encoder.prepare(picture, square) for picture in pictures])
+
+    def _blank(
+        self,
+        pictures: Sequence[NDArray[np.uint8]],
+        waveform: Waveform,
+        time: float | None,
+        known: PictureSource | None,
+    ) -> Encoded:
+        """What a picture and a sound become, without tokens."""
         heard = (waveform.start, waveform.start + waveform.duration)
         fingerprint = self.encoder.fingerprint
-        blank = Encoded(None, _size(pictures), time, heard, encoder=fingerprint, picture=known)
-        return _Prepared(frames, _samples(waveform), blank)
+        return Encoded(None, _size(pictures), time, heard, encoder=fingerprint, picture=known)
 
     def _encode_prepared(self, items: Sequence[_Prepared]) -> list[Encoded]:
         """Encode items whose frames have one shape, and whose waveforms have one length."""
@@ -331,9 +433,13 @@ def _size(pictures: Sequence[NDArray[np.uint8]]) -> tuple[int, int]:
     return height, width * len(pictures)
 
 
-def _samples(waveform: Waveform) -> torch.Tensor:
+def _tensor(samples: NDArray[np.float32]) -> torch.Tensor:
     """Samples as a tensor, (S,); those that may not be written to are copied, or torch warns."""
-    return torch.from_numpy(np.require(waveform.samples, requirements="W"))
+    return torch.from_numpy(np.require(samples, requirements="W"))
+
+
+def _same_sound(one: Waveform, other: Waveform) -> bool:
+    return one.start == other.start and np.array_equal(one.samples, other.samples)
 
 
 def _silent_from(waveform: Waveform) -> str:

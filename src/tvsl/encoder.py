@@ -100,6 +100,24 @@ class LogitScales(NamedTuple):
     audio_image: float
 
 
+class SoundGrid(NamedTuple):
+    """Columns of tokens along a sound: m of them hear ``step * m + overlap`` samples.
+
+    Attributes:
+        step: Samples from column to column.
+        overlap: Samples by which a column hears more than a step.
+        margin: Columns to either side whose lack is heard in a column.
+    """
+
+    step: int
+    overlap: int
+    margin: int
+
+    def columns(self, samples: int) -> int:
+        """Number of columns of so many samples."""
+        return max(1, -(-(samples - self.overlap) // self.step))
+
+
 def join_panels(frames: FrameTokens, sounds: SoundTokens, panels: int) -> Tokens:
     """Join pictures that were encoded one by one with the sounds that go with them.
 
@@ -245,6 +263,24 @@ class MovableEncoder(Protocol):
 
     def to(self, device: torch.device | str) -> Any:
         """Move the encoder itself to a device."""
+
+
+@runtime_checkable
+class StreamingEncoder(Protocol):
+    """The part of an encoder that hears a long sound once, where others hear each window of it.
+
+    ``encode_sounds`` is then ``pool_columns`` of ``encode_columns``.
+    """
+
+    @property
+    def sound_grid(self) -> SoundGrid | None:
+        """How columns follow each other; None where windows cannot share them."""
+
+    def encode_columns(self, waveforms: Tensor) -> Tensor:
+        """Waveforms (B, S) to m columns, the last axis; those of a window are a part of them."""
+
+    def pool_columns(self, columns: Tensor) -> SoundTokens:
+        """Consecutive columns to the tokens of the sound that they hear."""
 
 
 class NamesEncoder(Protocol):

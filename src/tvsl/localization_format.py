@@ -129,6 +129,9 @@ class SettingsRecord(_Record):
     same_meaning: float | None = Field(
         None, description="Cosine from which names are one to the model; 1 for none."
     )
+    audio_stream: bool = Field(
+        False, description="Whether the sound of a video was encoded once, not window by window."
+    )
     smooth: float | None = Field(description="Seconds over which maps are averaged.")
 
 

@@ -53,6 +53,13 @@ class Localizer(ClipEncoder):
         limits: Limits on untrusted files.
         same_meaning: Cosine from which on two names of a vocabulary are one to the model, where
             classes are detected; 1 for none. The encoder's own when None, if it has one.
+        audio_stream: Whether the sound of a video is encoded once, and the windows of its moments
+            take their parts, where they overlap. Less work with other maps
+            (docs/speed.md#sound-over-time), and not for every encoder. One moment is heard by
+            itself all the same.
+
+    Raises:
+        UsageError: A window, a likeness or an encoder that cannot be used so.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class Localizer(ClipEncoder):
         window: float | None = None,
         limits: MediaLimits = DEFAULT_LIMITS,
         same_meaning: float | None = None,
+        audio_stream: bool = False,
     ) -> None:
         if same_meaning is not None and not 0 < same_meaning <= 1:
             raise UsageError(
@@ -71,7 +79,7 @@ class Localizer(ClipEncoder):
                 "Give one over 0 and up to 1; 1 tells all names apart.",
             )
         own_fit: Fit = "square" if method.config.square_pictures else "aspect"
-        super().__init__(encoder, fit or own_fit, window, limits)
+        super().__init__(encoder, fit or own_fit, window, limits, audio_stream)
         self.method = method.to(encoder.device).eval()
         self.name = name
         merged_from = same_meaning_of(encoder) if same_meaning is None else same_meaning
@@ -92,6 +100,7 @@ class Localizer(ClipEncoder):
         flip_average: FlipAverage | None = None,
         window: float | None = None,
         same_meaning: float | None = None,
+        audio_stream: bool = False,
         progress: Progress | None = None,
     ) -> Localizer:
         """Load a model.
@@ -115,6 +124,7 @@ class Localizer(ClipEncoder):
             window: Longest stretch of sound that is heard at once, in seconds; as for the class
                 when None.
             same_meaning: As for the class.
+            audio_stream: As for the class.
             progress: Called with bytes so far and in all while weights are fetched.
 
         Returns:
@@ -140,7 +150,12 @@ class Localizer(ClipEncoder):
             name_or_path, head, preset, device, precision, flip_average, progress, method=method
         )
         return cls(
-            model.encoder, model.method, model.name, window=window, same_meaning=same_meaning
+            model.encoder,
+            model.method,
+            model.name,
+            window=window,
+            same_meaning=same_meaning,
+            audio_stream=audio_stream,
         )
 
     def to(self, device: str | torch.device) -> Localizer:
@@ -436,7 +451,8 @@ class Localizer(ClipEncoder):
         every = median(b - a for a, b in pairwise(moments)) if len(moments) > 1 else None
         resolution = self.resolution(moments[0] if every is None else None, every)
         heard = load_audio(sound, self.encoder.sample_rate, limits=self.limits)
-        encoded = self._moments(None, heard, self._timed(frames, moments), panels, resolution)
+        timed, end = self._timed(frames, moments), moments[-1] if moments else None
+        encoded = self._moments(None, heard, timed, panels, resolution, end)
         return self._answers(encoded, request, None, every is None)
 
     def _request(

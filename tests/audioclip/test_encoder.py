@@ -39,6 +39,28 @@ def test_tokens_and_embeddings_are_the_models(
     torch.testing.assert_close(tokens.sound, small_model.encode_audio(sounds), **close)
 
 
+def test_columns_of_a_piece_are_those_of_the_whole_sound(encoder: AudioCLIPEncoder) -> None:
+    grid = encoder.sound_grid
+    assert grid is not None
+    generator = torch.Generator().manual_seed(3)
+    waveform = 0.1 * torch.randn(1, 24 * grid.step + grid.overlap, generator=generator)
+    columns = encoder.encode_columns(waveform)
+    assert columns.shape[-1] == grid.columns(waveform.shape[1]) == 24
+    first, stop = 11, 14
+    piece = slice(
+        (first - grid.margin) * grid.step, (stop + grid.margin) * grid.step + grid.overlap
+    )
+    part = encoder.encode_columns(waveform[:, piece])[..., grid.margin : -grid.margin]
+    expected = columns[..., first:stop]
+    assert float((part - expected).norm() / expected.norm()) < 1e-4
+    whole, tokens = encoder.pool_columns(columns), encoder.encode_sounds(waveform)
+    assert torch.equal(whole.tokens, tokens.tokens)
+    assert torch.equal(whole.embeddings, tokens.embeddings)
+    samples = grid.step * 3 + 7  # as many columns as a window has by itself
+    alone = encoder.encode_sounds(waveform[:, :samples]).tokens
+    assert alone.shape == encoder.pool_columns(columns[..., : grid.columns(samples)]).tokens.shape
+
+
 def test_panels_are_encoded_apart_and_joined_row_by_row(encoder: AudioCLIPEncoder) -> None:
     panels, sounds = torch.randn(2, 3, 3, 64, 32), torch.randn(2, 500)
     tokens = encoder.encode(panels, sounds)

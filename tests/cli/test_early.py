@@ -50,6 +50,8 @@ def no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         (("clip.mp4", "--head", "missing"), 1, "missing"),
         (("clip.mp4", "--device", "cuda:77"), 2, "cuda:77"),
         (("clip.mp4", "--at", "99"), 1, "3.000 s"),
+        (("clip.mp4", "--at", "1", "--audio-stream"), 2, "a series"),
+        (("photo.png", "--audio", "bark.wav", "--audio-stream"), 2, "--audio-stream"),
         (("clip.mp4", "--panels", "7"), 2, "7 equal panels"),
         (("mute.mp4",), 1, "no sound"),
         (("junk.mp4",), 1, "junk.mp4"),

@@ -224,6 +224,17 @@ def test_many_moments_give_a_bounded_number_of_pictures(
     assert len([name for name in written(localize.out) if "01_dog" in name]) == 3
 
 
+def test_a_sound_that_is_encoded_once(localize: Localize) -> None:
+    options = ("--labels", "dog", "--outputs", "json", "--audio-stream")
+    assert localize("clip.mp4", *options).code == 0
+    content = localize.content()
+    check_schema(content)
+    assert content["settings"]["audio_stream"] is True
+    refused = localize("clip.mp4", *options, "--every", "9", "--force")
+    assert refused.code == 2
+    assert "share no sound" in refused.err
+
+
 def test_a_window_bounds_what_is_heard(localize: Localize) -> None:
     assert localize("clip.mp4", "--at", "1.5", "--labels", "dog", "--window", "0.5").code == 0
     (moment,) = localize.content()["moments"]

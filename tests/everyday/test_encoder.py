@@ -159,6 +159,18 @@ def test_other_waveforms_are_refused(encoder: EverydayEncoder, shape: tuple[int,
         encoder.encode_sounds(torch.zeros(shape))
 
 
+def test_windows_on_the_grid_are_the_same_in_a_stream(encoder: EverydayEncoder) -> None:
+    step, overlap, margin = encoder.sound_grid
+    waveform = sounds(samples=7 * step + overlap)
+    columns = encoder.encode_columns(waveform)
+    assert columns.shape[-1] == encoder.sound_grid.columns(waveform.shape[1]) == 7
+    window = waveform[:, 2 * step : 5 * step + overlap]
+    assert margin == 0
+    found, expected = encoder.pool_columns(columns[..., 2:5]), encoder.encode_sounds(window)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("frames", "waveforms"), [((2, 3, 48, 48), (1, 9)), ((3, 48, 48), (3, 9))])
 def test_other_clips_are_refused(
     encoder: EverydayEncoder, frames: tuple[int, ...], waveforms: tuple[int, ...]

@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.audioclip.config import AudioEncoderConfig
+from tvsl.encoder import SoundGrid
 
 _EPSILON = 1e-8
 
 BANDS = 3
+STRIDE: Final = 32
+"""Frames from column to column of the last feature map."""
+MARGIN: Final = 4
+"""Columns of context from which on a column is that of the whole sound but for rounding."""
 _POWER_FLOOR = 1e-18
 
 
@@ -74,7 +79,14 @@ class FilterBank(nn.Module):
 
 
 class AudioNetwork(nn.Module, ABC):
-    """Waveform to feature map, pooled embedding or dense tokens."""
+    """Waveform to feature map, pooled embedding or dense tokens.
+
+    Attributes:
+        grid: How the columns of the feature map of a long sound follow each other; None where
+            those of a window are no part of them.
+    """
+
+    grid: SoundGrid | None = None
 
     @abstractmethod
     def features(self, waveforms: Tensor) -> Tensor:
@@ -204,6 +216,8 @@ class AudioEncoder(AudioNetwork):
     def __init__(self, config: AudioEncoderConfig, embedding: int) -> None:
         super().__init__()
         self.config = config
+        step = STRIDE * config.hop_length
+        self.grid = SoundGrid(step, config.window_length - config.hop_length, MARGIN)
         self.fbsp = FilterBank(config.bins, config.filter_length)
         self.window: Tensor
         self.register_buffer("window", blackman_harris(config.window_length))

@@ -24,6 +24,7 @@ from tvsl.encoder import (
     FrameTokens,
     ImageTokenMode,
     LogitScales,
+    SoundGrid,
     SoundTokens,
     encode_clips,
 )
@@ -196,8 +197,23 @@ class AudioCLIPEncoder:
         Raises:
             ShapeError: Another shape.
         """
-        features = self._audio_features(self.model.scaled(waveforms.to(self.device)))
-        return SoundTokens(self.model.audio.tokens(features), self.model.audio.pool(features))
+        return self.pool_columns(self.encode_columns(waveforms))
+
+    @property
+    def sound_grid(self) -> SoundGrid | None:
+        """How columns of the last feature map follow each other; None for the mini's network."""
+        return self.model.audio.grid
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode_columns(self, waveforms: Tensor) -> Tensor:
+        """Waveforms (B, S), as for ``encode_sounds``, to the last feature map (B, C, f, m)."""
+        features: Tensor = self._audio_features(self.model.scaled(waveforms.to(self.device)))
+        return features
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def pool_columns(self, columns: Tensor) -> SoundTokens:
+        """Consecutive columns (B, C, f, m) of the last feature map to tokens and embeddings."""
+        return SoundTokens(self.model.audio.tokens(columns), self.model.audio.pool(columns))
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def embed(self, names: Sequence[str]) -> Tensor:

@@ -104,6 +104,14 @@ def command(
             help="Seconds of sound heard at once [5; of a video twice --every, from 1 to 5].",
         ),
     ] = None,
+    audio_stream: Annotated[
+        bool,
+        typer.Option(
+            "--audio-stream",
+            help="Encode the sound of a video once, where windows overlap: less work, other maps; "
+            "not every model can.",
+        ),
+    ] = False,
     model: Model = "everyday",
     head: Annotated[
         Path | None, typer.Option(help="Folder of a trained head [the model's own].")
@@ -167,6 +175,8 @@ def command(
     Writes a page and localization.json, of a video also overlay.mp4; --outputs chooses others.
     """
     _check_times(at, every, start, end)
+    if audio_stream and at is not None:
+        raise UsageError("--audio-stream is for a series, --at is one moment.", "Leave one out.")
     kinds = _output_kinds(outputs)
     folder = None if output == STANDARD_OUTPUT else output
     if folder is None and outputs is not None:
@@ -225,6 +235,7 @@ def command(
             result_format,
             duplicates,
             shlex.join(["tvsl", *sys.argv[1:]]),
+            audio_stream=audio_stream,
         )
         check_request(model, request, head, preset, method)
         choose_device(device)
@@ -246,6 +257,7 @@ def command(
                     device=own_device(device),
                     window=window,
                     same_meaning=same_meaning,
+                    audio_stream=audio_stream,
                     **recorded,
                 )
                 run.localize(checked, options, localizer)

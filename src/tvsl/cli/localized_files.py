@@ -63,6 +63,7 @@ class LocalizeOptions:
         duplicates: Whether sources that are marked as duplicates are drawn.
         command: The command line, as the page shows it.
         stages: Shows how far the work is.
+        audio_stream: Whether the sound of a video is encoded once.
     """
 
     request: Request
@@ -81,6 +82,7 @@ class LocalizeOptions:
     duplicates: bool = False
     command: str = ""
     stages: Stages = progress
+    audio_stream: bool = False
 
     def kinds(self, media_type: MediaType) -> frozenset[OutputKind]:
         """Outputs that are written for an input of this type."""
@@ -165,6 +167,7 @@ def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
             )
         timed = ("at", "every", "start", "end", "smooth")
         given = [f"--{name}" for name in timed if getattr(options, name) is not None]
+        given += ["--audio-stream"] if options.audio_stream else []
         if given:
             raise UsageError(
                 "This is a picture: it has no moments.", f"Leave out {', '.join(given)}.", source
@@ -226,6 +229,7 @@ def localize_input(
             "panels": options.panels,
             "smooth": options.smooth,
             "same_meaning": localizer.same_meaning,
+            "audio_stream": localizer.audio_stream,
         },
         "label_source": moments[0].label_source,
         "resolution": None if resolution is None else resolution.to_dict(),

@@ -19,12 +19,13 @@ from tvsl.encoder import (
     FlipAverage,
     FrameTokens,
     LogitScales,
+    SoundGrid,
     SoundTokens,
     encode_clips,
 )
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, first_few, shown
 from tvsl.everyday.detector import TRAINING_SIZE
-from tvsl.everyday.hearing import SAMPLE_RATE
+from tvsl.everyday.hearing import PATCH_SAMPLES, PATCH_STEP, SAMPLE_RATE
 from tvsl.everyday.model_file import folder_fingerprint, read
 from tvsl.everyday.networks import EverydayNetworks
 from tvsl.everyday.seeing import FINE_CELL
@@ -99,6 +100,7 @@ class EverydayEncoder:
     text_encoder = None
     logit_scales = LogitScales(image_text=20.0, audio_text=20.0, audio_image=20.0)
     sample_rate = SAMPLE_RATE
+    sound_grid = SoundGrid(PATCH_STEP, PATCH_SAMPLES - PATCH_STEP, 0)
     same_meaning = SAME_MEANING
 
     def __init__(
@@ -254,13 +256,32 @@ class EverydayEncoder:
         Raises:
             ShapeError: Another shape.
         """
+        return self.pool_columns(self.encode_columns(waveforms))
+
+    @torch.no_grad()  # not inference_mode: heads are trained on what comes out
+    def encode_columns(self, waveforms: Tensor) -> Tensor:
+        """Encode patches of sounds, each of which hears 0.96 s and nothing else.
+
+        Args:
+            waveforms: As for ``encode_sounds``.
+
+        Returns:
+            One column for every 0.48 s, (B, D, n).
+
+        Raises:
+            ShapeError: Another shape.
+        """
         if waveforms.ndim != 2 or waveforms.shape[1] == 0:
             raise ShapeError(
                 f"Waveforms must be (B, S), got {tuple(waveforms.shape)}.",
                 f"Give mono sound at {SAMPLE_RATE} Hz.",
             )
         features, logits = self.networks.hearing(waveforms.to(self.device))
-        tokens = self.networks.space.moments(logits, features)
+        return self.networks.space.moments(logits, features).transpose(1, 2)
+
+    def pool_columns(self, columns: Tensor) -> SoundTokens:
+        """Columns (B, D, n) of ``encode_columns`` as tokens, with their mean."""
+        tokens = columns.transpose(1, 2)
         return SoundTokens(tokens, tokens.mean(dim=1))
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out

@@ -18,6 +18,7 @@ BANDS, LOWEST, HIGHEST = 64, 125.0, 7500.0
 LOG_OFFSET = 1e-3
 PATCH, PATCH_HOP = 96, 48
 """Frames of one patch, and from one patch to the next: 0.96 s and 0.48 s."""
+PATCH_SAMPLES, PATCH_STEP = (PATCH - 1) * HOP + WINDOW, PATCH_HOP * HOP
 CLASSES = 521
 _MIDDLE = ((512, 1),) * 4
 CHANNELS = (
@@ -92,9 +93,8 @@ class YAMNet(nn.Module):
             (B, n, 96, 64).
         """
         samples = waveforms.shape[-1]
-        first = (PATCH - 1) * HOP + WINDOW
-        more = math.ceil(max(samples - first, 0) / (PATCH_HOP * HOP))
-        filled = nn.functional.pad(waveforms, (0, first + more * PATCH_HOP * HOP - samples))
+        more = math.ceil(max(samples - PATCH_SAMPLES, 0) / PATCH_STEP)
+        filled = nn.functional.pad(waveforms, (0, PATCH_SAMPLES + more * PATCH_STEP - samples))
         return self.spectrogram(filled).unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:

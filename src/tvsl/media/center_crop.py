@@ -90,7 +90,7 @@ def sound_event(
     Raises:
         MediaError: As for ``require_audio_stream``, or the file is broken.
     """
-    read = _reader(source, rate, limits) if reader is None else reader.read
+    read = window_reader(source, rate, limits) if reader is None else reader.read
     if moment > LATEST_MOMENT:
         return None
     length, span = min(length, LATEST_MOMENT), min(span, LATEST_MOMENT)
@@ -107,8 +107,19 @@ def sound_event(
     return Waveform(samples[part].copy(), rate, (first + part.start) / rate)
 
 
-def _reader(source: str | Path | Waveform, rate: int, limits: MediaLimits) -> Read:
-    """Read windows of a file's sound, or of one that is in memory."""
+def window_reader(
+    source: str | Path | Waveform, rate: int, limits: MediaLimits = DEFAULT_LIMITS
+) -> Read:
+    """Make a reader of windows of a file's sound, or of one that is in memory.
+
+    Args:
+        source: As for ``sound_event``.
+        rate: Samples per second of the windows.
+        limits: What is allowed.
+
+    Returns:
+        As ``SoundReader.read``.
+    """
     if not isinstance(source, Waveform):
         return SoundReader(check_file(source, limits), rate, limits).read
     samples, start = resample(source, rate).samples, round(source.start * rate)
