@@ -1,21 +1,22 @@
-"""Time and memory against the size of the work: video length, vocabulary, sources, items.
+"""Time and memory against the size of the work: video length, clips, vocabulary, sources, items.
 
     python benchmarks/growth.py [--quick] [--only video,vocabulary,...]
 
-Every size runs in a process of its own, which tells its CPU seconds (without those of loading) and
-its largest memory. It fails where the work grows much faster than its size, or where memory that
-should be flat grows: that of a video, of sources apart from their tokens, and of items.
+Every size runs in a process of its own, which tells its CPU seconds (without those of loading, with
+those of its workers) and its largest memory. It fails where the work grows much faster than its
+size, or where memory that should be flat grows: that of a video, of sources apart from their
+tokens, of items and of clips.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ QUICK = {
     "vocabulary": (36, 360),
     "sources": (1, 4),
     "items": (50, 200),
+    "prepared clips": (100, 400),
     "training clips": (1_000, 10_000),
 }
 FULL = {
@@ -35,6 +37,7 @@ FULL = {
     "vocabulary": (36, 360, 3_600, 10_000),
     "sources": (1, 2, 4, 8),
     "items": (100, 1_000, 10_000),
+    "prepared clips": (100, 1_000, 10_000),
     "training clips": (1_000, 10_000, 100_000),
 }
 UNITS = {
@@ -42,6 +45,7 @@ UNITS = {
     "vocabulary": "classes",
     "sources": "sources",
     "items": "items scored",
+    "prepared clips": "clips prepared",
     "training clips": "clips planned",
 }
 MOST_MEGABYTES = {
@@ -49,6 +53,7 @@ MOST_MEGABYTES = {
     "vocabulary": 1_000,
     "sources": 300,
     "items": 300,
+    "prepared clips": 60,
     "training clips": 400,
 }
 """Most by which memory may grow from the smallest to the largest size."""
@@ -128,6 +133,20 @@ def grow_items(size: int) -> Callable[[], object]:
     return run
 
 
+def grow_prepared_clips(size: int) -> Callable[[], object]:
+    """Prepare so many clips, each one file under another name."""
+    from localize import write_clip
+    from tvsl.preprocess.options import make_options
+    from tvsl.preprocess.run import prepare
+
+    folder = Path(tempfile.mkdtemp())
+    (folder / "videos").mkdir()
+    clip = write_clip(folder / "clip.mp4", 1, (80, 160))
+    for number in range(size):
+        (folder / "videos" / f"clip_{number:06}.mp4").hardlink_to(clip)
+    return lambda: prepare(folder / "videos", folder / "clips", make_options(), workers=1)
+
+
 def grow_training_clips(size: int) -> Callable[[], object]:
     """Draw mixtures of so many training clips."""
     from tvsl.data.mixtures import draw_mixtures
@@ -141,6 +160,7 @@ WORK: dict[str, Callable[[int], Callable[[], object]]] = {
     "vocabulary": grow_vocabulary,
     "sources": grow_sources,
     "items": grow_items,
+    "prepared clips": grow_prepared_clips,
     "training clips": grow_training_clips,
 }
 
@@ -148,13 +168,14 @@ WORK: dict[str, Callable[[int], Callable[[], object]]] = {
 def one(kind: str, size: int) -> dict[str, float]:
     """Seconds and megabytes of one size, in this process."""
     run = WORK[kind](size)
-    start = time.process_time()
+    start = sum(os.times()[:4])
     run()
-    seconds = time.process_time() - start
-    return {
-        "seconds": seconds,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+    seconds = sum(os.times()[:4]) - start
+    own, workers = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return {"seconds": seconds, "megabytes": max(own, workers) / 1024}
 
 
 def apart(kind: str, size: int) -> dict[str, float]:

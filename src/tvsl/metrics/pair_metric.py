@@ -58,6 +58,7 @@ class Resampled(NamedTuple):
 
 
 _INTEGERS = ("labels", "frames", "ids", "sounding")
+_MOST_PARTS = 16
 _PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
 
 
@@ -239,7 +240,10 @@ class PairMetric(PlottedMetric, Generic[Result]):
 
     def _append(self, name: str, column: Tensor) -> None:
         dtype = torch.int64 if name in _INTEGERS else torch.float64
-        getattr(self, name).append(column.detach().to(self.device, dtype))
+        parts: list[Tensor] = getattr(self, name)
+        parts.append(column.detach().to(self.device, dtype))
+        if len(parts) > _MOST_PARTS:  # many small tensors break up the memory that maps need
+            parts[:] = [torch.cat(parts)]
 
     def update(
         self,
