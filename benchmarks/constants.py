@@ -39,7 +39,7 @@ VALUES: Mapping[str, tuple[Any, Sequence[float]]] = {
     "RIDGE": (detection, (0.025, 0.05, 0.1, 0.2, 0.4)),
     "SEEN_SHARE": (detection, (0.0, 0.25, 0.5, 1.0)),
     "DECOMPOSITION_SHARE": (detection, (0.0, 0.75, 1.5, 3.0)),
-    "EVIDENCE_FRACTION": (detection, (0.01, 0.02, 0.03, 0.05, 0.1)),
+    "EVIDENCE_PERCENT": (detection, (1, 2, 3, 5, 10)),
 }
 
 Scenes = Sequence[EncodedBatch]

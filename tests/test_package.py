@@ -64,6 +64,7 @@ LAYERS = [
         "segments",
         "loading",
         "localizer",
+        "export",
     },
     {"evaluation"},
     {"training"},

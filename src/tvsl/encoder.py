@@ -283,6 +283,37 @@ class StreamingEncoder(Protocol):
         """Consecutive columns to the tokens of the sound that they hear."""
 
 
+@dataclass(frozen=True, eq=False)
+class EncoderGraphs:
+    """Networks of an encoder as ``tvsl export`` traces them, and what stands before them.
+
+    Attributes:
+        image: A module from frames (B, 3, H, W) to tokens (B, h, w, D) and embeddings (B, D).
+        sound: A module from waveforms (B, S) to tokens (B, n, D) and embeddings (B, D).
+        cell: Pixels of a cell; H and W are multiples of it.
+        shorter_side: Pixels of a frame's shorter side, as ``prepare`` makes it.
+        mean: Mean of the pixels' channels, in [0, 1].
+        deviation: Deviation by which they are divided.
+        least_samples: Samples of the shortest sound that the graph takes.
+    """
+
+    image: nn.Module
+    sound: nn.Module
+    cell: int
+    shorter_side: int
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    least_samples: int = 2
+
+
+@runtime_checkable
+class ExportableEncoder(Protocol):
+    """The part of an encoder that ``tvsl export`` needs; others cannot be exported."""
+
+    def graphs(self) -> EncoderGraphs:
+        """The encoder's networks, which torch can trace for inputs of every size."""
+
+
 class NamesEncoder(Protocol):
     """The part of an encoder that knows more of class names than their embeddings; any may lack it.
 

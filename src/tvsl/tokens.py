@@ -58,9 +58,9 @@ class Tokens:
             f"Tokens must be (B, n, D) and embeddings (B, D), got {shapes}.",
             remedy,
         )
-        batches, sizes = ({getattr(self, name).shape[axis] for name in shapes} for axis in (0, -1))
+        first = self.visual.shape
         _require(
-            len(batches) == 1 and len(sizes) == 1,
+            all(one[0] == first[0] and one[-1] == first[-1] for one in shapes.values()),
             f"Tokens must share one batch and one embedding size, got {shapes}.",
             remedy,
         )

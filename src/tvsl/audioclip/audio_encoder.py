@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from tvsl.audioclip.config import AudioEncoderConfig
 from tvsl.encoder import SoundGrid
+from tvsl.utils.tracing import halving_max, is_traced, overlapping
 
 _EPSILON = 1e-8
 
@@ -100,6 +101,11 @@ class AudioNetwork(nn.Module, ABC):
     def tokens(self, features: Tensor) -> Tensor:
         """Last feature map (B, C, f, m) to tokens (B, f * m, D), row-major over the cells."""
 
+    @property
+    @abstractmethod
+    def least_samples(self) -> int:
+        """Samples of a sound of two moments, the shortest that a traced graph takes."""
+
     def forward(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, S) to pooled embeddings (B, D)."""
         return self.pool(self.features(waveforms))
@@ -136,10 +142,10 @@ def split_frames(waveforms: Tensor, length: int, hop: int) -> Tensor:
         A view, (B, frames, length).
     """
     samples = waveforms.shape[-1]
-    frames = 1 + max(0, math.ceil((samples - length) / hop))
+    frames = 1 + max(0, (samples - length + hop - 1) // hop)
     missing = (frames - 1) * hop + length - samples
     padded = F.pad(waveforms, (missing // 2, missing - missing // 2))
-    return padded.unfold(-1, length, hop)
+    return overlapping(padded, length, hop)
 
 
 class Bottleneck(nn.Module):
@@ -201,7 +207,8 @@ class Attention(nn.Module):
         Returns:
             Gates in (0, 1), (B, outputs, *size).
         """
-        pooled = F.adaptive_max_pool2d(before, size)
+        pool = halving_max if is_traced() else F.adaptive_max_pool2d
+        pooled = pool(before, size)
         return torch.sigmoid(self.bn(self.conv_point(self.conv_depth(pooled))))
 
 
@@ -255,6 +262,11 @@ class AudioEncoder(AudioNetwork):
     def padding(self) -> int:
         """Zeros left of a frame up to the filters' length: columns that need no product."""
         return (self.config.filter_length - self.config.window_length) // 2
+
+    @property
+    def least_samples(self) -> int:
+        """Samples of one frame more than a moment spans; see the base class."""
+        return self.config.window_length + (STRIDE - 1) * self.config.hop_length + 1
 
     def spectrogram(self, waveforms: Tensor) -> Tensor:
         """Complex spectrogram.

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
-from tvsl.audioclip.image_encoder import normalise
+from tvsl.audioclip.image_encoder import CLIP_DEVIATION, CLIP_MEAN, normalise
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.weights import known_tokenizer, load_audioclip
 from tvsl.encoder import (
+    EncoderGraphs,
     EncoderOptions,
     FlipAverage,
     FrameTokens,
@@ -28,6 +29,7 @@ from tvsl.encoder import (
     SoundTokens,
     encode_clips,
 )
+from tvsl.errors import UsageError
 from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils.devices import Precision
@@ -157,6 +159,27 @@ class AudioCLIPEncoder:
         """
         return encode_clips(self, frames, waveforms)
 
+    def graphs(self) -> EncoderGraphs:
+        """The networks for ``tvsl export``.
+
+        Raises:
+            UsageError: The convolutions are not in float32.
+        """
+        if self.precision != "float32":
+            raise UsageError(
+                f"An encoder in {self.precision} is not exported.", "Load it in float32."
+            )
+        image = self.config.image
+        return EncoderGraphs(
+            _ImageGraph(self),
+            _SoundGraph(self),
+            image.cell,
+            image.resolution,
+            CLIP_MEAN,
+            CLIP_DEVIATION,
+            self.model.audio.least_samples,
+        )
+
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_frames(self, frames: Tensor) -> FrameTokens:
         """Encode pictures alone.
@@ -252,6 +275,38 @@ class AudioCLIPEncoder:
         token_ids = self.model.require_tokenizer().class_ids(names).to(self.device)
         embeddings = self.embed(names).clone()
         return Vocabulary(tuple(names), embeddings, token_ids)
+
+
+class _ImageGraph(nn.Module):
+    """``AudioCLIPEncoder.encode_frames``, its tokens on their grid, for the exporter."""
+
+    def __init__(self, encoder: AudioCLIPEncoder) -> None:
+        super().__init__()
+        self.features, self.pool = encoder._image_features, encoder.model.visual.attnpool
+        self._encoder, self._cell = (encoder,), encoder.config.image.cell
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, 3, H, W) to tokens (B, h, w, D) and embeddings (B, D)."""
+        # Sizes as multiples of the cell: the exporter reasons on them in a fraction of the time.
+        rows, columns = (length // self._cell for length in frames.shape[2:])
+        found = self._encoder[0].encode_frames(
+            frames[:, :, : rows * self._cell, : columns * self._cell]
+        )
+        return found.tokens.unflatten(1, found.grid), found.embeddings
+
+
+class _SoundGraph(nn.Module):
+    """``AudioCLIPEncoder.encode_sounds`` for the exporter."""
+
+    def __init__(self, encoder: AudioCLIPEncoder) -> None:
+        super().__init__()
+        self.features, self.audio = encoder._audio_features, encoder.model.audio
+        self._encoder = (encoder,)
+
+    def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, S) to tokens (B, n, D) and embeddings (B, D)."""
+        found = self._encoder[0].encode_sounds(waveforms)
+        return found.tokens, found.embeddings
 
 
 def load(path_or_name: str | Path, options: EncoderOptions) -> AudioCLIPEncoder:

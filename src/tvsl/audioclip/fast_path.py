@@ -26,6 +26,7 @@ from tvsl.audioclip.audio_encoder import (
 )
 from tvsl.audioclip.image_encoder import ImageEncoder
 from tvsl.utils import onednn
+from tvsl.utils.tracing import halving_max, is_traced
 
 
 class FusedConvolution(nn.Module):
@@ -223,6 +224,9 @@ class FastAudioFeatures(nn.Module):
         frames = audio_encoder.split_frames(
             from_int16_range(waveforms), self.config.window_length, self.config.hop_length
         )
+        if is_traced():  # batch and frames stay apart, whatever their numbers
+            real, imaginary = F.linear(frames * self.window, self.bank).chunk(2, dim=-1)
+            return power_to_bands((real * real + imaginary * imaginary).transpose(1, 2))
         batch, count, length = frames.shape
         columns = (frames * self.window).reshape(batch * count, length)
         parts = (self.bank @ columns.T).view(2, self.bins, batch, count)
@@ -274,6 +278,8 @@ def fast_audio_features(encoder: AudioNetwork, dtype: torch.dtype) -> nn.Module:
 
 def _max_pooled(features: Tensor, height: int, width: int) -> Tensor:
     """Adaptive maximum pooling; if the sizes divide, by the faster plain pooling or none."""
+    if is_traced():
+        return halving_max(features, (height, width))
     high, wide = features.shape[2] // height, features.shape[3] // width
     if features.shape[2:] != (high * height, wide * width):
         return F.adaptive_max_pool2d(features, (height, width))

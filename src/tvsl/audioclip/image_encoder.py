@@ -18,6 +18,7 @@ from tvsl.audioclip.config import ImageEncoderConfig
 from tvsl.encoder import ImageTokenMode
 from tvsl.errors import ShapeError
 from tvsl.utils.devices import normal
+from tvsl.utils.tracing import is_traced, resized_table
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -145,7 +146,8 @@ class AttentionPool(nn.Module):
 
     def _values(self, cells: Tensor) -> Tensor:
         """Value and output projection of cells (B, n, C), (B, n, D)."""
-        if cells.shape[0] * cells.shape[1] <= self.c_proj.out_features:
+        few = not is_traced() and cells.shape[0] * cells.shape[1] <= self.c_proj.out_features
+        if few:
             return cast(Tensor, self.c_proj(self.v_proj(cells)))
         # The product of both linear maps saves work if there are more cells than output channels:
         # a third of the work for the mini model, forwards and backwards.
@@ -159,9 +161,12 @@ class AttentionPool(nn.Module):
 
     def _positions(self, height: int, width: int) -> Tensor:
         """Position table for another grid, interpolated in two dimensions, (1 + h * w, C)."""
-        if (height, width) == (self.side, self.side):
+        if not is_traced() and (height, width) == (self.side, self.side):
             return self.positional_embedding
         mean, cells = self.positional_embedding[:1], self.positional_embedding[1:]
+        if is_traced():
+            table = resized_table(cells.unflatten(0, (self.side, self.side)), (height, width))
+            return torch.cat([mean, table.flatten(0, 1)])
         table = cells.T.reshape(1, -1, self.side, self.side)
         table = F.interpolate(table, size=(height, width), mode="bicubic", align_corners=False)
         return torch.cat([mean, table[0].flatten(1).T])

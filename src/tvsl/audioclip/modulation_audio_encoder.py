@@ -7,7 +7,6 @@ every band is computed and added to the features of that band (docs/mini-model.m
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import cast
 
@@ -18,6 +17,7 @@ from torch.nn import functional as F
 
 from tvsl.audioclip.audio_encoder import AudioNetwork
 from tvsl.audioclip.config import ModulationAudioEncoderConfig
+from tvsl.utils.tracing import is_traced, overlapping
 
 _POWER_FLOOR = 1e-10
 _SPREAD = 1.2
@@ -94,6 +94,11 @@ class ModulationAudioEncoder(AudioNetwork):
         )
         self.fc = nn.Linear(widths[-1], embedding)
 
+    @property
+    def least_samples(self) -> int:
+        """Samples of two segments; see the base class."""
+        return self.config.segment + 1
+
     def features(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, S) in [-1, 1] to the last feature map (B, C, f, m).
 
@@ -102,7 +107,9 @@ class ModulationAudioEncoder(AudioNetwork):
         """
         segments = self.segments(waveforms)
         features = self._segment_features(segments.flatten(0, 1))
-        return torch.cat(features.unflatten(0, segments.shape[:2]).unbind(1), dim=-1)
+        apart = features.unflatten(0, segments.shape[:2])  # (B, k, C, f, m)
+        joined: Tensor = apart.permute(0, 2, 3, 1, 4).flatten(3)
+        return joined
 
     def pool(self, features: Tensor) -> Tensor:
         """Last feature map (B, C, f, m) to pooled embeddings (B, D): the mean of the tokens."""
@@ -115,12 +122,13 @@ class ModulationAudioEncoder(AudioNetwork):
     def segments(self, waveforms: Tensor) -> Tensor:
         """Cut waveforms (B, S) into segments (B, k, segment) that cover them."""
         size, samples = self.config.segment, waveforms.shape[1]
-        if samples < size:
-            times = math.ceil(size / samples)
-            return waveforms.repeat(1, times)[:, None, :size]
-        count = math.ceil(samples / size)
-        starts = [round(n * (samples - size) / max(1, count - 1)) for n in range(count)]
-        return torch.stack([waveforms[:, start : start + size] for start in starts], dim=1)
+        number = torch.arange((samples + size - 1) // size, device=waveforms.device)
+        # In double precision, where a product of two whole numbers is exact.
+        starts = number.double() * (samples - size) / number[-1].clamp_min(1)
+        places = starts.round().long()[:, None] + torch.arange(size, device=waveforms.device)
+        if not is_traced():  # a graph takes more than a segment
+            places = places % samples  # a shorter sound comes round again
+        return waveforms[:, places]
 
     def bands(self, segments: Tensor) -> Tensor:
         """Segments (B, segment) to log power without its mean, (B, bands, frames)."""
@@ -129,7 +137,7 @@ class ModulationAudioEncoder(AudioNetwork):
         margin = config.window_length - config.hop_length
         padded = F.pad(segments, (margin // 2, margin - margin // 2), mode="reflect")
         window = torch.hann_window(config.window_length, device=segments.device)
-        frames = padded.unfold(-1, config.window_length, config.hop_length) * window
+        frames = overlapping(padded, config.window_length, config.hop_length) * window
         spectrum = torch.view_as_real(torch.fft.rfft(frames))
         power = (spectrum * spectrum).sum(dim=-1)
         power = power @ band_matrix(config).to(segments.device) / window.sum() ** 2

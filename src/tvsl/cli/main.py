@@ -17,6 +17,7 @@ from tvsl.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     localize,
     methods,
     models,
@@ -64,6 +65,7 @@ app.command("evaluate", cls=Command)(evaluate.command)
 app.command("compare", cls=Command)(compare.command)
 app.command("score", cls=Command)(score.command)
 app.command("reproduce", cls=Command)(reproduce.command)
+app.command("export", cls=Command)(export.command)
 app.add_typer(data.app, name="data")
 app.add_typer(synthetic.app, name="synthetic")
 app.add_typer(weights.app, name="weights")

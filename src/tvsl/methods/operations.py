@@ -105,6 +105,8 @@ def by_panel(cells: Tensor, tokens: Tokens) -> Tensor:
     Returns:
         (n, panels, cells, D).
     """
+    if tokens.panels == 1:
+        return cells[:, None]
     height, width = tokens.grid
     apart: Tensor = cells.unflatten(1, (height, tokens.panels, width // tokens.panels))
     return apart.transpose(1, 2).flatten(2, 3)

@@ -46,14 +46,17 @@ def spread(maps: Tensor, tokens: Tokens, queries: Queries, exponent: float) -> T
     frames = by_panel(tokens.visual, tokens)
     result = torch.empty_like(cells)
     for chunk in queries.chunks(_CHUNK):
-        slots = chunk.queries.slots(len(chunk.clips))
+        slots = chunk.queries.slots(chunk.clips.shape[0])
         likeness = _likeness(frames[chunk.clips], exponent).to(cells.dtype)
         # One product for all queries of a clip.
-        table = cells.new_zeros(*likeness.shape[:-1], slots.width)
-        table[slots.clip, :, :, slots.slot] = cells[chunk.positions]
-        result[chunk.positions] = (likeness @ table)[slots.clip, :, :, slots.slot]
+        table = cells.new_zeros(likeness.shape[0], slots.width, *cells.shape[1:])
+        table[slots.clip, slots.slot] = cells[chunk.positions]
+        alike = likeness @ table.permute(0, 2, 3, 1)  # (b, panels, cells, queries)
+        result[chunk.positions] = alike.permute(0, 3, 1, 2)[slots.clip, slots.slot]
+    if tokens.panels == 1:
+        return result.view(maps.shape)
     height, width = tokens.grid
-    whole = result.view(len(maps), tokens.panels, height, width // tokens.panels)
+    whole = result.view(maps.shape[0], tokens.panels, height, width // tokens.panels)
     return whole.transpose(1, 2).reshape(maps.shape)
 
 

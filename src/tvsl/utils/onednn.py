@@ -7,6 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from tvsl.utils.tracing import is_traced
+
 _FUSED_OPERATORS = {
     "_reorder_convolution_weight.default": "self padding stride dilation groups input_size",
     "_convolution_pointwise.default": (
@@ -21,8 +23,11 @@ _FUSED_OPERATORS = {
 
 
 def can_fuse(features: Tensor) -> bool:
-    """Tell whether the fused convolutions support the device and type of these features."""
-    if features.device.type != "cpu" or not fused_kernels_exist():
+    """Tell whether the fused convolutions support the device and type of these features.
+
+    Not in a traced graph: these kernels are torch's own, and their packed weights are of one size.
+    """
+    if is_traced() or features.device.type != "cpu" or not fused_kernels_exist():
         return False
     half = features.dtype == torch.bfloat16
     return features.dtype == torch.float32 or (half and fused_bfloat16_exists())

@@ -53,7 +53,7 @@ def similarity(tokens: Tensor, queries: Tensor, slots: Slots) -> Tensor:
     Returns:
         s_kj = cos(token j, query k), (P, n).
     """
-    table = to_table(unit(queries), slots, len(tokens))
+    table = to_table(unit(queries), slots, tokens.shape[0])
     products = torch.bmm(table, tokens.transpose(1, 2))
     # Scaling the products spares a normalised copy of the tokens.
     return from_table(products * inverse_lengths(tokens)[:, None, :], slots)
@@ -70,7 +70,7 @@ def weighted_mean(tokens: Tensor, weights: Tensor, slots: Slots) -> Tensor:
     Returns:
         (1/n) sum_j w_kj v_j, (P, D).
     """
-    table = to_table(weights, slots, len(tokens))
+    table = to_table(weights, slots, tokens.shape[0])
     return from_table(torch.bmm(table, tokens), slots) / tokens.shape[1]
 
 

@@ -17,10 +17,13 @@ explain them; here it decides which classes sound.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from tvsl.methods.operations import unit
 
@@ -31,12 +34,13 @@ SEEN_SHARE = 0.5
 """lambda. Both were chosen on validation scenes of the made-up world; half or double of either
 moves the detection of duets by less than half a point (`benchmarks/constants.py`)."""
 
-EVIDENCE_FRACTION = 0.03
+EVIDENCE_PERCENT = 3
 """Share of the cells that tell whether a class is seen."""
 
 DECOMPOSITION_SHARE = 1.5
 
 _DIGITS = 3
+_stated: ContextVar[Tensor | None] = ContextVar("largest eigenvalue", default=None)
 
 
 def decompose(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
@@ -53,6 +57,9 @@ def decompose(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
     names = classes.to(heard.dtype)
     prior = seen - seen.mean(dim=1, keepdim=True)
     target = heard + SEEN_SHARE * prior
+    stated = _stated.get()
+    if stated is not None:
+        return _decompose_traced(target, names, stated + RIDGE)
     product, steepest = _likeness(names)
     steepest += RIDGE
     condition = math.sqrt(steepest / RIDGE)
@@ -63,6 +70,46 @@ def decompose(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:
         following = (ahead - slope / steepest).clamp_min(0)
         ahead = following + momentum * (following - weights)
         weights = following
+    return weights
+
+
+@contextmanager
+def stated_eigenvalue(value: Tensor) -> Iterator[None]:
+    """Let ``decompose`` take the largest eigenvalue of the names' cosines from its caller.
+
+    A graph cannot compute it: ONNX knows no eigenvalues.
+
+    Args:
+        value: From ``largest_eigenvalue`` of the same names, scalar.
+    """
+    token = _stated.set(value)
+    try:
+        yield
+    finally:
+        _stated.reset(token)
+
+
+def largest_eigenvalue(classes: Tensor) -> float:
+    """Largest eigenvalue of the cosines of some names, (N, D)."""
+    return _likeness(classes.float())[1]
+
+
+def _decompose_traced(target: Tensor, names: Tensor, steepest: Tensor) -> Tensor:
+    """``decompose`` as a loop of a graph, whose number of steps depends on the names."""
+    condition = (steepest / RIDGE).sqrt()
+    momentum = (condition - 1) / (condition + 1)
+    last = (condition * (_DIGITS * math.log(10))).ceil().long()
+
+    def goes_on(step: Tensor, weights: Tensor, ahead: Tensor) -> Tensor:  # noqa: ARG001
+        return step < last
+
+    def advance(step: Tensor, weights: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        slope = linear(ahead @ names, names) + RIDGE * ahead - target
+        following = (ahead - slope / steepest).clamp_min(0)
+        return step + 1, following, following + momentum * (following - weights)
+
+    start = torch.zeros((), dtype=torch.int64), torch.zeros_like(target), torch.zeros_like(target)
+    weights: Tensor = torch.while_loop(goes_on, advance, start)[1]
     return weights
 
 
@@ -105,7 +152,7 @@ def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Te
     """
     heard = unit(audio.mean(dim=1)) @ classes.T
     cells = unit(visual) @ classes.T
-    few = math.ceil(EVIDENCE_FRACTION * visual.shape[1])
+    few = (EVIDENCE_PERCENT * visual.shape[1] + 99) // 100
     return heard, cells.topk(few, dim=1).values.mean(dim=1)
 
 

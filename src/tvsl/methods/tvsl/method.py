@@ -193,7 +193,7 @@ class TVSL(Method):
         queries.check(tokens.batch, len(vocabulary))
         classes = self._classes(vocabulary)
         visual, audio = self._anchored(tokens)
-        shape = (len(queries), visual.shape[1])
+        shape = (queries.label.shape[0], visual.shape[1])
         text_maps, audio_maps = visual.new_empty(shape), visual.new_empty(shape)
         normaliser = None
         if self.config.shares_audio:
@@ -201,7 +201,7 @@ class TVSL(Method):
         # Whole chunks at once: beside the maps, memory does not grow with the number of queries.
         for chunk in queries.chunks(_CHUNK):
             seen, heard = visual[chunk.clips], audio[chunk.clips]
-            slots = chunk.queries.slots(len(chunk.clips))
+            slots = chunk.queries.slots(chunk.clips.shape[0])
             query = classes[chunk.queries.label]
             mine = None if normaliser is None else normaliser[chunk.clips]
             guide = self._audio_query(self._condition_audio(heard, query, slots, mine))

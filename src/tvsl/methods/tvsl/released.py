@@ -115,7 +115,7 @@ class ReleasedTVSL(Method):
         check_inputs(self.config.embedding, tokens, vocabulary)
         queries.check(tokens.batch, len(vocabulary))
         visual, audio = (unit(side) for side in self._projected(tokens))
-        flat = visual.new_empty(len(queries), visual.shape[1])
+        flat = visual.new_empty(queries.label.shape[0], visual.shape[1])
         for chunk in queries.chunks(_CHUNK):
             maps = self._chunk_maps(
                 visual[chunk.clips], audio[chunk.clips], chunk.queries, vocabulary.embeddings
@@ -141,7 +141,7 @@ class ReleasedTVSL(Method):
     def _chunk_maps(
         self, visual: Tensor, audio: Tensor, queries: Queries, classes: Tensor
     ) -> Tensor:
-        slots = queries.slots(len(visual))
+        slots = queries.slots(visual.shape[0])
         query = classes[queries.label]
         heard = weighted_mean(audio, _over_tokens(audio, query, slots), slots)
         guide = unit(self._gate("aip_w", self.aud_img_proj, heard))

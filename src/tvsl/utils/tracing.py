@@ -1,0 +1,127 @@
+"""Graphs that torch's exporter or compiler traces, and that have to serve inputs of every size.
+
+What depends on the size of one input, or on operators that other runtimes lack, is written here in
+a form that does not. Eager code takes it only while a graph is traced.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_CUBIC = -0.75
+"""Coefficient of torch's bicubic interpolation."""
+
+
+def is_traced() -> bool:
+    """Tell whether a graph is being traced: a choice by the sizes of this input would be for all.
+
+    Where this is so, code that has a faster way for some sizes takes the one that is right for
+    all of them.
+    """
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+
+
+def overlapping(signal: Tensor, length: int, hop: int) -> Tensor:
+    """Cut the last axis into overlapping frames, as ``Tensor.unfold`` does.
+
+    Args:
+        signal: (..., S), at least one frame long.
+        length: Values of a frame.
+        hop: Values from frame to frame.
+
+    Returns:
+        (..., frames, length).
+    """
+    if not is_traced():
+        return signal.unfold(-1, length, hop)
+    count = (signal.shape[-1] - length) // hop + 1
+    starts = hop * torch.arange(count, device=signal.device)
+    return signal[..., starts[:, None] + torch.arange(length, device=signal.device)]
+
+
+def halving_max(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """Adaptive maximum pooling to at least half of the size, in a form for every size.
+
+    Args:
+        features: (B, C, h, w).
+        size: Height and width of the result: 1, or from half of h or w to h or w.
+
+    Returns:
+        (B, C, *size), as ``adaptive_max_pool2d`` gives it.
+    """
+    for axis, side in zip((2, 3), size, strict=True):
+        if isinstance(side, int) and side == 1:
+            features = features.amax(dim=axis, keepdim=True)
+            continue
+        length = features.shape[axis]
+        place = torch.arange(side, device=features.device)
+        # Without negative numbers: ONNX divides them towards 0.
+        first, last = place * length // side, ((place + 1) * length + side - 1) // side - 1
+        windows = [torch.minimum(first + step, last) for step in range(3)]
+        parts = [features.index_select(axis, window) for window in windows]
+        features = torch.stack(parts).amax(dim=0)
+    return features
+
+
+def resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pictures in another size, bilinear, smoothed where they shrink: two matrix products.
+
+    Args:
+        pictures: (B, C, H, W).
+        size: New height and width.
+
+    Returns:
+        (B, C, *size), as ``interpolate`` gives it with ``antialias``, which makes no difference
+        where pictures grow.
+    """
+    down, across = (
+        _linear_weights(length, side, pictures.device)
+        for length, side in zip(pictures.shape[2:], size, strict=True)
+    )
+    return down @ (pictures @ across.T)
+
+
+def resized_table(table: Tensor, size: tuple[int, int]) -> Tensor:
+    """A table of vectors in another size, bicubic, as ``interpolate`` gives it.
+
+    Args:
+        table: (h, w, C).
+        size: New height and width.
+
+    Returns:
+        (*size, C).
+    """
+    down, across = (
+        _cubic_weights(length, side, table.device)
+        for length, side in zip(table.shape[:2], size, strict=True)
+    )
+    rows = torch.einsum("yh,hwc->ywc", down, table)
+    return torch.einsum("xw,ywc->yxc", across, rows)
+
+
+def _linear_weights(length: int, side: int, device: torch.device) -> Tensor:
+    """Share of each of ``length`` places in each of ``side``, rows with the sum 1."""
+    step = length / side
+    centre = (torch.arange(side, device=device) + 0.5) * step
+    place = torch.arange(length, device=device) + 0.5
+    reach = torch.sym_max(step, 1.0)
+    # Where pictures grow, what lies over the edge counts as the place at the edge.
+    centre = torch.where(step > torch.ones_like(centre), centre, centre.clamp(0.5, length - 0.5))
+    weights = (1 - (place - centre[:, None]).abs() / reach).clamp_min(0)
+    shares: Tensor = weights / weights.sum(dim=1, keepdim=True)
+    return shares
+
+
+def _cubic_weights(length: int, side: int, device: torch.device) -> Tensor:
+    """Share of each of ``length`` places in each of ``side``, by the bicubic kernel."""
+    centre = (torch.arange(side, device=device) + 0.5) * (length / side) - 0.5
+    first = centre.floor()
+    taps = torch.arange(-1, 3, device=device)
+    far = (centre[:, None] - first[:, None] - taps).abs()
+    near = ((_CUBIC + 2) * far - (_CUBIC + 3)) * far * far + 1
+    rest = ((_CUBIC * far - 5 * _CUBIC) * far + 8 * _CUBIC) * far - 4 * _CUBIC
+    weights = torch.where(far <= 1, near, rest)
+    place = (first.long()[:, None] + taps).clamp(0, length - 1)
+    hits = place[..., None] == torch.arange(length, device=device)
+    return (weights[..., None] * hits).sum(dim=1)

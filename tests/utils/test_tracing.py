@@ -1,0 +1,45 @@
+"""Forms for traced graphs, against torch's own operators."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from tvsl.utils import tracing
+
+
+@pytest.mark.parametrize("size", [(7, 9), (20, 15), (13, 40), (1, 2)])
+def test_pictures_are_resized_as_by_interpolate(size: tuple[int, int]) -> None:
+    pictures = torch.rand(2, 3, 13, 15, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(pictures, size, mode="bilinear", antialias=True)
+    torch.testing.assert_close(tracing.resized(pictures, size), expected, atol=1e-5, rtol=0)
+
+
+def test_growing_pictures_need_no_smoothing() -> None:
+    pictures = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(1))
+    expected = F.interpolate(pictures, (8, 10), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(tracing.resized(pictures, (8, 10)), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (5, 11), (1, 30)])
+def test_tables_are_resized_as_by_interpolate(size: tuple[int, int]) -> None:
+    table = torch.rand(7, 7, 4, generator=torch.Generator().manual_seed(2))
+    expected = F.interpolate(table.permute(2, 0, 1)[None], size, mode="bicubic")[0]
+    found = tracing.resized_table(table, size)
+    torch.testing.assert_close(found, expected.permute(1, 2, 0), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(11, 17), (6, 9), (1, 9), (1, 1)])
+def test_halving_pools_as_adaptive_pooling_does(size: tuple[int, int]) -> None:
+    features = torch.rand(2, 3, 11, 17, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(tracing.halving_max(features, size), F.adaptive_max_pool2d(features, size))
+
+
+@pytest.mark.parametrize("samples", [5, 6, 23])
+def test_frames_overlap_as_by_unfold(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal = torch.arange(2.0 * samples).view(2, samples)
+    expected = signal.unfold(-1, 5, 3)
+    assert torch.equal(tracing.overlapping(signal, 5, 3), expected)
+    monkeypatch.setattr(tracing, "is_traced", lambda: True)
+    assert torch.equal(tracing.overlapping(signal, 5, 3), expected)
