@@ -54,6 +54,8 @@ RECIPE: dict[str, Any] = {
         "token_projectors": "trained",
         "class_projectors": False,
         "class_negatives": True,
+        "class_focus": 0.0,
+        "detach_detection": True,
         "correspondence": False,
         "stages": 1,
     },

@@ -120,6 +120,7 @@ class SyntheticBenchmark(SceneBenchmark):
             self.title, self.expectations = "the synthetic world", "world"
         else:
             self.title = "the synthetic world, classes that its encoders have not met"
+            self.expectations = "new classes"
 
     @cached_property
     def clips(self) -> SyntheticClips:
@@ -170,7 +171,6 @@ class RealBenchmark(DrawnHalves, SceneBenchmark):
     """
 
     title = "real mixtures"
-    expectations = "real mixtures"
     real = True
     paper = "VGGSound"
     data: RealData

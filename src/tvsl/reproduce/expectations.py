@@ -19,7 +19,13 @@ from tvsl.reproduce.results import (
     difference_text,
 )
 from tvsl.reproduce.specs import WITHOUT_HELP, BenchmarkName
-from tvsl.reproduce.tables import PAPER_METHODS, PROJECTORS, TEXT_ONLY, TVSL, TVSL_UNTRAINED
+from tvsl.reproduce.tables import (
+    PAPER_METHODS,
+    TEXT_ONLY,
+    TVSL,
+    TVSL_UNTRAINED,
+    UNCHANGED_TOKENS,
+)
 
 Tables = Mapping[str, MeasuredTable]
 
@@ -250,48 +256,6 @@ def _value(tables: Tables, name: str, head: str, row: _Row) -> Value | None:
     return table.value(row.title, heads[0], row.labels)
 
 
-_BEST_TRAINED = "and no L_av"
-_TRAINED = tuple(
-    row.title
-    for row in PROJECTORS.rows
-    if row.single.head.method == TVSL.single.head.method and row.single.curricula
-)
-
-
-def _between_bounds(tables: Tables) -> Expectation | None:
-    """Methods without class names lie between the centre and text only."""
-    names = ("LVS", "EZ-VSL", "MarginNCE", "FNAC", "Alignment")
-    low = _value(tables, "table2", "CIoU", _Row("Centre", "none"))
-    high = _value(tables, "table2", "CIoU", _Row(TEXT_ONLY.title))
-    found = {name: _value(tables, "table2", "CIoU", _Row(name, "none")) for name in names}
-    known = {name: value for name, value in found.items() if value is not None}
-    if low is None or high is None or len(known) < len(names):
-        return None
-    return Expectation(
-        "The methods without class names (LVS, EZ-VSL, MarginNCE, FNAC, Alignment) lie between the "
-        "centre and text only with labels given.",
-        all(low.mean < value.mean < high.mean for value in known.values()),
-        f"Centre {low.text()}, text only {high.text()}; "
-        + ", ".join(f"{name} {value.text()}" for name, value in known.items()),
-    )
-
-
-def _dsol_below_trained(tables: Tables) -> Expectation | None:
-    """DSOL is above T-VSL untrained, and below the best trained T-VSL, labels given."""
-    dsol = _value(tables, "table2", "CIoU", _Row("DSOL"))
-    untrained = _value(tables, "table2", "CIoU", _Row(_UNTRAINED))
-    trained = [_value(tables, "projectors", "duet: CIoU", _Row(row)) for row in _TRAINED]
-    known = [value for value in trained if value is not None]
-    if dsol is None or untrained is None or not known:
-        return None
-    best = max(known, key=lambda value: value.mean)
-    return Expectation(
-        "DSOL is above T-VSL untrained, and below the best trained T-VSL, labels given.",
-        untrained.mean < dsol.mean < best.mean,
-        f"T-VSL untrained {untrained.text()}, DSOL {dsol.text()}, best trained T-VSL {best.text()}",
-    )
-
-
 # Judged as they were stated, before intervals were known: by standard deviations.
 _WORLD = ExpectationSet(
     "before 2026-11-29, and partly changed after test scenes had been looked at",
@@ -329,77 +293,92 @@ _WORLD = ExpectationSet(
 )
 
 _DUETS = "duet: CIoU"
-_REAL = ExpectationSet(
-    "2026-11-29, before the first run (docs/reproduction/expectations-real.md)",
+_NEW_CLASSES = ExpectationSet(
+    "2026-11-29, before the first run on final scenes; on scenes of development, one seed and 300 "
+    "steps, T-VSL reached 62 given and 47 detected, untrained 62 and 36",
     (
         _Difference(
-            "T-VSL untrained and text only differ by less than 5 points on duets, labels given.",
+            "Training gains T-VSL at least 5 points on duets of new classes, labels detected.",
             "projectors",
             _DUETS,
-            _Row(_UNTRAINED),
-            _Row(TEXT_ONLY.title),
-            -5,
-            5,
+            _Row(_OURS, "detected"),
+            _Row(_UNTRAINED, "detected"),
+            low=5,
         ),
         _Difference(
-            "T-VSL whose P_a and P_v are the identity gains less than 3 points on duets from its "
-            "training, labels given.",
+            "With labels given it changes less than 5 points, up or down.",
             "projectors",
             _DUETS,
             _Row(_OURS),
             _Row(_UNTRAINED),
+            low=-5,
+            high=5,
+        ),
+        _Difference(
+            "P_a and P_v that are trained are worth at least 2 points over the identity, "
+            "labels detected.",
+            "projectors",
+            _DUETS,
+            _Row(_OURS, "detected"),
+            _Row(UNCHANGED_TOKENS.title, "detected"),
+            low=2,
+        ),
+        _Difference(
+            "L_mcid in P_a and P_v is worth at least 2 points, labels detected.",
+            "projectors",
+            _DUETS,
+            _Row(_OURS, "detected"),
+            _Row("L_mcid trains P_f alone", "detected"),
+            low=2,
+        ),
+        _Difference(
+            "Negatives in L_cls are worth at least 5 points, labels given.",
+            "projectors",
+            _DUETS,
+            _Row(_OURS),
+            _Row("L_cls of true classes alone"),
+            low=5,
+        ),
+        _Difference(
+            "Weights sharper than the bare cosines in L_cls are worth at least 3 points, "
+            "labels detected.",
+            "projectors",
+            _DUETS,
+            _Row(_OURS, "detected"),
+            _Row("L_cls with bare cosines", "detected"),
+            low=3,
+        ),
+        _Difference(
+            "L_av is worth less than 3 points, up or down, labels detected.",
+            "projectors",
+            _DUETS,
+            _Row(_OURS, "detected"),
+            _Row("without L_av", "detected"),
+            low=-3,
             high=3,
         ),
         _Difference(
-            "With P_a and P_v trained, negatives in L_cls and no L_av, T-VSL gains at least 8 "
-            "points on duets, labels given.",
+            "T-VSL as printed, from the identity, is below ours, labels detected.",
             "projectors",
             _DUETS,
-            _Row(_BEST_TRAINED),
+            _Row(_OURS, "detected"),
+            _Row("as printed, from the identity", "detected"),
+            low=0,
+        ),
+        _Difference(
+            "Untrained, T-VSL and text only differ by less than 5 points, labels given: "
+            "alone, what sounds does not decide where.",
+            "projectors",
+            _DUETS,
             _Row(_UNTRAINED),
-            8,
-        ),
-        _Difference(
-            "The same with labels detected: at least 10 points.",
-            "projectors",
-            _DUETS,
-            _Row(_BEST_TRAINED, "detected"),
-            _Row(_UNTRAINED, "detected"),
-            10,
-        ),
-        _Difference(
-            "Negatives in L_cls are worth at least 3 points on duets, labels given.",
-            "projectors",
-            _DUETS,
-            _Row("and negatives in L_cls"),
-            _Row("and no P_vc, P_ac"),
-            3,
-        ),
-        _Difference(
-            "P_v trained without any sound is within 3 points of the same losses with sound, "
-            "labels given: the map is read from the text.",
-            "projectors",
-            _DUETS,
-            _Row("the same, P_v alone, no sound"),
-            _Row(_BEST_TRAINED),
-            -3,
-            3,
-        ),
-        _dsol_below_trained,
-        _between_bounds,
-        _Difference(
-            "T-VSL with every equation as printed, from a random start, is below T-VSL untrained "
-            "after so few steps, labels given.",
-            "table2",
-            "CIoU",
-            _Row("T-VSL, every equation as printed"),
-            _Row(_UNTRAINED),
-            high=0,
+            _Row(TEXT_ONLY.title),
+            low=-5,
+            high=5,
         ),
     ),
 )
 
 EXPECTATIONS: Mapping[BenchmarkName, ExpectationSet] = MappingProxyType(
-    {"world": _WORLD, "real mixtures": _REAL}
+    {"world": _WORLD, "new classes": _NEW_CLASSES}
 )
 """The expectations of each benchmark."""

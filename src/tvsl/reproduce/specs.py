@@ -409,7 +409,7 @@ _QUICK_FILES: dict[str, Any] = {
     "pictures": 1,
 }
 
-BenchmarkName = Literal["world", "real mixtures"]
+BenchmarkName = Literal["world", "new classes"]
 """The benchmarks that something is expected of (``expectations.py``)."""
 
 BenchmarkKind = Literal["synthetic", "composites", "files"]

@@ -399,26 +399,36 @@ IMPROVEMENTS = TableSpec(
     labels=("detected", "given"),
 )
 
-_OPEN: dict[str, Any] = {"token_projectors": "trained", "class_projectors": False}
+UNCHANGED_TOKENS = learned(
+    "P_a, P_v the identity",
+    "tvsl",
+    token_projectors="identity",
+    detach_detection=True,
+    class_negatives=False,
+    class_focus=0.0,
+)
 
 PROJECTORS = TableSpec(
     "projectors",
-    "What P_a and P_v learn",
-    "Our preset leaves the encoder's tokens alone; here P_a and P_v (Sec. 3.2) are trained, from "
-    "the identity. P_vc and P_ac are left out, which inference does not use and in which what "
-    "L_cls teaches would stay; then L_cls asks of every class whether it is there; then L_av is "
-    "left out. The last of these rows trains P_v without any sound.",
+    "What P_a and P_v learn, loss by loss",
+    "Our preset trains P_a and P_v (Sec. 3.2), from the identity, by L_mcid, L_cls and L_av. One "
+    "by one each of them, and what ours has beyond the paper, is left out: the identity for P_a "
+    "and P_v; L_cls that asks of true classes alone; L_cls with the bare cosines as weights. The "
+    "last of the learned rows trains P_v without any sound.",
     (
         replace(TVSL, paper=None),
-        learned("P_a, P_v trained", "tvsl", token_projectors="trained"),
-        learned("and no P_vc, P_ac", "tvsl", **_OPEN),
-        learned("and negatives in L_cls", "tvsl", **_OPEN, class_negatives=True),
-        learned("and no L_av", "tvsl", **_OPEN, class_negatives=True, correspondence=False),
+        UNCHANGED_TOKENS,
+        learned("L_mcid trains P_f alone", "tvsl", detach_detection=True),
+        learned("without L_cls", "tvsl", class_weight=0.0),
+        learned("L_cls of true classes alone", "tvsl", class_negatives=False),
+        learned("L_cls with bare cosines", "tvsl", class_focus=0.0),
+        learned("without P_vc, P_ac", "tvsl", class_projectors=False),
+        learned("without L_av", "tvsl", correspondence=False),
+        learned("as printed, from the identity", "tvsl", preset="paper", identity_start=True),
         learned(
-            "the same, P_v alone, no sound",
+            "P_v alone, no sound",
             "tvsl",
-            **_OPEN,
-            class_negatives=True,
+            detach_detection=True,
             correspondence=False,
             audio_conditioning=False,
         ),

@@ -165,18 +165,26 @@ class Oracle:
         e, v, a = self.text[label], self.seen[clip], self.heard[clip]
         v_k = phi(v, e, v) if self.options.image_conditioning else list(v)
         a_k = phi(a, e, a) if self.options.audio_conditioning else list(a)
-        f_v, f_a = mean(v_k), mean(a_k)
+        f_a = mean(a_k)
         guide = self.linear("project_audio_correspondence", f_a)
         g_v = mean(phi(v_k, guide, v_k))
         return Pair(
             clip=clip,
             label=label,
             heard=f_a,
-            seen_class=self.linear("project_visual_class", f_v),
-            heard_class=self.linear("project_audio_class", f_a),
+            seen_class=self.linear("project_visual_class", self.class_mean(v, e)),
+            heard_class=self.linear("project_audio_class", self.class_mean(a, e)),
             guide=guide,
             answer=self.linear("project_visual_correspondence", g_v),
         )
+
+    def class_mean(self, side: Sequence[Tensor], e: Tensor) -> Tensor:
+        """Mean(phi(...)) of L_cls, or, with a focus, a mean by the softmax of the cosines."""
+        focus = self.options.class_focus
+        if focus == 0:
+            return mean(phi(side, e, side))
+        shares = [(focus * cosine(row, e)).exp() for row in side]
+        return total(share * row for share, row in zip(shares, side, strict=True)) / total(shares)
 
     def loss_cls(self, labels: Tensor) -> Tensor:
         """Summed over a clip's sources and averaged over clips as printed, or averaged over all."""
@@ -200,7 +208,7 @@ class Oracle:
         )
         return [
             [
-                self.logit("class_scale", cosine(self.linear(name, mean(phi(side, e, side))), e))
+                self.logit("class_scale", cosine(self.linear(name, self.class_mean(side, e)), e))
                 for e in self.text
             ]
             for wanted, side, name in sides
@@ -239,7 +247,8 @@ class Oracle:
             result["mcid"] = self.loss_mcid(labels)
         if conditioned:
             every = options.stages == 1 or options.class_negatives
-            result["cls"] = self.loss_presence(labels) if every else self.loss_cls(labels)
+            found = self.loss_presence(labels) if every else self.loss_cls(labels)
+            result["cls"] = options.class_weight * found
         if options.correspondence:
             result["av"] = options.correspondence_weight * self.loss_av(labels)
         return result

@@ -35,6 +35,8 @@ OPTIONS: dict[str, list[Any]] = {
     "image_conditioning": [True, True, False],
     "class_projectors": [True, False],
     "class_negatives": [False, True],
+    "class_focus": [0.0, 3.0, 30.0],
+    "class_weight": [1.0, 0.3],
     "correspondence": [True, True, False],
     "correspondence_weight": [1.0, 0.3],
     "mask_same_class": [True, False],

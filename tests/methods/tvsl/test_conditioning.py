@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import queries, tokens, vocabulary
 from tvsl.methods.tvsl.conditioning import (
     condition_on_all,
+    focused,
     from_table,
     similarity,
     to_table,
@@ -50,6 +53,25 @@ def test_condition_on_all_equals_one_by_one() -> None:
             a, e = list(batch.audio[clip]), classes.embeddings[label]
             mean = oracle.mean(oracle.phi(a, e, a))
             torch.testing.assert_close(features[clip, label], mean, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("focus", [3.0, 30.0])
+def test_focus_weighs_tokens_by_a_softmax_of_their_cosines(focus: float) -> None:
+    batch, classes = tokens(2), vocabulary(5)
+    features = condition_on_all(batch.audio, classes.embeddings, focus)
+    for clip in range(2):
+        for label in range(5):
+            a, e = list(batch.audio[clip]), classes.embeddings[label]
+            shares = [math.exp(focus * float(oracle.cosine(one, e))) for one in a]
+            weighted = [share * one for share, one in zip(shares, a, strict=True)]
+            expected = oracle.total(weighted) / sum(shares)
+            torch.testing.assert_close(features[clip, label], expected, rtol=1e-9, atol=1e-12)
+
+
+def test_without_focus_the_weights_stay_the_cosines() -> None:
+    weights = torch.tensor([[0.5, -0.25, 0.0]])
+    assert focused(weights, 0.0) is weights
+    assert focused(weights, 5.0).mean() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("factor", [1e-4, 0.5, 40.0, 1e4])

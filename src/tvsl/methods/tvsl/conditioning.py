@@ -74,15 +74,31 @@ def weighted_mean(tokens: Tensor, weights: Tensor, slots: Slots) -> Tensor:
     return from_table(torch.bmm(table, tokens), slots) / tokens.shape[1]
 
 
-def condition_on_all(tokens: Tensor, classes: Tensor) -> Tensor:
+def focused(weights: Tensor, focus: float) -> Tensor:
+    """Weights that prefer the tokens with the largest cosines; no part of the paper.
+
+    Args:
+        weights: Cosines, (..., n).
+        focus: Sharpness of a softmax over the tokens; with 0 the weights stay the cosines.
+
+    Returns:
+        Weights with a mean of 1 over the tokens, (..., n).
+    """
+    if focus == 0:
+        return weights
+    return (focus * weights).softmax(dim=-1) * weights.shape[-1]
+
+
+def condition_on_all(tokens: Tensor, classes: Tensor, focus: float = 0.0) -> Tensor:
     """Condition every clip on every class in two products (the one-stage variant, Table 7).
 
     Args:
         tokens: V' or A', (B, n, D).
         classes: Unit text embeddings, (N, D).
+        focus: As for ``focused``.
 
     Returns:
         f_k for all N classes, (B, N, D).
     """
-    cosines = unit(tokens) @ classes.T
-    return cosines.transpose(1, 2) @ tokens / tokens.shape[1]
+    weights = focused((unit(tokens) @ classes.T).transpose(1, 2), focus)
+    return weights @ tokens / tokens.shape[1]

@@ -32,6 +32,10 @@ class TVSLConfig(MethodConfig):
             and P_a, which inference uses.
         class_negatives: Whether L_cls asks of every class whether it is there, in place of asking
             of each true class which one it is: no printed loss tells a class from what is absent.
+        class_focus: Sharpness of a softmax that weighs cells and pieces of sound in L_cls, in place
+            of the bare cosines, which are so alike that the means of all classes are nearly one;
+            0 as printed.
+        class_weight: Factor of L_cls.
         correspondence: The correspondence block (Sec. 3.4, Table 3).
         correspondence_weight: Factor of L_av.
         mask_same_class: Whether other pairs of a pair's class are left out of its negatives.
@@ -62,6 +66,8 @@ class TVSLConfig(MethodConfig):
     image_conditioning: bool = True
     class_projectors: bool = True
     class_negatives: bool = False
+    class_focus: float = Field(0.0, ge=0, le=1e4)
+    class_weight: float = Field(1.0, ge=0, le=1e6)
     correspondence: bool = True
     correspondence_weight: float = Field(1.0, ge=0, le=1e6)
     mask_same_class: bool = True
@@ -140,7 +146,12 @@ class ReleasedConfig(MethodConfig):
 
 
 PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
-    "tvsl": TVSLConfig(),
+    "tvsl": TVSLConfig(
+        token_projectors="trained",
+        detach_detection=False,
+        class_negatives=True,
+        class_focus=30.0,
+    ),
     "paper": TVSLConfig(
         token_projectors="trained",
         identity_start=False,

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import Self
 
 from tvsl.encoder import PromptableTextEncoder
@@ -31,7 +30,12 @@ from tvsl.methods.base import (
     spread_and_not,
 )
 from tvsl.methods.operations import LogitScale, linear_projector, unit
-from tvsl.methods.tvsl.conditioning import condition_on_all, similarity, weighted_mean
+from tvsl.methods.tvsl.conditioning import (
+    condition_on_all,
+    focused,
+    similarity,
+    weighted_mean,
+)
 from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.inference import (
@@ -142,7 +146,7 @@ class TVSL(Method):
         queries = Queries.from_labels(labels)
         slots = queries.slots(tokens.batch)
         query, printed = classes[queries.label], self.config.printed_sums
-        weights, seen = self._condition_image(visual, query, slots)
+        weights = self._image_weights(visual, query, slots)
         heard = self._condition_audio(audio, query, slots)
         losses = {}
         if self.config.stages == 2:
@@ -152,9 +156,10 @@ class TVSL(Method):
             presences = self._presences(visual, audio, classes)
             whole = gather_rows(labels)
             each = [detection_loss(gather_rows(x), whole, printed) for x in presences]
-            losses["cls"] = torch.stack(each).sum()
+            losses["cls"] = self.config.class_weight * torch.stack(each).sum()
         elif self.config.audio_conditioning or self.config.image_conditioning:
-            losses["cls"] = self._class_loss(seen, heard, classes, queries, tokens.batch)
+            found = self._class_loss(visual, audio, classes, queries, slots)
+            losses["cls"] = self.config.class_weight * found
         if self.config.correspondence:
             found = self._correspondence_loss(visual, weights, heard, queries, slots)
             losses["av"] = self.config.correspondence_weight * found
@@ -276,14 +281,11 @@ class TVSL(Method):
             return visual, audio
         return torch.lerp(visual, tokens.visual, share), torch.lerp(audio, tokens.audio, share)
 
-    def _condition_image(
-        self, visual: Tensor, query: Tensor, slots: Slots
-    ) -> tuple[Tensor, Tensor]:
-        """s_kj = cos(v_j, e_k) (P, n_v), ones without phi^v, and f_k^v = Mean(Ṽ_k) (P, D)."""
+    def _image_weights(self, visual: Tensor, query: Tensor, slots: Slots) -> Tensor:
+        """s_kj = cos(v_j, e_k), (P, n_v); ones without phi^v."""
         if not self.config.image_conditioning:
-            return visual.new_ones(len(query), visual.shape[1]), visual.mean(dim=1)[slots.clip]
-        weights = similarity(visual, query, slots)
-        return weights, weighted_mean(visual, weights, slots)
+            return visual.new_ones(len(query), visual.shape[1])
+        return similarity(visual, query, slots)
 
     def _condition_audio(
         self, audio: Tensor, query: Tensor, slots: Slots, normaliser: Tensor | None = None
@@ -311,33 +313,36 @@ class TVSL(Method):
         logits: Tensor = self.detection_scale(fusion_similarity(self.fusion(means), classes))
         return logits
 
-    def _class_loss(
-        self, seen: Tensor, heard: Tensor, classes: Tensor, queries: Queries, batch: int
-    ) -> Tensor:
-        """L_cls (Sec. 3.3) over the modalities that are conditioned."""
-        features = []
-        if self.config.image_conditioning:
-            features.append(self.project_visual_class(seen))
-        if self.config.audio_conditioning:
-            features.append(self.project_audio_class(heard))
-        logits = [gather_rows(self.class_scale(unit(feature) @ classes.T)) for feature in features]
-        label, size = gather_rows(queries.label), batch_size(batch)
-        printed = self.config.printed_sums
-        return torch.stack([class_loss(x, label, size, printed) for x in logits]).sum()
-
-    def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
-        """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
+    def _class_sides(self, visual: Tensor, audio: Tensor) -> list[tuple[Tensor, nn.Module]]:
+        """Tokens of each conditioned modality, and the projector of L_cls for them."""
         sides = (
             (self.config.image_conditioning, visual, self.project_visual_class),
             (self.config.audio_conditioning, audio, self.project_audio_class),
         )
-        return [
-            self.class_scale(
-                F.cosine_similarity(project(condition_on_all(side, classes)), classes, dim=-1)
-            )
-            for wanted, side, project in sides
-            if wanted
-        ]
+        return [(side, project) for wanted, side, project in sides if wanted]
+
+    def _class_loss(
+        self, visual: Tensor, audio: Tensor, classes: Tensor, queries: Queries, slots: Slots
+    ) -> Tensor:
+        """L_cls (Sec. 3.3) over the modalities that are conditioned."""
+        label, size = gather_rows(queries.label), batch_size(len(visual))
+        query, printed = classes[queries.label], self.config.printed_sums
+        losses = []
+        for side, project in self._class_sides(visual, audio):
+            weights = focused(similarity(side, query, slots), self.config.class_focus)
+            feature = project(weighted_mean(side, weights, slots))
+            logits = gather_rows(self.class_scale(unit(feature) @ classes.T))
+            losses.append(class_loss(logits, label, size, printed))
+        return torch.stack(losses).sum()
+
+    def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
+        """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
+        focus, logits = self.config.class_focus, []
+        for side, project in self._class_sides(visual, audio):
+            # Not torch's cosine: of what has no direction its gradients are enormous.
+            features = unit(project(condition_on_all(side, classes, focus)))
+            logits.append(self.class_scale((features * classes).sum(dim=-1)))
+        return logits
 
     def _correspondence_loss(
         self, visual: Tensor, weights: Tensor, heard: Tensor, queries: Queries, slots: Slots
@@ -364,7 +369,8 @@ class TVSL(Method):
             return vocabulary.embeddings
         context, kept = self.prompts.context, self._prompted
         if kept is None or kept[0] is not vocabulary or not torch.equal(kept[1], context):
-            with torch.no_grad():
+            # No inference tensors are kept: a later map may be differentiated.
+            with torch.inference_mode(False), torch.no_grad():
                 embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
             kept = self._prompted = (vocabulary, context.detach().clone(), embedded)
         return kept[2]
