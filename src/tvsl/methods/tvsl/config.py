@@ -18,6 +18,8 @@ TokenProjectors = Literal["identity", "slow", "trained"]
 class TVSLConfig(MethodConfig):
     """Hyperparameters of the method as the paper describes it, beside those of every head.
 
+    Where a stored head states none, it has the defaults; what we recommend is ``preset("tvsl")``.
+
     Attributes:
         token_projectors: P_a and P_v (Sec. 3.2): ``identity`` leaves the encoder's tokens alone,
             ``slow`` trains them at a tenth of the learning rate, ``trained`` at the full one.
