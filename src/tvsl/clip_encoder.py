@@ -415,7 +415,7 @@ class ClipEncoder:
         time: float | None,
         known: PictureSource | None,
     ) -> Encoded:
-        """What a picture and a sound become, without tokens."""
+        """The result for a picture and a sound, without tokens."""
         heard = (waveform.start, waveform.start + waveform.duration)
         fingerprint = self.encoder.fingerprint
         return Encoded(None, _size(pictures), time, heard, encoder=fingerprint, picture=known)

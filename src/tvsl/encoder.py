@@ -274,7 +274,7 @@ class StreamingEncoder(Protocol):
 
     @property
     def sound_grid(self) -> SoundGrid | None:
-        """How columns follow each other; None where windows cannot share them."""
+        """Order of the columns in time; None where windows cannot share them."""
 
     def encode_columns(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, S) to m columns, the last axis; those of a window are a part of them."""

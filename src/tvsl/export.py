@@ -384,7 +384,7 @@ def _traced(graph: _Graph) -> torch.export.ExportedProgram:
             )
     except TvslError:
         raise
-    except Exception as error:
+    except Exception as error:  # torch's exporter raises many types, some of them private
         raise _untraceable(graph, error) from error
 
 
@@ -414,7 +414,7 @@ def _write_onnx(graph: _Graph, path: Path) -> None:
                 input_names=list(graph.inputs),
                 output_names=list(graph.outputs),
             )
-    except Exception as error:
+    except Exception as error:  # as above
         raise _untraceable(graph, error) from error
     assert made is not None
     values = [*made.model.graph.inputs, *made.model.graph.outputs]
@@ -475,7 +475,7 @@ def _difference(graph: _Graph, path: Path, export_format: ExportFormat) -> float
     try:
         run = RUNNERS[export_format](path, list(graph.inputs))
         pairs = [(graph.module(*inputs), run(*inputs)) for inputs in graph.others]
-    except Exception as error:
+    except Exception as error:  # of torch or ONNX Runtime, neither of which has one base class
         raise _untraceable(graph, error) from error
     for ours, theirs in ((own, other) for pair in pairs for own, other in zip(*pair, strict=True)):
         if ours.shape != theirs.shape:

@@ -224,7 +224,7 @@ class AudioCLIPEncoder:
 
     @property
     def sound_grid(self) -> SoundGrid | None:
-        """How columns of the last feature map follow each other; None for the mini's network."""
+        """Order of the columns of the last feature map in time; None for the mini's network."""
         return self.model.audio.grid
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
