@@ -74,7 +74,7 @@ def made() -> Reproduction:
     )
     claims = (
         Claim("T-VSL is first.", "Table 1", "contradicted", "a 1.0, b 2.0, difference -1.0"),
-        Claim("Two are better.", "Table 7", "not testable here", "`table7` was not measured"),
+        Claim("Two are better.", "Table 7", "not testable here", "table7 was not measured"),
     )
     return Reproduction(
         conditions(),

@@ -95,7 +95,7 @@ def judge_claims(tables: Iterable[MeasuredTable]) -> list[Claim]:
 def _judged(spec: _Spec, tables: Tables) -> Claim:
     table = tables.get(spec.table)
     if table is None:
-        return _untestable(spec, f"`{spec.table}` was not measured")
+        return _untestable(spec, f"{spec.table} was not measured")
     column = next((n for n, head in enumerate(table.heads) if head.startswith(spec.column)), None)
     if column is None:
         return _untestable(spec, f"{table.title} has no column for it")
