@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from tvsl.data.real import RealData
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
-from tvsl.reduced_encoder import directions_of
+from tvsl.reproduce.reduced_encoder import directions_of
 
 COUNTS = (64, 96, 128, 192, 256)
 ROWS = 2000

@@ -24,14 +24,14 @@ from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
-from tvsl.reduced_encoder import (
+from tvsl.reproduce.benchmark import open_benchmark
+from tvsl.reproduce.benchmark_base import Benchmark, with_negatives
+from tvsl.reproduce.reduced_encoder import (
     ReducedEncoder,
     directions_of,
     read_directions,
     write_directions,
 )
-from tvsl.reproduce.benchmark import open_benchmark
-from tvsl.reproduce.benchmark_base import Benchmark, with_negatives
 from tvsl.reproduce.specs import (
     AS_ALL,
     SINGLE,

@@ -11,7 +11,7 @@ from tvsl.encoder import Encoder
 from tvsl.errors import StoreError, UsageError
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
-from tvsl.reduced_encoder import (
+from tvsl.reproduce.reduced_encoder import (
     ReducedEncoder,
     directions_of,
     principal_directions,
