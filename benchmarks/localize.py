@@ -118,13 +118,23 @@ class PlainAudioCLIP:
 
     def encode(self, frames: torch.Tensor, waveforms: torch.Tensor) -> Tokens:
         """Tokens of one clip."""
-        features = self.model.visual.features(frames)
-        pool = self.model.visual.attnpool
-        grid = (features.shape[2], features.shape[3])
-        seen = FrameTokens(pool.tokens(features, self.encoder.image_tokens), pool(features), grid)
+        seen = self.frames(frames)
+        axes = {"none": (), "mirror": (3,), "turn": (2, 3)}[self.encoder.flip_average]
+        if axes:
+            other = self.frames(frames.flip(axes))
+            back = other.tokens.unflatten(1, seen.grid).flip([axis - 1 for axis in axes])
+            both = (seen.tokens + back.flatten(1, 2)) / 2, (seen.embeddings + other.embeddings) / 2
+            seen = FrameTokens(*both, seen.grid)
         heard = self.model.audio.features(self.model.scaled(waveforms))
         sounds = SoundTokens(self.model.audio.tokens(heard), self.model.audio.pool(heard))
         return join_panels(seen, sounds, 1)
+
+    def frames(self, frames: torch.Tensor) -> FrameTokens:
+        """Tokens of pictures as they are."""
+        features = self.model.visual.features(frames)
+        pool = self.model.visual.attnpool
+        grid = (features.shape[2], features.shape[3])
+        return FrameTokens(pool.tokens(features, self.encoder.image_tokens), pool(features), grid)
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
         """Text embeddings."""
@@ -203,11 +213,11 @@ def plain_maps(
     plain = (
         PlainAudioCLIP(encoder) if isinstance(encoder, AudioCLIPEncoder) else PlainEveryday(encoder)  # type: ignore[arg-type]
     )
-    maps = []
+    names, maps = list(encoder.classes) or labels, []  # a sound is shared out among all classes
     for moment in moments:
         tokens = plain.encode(moment.frame[None], moment.waveform[None])
-        vocabulary = plain.vocabulary(labels)
-        queries = Queries.from_lists([range(len(labels))])
+        vocabulary = plain.vocabulary(names)
+        queries = Queries.from_lists([vocabulary.indices(labels)])
         method = localizer.method
         method.detect(tokens, vocabulary)
         found = method.postprocess(method.spread_maps(tokens, queries, vocabulary))
