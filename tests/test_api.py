@@ -54,7 +54,8 @@ def forgotten() -> Iterator[None]:
 def test_lists_of_names() -> None:
     assert "tvsl" in tvsl.list_methods()
     assert "synthetic" in tvsl.list_datasets()
-    assert tvsl.list_models() == ["everyday", "mini", "audioclip", "audioclip-partial"]
+    # Then what other tests of this process have registered.
+    assert tvsl.list_models()[:4] == ["everyday", "mini", "audioclip", "audioclip-partial"]
 
 
 def test_what_is_registered_is_listed() -> None:

@@ -25,7 +25,7 @@ from tvsl.loading import load
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.lvs import LVSConfig
-from tvsl.methods.tvsl import TVSLConfig
+from tvsl.methods.tvsl import TVSLConfig, preset
 
 DECIDED = {"polarity": -1, "detection_threshold": 1.0, "readout": "sum", "flip_average": "turn"}
 
@@ -65,7 +65,7 @@ def test_a_model_without_a_head_gets_the_zero_shot_one(plain: Path) -> None:
     loaded = load(str(plain), device="cpu")
     assert loaded.name == "world/tvsl"
     assert loaded.encoder.flip_average == "none"
-    assert loaded.method.config == TVSLConfig(embedding=32)
+    assert loaded.method.config == preset("tvsl", embedding=32)
 
 
 @pytest.mark.parametrize("where", ["plain", "bundle"])

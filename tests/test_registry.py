@@ -213,6 +213,7 @@ print(METHODS.source("plugged").distribution, METHODS["plugged"].__name__)
 """
 
 
+@pytest.mark.slow
 def test_an_installed_package_adds_its_methods(tmp_path: Path) -> None:
     (tmp_path / "plug_in.py").write_text(PLUGIN)
     folder = tmp_path / "plug_in-1.0.dist-info"

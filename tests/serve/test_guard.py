@@ -93,6 +93,7 @@ def test_pages_of_other_sites_read_nothing_but_may_link_here(client: TestClient)
 def test_without_the_token_only_the_page_is_given(guarded: Service) -> None:
     client = guarded.client
     assert client.get("/").status_code == 200
+    assert client.get("/favicon.ico").status_code == 204  # a browser would tell of a 404
     for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
         for method, path in (("GET", SERVICE), ("POST", JOBS), ("GET", "/openapi.json")):
             answer = client.request(method, path, headers=given)

@@ -19,6 +19,7 @@ from tvsl.html.serve import service_page
 from tvsl.serve.guard import (
     API,
     COOKIE,
+    ICON,
     SESSION,
     SESSION_SECONDS,
     Guard,
@@ -143,6 +144,10 @@ def _add_page(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     async def read_page() -> HTMLResponse:
         return HTMLResponse(page)
+
+    @app.get(ICON, include_in_schema=False)
+    async def read_icon() -> Response:  # browsers ask for one beside JSON and videos
+        return Response(status_code=204)
 
 
 def _add_session(app: FastAPI, jobs: Jobs, sessions: Sessions) -> None:

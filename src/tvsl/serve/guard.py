@@ -27,6 +27,7 @@ from tvsl.serve.schemas import Refusal
 API: Final = "/api/v1"
 JOBS: Final = f"{API}/jobs"
 SESSION: Final = f"{API}/session"
+ICON: Final = "/favicon.ico"
 COOKIE: Final = "tvsl_session"
 SESSION_SECONDS: Final = 12 * 3_600
 MOST_SESSIONS: Final = 64
@@ -34,6 +35,8 @@ SMALL_BODY: Final = 64 * 1024
 """Bytes of a body that is no upload."""
 
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
+_OPEN = {("GET", "/"), ("GET", ICON), ("POST", SESSION)}
+"""Requests that need no token."""
 _READING = {"GET", "HEAD", "OPTIONS"}
 _HEADERS = {
     "cache-control": "no-store",
@@ -136,7 +139,7 @@ class Guard:
                 "Use http://127.0.0.1 or http://localhost with its port.",
             )
         self._check_origin(scope, headers, hosts[0])
-        is_open = (scope["method"], scope["path"]) in {("GET", "/"), ("POST", SESSION)}
+        is_open = (scope["method"], scope["path"]) in _OPEN
         if self.config.token is not None and not is_open and not self._knows(headers):
             raise Refusal(
                 401,
