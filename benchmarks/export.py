@@ -25,7 +25,7 @@ def seconds(run: Callable[[], object], rounds: int) -> float:
     return min(taken)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="mini")
@@ -39,8 +39,7 @@ def main() -> None:
     print(f"{given.model}, {given.threads} threads, one clip of 5 s, ms (and ours as 1)")
     with TemporaryDirectory() as work:
         for kind in given.formats:
-            with torch.inference_mode(False):
-                record = export.export_model(localizer, Path(work) / kind, labels, kind)
+            record = export.export_model(localizer, Path(work) / kind, labels, kind)
             content = json.loads(record.read_text(encoding="utf-8"))
             stated = content["preprocessing"]
             side = stated["frames"]["shorter_side"]
