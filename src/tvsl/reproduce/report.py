@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, product
@@ -41,10 +42,17 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         rows: Cells, row by row.
 
     Returns:
-        The table, first column to the left, the others to the right.
+        The table; columns of numbers to the right.
     """
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    numbers = [all(_is_number(row[place]) for row in rows) for place in range(len(head))]
+    rules = ["---:" if rows and one else "---" for one in numbers]
+    lines = [head, rules, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell begins with a number, or is empty."""
+    return re.match(r"$|[-+]?\d", cell) is not None
 
 
 _PREFERRED = (DETECTED_FIRST, GIVEN_FIRST)
