@@ -28,7 +28,7 @@ from tvsl.utils import files
 
 # The same command gives the same result, on a busy machine, too: what is drawn depends on the test
 # alone, and an example may take its time.
-settings.register_profile("tvsl", derandomize=True, deadline=None)
+settings.register_profile("tvsl", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("tvsl")
 
 

@@ -166,6 +166,7 @@ def test_wrong_usage(options: tuple[str, ...], tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_it_takes_seconds_and_no_network(models: tuple[str, ...], tmp_path: Path) -> None:
     ran = run_alone("demo", *models, "-o", tmp_path / "out")
     assert ran.code == 0, ran.err

@@ -106,6 +106,7 @@ def test_two_processes_give_the_files_of_one(model: Path, tmp_path: Path) -> Non
     assert done.stdout.count("Protocol paper") == 1
 
 
+@pytest.mark.slow
 def test_run_again_it_goes_on(model: Path, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     for out in (whole, torn):

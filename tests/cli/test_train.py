@@ -67,6 +67,7 @@ def test_a_run_is_resumed_as_it_was_started(model: Path, tmp_path: Path) -> None
     assert read_head(tmp_path / "run" / "head").config.flip_average == "turn"
 
 
+@pytest.mark.slow
 def test_presets_bring_their_recipe(model: Path, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     for number, preset in enumerate(("paper", "tvsl")):

@@ -293,6 +293,7 @@ def test_without_a_script_it_says_what_else_there_is(browser: Browser, address: 
         assert "tvsl localize" in text(tab, "main")
 
 
+@pytest.mark.slow
 def test_a_real_video_and_its_page(
     browser: Browser, media: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

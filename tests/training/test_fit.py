@@ -205,6 +205,7 @@ def test_tokens_are_encoded_once(tokens: Path, whole: Path, tmp_path: Path) -> N
     assert not (tmp_path / "run" / "tokens").exists()
 
 
+@pytest.mark.slow
 def test_the_mini_model_s_kind_with_learned_prompts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

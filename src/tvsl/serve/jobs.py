@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from anyio import fail_after
+
 from tvsl.errors import TvslError
 from tvsl.serve.config import ServeConfig
 from tvsl.serve.schemas import (
@@ -300,8 +302,9 @@ class Jobs:
         job.state, job.stage = "running", "Loading the model"
         limit = self.config.max_job_seconds
         try:
-            await asyncio.wait_for(self._ask(job), limit)
-        except asyncio.TimeoutError:
+            with fail_after(limit):  # see `WorkerProcess.start`
+                await self._ask(job)
+        except TimeoutError:
             await self._worker.kill()
             job.problem = Problem(
                 code="too_long",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from anyio import fail_after
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
@@ -99,8 +99,9 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
     while more:
         left = min(end - time.monotonic(), SILENT_SECONDS)
         try:
-            message = await asyncio.wait_for(request.receive(), left)
-        except asyncio.TimeoutError as error:
+            with fail_after(left):
+                message = await request.receive()
+        except TimeoutError as error:
             raise Refusal(
                 408,
                 "too_slow",

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from anyio import fail_after
+
 import tvsl
 from tvsl.errors import TvslError
 
@@ -67,8 +69,10 @@ class WorkerProcess:
             await self.kill()
             self._is_ready = False
             try:
-                said = await asyncio.wait_for(self._begin(), START_SECONDS)
-            except asyncio.TimeoutError:
+                # asyncio.wait_for loses a cancellation that comes when all is done (before 3.12).
+                with fail_after(START_SECONDS):
+                    said = await self._begin()
+            except TimeoutError:
                 await self.kill()
                 raise _no_worker("it took too long") from None
             except OSError as error:
