@@ -31,6 +31,7 @@ OTHER_FORM = {
     "--output": "data check and demo can do without one",
     "--workers": "evaluate has the same number everywhere, as its results do",
     "--scenes": "a preview has two hundred at most",
+    "--format": "localize prints results in it, export writes graphs in it",
     "--label-source": "score is told what foreign maps were made for, evaluate makes them",
 }
 OTHER_HELP = {

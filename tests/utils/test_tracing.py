@@ -9,19 +9,6 @@ from torch.nn import functional as F
 from tvsl.utils import tracing
 
 
-@pytest.mark.parametrize("size", [(7, 9), (20, 15), (13, 40), (1, 2)])
-def test_pictures_are_resized_as_by_interpolate(size: tuple[int, int]) -> None:
-    pictures = torch.rand(2, 3, 13, 15, generator=torch.Generator().manual_seed(0))
-    expected = F.interpolate(pictures, size, mode="bilinear", antialias=True)
-    torch.testing.assert_close(tracing.resized(pictures, size), expected, atol=1e-5, rtol=0)
-
-
-def test_growing_pictures_need_no_smoothing() -> None:
-    pictures = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(1))
-    expected = F.interpolate(pictures, (8, 10), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(tracing.resized(pictures, (8, 10)), expected, atol=1e-5, rtol=0)
-
-
 @pytest.mark.parametrize("size", [(7, 7), (5, 11), (1, 30)])
 def test_tables_are_resized_as_by_interpolate(size: tuple[int, int]) -> None:
     table = torch.rand(7, 7, 4, generator=torch.Generator().manual_seed(2))

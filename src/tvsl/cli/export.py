@@ -45,10 +45,11 @@ def command(
     flip_average: FlipAverageOption = None,
     force: Force = False,
 ) -> None:
-    """Write a model as graphs that run without tvsl, for pictures and sounds of any size.
+    """Write a model as ONNX or torch graphs.
 
-    These are image, sound and head (.onnx or .pt2), classes.npy and export.json. Each graph is
-    compared with the model before anything is written.
+    They run without tvsl, for pictures and sounds of any size: image, sound and head (.onnx or
+    .pt2), classes.npy and export.json. Each graph is compared with the model before anything is
+    written.
     """
     check_free(output, force, earlier_files)  # before torch is imported
 

@@ -58,7 +58,6 @@ class Resampled(NamedTuple):
 
 
 _INTEGERS = ("labels", "frames", "ids", "sounding")
-_MOST_PARTS = 16
 _PIXELS = 1 << 19  # few enough at a time to stay in a processor's cache
 
 
@@ -242,8 +241,10 @@ class PairMetric(PlottedMetric, Generic[Result]):
         dtype = torch.int64 if name in _INTEGERS else torch.float64
         parts: list[Tensor] = getattr(self, name)
         parts.append(column.detach().to(self.device, dtype))
-        if len(parts) > _MOST_PARTS:  # many small tensors break up the memory that maps need
-            parts[:] = [torch.cat(parts)]
+        # Many small tensors break up the memory that maps need. A part is joined to one that is no
+        # longer, so that few are left and each value is copied log2(n) times at most.
+        while len(parts) > 1 and len(parts[-2]) <= len(parts[-1]):
+            parts[-2:] = [torch.cat(parts[-2:])]
 
     def update(
         self,

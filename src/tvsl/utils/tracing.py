@@ -64,24 +64,6 @@ def halving_max(features: Tensor, size: tuple[int, int]) -> Tensor:
     return features
 
 
-def resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pictures in another size, bilinear, smoothed where they shrink: two matrix products.
-
-    Args:
-        pictures: (B, C, H, W).
-        size: New height and width.
-
-    Returns:
-        (B, C, *size), as ``interpolate`` gives it with ``antialias``, which makes no difference
-        where pictures grow.
-    """
-    down, across = (
-        _linear_weights(length, side, pictures.device)
-        for length, side in zip(pictures.shape[2:], size, strict=True)
-    )
-    return down @ (pictures @ across.T)
-
-
 def resized_table(table: Tensor, size: tuple[int, int]) -> Tensor:
     """A table of vectors in another size, bicubic, as ``interpolate`` gives it.
 
@@ -98,19 +80,6 @@ def resized_table(table: Tensor, size: tuple[int, int]) -> Tensor:
     )
     rows = torch.einsum("yh,hwc->ywc", down, table)
     return torch.einsum("xw,ywc->yxc", across, rows)
-
-
-def _linear_weights(length: int, side: int, device: torch.device) -> Tensor:
-    """Share of each of ``length`` places in each of ``side``, rows with the sum 1."""
-    step = length / side
-    centre = (torch.arange(side, device=device) + 0.5) * step
-    place = torch.arange(length, device=device) + 0.5
-    reach = torch.sym_max(step, 1.0)
-    # Where pictures grow, what lies over the edge counts as the place at the edge.
-    centre = torch.where(step > torch.ones_like(centre), centre, centre.clamp(0.5, length - 0.5))
-    weights = (1 - (place - centre[:, None]).abs() / reach).clamp_min(0)
-    shares: Tensor = weights / weights.sum(dim=1, keepdim=True)
-    return shares
 
 
 def _cubic_weights(length: int, side: int, device: torch.device) -> Tensor:
