@@ -168,3 +168,39 @@ def test_each_expectation_of_new_classes_can_fail(
     wrong = [says for says, holds in on_new_classes(row, given, detected).items() if not holds]
     assert len(wrong) == 1
     assert fails in wrong[0]
+
+
+def on_table_2(row: str, values: tuple[float, float]) -> list[bool]:
+    """Verdicts on new classes' Table 2, in order, with one row changed."""
+    rows = {
+        "T-VSL": (62.0, 47.0),
+        "T-VSL, untrained": (62.0, 36.0),
+        "T-VSL, every equation as printed": (30.0, 20.0),
+        "Text only": (60.0, 36.0),
+        "LVS": (40.0, 42.0),
+        row: values,
+    }
+    lines = [line("LVS", rows.pop("LVS"))]  # two seeds, no labels
+    for name, pair in rows.items():
+        lines += [
+            line(name, value, labels=labels)
+            for labels, value in zip(("given", "detected"), pair, strict=True)
+        ]
+    found = judge("new classes", [table("table2", ("CIoU@0.3",), lines, 2)])
+    return [one.holds for one in found.items]
+
+
+@pytest.mark.parametrize(
+    ("row", "values", "verdicts"),
+    [
+        ("LVS", (40.0, 42.0), [True, True, True]),
+        ("LVS", (40.0, 53.0), [False, True, True]),  # within the deviation
+        ("LVS", (50.0, 51.0), [False, True, True]),
+        ("T-VSL, every equation as printed", (30.0, 37.0), [True, False, True]),
+        ("Text only", (55.0, 36.0), [True, True, False]),
+    ],
+)
+def test_each_expectation_of_new_classes_on_table_2_can_fail(
+    row: str, values: tuple[float, float], verdicts: list[bool]
+) -> None:
+    assert on_table_2(row, values) == verdicts
