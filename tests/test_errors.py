@@ -26,6 +26,13 @@ def test_an_error_passes_to_another_process(kind: type[TvslError], path: Path | 
     assert str(found) == str(error)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if issubclass(kind, Warning)])
+def test_a_warning_passes_to_another_process(kind: type[Warning]) -> None:
+    warning = kind("犬") if kind is errors.FontWarning else kind("It is odd.", Path("clip.mp4"))
+    for found in (pickle.loads(pickle.dumps(warning)), kind(*warning.args)):  # noqa: S301
+        assert str(found) == str(warning)
+
+
 class Ring(BaseModel):
     kind: Literal["ring"]
     size: int

@@ -165,11 +165,11 @@ class MediaWarning(UserWarning):
     def __init__(self, problem: str, path: str | Path) -> None:
         self.problem = problem
         self.path = Path(path)
-        super().__init__(f"{path}: {problem}")
+        super().__init__(problem, path)  # what a copy, e.g. of another process, is made from
 
-    def __reduce__(self) -> tuple[type[MediaWarning], tuple[str, Path]]:
-        """Pickle all parts of the warning."""
-        return type(self), (self.problem, self.path)
+    def __str__(self) -> str:
+        """The message."""
+        return f"{self.path}: {self.problem}"
 
 
 class FontWarning(UserWarning):
@@ -181,15 +181,15 @@ class FontWarning(UserWarning):
 
     def __init__(self, characters: str) -> None:
         self.characters = characters
-        super().__init__(
-            f"No font here has {characters}: pictures show their numbers. Install a font that has "
-            "them (e.g. the package fonts-noto-cjk or fonts-noto-color-emoji), or name one with "
-            "--font FILE."
-        )
+        super().__init__(characters)  # what a copy, e.g. of another process, is made from
 
-    def __reduce__(self) -> tuple[type[FontWarning], tuple[str]]:
-        """Pickle all parts of the warning."""
-        return type(self), (self.characters,)
+    def __str__(self) -> str:
+        """The message."""
+        return (
+            f"No font here has {self.characters}: pictures show their numbers. Install a font that "
+            "has them (e.g. the package fonts-noto-cjk or fonts-noto-color-emoji), or name one "
+            "with --font FILE."
+        )
 
 
 class LostProcessError(TvslError):
