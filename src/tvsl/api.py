@@ -269,12 +269,7 @@ def evaluate(
     """
     from tvsl.evaluation.config import evaluation_config
     from tvsl.evaluation.evaluator import Evaluator, check_classes_of, check_methods, known_record
-    from tvsl.evaluation.models import (
-        EvaluatedModel,
-        EvaluatedModels,
-        chosen_methods,
-        load_models,
-    )
+    from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels, chosen_methods, load_models
     from tvsl.evaluation.result_cache import ResultCache
     from tvsl.html.evaluation import write_report
     from tvsl.localizer import Localizer

@@ -105,9 +105,6 @@ def shared_area(first: Box, second: Box) -> int:
     Args:
         first: A box.
         second: Another one.
-
-    Returns:
-        Their number.
     """
     across = min(first.right, second.right) - max(first.left, second.left)
     down = min(first.bottom, second.bottom) - max(first.top, second.top)

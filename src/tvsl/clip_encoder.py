@@ -20,13 +20,7 @@ from tvsl.encoder import Encoder, FrameTokens, SoundGrid, SoundTokens, Streaming
 from tvsl.errors import TvslError, UsageError
 from tvsl.media.audio import AudioSource, SoundReader
 from tvsl.media.center_crop import Read, crop_center, sound_event, window_reader
-from tvsl.media.image import (
-    ImageSource,
-    block_means,
-    cut_panels,
-    load_image,
-    same_blocks,
-)
+from tvsl.media.image import ImageSource, block_means, cut_panels, load_image, same_blocks
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.video import VideoFrame, iterate_frames, read_frames
 from tvsl.media.waveform import Waveform, is_silent, require_sound
@@ -242,9 +236,6 @@ class ClipEncoder:
         Args:
             at: As for ``localize_video``; one moment is heard like those of the usual series.
             every: As for ``localize_video``.
-
-        Returns:
-            Step, window and span.
         """
         step = DEFAULT_STEP if every is None else every
         fitted = min(max(WINDOW_STEPS * step, SMALLEST_WINDOW), DEFAULT_WINDOW)

@@ -35,9 +35,6 @@ class Classes:
 
         Args:
             scores: Detection scores of one clip, (1, N).
-
-        Returns:
-            The best name of each group, and the others by it.
         """
         if self.groups is None:
             return self.vocabulary, {}

@@ -117,9 +117,6 @@ class Encoded:
             path: The file; its folder must exist.
             force: Whether an existing file may be replaced.
 
-        Returns:
-            The path that was written.
-
         Raises:
             OutputError: The file exists and ``force`` is not set, or it cannot be written.
         """
@@ -144,9 +141,6 @@ class Encoded:
     @classmethod
     def load(cls, path: str | Path) -> Encoded:
         """Read what ``save`` wrote; nothing in it is executed.
-
-        Args:
-            path: The file.
 
         Returns:
             The same, to the bit, on the CPU, without the picture.

@@ -153,9 +153,6 @@ def encode_clips(encoder: Encoder, frames: Tensor, waveforms: Tensor) -> Tokens:
         frames: (B, 3, H, W), or (B, panels, 3, H, W) for frames side by side.
         waveforms: (B, S).
 
-    Returns:
-        Tokens on the encoder's device.
-
     Raises:
         ShapeError: Other shapes.
     """

@@ -102,11 +102,7 @@ def own_rows(whole: Tensor) -> Tensor:
 
 
 def batch_size(rows: int) -> int:
-    """Size of the whole batch.
-
-    Args:
-        rows: Rows of this process.
-    """
+    """Size of the whole batch."""
     share = _share.get()
     return rows if share is None else share.size
 
@@ -226,11 +222,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 def with_global_batch_norm(module: nn.Module) -> None:
-    """Let batch normalisations see the whole batch, in place; their state stays as it is.
-
-    Args:
-        module: The module.
-    """
+    """Let batch normalisations see the whole batch, in place; their state stays as it is."""
     for part in module.modules():
         if type(part) is nn.BatchNorm2d:
             part.__class__ = GlobalBatchNorm2d

@@ -81,9 +81,6 @@ class UntrainedHead:
     def build(self, encoder: Encoder) -> Method:
         """Build the head, the same one each time.
 
-        Args:
-            encoder: Its encoder.
-
         Returns:
             The head, in evaluation mode, on the encoder's device.
 
@@ -128,9 +125,6 @@ def load(
         flip_average: As the head's config says when None.
         progress: Called with bytes so far and in all while weights are fetched.
         method: The head's method; any when None.
-
-    Returns:
-        The two.
 
     Raises:
         WeightsError: The encoder or the head cannot be had or used.
@@ -208,9 +202,6 @@ def load_encoder(
         precision: Arithmetic of the convolutions.
         flip_average: As the head's config says when None.
         progress: Called with bytes so far and in all while weights are fetched.
-
-    Returns:
-        The encoder.
 
     Raises:
         WeightsError: It cannot be had or used.

@@ -31,13 +31,7 @@ from tvsl.boxes import (
 )
 from tvsl.detecting import Candidate, Classes, cannot_detect, detected
 from tvsl.encoded import Encoded, PictureSource, at_time
-from tvsl.errors import (
-    ShapeError,
-    UnreadableMediaError,
-    UsageError,
-    first_few,
-    shown,
-)
+from tvsl.errors import ShapeError, UnreadableMediaError, UsageError, first_few, shown
 from tvsl.localization_format import (
     MomentRecord,
     SourceRecord,
@@ -288,9 +282,6 @@ class Localization:
             path: The file; its folder must exist.
             force: Whether an existing file may be replaced.
 
-        Returns:
-            The path that was written.
-
         Raises:
             OutputError: The file exists and ``force`` is not set, or it cannot be written.
         """
@@ -436,9 +427,6 @@ class Localization:
                 maps.
             force: Whether an existing file may be replaced.
 
-        Returns:
-            The path that was written.
-
         Raises:
             OutputError: The file exists and ``force`` is not set, or it cannot be written.
         """
@@ -462,12 +450,6 @@ class Localization:
         """Read the moments of a ``localization.json``, or the one that ``save`` wrote.
 
         Maps have six decimals; boxes are those that were written.
-
-        Args:
-            path: The file.
-
-        Returns:
-            The moments in the order of time.
 
         Raises:
             UnreadableMediaError: There is no such file, or it has another form.

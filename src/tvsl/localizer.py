@@ -21,9 +21,7 @@ from tvsl.encoder import same_meaning as same_meaning_of
 from tvsl.errors import SilentAudioError, UsageError, first_few, shown
 from tvsl.localization import Localization, Request, answer
 from tvsl.media.audio import AudioSource, load_audio
-from tvsl.media.image import (
-    ImageSource,
-)
+from tvsl.media.image import ImageSource
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.methods.base import Method, with_overrides
 from tvsl.methods.checkpoint_io import save_head
@@ -127,9 +125,6 @@ class Localizer(ClipEncoder):
             audio_stream: As for the class.
             progress: Called with bytes so far and in all while weights are fetched.
 
-        Returns:
-            The localizer.
-
         Raises:
             WeightsError: The checkpoint or the head cannot be had or used.
             VocabularyError: The vocabulary file is missing.
@@ -189,9 +184,6 @@ class Localizer(ClipEncoder):
         Args:
             folder: The folder; other files in it stay.
             force: Whether a model that is there may be replaced, with its head.
-
-        Returns:
-            The folder.
 
         Raises:
             UsageError: The method is not registered, or the encoder is none that can be saved.
@@ -353,9 +345,6 @@ class Localizer(ClipEncoder):
             vocabulary: As for ``localize``.
             sources: As for ``localize``.
 
-        Returns:
-            The sources with their maps.
-
         Raises:
             VocabularyError: As for ``localize``.
             UsageError: As for ``localize``, a method that cannot detect, or what another encoder
@@ -470,9 +459,6 @@ class Localizer(ClipEncoder):
 
     def notices(self, names: Sequence[str]) -> tuple[str, ...]:
         """Notices on class names: that some mean nothing to the model.
-
-        Args:
-            names: Class names.
 
         Returns:
             At most one sentence; none for a model that cannot tell.

@@ -109,9 +109,6 @@ def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
     Args:
         name_or_path: A name of ``PUBLIC_FILES`` or a path that ends in a public file's name.
 
-    Returns:
-        The public file, and the path to check.
-
     Raises:
         WeightsError: Neither.
     """
@@ -190,9 +187,6 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     Args:
         name: A name of ``PUBLIC_FILES``.
         progress: Called with bytes so far and bytes in all.
-
-    Returns:
-        The file in the weights folder.
 
     Raises:
         WeightsError: Unknown name, no network, or a wrong checksum; the message says what to

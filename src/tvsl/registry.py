@@ -125,9 +125,6 @@ class Registry(Mapping[str, T]):
         Args:
             name: A name, no reference.
 
-        Returns:
-            What it names.
-
         Raises:
             UsageError: There is nothing of that name, or the package that announces it is broken.
         """
@@ -145,9 +142,6 @@ class Registry(Mapping[str, T]):
         Args:
             text: A name, ``FILE.py:NAME`` or ``MODULE:NAME``, as the user gave it. It must not come
                 from a file of a model or a run: a reference runs code.
-
-        Returns:
-            What it names.
 
         Raises:
             UsageError: There is nothing of that name, the file or module is missing or raises an
@@ -171,9 +165,6 @@ class Registry(Mapping[str, T]):
             thing: What to add.
             name: Its name; its own when None: its attribute ``name``, else its ``__name__``.
             source: Where it comes from; its module when None.
-
-        Returns:
-            The same.
 
         Raises:
             UsageError: It is of another kind, its name is none, or means something else already.
@@ -216,9 +207,6 @@ class Registry(Mapping[str, T]):
 
     def source(self, name: str) -> Source | None:
         """Origin of something that was registered.
-
-        Args:
-            name: A name of this registry.
 
         Returns:
             Its source; None for what tvsl brings.

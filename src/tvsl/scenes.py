@@ -150,9 +150,6 @@ class SceneMaker(Protocol):
         Args:
             index: Number of the scene, from 0.
             sources: K, the number of sources.
-
-        Returns:
-            The scene.
         """
 
 

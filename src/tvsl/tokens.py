@@ -341,9 +341,6 @@ class Queries:
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Cut the pairs into chunks that each concern few clips.
 
-        Args:
-            size: Number of pairs of a chunk.
-
         Yields:
             Chunks, clip by clip, that together hold every pair once.
         """

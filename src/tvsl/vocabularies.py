@@ -31,9 +31,6 @@ _WORDS = pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="removed", invert=Tr
 def plain_text(text: str) -> str:
     """Clean a text as CLIP's tokenizer does before it splits words.
 
-    Args:
-        text: Any text.
-
     Returns:
         The text without mojibake, curly quotes, ligatures, full-width letters, HTML entities and
         control characters, in one Unicode form and lower case, words one space apart.
@@ -94,9 +91,6 @@ def split_names(texts: Iterable[str]) -> list[str]:
 
 def check_names(names: Sequence[str]) -> None:
     """Check that class names are valid and different.
-
-    Args:
-        names: Class names.
 
     Raises:
         VocabularyError: There is none, one is no text or empty, or one occurs twice, perhaps in
@@ -165,9 +159,6 @@ def read_vocabulary(path: str | Path) -> tuple[str, ...]:
 
     Args:
         path: A text file in UTF-8.
-
-    Returns:
-        The names, in their order.
 
     Raises:
         VocabularyError: The file cannot be read, is no text, holds no name or one twice.

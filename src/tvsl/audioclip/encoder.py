@@ -316,9 +316,6 @@ def load(path_or_name: str | Path, options: EncoderOptions) -> AudioCLIPEncoder:
         path_or_name: As for ``load_audioclip``.
         options: Options of the encoder.
 
-    Returns:
-        The encoder, on its device.
-
     Raises:
         WeightsError: As for ``load_audioclip``.
         VocabularyError: The vocabulary file is missing.

@@ -16,11 +16,7 @@ from tvsl.audioclip.config import AudioCLIPConfig, AudioEncoderConfig
 from tvsl.audioclip.image_encoder import ImageEncoder
 from tvsl.audioclip.modulation_audio_encoder import ModulationAudioEncoder
 from tvsl.audioclip.text_encoder import TextEncoder
-from tvsl.audioclip.tokenizer import (
-    VOCABULARY_IDS,
-    TextTokenizer,
-    find_clip_tokenizer,
-)
+from tvsl.audioclip.tokenizer import VOCABULARY_IDS, TextTokenizer, find_clip_tokenizer
 from tvsl.contrastive import symmetric_info_nce
 from tvsl.encoder import ImageTokenMode, LogitScales
 from tvsl.errors import ShapeError, VocabularyError
@@ -237,9 +233,6 @@ class AudioCLIP(TextEncoder):
             image: Image embeddings, (B, D); row i of each argument belongs to sample i.
             audio: Audio embeddings, (B, D).
             text: Text embeddings, (B, D).
-
-        Returns:
-            The loss, scalar.
 
         Raises:
             ShapeError: Fewer than two modalities, or batches of different sizes.

@@ -123,11 +123,7 @@ class TextTokenizer:
         """
 
     def save(self, path: Path) -> None:
-        """Write it in the format of Hugging Face ``tokenizers``, for ``load_tokenizer``.
-
-        Args:
-            path: The file, ``tokenizer.json``.
-        """
+        """Write it in the format of Hugging Face ``tokenizers``, for ``load_tokenizer``."""
         path.write_text(self._tokenizer.to_str(), encoding="utf-8")
 
 
@@ -299,9 +295,6 @@ def load_tokenizer(path: Path, config: TextEncoderConfig) -> TextTokenizer:
     Args:
         path: ``tokenizer.json``.
         config: Sizes of the text encoder that it belongs to.
-
-    Returns:
-        The tokenizer, of the kind that was saved.
 
     Raises:
         WeightsError: The file cannot be read, or belongs to another text encoder.

@@ -24,13 +24,7 @@ from tvsl.cli.options import (
     Vocabulary,
     data_options,
 )
-from tvsl.cli.output import (
-    print_error,
-    print_json,
-    print_lines,
-    print_table,
-    progress,
-)
+from tvsl.cli.output import print_error, print_json, print_lines, print_table, progress
 from tvsl.cli.starting import start_processes
 from tvsl.errors import UsageError
 

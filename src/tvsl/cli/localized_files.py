@@ -115,9 +115,6 @@ def check_input(source: Path, options: LocalizeOptions, writes: bool = True) -> 
         options: The options of the command.
         writes: Whether files are written.
 
-    Returns:
-        What it is.
-
     Raises:
         MediaError: The input or its sound cannot be used.
         UsageError: The options do not fit it.

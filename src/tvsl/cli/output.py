@@ -323,13 +323,7 @@ def duration(seconds: float) -> str:
 @contextmanager
 def _bar(title: str, is_bytes: bool, pace: _Pace) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-    )
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
     amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
     rate = TextColumn("{task.fields[pace]}", markup=False)
@@ -423,9 +417,6 @@ def result_folders(
         audio: The sound of the inputs, if it is a file of its own.
         parents: For each input, the folder of its results inside ``output``, if it comes from a
             folder; such an input has a folder of its own also where it is the only one.
-
-    Returns:
-        Each input with its folder.
 
     Raises:
         OutputError: A folder is not empty and ``force`` is not set, it is a file, what is there

@@ -12,13 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.cli.output import OutputKind, progress
-from tvsl.html.localization import (
-    CLIP_SIDE,
-    LARGEST_VIDEO,
-    PICTURE_SIDE,
-    Clip,
-    localization_page,
-)
+from tvsl.html.localization import CLIP_SIDE, LARGEST_VIDEO, PICTURE_SIDE, Clip, localization_page
 from tvsl.localization import Localization
 from tvsl.media import MediaType, load_image, read_frames
 from tvsl.render import (
@@ -137,9 +131,6 @@ def drawn_moments(moments: Sequence[Localization]) -> list[Localization]:
     """The moments of which pictures are drawn: up to 24 of those that sound.
 
     Hundreds of pictures help nobody; the video and the JSON file hold every moment.
-
-    Args:
-        moments: All moments.
     """
     sounding = [found for found in moments if found.sources] or list(moments)
     places = np.linspace(0, len(sounding) - 1, min(len(sounding), MOST_DRAWN_MOMENTS))

@@ -31,9 +31,6 @@ def start_processes(count: int | None) -> None:
 
     Nothing happens in these processes, nor where there shall be one.
 
-    Args:
-        count: Number of processes.
-
     Raises:
         typer.Exit: The processes have ended.
     """

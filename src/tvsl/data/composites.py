@@ -199,9 +199,6 @@ class Composites:
             index: Number of the scene, from 0.
             sources: K, the number of sources.
 
-        Returns:
-            The plan.
-
         Raises:
             UsageError: Not 1 to 8 sources, or the split has too few classes for them.
         """
@@ -234,9 +231,6 @@ class Composites:
             index: Number of the scene, from 0.
             sources: K, the number of sources.
             sample_rate: Samples per second of its sounds.
-
-        Returns:
-            The scene.
 
         Raises:
             UsageError: As for ``plan``.

@@ -305,9 +305,6 @@ def development_split(files: Sequence[IndexedFile]) -> tuple[IndexedFile, ...]:
     Files to validate on become those to test on. About a fifth of the training files of each class
     and kind, whole sources only, become those to validate on. Files to test on are left out.
 
-    Args:
-        files: Files of an index.
-
     Returns:
         The files with their new splits, in their order; the same whatever else is listed of the
         other splits.

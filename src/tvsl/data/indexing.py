@@ -171,9 +171,6 @@ def write_index(index: NewIndex, path: Path, force: bool = False) -> Path:
         path: The file.
         force: Whether an existing file may be replaced.
 
-    Returns:
-        The file.
-
     Raises:
         OutputError: It exists and ``force`` is not set, it cannot be written, or nothing is listed.
     """

@@ -129,9 +129,6 @@ def read_by_id(
         normalize: Normalizes an id.
         others: Further columns that hold ids.
 
-    Returns:
-        The rows by their ids, in their order.
-
     Raises:
         DataError: As for ``read_rows``, or an id occurs twice.
     """

@@ -39,9 +39,6 @@ class RealObject:
 def real_scenes(folder: Path = FOLDER) -> tuple[DemoScene, ...]:
     """Read the real scenes.
 
-    Args:
-        folder: Folder with the files.
-
     Returns:
         The scenes; what sounds is detected among ``real_names``.
     """
@@ -50,11 +47,7 @@ def real_scenes(folder: Path = FOLDER) -> tuple[DemoScene, ...]:
 
 
 def real_names(folder: Path = FOLDER) -> tuple[str, ...]:
-    """The everyday names and those of what sounds in the real scenes.
-
-    Args:
-        folder: Folder with the files.
-    """
+    """The everyday names and those of what sounds in the real scenes."""
     panels = [panel for line in _content(folder)["scenes"] for panel in line["panels"]]
     things = [thing for panel in panels for thing in panel["things"]]
     labels = (thing["label"] for thing in things if thing["sounds"])

@@ -271,9 +271,6 @@ def score_sources(
         case: The scene.
         tokens: Its tokens.
         vocabulary: Its classes.
-
-    Returns:
-        The scores of each source.
     """
     boxes, masks, twins = map(torch.from_numpy, scene_truth(case.scene))
     queries = Queries.from_lists([vocabulary.indices(case.scene.labels)])

@@ -322,9 +322,6 @@ class Reader:
     def batches(self, numbers: Iterable[int]) -> Iterator[ReadBatch]:
         """Read batches.
 
-        Args:
-            numbers: Numbers of the batches.
-
         Yields:
             The batches, in this order.
 
@@ -349,9 +346,6 @@ class Reader:
 
         Args:
             number: Its place in the data set.
-
-        Returns:
-            The item.
 
         Raises:
             TvslError: It cannot be read.

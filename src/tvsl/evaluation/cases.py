@@ -95,9 +95,6 @@ def show_cases(evaluator: Evaluator, evaluation: Evaluation, count: int) -> Case
         evaluation: Its numbers.
         count: Number of best, median and worst ones each; fewer where there are fewer items.
 
-    Returns:
-        The cases.
-
     Raises:
         TvslError: An item cannot be read any more.
     """
@@ -125,9 +122,6 @@ def thirds(ranked: Sequence[int], count: int) -> tuple[list[int], list[int], lis
     Args:
         ranked: All of them.
         count: Number of each; a third of all, if that is fewer.
-
-    Returns:
-        The three.
     """
     count = min(count, max(len(ranked) // 3, 1))
     first, rest = list(ranked[:count]), list(ranked[count:])

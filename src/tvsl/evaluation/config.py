@@ -52,12 +52,6 @@ class EvaluationConfig(StrictModel):
 def evaluation_config(**fields: Any) -> EvaluationConfig:
     """Settings of an evaluation, checked.
 
-    Args:
-        fields: Fields of ``EvaluationConfig``.
-
-    Returns:
-        The settings.
-
     Raises:
         UsageError: There is no such protocol, or a value that a field cannot have.
     """

@@ -141,9 +141,6 @@ class ForeignMaps:
     def read(self, item: Item) -> tuple[Tensor, Tensor]:
         """Maps of an item's sources.
 
-        Args:
-            item: One of the items.
-
         Returns:
             M maps, (M, h, w) float32, and the row of each source's map, (P,), or ``NO_MAP``.
 
@@ -314,9 +311,6 @@ class MapScorer(Scorer):
         Args:
             place: Its place in the data set.
 
-        Returns:
-            The scores of its pairs.
-
         Raises:
             TvslError: The item or its maps cannot be used.
         """
@@ -356,9 +350,6 @@ def score_maps_of(
         name: What the table calls them; the name of the folder or file when None.
         workers: Threads that read items and maps.
         progress: Called with the items that are done and that there are.
-
-    Returns:
-        The evaluation.
 
     Raises:
         UsageError: The data set has no item, or classes are asked for that it has not.

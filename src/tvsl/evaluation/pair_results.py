@@ -89,9 +89,6 @@ class PairResults:
         Args:
             scorer: Scorer of the batches.
             results: Its results, in any order.
-
-        Returns:
-            The pairs.
         """
         data = scorer.data
         pairs = [pair for one in results for item in one.items for pair in data.pairs(item)]
@@ -167,11 +164,7 @@ class PairResults:
         return metric.draws(rows, self.clusters, seed=seed)
 
     def detection_draws(self, seed: int = 0) -> dict[str, dict[str, Draws]]:
-        """Figures of detection on resamples of the items, by model.
-
-        Args:
-            seed: Seed of the resamples.
-        """
+        """Figures of detection on resamples of the items, by model."""
         if not self.detections:
             return {}
         cluster_of = torch.zeros(int(self.items.max()) + 1, dtype=torch.int64)
@@ -301,12 +294,6 @@ def write_scores(pairs: PairResults, header: Mapping[str, Any], path: Path) -> N
 
 def read_scores(place: Path) -> StoredScores:
     """Read the scores that an evaluation kept.
-
-    Args:
-        place: Its folder, or a file in it.
-
-    Returns:
-        The scores.
 
     Raises:
         DataError: There are none, or they are damaged.

@@ -114,9 +114,6 @@ def predict(
         sources: Label sources, as ``label_sources`` gives them.
         counting: Number of detected classes: ``oracle``, as many as the clip has, or ``threshold``.
 
-    Returns:
-        The predictions.
-
     Raises:
         UsageError: Classes must be detected and the method cannot.
     """

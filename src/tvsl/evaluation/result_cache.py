@@ -164,9 +164,6 @@ class ResultCache:
     def writer(self, rank: int) -> Iterator[ResultWriter]:
         """A file for the results of this process.
 
-        Args:
-            rank: Number of the process.
-
         Yields:
             What writes them.
 

@@ -208,9 +208,6 @@ def summarize(scorer: Scorer, results: Iterable[BatchResult]) -> Evaluation:
         scorer: Scorer of the batches.
         results: The results of all batches.
 
-    Returns:
-        The evaluation.
-
     Raises:
         DataError: No item could be read.
         ShapeError: No source of any item is anywhere.

@@ -188,9 +188,6 @@ def score_maps(maps: Tensor, batch: Truth, protocol: Protocol = PAPER, step: int
         protocol: The protocol.
         step: Rows and columns that are scored: every one, every second, ... Published figures need
             all; a choice among a hundred candidates needs fewer.
-
-    Returns:
-        The scores.
     """
     measures = _measure(maps, torch.arange(len(maps)), batch, protocol, step)
     return PairScores({**measures, **_truth(batch, step)}, protocol)
@@ -210,9 +207,6 @@ def score(
         protocol: The protocol.
         raw_confidence: Whether the measure ``confidence`` is of maps as they are, not of
             normalized ones.
-
-    Returns:
-        The scores of all pairs.
     """
     measures = _measure(predictions.maps, predictions.pairs, batch, protocol)
     if raw_confidence:
@@ -342,11 +336,7 @@ class HeadScores:
         return figures
 
     def draws(self, several: bool) -> dict[LabelSource, dict[SceneFigure, Draws]]:
-        """The same figures on resamples of the clips, the same for all heads.
-
-        Args:
-            several: Whether clips have several sources.
-        """
+        """The same figures on resamples of the clips, the same for all heads."""
         drawn = {source: one.draws(several) for source, one in self.pairs.items()}
         if self.detection is not None:
             scores, labels = self.detection
@@ -373,9 +363,6 @@ def score_batches(
         sources: Label sources; all that the method has when None.
         counting: Number of detected classes, as for ``predict``.
         raw_confidence: As for ``score``.
-
-    Returns:
-        The scores.
     """
     sources = label_sources(method) if sources is None else sources
     parts: dict[LabelSource, list[PairScores]] = {source: [] for source in sources}

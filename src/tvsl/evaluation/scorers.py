@@ -21,10 +21,7 @@ from tvsl.evaluation.predict import Predictions, label_sources, predict
 from tvsl.evaluation.result_cache import BatchResult, Detected
 from tvsl.evaluation.score import Grid, Truth, score
 from tvsl.methods.trivial import Centre, Noise, Trivial, WholeFrame
-from tvsl.metrics import (
-    LabelSource,
-    ProtocolMetric,
-)
+from tvsl.metrics import LabelSource, ProtocolMetric
 
 BASELINES: Mapping[str, type[Trivial]] = MappingProxyType(
     {"whole frame": WholeFrame, "centre": Centre, "random": Noise}
@@ -200,9 +197,6 @@ class BatchScorer(Scorer):
     def score(self, batch: ReadBatch) -> BatchResult:
         """Encode a batch and score all models on it.
 
-        Args:
-            batch: The batch.
-
         Returns:
             The scores of its pairs, item by item.
         """
@@ -227,9 +221,6 @@ class BatchScorer(Scorer):
         Args:
             name: Its name in the table.
             batch: The clips.
-
-        Returns:
-            The predictions.
         """
         (method,) = (model.method for model in self.models.methods if model.name == name)
         return predict(method, batch, self.sources[name], self.config.counting)

@@ -288,9 +288,6 @@ class EverydayEncoder:
     def embed(self, names: Sequence[str]) -> Tensor:
         """Embed class names; recent ones are cached, one embedding for all spellings of a name.
 
-        Args:
-            names: Class names.
-
         Returns:
             Unit embeddings, (N, D).
 
@@ -333,9 +330,6 @@ class EverydayEncoder:
         A word is spelled out when the text encoder has only pieces of it, of under two letters on
         average.
 
-        Args:
-            names: Class names.
-
         Returns:
             Those of which neither a meaning nor a sound is known.
         """
@@ -373,9 +367,6 @@ def load(folder: str | Path, options: EncoderOptions | None = None) -> EverydayE
     Args:
         folder: Its folder.
         options: The device, of which alone it has a choice; the CPU when None.
-
-    Returns:
-        The encoder, frozen.
 
     Raises:
         WeightsError: A file is missing, damaged, or of another model.

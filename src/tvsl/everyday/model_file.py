@@ -148,9 +148,6 @@ def save(
 def read(folder: Path) -> tuple[EverydayNetworks, Tokenizer, str]:
     """Read an everyday encoder.
 
-    Args:
-        folder: Its folder.
-
     Returns:
         Networks on the CPU, word pieces and fingerprint.
 

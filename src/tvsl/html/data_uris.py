@@ -83,9 +83,6 @@ def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
     Args:
         samples: The sound, (n,).
         rate: Samples per second.
-
-    Returns:
-        The URI.
     """
     return _uri("audio/wav", wav_bytes(samples, rate))
 

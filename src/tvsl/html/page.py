@@ -73,9 +73,6 @@ def sound_values(
 def distinct_maps(maps: Mapping[str, SoundSource]) -> list[tuple[str, SoundSource]]:
     """The different maps of one true source.
 
-    Args:
-        maps: By the source of labels.
-
     Returns:
         Each map once, under the sources of labels that it is for, with spaces between them.
     """

@@ -318,9 +318,6 @@ class SoundReader:
         Args:
             first: As for ``read_window``.
             count: Number of samples.
-
-        Returns:
-            As for ``read_window``.
         """
         stop = self._first + self._samples.size
         if self._first <= first and (first + count <= stop or self._end is not None):

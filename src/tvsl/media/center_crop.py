@@ -116,9 +116,6 @@ def window_reader(
         source: As for ``sound_event``.
         rate: Samples per second of the windows.
         limits: What is allowed.
-
-    Returns:
-        As ``SoundReader.read``.
     """
     if not isinstance(source, Waveform):
         return SoundReader(check_file(source, limits), rate, limits).read

@@ -150,9 +150,6 @@ def read_frame(
         time: The moment in seconds from the video's start; None for the middle.
         limits: What is allowed.
 
-    Returns:
-        The picture, with the time at which it begins.
-
     Raises:
         MediaError: The moment lies outside the video, or as for ``probe_video``.
     """

@@ -176,9 +176,6 @@ def require_sound(waveform: Waveform, path: str | Path | None = None) -> Wavefor
         waveform: The sound.
         path: Its file, for the message.
 
-    Returns:
-        The same sound.
-
     Raises:
         SilentAudioError: It is silent.
     """

@@ -140,9 +140,6 @@ class Alignment(CosineMethod):
             versions: Similarities of the versions, as ``similarities`` gives them.
             looks: Views of the pictures.
             sounds: Views of the sounds.
-
-        Returns:
-            Scalar.
         """
         return torch.stack(
             [

@@ -336,9 +336,6 @@ class Method(nn.Module, ABC):
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Parameters for an optimiser.
 
-        Args:
-            learning_rate: The full rate.
-
         Returns:
             Groups with ``params`` and ``lr``; one of all parameters, unless a method knows better.
         """

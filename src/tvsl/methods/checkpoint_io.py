@@ -83,9 +83,6 @@ class StoredHead:
     def build(self, encoder: Encoder) -> Method:
         """Build the head on its encoder.
 
-        Args:
-            encoder: The encoder that it was trained on.
-
         Returns:
             The head, in evaluation mode, on the encoder's device.
 
@@ -145,9 +142,6 @@ def save_head(
         notes: Notes on its training, for the reader.
         card: Text of ``README.md``; the bare facts when None.
         force: Whether a head that is there may be replaced.
-
-    Returns:
-        The folder.
 
     Raises:
         UsageError: The method is not registered, or the head is for other image tokens.

@@ -194,9 +194,6 @@ def _assign(fit: Tensor, labels: list[int], strongest: int) -> dict[int, int]:
         fit: Cosine of each node with each class, (K, N).
         labels: Different classes.
         strongest: The node with the largest maximum, for a class alone.
-
-    Returns:
-        A node for each class.
     """
     if len(labels) == 1:
         return {labels[0]: strongest}

@@ -42,9 +42,6 @@ def linear_projector(size: int, identity_start: bool) -> nn.Linear:
         size: D.
         identity_start: Whether it starts as the identity, so that an untrained head already
             compares what the encoder aligned.
-
-    Returns:
-        The projector.
     """
     projector = nn.Linear(size, size)
     if identity_start and not projector.weight.is_meta:  # there it would import the compiler
@@ -63,9 +60,6 @@ def two_layers(
         outputs: Size of what goes out.
         hidden: Size between; that of what goes out when None.
         bias: Whether both have biases.
-
-    Returns:
-        The layers.
     """
     hidden = outputs if hidden is None else hidden
     return nn.Sequential(

@@ -139,9 +139,6 @@ class Bootstrap:
     def draw(self, statistics: Mapping[Name, Statistic]) -> dict[Name, Draws]:
         """Figures of all resamples.
 
-        Args:
-            statistics: The figures by their names.
-
         Returns:
             R numbers for each.
         """

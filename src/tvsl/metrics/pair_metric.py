@@ -395,9 +395,6 @@ class PairMetric(PlottedMetric, Generic[Result]):
             resamples: Number of resamples.
             seed: Seed of their draws.
 
-        Returns:
-            The draws of each figure, for each method.
-
         Raises:
             ShapeError: There is no pair, or none with a target.
             UsageError: A column is missing.

@@ -213,9 +213,6 @@ def check_values(values: Any, like: Tensor | None = None, name: str = "values") 
         like: Other values that there must be as many of, on the same device.
         name: What to call them in an error.
 
-    Returns:
-        The values, floating.
-
     Raises:
         ShapeError: No vector, empty, or a value is missing or not finite.
     """

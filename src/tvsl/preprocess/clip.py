@@ -22,12 +22,7 @@ from tvsl.media import (
     write_wav,
 )
 from tvsl.preprocess.journal import Extracted
-from tvsl.preprocess.layouts import (
-    Moment,
-    every_second,
-    listed_pictures,
-    replacing_clip,
-)
+from tvsl.preprocess.layouts import Moment, every_second, listed_pictures, replacing_clip
 from tvsl.preprocess.options import Options
 from tvsl.utils.atomic import writable
 

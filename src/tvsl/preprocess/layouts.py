@@ -204,9 +204,6 @@ def listed_pictures(names: Iterable[str], rate: float) -> dict[str, float]:
         names: Names of pictures of one video.
         rate: The video's pictures per second.
 
-    Returns:
-        The moment of each picture in seconds by its name, in their order.
-
     Raises:
         MediaError: Numbers and seconds do not agree at this rate: the list is for another version
             of the video.

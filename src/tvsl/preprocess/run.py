@@ -18,13 +18,7 @@ from typing import Any, cast
 from tvsl import __version__
 from tvsl.errors import MediaWarning, OutputError
 from tvsl.preprocess.finding import Video, find_videos
-from tvsl.preprocess.journal import (
-    RECORDS_FILE,
-    Extracted,
-    ExtractionResult,
-    Journal,
-    JournalFile,
-)
+from tvsl.preprocess.journal import RECORDS_FILE, Extracted, ExtractionResult, Journal, JournalFile
 from tvsl.preprocess.layouts import AUDIO, FRAMES, split_name
 from tvsl.preprocess.options import Clip, Failure, Options, VideoRecord, record_to_json
 from tvsl.preprocess.pool import prepare_all

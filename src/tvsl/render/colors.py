@@ -75,9 +75,6 @@ def source_color(index: int) -> Color:
         index: Number of the source, from 0. The first 7 have hues of their own, lighter and
             darker ones follow; the colours repeat after 56.
 
-    Returns:
-        The colour.
-
     Raises:
         UsageError: The index is negative.
     """

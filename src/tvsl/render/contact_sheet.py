@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from tvsl.render.colors import (
-    WHITE,
-    Color,
-    RGBImage,
-    certainty,
-    check_image,
-    label_colors,
-)
+from tvsl.render.colors import WHITE, Color, RGBImage, certainty, check_image, label_colors
 from tvsl.render.drawing import caption_bar, draw_text, line_height, shorten
 from tvsl.render.fonts import text_length, writable_text
 from tvsl.render.overlay import boxed_heat

@@ -202,11 +202,7 @@ def _face_of(character: str) -> Face | None:
 
 
 def writable_text(text: str) -> str:
-    """A text with the numbers of characters that no font has; a warning says so once for each.
-
-    Args:
-        text: One line.
-    """
+    """A text with the numbers of characters that no font has; a warning says so once for each."""
     missing = [one for one in dict.fromkeys(text) if _face_of(one) is None]
     if not missing:
         return text

@@ -270,9 +270,6 @@ def save_jpeg(image: RGBImage, path: str | Path, largest: int, force: bool = Fal
         largest: Most bytes; the quality falls, and then the size in pixels, until the file fits.
         force: Whether an existing file may be replaced.
 
-    Returns:
-        The path that was written.
-
     Raises:
         ShapeError: The image has another shape or type.
         OutputError: The file exists and ``force`` is not set, or it cannot be written.
@@ -307,9 +304,6 @@ def save_png(image: RGBImage, path: str | Path, force: bool = False) -> Path:
         image: Image, (H, W, 3), uint8.
         path: Where to; the folder must exist.
         force: Whether an existing file may be replaced.
-
-    Returns:
-        The path that was written.
 
     Raises:
         ShapeError: The image has another shape or type.

@@ -68,9 +68,6 @@ def write_preview(
         force: Whether an earlier preview there may be replaced; other files in the folder stay.
         progress: Called with scenes made and scenes in all.
 
-    Returns:
-        The path of the contact sheet.
-
     Raises:
         UsageError: Not 1 to 200 scenes, or not 1 to 8 sources.
         OutputError: The folder is not empty and ``force`` is not set, or it cannot be written.

@@ -90,9 +90,6 @@ def write_overlay_video(
         end: Second of the source at which it ends; the source's end when None.
         min_side: Longest side of the output in pixels to which smaller videos are enlarged.
 
-    Returns:
-        The path that was written.
-
     Raises:
         UsageError: There is nothing to draw, ``max_side`` is too small, or ``end`` is not behind
             ``start``.

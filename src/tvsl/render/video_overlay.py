@@ -15,13 +15,7 @@ from torch.nn import functional as F
 
 from tvsl.boxes import Box, box_around_peak, min_max, reduced_size, scaled_box, upscale
 from tvsl.errors import UsageError
-from tvsl.render.colors import (
-    HeatMap,
-    RGBImage,
-    certainty,
-    color_layer,
-    label_colors,
-)
+from tvsl.render.colors import HeatMap, RGBImage, certainty, color_layer, label_colors
 from tvsl.render.drawing import corner_place, draw_box, draw_legend, draw_tags, legend_corner
 from tvsl.render.overlay import Annotation, line_width
 
@@ -124,9 +118,6 @@ class Keyframes:
 
         Args:
             time: Seconds; before the first and after the last moment, that moment alone counts.
-
-        Returns:
-            The maps of the labels that are there at all, in the order of ``labels``.
         """
         after = min(bisect_right(self.times, time), len(self.times) - 1)
         before = max(bisect_right(self.times, time) - 1, 0)

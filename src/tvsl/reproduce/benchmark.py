@@ -25,18 +25,8 @@ from tvsl.errors import UsageError, first_problem
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
 from tvsl.media.image import resize
 from tvsl.metrics import hash_ids
-from tvsl.reproduce.benchmark_base import (
-    MOST_SOURCES,
-    Benchmark,
-    DrawnHalves,
-    PreviewScene,
-)
-from tvsl.reproduce.specs import (
-    BenchmarkKind,
-    ReproduceConfig,
-    SceneSet,
-    TestCondition,
-)
+from tvsl.reproduce.benchmark_base import MOST_SOURCES, Benchmark, DrawnHalves, PreviewScene
+from tvsl.reproduce.specs import BenchmarkKind, ReproduceConfig, SceneSet, TestCondition
 from tvsl.synthetic.world import World
 from tvsl.utils.strict_model import StrictModel
 
@@ -446,9 +436,6 @@ def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfi
         data: Name of the data set: ``synthetic``, or one of files whose items have one source.
         options: Its options.
         config: The recipe.
-
-    Returns:
-        The benchmark.
 
     Raises:
         UsageError: There is no such data set or option, or tables cannot be measured on it.

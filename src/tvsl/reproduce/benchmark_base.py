@@ -78,16 +78,10 @@ class Benchmark(ABC):
             encoder: The frozen encoder.
             wanted: The set; never one of the condition ``negatives``.
             numbers: Numbers of the scenes in it.
-
-        Returns:
-            The scenes.
         """
 
     def require_files(self, blocks: Iterable[tuple[SceneSet, range]]) -> None:  # noqa: B027
         """Check that the files of scenes are all there; scenes that are made have none.
-
-        Args:
-            blocks: Sets, and numbers of scenes in them.
 
         Raises:
             MissingFileError: Files are missing.

@@ -22,13 +22,7 @@ from tvsl.reproduce.results import (
     ranked,
 )
 from tvsl.reproduce.specs import WITHOUT_HELP
-from tvsl.reproduce.tables import (
-    PAPER_METHODS,
-    PROMPT_LENGTHS,
-    TEXT_ONLY,
-    TVSL,
-    TVSL_UNTRAINED,
-)
+from tvsl.reproduce.tables import PAPER_METHODS, PROMPT_LENGTHS, TEXT_ONLY, TVSL, TVSL_UNTRAINED
 
 Verdict = Literal["supported", "no difference", "contradicted", "not testable here"]
 Tables = Mapping[str, MeasuredTable]
@@ -81,9 +75,6 @@ _Cell = tuple[str, Value]
 
 def judge_claims(tables: Iterable[MeasuredTable]) -> list[Claim]:
     """Judge the paper's claims by measured tables.
-
-    Args:
-        tables: The tables.
 
     Returns:
         All claims, also those that cannot be tested with these tables; none without tables.

@@ -348,9 +348,6 @@ def read_scenes(
         vocabulary: From class names to a vocabulary on the device.
         device: Device of tokens and queries; the truth stays on the CPU.
 
-    Returns:
-        The scenes.
-
     Raises:
         StoreError: The file is damaged.
     """

@@ -88,9 +88,6 @@ class Agreement:
 def agreements(table: MeasuredTable) -> list[Agreement]:
     """Compare the order of every column that the paper has.
 
-    Args:
-        table: The table.
-
     Returns:
         One for each column, for each of the paper's benchmarks beside it, and for detected and
         given labels, where a method has both.
@@ -166,9 +163,6 @@ def _compare(
 
 def sentences(table: MeasuredTable) -> list[str]:
     """Sentences that a table justifies.
-
-    Args:
-        table: The table.
 
     Returns:
         The first row of each column, the rows that are not above the trivial baselines, and the
@@ -256,9 +250,6 @@ _TITLES = {row.single.head: row.title for row in reversed(EVERY)}
 def text_table(table: MeasuredTable) -> TextTable:
     """A measured table as texts, in percent, with the paper's numbers beside ours.
 
-    Args:
-        table: The table.
-
     Returns:
         Mean, standard deviation over the seeds and 95 % interval; after each column that the paper
         has, its numbers on the nearest of its benchmarks.
@@ -303,9 +294,6 @@ def best_cells(table: MeasuredTable) -> set[tuple[int, int]]:
 def order_table(table: MeasuredTable) -> TextTable | None:
     """Table of the agreement with the paper's order.
 
-    Args:
-        table: The table.
-
     Returns:
         A row for each column, for each of the paper's benchmarks beside it, and for each source of
         labels; None where the paper has no numbers to compare with.
@@ -336,9 +324,6 @@ def remarks(table: MeasuredTable) -> list[str]:
 
 def choice_table(choices: Sequence[Choice]) -> TextTable:
     """Table of the choices of validation.
-
-    Args:
-        choices: The choices.
 
     Returns:
         A row for each learned head: the task, the curriculum and learning rate, and
@@ -488,9 +473,6 @@ def markdown(found: Reproduction) -> str:
 
 def claim_table(claims: Sequence[Claim]) -> TextTable:
     """Table of the paper's claims.
-
-    Args:
-        claims: The claims.
 
     Returns:
         A row for each: the claim, its place in the paper, the verdict and the figures.

@@ -148,9 +148,6 @@ def one_each(
     Args:
         lines: Lines of a table.
         preferred: All sources of labels, the one first that is preferred.
-
-    Returns:
-        The lines, in their order.
     """
     chosen: dict[str, MeasuredRow] = {}
     for line in sorted(lines, key=lambda line: preferred.index(line.labels)):
@@ -252,9 +249,6 @@ PAPER_SETS: Mapping[str, PaperSets] = MappingProxyType(
 
 def paper_numbers(table: int) -> dict[str, dict[str, float]]:
     """A table of the paper.
-
-    Args:
-        table: Its number.
 
     Returns:
         Percent by row and column. Rows are methods, with what the table varies where it varies them

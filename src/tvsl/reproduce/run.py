@@ -14,13 +14,7 @@ from tvsl.loading import check_classes
 from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.reproduce.claims import Claim, judge_claims
 from tvsl.reproduce.expectations import JudgedExpectations, judge
-from tvsl.reproduce.experiment import (
-    EncodeScenes,
-    Experiment,
-    Job,
-    Workers,
-    leading,
-)
+from tvsl.reproduce.experiment import EncodeScenes, Experiment, Job, Workers, leading
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
 from tvsl.reproduce.specs import (
@@ -124,11 +118,7 @@ def _located(experiment: Experiment) -> bool:
 
 
 def has_known_weights(model: str) -> bool:
-    """Tell whether a model comes with the package or, by its checksum, is a public file.
-
-    Args:
-        model: Name or path of the model.
-    """
+    """Tell whether a model comes with the package or, by its checksum, is a public file."""
     if model in EMBEDDED:
         return True
     if model_folder(model) is not None:
@@ -157,9 +147,6 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 
 def keep_record(experiment: Experiment) -> None:
     """Note what a reproduction is, or check that the one that is there is the same.
-
-    Args:
-        experiment: The reproduction.
 
     Raises:
         UsageError: The folder holds another one.
@@ -226,9 +213,6 @@ class Selection:
 def select(names: Sequence[str]) -> Selection:
     """Select tables and figures by their names.
 
-    Args:
-        names: Of ``TARGETS``, or ``all``.
-
     Returns:
         Tables and figures in their order; bars come with their tables.
 
@@ -294,9 +278,6 @@ def reproduce(
         experiment: The reproduction; its folder holds everything that is done.
         stages: Shows progress.
         team: The processes that share the work.
-
-    Returns:
-        The results.
 
     Raises:
         TvslError: Something cannot be read, trained or written; what was done before stays.

@@ -464,9 +464,6 @@ def reproduce_config(kind: BenchmarkKind, preset: str = "full", **fields: Any) -
         preset: One of ``PRESETS``.
         fields: Fields that are set otherwise.
 
-    Returns:
-        The recipe.
-
     Raises:
         UsageError: There is no such preset or field, or a value that it cannot have.
     """

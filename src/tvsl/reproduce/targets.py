@@ -36,9 +36,6 @@ OUTPUTS = (PAGE, MARKDOWN, CSV, RESULTS)
 def check_targets(names: Sequence[str]) -> None:
     """Let through only names of tables and figures.
 
-    Args:
-        names: Of ``TARGETS``, or ``all``.
-
     Raises:
         UsageError: There is no such table or figure, or no name at all.
     """
@@ -52,9 +49,6 @@ def check_targets(names: Sequence[str]) -> None:
 
 def check_folder(folder: Path) -> None:
     """Let through only a folder that a reproduction may begin in or go on in.
-
-    Args:
-        folder: The folder.
 
     Raises:
         OutputError: It holds something else, or files of others where results belong.

@@ -98,9 +98,6 @@ def train_config(training: Training, experiment: Experiment) -> TrainConfig:
         training: The head.
         experiment: The reproduction.
 
-    Returns:
-        The recipe.
-
     Raises:
         UsageError: There is no such method, preset or hyperparameter.
     """
@@ -328,9 +325,6 @@ class Runs:
         Args:
             training: The training.
             experiment: Encoder, tokens and scenes.
-
-        Returns:
-            The outcome.
         """
         known = self.record(training)
         if known is not None:
@@ -375,9 +369,6 @@ class Runs:
             condition: As for ``scores``.
             overrides: As for ``scores``.
             experiment: Encoder and scenes.
-
-        Returns:
-            The figures.
         """
         known = self.scores(training, condition, overrides)
         if known is not None and self.has_scores(training, condition, overrides):
@@ -497,9 +488,6 @@ class Plan:
             possible: Whether there are scenes of a condition.
             halved: As in ``Plan``.
             further: Candidates that are not scored.
-
-        Returns:
-            The plan.
         """
         needs: dict[Candidates, dict[EvalTarget, None]] = {}
         for table in tables:
@@ -562,9 +550,6 @@ def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]
     Args:
         candidates: The candidates.
         records: Their trainings with the records of the runs; of equals the first is taken.
-
-    Returns:
-        The choice.
     """
     scores = tuple(
         (training, record.validation.get(candidates.task) if record.outcome == "done" else None)

@@ -70,9 +70,6 @@ def create_app(jobs: Jobs, *, is_local: bool = True, starts_jobs: bool = True) -
             names alone.
         starts_jobs: Whether the application starts and ends the queue, as a server does with its
             lifespan; else the caller does.
-
-    Returns:
-        An ASGI application.
     """
     config, sessions = jobs.config, Sessions()
 

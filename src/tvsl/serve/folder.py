@@ -49,11 +49,7 @@ def service_folder() -> Iterator[Path]:
 
 
 def is_service_folder(folder: Path) -> bool:
-    """Tell whether a folder is one of a service, made by this user.
-
-    Args:
-        folder: The folder.
-    """
+    """Tell whether a folder is one of a service, made by this user."""
     if not folder.name.startswith(PREFIX) or folder.is_symlink():
         return False
     try:
@@ -64,11 +60,7 @@ def is_service_folder(folder: Path) -> bool:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Remove the folders of services that no longer run.
-
-    Args:
-        parent: Folder of temporary files.
-    """
+    """Remove the folders of services that no longer run."""
     if fcntl is None:
         return
     for folder in parent.glob(f"{PREFIX}*"):

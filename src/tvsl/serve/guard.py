@@ -194,11 +194,7 @@ def urlsplit_host(origin: str) -> str | None:
 
 
 def cookie_of(headers: Mapping[str, str]) -> str:
-    """The session that a browser names; empty where it names none.
-
-    Args:
-        headers: Headers of a request.
-    """
+    """The session that a browser names; empty where it names none."""
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:

@@ -216,11 +216,7 @@ _CODES: Final[tuple[tuple[type[TvslError], str], ...]] = (
 
 
 def described(error: TvslError) -> dict[str, str]:
-    """An error as the service tells it, without the place of its file.
-
-    Args:
-        error: The error.
-    """
+    """An error as the service tells it, without the place of its file."""
     code = next((code for kind, code in _CODES if isinstance(error, kind)), "failed")
     name = "" if error.path is None else f"{error.path.name}: "
     return {

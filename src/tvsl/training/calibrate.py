@@ -122,9 +122,6 @@ def calibrate(
         scenes: Validation scenes that maps are chosen on, with the true labels given; without any
             they stay as the head's config shows them.
         mixtures: Validation scenes of one to several sources that detection is chosen on.
-
-    Returns:
-        The decision.
     """
     method.eval()
     readouts = method.readouts() if scenes else []
@@ -153,9 +150,6 @@ def map_score(
         raw: Raw maps of each set of scenes.
         scenes: The sets.
         step: Rows and columns of pixels that are scored, as in ``score_maps``.
-
-    Returns:
-        The mean of ``one_figure`` over the sets.
     """
     figures = [
         one_figure(

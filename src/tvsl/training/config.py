@@ -175,9 +175,6 @@ def recipe(**fields: Any) -> TrainConfig:
     Args:
         fields: Fields of ``TrainConfig``; the default where one is None.
 
-    Returns:
-        The recipe.
-
     Raises:
         UsageError: There is no such field, or a value that it cannot have.
     """
@@ -189,9 +186,6 @@ def pretrain_recipe(**fields: Any) -> PretrainConfig:
 
     Args:
         fields: Fields of ``PretrainConfig``; the default where one is None.
-
-    Returns:
-        The recipe.
 
     Raises:
         UsageError: There is no such field, or a value that it cannot have.
@@ -282,9 +276,6 @@ def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: boo
 
 def kept_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
     """Recipe that a run was started with.
-
-    Args:
-        folder: Folder of the run.
 
     Returns:
         Fields of its ``TrainConfig``, and the encoder's averaging with flipped pictures.

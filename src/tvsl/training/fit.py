@@ -67,9 +67,6 @@ def train_head(
         tokens: Folder of the token store, which several runs may share; in the run's own when
             None.
 
-    Returns:
-        The folder of the head.
-
     Raises:
         LostProcessError: Another process of the run has ended; the last checkpoint stays usable.
         UsageError: The recipe cannot be followed, the run to resume has another one, or there is
@@ -119,12 +116,6 @@ def train_head(
 
 def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
     """Check a recipe as far as that needs no encoder.
-
-    Args:
-        config: The recipe.
-
-    Returns:
-        The data set and the clips that are trained on.
 
     Raises:
         UsageError: It cannot be followed: the method needs no training, or there are too few clips

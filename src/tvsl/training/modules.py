@@ -110,11 +110,7 @@ class TrainingShare:
     together: int | None = 1
 
     def of(self, size: int) -> BatchShare | None:
-        """The share of this process of a batch; None where each does all of it.
-
-        Args:
-            size: Clips of the batch.
-        """
+        """The share of this process of a batch; None where each does all of it."""
         if self.together is None:
             return None
         return share_of_batch(size, self.rank, self.count, self.together)

@@ -307,9 +307,6 @@ def pretrain(
         resume: Whether an interrupted run goes on, to the same bits on a CPU.
         stages: Shows progress.
 
-    Returns:
-        The folder of the model.
-
     Raises:
         OutputError: There is a run or something else in the folder already, or it cannot be
             written.

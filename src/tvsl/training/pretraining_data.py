@@ -76,9 +76,6 @@ def make_clips(world: World, indices: Sequence[int]) -> ClipArrays:
     Args:
         world: The split.
         indices: Numbers of the scenes.
-
-    Returns:
-        The clips.
     """
     count = len(indices)
     pictures = np.empty((count, SIDE, SIDE, 3), dtype=np.uint8)

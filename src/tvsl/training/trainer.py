@@ -130,9 +130,6 @@ def trainer_options(device: torch.device, alone: bool = False) -> dict[str, Any]
         device: Where this process trains.
         alone: Whether it trains by itself, whatever group it is in.
 
-    Returns:
-        The arguments.
-
     Raises:
         UsageError: There are fewer GPUs than processes on this machine.
     """

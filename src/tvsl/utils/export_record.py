@@ -14,9 +14,6 @@ RECORD_FILE: Final = "export.json"
 def earlier_files(folder: Path) -> list[str]:
     """Names of the files of an earlier export in a folder.
 
-    Args:
-        folder: The folder.
-
     Raises:
         OutputError: Its record is none of an export.
     """

@@ -15,9 +15,6 @@ def optional(module: str, extra: str) -> Any:
         module: Its dotted name.
         extra: The extra of tvsl that brings it.
 
-    Returns:
-        The module.
-
     Raises:
         UsageError: The package is not installed.
     """

@@ -85,9 +85,6 @@ def snapshot(model: HubModel) -> Path:
     Of a commit that was fetched before no network is needed; of a branch or a tag the last one that
     was fetched is taken where there is no network.
 
-    Args:
-        model: The model.
-
     Returns:
         The folder, in ``hub`` of the cache; its name is that of the commit.
 
@@ -144,9 +141,6 @@ def upload(
         revision: The branch; the hub's main branch when None.
         private: Whether a model that is made is private; as the account says when None.
         token: The user's token; that of the login when None.
-
-    Returns:
-        The model at the new commit.
 
     Raises:
         UsageError: huggingface_hub is not installed, or this is no name of a model.

@@ -113,9 +113,6 @@ class Processes:
     def taken(self, things: Sequence[T]) -> Iterator[T]:
         """Take things from a list that the processes share, each when it is free.
 
-        Args:
-            things: The list, the same for all processes, which call this in the same order.
-
         Returns:
             The things that no other process takes, in order; to go on raises
             ``LostProcessError`` where the processes have lost each other.
@@ -278,9 +275,6 @@ def connected(exchange: Callable[..., T], *args: Any) -> T:
         exchange: The function.
         args: Its arguments.
 
-    Returns:
-        Its result.
-
     Raises:
         LostProcessError: A process has ended, or cannot be reached.
     """
@@ -373,11 +367,7 @@ def steady_threads(threads: int | None = None) -> int:
 
 
 def share_threads(team: Processes) -> None:
-    """Give each process its part of the machine's threads.
-
-    Args:
-        team: The processes.
-    """
+    """Give each process its part of the machine's threads."""
     if team.count > 1:
         steady_threads(max(1, usable_cores() // team.beside))
 

@@ -178,9 +178,6 @@ def preset(name: str, **hyperparameters: Any) -> TVSLConfig | ReleasedConfig:
             code, bug for bug where it shapes numbers.
         hyperparameters: Overrides of its hyperparameters.
 
-    Returns:
-        Its config.
-
     Raises:
         UsageError: There is no such preset or hyperparameter, or a value that it cannot have.
     """

@@ -78,9 +78,6 @@ def stated_eigenvalue(value: Tensor) -> Iterator[None]:
     """Let ``decompose`` take the largest eigenvalue of the names' cosines from its caller.
 
     A graph cannot compute it: ONNX knows no eigenvalues.
-
-    Args:
-        value: From ``largest_eigenvalue`` of the same names, scalar.
     """
     token = _stated.set(value)
     try:

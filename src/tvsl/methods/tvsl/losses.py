@@ -17,9 +17,6 @@ def detection_loss(logits: Tensor, labels: Tensor, printed_sum: bool) -> Tensor:
         labels: (B, N) bool.
         printed_sum: Sum over the classes as printed, in place of the mean; always the mean over
             the clips.
-
-    Returns:
-        The loss, scalar.
     """
     loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
     return loss * logits.shape[1] if printed_sum else loss
@@ -34,9 +31,6 @@ def class_loss(logits: Tensor, label: Tensor, batch: int, printed_sum: bool) -> 
         batch: B, the number of clips.
         printed_sum: Sum over a clip's sources as printed, then the mean over the clips, in place
             of the mean over all pairs.
-
-    Returns:
-        The loss, scalar.
     """
     loss = F.cross_entropy(logits, label)
     return loss * (len(label) / batch) if printed_sum else loss

@@ -30,12 +30,7 @@ from tvsl.methods.base import (
     spread_and_not,
 )
 from tvsl.methods.operations import LogitScale, linear_projector, unit
-from tvsl.methods.tvsl.conditioning import (
-    condition_on_all,
-    focused,
-    similarity,
-    weighted_mean,
-)
+from tvsl.methods.tvsl.conditioning import condition_on_all, focused, similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.inference import (
@@ -44,11 +39,7 @@ from tvsl.methods.tvsl.inference import (
     possible_readouts,
     responsibilities,
 )
-from tvsl.methods.tvsl.losses import (
-    class_loss,
-    contrastive_loss,
-    detection_loss,
-)
+from tvsl.methods.tvsl.losses import class_loss, contrastive_loss, detection_loss
 from tvsl.methods.tvsl.modules import (
     FusionProjector,
     build_prompts,
@@ -242,9 +233,6 @@ class TVSL(Method):
         P_a and P_v learn at a tenth of the rate when ``slow``. P_f learns at ten times the rate
         where L_mcid reaches nothing but it: what is gentle for projectors that start at the
         identity is too little for a detector that has to be learned.
-
-        Args:
-            learning_rate: The full rate.
 
         Returns:
             Groups with ``params`` and ``lr``.
