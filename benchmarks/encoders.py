@@ -22,9 +22,9 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.audioclip.fast_path import FastImageFeatures, fast_audio_features
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.weights import load_audioclip
 from tvsl.utils.devices import keep_freed_memory
 
 SIDE = 2048

@@ -20,8 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.cli.output import progress
 from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes

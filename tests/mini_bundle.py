@@ -8,8 +8,7 @@ import torch
 
 from tests.small_model import random_head
 from tvsl.audioclip.checkpoint import save_audioclip
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.training.pretraining import new_mini_model
 

@@ -19,10 +19,9 @@ from tvsl.audioclip.config import (
     ModulationAudioEncoderConfig,
     TextEncoderConfig,
 )
-from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import build_word_tokenizer
-from tvsl.audioclip.weights import load_audioclip
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import save_head
 from tvsl.methods.tvsl import TVSL, TVSLConfig

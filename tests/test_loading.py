@@ -18,8 +18,7 @@ from tests.small_model import (
     write_small_checkpoint,
 )
 from tvsl import Localizer, models
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.errors import UsageError, VocabularyError, WeightsError
 from tvsl.loading import load
 from tvsl.methods import METHODS

@@ -7,7 +7,7 @@ import pytest
 import tvsl
 from tests.small_model import write_bundle
 from tvsl import models
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.errors import WeightsError
 from tvsl.models import (
     EMBEDDED,

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from tvsl.everyday import model_file
 from tvsl.everyday.encoder import CELLS, EverydayEncoder
 from tvsl.everyday.hearing import SAMPLE_RATE
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks
 from tvsl.everyday.seeing import FINE_CELL
 from tvsl.everyday.space import SILENCE, SpaceConfig
 from tvsl.media import load_audio, load_image

@@ -28,10 +28,10 @@ from tvsl.methods.base import Method
 from tvsl.methods.tvsl.detection import largest_eigenvalue, stated_eigenvalue
 from tvsl.tokens import Chunk, Queries, Slots, Tokens, Vocabulary
 from tvsl.utils.atomic import staged, writable
-from tvsl.utils.export_record import RECORD_FILE, earlier_files
 from tvsl.utils.extras import optional
 from tvsl.utils.files import to_json
 from tvsl.utils.model_folder import fingerprint
+from tvsl.utils.run_folder import EXPORT_RECORD, exported_files
 from tvsl.vocabularies import everyday_sounds, same_names
 
 ExportFormat = Literal["onnx", "torch"]
@@ -232,7 +232,7 @@ def export_model(
         raise UsageError("A model is exported on the CPU.", "Load it with device='cpu'.")
     parts = encoder.graphs()
     vocabulary, asked = _vocabulary(localizer, labels)
-    with staged(folder, RECORD_FILE, force, earlier_files) as work, writable(folder):
+    with staged(folder, EXPORT_RECORD, force, exported_files) as work, writable(folder):
         graphs = []
         for graph in _graphs(encoder, parts, localizer.method, vocabulary):
             path = work / f"{graph.name}.{'onnx' if export_format == 'onnx' else 'pt2'}"
@@ -257,8 +257,8 @@ def export_model(
             },
             "files": [*(graph["file"] for graph in graphs), CLASSES_FILE],
         }
-        (work / RECORD_FILE).write_text(to_json(record), encoding="utf-8")
-    return folder / RECORD_FILE
+        (work / EXPORT_RECORD).write_text(to_json(record), encoding="utf-8")
+    return folder / EXPORT_RECORD
 
 
 def _vocabulary(localizer: Localizer, labels: Sequence[str] | None) -> tuple[Vocabulary, list[int]]:

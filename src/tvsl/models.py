@@ -1,20 +1,23 @@
-"""Models by name: those that come with the package, and AudioCLIP's public files."""
+"""Models by name: those that come with the package, and AudioCLIP's public files; without torch."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tvsl.errors import WeightsError
+from tvsl.errors import OutputError, WeightsError
+from tvsl.utils.atomic import check_free_file
 from tvsl.utils.files import weights_folder
 from tvsl.utils.hub import hub_model, snapshot
 from tvsl.utils.model_folder import TENSORS_FILE
 from tvsl.utils.progress import Progress, no_progress
 
 _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
+_SAFETENSORS = ".safetensors"
 VOCABULARY_NAME = "clip-vocabulary"
 VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
@@ -250,3 +253,34 @@ def verify(path: Path, entry: WeightFile, progress: Progress = no_progress) -> N
             f"Delete it and run `tvsl weights fetch {entry.name}`.",
             path,
         )
+
+
+def existing_file(path: Path) -> Path:
+    """Refuse a file that is missing or empty.
+
+    Raises:
+        WeightsError: It is missing or empty.
+    """
+    remedy = "Give a checkpoint's file or folder, or a name: mini, audioclip, audioclip-partial."
+    if not path.is_file():
+        raise WeightsError("There is no such checkpoint file.", remedy, path)
+    if path.stat().st_size == 0:
+        raise WeightsError("The file is empty.", remedy, path)
+    return path
+
+
+def free_target(path: Path, force: bool) -> Path:
+    """Refuse a path that is not a safetensors file that may be written.
+
+    Args:
+        path: The file to write.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: It exists, or has another ending.
+    """
+    if path.suffix != _SAFETENSORS:
+        raise OutputError(f"The name must end in {_SAFETENSORS}.", "Choose another name.", path)
+    if os.path.lexists(path):
+        check_free_file(path, force)
+    return path

@@ -14,10 +14,9 @@ from tests.shared_files import shared
 from tests.small_model import CLASSES, WORLD, world_model
 from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.audioclip.config import AudioCLIPConfig, ModulationAudioEncoderConfig
-from tvsl.audioclip.encoder import AudioCLIPEncoder
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import clip_tokenizer
-from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import OutputError, TvslError, UsageError, VocabularyError, WeightsError
 
 FILES = {"config.json", "model.safetensors", "tokenizer.json", "README.md"}

@@ -8,14 +8,14 @@ from torch import nn
 
 from tvsl.audioclip.fast_path import FastAudioFeatures, FastImageFeatures, FusedConvolution
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.utils import onednn
+from tvsl.utils import kernels
 
 
 @pytest.fixture(params=[True, False], ids=["fused kernels", "plain kernels"])
 def fused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     if not request.param:
-        monkeypatch.setattr(onednn, "fused_kernels_exist", lambda: False)
-    elif not onednn.fused_kernels_exist():
+        monkeypatch.setattr(kernels, "fused_kernels_exist", lambda: False)
+    elif not kernels.fused_kernels_exist():
         pytest.skip("this build of torch has no fused convolutions")
     return bool(request.param)
 
@@ -80,7 +80,7 @@ def test_every_size_has_its_own_layout(small_model: AudioCLIP) -> None:
         found = fast(images)
         assert relative(found, small_model.visual.features(images)) < 1e-4
         assert torch.equal(found, FastImageFeatures(small_model.visual)(images))
-        if onednn.fused_kernels_exist():
+        if kernels.fused_kernels_exist():
             packed = cast(FusedConvolution, fast.layers[0])._packed
             assert packed is not None
             assert packed[0] == (3, side, 64)
@@ -106,13 +106,13 @@ def test_moving_drops_the_layouts(small_model: AudioCLIP) -> None:
 
 
 def test_operators_with_other_arguments_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not onednn.fused_kernels_exist():
+    if not kernels.fused_kernels_exist():
         pytest.skip("this build of torch has no fused convolutions")
-    decide = onednn.fused_kernels_exist.__wrapped__
+    decide = kernels.fused_kernels_exist.__wrapped__
     assert decide()
-    known = onednn._FUSED_OPERATORS
+    known = kernels._FUSED_OPERATORS
     for name in known:
-        monkeypatch.setattr(onednn, "_FUSED_OPERATORS", {**known, name: known[name] + " more"})
+        monkeypatch.setattr(kernels, "_FUSED_OPERATORS", {**known, name: known[name] + " more"})
         assert not decide()
-    monkeypatch.setattr(onednn, "_FUSED_OPERATORS", {**known, "gone.default": "self"})
+    monkeypatch.setattr(kernels, "_FUSED_OPERATORS", {**known, "gone.default": "self"})
     assert not decide()

@@ -15,9 +15,9 @@ from tests.audioclip.conftest import SMALL
 from tests.shared_files import shared
 from tvsl.audioclip.checkpoint import CONFIG_KEY, build, convert, read_state
 from tvsl.audioclip.config import AudioCLIPConfig
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import find_clip_tokenizer
-from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import OutputError, VocabularyError, WeightsError
 from tvsl.models import PUBLIC_FILES, fetch, sha256_of, verify
 

@@ -12,8 +12,7 @@ import pytest
 from tests.cli.running import Ran, run
 from tests.small_model import CLASSES, random_head, write_bundle
 from tvsl import models
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.methods.checkpoint_io import save_head
 
 pytestmark = pytest.mark.usefixtures("one_thread")

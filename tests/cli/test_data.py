@@ -10,7 +10,7 @@ import pytest
 from tests.cli.running import run, run_alone, written
 from tests.data.made_files import clip, media, rows, vggss, write
 from tvsl.data import DATA_SETS, lists
-from tvsl.data.listed import ListedData
+from tvsl.data.files import ListedData
 
 LABELS = ("elk bugling", "dog bow-wow")
 

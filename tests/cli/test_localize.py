@@ -17,8 +17,7 @@ from tests.localization_schema import check_schema
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
 from tvsl import Localizer, __version__
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.cli import result_files
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head

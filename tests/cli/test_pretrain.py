@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import Ran, run, run_alone
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.training.config import Terms
 

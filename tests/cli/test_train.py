@@ -9,8 +9,7 @@ import torch
 
 from tests.cli.running import run, run_alone, written
 from tvsl.audioclip.checkpoint import save_audioclip
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.training import fit
 from tvsl.training.pretraining import new_mini_model

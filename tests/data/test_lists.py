@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.made_files import real_lists, write
 from tvsl.data import DATA_SETS, lists
-from tvsl.data.listed import ListedData
+from tvsl.data.files import ListedData
 from tvsl.data.lists import PUBLIC_LISTS, fetch_lists, find_list
 from tvsl.errors import DataError
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.data.made_files import folders
 from tvsl.data import DATA_SETS, find_data
-from tvsl.data.listed import ListedData
+from tvsl.data.files import ListedData
 from tvsl.errors import DataError, UsageError
 from tvsl.metrics.protocols import PAPER_THRESHOLDS
 

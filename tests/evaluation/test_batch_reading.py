@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from tests.evaluation.made_data import NAMES, MadeData, MadeEncoder
 from tvsl.data.base import Item, Sample
 from tvsl.errors import DataError, MediaError, VocabularyError
-from tvsl.evaluation.batch import Reader, encode_read_items
-from tvsl.evaluation.indexed import IndexedDataset
+from tvsl.evaluation.batch import IndexedDataset, Reader, encode_read_items
 
 
 def listing(data: MadeData) -> IndexedDataset:

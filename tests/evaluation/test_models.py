@@ -6,8 +6,7 @@ import pytest
 
 from tests.mini_bundle import write_mini_bundle
 from tests.small_model import random_head
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.errors import UsageError, WeightsError
 from tvsl.evaluation.models import load_models
 from tvsl.loading import untrained_methods

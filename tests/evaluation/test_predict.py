@@ -9,9 +9,8 @@ from torch import Tensor
 
 from tests.evaluation.made_data import NAMES, SIZE, MadeData, MadeEncoder, made_models
 from tvsl.errors import UsageError
-from tvsl.evaluation.batch import EncodedBatch, Reader, encode_read_items
+from tvsl.evaluation.batch import EncodedBatch, IndexedDataset, Reader, encode_read_items
 from tvsl.evaluation.config import Counting, LabelChoice
-from tvsl.evaluation.indexed import IndexedDataset
 from tvsl.evaluation.predict import NO_MAP, Predictions, label_sources, predict
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.metrics import LabelSource

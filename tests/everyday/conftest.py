@@ -7,8 +7,7 @@ import torch
 
 from tests.everyday.made_model import SPACE, made_networks, made_tokenizer
 from tvsl.everyday.encoder import EverydayEncoder
-from tvsl.everyday.model_file import save
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks, save
 
 
 @pytest.fixture(scope="session")

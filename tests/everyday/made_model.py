@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks
 from tvsl.everyday.space import SpaceConfig
 
 SPACE = SpaceConfig(meaning=6, sounding=5, seen=4, heard=3)

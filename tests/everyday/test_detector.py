@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tvsl.everyday.detector import SSDMobileNetV2, anchor_shapes
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from tvsl.everyday.hearing import SAMPLE_RATE, YAMNet, mel_filters
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tvsl.everyday.layers import Activation, Convolution, InvertedResidual
-from tvsl.utils import onednn
+from tvsl.utils import kernels
 
 
 def row_sums(kernel: int, stride: int, values: list[float]) -> list[float]:
@@ -122,7 +122,7 @@ def test_a_block_keeps_its_input_only_where_nothing_changes_size() -> None:
 def test_frozen_convolutions_give_the_same_faster(
     activation: Activation, kernel: int, stride: int, depthwise: bool
 ) -> None:
-    if not onednn.fused_kernels_exist():
+    if not kernels.fused_kernels_exist():
         pytest.skip("this torch has no fused convolutions")
     torch.manual_seed(0)
     layer = Convolution(24, 24, kernel, stride, depthwise=depthwise, activation=activation)

@@ -15,12 +15,11 @@ from safetensors.torch import load_file, save_file
 from tests.everyday.made_model import PIECES, SPACE, made_tokenizer
 from tests.small_model import scene, tone, write_bundle
 from tvsl import Localizer
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.errors import VocabularyError, WeightsError
 from tvsl.everyday import EverydayEncoder
 from tvsl.everyday.encoder import load
-from tvsl.everyday.model_file import dequantized, folder_fingerprint, quantized
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks, dequantized, folder_fingerprint, quantized
 from tvsl.loading import check_classes, load_encoder
 from tvsl.loading import load as load_with_head
 from tvsl.media import Waveform

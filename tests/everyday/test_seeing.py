@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks
 
 
 def test_two_sizes_of_features(networks: EverydayNetworks) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.everyday.made_model import made_tokenizer
-from tvsl.everyday.networks import EverydayNetworks
+from tvsl.everyday.model_file import EverydayNetworks
 from tvsl.everyday.text import SentenceEncoder
 
 TOKENIZER = made_tokenizer()

@@ -20,8 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.fuzz.bounds import bounded_loading
 from tests.small_model import random_head, write_bundle
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.errors import WeightsError
 from tvsl.methods.checkpoint_io import read_head
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri, png_uri, sound_uri
+from tvsl.html.page import heat_uri, jpeg_uri, outline_uri, png_uri, sound_uri
 from tvsl.localization import SoundSource
 
 

@@ -10,8 +10,7 @@ import torch
 
 from tests.data.made_files import picture, sound
 from tests.reproduce.conftest import FEW
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.data.base import Split
 from tvsl.errors import DataError, UsageError
 from tvsl.reproduce.benchmark import PAIRS, FileBenchmark, open_benchmark

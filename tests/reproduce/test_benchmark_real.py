@@ -9,8 +9,7 @@ import pytest
 
 from tests.data.indexed_files import SOUNDING, index_lines, write_index
 from tests.small_model import write_small_checkpoint
-from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.audioclip.weights import load_audioclip
+from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.errors import MissingFileError
 from tvsl.reproduce.benchmark import RealBenchmark, open_benchmark
 from tvsl.reproduce.specs import (

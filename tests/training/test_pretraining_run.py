@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.audioclip.model import AudioCLIP
-from tvsl.audioclip.weights import load_audioclip
 from tvsl.errors import OutputError, UsageError, WeightsError
 from tvsl.synthetic.world import World
 from tvsl.training import pretraining

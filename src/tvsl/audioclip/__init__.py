@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tvsl.audioclip.checkpoint import save_audioclip as save_audioclip
     from tvsl.audioclip.config import AudioCLIPConfig as AudioCLIPConfig
     from tvsl.audioclip.encoder import AudioCLIPEncoder as AudioCLIPEncoder
+    from tvsl.audioclip.encoder import load_audioclip as load_audioclip
     from tvsl.audioclip.model import AudioCLIP as AudioCLIP
-    from tvsl.audioclip.weights import load_audioclip as load_audioclip
     from tvsl.models import PUBLIC_FILES as PUBLIC_FILES
     from tvsl.models import fetch as fetch
 else:
@@ -23,7 +23,7 @@ else:
             "tvsl.audioclip.config:AudioCLIPConfig",
             "tvsl.audioclip.encoder:AudioCLIPEncoder",
             "tvsl.audioclip.model:AudioCLIP",
-            "tvsl.audioclip.weights:load_audioclip",
+            "tvsl.audioclip.encoder:load_audioclip",
             "tvsl.models:fetch",
             "tvsl.models:PUBLIC_FILES",
         ),

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from tvsl.audioclip.config import AudioEncoderConfig
 from tvsl.encoder import SoundGrid
-from tvsl.utils.tracing import halving_max, is_traced, overlapping
+from tvsl.utils.kernels import halving_max, is_traced, overlapping
 
 _EPSILON = 1e-8
 

@@ -15,11 +15,11 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from tvsl.audioclip.checkpoint_file import existing_file, free_target
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import TextTokenizer, find_clip_tokenizer, load_tokenizer
 from tvsl.errors import OutputError, WeightsError, first_problem, shown
+from tvsl.models import existing_file, free_target
 from tvsl.utils.atomic import locked, writable, write_whole
 from tvsl.utils.model_folder import (
     CARD_FILE,

@@ -25,8 +25,8 @@ from tvsl.audioclip.audio_encoder import (
     power_to_bands,
 )
 from tvsl.audioclip.image_encoder import ImageEncoder
-from tvsl.utils import onednn
-from tvsl.utils.tracing import halving_max, is_traced
+from tvsl.utils import kernels
+from tvsl.utils.kernels import halving_max, is_traced
 
 
 class FusedConvolution(nn.Module):
@@ -90,7 +90,7 @@ class FusedConvolution(nn.Module):
         Returns:
             (B, outputs, h', w'), channels-last.
         """
-        if onednn.can_fuse(features):
+        if kernels.can_fuse(features):
             return self._fused(features, shortcut)
         result = F.conv2d(
             features, self.weight, self.bias, self.stride, self.padding, groups=self.groups

@@ -18,7 +18,7 @@ from tvsl.audioclip.config import ImageEncoderConfig
 from tvsl.encoder import ImageTokenMode
 from tvsl.errors import ShapeError
 from tvsl.utils.devices import normal
-from tvsl.utils.tracing import is_traced, resized_table
+from tvsl.utils.kernels import is_traced, resized_table
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)

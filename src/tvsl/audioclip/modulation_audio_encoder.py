@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from tvsl.audioclip.audio_encoder import AudioNetwork
 from tvsl.audioclip.config import ModulationAudioEncoderConfig
-from tvsl.utils.tracing import is_traced, overlapping
+from tvsl.utils.kernels import is_traced, overlapping
 
 _POWER_FLOOR = 1e-10
 _SPREAD = 1.2

@@ -53,7 +53,7 @@ _SHOWN_CLASSES = 20
 def list_sets() -> None:
     """List the data sets, their files, and the lists they need."""
     from tvsl.data import DATA_SETS
-    from tvsl.data.listed import ListedData
+    from tvsl.data.files import ListedData
     from tvsl.utils.files import lists_folder
 
     known, problems = DATA_SETS.load_all()
@@ -76,7 +76,7 @@ def fetch(
 ) -> None:
     """Fetch public lists and annotations, of one data set or all."""
     from tvsl.data import DATA_SETS
-    from tvsl.data.listed import ListedData
+    from tvsl.data.files import ListedData
     from tvsl.data.lists import PUBLIC_LISTS, fetch_lists
 
     known = DATA_SETS.load_all()[0].values() if name is None else [DATA_SETS.resolve(name)]

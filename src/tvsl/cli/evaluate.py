@@ -114,7 +114,7 @@ def command(
         ("given", "detected") if label_source == "both" else label_source and (label_source,)
     )
     from tvsl.data import DATA_SETS, make_data
-    from tvsl.evaluation.indexed import require_files, require_items
+    from tvsl.data.checking import MISSING_OR_SKIP, require_files, require_items
     from tvsl.evaluation.result_cache import PAGE, ResultCache
     from tvsl.utils.processes import is_first
     from tvsl.vocabularies import read_vocabulary
@@ -128,7 +128,8 @@ def command(
         cache.check({}, force)
         if on_error == "stop":
             done = set() if force else cache.measured()
-            require_files(item for place, item in enumerate(source.items) if place not in done)
+            rest = (item for place, item in enumerate(source.items) if place not in done)
+            require_files(rest, MISSING_OR_SKIP)
 
     start_processes(processes)
 

@@ -10,7 +10,7 @@ import typer
 from tvsl.cli.options import FlipAverageOption, Force
 from tvsl.cli.output import load_localizer, print_lines, print_note
 from tvsl.utils.atomic import check_free
-from tvsl.utils.export_record import earlier_files
+from tvsl.utils.run_folder import exported_files
 
 
 def command(
@@ -51,7 +51,7 @@ def command(
     .pt2), classes.npy and export.json. Each graph is compared with the model before anything is
     written.
     """
-    check_free(output, force, earlier_files)  # before torch is imported
+    check_free(output, force, exported_files)  # before torch is imported
 
     from tvsl.export import check_export, export_model
     from tvsl.vocabularies import split_names

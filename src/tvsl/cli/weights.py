@@ -81,7 +81,7 @@ def convert(
 
     The file loads faster and can never run code.
     """
-    from tvsl.audioclip.checkpoint_file import existing_file, free_target
+    from tvsl.models import existing_file, free_target
 
     # Wrong usage ends here, before torch is imported.
     free_target(target, force)

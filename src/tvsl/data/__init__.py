@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tvsl.data.extended import VGGSSExtended as VGGSSExtended
     from tvsl.data.files import FileClips as FileClips
     from tvsl.data.files import FileDataSet as FileDataSet
+    from tvsl.data.files import ListedData as ListedData
     from tvsl.data.flickr import FlickrSoundNet as FlickrSoundNet
     from tvsl.data.folder import FolderData as FolderData
-    from tvsl.data.listed import ListedData as ListedData
     from tvsl.data.music import MusicDuet as MusicDuet
     from tvsl.data.music import MusicSolo as MusicSolo
     from tvsl.data.real import RealClips as RealClips
@@ -65,7 +65,7 @@ _OTHERS = (
     "tvsl.data.base:ClipSet DataSet Item Sample Source",
     "tvsl.data.composites:Composites",
     "tvsl.data.files:FileClips FileDataSet",
-    "tvsl.data.listed:ListedData",
+    "tvsl.data.files:ListedData",
     "tvsl.data.real:RealClips",
     "tvsl.data.synthetic:SyntheticClips",
     "tvsl.data.targets:Boxes Mask Nowhere Target",

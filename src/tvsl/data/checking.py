@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tvsl.data.base import Item, LeftOut, Source, UsedList
+from tvsl.data.base import DataSet, Item, LeftOut, Source, UsedList
 from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import absent
 from tvsl.data.targets import Nowhere, files_of
-from tvsl.errors import DataError, MediaError, MissingFileError
+from tvsl.errors import DataError, MediaError, MissingFileError, UsageError
 from tvsl.utils.progress import Progress, no_progress
 
 _SAMPLE_RATE: Final = 16_000
@@ -24,6 +24,9 @@ MISSING_REMEDY: Final = (
     "leave_out=FILE."
 )
 """Remedy for missing files in runs that leave no item out."""
+OR_SKIP: Final = "With `--on-error skip` such items are left out, counted and listed."
+MISSING_OR_SKIP: Final = f"Check the path and the root. {OR_SKIP}"
+"""Remedy for missing files in evaluations."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,45 @@ def require_files(items: Iterable[Item], remedy: str) -> None:
             remedy,
             first,
         )
+
+
+def are_labelled(items: Iterable[Item]) -> bool:
+    """Tell whether items have classes.
+
+    Args:
+        items: The items of a data set.
+
+    Raises:
+        DataError: Some sources have and others have not. Those that are nowhere in the picture may
+            be without.
+    """
+    sources = [source for item in items for source in item.sources]
+    seen = [source for source in sources if not isinstance(source.target, Nowhere)]
+    labels = [source.label for source in seen or sources]
+    known = {label is not None for label in labels}
+    if len(known) > 1:
+        raise DataError(
+            "Some sources of this data set have a class and others have none.",
+            "Give all of them a class, or none.",
+        )
+    return known == {True}
+
+
+def require_items(data: DataSet) -> None:
+    """Check that a data set has an item to evaluate on.
+
+    Raises:
+        UsageError: It lists no item, or all are left out.
+        DataError: Its lists cannot be used.
+    """
+    if not data.items:
+        if data.left_out is not None and data.left_out.items:
+            raise UsageError(
+                f"All {data.listed_count} items of the data set '{data.name}' are left out.",
+                "Mend the files, and take their ids out of the list of the option leave_out.",
+                data.left_out.file,
+            )
+        raise UsageError(f"The data set '{data.name}' lists no item.", "Choose another part of it.")
 
 
 def _check_each(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from tvsl.data.base import Item, Source, Split
+from tvsl.data.files import Media
 from tvsl.data.flickr import FLICKR_LIST, FlickrSoundNet
 from tvsl.data.layouts import PLAIN, MediaLayout
-from tvsl.data.listed import Media
 from tvsl.data.lists import line_error, read_rows
 from tvsl.data.targets import Nowhere
 from tvsl.data.vggsound import ALIGNMENT, VGGSS_FILE, VGGSoundSingle

@@ -16,8 +16,8 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 
 from tvsl.data.base import Item, Source, Split
+from tvsl.data.files import ListedData
 from tvsl.data.layouts import PLAIN, Folders, MediaLayout
-from tvsl.data.listed import ListedData
 from tvsl.data.lists import read_by_id
 from tvsl.data.targets import (
     Boxes,

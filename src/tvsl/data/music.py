@@ -14,8 +14,8 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from tvsl.data.base import ClassNames, Item, Source, Split, normal_form
+from tvsl.data.files import ListedData
 from tvsl.data.layouts import MediaLayout
-from tvsl.data.listed import ListedData
 from tvsl.data.lists import (
     ClipAnnotation,
     ListRow,

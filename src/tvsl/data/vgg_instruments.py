@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from tvsl.data.base import ClassNames, Item, Source, Split
+from tvsl.data.files import ListedData
 from tvsl.data.layouts import Folders, MediaLayout
-from tvsl.data.listed import ListedData
 from tvsl.data.lists import read_by_id
 from tvsl.data.mixtures import mix
 from tvsl.data.pickled_masks import PickledMask

@@ -15,9 +15,8 @@ from typing import ClassVar, Final, Literal
 from pydantic import Field
 
 from tvsl.data.base import ClassNames, Item, Source, Split, UsedList, normal_form
-from tvsl.data.files import class_indices
+from tvsl.data.files import ListedData, Media, class_indices, used_list
 from tvsl.data.layouts import PLAIN, MediaLayout
-from tvsl.data.listed import ListedData, Media, used_list
 from tvsl.data.lists import (
     ClipAnnotation,
     ExpectedMedia,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from operator import itemgetter
 
 import numpy as np
@@ -14,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.base import DataSet, Sample, ValidationItems
+from tvsl.data.base import DataSet, Item, Sample, ValidationItems
+from tvsl.data.checking import OR_SKIP, are_labelled
 from tvsl.data.files import draw_targets, of_length
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, TvslError
-from tvsl.evaluation.indexed import OR_SKIP, IndexedDataset
 from tvsl.media.waveform import resampled
 from tvsl.scenes import Scene, SceneMaker
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -27,6 +28,60 @@ from tvsl.utils.processes import ALONE, Processes
 _CLIPS = 32
 _TOKENS = ("visual", "audio", "image", "sound")
 """Clips that are encoded at once: more need more memory and are no faster."""
+
+
+@dataclass(frozen=True, eq=False)
+class IndexedDataset:
+    """The items of a data set with their (item, source) pairs numbered.
+
+    Attributes:
+        dataset: The data set.
+        vocabulary: The classes.
+    """
+
+    dataset: DataSet
+    vocabulary: Vocabulary
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All listed items."""
+        return self.dataset.items
+
+    @cached_property
+    def labelled(self) -> bool:
+        """Tell whether sources have classes; see ``are_labelled``."""
+        return are_labelled(self.items)
+
+    @cached_property
+    def labels(self) -> tuple[int, ...]:
+        """Class of each pair in the vocabulary, -1 without one.
+
+        Raises:
+            VocabularyError: A class is not in the vocabulary.
+        """
+        if not self.labelled:
+            return (-1,) * self.starts[-1]
+        labels = [label for item in self.items for label in item.labels]
+        names = tuple(dict.fromkeys(label for label in labels if label is not None))
+        rows: dict[str | None, int] = {None: -1}
+        rows.update(zip(names, self.vocabulary.indices(names), strict=True))
+        return tuple(rows[label] for label in labels)
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Number of each item's first pair, and at the end the number of pairs."""
+        return (0, *accumulate(len(item.sources) for item in self.items))
+
+    @cached_property
+    def clusters(self) -> tuple[int, ...]:
+        """Number of each item's recording: items of one say little more than one of them alone."""
+        numbers: dict[str, int] = {}
+        names = (item.recording or item.id for item in self.items)
+        return tuple(numbers.setdefault(name, len(numbers)) for name in names)
+
+    def pairs(self, item: int) -> range:
+        """Numbers of an item's pairs."""
+        return range(self.starts[item], self.starts[item + 1])
 
 
 @dataclass(frozen=True, eq=False)

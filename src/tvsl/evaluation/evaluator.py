@@ -10,10 +10,10 @@ from typing import Any
 
 from tvsl import __version__
 from tvsl.data.base import DataSet
+from tvsl.data.checking import MISSING_OR_SKIP, are_labelled, require_files, require_items
 from tvsl.errors import OutputError
-from tvsl.evaluation.batch import Reader
+from tvsl.evaluation.batch import IndexedDataset, Reader
 from tvsl.evaluation.config import EvaluationConfig
-from tvsl.evaluation.indexed import IndexedDataset, are_labelled, require_files, require_items
 from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.predict import label_sources
 from tvsl.evaluation.result_cache import ResultCache
@@ -109,7 +109,7 @@ class Evaluator:
         rest = [number for number in share if number not in done]
         if not self.reader.skip:
             members = (place for number in rest for place in self.reader.members(number))
-            require_files(self.data.items[place] for place in members)
+            require_files((self.data.items[place] for place in members), MISSING_OR_SKIP)
         sizes = {number: len(self.reader.members(number)) for number in share}
         so_far = sum(size for number, size in sizes.items() if number in done)
         progress(so_far, sum(sizes.values()))

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.data.base import DataSet, Item
+from tvsl.data.checking import MISSING_OR_SKIP, require_files, require_items
 from tvsl.errors import DataError, UsageError, first_few, shown
-from tvsl.evaluation.batch import compact
+from tvsl.evaluation.batch import IndexedDataset, compact
 from tvsl.evaluation.config import EvaluationConfig
-from tvsl.evaluation.indexed import IndexedDataset, require_files, require_items
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.result_cache import BatchResult
 from tvsl.evaluation.results import Evaluation, summarize
@@ -366,7 +366,7 @@ def score_maps_of(
             "The items of this data set have no classes that could be detected.",
             "Give one map for all sources of an item.",
         )
-    require_files(data.items)
+    require_files(data.items, MISSING_OR_SKIP)
     scorer = MapScorer(maps, indexed, config, name or place.resolve().stem)
     return summarize(scorer, _results(scorer, workers, progress))
 

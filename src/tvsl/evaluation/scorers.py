@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tvsl.evaluation.batch import EncodedBatch, ReadBatch, encode_read_items
+from tvsl.evaluation.batch import EncodedBatch, IndexedDataset, ReadBatch, encode_read_items
 from tvsl.evaluation.config import EvaluationConfig
-from tvsl.evaluation.indexed import IndexedDataset
 from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.predict import Predictions, label_sources, predict
 from tvsl.evaluation.result_cache import BatchResult, Detected

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import Self
 
-from tvsl.utils import onednn
+from tvsl.utils import kernels
 
 Activation = Literal["relu", "relu6", "none"]
 
@@ -72,7 +72,7 @@ class Convolution(nn.Conv2d):
                 features, (across // 2, across - across // 2, down // 2, down - down // 2)
             )
             padding = (0, 0)
-        if self._is_frozen() and onednn.can_fuse(features):
+        if self._is_frozen() and kernels.can_fuse(features):
             return self._fused(features, list(padding))
         result = F.conv2d(features, self.weight, self.bias, self.stride, padding, 1, self.groups)
         if self.activation == "relu":

@@ -18,11 +18,14 @@ from typing import Final, Literal
 import torch
 from pydantic import Field, ValidationError, model_validator
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from tvsl.errors import WeightsError, first_problem
-from tvsl.everyday.networks import EverydayNetworks
-from tvsl.everyday.space import SpaceConfig
+from tvsl.everyday.detector import SSDMobileNetV2
+from tvsl.everyday.hearing import YAMNet
+from tvsl.everyday.seeing import CLASSES, WIDTH, EfficientNetLite0
+from tvsl.everyday.space import Space, SpaceConfig
+from tvsl.everyday.text import SentenceEncoder
 from tvsl.utils.files import LARGEST_CONFIG, read_small
 from tvsl.utils.model_folder import (
     CONFIG_FILE,
@@ -37,6 +40,25 @@ from tvsl.utils.model_folder import (
     write_tensors,
 )
 from tvsl.utils.strict_model import StrictModel
+
+
+class EverydayNetworks(nn.Module):
+    """The networks and the space, whose weights are those of one file.
+
+    Args:
+        config: Sizes and factors of the space.
+        pieces: Word pieces of the text encoder.
+    """
+
+    def __init__(self, config: SpaceConfig, pieces: int) -> None:
+        super().__init__()
+        self.hearing = YAMNet()
+        self.seeing = EfficientNetLite0()
+        self.classifier = nn.Linear(WIDTH, CLASSES)
+        self.detector = SSDMobileNetV2()
+        self.reading = SentenceEncoder(pieces)
+        self.space = Space(config)
+
 
 SCALE: Final = ".scale"
 _LEAST_NUMBERS = 4096

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from tvsl.html.evaluation import evaluation_page as evaluation_page
     from tvsl.html.evaluation import write_report as write_report
     from tvsl.html.localization import localization_page as localization_page
+    from tvsl.html.rendering import service_page as service_page
     from tvsl.html.reproduction import reproduction_page as reproduction_page
-    from tvsl.html.serve import service_page as service_page
 else:
     __getattr__, __dir__, __all__ = lazy_names(
         __name__,
@@ -22,6 +22,6 @@ else:
             "tvsl.html.evaluation:write_report",
             "tvsl.html.localization:localization_page",
             "tvsl.html.reproduction:reproduction_page",
-            "tvsl.html.serve:service_page",
+            "tvsl.html.rendering:service_page",
         ),
     )

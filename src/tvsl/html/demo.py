@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from tvsl.boxes import BOX_PROTOCOL
 from tvsl.demo.run import PROTOCOL, Demo, DemoResult, MapScore, threshold
 from tvsl.demo.scenes import DemoScene
-from tvsl.html.data_uris import heat_uri, jpeg_uri, png_uri, sound_uri
-from tvsl.html.page import distinct_maps, sound_values
+from tvsl.html.page import distinct_maps, heat_uri, jpeg_uri, png_uri, sound_uri, sound_values
 from tvsl.html.rendering import Values, render_page
 from tvsl.localization import SoundSource
 from tvsl.media.writing import to_int16

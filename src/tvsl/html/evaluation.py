@@ -15,8 +15,14 @@ from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.result_cache import PAGE, RESULTS, earlier_outputs
 from tvsl.evaluation.results import Evaluation, write_results
 from tvsl.evaluation.tables import detection_table, notes, result_tables
-from tvsl.html.data_uris import heat_uri, jpeg_uri, outline_uri
-from tvsl.html.page import distinct_maps, sound_values, table_values
+from tvsl.html.page import (
+    distinct_maps,
+    heat_uri,
+    jpeg_uri,
+    outline_uri,
+    sound_values,
+    table_values,
+)
 from tvsl.html.rendering import Values, render_page
 from tvsl.localization import SoundSource
 from tvsl.media.waveform import resampled

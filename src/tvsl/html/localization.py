@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.boxes import min_max, reduced_size
-from tvsl.html.data_uris import jpeg_uri, video_uri
-from tvsl.html.page import sound_values
+from tvsl.html.page import jpeg_uri, sound_values, video_uri
 from tvsl.html.rendering import Values, render_page
 from tvsl.localization import Localization
 from tvsl.media.audio import load_audio

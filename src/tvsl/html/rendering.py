@@ -1,4 +1,7 @@
-"""Pages from templates, each one self-contained file; needs neither torch nor NumPy."""
+"""Pages from templates, each one self-contained file, and the page of ``tvsl serve``.
+
+Needs neither torch nor NumPy.
+"""
 
 from __future__ import annotations
 
@@ -105,3 +108,19 @@ def _color_rules(colors: int) -> list[str]:
     )  # with torch, which a page without maps can do without
 
     return [f".c{number} {{ --color: rgb{source_color(number)}; }}" for number in range(colors)]
+
+
+def service_page() -> str:
+    """Write the page, on which one uploads a video and gets its result.
+
+    Returns:
+        The HTML. It holds no secret and names no user's file; its script talks to the service.
+    """
+    return render_page(
+        "serve.html",
+        {},
+        styles=["page.css", "serve.css"],
+        colors=0,
+        script="serve.js",
+        has_service=True,
+    )

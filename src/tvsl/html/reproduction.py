@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from tvsl.html.data_uris import outline, png_uri
-from tvsl.html.page import table_values
+from tvsl.html.page import outline, png_uri, table_values
 from tvsl.html.rendering import Values, render_page
 from tvsl.metrics import Interval
 from tvsl.render.colors import WHITE, Color, RGBImage, source_color

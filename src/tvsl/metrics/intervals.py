@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.errors import UsageError
-from tvsl.metrics.validation import Array, as_tensor, require
+from tvsl.metrics.maps import Array, as_tensor, require
 
 RESAMPLES = 1000
 LEVEL = 0.95

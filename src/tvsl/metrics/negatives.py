@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tvsl.metrics.intervals import Statistic
-from tvsl.metrics.maps import sort_rows
-from tvsl.metrics.overlap import ciou as ciou_of
-from tvsl.metrics.pair_metric import Columns, PairMetric
-from tvsl.metrics.validation import (
+from tvsl.metrics.maps import (
     Array,
     as_tensor,
     check_flags,
@@ -27,7 +24,10 @@ from tvsl.metrics.validation import (
     check_number,
     check_values,
     require,
+    sort_rows,
 )
+from tvsl.metrics.overlap import ciou as ciou_of
+from tvsl.metrics.pair_metric import Columns, PairMetric
 
 CONFIDENT_SHARE = 0.25
 """The share of a map's pixels whose mean is its confidence."""

@@ -13,11 +13,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from tvsl.metrics.maps import at_least, count, foreground, sort_rows
-from tvsl.metrics.pair_metric import Columns, PairMetric, group_mean, group_minimum
-from tvsl.metrics.validation import (
+from tvsl.metrics.maps import (
     Array,
     as_tensor,
+    at_least,
     check_bool,
     check_choice,
     check_maps,
@@ -25,8 +24,12 @@ from tvsl.metrics.validation import (
     check_same_shape,
     check_targets,
     check_values,
+    count,
+    foreground,
     require,
+    sort_rows,
 )
+from tvsl.metrics.pair_metric import Columns, PairMetric, group_mean, group_minimum
 
 Cut = Literal["value", "median", "area"]
 """Rule of a cut: from a level on, at the median (EZ-VSL), at the target's area (SSLalignment)."""

@@ -22,15 +22,18 @@ from tvsl.metrics.intervals import (
     again,
     centred,
 )
-from tvsl.metrics.maps import count, foreground, minmax, resize_maps
-from tvsl.metrics.validation import (
+from tvsl.metrics.maps import (
     Array,
     check_flags,
     check_integers,
     check_maps,
     check_targets,
     check_values,
+    count,
+    foreground,
+    minmax,
     require,
+    resize_maps,
 )
 
 Columns = dict[str, Tensor]

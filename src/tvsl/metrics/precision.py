@@ -29,7 +29,17 @@ from tvsl.metrics.intervals import (
     centred,
     detection_precision,
 )
-from tvsl.metrics.maps import foreground
+from tvsl.metrics.maps import (
+    Array,
+    as_tensor,
+    check_bool,
+    check_integers,
+    check_maps,
+    check_same_shape,
+    check_targets,
+    foreground,
+    require,
+)
 from tvsl.metrics.pair_metric import (
     UNKNOWN,
     Columns,
@@ -38,16 +48,6 @@ from tvsl.metrics.pair_metric import (
     check_pairs,
     class_average,
     each_once,
-)
-from tvsl.metrics.validation import (
-    Array,
-    as_tensor,
-    check_bool,
-    check_integers,
-    check_maps,
-    check_same_shape,
-    check_targets,
-    require,
 )
 
 UNASSIGNED = -1

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tvsl.errors import UsageError
 from tvsl.metrics.intervals import Interval, Statistic, class_mean, mean
-from tvsl.metrics.maps import foreground
+from tvsl.metrics.maps import check_number, foreground
 from tvsl.metrics.negatives import (
     confidence,
     negatives_average_precision,
@@ -36,7 +36,6 @@ from tvsl.metrics.overlap import (
 )
 from tvsl.metrics.pair_metric import Columns, PairMetric, Resampled, class_average, group_minimum
 from tvsl.metrics.precision import average_precision
-from tvsl.metrics.validation import check_number
 from tvsl.registry import Registry
 
 LabelSource = Literal["given", "detected", "none", "assigned"]

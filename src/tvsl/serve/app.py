@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from tvsl import __version__
 from tvsl.errors import first_problem, wrong_fields
-from tvsl.html.serve import service_page
+from tvsl.html.rendering import service_page
 from tvsl.serve.guard import (
     API,
     COOKIE,

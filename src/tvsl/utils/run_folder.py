@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tvsl.errors import OutputError, UsageError
-from tvsl.utils.atomic import RECORD_REMEDY, entries, foreign_record, writable
+from tvsl.utils.atomic import RECORD_REMEDY, entries, foreign_record, is_inner_name, writable
 from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
 
 CHECKPOINTS: Final = "checkpoints"
@@ -124,3 +124,22 @@ def check_run_folder(
             "Choose another folder.",
             folder,
         )
+
+
+EXPORT_RECORD: Final = "export.json"
+
+
+def exported_files(folder: Path) -> list[str]:
+    """Names of the files of an earlier export in a folder.
+
+    Raises:
+        OutputError: Its record is none of an export.
+    """
+    record = folder / EXPORT_RECORD
+    content = read_record(record, {"tvsl", "graphs", "files"})
+    if content is None:
+        return []
+    names = content["files"]
+    if not isinstance(names, list) or not all(is_inner_name(name) for name in names):
+        raise foreign_record(record)
+    return [*names, EXPORT_RECORD]

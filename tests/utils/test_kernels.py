@@ -6,27 +6,27 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tvsl.utils import tracing
+from tvsl.utils import kernels
 
 
 @pytest.mark.parametrize("size", [(7, 7), (5, 11), (1, 30)])
 def test_tables_are_resized_as_by_interpolate(size: tuple[int, int]) -> None:
     table = torch.rand(7, 7, 4, generator=torch.Generator().manual_seed(2))
     expected = F.interpolate(table.permute(2, 0, 1)[None], size, mode="bicubic")[0]
-    found = tracing.resized_table(table, size)
+    found = kernels.resized_table(table, size)
     torch.testing.assert_close(found, expected.permute(1, 2, 0), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(11, 17), (6, 9), (1, 9), (1, 1)])
 def test_halving_pools_as_adaptive_pooling_does(size: tuple[int, int]) -> None:
     features = torch.rand(2, 3, 11, 17, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(tracing.halving_max(features, size), F.adaptive_max_pool2d(features, size))
+    assert torch.equal(kernels.halving_max(features, size), F.adaptive_max_pool2d(features, size))
 
 
 @pytest.mark.parametrize("samples", [5, 6, 23])
 def test_frames_overlap_as_by_unfold(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     signal = torch.arange(2.0 * samples).view(2, samples)
     expected = signal.unfold(-1, 5, 3)
-    assert torch.equal(tracing.overlapping(signal, 5, 3), expected)
-    monkeypatch.setattr(tracing, "is_traced", lambda: True)
-    assert torch.equal(tracing.overlapping(signal, 5, 3), expected)
+    assert torch.equal(kernels.overlapping(signal, 5, 3), expected)
+    monkeypatch.setattr(kernels, "is_traced", lambda: True)
+    assert torch.equal(kernels.overlapping(signal, 5, 3), expected)
