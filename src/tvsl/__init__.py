@@ -32,27 +32,5 @@ if TYPE_CHECKING:
     from tvsl.localizer import load as load
 else:
     __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.evaluation.compare:compare",
-            "tvsl.api:evaluate",
-            "tvsl.api:list_datasets",
-            "tvsl.api:list_methods",
-            "tvsl.api:list_models",
-            "tvsl.localizer:load",
-            "tvsl.api:register",
-            "tvsl.api:score",
-            "tvsl.api:train",
-            "tvsl.localizer:Localizer",
-            "tvsl.data",
-            "tvsl.methods",
-            "tvsl.metrics",
-            "tvsl.render",
-        ),
-        own=("__version__",),
-        hidden=(
-            "tvsl.errors:TvslError",
-            "tvsl.localization:Localization",
-            "tvsl.localization:SoundSource",
-        ),
+        __name__, own=("__version__",), hidden=("TvslError", "Localization", "SoundSource")
     )

@@ -249,7 +249,7 @@ class ClipEncoder:
         known = PictureSource(image, limits=self.limits)
         if is_silent(waveform):
             return self._silence(_size(pictures), None, _silent_from(waveform), known)
-        return self._encode(pictures, waveform, None, known)
+        return self._encode_prepared([self._prepared(pictures, waveform, None, known)])[0]
 
     def _require_sound(self, encoded: Encoded, audio: AudioSource) -> Encoded:
         """Refuse silence, with the words that are used everywhere."""
@@ -373,16 +373,6 @@ class ClipEncoder:
         """A picture with which nothing sounds."""
         silence, encoder = f"nothing sounds {where}", self.encoder.fingerprint
         return Encoded(None, size, time, None, silence=silence, encoder=encoder, picture=known)
-
-    def _encode(
-        self,
-        pictures: Sequence[NDArray[np.uint8]],
-        waveform: Waveform,
-        time: float | None,
-        known: PictureSource | None,
-    ) -> Encoded:
-        """Encode what ``cut_panels`` gave, and its sound."""
-        return self._encode_prepared([self._prepared(pictures, waveform, time, known)])[0]
 
     def _prepared(
         self,

@@ -189,7 +189,7 @@ class Encoder(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where tokens are made."""
+        """Device on which tokens are made."""
 
     @property
     def precision(self) -> Precision:

@@ -511,7 +511,7 @@ def _described(graph: _Graph, file: str, difference: float) -> dict[str, Any]:
 
 
 def _origin(encoder: Encoder, method: Method) -> dict[str, Any]:
-    """Where the graphs come from."""
+    """Origin of the graphs."""
     config = method.config.model_dump(mode="json")
     description = method.config.model_dump_json()
     return {

@@ -32,7 +32,7 @@ _FILE_PREFIX = "tvsl_file_"
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """Origin of a class, for those who meet its heads without it.
 
     Attributes:
@@ -89,7 +89,7 @@ class Registry(Mapping[str, T]):
         self._wanted = wanted
         self.accepts = accepts
         self._added: dict[str, T] = {}
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, Origin] = {}
         self._installed: dict[str, list[EntryPoint]] | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -155,10 +155,10 @@ class Registry(Mapping[str, T]):
         module = _import_file(place) if is_file else _import_module(place)
         if not hasattr(module, name):
             raise UsageError(f"{place} has no '{name}'.", f"Give the name of {self._wanted}.")
-        source = Source(name, file=place) if is_file else None
+        source = Origin(name, file=place) if is_file else None
         return self.register(getattr(module, name), source=source)
 
-    def register(self, thing: T, name: str | None = None, source: Source | None = None) -> T:
+    def register(self, thing: T, name: str | None = None, source: Origin | None = None) -> T:
         """Add a class or object for as long as this process runs.
 
         Args:
@@ -205,7 +205,7 @@ class Registry(Mapping[str, T]):
             )
         return found, problems
 
-    def source(self, name: str) -> Source | None:
+    def source(self, name: str) -> Origin | None:
         """Origin of something that was registered.
 
         Returns:
@@ -219,9 +219,9 @@ class Registry(Mapping[str, T]):
             module, attribute = _address(self._added[name])
             package = module.partition(".")[0]
             known = packages_distributions().get(package, [None])
-            return Source(attribute, module, known[0])
+            return Origin(attribute, module, known[0])
         entry = self._entries()[name][0]
-        return Source(entry.attr, entry.module, _distribution(entry))
+        return Origin(entry.attr, entry.module, _distribution(entry))
 
     def _entries(self) -> dict[str, list[EntryPoint]]:
         """Entry points by name; one that is installed twice counts once."""

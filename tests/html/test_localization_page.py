@@ -18,7 +18,7 @@ import pytest
 from tests.html.html_page import Page, check_policy, check_self_contained
 from tests.render.inputs import picture, source, write_video
 from tvsl.html import localization as page_module
-from tvsl.html.localization import Clip, localization_page
+from tvsl.html.localization import LocalizedClip, localization_page
 from tvsl.localization import Localization
 from tvsl.segments import find_segments
 
@@ -56,12 +56,12 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("page") / "clip.mp4", size=SIZE)
 
 
-def clip(video: Path | None, found: list[Localization] | None = None) -> Clip:
+def clip(video: Path | None, found: list[Localization] | None = None) -> LocalizedClip:
     found = moments() if found is None else found
     stills = [(one, picture(*SIZE)) for one in found]
     every = None if video is None else 1.0
     command = "tvsl localize 'a b.mp4'"
-    return Clip(found, content(found, every), command, stills, video, 4.0)
+    return LocalizedClip(found, content(found, every), command, stills, video, 4.0)
 
 
 def test_the_page_needs_nothing_else(video: Path) -> None:
@@ -115,7 +115,7 @@ def test_thousands_of_moments_share_columns_and_maps(
 ) -> None:
     dog = source("dog", 1, 2, SIZE)
     found = [Localization((dog,), "given", "m", SIZE, n / 100, (0.0, 1.0)) for n in range(2000)]
-    made = Clip(found, content(found, 0.01), "", [(found[0], picture(*SIZE))], video, 20.0)
+    made = LocalizedClip(found, content(found, 0.01), "", [(found[0], picture(*SIZE))], video, 20.0)
     monkeypatch.setattr(page_module, "MOST_MOMENTS", 500)
     page = Page(localization_page(made))
     assert 300 < len(page.all("rect", **{"class": "score"})) <= 402
@@ -152,7 +152,7 @@ NODE = shutil.which("node")
 HERE = Path(__file__).parent
 
 
-def ran(made: Clip, times: list[float], hidden: tuple[int, ...] = ()) -> dict[str, Any]:
+def ran(made: LocalizedClip, times: list[float], hidden: tuple[int, ...] = ()) -> dict[str, Any]:
     if NODE is None:
         pytest.skip("node is not installed: the page's script is not run")
     main = Page(localization_page(made)).all("main")[0]

@@ -14,7 +14,7 @@ from tests.html.page_in_browser import check_contrast, check_unscripted, check_w
 from tests.html.test_localization_page import content, moments
 from tests.render.inputs import RATE, picture, sound, write_video
 from tvsl.html import localization as page_module
-from tvsl.html.localization import Clip, localization_page
+from tvsl.html.localization import LocalizedClip, localization_page
 from tvsl.media.writing import to_int16, wav_bytes
 
 SIZE = (120, 160)
@@ -28,17 +28,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> LocalizedClip:
     times = [number / RATE for number in range(4 * RATE)]
     folder = tmp_path_factory.mktemp("clip")
     video = write_video(folder / "clip.mp4", SIZE, times, seconds=4.0)
     found = moments(SIZE)
     stills = [(one, picture(*SIZE)) for one in found]
-    return Clip(found, content(found), "tvsl localize a.mp4", stills, video, 4.0)
+    return LocalizedClip(found, content(found), "tvsl localize a.mp4", stills, video, 4.0)
 
 
 @pytest.fixture(scope="module")
-def page(clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(clip: LocalizedClip, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(localization_page(clip), encoding="utf-8")
     return path
@@ -110,7 +110,7 @@ def test_the_video_within_the_page_plays(browser: Browser, page: Path) -> None:
 
 
 def test_the_video_beside_the_page_plays(
-    browser: Browser, clip: Clip, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, clip: LocalizedClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert clip.video is not None
     monkeypatch.setattr(page_module, "LARGEST_VIDEO", 100)
@@ -198,7 +198,7 @@ def test_it_can_be_read(browser: Browser, page: Path, dark: bool) -> None:
 
 @pytest.mark.parametrize("width", [390, 1200])
 def test_nothing_is_wider_than_the_window(
-    browser: Browser, clip: Clip, tmp_path: Path, width: int
+    browser: Browser, clip: LocalizedClip, tmp_path: Path, width: int
 ) -> None:
     found = [
         replace(one, sources=tuple(replace(part, label=LONG) for part in one.sources[:1]))
@@ -214,7 +214,7 @@ def test_nothing_is_wider_than_the_window(
         check_width(tab)
 
 
-def test_a_picture_with_a_sound(browser: Browser, clip: Clip, tmp_path: Path) -> None:
+def test_a_picture_with_a_sound(browser: Browser, clip: LocalizedClip, tmp_path: Path) -> None:
     (tmp_path / "dog.wav").write_bytes(wav_bytes(to_int16(sound(2.0)), 48_000))
     one = moments(SIZE)[1]
     made = replace(

@@ -161,7 +161,7 @@ def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
             write(runs.head(training).with_suffix(".json"), done)
             for condition, overrides in needs:
                 figures = cast(Any, made_figures(training, condition, overrides))
-                path = runs._scores(training, condition, overrides)
+                path = runs._scores(training, (condition, overrides))
                 write(path, ScoreRecord(figures=figures))
     benchmark = cast(Any, SimpleNamespace(paper="VGGSound", lacks=lambda *_: None))
     return Aggregator(runs, plan, choices, benchmark)
@@ -238,7 +238,7 @@ def test_a_record_with_other_names_is_refused(aggregator: Aggregator) -> None:
     candidates = aggregator.plan.known(spec.rows[0].several)
     training = aggregator.choices[candidates].chosen
     assert training is not None
-    path = aggregator.runs._scores(training, DUET, ())
+    path = aggregator.runs._scores(training, (DUET, ()))
     before = path.read_text(encoding="utf-8")
     path.write_text(before.replace("CIoU@", "IoU@"), encoding="utf-8")
     with pytest.raises(OutputError, match=r"no figure 'CIoU@0\.3'") as raised:
@@ -246,4 +246,4 @@ def test_a_record_with_other_names_is_refused(aggregator: Aggregator) -> None:
     assert raised.value.path == path
     path.write_text(before, encoding="utf-8")
     with pytest.raises(OutputError, match=r"no figure 'IoU@0\.5'"):
-        aggregator.runs.figure(training, DUET, (), "IoU@0.5")
+        aggregator.runs.figure(training, (DUET, ()), "IoU@0.5")

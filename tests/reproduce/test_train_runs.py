@@ -62,17 +62,17 @@ def test_scores_are_measured_once(
 ) -> None:
     runs.train(TRAINING, experiment)
     wanted = scenes_of(experiment, SINGLE)
-    assert not runs.has_scores(TRAINING, SINGLE, ())
-    made = runs.score(TRAINING, SINGLE, (), experiment)
+    assert not runs.has_scores(TRAINING, (SINGLE, ()))
+    made = runs.score(TRAINING, (SINGLE, ()), experiment)
     assert made.figures == evaluate_batches(
         runs.load(TRAINING, experiment), experiment.scenes(wanted), False
     )
     monkeypatch.setattr(module, "score_batches", None)
-    assert runs.score(TRAINING, SINGLE, (), experiment) == made
-    assert runs.has_scores(TRAINING, SINGLE, ())
+    assert runs.score(TRAINING, (SINGLE, ()), experiment) == made
+    assert runs.has_scores(TRAINING, (SINGLE, ()))
     for source, figures in made.figures.items():
         for name, value in figures.items():
-            drawn = runs.draws(TRAINING, SINGLE, (), name)[source]
+            drawn = runs.draws(TRAINING, (SINGLE, ()), name)[source]
             assert len(drawn) == 1000
             assert np.nanmin(drawn) - 1e-4 <= value <= np.nanmax(drawn) + 1e-4
 
@@ -93,15 +93,15 @@ def test_other_switches_come_with_what_was_decided_for_them(
     expected = {**best, "query_anchor": 0.25}  # type: ignore[dict-item]
     assert head.config.model_dump().items() >= expected.items()
     by_sound, by_text = (("readout", "cosine"),), (("readout", "text"),)
-    cosine = runs.score(TRAINING, SINGLE, by_sound, experiment)
-    assert cosine != runs.score(TRAINING, SINGLE, by_text, experiment)
-    assert runs.scores(TRAINING, SINGLE, by_sound) == cosine
+    cosine = runs.score(TRAINING, (SINGLE, by_sound), experiment)
+    assert cosine != runs.score(TRAINING, (SINGLE, by_text), experiment)
+    assert runs.scores(TRAINING, (SINGLE, by_sound)) == cosine
 
 
 def test_negatives_have_figures_of_their_own(runs: Runs, experiment: Experiment) -> None:
     runs.train(TRAINING, experiment)
     scenes_of(experiment, NEGATIVES)
-    found = runs.score(TRAINING, NEGATIVES, (), experiment).figures
+    found = runs.score(TRAINING, (NEGATIVES, ()), experiment).figures
     assert found.keys() == {"given"}
     assert found["given"].keys() >= {"confident AP", "max-F1", "LocAcc"}
 
@@ -137,7 +137,7 @@ def test_a_class_bound_head_cannot_answer_for_unseen_classes(
     training = Training(HeadSpec("avgn", None, (("dimension", 8), ("depth", 1))), SINGLES, 1e-3)
     assert runs.train(training, experiment).outcome == "done"
     scenes_of(experiment, UNSEEN_SINGLE)
-    found = runs.score(training, UNSEEN_SINGLE, (), experiment)
+    found = runs.score(training, (UNSEEN_SINGLE, ()), experiment)
     assert found.figures == {}
     assert "trained on 18 classes" in str(found.reason)
 

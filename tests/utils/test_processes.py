@@ -34,8 +34,8 @@ def test_a_process_alone() -> None:
         assert team == Processes(0, 1)
         assert team.leads
         team.meet()
-        assert team.told("a") == "a"
-        assert team.gathered("a") == ["a"]
+        assert team.broadcast("a") == "a"
+        assert team.gather("a") == ["a"]
         assert list(team.taken("abc")) == list(team.share("abc")) == ["a", "b", "c"]
         count = team.counter()
         assert [count(1), count(2), count(1)] == [1, 3, 4]

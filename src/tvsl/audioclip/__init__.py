@@ -16,15 +16,4 @@ if TYPE_CHECKING:
     from tvsl.models import PUBLIC_FILES as PUBLIC_FILES
     from tvsl.models import fetch as fetch
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.audioclip.checkpoint:convert save_audioclip",
-            "tvsl.audioclip.config:AudioCLIPConfig",
-            "tvsl.audioclip.encoder:AudioCLIPEncoder",
-            "tvsl.audioclip.model:AudioCLIP",
-            "tvsl.audioclip.encoder:load_audioclip",
-            "tvsl.models:fetch",
-            "tvsl.models:PUBLIC_FILES",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

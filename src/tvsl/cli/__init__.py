@@ -9,7 +9,4 @@ from tvsl.utils.lazy import lazy_names
 if TYPE_CHECKING:
     from tvsl.cli.main import app as app
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        ("tvsl.cli.main:app",),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

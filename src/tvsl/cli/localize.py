@@ -43,7 +43,7 @@ from tvsl.utils.processes import ALONE, Processes, is_first, started_count
 from tvsl.utils.processes import processes as joined
 
 if TYPE_CHECKING:
-    from tvsl.cli.localized_files import LocalizeOptions, Target
+    from tvsl.cli.localized_files import CheckedInput, LocalizeOptions
     from tvsl.localizer import Localizer
 
 STANDARD_OUTPUT = Path("-")
@@ -247,7 +247,7 @@ def command(
             run = _Run(printed, team)
             if folder is not None and team.leads:
                 stack.enter_context(locked(folder))
-            targets = team.told(
+            targets = team.broadcast(
                 _with_folders(given, folder, force, audio) if team.leads else _NO_TARGETS
             )
             checked = run.check(targets, options)
@@ -329,22 +329,22 @@ class _Run:
 
     def check(
         self, targets: Sequence[tuple[GivenInput, Path | None]], options: LocalizeOptions
-    ) -> list[tuple[int, Target]]:
+    ) -> list[tuple[int, CheckedInput]]:
         """Look at every input before the expensive work begins."""
-        from tvsl.cli.localized_files import Target, check_input
+        from tvsl.cli.localized_files import CheckedInput, check_input
 
-        checked: list[tuple[int, Target]] = []
+        checked: list[tuple[int, CheckedInput]] = []
         for place, (source, folder) in self.team.share(list(enumerate(targets))):
             self.place = place
             with self._reporting(source):
                 media_type = check_input(source.path, options, folder is not None)
-                checked.append((place, Target(source, media_type, folder)))
-        every = [one for some in self.team.gathered(checked) for one in some]
+                checked.append((place, CheckedInput(source, media_type, folder)))
+        every = [one for some in self.team.gather(checked) for one in some]
         return sorted(every, key=itemgetter(0))
 
     def localize(
         self,
-        targets: Sequence[tuple[int, Target]],
+        targets: Sequence[tuple[int, CheckedInput]],
         options: LocalizeOptions,
         localizer: Localizer,
     ) -> None:
@@ -395,7 +395,7 @@ class _Run:
         """Bring the results of several processes together in the first one, and print them."""
         if self.team.count == 1:
             return
-        every = self.team.gathered((self.kept, self.results, self.failures, self.pages, self.code))
+        every = self.team.gather((self.kept, self.results, self.failures, self.pages, self.code))
         if not self.team.leads:
             self.printed = None
             return

@@ -93,7 +93,7 @@ class LocalizeOptions:
 
 
 @dataclass(frozen=True)
-class Target:
+class CheckedInput:
     """One input that was looked at.
 
     Attributes:
@@ -179,7 +179,7 @@ def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
 
 
 def localize_input(
-    localizer: Localizer, target: Target, options: LocalizeOptions, emit: Emit | None = None
+    localizer: Localizer, target: CheckedInput, options: LocalizeOptions, emit: Emit | None = None
 ) -> dict[str, Any]:
     """Localize one input and write its results, all or none.
 
@@ -250,7 +250,10 @@ def localize_input(
 
 
 def _write(
-    target: Target, moments: list[Localization], content: dict[str, Any], options: LocalizeOptions
+    target: CheckedInput,
+    moments: list[Localization],
+    content: dict[str, Any],
+    options: LocalizeOptions,
 ) -> None:
     """Write the chosen files; the list of them is added to the content."""
     if target.folder is None:

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.cli.output import OutputKind, progress
-from tvsl.html.localization import CLIP_SIDE, LARGEST_VIDEO, PICTURE_SIDE, Clip, localization_page
+from tvsl.html.localization import (
+    CLIP_SIDE,
+    LARGEST_VIDEO,
+    PICTURE_SIDE,
+    LocalizedClip,
+    localization_page,
+)
 from tvsl.localization import Localization
 from tvsl.media import MediaType, load_image, read_frames
 from tvsl.render import (
@@ -200,11 +206,11 @@ def _write_page(
         with stages("Writing the page's video") as report:
             start, end = settings["start"] or 0.0, settings["end"]
             length = write_page_video(result.source, path, CLIP_SIDE, start, end, report)
-        clip = Clip(moments, result.content, command, stills, path, length)
+        clip = LocalizedClip(moments, result.content, command, stills, path, length)
     else:
         sound = Path(result.content["audio"] or result.source)
         heard = moments[0].heard
-        clip = Clip(
+        clip = LocalizedClip(
             moments,
             result.content,
             command,

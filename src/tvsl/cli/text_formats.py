@@ -94,7 +94,7 @@ def _cues(content: Mapping[str, Any]) -> Iterator[tuple[float, float, Mapping[st
 
 
 def _place(segment: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """Where a cue is shown: percent of the picture."""
+    """Place of a cue, in percent of the picture."""
     if segment["box"] is None or not content["moments"]:
         return ""
     left, top, right, bottom = segment["box"]

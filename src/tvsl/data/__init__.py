@@ -61,20 +61,10 @@ _BUILTIN = {
     "flickr-soundnet": "tvsl.data.flickr:FlickrSoundNet",
     "flickr-extended": "tvsl.data.extended:FlickrExtended",
 }
-_OTHERS = (
-    "tvsl.data.base:ClipSet DataSet Item Sample Source",
-    "tvsl.data.composites:Composites",
-    "tvsl.data.files:FileClips FileDataSet",
-    "tvsl.data.files:ListedData",
-    "tvsl.data.real:RealClips",
-    "tvsl.data.synthetic:SyntheticClips",
-    "tvsl.data.targets:Boxes Mask Nowhere Target",
-    "tvsl.data.token_store:TokenStore",
-)
 
 if not TYPE_CHECKING:
     __getattr__, __dir__, __all__ = lazy_names(
-        __name__, (*_BUILTIN.values(), *_OTHERS), own=("DATA_SETS", "find_data", "make_data")
+        __name__, own=("DATA_SETS", "find_data", "make_data")
     )
 
 

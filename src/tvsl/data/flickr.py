@@ -52,7 +52,7 @@ _ACL: Final = MediaLayout(
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ConsensusBoxes:
     """The boxes of several annotators.
 
     Attributes:
@@ -75,9 +75,9 @@ class Consensus(FileTarget):
     Pixels in two boxes count fully, pixels in a single box by half (LVS, EZ-VSL).
     """
 
-    def load(self, shape: Shape | None) -> Agreement:
+    def load(self, shape: Shape | None) -> ConsensusBoxes:
         """The boxes; see ``FileTarget``."""
-        return Agreement(read_annotators(self.path, shape))
+        return ConsensusBoxes(read_annotators(self.path, shape))
 
 
 def read_annotators(path: Path, shape: Shape | None = None) -> tuple[RelativeBox, ...]:

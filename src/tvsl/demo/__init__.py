@@ -10,10 +10,4 @@ if TYPE_CHECKING:
     from tvsl.demo.run import Demo as Demo
     from tvsl.demo.run import run_demo as run_demo
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.demo.run:Demo",
-            "tvsl.demo.run:run_demo",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

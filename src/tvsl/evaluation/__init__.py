@@ -14,14 +14,4 @@ if TYPE_CHECKING:
     from tvsl.evaluation.models import load_models as load_models
     from tvsl.evaluation.results import Evaluation as Evaluation
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.evaluation.config:EvaluationConfig",
-            "tvsl.evaluation.config:evaluation_config",
-            "tvsl.evaluation.evaluator:Evaluator",
-            "tvsl.evaluation.models:EvaluatedModels",
-            "tvsl.evaluation.models:load_models",
-            "tvsl.evaluation.results:Evaluation",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

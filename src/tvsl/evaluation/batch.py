@@ -226,7 +226,7 @@ def encode_items(
             sounds = [of_length(sound, round(wanted.window * rate)) for sound in sounds]
         pictures = [sample.pictures for sample in samples]
         tokens.append((start, _encode(encoder, pictures, sounds, square=True).to("cpu")))
-    tokens = sorted((part for some in team.gathered(tokens) for part in some), key=itemgetter(0))
+    tokens = sorted((part for some in team.gather(tokens) for part in some), key=itemgetter(0))
     drawn = (draw_targets(item.sources, item.panels, side, side) for item in items)
     targets = torch.from_numpy(np.concatenate([target >= 0.5 for target in drawn]))
     rows = [vocabulary.indices([str(label) for label in item.labels]) for item in items]

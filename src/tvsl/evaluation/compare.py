@@ -102,7 +102,7 @@ class Comparison:
             f"{self.items:,} items, paired. In brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} "
             f"resamples of the {what}, all sources of an item together, seed {self.seed}."
         )
-        told = [
+        notes = [
             f"First: {self.first}, of {self.paths[0]}.",
             f"Second: {self.second}, of {self.paths[1]}.",
             paired,
@@ -110,11 +110,11 @@ class Comparison:
         for name, ids in zip(("first", "second"), self.only, strict=True):
             if ids:
                 some = ", ".join(first_few([shown(one) for one in ids], _SHOWN_IDS))
-                told.append(f"In the {name} only, and left out: {len(ids):,} items: {some}.")
-        told += self.notes
+                notes.append(f"In the {name} only, and left out: {len(ids):,} items: {some}.")
+        notes += self.notes
         if self.clusters < FEW_ITEMS:
-            told.append(f"{self.clusters} items are few: below {FEW_ITEMS} intervals are rough.")
-        return told
+            notes.append(f"{self.clusters} items are few: below {FEW_ITEMS} intervals are rough.")
+        return notes
 
     @property
     def table(self) -> TextTable:

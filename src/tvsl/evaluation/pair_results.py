@@ -279,14 +279,14 @@ def write_scores(pairs: PairResults, header: Mapping[str, Any], path: Path) -> N
     for number, one in enumerate(pairs.detections.values()):
         arrays |= {f"detection/{number}/scores": one.scores, f"detection/{number}/taken": one.taken}
         arrays["truth"] = one.truth
-    told = {
+    stated = {
         **header,
         "format": _FORMAT,
         "rows": keys,
         "measures": {name: list(one) for name, one in next(iter(pairs.measures.values())).items()},
         "detecting": list(pairs.detections),
     }
-    arrays[_HEADER] = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    arrays[_HEADER] = np.frombuffer(json.dumps(stated).encode(), np.uint8)
     with path.open("wb") as file:
         packed: dict[str, Any] = {name: np.asarray(one) for name, one in arrays.items()}
         np.savez_compressed(file, **packed)

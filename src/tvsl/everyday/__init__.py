@@ -13,6 +13,4 @@ if TYPE_CHECKING:
     from tvsl.everyday.encoder import EverydayEncoder as EverydayEncoder
     from tvsl.everyday.encoder import load as load
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__, (("tvsl.everyday.encoder:EverydayEncoder load",))
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -45,7 +45,7 @@ RATIOS = (1.0, 2.0, 0.5, 3.0, 1 / 3)
 CENTRE_SCALE, SIZE_SCALE = 10.0, 5.0
 
 
-class Detections(NamedTuple):
+class PredictedBoxes(NamedTuple):
     """All boxes of B pictures, before any are left out.
 
     Attributes:
@@ -123,7 +123,7 @@ class SSDMobileNetV2(nn.Module):
             levels.append(layers(levels[-1]))
         return levels
 
-    def forward(self, frames: Tensor) -> Detections:
+    def forward(self, frames: Tensor) -> PredictedBoxes:
         """Find boxes.
 
         Args:
@@ -151,4 +151,4 @@ class SSDMobileNetV2(nn.Module):
             boxes.append(torch.stack(corners, dim=-1).flatten(1, 3))
             scores = self.class_heads[level](features).permute(0, 2, 3, 1)
             logits.append(scores.unflatten(-1, (-1, CLASSES)).flatten(1, 3))
-        return Detections(torch.cat(boxes, dim=1), torch.cat(logits, dim=1))
+        return PredictedBoxes(torch.cat(boxes, dim=1), torch.cat(logits, dim=1))

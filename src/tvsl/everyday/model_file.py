@@ -89,7 +89,7 @@ class EverydayConfig(StrictModel):
         return self
 
 
-class Provenance(StrictModel):
+class ModelProvenance(StrictModel):
     """Content of ``PROVENANCE.json``.
 
     Attributes:
@@ -149,7 +149,7 @@ def save(
         tokenizer: Its word pieces.
         folder: An existing folder.
         card: Further files by name: the card, licences, notices.
-        packages: As for ``Provenance``.
+        packages: As for ``ModelProvenance``.
     """
     config = networks.space.config
     content = EverydayConfig(
@@ -159,7 +159,7 @@ def save(
     words = tokenizer.to_str().encode()
     (folder / TOKENIZER_FILE).write_bytes(words)
     digest = hashlib.sha256(words).hexdigest()
-    origin = Provenance(packages=tuple(map(dict, packages)), tokenizer_sha256=digest)
+    origin = ModelProvenance(packages=tuple(map(dict, packages)), tokenizer_sha256=digest)
     (folder / PROVENANCE_FILE).write_text(origin.model_dump_json(indent=2) + "\n", encoding="utf-8")
     for name, text in card.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -212,7 +212,7 @@ def _tokenizer_text(folder: Path) -> bytes:
     """Content of the tokenizer's file; refused where it is not the tokenizer of the weights."""
     path = folder / PROVENANCE_FILE
     try:
-        origin = Provenance.model_validate(read_json(path, _REMEDY))
+        origin = ModelProvenance.model_validate(read_json(path, _REMEDY))
     except ValidationError as error:
         raise WeightsError(first_problem(error), _REMEDY, path) from error
     path = folder / TOKENIZER_FILE

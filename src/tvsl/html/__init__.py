@@ -14,14 +14,4 @@ if TYPE_CHECKING:
     from tvsl.html.rendering import service_page as service_page
     from tvsl.html.reproduction import reproduction_page as reproduction_page
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.html.demo:demo_page",
-            "tvsl.html.evaluation:evaluation_page",
-            "tvsl.html.evaluation:write_report",
-            "tvsl.html.localization:localization_page",
-            "tvsl.html.reproduction:reproduction_page",
-            "tvsl.html.rendering:service_page",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

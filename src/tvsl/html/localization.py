@@ -36,7 +36,7 @@ _MOST_COLUMNS = 400
 
 
 @dataclass(frozen=True)
-class Clip:
+class LocalizedClip:
     """Picture and sound that the page plays.
 
     Attributes:
@@ -59,7 +59,7 @@ class Clip:
     sound: tuple[Path, tuple[float, float]] | None = None
 
 
-def localization_page(clip: Clip) -> str:
+def localization_page(clip: LocalizedClip) -> str:
     """Write the page.
 
     Args:
@@ -102,7 +102,7 @@ def localization_page(clip: Clip) -> str:
     )
 
 
-def _media(clip: Clip) -> Values:
+def _media(clip: LocalizedClip) -> Values:
     """The video, or the picture and its sound."""
     height, width = clip.moments[0].size
     size = reduced_size((height, width), PICTURE_SIDE)
@@ -121,7 +121,11 @@ def _media(clip: Clip) -> Values:
 
 
 def _row(
-    label: str, number: int, segments: Sequence[Mapping[str, Any]], clip: Clip, highest: float
+    label: str,
+    number: int,
+    segments: Sequence[Mapping[str, Any]],
+    clip: LocalizedClip,
+    highest: float,
 ) -> Values:
     """One line of the timeline: when a label sounds, and how sure that is.
 
@@ -159,7 +163,7 @@ def _row(
     }
 
 
-def _still(found: Localization, image: NDArray[np.uint8], clip: Clip) -> Values:
+def _still(found: Localization, image: NDArray[np.uint8], clip: LocalizedClip) -> Values:
     small = drawing_image(image, _STILL_SIDE)
     return {
         "time": found.time,
@@ -170,7 +174,7 @@ def _still(found: Localization, image: NDArray[np.uint8], clip: Clip) -> Values:
     }
 
 
-def _result(clip: Clip, labels: Sequence[str]) -> dict[str, Any]:
+def _result(clip: LocalizedClip, labels: Sequence[str]) -> dict[str, Any]:
     """Data of the script: for each moment the number, map and box of each source."""
     every = -(-len(clip.moments) // MOST_MOMENTS)
     height, width = clip.moments[0].size

@@ -61,24 +61,9 @@ _BUILTIN = {
     "centre": "tvsl.methods.trivial:Centre",
     "random": "tvsl.methods.trivial:Noise",
 }
-_OTHERS = (
-    "tvsl.methods.base:Method",
-    "tvsl.methods.base:MethodConfig",
-    "tvsl.methods.base:Untrained",
-    "tvsl.methods.base:check_inputs",
-    "tvsl.methods.base:check_labels",
-    "tvsl.methods.base:with_overrides",
-    "tvsl.methods.checkpoint_io:read_head",
-    "tvsl.methods.checkpoint_io:save_head",
-    "tvsl.methods.cosine:CosineMethod",
-    "tvsl.methods.tvsl:ReleasedConfig",
-    "tvsl.methods.tvsl:TVSLConfig",
-)
 
 if not TYPE_CHECKING:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__, (*_BUILTIN.values(), *_OTHERS), own=("METHODS",)
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__, own=("METHODS",))
 
 
 def _is_method(thing: object) -> bool:

@@ -18,7 +18,7 @@ from tvsl.encoder_folders import kind_of
 from tvsl.errors import OutputError, UsageError, WeightsError, first_problem, shown
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, with_overrides
-from tvsl.registry import Source
+from tvsl.registry import Origin
 from tvsl.utils.model_folder import (
     CARD_FILE,
     CONFIG_FILE,
@@ -56,7 +56,7 @@ class _Record(StrictModel):
 
     format: Literal[1] = FORMAT
     method: str
-    source: Source | None = None
+    source: Origin | None = None
     encoder_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     config: dict[str, JsonValue]
     notes: dict[str, JsonValue] = Field({})

@@ -68,25 +68,4 @@ if TYPE_CHECKING:
     from tvsl.metrics.protocols import find_protocol as find_protocol
     from tvsl.metrics.protocols import hash_ids as hash_ids
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.metrics.intervals:Bootstrap Interval verdict",
-            "tvsl.metrics.maps:minmax resize_maps",
-            "tvsl.metrics.negatives:NegativesAveragePrecision NegativesMaxF1 confidence",
-            "tvsl.metrics.negatives:negatives_average_precision negatives_max_f1 precision_recall",
-            "tvsl.metrics.overlap:MeanCIoU MeanIoU SuccessAUC SuccessRate area_cut ciou cut_maps",
-            "tvsl.metrics.overlap:iou mask_ciou median_threshold success_areas",
-            "tvsl.metrics.overlap:success_auc success_rate",
-            "tvsl.metrics.pair_metric:PairMetric class_average group_mean group_minimum",
-            "tvsl.metrics.precision:UNASSIGNED ClassAwareAveragePrecision",
-            "tvsl.metrics.precision:DetectionMeanAveragePrecision MeanAveragePrecision",
-            "tvsl.metrics.precision:PermutationInvariantAveragePrecision average_precision",
-            "tvsl.metrics.precision:best_assignment detection_draws",
-            "tvsl.metrics.precision:detection_mean_average_precision",
-            "tvsl.metrics.precision:permutation_invariant_average_precision",
-            "tvsl.metrics.protocols:ADAPTIVE FIXED MEDIAN NEGATIVES PAPER PAPER_THRESHOLDS",
-            "tvsl.metrics.protocols:PROTOCOLS Figure LabelSource Protocol ProtocolMetric Scores",
-            "tvsl.metrics.protocols:find_protocol hash_ids",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

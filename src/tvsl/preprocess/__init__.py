@@ -12,7 +12,4 @@ if TYPE_CHECKING:
     from tvsl.preprocess.run import Prepared as Prepared
     from tvsl.preprocess.run import prepare as prepare
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        ("tvsl.preprocess.options:Options make_options", "tvsl.preprocess.run:Prepared prepare"),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -139,13 +139,13 @@ def _lead(
         for unnamed in found.unnamed:
             journal.add(unnamed)
         todo = [video for video in found.videos if force or not journal.is_complete(video)]
-        videos = team.told([journal.with_existing(video, force) for video in todo])
+        videos = team.broadcast([journal.with_existing(video, force) for video in todo])
         results = _prepare_share(videos, folder, options, root, workers, team)
         with closing(results):
             for record, done in results:
                 journal.add(record)
                 progress(done, len(todo))
-        for records in team.gathered(_NO_RECORDS):
+        for records in team.gather(_NO_RECORDS):
             for record in records:
                 journal.note(record)
         if team.count > 1:
@@ -166,7 +166,7 @@ def _lead(
             left=journal.left,
         )
         write_report(root, made.report(options))
-    return team.told(made)
+    return team.broadcast(made)
 
 
 _NO_RECORDS: list[VideoRecord] = []
@@ -177,7 +177,7 @@ def _help(
 ) -> Prepared:
     """Prepare the videos that fall to this process, another one than the first."""
     nothing: list[Video] = []
-    videos, records = team.told(nothing), list[VideoRecord]()
+    videos, records = team.broadcast(nothing), list[VideoRecord]()
     own = JournalFile(root, team.rank)
     try:
         with closing(_prepare_share(videos, folder, options, root, workers, team)) as results:
@@ -186,9 +186,9 @@ def _help(
                 records.append(record)
     finally:
         own.close()
-    team.gathered(records)
+    team.gather(records)
     made: Prepared | None = None
-    return cast("Prepared", team.told(made))
+    return cast("Prepared", team.broadcast(made))
 
 
 def _prepare_share(

@@ -13,13 +13,4 @@ if TYPE_CHECKING:
     from tvsl.reproduce.run import reproduce as reproduce
     from tvsl.reproduce.tables import TABLES as TABLES
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.reproduce.experiment:Experiment",
-            "tvsl.reproduce.experiment:ExperimentConfig",
-            "tvsl.reproduce.run:Reproduction",
-            "tvsl.reproduce.run:reproduce",
-            "tvsl.reproduce.tables:TABLES",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

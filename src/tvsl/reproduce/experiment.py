@@ -419,16 +419,16 @@ class Workers:
             TvslError: A job cannot be done; what was done before stays.
             LostProcessError: Another process has ended, perhaps for lack of memory.
         """
-        self.team.told(list(jobs))
-        told = 0
+        self.team.broadcast(list(jobs))
+        reported = 0
 
         def count(done: int) -> None:
-            nonlocal told
-            report(done - told)
-            told = done
+            nonlocal reported
+            report(done - reported)
+            reported = done
 
         _do_share(jobs, self.experiment, self.team, count)
-        report(len(jobs) - told)
+        report(len(jobs) - reported)
 
     def make_store(self, report: Progress) -> None:
         """Encode the training clips, which all processes do together.
@@ -437,7 +437,7 @@ class Workers:
             report: Called with clips so far and in all.
         """
         others: list[Job] = [EncodeClips(helper) for helper in range(1, self.team.count)]
-        self.team.told(others)
+        self.team.broadcast(others)
         self.experiment.make_store(report)
         _do_share(others, self.experiment, self.team, lambda _: None)
 
@@ -454,7 +454,7 @@ def help_with_jobs(experiment: Experiment, team: Processes) -> None:
         LostProcessError: Another process has ended.
     """
     nothing: list[Job] | None = None
-    while (jobs := team.told(nothing)) is not None:
+    while (jobs := team.broadcast(nothing)) is not None:
         _do_share(jobs, experiment, team, lambda _: None)
 
 
@@ -481,7 +481,7 @@ def leading(experiment: Experiment, team: Processes) -> Iterator[Workers]:
         The processes.
     """
     yield Workers(experiment, team)
-    team.told(None)
+    team.broadcast(None)
 
 
 @dataclass(frozen=True)

@@ -373,10 +373,10 @@ class Aggregator:
     def _draws(self, training: Training, row: RowSpec, column: Column) -> dict[LabelSource, Draws]:
         """The figure of a cell on resamples of the scenes."""
         name = self.sets.success(column.task) if column.figure == "success" else column.figure
-        drawn = self.runs.draws(training, column.condition, row.overrides, name)
+        drawn = self.runs.draws(training, (column.condition, row.overrides), name)
         if column.falls_from is None:
             return drawn
-        whole = self.runs.draws(training, column.falls_from, row.overrides, name)
+        whole = self.runs.draws(training, (column.falls_from, row.overrides), name)
         with np.errstate(divide="ignore", invalid="ignore"):
             return {
                 source: 100 * (1 - drawn[source] / np.where(draws > 0, draws, np.nan))
@@ -391,10 +391,10 @@ class Aggregator:
         record = self.runs.record(training)
         if record is None or record.outcome != "done":
             return {}, None if record is None else record.reason
-        first, reason = self.runs.figure(training, column.condition, row.overrides, name)
+        first, reason = self.runs.figure(training, (column.condition, row.overrides), name)
         if column.falls_from is None or reason is not None:
             return first, reason
-        whole, reason = self.runs.figure(training, column.falls_from, row.overrides, name)
+        whole, reason = self.runs.figure(training, (column.falls_from, row.overrides), name)
         fallen = {
             source: 100 * (1 - first[source] / value)
             for source, value in whole.items()

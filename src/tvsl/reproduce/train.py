@@ -225,34 +225,26 @@ class Runs:
         """
         return _read(self.head(training).with_suffix(".json"), RunRecord)
 
-    def scores(
-        self, training: Training, condition: TestCondition, overrides: Hyperparameters
-    ) -> ScoreRecord | None:
+    def scores(self, training: Training, target: EvalTarget) -> ScoreRecord | None:
         """Figures of a head; None if it is still to be scored.
 
         Args:
             training: The training of the head.
-            condition: The test condition.
-            overrides: Hyperparameters that override what validation decided.
+            target: The test condition, and hyperparameters that override what validation decided.
 
         Raises:
             OutputError: The file is damaged.
         """
-        return _read(self._scores(training, condition, overrides), ScoreRecord)
+        return _read(self._scores(training, target), ScoreRecord)
 
     def figure(
-        self,
-        training: Training,
-        condition: TestCondition,
-        overrides: Hyperparameters,
-        name: SceneFigure,
+        self, training: Training, target: EvalTarget, name: SceneFigure
     ) -> tuple[dict[LabelSource, float], str | None]:
         """One of the figures that a head reaches.
 
         Args:
             training: As for ``scores``.
-            condition: As for ``scores``.
-            overrides: As for ``scores``.
+            target: As for ``scores``.
             name: The figure.
 
         Returns:
@@ -261,7 +253,7 @@ class Runs:
         Raises:
             OutputError: The file is damaged, or its figures go by other names.
         """
-        scores = self.scores(training, condition, overrides)
+        scores = self.scores(training, target)
         if scores is None:
             return {}, None
         for reached in scores.figures.values():
@@ -269,31 +261,24 @@ class Runs:
                 raise OutputError(
                     f"This record of an earlier run has no figure '{name}'.",
                     "Delete it and start again: the run will be repeated.",
-                    self._scores(training, condition, overrides),
+                    self._scores(training, target),
                 )
         given = {source: one[name] for source, one in scores.figures.items() if name in one}
         return given, scores.reason
 
-    def has_scores(
-        self, training: Training, condition: TestCondition, overrides: Hyperparameters
-    ) -> bool:
+    def has_scores(self, training: Training, target: EvalTarget) -> bool:
         """Tell whether a head is scored, with resamples for intervals; see ``scores``."""
-        path = self._scores(training, condition, overrides)
+        path = self._scores(training, target)
         return path.is_file() and path.with_suffix(DRAWS).is_file()
 
     def draws(
-        self,
-        training: Training,
-        condition: TestCondition,
-        overrides: Hyperparameters,
-        name: SceneFigure,
+        self, training: Training, target: EvalTarget, name: SceneFigure
     ) -> dict[LabelSource, Draws]:
         """One of the figures of a head on resamples of the scenes, the same for all heads.
 
         Args:
             training: As for ``scores``.
-            condition: As for ``scores``.
-            overrides: As for ``scores``.
+            target: As for ``scores``.
             name: The figure.
 
         Returns:
@@ -302,7 +287,7 @@ class Runs:
         Raises:
             OutputError: The file is damaged.
         """
-        path = self._scores(training, condition, overrides).with_suffix(DRAWS)
+        path = self._scores(training, target).with_suffix(DRAWS)
         if not path.is_file():
             return {}
         try:
@@ -355,23 +340,17 @@ class Runs:
         _write(made, self.head(training).with_suffix(".json"))
         return made
 
-    def score(
-        self,
-        training: Training,
-        condition: TestCondition,
-        overrides: Hyperparameters,
-        experiment: Experiment,
-    ) -> ScoreRecord:
+    def score(self, training: Training, target: EvalTarget, experiment: Experiment) -> ScoreRecord:
         """Score a trained head, unless it is scored.
 
         Args:
             training: As for ``scores``.
-            condition: As for ``scores``.
-            overrides: As for ``scores``.
+            target: As for ``scores``.
             experiment: Encoder and scenes.
         """
-        known = self.scores(training, condition, overrides)
-        if known is not None and self.has_scores(training, condition, overrides):
+        condition, overrides = target
+        known = self.scores(training, target)
+        if known is not None and self.has_scores(training, target):
             return known
         blocks = experiment.scenes(SceneSet(condition, "test", training.mode, training.half))
         drawn: dict[LabelSource, dict[SceneFigure, Draws]] = {}
@@ -383,7 +362,7 @@ class Runs:
             drawn = scores.draws(several)
         except VocabularyError as error:
             made = ScoreRecord(reason=error.problem)
-        path = self._scores(training, condition, overrides)
+        path = self._scores(training, target)
         _write_draws(drawn, path.with_suffix(DRAWS))
         _write(made, path)
         return made
@@ -396,7 +375,7 @@ class Runs:
         Args:
             training: Its training.
             experiment: The reproduction.
-            overrides: As for ``scores``.
+            overrides: Hyperparameters that override what validation decided.
 
         Returns:
             The head, in evaluation mode.
@@ -418,9 +397,8 @@ class Runs:
                 return {**tried, **hyperparameters}
         return hyperparameters
 
-    def _scores(
-        self, training: Training, condition: TestCondition, overrides: Hyperparameters
-    ) -> Path:
+    def _scores(self, training: Training, target: EvalTarget) -> Path:
+        condition, overrides = target
         parts = [condition.name, *(f"{name}={value}" for name, value in overrides)]
         return self.folder / "scores" / training.digest / f"{'-'.join(parts)}.json"
 
@@ -587,11 +565,11 @@ class TrainHead:
         record = runs.record(self.training)
         if record is None or record.outcome != "done":
             return record is not None
-        return all(runs.has_scores(self.training, *one) for one in self.targets)
+        return all(runs.has_scores(self.training, one) for one in self.targets)
 
     def do(self, experiment: Experiment) -> None:
         """Train and score, unless it is done."""
         runs = Runs(experiment.settings.folder)
         if runs.train(self.training, experiment).outcome == "done":
-            for condition, overrides in self.targets:
-                runs.score(self.training, condition, overrides, experiment)
+            for target in self.targets:
+                runs.score(self.training, target, experiment)

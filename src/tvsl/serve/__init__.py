@@ -16,12 +16,4 @@ if TYPE_CHECKING:
     from tvsl.serve.jobs import Jobs as Jobs
     from tvsl.serve.server import serve as serve
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.serve.app:create_app",
-            "tvsl.serve.config:ServeConfig",
-            "tvsl.serve.jobs:Jobs",
-            "tvsl.serve.server:serve",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

@@ -119,7 +119,7 @@ class Worker:
 
     def _localize(self, job: Mapping[str, Any]) -> dict[str, Any]:
         from tvsl.cli.inputs import GivenInput
-        from tvsl.cli.localized_files import Target, check_input, localize_input
+        from tvsl.cli.localized_files import CheckedInput, check_input, localize_input
 
         # Names of files are relative: no message and no result tells of the service's folders.
         os.chdir(job["folder"])
@@ -130,7 +130,7 @@ class Worker:
             for field, path in files.items():
                 _check_file(field, path, self._limits)
             media_type = check_input(source, options)
-        target = Target(GivenInput(source, source.name), media_type, Path(job["output"]))
+        target = CheckedInput(GivenInput(source, source.name), media_type, Path(job["output"]))
         return summary(localize_input(self._localizer, target, options))
 
     def _options(self, job: Mapping[str, Any], source: Path, sound: Path | None) -> LocalizeOptions:

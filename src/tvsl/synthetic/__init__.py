@@ -13,12 +13,4 @@ if TYPE_CHECKING:
     from tvsl.synthetic.world import World as World
     from tvsl.synthetic.world import WorldScene as WorldScene
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.synthetic.export:export_world",
-            "tvsl.synthetic.sounds:SAMPLE_RATE",
-            "tvsl.synthetic.vocabulary:CLASSES",
-            "tvsl.synthetic.world:World WorldScene",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

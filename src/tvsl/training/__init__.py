@@ -14,14 +14,4 @@ if TYPE_CHECKING:
     from tvsl.training.fit import train_head as train_head
     from tvsl.training.pretraining import pretrain as pretrain
 else:
-    __getattr__, __dir__, __all__ = lazy_names(
-        __name__,
-        (
-            "tvsl.training.config:PretrainConfig",
-            "tvsl.training.config:TrainConfig",
-            "tvsl.training.config:recipe",
-            "tvsl.training.fit:check_recipe",
-            "tvsl.training.fit:train_head",
-            "tvsl.training.pretraining:pretrain",
-        ),
-    )
+    __getattr__, __dir__, __all__ = lazy_names(__name__)

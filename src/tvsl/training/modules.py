@@ -286,7 +286,7 @@ class HeadTraining(LightningModule):
         team = current()
         starts = [total * number // team.count for number in range(team.count + 1)]
         own = scenes.chosen(range(*starts[team.rank : team.rank + 2]))
-        scores = PairScores.joined([one for one in team.gathered(self._scores(own)) if one])
+        scores = PairScores.joined([one for one in team.gather(self._scores(own)) if one])
         average: Figure = "AP" if scenes.sources == 1 else "CAP"
         figures[average] = scores.summary(scenes.sources > 1)[average]
         self._validated.append(figures)

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 
 def lazy_names(
-    package: str, places: Iterable[str], own: Iterable[str] = (), hidden: Iterable[str] = ()
+    package: str, own: Iterable[str] = (), hidden: Iterable[str] = ()
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package with lazy imports.
 
+    The package imports its names under ``if TYPE_CHECKING``, each ``as`` itself, for readers and
+    type checkers; its source tells where each of them is.
+
     Args:
         package: Its ``__name__``.
-        places: ``module:name other_name``, or the dotted name of a submodule.
         own: Names that the package itself defines.
-        hidden: Further places whose names can be imported but are not listed.
+        hidden: Names that can be imported but are not listed.
     """
-    listed = _homes(places)
-    homes = {**_homes(hidden), **listed}
-    names = sorted({*own, *listed})
+    homes = _homes(package)
+    names = sorted({*own, *homes} - set(hidden))
 
     def attribute(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        module, is_module = homes[name]
-        found = importlib.import_module(module)
-        return found if is_module else getattr(found, name)
+        if homes[name] == package:
+            return importlib.import_module(f"{package}.{name}")
+        return getattr(importlib.import_module(homes[name]), name)
 
     return attribute, lambda: names, names
 
 
-def _homes(places: Iterable[str]) -> dict[str, tuple[str, bool]]:
-    """Module of each name, and whether the name is the module itself."""
-    homes = {}
-    for place in places:
-        module, colon, names = place.partition(":")
-        for name in names.split() if colon else [module.rpartition(".")[2]]:
-            homes[name] = module, not colon
-    return homes
+def _homes(package: str) -> dict[str, str]:
+    """Module from which each name is imported."""
+    spec: Any = sys.modules[package].__spec__
+    branches = [
+        node
+        for node in ast.parse(spec.loader.get_source(package)).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    return {
+        alias.asname: str(node.module)
+        for branch in branches
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname is not None
+    }

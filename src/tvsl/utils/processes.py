@@ -66,7 +66,7 @@ class Processes:
 
             connected(distributed.barrier)
 
-    def told(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """Tell all processes what the first one has.
 
         Args:
@@ -86,7 +86,7 @@ class Processes:
         connected(distributed.broadcast_object_list, values)
         return cast("T", values[0])
 
-    def gathered(self, value: T) -> list[T]:
+    def gather(self, value: T) -> list[T]:
         """Gather a value of each process.
 
         Args:
