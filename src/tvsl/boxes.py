@@ -41,14 +41,7 @@ def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
 
 
 def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalize a map to [0, 1]; one that is constant but for rounding becomes all zero.
-
-    Args:
-        values: Map, (H, W), any range.
-
-    Returns:
-        The map, (H, W), float32, smallest value 0 and largest 1.
-    """
+    """Normalize a map (H, W) to [0, 1]; one that is constant but for rounding becomes zero."""
     low, high = float(values.min()), float(values.max())
     if high - low <= _ROUNDING * max(abs(low), abs(high)):
         return np.zeros_like(values, dtype=np.float32)

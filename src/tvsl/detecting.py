@@ -31,11 +31,7 @@ class Classes:
     groups: Tensor | None = None
 
     def merged(self, scores: Tensor) -> tuple[Vocabulary, dict[str, tuple[str, ...]]]:
-        """Each group under the name that suits a clip best.
-
-        Args:
-            scores: Detection scores of one clip, (1, N).
-        """
+        """Each group under the name that suits a clip best, by its scores (1, N)."""
         if self.groups is None:
             return self.vocabulary, {}
         names = self.vocabulary.names

@@ -76,11 +76,7 @@ _share: ContextVar[BatchShare | None] = ContextVar("share", default=None)
 
 @contextmanager
 def sharing_batch(share: BatchShare | None) -> Iterator[None]:
-    """Let losses see the rows of this process as its share of a batch.
-
-    Args:
-        share: The share; None for a batch that is not shared.
-    """
+    """Let losses see the rows of this process as its share of a batch; None shares nothing."""
     token = _share.set(share)
     try:
         yield
@@ -89,14 +85,7 @@ def sharing_batch(share: BatchShare | None) -> Iterator[None]:
 
 
 def own_rows(whole: Tensor) -> Tensor:
-    """The rows of this process of something that is known for the whole batch.
-
-    Args:
-        whole: (B, ...).
-
-    Returns:
-        (b, ...).
-    """
+    """The rows (b, ...) of this process of what is known for the whole batch, (B, ...)."""
     share = _share.get()
     return whole if share is None else whole[share.rows]
 
@@ -157,11 +146,7 @@ def _gathered(rows: Tensor, place: slice, size: int) -> Tensor:
 
 
 def draw_normal_like(rows: Tensor) -> Tensor:
-    """Normal noise for the rows of this process, drawn for the whole batch.
-
-    Args:
-        rows: (b, ...).
-    """
+    """Normal noise for the rows (b, ...) of this process, drawn for the whole batch."""
     if _share.get() is None:
         return torch.randn_like(rows)
     return own_rows(_whole(rows).normal_())

@@ -231,12 +231,8 @@ def load_encoder(
 def model_name(model: str | Path | Encoder) -> str:
     """Name of an encoder in results.
 
-    Args:
-        model: As for ``load``.
-
-    Returns:
-        The name that was given, on the hub with the commit, the last part of a path, or the name
-        of a class.
+    The name that was given, on the hub with the commit, the last part of a path, or the name of a
+    class.
     """
     if not isinstance(model, str | Path):
         return type(model).__name__

@@ -458,11 +458,7 @@ class Localizer(ClipEncoder):
         return replace(request, notices=self.notices(request.names))
 
     def notices(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Notices on class names: that some mean nothing to the model.
-
-        Returns:
-            At most one sentence; none for a model that cannot tell.
-        """
+        """A notice on class names that mean nothing to the model, if it can tell."""
         strange = [shown(name) for name in without_meaning(self.encoder, names)]
         if not strange:
             return ()

@@ -52,11 +52,7 @@ class Origin:
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a text has the form of a reference, and is no name of a file that exists.
-
-    Args:
-        text: What a user gave in place of a name.
-    """
+    """Tell whether a text has the form of a reference, and is no name of a file that exists."""
     return _REFERENCE.fullmatch(text) is not None and not Path(text).exists()
 
 
@@ -182,11 +178,7 @@ class Registry(Mapping[str, T]):
         return thing
 
     def load_all(self) -> tuple[dict[str, T], list[UsageError]]:
-        """Load everything, so far as it can be.
-
-        Returns:
-            What can be loaded, by its name, and what is wrong with the rest.
-        """
+        """Load what can be loaded, by its name, and tell what is wrong with the rest."""
         found: dict[str, T] = {}
         problems = []
         for name in self:
@@ -206,11 +198,7 @@ class Registry(Mapping[str, T]):
         return found, problems
 
     def source(self, name: str) -> Origin | None:
-        """Origin of something that was registered.
-
-        Returns:
-            Its source; None for what tvsl brings.
-        """
+        """Origin of something that was registered; None for what tvsl brings."""
         if name in self._builtin:
             return None
         if name in self._sources:

@@ -79,11 +79,7 @@ def same_names(names: Iterable[str]) -> tuple[str, ...]:
 def split_names(texts: Iterable[str]) -> list[str]:
     """Class names that were typed, separated by commas, or by semicolons where names hold commas.
 
-    Args:
-        texts: What was typed, in one piece or several.
-
-    Returns:
-        The names, without white space around them and without empty ones.
+    They are given without white space around them and without empty ones.
     """
     names = [name.strip() for text in texts for name in text.split(";" if ";" in text else ",")]
     return [name for name in names if name]

@@ -269,14 +269,7 @@ class AudioEncoder(AudioNetwork):
         return self.config.window_length + (STRIDE - 1) * self.config.hop_length + 1
 
     def spectrogram(self, waveforms: Tensor) -> Tensor:
-        """Complex spectrogram.
-
-        Args:
-            waveforms: (B, S), in [-1, 1].
-
-        Returns:
-            (B, bins, frames, 2): real and imaginary part.
-        """
+        """Complex spectrogram, (B, bins, frames, 2), of waveforms (B, S) in [-1, 1]."""
         config = self.config
         frames = split_frames(waveforms, config.window_length, config.hop_length) * self.window
         # All columns, zeros included: with them a frame's sum rounds as AudioCLIP's own does.
@@ -288,13 +281,10 @@ class AudioEncoder(AudioNetwork):
         return torch.stack(parts, dim=-1)
 
     def bands(self, waveforms: Tensor) -> Tensor:
-        """Log power as a picture: the lower, middle and upper third of the bins as channels.
+        """Log power of waveforms (B, S), in the 16-bit range, as a picture.
 
-        Args:
-            waveforms: (B, S), in the 16-bit range.
-
-        Returns:
-            Decibels, (B, 3, bins // 3, frames).
+        The lower, middle and upper third of the bins are its channels: decibels,
+        (B, 3, bins // 3, frames).
         """
         power = self.spectrogram(from_int16_range(waveforms)).square().sum(dim=-1)
         return power_to_bands(power)

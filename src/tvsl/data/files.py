@@ -383,14 +383,7 @@ def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
 
 
 def mix_sounds(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Mix sounds: their sum (Sec. 4.1), shorter ones padded with silence.
-
-    Args:
-        sounds: Mono waveforms, each (S,).
-
-    Returns:
-        Their sum, as long as the longest.
-    """
+    """Mix mono sounds: their sum (Sec. 4.1), shorter ones padded with silence."""
     mixture = np.zeros(max(len(sound) for sound in sounds), dtype=np.float32)
     for sound in sounds:
         mixture[: len(sound)] += sound

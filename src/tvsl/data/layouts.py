@@ -141,11 +141,7 @@ def inside(root: Path, name: str, suffix: str = "") -> Path:
 
 
 def name_fault(name: str) -> str | None:
-    """Fault of a name that cannot be that of a file in the data set's folder.
-
-    Returns:
-        A clause that follows the name; None for a valid name.
-    """
+    """Fault of a name of a file in the data set's folder, as a clause; None without."""
     if name[1:2] == ":":
         return "begins with a drive of Windows: write it relative to the data set's folder"
     if "\\" in name:

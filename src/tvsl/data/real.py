@@ -212,11 +212,7 @@ class RealData(SceneData, IndexedData):
             yield data.item(number)
 
     def item(self, number: int) -> Item:
-        """A scene as it is planned; no file is read.
-
-        Args:
-            number: Its number, from 0.
-        """
+        """A scene as it is planned, by its number from 0; no file is read."""
         plan = self.maker.plan(number, self.sources)
         files = [file for panel in plan.panels for file in panel.photographs]
         return Item(
@@ -278,14 +274,7 @@ def grid_shape(panels: int) -> Shape:
 
 
 def in_grid(panels: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Panels of one size as one picture, row by row; places without a panel are black.
-
-    Args:
-        panels: K pictures or masks, (H, W, ...).
-
-    Returns:
-        (rows * H, columns * W, ...).
-    """
+    """K panels (H, W, ...) as one picture, row by row; places without a panel are black."""
     rows, columns = grid_shape(len(panels))
     blank = np.zeros_like(panels[0])
     every = [*panels, *[blank] * (rows * columns - len(panels))]

@@ -297,11 +297,7 @@ class TokenStore:
         return result
 
     def labels(self, sources: int) -> Tensor:
-        """Classes of the members of all mixtures of one number of sources.
-
-        Returns:
-            Indices into ``names``, mixture by mixture, panel by panel, (M, K).
-        """
+        """Classes of all mixtures of one number of sources, (M, K), as places in ``names``."""
         return torch.cat([shard.labels[shard.mixtures[sources].members] for shard in self._shards])
 
     def batch(self, sources: int, numbers: Sequence[int] | Tensor) -> TokenBatch:

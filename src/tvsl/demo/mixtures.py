@@ -37,11 +37,7 @@ class RealObject:
 
 
 def real_scenes(folder: Path = FOLDER) -> tuple[DemoScene, ...]:
-    """Read the real scenes.
-
-    Returns:
-        The scenes; what sounds is detected among ``real_names``.
-    """
+    """Read the real scenes; what sounds in them is detected among ``real_names``."""
     content, names = _content(folder), real_names(folder)
     return tuple(_case(content, line, _scene(folder, line), names) for line in content["scenes"])
 

@@ -324,11 +324,7 @@ class HeadScores:
     detection: tuple[Tensor, Tensor] | None
 
     def figures(self, several: bool) -> dict[LabelSource, Figures]:
-        """Figures in percent, by label source.
-
-        Args:
-            several: Whether clips have several sources.
-        """
+        """Figures in percent, by label source; ``several``: whether clips have several sources."""
         figures = {source: one.summary(several) for source, one in self.pairs.items()}
         if self.detection is not None:
             precision = detection_mean_average_precision(*self.detection)

@@ -194,11 +194,7 @@ class BatchScorer(Scorer):
         return f"classes with a score of {threshold:.3f} or more, calibrated on validation data"
 
     def score(self, batch: ReadBatch) -> BatchResult:
-        """Encode a batch and score all models on it.
-
-        Returns:
-            The scores of its pairs, item by item.
-        """
+        """Encode a batch and score all models on its pairs, item by item."""
         result = BatchResult(batch=batch.number, failures=batch.failures)
         for encoded in encode_read_items(batch.items, self.data, self.models.encoder):
             result.items += encoded.clip_ids

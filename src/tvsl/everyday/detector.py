@@ -124,11 +124,7 @@ class SSDMobileNetV2(nn.Module):
         return levels
 
     def forward(self, frames: Tensor) -> PredictedBoxes:
-        """Find boxes.
-
-        Args:
-            frames: (B, 3, H, W), pixels in [-1, 1].
-        """
+        """Find boxes in pictures (B, 3, H, W) of pixels in [-1, 1]."""
         height, width = frames.shape[2:]
         boxes, logits = [], []
         for level, features in enumerate(self._levels(frames)):

@@ -70,13 +70,9 @@ class YAMNet(nn.Module):
             self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     def spectrogram(self, waveforms: Tensor) -> Tensor:
-        """Logarithmic mel spectrogram.
+        """Logarithmic mel spectrogram, (B, frames, 64), of mono sounds in [-1, 1], (B, S).
 
-        Args:
-            waveforms: Mono in [-1, 1] at 16 kHz, (B, S), at least one window long.
-
-        Returns:
-            (B, frames, 64).
+        They have 16 kHz and are at least one window long.
         """
         frames = waveforms.unfold(-1, WINDOW, HOP) * self.window
         magnitudes = torch.fft.rfft(frames, FOURIER).abs()
@@ -84,13 +80,9 @@ class YAMNet(nn.Module):
         return logarithms
 
     def patches(self, waveforms: Tensor) -> Tensor:
-        """Spectrogram patches; the sound is filled up with silence to whole patches.
+        """Spectrogram patches, (B, n, 96, 64), of mono sounds in [-1, 1] at 16 kHz, (B, S).
 
-        Args:
-            waveforms: Mono in [-1, 1] at 16 kHz, (B, S).
-
-        Returns:
-            (B, n, 96, 64).
+        A sound is filled up with silence to whole patches.
         """
         samples = waveforms.shape[-1]
         more = math.ceil(max(samples - PATCH_SAMPLES, 0) / PATCH_STEP)
@@ -98,14 +90,7 @@ class YAMNet(nn.Module):
         return self.spectrogram(filled).unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed and classify every patch.
-
-        Args:
-            waveforms: Mono in [-1, 1] at 16 kHz, (B, S).
-
-        Returns:
-            Embeddings (B, n, 1024) and logits (B, n, 521).
-        """
+        """Embeddings (B, n, 1024) and logits (B, n, 521) of every patch; see ``patches``."""
         patches = self.patches(waveforms)
         features = self.layers(self.stem(patches.flatten(0, 1)[:, None]))
         embeddings = features.mean(dim=(2, 3)).unflatten(0, patches.shape[:2])

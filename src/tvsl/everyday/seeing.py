@@ -59,11 +59,7 @@ class EfficientNetLite0(nn.Module):
         self.head = Convolution(inputs, WIDTH)
 
     def forward(self, frames: Tensor) -> Features:
-        """Compute the features of pictures.
-
-        Args:
-            frames: (B, 3, H, W), (pixel - 127) / 128 of pixels in 0 to 255.
-        """
+        """Features of pictures (B, 3, H, W), (pixel - 127) / 128 of pixels in 0 to 255."""
         features, fine = self.stem(frames), None
         for number, stage in enumerate(self.stages):
             features = stage(features)

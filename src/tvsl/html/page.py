@@ -45,11 +45,9 @@ def jpeg_uri(image: RGBImage, quality: int = 88) -> str:
 
 
 def outline_uri(region: NDArray[np.bool_]) -> str:
-    """Draw the outline of a region (H, W): a white line in a dark casing, all else clear.
+    """Draw the outline of a region (H, W) as a PNG: a white line in a dark casing, all else clear.
 
-    Returns:
-        The data URI of a PNG, as large as the region, or twice as high and wide where that is
-        lower than 224 pixels.
+    It is as large as the region, or twice as high and wide where that is lower than 224 pixels.
     """
     scale = _layer_scale(len(region))
     scaled = region.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -190,11 +188,7 @@ def sound_values(
 
 
 def distinct_maps(maps: Mapping[str, SoundSource]) -> list[tuple[str, SoundSource]]:
-    """The different maps of one true source.
-
-    Returns:
-        Each map once, under the sources of labels that it is for, with spaces between them.
-    """
+    """The different maps of one true source, each once, under all its sources of labels."""
     found: list[tuple[str, SoundSource]] = []
     for labels, source in maps.items():
         for place, (others, other) in enumerate(found):

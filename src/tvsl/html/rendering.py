@@ -113,8 +113,7 @@ def _color_rules(colors: int) -> list[str]:
 def service_page() -> str:
     """Write the page, on which one uploads a video and gets its result.
 
-    Returns:
-        The HTML. It holds no secret and names no user's file; its script talks to the service.
+    It holds no secret and names no user's file; its script talks to the service.
     """
     return render_page(
         "serve.html",

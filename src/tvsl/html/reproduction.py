@@ -31,14 +31,7 @@ _OUTLINE_WIDTH = 2
 
 
 def reproduction_page(found: Reproduction) -> str:
-    """Write the page.
-
-    Args:
-        found: What came out.
-
-    Returns:
-        The HTML, the same for the same numbers. It asks no network for anything.
-    """
+    """Write the page, the same for the same numbers; it asks no network for anything."""
     values: Values = {
         "title": f"The paper's tables on {found.provenance.title}",
         "warnings": found.provenance.warnings,

@@ -149,14 +149,7 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 
 def block_means(picture: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Mean colours of the blocks of a picture, by which two pictures are compared.
-
-    Args:
-        picture: (H, W, 3) RGB.
-
-    Returns:
-        (32, 32, 3), 0 to 255.
-    """
+    """Mean colours, (32, 32, 3), of blocks of a picture (H, W, 3), by which two are compared."""
     blocks = Image.fromarray(picture).resize((_BLOCKS, _BLOCKS), Image.Resampling.BOX)
     return np.asarray(blocks).astype(np.int16)
 

@@ -285,10 +285,9 @@ def _libtiff_setter() -> Callable[[Any], Any] | None:
 
 
 def turned_degrees(frame: VideoFrame) -> int:
-    """Clockwise rotation of a stored picture for display, in degrees.
+    """Clockwise rotation of a stored picture for display: 0, 90, 180 or 270 degrees.
 
-    Returns:
-        0, 90, 180 or 270; of a mirrored picture, the turn without the mirroring.
+    Of a mirrored picture it is the turn without the mirroring.
     """
     a, b, _, d = _display_matrix(frame)
     if abs(a) >= abs(b):

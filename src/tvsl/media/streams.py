@@ -62,21 +62,13 @@ def _area(stream: VideoStream) -> int:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The largest video stream; cover art of a sound file is not one.
-
-    Returns:
-        The stream, or None where the file has no video.
-    """
+    """The largest video stream, or None; cover art of a sound file is not one."""
     streams = [stream for stream in container.streams.video if not _is_cover(stream)]
     return max(streams, key=_area, default=None)
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The audio stream that a player would choose: the one marked default, or the first.
-
-    Returns:
-        The stream, or None where the file has no audio.
-    """
+    """The audio stream that a player would choose, if any: the one marked default, or the first."""
     streams = container.streams.audio
     marked = [stream for stream in streams if _is_marked(stream, "default")]
     return next(iter(marked or streams), None)
@@ -140,12 +132,9 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction:
-    """Width of a stored pixel over its height when the picture is shown: 1 for square pixels.
+    """Width of a stored pixel over its height when it is shown; 1 where the file is silent.
 
     The container's word goes before the codec's, as in FFmpeg and in players.
-
-    Returns:
-        The sample aspect ratio; 1 where the file does not tell or tells what cannot be.
     """
     ratio = stream.sample_aspect_ratio
     if ratio is None or not Fraction(1, LARGEST_PIXEL_ASPECT) <= ratio <= LARGEST_PIXEL_ASPECT:
@@ -263,11 +252,7 @@ def decoding_delay(container: InputContainer) -> Fraction:
 
 
 def declared_end(container: InputContainer) -> Fraction | None:
-    """End of a file by its headers, in seconds of its container's timestamps.
-
-    Returns:
-        The end; None if the headers do not state it.
-    """
+    """End of a file by its headers, in seconds of its timestamps; None if not stated."""
     if not container.duration:
         return None
     begin = 0 if container.format.name in DURATION_IS_END else container.start_time or 0

@@ -215,14 +215,7 @@ def stored_channels(frame: AudioFrame) -> NDArray[Any]:
 
 
 def as_floats(stored: NDArray[Any]) -> NDArray[np.float32]:
-    """Samples of any type as floats.
-
-    Args:
-        stored: uint8, a signed integer type, or floats.
-
-    Returns:
-        The samples, same shape, float32; in [-1, 1] for the integers.
-    """
+    """Samples of any type as float32, same shape; in [-1, 1] for uint8 and signed integers."""
     with np.errstate(over="ignore"):  # it becomes infinite, which is refused
         values: NDArray[np.float32] = stored.astype(np.float32, copy=False)
     if stored.dtype.kind == "f":
@@ -234,11 +227,7 @@ def as_floats(stored: NDArray[Any]) -> NDArray[np.float32]:
 def in_range(samples: NDArray[np.floating]) -> bool:
     """Tell whether samples are finite and on the scale of floats, a little overshoot included.
 
-    Args:
-        samples: Floats, any shape, not empty.
-
-    Returns:
-        False for samples that are no sound, or that are on the scale of integers.
+    Samples that are no sound, or on the scale of integers, are not. There is at least one.
     """
     return bool(max(samples.max(), -samples.min()) <= LARGEST_FLOAT)
 

@@ -178,13 +178,9 @@ class Alignment(CosineMethod):
 
 
 def nearest_others(pooled: Tensor) -> Tensor:
-    """Nearest neighbour of each clip among the others.
+    """Nearest neighbour of each clip among the others, by pooled embeddings (B, D).
 
-    Args:
-        pooled: Frozen pooled embeddings, (B, D).
-
-    Returns:
-        Its place in the batch, (B,); its own in a batch of one.
+    Places in the batch, (B,); a clip's own in a batch of one.
     """
     directions = unit(pooled)
     cosines = directions @ directions.T

@@ -334,11 +334,7 @@ class Method(nn.Module, ABC):
         )
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Parameters for an optimiser.
-
-        Returns:
-            Groups with ``params`` and ``lr``; one of all parameters, unless a method knows better.
-        """
+        """Groups of parameters for an optimiser, with ``params`` and ``lr``; here one of all."""
         return [{"params": list(self.parameters()), "lr": learning_rate}]
 
     def readouts(self) -> list[dict[str, Any]]:
@@ -386,11 +382,7 @@ class Method(nn.Module, ABC):
 
 
 def spread_and_not(readouts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Readouts, each with maps as they are and with spread ones (``spreading.py``).
-
-    Args:
-        readouts: Hyperparameters for ``set_tuned``.
-    """
+    """Readouts for ``set_tuned``, each with maps as they are and spread (``spreading.py``)."""
     return [{**one, "affinity": exponent} for one in readouts for exponent in (0.0, AFFINITY)]
 
 

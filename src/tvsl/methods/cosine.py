@@ -98,13 +98,6 @@ def best_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
 
 
 def own_cosines(cosines: Tensor) -> Tensor:
-    """Cosines of every cell with the sound of its own picture.
-
-    Args:
-        cosines: As ``all_cosines`` gives them.
-
-    Returns:
-        S_ii(p), (b, n_v).
-    """
+    """S_ii(p), (b, n_v): cosines of every cell with the sound of its own picture."""
     columns = own_rows(torch.arange(cosines.shape[1], device=cosines.device))
     return cosines[torch.arange(len(cosines), device=cosines.device), columns]

@@ -165,14 +165,7 @@ class MixAndLocalize(Adapted):
 
 
 def random_halves(audio: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of two random halves of each clip's audio cells.
-
-    Args:
-        audio: (B, n, D).
-
-    Returns:
-        Two of (B, D); both the same for a single cell.
-    """
+    """Means (B, D) of two random halves of audio cells (B, n, D); the same for a single cell."""
     cells = audio.shape[1]
     half = max(1, cells // 2)
     order = draw_uniform(audio.shape[:2], audio.device).argsort(dim=1)

@@ -56,11 +56,7 @@ class Interval:
 
     @classmethod
     def of(cls, draws: Draws) -> Interval:
-        """The interval of a figure.
-
-        Args:
-            draws: The figure of each resample; those that are not a number do not count.
-        """
+        """The interval of a figure from its resamples; those that are not a number do not count."""
         if bool(np.isnan(draws).all()):
             return cls(float("nan"), float("nan"))
         low, high = np.nanpercentile(draws, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
@@ -137,11 +133,7 @@ class Bootstrap:
         self.seed = seed
 
     def draw(self, statistics: Mapping[Name, Statistic]) -> dict[Name, Draws]:
-        """Figures of all resamples.
-
-        Returns:
-            R numbers for each.
-        """
+        """R figures of all resamples, for each statistic."""
         parts: dict[Name, list[Draws]] = {name: [] for name in statistics}
         for counts in self._counts():
             rows = counts[:, self._place]

@@ -422,11 +422,7 @@ class PairMetric(PlottedMetric, Generic[Result]):
         return drawn
 
     def statistics(self, columns: Columns) -> dict[str, Resampled]:
-        """Figures as they are drawn again; a metric that knows a quicker way than to compute does.
-
-        Args:
-            columns: Pairs that count, as for `aggregate`.
-        """
+        """Figures of the pairs that count, as they are drawn again, in the quickest way."""
 
         def figure(name: str) -> Statistic:
             return again(lambda some: self._named(some)[name], columns)

@@ -85,8 +85,7 @@ VIDEO_LAYOUTS: Mapping[str, VideoLayout] = {
 def is_file_name(name: str) -> bool:
     """Tell whether a name is that of a file directly inside a folder.
 
-    Returns:
-        False for an empty or too long name, separators, control characters and half characters.
+    Empty and too long names, separators, control characters and half characters are not.
     """
     if any(mark in "/\\" or category(mark) in ("Cc", "Cs") for mark in name):
         return False

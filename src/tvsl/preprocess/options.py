@@ -184,14 +184,7 @@ def is_record_start(line: str) -> bool:
 
 
 def read_clip(line: str) -> Clip | None:
-    """Read the clip of a line.
-
-    Args:
-        line: A line that ``record_to_line`` wrote, or a part of one that a kill cut off.
-
-    Returns:
-        The clip; None for a failure and for a line that is cut off.
-    """
+    """Read the clip of a line; None for a failure and for a line that a kill cut off."""
     try:
         content = json.loads(line)
         if content["status"] != OK:

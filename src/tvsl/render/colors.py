@@ -91,11 +91,7 @@ def source_color(index: int) -> Color:
 def label_colors(localizations: Sequence[Localization]) -> dict[str, Color]:
     """A colour for every label, the same in all images and the video of one input.
 
-    Args:
-        localizations: The moments, in the order of time.
-
-    Returns:
-        The colours, in the order of each label's first appearance.
+    They are given in the order of time of each label's first appearance.
     """
     labels = dict.fromkeys(source.label for found in localizations for source in found.sources)
     return {label: source_color(index) for index, label in enumerate(labels)}

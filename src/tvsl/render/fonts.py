@@ -216,11 +216,7 @@ def writable_text(text: str) -> str:
 
 
 def runs(text: str) -> list[tuple[Face, str]]:
-    """Parts of a text, each with the font that it is written in.
-
-    Args:
-        text: What ``writable_text`` gave.
-    """
+    """Parts of a text from ``writable_text``, each with the font that it is written in."""
     parts: list[tuple[Face, str]] = []
     spaces = ""
 

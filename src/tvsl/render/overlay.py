@@ -161,11 +161,7 @@ def boxed_heat(
 
 
 def line_width(size: tuple[int, int]) -> int:
-    """Pixels of the line at half height.
-
-    Args:
-        size: Height and width of the image in pixels.
-    """
+    """Pixels of the line at half height, by height and width of the image in pixels."""
     return max(1, round(min(size) / _LINE_SHARE))
 
 

@@ -322,14 +322,7 @@ def _with_durations(
 
 
 def can_copy(codec: str) -> bool:
-    """Tell whether a sound is copied into the output as it is.
-
-    Args:
-        codec: Name of the decoder as FFmpeg gives it.
-
-    Returns:
-        True for what mp4 files commonly hold; other sounds are encoded anew.
-    """
+    """Tell whether a sound of this codec of FFmpeg is copied as it is, or encoded anew."""
     return codec in _SAME_NAME_CODECS or (_KNOWS_OPAQUE and codec in _OTHER_NAME_CODECS)
 
 

@@ -94,11 +94,7 @@ class Keyframes:
     def step_at(self, time: float) -> float:
         """The time at which the maps of a frame are drawn: the nearest step between two moments.
 
-        Args:
-            time: Seconds.
-
-        Returns:
-            Seconds; at a moment and outside of all moments its own time.
+        At a moment and outside of all moments it is the frame's own time.
         """
         time = min(max(time, self.times[0]), self.times[-1])
         after = min(bisect_right(self.times, time), len(self.times) - 1)

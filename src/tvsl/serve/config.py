@@ -67,14 +67,7 @@ class ServeConfig:
             check_token(self.token)
 
     def is_token(self, given: str) -> bool:
-        """Compare a text with the token, in a time that does not depend on where they differ.
-
-        Args:
-            given: What a request brought.
-
-        Returns:
-            Whether it is the token; False where there is none.
-        """
+        """Compare a text with the token, in a time that does not depend on where they differ."""
         if self.token is None:
             return False
         digests = [sha256(text.encode("utf-8", "replace")).digest() for text in (self.token, given)]

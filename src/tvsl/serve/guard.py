@@ -55,11 +55,7 @@ class Sessions:
         self._ends: dict[bytes, float] = {}
 
     def open(self) -> str:
-        """Open a session.
-
-        Returns:
-            Its name, for the cookie. The oldest one ends where there are too many.
-        """
+        """Open a session, named for the cookie; the oldest ends where there are too many."""
         name = secrets.token_urlsafe(32)
         now = time.monotonic()
         self._ends = {key: end for key, end in self._ends.items() if end > now}
@@ -181,11 +177,7 @@ class Guard:
 
 
 def urlsplit_host(origin: str) -> str | None:
-    """Host and port of an origin; None for one that has none, such as ``null``.
-
-    Args:
-        origin: The header's value.
-    """
+    """Host and port of an origin's header; None for one that has none, such as ``null``."""
     try:
         parts = urlsplit(origin)
     except ValueError:

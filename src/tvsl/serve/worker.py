@@ -190,11 +190,7 @@ def _check_file(field: str, path: Path, limits: MediaLimits) -> None:
 
 
 def summary(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Summary of a result for the service: the classes, and what is noteworthy.
-
-    Args:
-        content: Content of its ``localization.json``.
-    """
+    """Summary of ``localization.json`` for the service: the classes, and what is noteworthy."""
     found: dict[str, dict[str, Any]] = {}
     for one in content["segments"]:
         known = found.setdefault(one["label"], {"label": one["label"], "seconds": 0.0, "peak": 0.0})

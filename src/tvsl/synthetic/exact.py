@@ -47,11 +47,7 @@ def sine_table() -> NDArray[np.float32]:
 
 
 def sine(turns: NDArray[np.float64] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sine of an angle in full turns, from the table.
-
-    Args:
-        turns: Any shape; at least 0, because the fraction is cut off, not rounded down.
-    """
+    """Sine of angles in full turns, at least 0, from the table; the fraction is cut off."""
     # The platform's own index type is looked up three times as fast as a shorter one.
     index = (turns * 2**TABLE_BITS).astype(np.intp)
     index &= 2**TABLE_BITS - 1

@@ -91,11 +91,7 @@ def describe(world: World, scene: WorldScene, files: dict[str, str]) -> dict[str
 
 
 def object_map(scene: WorldScene) -> NDArray[np.uint8]:
-    """Number of the object that each pixel shows.
-
-    Returns:
-        (112, K * 112): 0 for the ground, else an object's ``value`` in the manifest.
-    """
+    """``value`` of the object that each pixel shows, (112, K * 112); 0 is the ground."""
     drawn = np.zeros((SIDE, SIDE * len(scene.panels)), dtype=np.uint8)
     value = 0
     for place, panel in enumerate(scene.panels):

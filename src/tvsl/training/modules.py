@@ -56,14 +56,7 @@ class BatchPlan:
         self._epoch: tuple[int, list[tuple[int, NDArray[np.int64]]]] | None = None
 
     def at(self, step: int) -> tuple[int, NDArray[np.int64]]:
-        """The batch of a step.
-
-        Args:
-            step: The step, from 0.
-
-        Returns:
-            Number of sources, and rows of the mixtures.
-        """
+        """The batch of a step, from 0: number of sources, and rows of the mixtures."""
         epoch, place = divmod(step, self.steps_of_epoch)
         if self._epoch is None or self._epoch[0] != epoch:
             self._epoch = (epoch, self._draw(epoch))

@@ -223,13 +223,10 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> bool:
-    """Give memory that glibc keeps back to the system.
+    """Give memory that glibc keeps back to the system; tell whether there was some.
 
     Between files of different sizes the memory that is kept falls to pieces, and grows with every
     file; without anything that holds on to it.
-
-    Returns:
-        Whether glibc is in use and had memory to give back.
     """
     library = _glibc()
     return library is not None and library.malloc_trim(0) == 1

@@ -159,14 +159,7 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[
 
 
 def guarded(cell: object) -> str:
-    """Protect a cell: an apostrophe is put before a possible formula.
-
-    Args:
-        cell: A text or a number; None for an empty cell.
-
-    Returns:
-        The text; numbers stay unchanged.
-    """
+    """Protect a cell: an apostrophe is put before a possible formula; numbers stay unchanged."""
     text = "" if cell is None else str(cell)
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
@@ -191,11 +184,7 @@ def write_rows(file: TextIO, rows: Iterable[Iterable[object]]) -> None:
 
 
 def to_json(content: Any) -> str:
-    """JSON with an indent, but lists of numbers on one line: boxes and rows of maps stay readable.
-
-    Args:
-        content: Plain JSON types without infinities.
-    """
+    """JSON with an indent, but lists of numbers, as boxes and rows of maps, on one line."""
     text = json.dumps(content, indent=2, allow_nan=False)
     # No string is touched: a line break inside a string is written as an escape.
     return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)

@@ -81,11 +81,7 @@ class NameIndex:
             self._by_form.setdefault(next(_forms(name)), []).append(name)
 
     def find(self, listed: ListedId) -> str | None:
-        """Find the name of a listed id.
-
-        Returns:
-            The name; None if there is none, or if several match equally.
-        """
+        """Find the name of a listed id; None if there is none, or if several match equally."""
         exact = next((name for name in listed.names if name in self._exact), None)
         if exact is not None or listed.optional:
             return exact

@@ -299,11 +299,7 @@ def is_lost_process(error: BaseException) -> bool:
 
 
 def lost_process(error: BaseException) -> LostProcessError:
-    """The error of a run whose processes have lost each other.
-
-    Args:
-        error: What torch says.
-    """
+    """The error of a run whose processes have lost each other, as torch says."""
     return LostProcessError(
         f"Another process of the run has ended, or cannot be reached ({_short(error)}).",
         "Its own output says why. What is finished stays: start the same command again, a training "
@@ -333,11 +329,9 @@ def _is_reported_here(team: Processes, error: BaseException) -> bool:
 
 
 def own_device(name: str) -> str:
-    """Choose the device of this process; several processes get different GPUs.
+    """Choose the device of this process.
 
-    Returns:
-        A GPU by its number for ``auto`` and ``cuda`` where there are several processes; else the
-        same name.
+    Of several processes each gets a GPU by its number for ``auto`` and ``cuda``.
     """
     import torch
 

@@ -228,14 +228,11 @@ class TVSL(Method):
         return evidence(audio, visual, self._classes(vocabulary))
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Parameters for an optimiser, some at a rate of their own.
+        """Groups of parameters for an optimiser, some at a rate of their own.
 
         P_a and P_v learn at a tenth of the rate when ``slow``. P_f learns at ten times the rate
         where L_mcid reaches nothing but it: what is gentle for projectors that start at the
         identity is too little for a detector that has to be learned.
-
-        Returns:
-            Groups with ``params`` and ``lr``.
         """
         config, factors = self.config, dict[nn.Module, float]()
         if config.token_projectors == "slow":
