@@ -293,13 +293,10 @@ class Localization:
         return self if len(sources) == len(self.sources) else replace(self, sources=sources)
 
     def image(self, image: ImageSource | None = None) -> NDArray[np.uint8]:
-        """The picture that the result is of.
+        """The picture that the result is of: (H, W, 3).
 
         Args:
             image: The picture, where the result does not know it.
-
-        Returns:
-            (H, W, 3).
 
         Raises:
             UsageError: It does not know its picture, or the given one has another size.

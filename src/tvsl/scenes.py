@@ -118,13 +118,10 @@ class Scene:
         return digest.hexdigest()
 
     def mask(self, number: int) -> NDArray[np.bool_]:
-        """Mask of a source over the whole width.
+        """Mask of a source over the whole width: (H, K * W) bool.
 
         Args:
             number: Index of the source, 0 to K - 1.
-
-        Returns:
-            The mask, (H, K * W) bool.
 
         Raises:
             UsageError: There is no such source.

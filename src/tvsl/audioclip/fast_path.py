@@ -80,15 +80,12 @@ class FusedConvolution(nn.Module):
         return {**self.__dict__, "_packed": None}
 
     def forward(self, features: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """Convolve.
+        """Convolve: (B, outputs, h', w'), channels-last.
 
         Args:
             features: (B, inputs, h, w), channels-last.
             shortcut: Added before the ReLU, (B, outputs, h', w'); its memory is reused for the
                 result.
-
-        Returns:
-            (B, outputs, h', w'), channels-last.
         """
         if kernels.can_fuse(features):
             return self._fused(features, shortcut)

@@ -25,13 +25,10 @@ CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
 def normalise(images: NDArray[np.uint8]) -> Tensor:
-    """Scale pictures by CLIP's mean and deviation.
+    """Scale pictures by CLIP's mean and deviation: (B, 3, H, W), float32.
 
     Args:
         images: RGB, (B, H, W, 3), uint8.
-
-    Returns:
-        (B, 3, H, W), float32.
 
     Raises:
         ShapeError: Another shape or type.
@@ -123,7 +120,7 @@ class AttentionPool(nn.Module):
         return cast(Tensor, self.c_proj(pooled + self.v_proj.bias))
 
     def tokens(self, features: Tensor, mode: ImageTokenMode) -> Tensor:
-        """Dense tokens of a map.
+        """Dense tokens of a map: (B, h * w, D), row-major.
 
         Args:
             features: Map, (B, C, h, w).
@@ -131,9 +128,6 @@ class AttentionPool(nn.Module):
                 without position (localizes best: no mixing between cells). ``cells`` takes every
                 cell as a query, with the mean token among the keys. ``released`` is the released
                 T-VSL: no mean token, and the position table misread as a one-dimensional sequence.
-
-        Returns:
-            Tokens, (B, h * w, D), row-major.
         """
         if mode == "values":
             return self._values(features.flatten(2).transpose(1, 2))

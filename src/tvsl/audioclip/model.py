@@ -79,14 +79,11 @@ class AudioCLIP(TextEncoder):
         return super().train(mode and not self._frozen)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Pooled image embeddings.
+        """Pooled image embeddings: (B, D), not normalised.
 
         Args:
             images: Pictures normalised by CLIP's mean and deviation, (B, 3, H, W), H and W
                 multiples of the cell size.
-
-        Returns:
-            Embeddings, (B, D), not normalised.
 
         Raises:
             ShapeError: Another shape.
@@ -96,15 +93,12 @@ class AudioCLIP(TextEncoder):
         return pooled
 
     def image_tokens(self, images: Tensor, mode: ImageTokenMode | None = None) -> Tensor:
-        """Dense image tokens (Sec. 3.2).
+        """Dense image tokens (Sec. 3.2): (B, n_v, D), row-major over the cells, not normalised.
 
         Args:
             images: As for ``encode_image``.
             mode: ``values``, ``cells`` or ``released``, see ``AttentionPool.tokens``; that of
                 the config when None.
-
-        Returns:
-            Tokens, (B, n_v, D), row-major over the cells, not normalised.
 
         Raises:
             ShapeError: Another shape.
@@ -114,13 +108,10 @@ class AudioCLIP(TextEncoder):
         return self.visual.attnpool.tokens(self.visual.features(images), mode)
 
     def encode_audio(self, waveforms: Tensor) -> Tensor:
-        """Pooled audio embeddings.
+        """Pooled audio embeddings: (B, D), not normalised.
 
         Args:
             waveforms: Mono in [-1, 1] at the config's sample rate, (B, S) or (B, 1, S).
-
-        Returns:
-            Embeddings, (B, D), not normalised.
 
         Raises:
             ShapeError: Another shape.
@@ -144,13 +135,10 @@ class AudioCLIP(TextEncoder):
         return self.audio.tokens(self.audio.features(self.scaled(waveforms)))
 
     def encode_text(self, texts: Sequence[str] | Tensor) -> Tensor:
-        """Text embeddings.
+        """Text embeddings: (N, D), not normalised.
 
         Args:
             texts: Strings, or token ids (N, L).
-
-        Returns:
-            Embeddings, (N, D), not normalised.
 
         Raises:
             VocabularyError: Strings without a tokenizer, or a text that is empty or too long.
@@ -265,13 +253,10 @@ class AudioCLIP(TextEncoder):
             )
 
     def scaled(self, waveforms: Tensor) -> Tensor:
-        """Scale waveforms to the audio encoder's range.
+        """Scale waveforms to the audio encoder's range: (B, S).
 
         Args:
             waveforms: Mono in [-1, 1], (B, S) or (B, 1, S).
-
-        Returns:
-            The scaled waveforms, (B, S).
 
         Raises:
             ShapeError: Another shape.

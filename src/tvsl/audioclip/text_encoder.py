@@ -45,14 +45,11 @@ class ResidualAttentionBlock(nn.Module):
         self.ln_2 = nn.LayerNorm(width)
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Apply the layer.
+        """Apply the layer: new states, (B, L, width).
 
         Args:
             states: (B, L, width).
             mask: (L, L); -inf for the pairs of tokens without attention.
-
-        Returns:
-            The new states, (B, L, width).
         """
         normed = self.ln_1(states)
         states = states + self.attn(normed, normed, normed, need_weights=False, attn_mask=mask)[0]

@@ -57,13 +57,10 @@ class TextTokenizer:
         vars(self).update(state, _tokenizer=Tokenizer.from_str(state["_tokenizer"]))
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Encode texts.
+        """Encode texts: token ids, (len(texts), context), int64, padded with 0.
 
         Args:
             texts: One or more; they are normalised first, see ``plain_text``.
-
-        Returns:
-            Token ids, (len(texts), context), int64, padded with 0.
 
         Raises:
             ShapeError: No text, or a single string in place of a sequence.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tvsl.cli.options import (
-    MOST_WORKERS,
     AsJson,
     Data,
     DataOption,
@@ -20,6 +19,8 @@ from tvsl.cli.options import (
     Model,
     PrecisionOption,
     ProcessCount,
+    Protocols,
+    ReadingThreads,
     Root,
     Vocabulary,
     data_options,
@@ -71,21 +72,13 @@ def command(
         typer.Option(help="Classes to detect: as many as an item has, or by the head's threshold."),
     ] = "oracle",
     vocabulary: Vocabulary = None,
-    protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="paper, median, adaptive, fixed, negatives, all, or FILE.py:NAME [paper]. May be "
-            "repeated."
-        ),
-    ] = None,
+    protocol: Protocols = None,
     on_error: Annotated[
         Literal["stop", "skip"],
         typer.Option(help="A missing or broken item ends all, or is left out and listed."),
     ] = "stop",
     batch: Annotated[int, typer.Option(min=1, help="Items encoded together.")] = 32,
-    workers: Annotated[
-        int, typer.Option(min=1, max=MOST_WORKERS, help="Threads that read media.")
-    ] = 4,
+    workers: ReadingThreads = 4,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the arithmetic on CPUs [all].")
     ] = None,

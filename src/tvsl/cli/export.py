@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tvsl.cli.options import FlipAverageOption, Force
+from tvsl.cli.options import FlipAverageOption, Force, Head, HeadMethod, Preset
 from tvsl.cli.output import load_localizer, print_lines, print_note
 from tvsl.utils.atomic import check_free
 from tvsl.utils.run_folder import exported_files
@@ -33,15 +33,9 @@ def command(
             "May be repeated."
         ),
     ] = None,
-    head: Annotated[
-        Path | None, typer.Option(help="Folder of a trained head [the model's own].")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="An untrained head instead: tvsl, paper or released.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Method of the head, a name or FILE.py:CLASS [the head's].")
-    ] = None,
+    head: Head = None,
+    preset: Preset = None,
+    method: HeadMethod = None,
     flip_average: FlipAverageOption = None,
     force: Force = False,
 ) -> None:

@@ -18,9 +18,11 @@ from tvsl.cli.options import (
     Device,
     FlipAverageOption,
     Force,
+    Head,
     Model,
     Open,
     PrecisionOption,
+    Preset,
     ProcessCount,
     Vocabulary,
 )
@@ -113,12 +115,8 @@ def command(
         ),
     ] = False,
     model: Model = "everyday",
-    head: Annotated[
-        Path | None, typer.Option(help="Folder of a trained head [the model's own].")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="An untrained head instead: tvsl, paper or released.")
-    ] = None,
+    head: Head = None,
+    preset: Preset = None,
     same_meaning: Annotated[
         float | None,
         typer.Option(

@@ -405,6 +405,23 @@ DataOption = Annotated[
     list[str] | None,
     typer.Option("--option", help="Option of the data set, NAME=VALUE. May be repeated."),
 ]
+Head = Annotated[Path | None, typer.Option(help="Folder of a trained head [the model's own].")]
+Preset = Annotated[
+    str | None, typer.Option(help="An untrained head instead: tvsl, paper or released.")
+]
+HeadMethod = Annotated[
+    str | None, typer.Option(help="Method of the head, a name or FILE.py:CLASS [the head's].")
+]
+Protocols = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="paper, median, adaptive, fixed, negatives, all, or FILE.py:NAME [paper]. May be "
+        "repeated."
+    ),
+]
+ReadingThreads = Annotated[
+    int, typer.Option(min=1, max=MOST_WORKERS, help="Threads that read media.")
+]
 Vocabulary = Annotated[
     Path | None,
     typer.Option(help="Text file of classes to detect among, one a line [as suits the data]."),

@@ -9,12 +9,13 @@ import typer
 
 from tvsl.cli.evaluate import EVERY, print_evaluation
 from tvsl.cli.options import (
-    MOST_WORKERS,
     AsJson,
     Data,
     DataOption,
     Force,
     Lists,
+    Protocols,
+    ReadingThreads,
     Root,
     data_options,
 )
@@ -38,16 +39,8 @@ def command(
     name: Annotated[
         str | None, typer.Option(help="What the table calls them [the folder's name].")
     ] = None,
-    protocol: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="paper, median, adaptive, fixed, negatives, all, or FILE.py:NAME [paper]. May be "
-            "repeated."
-        ),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, max=MOST_WORKERS, help="Threads that read media.")
-    ] = 4,
+    protocol: Protocols = None,
+    workers: ReadingThreads = 4,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:

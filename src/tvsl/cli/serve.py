@@ -9,7 +9,15 @@ from typing import Annotated, Final
 
 import typer
 
-from tvsl.cli.options import Device, FlipAverageOption, Model, Open, PrecisionOption
+from tvsl.cli.options import (
+    Device,
+    FlipAverageOption,
+    Head,
+    HeadMethod,
+    Model,
+    Open,
+    PrecisionOption,
+)
 from tvsl.cli.output import open_page, print_lines
 from tvsl.errors import UsageError
 
@@ -45,12 +53,8 @@ def command(
         float, typer.Option(min=0.1, max=1_440, help="For how long results are kept, minutes.")
     ] = 30,
     model: Model = "everyday",
-    head: Annotated[
-        Path | None, typer.Option(help="Folder of a trained head [the model's own].")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Method of the head, a name or FILE.py:CLASS [the head's].")
-    ] = None,
+    head: Head = None,
+    method: HeadMethod = None,
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
     precision: PrecisionOption = "float32",

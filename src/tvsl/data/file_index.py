@@ -498,15 +498,12 @@ class IndexFiles(IndexedData):
 
 
 def load_sound(path: Path, sample_rate: int, window: float | None) -> NDArray[np.float32]:
-    """Load a sound, or the middle of a longer one.
+    """Load a sound, or the middle of a longer one: mono, (S,).
 
     Args:
         path: The sound.
         sample_rate: Samples per second of the result.
         window: Longest result in seconds; the whole sound when None.
-
-    Returns:
-        Mono, (S,).
 
     Raises:
         MediaError: The file cannot be used, or is silent.

@@ -135,14 +135,11 @@ def class_indices(items: Sequence[Item], names: Sequence[str]) -> NDArray[np.int
 
 
 def of_length(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """Cut a sound off, or pad it with silence, to a length.
+    """Cut a sound off, or pad it with silence, to a length: (length,).
 
     Args:
         waveform: Mono, (S,).
         length: Samples of the result.
-
-    Returns:
-        (length,).
     """
     part = waveform[:length]
     return np.pad(part, (0, length - len(part)))
@@ -234,14 +231,11 @@ class FileDataSet(DataSet):
         return Sample(pictures, mix_sounds(sounds), self.targets(drawn, pictures))
 
     def targets(self, item: Item, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:  # noqa: ARG002
-        """Draw the ground truth of each source of an item.
+        """Draw the ground truth of each source of an item: (P, H, K * W) float32 in [0, 1].
 
         Args:
             item: The item.
             pictures: Its panels, for data sets that score at the picture's own size.
-
-        Returns:
-            (P, H, K * W) float32 in [0, 1].
         """
         return draw_targets(item.sources, item.panels, self.side, self.side)
 
@@ -393,16 +387,13 @@ def mix_sounds(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 def draw_targets(
     sources: Sequence[Source], panels: int, height: int, width: int
 ) -> NDArray[np.float32]:
-    """Draw the targets of all sources of an item.
+    """Draw the targets of all sources of an item: (P, H, K * W) float32 in [0, 1].
 
     Args:
         sources: P sources.
         panels: K, the number of panels side by side.
         height: H, height of a panel.
         width: W, width of a panel.
-
-    Returns:
-        (P, H, K * W) float32 in [0, 1].
     """
     drawn = np.zeros((len(sources), height, panels * width), dtype=np.float32)
     for row, source in enumerate(sources):

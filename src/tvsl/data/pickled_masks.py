@@ -62,13 +62,10 @@ class PickledMask(FileTarget):
 
 
 def read_pickled_mask(path: Path) -> NDArray[np.bool_]:
-    """Read a mask.
+    """Read a mask: (H, W) bool, true where the array is positive.
 
     Args:
         path: A pickle of one NumPy array of numbers: (H, W), (1, H, W) or (H, W, 1).
-
-    Returns:
-        (H, W) bool, true where the array is positive.
 
     Raises:
         MissingFileError: There is no such file.

@@ -133,14 +133,11 @@ class PairResults:
         )
 
     def columns(self, key: Key, protocol: str) -> Columns:
-        """Columns that a metric of a protocol sums up.
+        """Columns that a metric of a protocol sums up: (P,) each.
 
         Args:
             key: Model and label source.
             protocol: Name of the protocol.
-
-        Returns:
-            (P,) each.
         """
         return {
             **self.measures[key][protocol],

@@ -227,14 +227,11 @@ def _packed(scores: Tensor) -> str:
 
 
 def detection_scores(detected: Detected, classes: int) -> Tensor:
-    """Detection scores of a batch's items.
+    """Detection scores of a batch's items: (items, N) float32.
 
     Args:
         detected: Detections in them.
         classes: N, the number of classes.
-
-    Returns:
-        (items, N) float32.
     """
     content = b"".join(base64.b64decode(part) for part in detected.scores)
     return torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32).reshape(-1, classes))

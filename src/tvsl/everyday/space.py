@@ -154,15 +154,12 @@ class Space(nn.Module):
         return torch.cat(parts, dim=-1)
 
     def cells(self, kinds: Tensor, classes: Tensor, features: Tensor) -> Tensor:
-        """Cells of pictures.
+        """Cells of pictures: (B, n, D).
 
         Args:
             kinds: Evidence for COCO's 90 kinds, (B, n, 90).
             classes: Probabilities of ImageNet's classes, (B, n, 1000).
             features: The image network's features, (B, n, 1392).
-
-        Returns:
-            (B, n, D).
         """
         of_kinds, of_classes = self._known("kind_names"), self._known("picture_names")
         meaning, sounding = (
@@ -174,14 +171,11 @@ class Space(nn.Module):
         return torch.cat([meaning, factors[0] * sounding, factors[1] * own, none], dim=-1)
 
     def moments(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Patches of sounds.
+        """Patches of sounds: (B, n, D).
 
         Args:
             logits: Of AudioSet's classes, (B, n, 521).
             features: The audio network's embeddings, (B, n, 1024).
-
-        Returns:
-            (B, n, D).
         """
         known = self._known("sound_names")
         floor = self.config.prior_floor

@@ -61,14 +61,11 @@ class SentenceEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
 
     def forward(self, pieces: Tensor, mask: Tensor) -> Tensor:
-        """Embed word pieces.
+        """Embed word pieces: unit vectors, (B, 384).
 
         Args:
             pieces: (B, L) int64.
             mask: True for pieces of the text, (B, L).
-
-        Returns:
-            Unit vectors, (B, 384).
         """
         values = self.norm(self.words(pieces) + self.positions.weight[: pieces.shape[1]])
         for layer in self.layers:

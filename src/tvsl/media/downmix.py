@@ -52,14 +52,11 @@ def ramp_size(rate: int) -> int:
 
 
 def mix_down(channels: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Mix a whole sound to mono.
+    """Mix a whole sound to mono: (S,).
 
     Args:
         channels: (C, S).
         rate: Samples per second.
-
-    Returns:
-        (S,).
     """
     mix = Downmix(rate, 0)
     return np.concatenate([*mix.add(0, channels), *mix.finish()])

@@ -190,13 +190,10 @@ def require_sound(waveform: Waveform, path: str | Path | None = None) -> Wavefor
 
 
 def stored_channels(frame: AudioFrame) -> NDArray[Any]:
-    """Samples of a decoded block in their stored type.
+    """Samples of a decoded block in their stored type: (C, S), for ``as_floats``.
 
     Args:
         frame: The block, any sample format and number of channels.
-
-    Returns:
-        (C, S), for ``as_floats``.
 
     Raises:
         ValueError: A sample format that is not known.

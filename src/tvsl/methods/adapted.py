@@ -134,14 +134,11 @@ class ClosedVocabulary(Adapted):
         return torch.tensor(rows, device=vocabulary.embeddings.device)
 
     def queried(self, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """Head's own row of each query's class.
+        """Head's own row of each query's class: (P,) int64.
 
         Args:
             queries: P pairs.
             vocabulary: N classes.
-
-        Returns:
-            (P,) int64.
 
         Raises:
             VocabularyError: It does not know one of the classes.
@@ -151,15 +148,12 @@ class ClosedVocabulary(Adapted):
         return rows
 
     def targets(self, tokens: Tokens, labels: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Training labels by the head's own classes.
+        """Training labels by the head's own classes: (B, C) bool.
 
         Args:
             tokens: B clips.
             labels: (B, N) bool.
             vocabulary: N classes.
-
-        Returns:
-            (B, C) bool.
 
         Raises:
             ShapeError: The labels are not for these clips and classes, or a clip has none.
@@ -174,14 +168,11 @@ class ClosedVocabulary(Adapted):
         return result
 
     def by_vocabulary(self, scores: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Sort scores of the head's own classes into the order of a vocabulary.
+        """Sort scores of the head's own classes into the order of a vocabulary: (B, N).
 
         Args:
             scores: (B, C).
             vocabulary: N classes.
-
-        Returns:
-            (B, N).
 
         Raises:
             VocabularyError: The head does not know one of the vocabulary's classes.
@@ -202,14 +193,11 @@ class ClosedVocabulary(Adapted):
 
 
 def uses_whole_sound(readout: ClassReadout, queries: Queries) -> Tensor:
-    """Choose the queries that get a map of the whole sound.
+    """Choose the queries that get a map of the whole sound: (P,) bool.
 
     Args:
         readout: The head's readout.
         queries: P pairs.
-
-    Returns:
-        (P,) bool.
     """
     if readout == "original":
         return queries.alone()

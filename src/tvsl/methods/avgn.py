@@ -100,14 +100,11 @@ class Attention(nn.Module):
         self.join = nn.Linear(size, size)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Attend to the keys.
+        """Attend to the keys: (B, q, d).
 
         Args:
             queries: (B, q, d).
             keys: (B, k, d).
-
-        Returns:
-            (B, q, d).
         """
         parts = (self.query(queries), self.key(keys), self.value(keys))
         query, key, value = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
@@ -153,14 +150,11 @@ class CrossAttentionBlock(nn.Module):
         self.mlp = mlp(size, WIDER * size)
 
     def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Attend to the features.
+        """Attend to the features: (B, C, d).
 
         Args:
             tokens: (B, C, d).
             features: (B, n, d).
-
-        Returns:
-            (B, C, d).
         """
         tokens = tokens + self.attention(tokens, features)
         mixed: Tensor = self.norm(tokens + self.mlp(self.norm_mlp(tokens)))
@@ -180,14 +174,11 @@ class Assignment(nn.Module):
         self.join = nn.Linear(size, size)
 
     def shares(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Share of each feature that each token gets.
+        """Share of each feature that each token gets: (B, C, n), with sums of 1 over the tokens.
 
         Args:
             tokens: (B, C, d).
             features: (B, n, d).
-
-        Returns:
-            (B, C, n), with sums of 1 over the tokens.
         """
         fit: Tensor = self.query(tokens) @ self.key(features).transpose(1, 2)
         return (fit / math.sqrt(tokens.shape[2])).softmax(dim=1)

@@ -300,13 +300,10 @@ class Method(nn.Module, ABC):
         return spread(self.maps(tokens, queries, vocabulary), tokens, queries, self.config.affinity)
 
     def spread_unlabelled_maps(self, tokens: Tokens) -> Tensor:
-        """Maps of ``unlabelled_maps``, spread likewise.
+        """Maps of ``unlabelled_maps``, spread likewise: (B, M, h, w).
 
         Args:
             tokens: B clips.
-
-        Returns:
-            (B, M, h, w).
 
         Raises:
             UsageError: The method's maps answer queries.

@@ -90,14 +90,11 @@ class LogitScale(nn.Module):
 
 
 def by_panel(cells: Tensor, tokens: Tokens) -> Tensor:
-    """Sort the cells of canvases by panel.
+    """Sort the cells of canvases by panel: (n, panels, cells, D).
 
     Args:
         cells: Anything on the cells of the grid, (n, n_v, D).
         tokens: The clips, for their grid and panels.
-
-    Returns:
-        (n, panels, cells, D).
     """
     if tokens.panels == 1:
         return cells[:, None]

@@ -25,7 +25,7 @@ class Trivial(Untrained):
         return self.drawn(queries.clip, tokens.grid, tokens.panels).to(tokens.visual)
 
     def drawn(self, clips: Tensor, grid: tuple[int, int], panels: int = 1, seed: int = 0) -> Tensor:
-        """Maps of some clips.
+        """Maps of some clips: (P, h, w) float32, on the device of ``clips``.
 
         Args:
             clips: The number of the clip of each map, (P,); the clip's place in a batch, or in a
@@ -33,9 +33,6 @@ class Trivial(Untrained):
             grid: Height and width of the token grid.
             panels: Number of frames side by side in the grid, each with a map of its own.
             seed: Seed of random maps.
-
-        Returns:
-            (P, h, w) float32, on the device of ``clips``.
         """
         height, width = grid
         count = int(clips.max()) + 1 if len(clips) else 0
@@ -48,16 +45,13 @@ class Trivial(Untrained):
 
     @abstractmethod
     def panel(self, clips: int, height: int, width: int, seed: int) -> Tensor:
-        """Maps of one panel for the first clips.
+        """Maps of one panel for the first clips: (clips, height, width).
 
         Args:
             clips: Number of clips.
             height: Rows of the panel's grid.
             width: Columns of the panel's grid.
             seed: Seed of random maps.
-
-        Returns:
-            (clips, height, width).
         """
 
 

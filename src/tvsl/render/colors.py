@@ -131,15 +131,12 @@ def half_height_line(heatmap: HeatMap, width: int) -> NDArray[np.bool_]:
 
 
 def inner_region(region: NDArray[np.bool_], width: int, goes_on: bool = True) -> NDArray[np.bool_]:
-    """Pixels of a region from which nothing outside of it can be reached in some steps.
+    """Pixels of a region from which nothing outside of it can be reached in some steps: (H, W).
 
     Args:
         region: The region, (H, W).
         width: Number of steps, each to a pixel above, below, left or right.
         goes_on: Whether the region counts as going on beyond the edges of the picture.
-
-    Returns:
-        The pixels, (H, W).
     """
     inner = region.copy()
     for _ in range(width):

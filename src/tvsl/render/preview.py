@@ -97,14 +97,11 @@ def write_preview(
 
 
 def preview_sheet(scenes: Sequence[Scene], title: str) -> RGBImage:
-    """Draw scenes side by side, each over the spectrogram of its sound.
+    """Draw scenes side by side, each over the spectrogram of its sound: sheet, (H, W, 3), uint8.
 
     Args:
         scenes: At least one; all with the same number of sources.
         title: Text above them, beside a legend of the colours.
-
-    Returns:
-        The sheet, (H, W, 3), uint8.
     """
     cards = [_card(scene) for scene in scenes]
     across, down = cards[0].width + _MARGIN, cards[0].height + _MARGIN

@@ -27,15 +27,12 @@ def is_traced() -> bool:
 
 
 def overlapping(signal: Tensor, length: int, hop: int) -> Tensor:
-    """Cut the last axis into overlapping frames, as ``Tensor.unfold`` does.
+    """Cut the last axis into overlapping frames, as ``Tensor.unfold`` does: (..., frames, length).
 
     Args:
         signal: (..., S), at least one frame long.
         length: Values of a frame.
         hop: Values from frame to frame.
-
-    Returns:
-        (..., frames, length).
     """
     if not is_traced():
         return signal.unfold(-1, length, hop)
@@ -69,14 +66,11 @@ def halving_max(features: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resized_table(table: Tensor, size: tuple[int, int]) -> Tensor:
-    """A table of vectors in another size, bicubic, as ``interpolate`` gives it.
+    """A table of vectors in another size, bicubic, as ``interpolate`` gives it: (*size, C).
 
     Args:
         table: (h, w, C).
         size: New height and width.
-
-    Returns:
-        (*size, C).
     """
     down, across = (
         _cubic_weights(length, side, table.device)

@@ -30,14 +30,11 @@ def to_table(rows: Tensor, slots: Slots, batch: int) -> Tensor:
 
 
 def from_table(table: Tensor, slots: Slots) -> Tensor:
-    """Take the rows back out of a table, the inverse of ``to_table``.
+    """Take the rows back out of a table, the inverse of ``to_table``: (P, ...).
 
     Args:
         table: (B, width, ...).
         slots: The place of each row in the table.
-
-    Returns:
-        (P, ...).
     """
     return table[slots.clip, slots.slot]
 

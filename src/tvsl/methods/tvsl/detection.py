@@ -124,14 +124,11 @@ def _likeness(names: Tensor) -> tuple[Callable[[Tensor], Tensor], float]:
 
 
 def fusion_similarity(fused: Tensor, classes: Tensor) -> Tensor:
-    """Similarities Ŷ = sim(T, F_av) (Sec. 3.2).
+    """Similarities Ŷ = sim(T, F_av) (Sec. 3.2): cosines, (B, N).
 
     Args:
         fused: F_av = P_f([Mean(A') + Mean(V')]), (B, D).
         classes: Unit text embeddings T, (N, D).
-
-    Returns:
-        Cosines, (B, N).
     """
     return unit(fused) @ classes.T
 

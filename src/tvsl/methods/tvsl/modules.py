@@ -81,14 +81,11 @@ class PromptLearner(nn.Module):
         self.context = nn.Parameter(normal(length, width, times=0.02))
 
     def forward(self, encoder: PromptableTextEncoder, token_ids: Tensor) -> Tensor:
-        """Text embeddings of [start, context, name, end].
+        """Text embeddings of [start, context, name, end]: (N, D).
 
         Args:
             encoder: The frozen text encoder; gradients pass through it to the context.
             token_ids: (N, L), end token highest.
-
-        Returns:
-            Unit embeddings, (N, D).
 
         Raises:
             VocabularyError: A name is too long to leave room for the context.
