@@ -120,15 +120,12 @@ def box_iou(first: Box, second: Box) -> float:
 
 
 def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
-    """The same box in a picture of another size.
+    """The same box in a picture of another size; at least one pixel large.
 
     Args:
         box: Box in a picture of ``size``.
         size: Height and width in pixels.
         target: Height and width of the other picture in pixels.
-
-    Returns:
-        The box, at least one pixel large.
     """
     down, across = target[0] / size[0], target[1] / size[1]
     left, top = math.floor(box.left * across), math.floor(box.top * down)
@@ -137,14 +134,11 @@ def scaled_box(box: Box, size: tuple[int, int], target: tuple[int, int]) -> Box:
 
 
 def box_around_peak(heatmap: NDArray[np.float32], cut: float = BOX_CUT) -> Box | None:
-    """Box of the connected region that holds the largest value.
+    """Box of the connected region that holds the largest value; None where the map is all zero.
 
     Args:
         heatmap: Map, (H, W), in [0, 1].
         cut: Pixels at or over it belong to a region.
-
-    Returns:
-        The box, or None where the map is all zero.
     """
     if float(heatmap.max()) <= 0.0:
         return None

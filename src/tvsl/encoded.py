@@ -14,7 +14,7 @@ from tvsl.errors import ShapeError, SilentAudioError, StoreError, WeightsError
 from tvsl.media.image import ImageSource, load_image
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits
 from tvsl.media.video import read_frames
-from tvsl.tokens import Tokens
+from tvsl.tokens import TENSORS, Tokens
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.model_folder import read_tensors, write_tensors
 from tvsl.utils.strict_model import StrictModel
@@ -62,7 +62,6 @@ class EncodedRecord(StrictModel):
 
 
 _ENCODED = "tvsl_encoded"
-_TOKENS = ("audio", "image", "sound", "visual")
 _ENCODED_REMEDY = "Give a file that `Encoded.save` wrote."
 
 
@@ -131,7 +130,7 @@ class Encoded:
             grid=None if tokens is None else tokens.grid,
             panels=1 if tokens is None else tokens.panels,
         )
-        tensors = {} if tokens is None else {one: getattr(tokens, one).cpu() for one in _TOKENS}
+        tensors = {} if tokens is None else {one: getattr(tokens, one).cpu() for one in TENSORS}
         check_free_file(target, force)
         with writable(target, "file"):
             metadata = {"format": "pt", _ENCODED: record.model_dump_json()}
@@ -155,9 +154,9 @@ class Encoded:
             record = EncodedRecord.model_validate_json(metadata.get(_ENCODED, ""))
             tokens = None
             if record.grid is not None:
-                if not all(tensors[name].isfinite().all() for name in _TOKENS):
+                if not all(tensors[name].isfinite().all() for name in TENSORS):
                     raise StoreError("It holds values that are not finite.", _ENCODED_REMEDY, path)
-                parts = {name: tensors[name] for name in _TOKENS}
+                parts = {name: tensors[name] for name in TENSORS}
                 tokens = Tokens(**parts, grid=record.grid, panels=record.panels)
         except WeightsError as error:
             raise StoreError(error.problem, error.remedy, path) from error

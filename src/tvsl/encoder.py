@@ -332,14 +332,11 @@ def same_meaning(encoder: Encoder) -> float | None:
 
 
 def without_meaning(encoder: Encoder, names: Sequence[str]) -> tuple[str, ...]:
-    """Names that mean nothing to a model.
+    """Names that mean nothing to a model; none for a model that cannot tell.
 
     Args:
         encoder: The model.
         names: Class names that it can express.
-
-    Returns:
-        Some of them; none for a model that cannot tell.
     """
     find = getattr(encoder, "without_meaning", None)
     return () if find is None else tuple(find(names))

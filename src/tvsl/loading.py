@@ -246,13 +246,10 @@ def model_name(model: str | Path | Encoder) -> str:
 
 
 def own_head(model: str | Path | Encoder) -> StoredHead | None:
-    """The trained head that lies in a model's folder.
+    """The trained head that lies in a model's folder; None where there is none.
 
     Args:
         model: As for ``load``.
-
-    Returns:
-        The head; None where there is none.
 
     Raises:
         WeightsError: It is damaged.

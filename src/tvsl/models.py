@@ -127,14 +127,11 @@ def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
 
 
 def model_folder(path_or_name: str | Path) -> Path | None:
-    """Folder of a model that is stored as one.
+    """Folder of a model that is stored as one; None for a single file or a public one.
 
     Args:
         path_or_name: A name of ``EMBEDDED`` or ``PUBLIC_FILES``, a path, or a name on the hub,
             from which it is fetched.
-
-    Returns:
-        The folder, or None for a single file or a public one.
 
     Raises:
         WeightsError: This installation lacks the embedded model of that name, or the hub's cannot

@@ -16,6 +16,9 @@ from torch.nn.functional import normalize, pdist
 from tvsl.errors import ShapeError, VocabularyError, first_few, shown
 from tvsl.vocabularies import check_names, same_names
 
+TENSORS = ("visual", "audio", "image", "sound")
+"""Names of the tensors of ``Tokens``."""
+
 _ROWS_AT_ONCE = 1024
 _ROUNDING = 1e-6
 
@@ -49,9 +52,7 @@ class Tokens:
     panels: int = 1
 
     def __post_init__(self) -> None:
-        shapes = {
-            name: tuple(getattr(self, name).shape) for name in ("visual", "audio", "image", "sound")
-        }
+        shapes = {name: tuple(getattr(self, name).shape) for name in TENSORS}
         remedy = "Build tokens with an encoder's `encode`."
         _require(
             self.visual.ndim == self.audio.ndim == 3 and self.image.ndim == self.sound.ndim == 2,
@@ -150,13 +151,10 @@ class Vocabulary:
         return len(self.names)
 
     def indices(self, names: Sequence[str]) -> list[int]:
-        """Rows of some names.
+        """Rows of some names; in the given order.
 
         Args:
             names: Class names of this vocabulary, in any spelling.
-
-        Returns:
-            Their rows, in the given order.
 
         Raises:
             VocabularyError: A name is not in the vocabulary.

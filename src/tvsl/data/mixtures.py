@@ -76,15 +76,12 @@ def check_mixed(labels: Indices, sources: int) -> None:
 
 
 def split_clips(count: int, size: int, seed: int = 0) -> list[Indices]:
-    """Split clips at random into groups of about equal size.
+    """Split clips at random into groups of about equal size; in increasing order.
 
     Args:
         count: Number of clips.
         size: Maximum number of clips of a group.
         seed: Seed of the split.
-
-    Returns:
-        The clips of each group, in increasing order.
     """
     order = np.random.default_rng((seed, count)).permutation(count).astype(np.int64)
     return [np.sort(group) for group in np.array_split(order, -(-count // size))]

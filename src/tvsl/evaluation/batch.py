@@ -22,11 +22,10 @@ from tvsl.encoder import Encoder
 from tvsl.errors import DataError, TvslError
 from tvsl.media.waveform import resampled
 from tvsl.scenes import Scene, SceneMaker
-from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.tokens import TENSORS, Queries, Tokens, Vocabulary
 from tvsl.utils.processes import ALONE, Processes
 
 _CLIPS = 32
-_TOKENS = ("visual", "audio", "image", "sound")
 """Clips that are encoded at once: more need more memory and are no faster."""
 
 
@@ -146,7 +145,7 @@ class EncodedBatch:
         if len(clips) == self.tokens.batch:
             return self
         rows = slice(clips.start, clips.stop)
-        tokens = {name: getattr(self.tokens, name)[rows] for name in _TOKENS}
+        tokens = {name: getattr(self.tokens, name)[rows] for name in TENSORS}
         clip = self.queries.clip
         pairs = ((clip >= clips.start) & (clip < clips.stop)).nonzero()[:, 0]
         here = pairs.to(self.targets.device)
@@ -278,7 +277,7 @@ def _encode(
 
 def _joined(parts: Sequence[Tokens]) -> Tokens:
     """Batches of one grid as one batch."""
-    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TOKENS}
+    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in TENSORS}
     return Tokens(**tensors, grid=parts[0].grid, panels=parts[0].panels)
 
 

@@ -40,7 +40,7 @@ from tvsl.reproduce.specs import (
     SceneSet,
     TokenMode,
 )
-from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.tokens import TENSORS, Queries, Tokens, Vocabulary
 from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import write_tensors
@@ -299,7 +299,6 @@ class StorePart:
         return torch.isin(labels, self._columns).all(dim=1).nonzero()[:, 0]
 
 
-_TOKENS = ("visual", "audio", "image", "sound")
 _TRUTH = ("targets", "masks", "twins")
 _STATED = "tvsl"
 
@@ -315,7 +314,7 @@ def write_scenes(scenes: EncodedBatch, path: Path) -> None:
         OutputError: It cannot be written.
     """
     tokens = scenes.tokens.to("cpu")
-    tensors = {name: getattr(tokens, name).contiguous() for name in _TOKENS}
+    tensors = {name: getattr(tokens, name).contiguous() for name in TENSORS}
     truth = {name: getattr(scenes, name) for name in _TRUTH}
     tensors |= {name: _packed(one) for name, one in truth.items() if one is not None}
     tensors |= {"clip": scenes.queries.clip.cpu(), "label": scenes.queries.label.cpu()}
@@ -358,7 +357,7 @@ def read_scenes(
         (height, width), grid = stated["size"], stated["grid"]
         names = tuple(stated["names"])
         tokens = Tokens(
-            **{name: tensors[name] for name in _TOKENS}, grid=tuple(grid), panels=stated["panels"]
+            **{name: tensors[name] for name in TENSORS}, grid=tuple(grid), panels=stated["panels"]
         )
         queries = Queries(tensors["clip"], tensors["label"])
         truth = {

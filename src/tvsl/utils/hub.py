@@ -56,7 +56,7 @@ class HubModel:
 
 
 def hub_model(name: str | Path, revision: str | None = None) -> HubModel | None:
-    """Recognize a model on the hub by its name.
+    """Recognize a model on the hub by its name; None for anything else.
 
     What exists here goes first. ``folder/model``, where there is a folder of the first name, and
     names of files are paths, whether or not they exist; with a revision they are the hub's.
@@ -64,9 +64,6 @@ def hub_model(name: str | Path, revision: str | None = None) -> HubModel | None:
     Args:
         name: ``user/model`` or ``user/model@revision``.
         revision: The revision, if it is not in the name.
-
-    Returns:
-        The model; None for anything else.
     """
     found = _NAME.fullmatch(name) if isinstance(name, str) else None
     if found is None or os.path.lexists(found[0]) or _FORBIDDEN.search(found["repo"]):

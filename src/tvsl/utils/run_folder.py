@@ -45,15 +45,12 @@ def describe_changes(
 
 
 def read_record(path: Path, keys: Set[str], largest: int = LARGEST_LIST) -> dict[str, Any] | None:
-    """Read the record of an earlier run.
+    """Read the record of an earlier run; None where there is no such file.
 
     Args:
         path: Its file.
         keys: Keys that every record of this kind has.
         largest: Maximum number of bytes.
-
-    Returns:
-        Its content; None where there is no such file.
 
     Raises:
         OutputError: It is damaged, or lacks a key and is not a record of this kind.
@@ -67,14 +64,11 @@ def read_record(path: Path, keys: Set[str], largest: int = LARGEST_LIST) -> dict
 
 
 def last_checkpoint(folder: Path, resume: bool) -> Path | None:
-    """Find the checkpoint to resume from.
+    """Find the checkpoint to resume from; None for a new run.
 
     Args:
         folder: Folder of the run.
         resume: Whether an interrupted run is resumed.
-
-    Returns:
-        The file, or None for a new run.
 
     Raises:
         OutputError: There is a run in the folder and ``resume`` is not set.

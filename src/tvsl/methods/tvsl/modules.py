@@ -135,14 +135,11 @@ def require_token_ids(vocabulary: Vocabulary) -> Tensor:
 
 
 def build_prompts(length: int, text_encoder: PromptableTextEncoder | None) -> PromptLearner | None:
-    """Untrained prompts for a head.
+    """Untrained prompts for a head; None for a length of 0.
 
     Args:
         length: Number of context vectors.
         text_encoder: The text encoder; needed for one vector or more.
-
-    Returns:
-        The prompts, or None for a length of 0.
 
     Raises:
         UsageError: The text encoder is missing, or not frozen.
