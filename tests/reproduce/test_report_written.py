@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.reproduce.made_tables import line, table
@@ -15,6 +16,7 @@ from tvsl.reproduce.report import (
     best_cells,
     choice_table,
     csv_text,
+    difference_table,
     head_title,
     how,
     json_content,
@@ -23,6 +25,7 @@ from tvsl.reproduce.report import (
     remarks,
     text_table,
 )
+from tvsl.reproduce.results import MeasuredRow, Value
 from tvsl.reproduce.run import Provenance, Reproduction
 from tvsl.reproduce.specs import DUETS, SINGLES, HeadSpec, Training, reproduce_config
 from tvsl.reproduce.tables import FNAC, TVSL, TVSL_MIXTURES, TVSL_UNTRAINED
@@ -101,6 +104,41 @@ def test_the_best_is_found_among_what_is_not_trivial() -> None:
     assert best_cells(TABLE) == {(2, 0), (2, 1)}
     drops = table("table5", ("drop",), [line("a", 3.0), line("b", 2.0), line("c", None)])
     assert best_cells(drops) == {(1, 0)}
+
+
+def test_differences_from_the_row_of_reference() -> None:
+    known = replace(TABLE, reference="T-VSL")
+    found = difference_table(known)
+    assert found is not None
+    assert found.rows == (
+        ("FNAC", "no labels", "+39.0", ""),
+        ("Odd | one", "no labels", "+80.0", "+68.0"),
+        ("AVGN", "no labels", "", ""),
+    )
+    content = json_content(replace(made(), tables=(known,)))["tables"][0]
+    assert content["reference"] == "T-VSL"
+    assert content["differences"][1] == {
+        "row": "Odd | one",
+        "labels": "none",
+        "mean": [80.0, 68.0],
+        "low": [None, None],
+        "high": [None, None],
+    }
+    assert difference_table(TABLE) is None
+    given = replace(known, lines=(*LINES, line("AVGN", 65.0, 95.0, labels="given")))
+    assert (difference_table(given) or found).rows[-1][2:] == ("+30.0", "-10.0")
+
+
+def test_differences_are_paired_by_scene() -> None:
+    """Two rows that vary widely, and together, differ by what is left of it."""
+    shared = 20 * np.random.default_rng(0).standard_normal(1000)
+    ours, other = (
+        MeasuredRow(row, "detected", (Value((mean,), (mean + shared,)),), {}, ("",))
+        for row, mean in (("T-VSL", 50.0), ("FNAC", 47.0))
+    )
+    found = difference_table(replace(table("table2", ("AP",), [ours, other]), reference="T-VSL"))
+    assert found is not None
+    assert found.rows == (("FNAC", "labels detected", "+3.0 (3.0 to 3.0)"),)
 
 
 def test_the_order_is_told_in_numbers() -> None:

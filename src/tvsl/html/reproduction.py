@@ -17,6 +17,7 @@ from tvsl.reproduce.report import (
     best_cells,
     choice_table,
     claim_table,
+    difference_table,
     how,
     order_table,
     remarks,
@@ -50,7 +51,7 @@ def reproduction_page(found: Reproduction) -> str:
 
 
 def _table(table: MeasuredTable) -> Values:
-    order = order_table(table)
+    below = (difference_table(table), order_table(table))
     return {
         "name": table.name,
         "title": table.title if table.number is None else f"Table {table.number}: {table.title}",
@@ -58,7 +59,7 @@ def _table(table: MeasuredTable) -> Values:
         "measured": table_values(
             text_table(table), {(row, table.heads[column]) for row, column in best_cells(table)}
         ),
-        "order": None if order is None else table_values(order),
+        "below": [table_values(one) for one in below if one is not None],
         "sentences": [*sentences(table), *remarks(table)],
     }
 

@@ -24,6 +24,8 @@ from tvsl.reproduce.results import (
     MeasuredTable,
     Value,
     apart,
+    difference_interval,
+    difference_text,
     one_each,
     ranked,
 )
@@ -315,6 +317,45 @@ def order_table(table: MeasuredTable) -> TextTable | None:
     return TextTable("Order, ours against the paper's", _ORDER_HEADS, rows, 3) if rows else None
 
 
+def compared(table: MeasuredTable) -> list[tuple[MeasuredRow, MeasuredRow]]:
+    """The row of reference beside each other row that looks at something.
+
+    A row that asks for classes is compared with the same source of labels, one that does not with
+    detected labels.
+
+    Returns:
+        Pairs of lines, the one of reference first; none in a table without one.
+    """
+    pairs = []
+    for line in table.lines:
+        source: LabelSource = "given" if line.labels == "given" else "detected"
+        ours = None if table.reference is None else table.line(table.reference, source)
+        if ours is not None and line.row != table.reference and not line.trivial:
+            pairs.append((ours, line))
+    return pairs
+
+
+def difference_table(table: MeasuredTable) -> TextTable | None:
+    """Table of the differences between the row of reference and the other rows.
+
+    Returns:
+        Difference and 95 % interval of each column; None without a row of reference.
+    """
+    rows = tuple(
+        (
+            line.row,
+            LABEL_TITLES[line.labels],
+            *(
+                _NOTHING if mine is None or other is None else difference_text(mine, other)
+                for mine, other in zip(ours.values, line.values, strict=True)
+            ),
+        )
+        for ours, line in compared(table)
+    )
+    title = f"{table.reference}, less each other row"
+    return TextTable(title, ("row", "labels", *table.heads), rows, 2) if rows else None
+
+
 def remarks(table: MeasuredTable) -> list[str]:
     """Reasons why columns or cells are missing."""
     columns = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
@@ -458,9 +499,9 @@ def markdown(found: Reproduction) -> str:
     for table in found.tables:
         number = "" if table.number is None else f"Table {table.number}: "
         parts += [f"## {number}{table.title}", table.says, _as_markdown(text_table(table))]
-        order = order_table(table)
-        if order is not None:
-            parts += [f"{order.title}:", _as_markdown(order)]
+        for below in (difference_table(table), order_table(table)):
+            if below is not None:
+                parts += [f"{below.title}:", _as_markdown(below)]
         if findings := [*sentences(table), *remarks(table)]:
             parts.append(_listed(findings))
     choices = choice_table(found.choices)
@@ -559,6 +600,8 @@ def _table(table: MeasuredTable) -> dict[str, Any]:
         "left_out": dict(table.left_out),
         "beside": list(table.beside),
         "lines": [_line(line) for line in table.lines],
+        "reference": table.reference,
+        "differences": [_difference(*pair) for pair in compared(table)],
         "agreements": [asdict(one) for one in agreements(table)],
         "sentences": sentences(table),
     }
@@ -578,6 +621,20 @@ def _line(line: MeasuredRow) -> dict[str, Any]:
         "trained": list(line.trained),
         "notes": list(line.notes),
     }
+
+
+def _difference(ours: MeasuredRow, line: MeasuredRow) -> dict[str, Any]:
+    """Differences from the row of reference, as ``_line`` has its values."""
+    values: list[tuple[float | None, float | None, float | None]] = []
+    for mine, other in zip(ours.values, line.values, strict=True):
+        if mine is None or other is None:
+            values.append((None, None, None))
+            continue
+        interval = difference_interval(mine, other)
+        ends = (None, None) if interval is None else (interval.low, interval.high)
+        values.append((mine.mean - other.mean, *ends))
+    columns = zip(("mean", "low", "high"), zip(*values, strict=True), strict=True)
+    return {"row": line.row, "labels": line.labels, **{k: list(v) for k, v in columns}}
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

@@ -101,6 +101,7 @@ class MeasuredTable:
         beside: The paper's benchmarks whose numbers stand beside it, the nearest first.
         number: Number of the paper's table; None for one of our own.
         left_out: Columns that could not be measured, with the reason.
+        reference: Title of the row that the others are compared with, if any.
     """
 
     name: str
@@ -112,6 +113,7 @@ class MeasuredTable:
     beside: tuple[str, ...] = ()
     number: int | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    reference: str | None = None
 
     def line(self, row: str, *labels: LabelSource) -> MeasuredRow | None:
         """Find the line of a row.
@@ -169,23 +171,39 @@ def ranked(
     return sorted(found, key=lambda pair: pair[1].mean if low_is_good else -pair[1].mean)
 
 
+def difference_interval(first: Value, second: Value) -> Interval | None:
+    """95 % interval of the difference of two values of a column.
+
+    Scenes are paired, since all rows are drawn on the same resamples; the seeds of both are drawn
+    as well.
+
+    Args:
+        first: A value.
+        second: The one that is subtracted.
+
+    Returns:
+        The interval; None where either has no resamples.
+    """
+    if not first.draws or not second.draws:
+        return None
+    ours, theirs = (
+        over_runs(np.stack(one.draws), seed) for seed, one in enumerate((first, second))
+    )
+    return Interval.of(ours - theirs)
+
+
 def apart(first: Value, second: Value) -> bool:
     """Tell whether two values of a column differ beyond chance.
 
-    The 95 % interval of their difference does not hold 0: scenes are paired, since all rows are
-    drawn on the same resamples, and the seeds of both are drawn as well. Values without resamples
-    are compared by their standard deviations, and are exact without these.
+    The 95 % interval of their difference does not hold 0. Values without resamples are compared by
+    their standard deviations, and are exact without these.
 
     Args:
         first: A value.
         second: Another one.
     """
-    if first.draws and second.draws:
-        ours, theirs = (
-            over_runs(np.stack(one.draws), seed) for seed, one in enumerate((first, second))
-        )
-        return not Interval.of(ours - theirs).holds(0)
-    return beyond_deviations(first, second)
+    interval = difference_interval(first, second)
+    return beyond_deviations(first, second) if interval is None else not interval.holds(0)
 
 
 def beyond_deviations(first: Value, second: Value) -> bool:
@@ -200,9 +218,16 @@ def beyond_deviations(first: Value, second: Value) -> bool:
 
 
 def difference_text(first: Value, second: Value) -> str:
-    """Difference of two values' means, in points, with its sign."""
+    """Difference of two values' means, in points, with its sign and 95 % interval.
+
+    Args:
+        first: A value.
+        second: The one that is subtracted.
+    """
     # Adding zero takes the sign off a zero that rounding left.
-    return f"{round(first.mean - second.mean, 1) + 0.0:+.1f}"
+    text = f"{round(first.mean - second.mean, 1) + 0.0:+.1f}"
+    interval = difference_interval(first, second)
+    return text if interval is None else f"{text} ({interval.text()})"
 
 
 _VARIED_IN_COLUMNS = (4, 5)
@@ -309,6 +334,7 @@ class Aggregator:
             self._beside(spec),
             spec.paper,
             {self._head(column): reason for column, reason in missing.items() if reason},
+            spec.reference,
         )
 
     def _missing(self, column: Column) -> str | None:

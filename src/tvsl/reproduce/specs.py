@@ -330,6 +330,7 @@ class TableSpec:
         columns: Its columns.
         labels: The label sources that it shows, where a method has several.
         paper: Number of the paper's table; None for one of our own.
+        reference: Title of the row that all others are compared with, if any.
     """
 
     name: str
@@ -339,6 +340,7 @@ class TableSpec:
     columns: tuple[Column, ...]
     labels: tuple[LabelSource, ...] = ("detected", "given", "assigned", "none")
     paper: int | None = None
+    reference: str | None = None
 
     def needs(self) -> Iterator[tuple[Candidates, TestCondition, Hyperparameters]]:
         """Candidates with their test conditions and overrides, row by row."""

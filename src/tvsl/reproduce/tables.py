@@ -192,6 +192,7 @@ TABLE_1 = TableSpec(
     (*PAPER_METHODS, *CONTROLS, TVSL_PRINTED, *TRIVIAL),
     (_column(SINGLE, "AP"), _column(SINGLE, "success"), _column(SINGLE, "AUC")),
     paper=1,
+    reference=TVSL.title,
 )
 
 TABLE_2 = TableSpec(
@@ -201,6 +202,7 @@ TABLE_2 = TableSpec(
     (*PAPER_METHODS, *CONTROLS, TVSL_PRINTED, *TRIVIAL),
     (_column(DUET, "CAP"), _column(DUET, "success"), _column(DUET, "AUC")),
     paper=2,
+    reference=TVSL.title,
 )
 
 
@@ -236,6 +238,7 @@ TABLE_3 = TableSpec(
     both_tasks(),
     labels=("given", "none"),
     paper=3,
+    reference="audio, image, AVC",
 )
 
 TABLE_4 = TableSpec(
@@ -300,6 +303,7 @@ TABLE_6 = TableSpec(
     both_tasks(),
     labels=("given",),
     paper=6,
+    reference="0",
 )
 
 TABLE_7 = TableSpec(
@@ -321,6 +325,7 @@ TABLE_7 = TableSpec(
     ),
     both_tasks(),
     paper=7,
+    reference="T-VSL, two stages",
 )
 
 LABELS = TableSpec(
@@ -441,6 +446,7 @@ PROJECTORS = TableSpec(
         Column("duet: detection mAP", DUET, "detection", "several"),
     ),
     labels=("given", "detected", "none"),
+    reference=TVSL.title,
 )
 
 _MODES = (
