@@ -20,9 +20,7 @@ def main(folder: str, output: str) -> int:
     for video in sorted(Path(folder).glob("*.mp4")):
         try:
             moments = list(localizer.localize_video(video, every=1.0))
-        except (
-            TvslError
-        ) as error:  # broken, silent, too large: the error says which, and what to do
+        except TvslError as error:  # broken, silent, too large: it says which, and what to do
             failed.append(f"{video.name}: {error}")
             continue
         found = [moment.to_dict() for moment in moments]

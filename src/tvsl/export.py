@@ -225,8 +225,8 @@ def export_model(
     encoder = localizer.encoder
     if not isinstance(encoder, ExportableEncoder):
         raise UsageError(
-            f"The encoder {type(encoder).__name__} cannot be exported: it has no `graphs`.",
-            "Give it one (tvsl.encoder.ExportableEncoder), or export one of tvsl.list_models().",
+            f"The encoder {shown(localizer.name)} cannot be exported.",
+            "Export mini or audioclip; one of your own needs `graphs` (tvsl.encoder).",
         )
     if encoder.device.type != "cpu":
         raise UsageError("A model is exported on the CPU.", "Load it with device='cpu'.")
@@ -393,7 +393,7 @@ def _untraceable(graph: _Graph, error: Exception) -> UsageError:
     said = shown(str(error).strip().partition("\n")[0])
     return UsageError(
         f"The part '{graph.name}' cannot be exported ({type(error).__name__}: {said}).",
-        "It makes choices by values or sizes that no graph can: export another head or encoder.",
+        "It decides by values or sizes, as no graph can: export another head or encoder.",
     )
 
 
@@ -485,8 +485,8 @@ def _difference(graph: _Graph, path: Path, export_format: ExportFormat) -> float
         most = max(most, float((ours - theirs).abs().max()) / scale)
     if not most <= TOLERANCE:
         raise UsageError(
-            f"The exported part '{graph.name}' gives other values than the model: they differ by "
-            f"{most:.1e}, allowed are {TOLERANCE:.0e}.",
+            f"The graph of the part '{graph.name}' differs from the model by {most:.1e}, more than "
+            f"{TOLERANCE:.0e}.",
             "Nothing was written; please report it, with `tvsl doctor`.",
         )
     return most

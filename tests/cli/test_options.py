@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.running import run
 from tests.cli.test_options_arguments import COMMANDS
-from tvsl.cli.options import data_options, name_values
+from tvsl.cli.options import data_options, help_record, name_values
 from tvsl.errors import UsageError
 from tvsl.training.config import PretrainConfig, TrainConfig
 from tvsl.utils.strict_model import StrictModel
@@ -192,3 +192,35 @@ def test_options_are_refused_before_the_work(
     assert ran.err.count("\n") == 1
     assert ran.err.startswith("tvsl: ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (
+            "--n <int range>",
+            "N.  [default: 4; 1<=x<=50]",
+            ("--n <int>", "N.  [default: 4; 1 to 50]"),
+        ),
+        ("--n <int range>", "N.  [x>=1]", ("--n <int>", "N.  [1 or more]")),
+        ("--n <float range>", "N.  [0<x<=1]", ("--n <float>", "N.  [more than 0 to 1]")),
+        ("--n <float range>", "N.  [x>0]", ("--n <float>", "N.  [more than 0]")),
+        ("--n <float range>", "N.  [x<=1000]", ("--n <float>", "N.  [at most 1000]")),
+        ("--n <float range>", "N.  [x<=1000000]", ("--n <float>", "N.")),
+        (
+            "--seed <int range>",
+            "S.  [0<=x<=9223372036854775807]",
+            ("--seed <int>", "S.  [0 or more]"),
+        ),
+        ("--o <list[Path]>", "O.  [required]", ("--o <path>", "O.  [required]")),
+        ("--o <a|b>", "O [the model's own].", ("--o <a|b>", "O [the model's own].")),
+    ],
+)
+def test_help_speaks_to_people(name: str, text: str, told: tuple[str, str]) -> None:
+    assert help_record(name, text) == told
+
+
+def test_no_help_has_a_range_in_symbols() -> None:
+    pages = [run(*command.split(), "--help").out for command in COMMANDS]
+    assert len(pages) > 15
+    assert not [page for page in pages if "<=x" in page or "range>" in page or "<list" in page]

@@ -81,7 +81,7 @@ def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
         (("table1", "--set", "steps"), 2, "NAME=VALUE"),
         (("table1", "--set", "step=3"), 2, "'step'"),
         (("table1", "--data", "vggsound-single"), 2, "Give --root"),
-        (("table1", "--option", "twins=1"), 2, "no such option as a benchmark: 'twins'"),
+        (("table1", "--option", "twins=1"), 2, "cannot be chosen for tables: 'twins'"),
         (("table1", "--device", "tpu9"), 2, "no device 'tpu9'"),
         (("table1", "--processes", "0"), 2, "processes"),
         ((), 2, "TABLE"),
@@ -114,7 +114,7 @@ def test_a_folder_whose_items_are_all_tested(model: Path, tmp_path: Path) -> Non
     options = ("--data", "folder", "--root", root, "--model", model)
     ran = run("reproduce", "table1", "-o", tmp_path / "out", *options)
     assert ran.code == 2
-    assert "Nothing is left to decide on but test items." in ran.err
+    assert "No clip is left for validation." in ran.err
     assert not (tmp_path / "out").exists()
 
 

@@ -241,7 +241,7 @@ def test_a_record_names_the_items(benchmark: FileBenchmark, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("data", "options", "says"),
     [
-        ("synthetic", {"twins": 1.0}, "no such option as a benchmark: 'twins'"),
+        ("synthetic", {"twins": 1.0}, "cannot be chosen for tables: 'twins'"),
         ("nothing", {"root": "here"}, "no data set 'nothing'"),
         ("folder", {"root": "here", "pages": 3}, "'pages'"),
     ],

@@ -190,7 +190,7 @@ def command(
     with given_inputs(inputs, folder, audio is not None) as given:
         if printed in _ONE_INPUT and len(given) > 1:
             raise UsageError(
-                f"As {printed} one input can be printed, not several.",
+                f"Only one input can be printed as {printed}.",
                 "Leave --json or -o - out, or give one input.",
             )
         from tvsl.utils.atomic import locked

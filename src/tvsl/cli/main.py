@@ -121,7 +121,7 @@ def _end(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno in _UNWRITABLE:  # Typer's own help, for one
         forget(sys.stdout)
         error = OutputError(
-            f"What was to be written cannot be ({error.strerror}).",
+            f"The output cannot be written ({error.strerror}).",
             "Send it to another place, or make room.",
             error.filename,
         )

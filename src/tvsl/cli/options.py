@@ -11,6 +11,7 @@ import inspect
 import json
 import math
 import os
+import re
 import stat
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,8 +109,68 @@ _FILES = ("file", "target")
 LARGEST_NUMBER = 2**63 - 1  # what random generators, files and tensors count with
 
 
+_RANGE = re.compile(
+    r"(?:(?P<low>[^<>=]+)(?P<above><=?))?x(?:(?P<least>>=?)(?P<from>.+)|(?P<below><=?)(?P<high>.+))?"
+)
+_BOUNDLESS = 1e6
+"""Upper bounds from here on only keep out nonsense, and help does not state them."""
+
+
+def range_in_words(text: str) -> str:
+    """A range of numbers as people say it.
+
+    Args:
+        text: As Typer writes it, such as ``1<=x<=50`` or ``x>=1``.
+
+    Returns:
+        ``1 to 50``, ``1 or more``, ``more than 0`` or ``at most 9``; empty where no bound is worth
+        a word. Any other text as it is.
+    """
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        return text
+    low, high = found["low"] or found["from"], found["high"]
+    strict = "=" not in (found["above"] or found["least"] or "=")
+    high = high if high and float(high) < _BOUNDLESS else None
+    if low and high:
+        return f"{'more than ' if strict else ''}{low} to {high}"
+    if low:
+        return f"more than {low}" if strict else f"{low} or more"
+    return f"at most {high}" if high else ""
+
+
+def help_record(name: str, text: str) -> tuple[str, str]:
+    """An option's name and help for people: ranges in words, no types of Python.
+
+    Args:
+        name: Its name with its type.
+        text: Its help, which may end with defaults and a range in brackets.
+    """
+    name = re.sub(r"<list\[(\w+)\]>", lambda one: f"<{one[1].lower()}>", name).replace(
+        " range>", ">"
+    )
+    told, bracket, rest = text.rpartition("  [")
+    if not bracket or not rest.endswith("]"):
+        return name, text
+    parts = [part for part in map(range_in_words, rest[:-1].split("; ")) if part]
+    return name, f"{told}  [{'; '.join(parts)}]" if parts else told
+
+
 class Command(TyperCommand):
     """A command that refuses words which could mean two things."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options, for people."""
+        rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for one in self.get_params(ctx):
+            record = one.get_help_record(ctx)
+            if record is not None:
+                kind = "Arguments" if one.param_type_name == "argument" else "Options"
+                rows[kind].append(help_record(*record))
+        for title, records in rows.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """All options and arguments; those of a config are made when they are first wanted."""
@@ -424,7 +485,9 @@ ReadingThreads = Annotated[
 ]
 Vocabulary = Annotated[
     Path | None,
-    typer.Option(help="Text file of classes to detect among, one a line [as suits the data]."),
+    typer.Option(
+        help="Text file of classes to detect among, one a line [the data's or the model's own]."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, …", callback=check_device)]
 PrecisionOption = Annotated[

@@ -41,7 +41,7 @@ def command(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="TABLE...",
+            metavar="TABLE",
             help="table1 to table7, figure1, figure3, figure4, labels, readouts, improvements, "
             "projectors, tokens, twins, off-screen, negatives, or all.",
         ),

@@ -248,9 +248,9 @@ class DataSet(StrictModel, ABC):
     """A data set; its fields are the options that identify it.
 
     Class attributes:
-        name: Name in the registry.
-        title: Title in tables.
-        has_mixtures: Value of ``several``.
+        - name: Name in the registry.
+        - title: Title in tables.
+        - has_mixtures: Value of ``several``.
 
     Attributes:
         split: Split of the data.

@@ -166,7 +166,7 @@ class FileDataSet(DataSet):
     """A data set in files.
 
     Class attributes:
-        splits: Its splits.
+        - splits: Its splits.
 
     Attributes:
         root: Folder of the media, in one of the layouts of the data set.
@@ -434,9 +434,9 @@ class ListedData(FileDataSet):
     """A benchmark.
 
     Class attributes:
-        layouts: Possible layouts of its media; the first that exists is used for all of them.
-        files: Lists and annotations of the test split.
-        train_files: Further lists of the training split.
+        - layouts: Possible layouts of its media; the first that exists is used for all of them.
+        - files: Lists and annotations of the test split.
+        - train_files: Further lists of the training split.
 
     Attributes:
         lists: Folder of the lists and annotations. They are searched there, in

@@ -274,8 +274,8 @@ class VGGSSHeard(VGGSoundSingle):
         wrong = [name for name in wanted if labels.get(name) not in heard]
         if wrong:
             raise DataError(
-                f"Of {len(wrong)} of {len(wanted)} clips no list says that they are of a heard "
-                f"class; one is '{wrong[0]}'.",
+                f"No list gives {len(wrong)} of {len(wanted)} clips a heard class; one is "
+                f"'{wrong[0]}'.",
                 f"Check {TRAIN_FILE}, which must hold all training clips of VGGSound.",
                 path,
             )

@@ -98,18 +98,18 @@ class Method(nn.Module, ABC):
         config: Its sizes and hyperparameters.
 
     Class attributes:
-        name: Name in the registry and in a head's file.
-        config_type: The class of its configs.
-        supervision: Labels that training needs beside the clips.
-        class_aware: Whether maps depend on the queried class; a class-agnostic method returns
+        - name: Name in the registry and in a head's file.
+        - config_type: The class of its configs.
+        - supervision: Labels that training needs beside the clips.
+        - class_aware: Whether maps depend on the queried class; a class-agnostic method returns
             the same map for every query of a clip.
-        works_untrained: Whether a head is of use as it is built.
-        permutation_invariant: Whether the method finds sources without knowing which is which, so
+        - works_untrained: Whether a head is of use as it is built.
+        - permutation_invariant: Whether the method finds sources without knowing which is which, so
             that evaluation may assign its ``unlabelled_maps`` to the true sources.
-        shares_batch: Whether several processes may each give ``losses`` a part of a batch: it
+        - shares_batch: Whether several processes may each give ``losses`` a part of a batch: it
             compares across the batch by ``tvsl.global_batch``. The others are given the whole
             batch in every process. A class that defines ``losses`` says so itself.
-        tunable: Hyperparameters that change no parameter, so that validation may decide them.
+        - tunable: Hyperparameters that change no parameter, so that validation may decide them.
 
     Attributes:
         config: As given, or as ``set_tuned`` left it.

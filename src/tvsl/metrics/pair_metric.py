@@ -211,9 +211,9 @@ class PairMetric(PlottedMetric, Generic[Result]):
         kwargs: Arguments of `torchmetrics.Metric`.
 
     Class attributes:
-        score_names: The columns that `score` gives.
-        needs: Which of ``labels`` and ``frames`` must be given.
-        include_empty: Whether pairs with an empty target count; else they are left out.
+        - score_names: The columns that `score` gives.
+        - needs: Which of ``labels`` and ``frames`` must be given.
+        - include_empty: Whether pairs with an empty target count; else they are left out.
     """
 
     is_differentiable = False

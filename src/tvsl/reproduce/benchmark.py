@@ -448,7 +448,8 @@ def open_benchmark(data: str, options: Mapping[str, Any], config: ReproduceConfi
         return RealBenchmark(found, config)
     if not isinstance(found, FileDataSet):
         raise UsageError(
-            f"The data set '{data}' is not made of files.", "Choose synthetic, or one of files."
+            f"No tables can be made from the data set '{data}'.",
+            "Choose synthetic, real or one in files (`tvsl data list`).",
         )
     return FileBenchmark(found, options, config)
 
@@ -458,6 +459,6 @@ def _synthetic_options(options: Mapping[str, Any]) -> SyntheticOptions:
         return SyntheticOptions.model_validate(dict(options))
     except ValidationError as error:
         raise UsageError(
-            f"The world has no such option as a benchmark: {first_problem(error)}.",
-            "Options: classes=seen or unseen, development=true; each table has scenes of its own.",
+            f"This cannot be chosen for tables: {first_problem(error)}.",
+            "Options: classes=seen or unseen, development=true; each table sets the others.",
         ) from error

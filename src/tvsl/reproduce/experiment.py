@@ -143,8 +143,8 @@ class Experiment:
             known = self.whole_encoder
             if not isinstance(known, AudioCLIPEncoder):
                 raise UsageError(
-                    "Only AudioCLIP has several kinds of image tokens and flip averages.",
-                    "Leave this table out.",
+                    "The table tokens compares kinds of image tokens that only AudioCLIP has.",
+                    "Leave it out, or give --model audioclip or mini.",
                 )
             other = AudioCLIPEncoder(
                 known.model,

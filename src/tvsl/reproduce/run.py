@@ -246,7 +246,7 @@ def require_feasible(experiment: Experiment, selection: Selection) -> None:
     """
     if not experiment.validation_sets():
         raise UsageError(
-            "Nothing is left to decide on but test items.",
+            "No clip is left for validation.",
             "Give more training clips, or keep some in a split 'validation'.",
         )
     experiment.benchmark.clips.require_files()

@@ -309,10 +309,10 @@ TABLE_6 = TableSpec(
 TABLE_7 = TableSpec(
     "table7",
     "One stage or two",
-    "Two stages detect classes first; one stage conditions on all classes at once. Our preset "
-    "detaches the trained detector from everything else, so that one stage and two can differ in "
-    "the detected labels alone, and not even there where validation prefers a detector without "
-    "training. As printed, the detector also trains the projections.",
+    "Two stages detect classes first; one stage conditions on all classes at once. In both L_cls "
+    "of our preset asks of every class whether it is there, and trains P_a and P_v; with two "
+    "stages L_mcid trains them, too. Validation may prefer a detector without training in either. "
+    "As printed, L_cls of two stages asks of the true classes alone.",
     (
         replace(AVGN, paper="AVGN, one stage"),
         learned("T-VSL, one stage", "tvsl", "T-VSL, one stage", stages=1),
