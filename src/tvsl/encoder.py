@@ -225,22 +225,50 @@ class Encoder(Protocol):
         Args:
             picture: The picture.
             square: Squeeze it into the training size; its shape is kept in whole cells otherwise.
+
+        Raises:
+            ShapeError: Another shape or type.
         """
 
     def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
-        """Frames (B, 3, H, W) or (B, panels, 3, H, W) and waveforms (B, S) to tokens."""
+        """Encode clips; tokens are on the encoder's device.
+
+        Args:
+            frames: (B, 3, H, W), or (B, panels, 3, H, W) for frames side by side. Each panel is
+                encoded by itself, so that nothing crosses borders, and token grids are joined.
+            waveforms: Mono in [-1, 1] at the encoder's rate, (B, S).
+
+        Raises:
+            ShapeError: Other shapes.
+        """
 
     def encode_frames(self, frames: Tensor) -> FrameTokens:
-        """Frames (B, 3, H, W) alone, so that their tokens can be kept."""
+        """Frames (B, 3, H, W) alone, so that their tokens can be kept.
+
+        Raises:
+            ShapeError: Another shape.
+        """
 
     def encode_sounds(self, waveforms: Tensor) -> SoundTokens:
-        """Waveforms (B, S) alone."""
+        """Mono waveforms (B, S) in [-1, 1] alone.
+
+        Raises:
+            ShapeError: Another shape.
+        """
 
     def embed(self, names: Sequence[str]) -> Tensor:
-        """Class names to unit text embeddings, (N, D)."""
+        """Class names to unit text embeddings, (N, D), one for all spellings of a name.
+
+        Raises:
+            VocabularyError: A name is empty, or cannot be expressed.
+        """
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
-        """Different class names with their embeddings."""
+        """Different class names with their embeddings.
+
+        Raises:
+            VocabularyError: No name, one twice or in two spellings, or as for ``embed``.
+        """
 
 
 @runtime_checkable

@@ -72,11 +72,6 @@ class TvslError(Exception):
         problem: The problem, one sentence without the path.
         remedy: A remedy for the user, one sentence.
         path: The affected file, if any.
-
-    Attributes:
-        problem: As given.
-        remedy: As given.
-        path: As given.
     """
 
     def __init__(self, problem: str, remedy: str, path: str | Path | None = None) -> None:
@@ -156,10 +151,6 @@ class MediaWarning(UserWarning):
     Args:
         problem: The missing part, one sentence without the path.
         path: The file.
-
-    Attributes:
-        problem: As given.
-        path: As given.
     """
 
     def __init__(self, problem: str, path: str | Path) -> None:

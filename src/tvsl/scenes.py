@@ -142,11 +142,15 @@ class SceneMaker(Protocol):
         """Class names of the sources."""
 
     def scene(self, index: int, sources: int = 1) -> Scene:
-        """Make a scene.
+        """Make a scene; the same arguments make the same scene on every machine.
 
         Args:
             index: Number of the scene, from 0.
             sources: K, the number of sources.
+
+        Raises:
+            UsageError: There are no scenes of so many sources.
+            MediaError: A file cannot be used; it is never replaced by another.
         """
 
 

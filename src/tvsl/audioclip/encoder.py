@@ -103,19 +103,7 @@ class AudioCLIPEncoder:
         return self.model.logit_scales()
 
     def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
-        """Resize and normalise a picture as CLIP was trained.
-
-        Args:
-            picture: RGB, (H, W, 3), uint8.
-            square: Squeeze it into the training size, as the benchmarks do; otherwise its aspect
-                is kept in whole cells.
-
-        Returns:
-            A frame for ``encode``, (3, H', W').
-
-        Raises:
-            ShapeError: Another shape or type.
-        """
+        """Resize and normalise a picture as CLIP was trained; see ``Encoder``."""
         image = self.config.image
         target = (image.resolution, image.resolution)
         if not square:
@@ -151,20 +139,7 @@ class AudioCLIPEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
-        """Encode clips.
-
-        Args:
-            frames: Normalised pictures, (B, 3, H, W), or (B, panels, 3, H, W) for frames side by
-                side. Each panel is encoded by itself, so that no convolution crosses their borders,
-                and their token grids are joined.
-            waveforms: Mono in [-1, 1] at the config's rate, (B, S).
-
-        Returns:
-            Tokens on the model's device.
-
-        Raises:
-            ShapeError: Other shapes.
-        """
+        """Encode clips; see ``Encoder``."""
         return encode_clips(self, frames, waveforms)
 
     def graphs(self) -> EncoderGraphs:
@@ -190,17 +165,7 @@ class AudioCLIPEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_frames(self, frames: Tensor) -> FrameTokens:
-        """Encode pictures alone.
-
-        Args:
-            frames: Normalised pictures, (B, 3, H, W).
-
-        Returns:
-            Their tokens on the model's device.
-
-        Raises:
-            ShapeError: Another shape.
-        """
+        """Encode pictures alone; see ``Encoder``."""
         images = frames.to(self.device)
         self.model.check_images(images)
         pool = self.model.visual.attnpool
@@ -217,17 +182,7 @@ class AudioCLIPEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_sounds(self, waveforms: Tensor) -> SoundTokens:
-        """Encode sounds alone.
-
-        Args:
-            waveforms: Mono in [-1, 1] at the config's rate, (B, S).
-
-        Returns:
-            Their tokens on the model's device.
-
-        Raises:
-            ShapeError: Another shape.
-        """
+        """Encode sounds alone; see ``Encoder``."""
         return self.pool_columns(self.encode_columns(waveforms))
 
     @property
@@ -248,10 +203,7 @@ class AudioCLIPEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def embed(self, names: Sequence[str]) -> Tensor:
-        """Embed class names; recent ones are cached, one embedding for all spellings of a name.
-
-        Returns:
-            Unit embeddings, (N, D).
+        """Embed class names, the recent ones from a cache; see ``Encoder``.
 
         Raises:
             VocabularyError: No tokenizer, or a name that is empty or too long.
@@ -271,15 +223,7 @@ class AudioCLIPEncoder:
         return torch.stack([found[form] for form in forms])
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
-        """Build a vocabulary of class names.
-
-        Returns:
-            The vocabulary, token ids included.
-
-        Raises:
-            VocabularyError: No name, one twice or in two spellings, or one that is empty, too
-                long or not to be expressed.
-        """
+        """Build a vocabulary of class names, token ids included; see ``Encoder``."""
         token_ids = self.model.require_tokenizer().class_ids(names).to(self.device)
         embeddings = self.embed(names).clone()
         return Vocabulary(tuple(names), embeddings, token_ids)

@@ -152,18 +152,7 @@ class EverydayEncoder:
                 shutil.copyfile(self.folder / name, folder / name)
 
     def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
-        """Resize a picture to whole cells.
-
-        Args:
-            picture: RGB, (H, W, 3), uint8.
-            square: Squeeze it into a square; its aspect is kept otherwise.
-
-        Returns:
-            A frame for ``encode``, (3, H', W') in [-1, 1].
-
-        Raises:
-            ShapeError: Another shape or type.
-        """
+        """Resize a picture to whole cells, in [-1, 1]; see ``Encoder``."""
         if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype != np.uint8:
             raise ShapeError(
                 f"A picture must be uint8 (H, W, 3), got {picture.shape} {picture.dtype}.",
@@ -176,34 +165,12 @@ class EverydayEncoder:
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 127.5 - 1
 
     def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
-        """Encode clips.
-
-        Args:
-            frames: (B, 3, H, W), or (B, panels, 3, H, W) for frames side by side, each of which is
-                encoded by itself.
-            waveforms: Mono in [-1, 1] at 16 kHz, (B, S).
-
-        Returns:
-            Tokens on the encoder's device.
-
-        Raises:
-            ShapeError: Other shapes.
-        """
+        """Encode clips; see ``Encoder``."""
         return encode_clips(self, frames, waveforms)
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_frames(self, frames: Tensor) -> FrameTokens:
-        """Encode pictures alone.
-
-        Args:
-            frames: (B, 3, H, W) in [-1, 1], whole cells.
-
-        Returns:
-            One token for each cell, and their mean.
-
-        Raises:
-            ShapeError: Another shape.
-        """
+        """One token for each cell, and their mean; see ``Encoder``."""
         if frames.ndim != 4 or frames.shape[1] != 3 or any(n % CELL for n in frames.shape[2:]):
             raise ShapeError(
                 f"Frames must be (B, 3, H, W) with whole cells of {CELL} pixels, got "
@@ -244,28 +211,12 @@ class EverydayEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_sounds(self, waveforms: Tensor) -> SoundTokens:
-        """Encode sounds alone.
-
-        Args:
-            waveforms: Mono in [-1, 1] at 16 kHz, (B, S).
-
-        Returns:
-            One token for every 0.48 s, and their mean.
-
-        Raises:
-            ShapeError: Another shape.
-        """
+        """One token for every 0.48 s, and their mean; see ``Encoder``."""
         return self.pool_columns(self.encode_columns(waveforms))
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_columns(self, waveforms: Tensor) -> Tensor:
-        """Encode patches of sounds, each of which hears 0.96 s and nothing else.
-
-        Args:
-            waveforms: As for ``encode_sounds``.
-
-        Returns:
-            One column for every 0.48 s, (B, D, n).
+        """Patches of sounds, each of which hears 0.96 s, every 0.48 s: (B, D, n).
 
         Raises:
             ShapeError: Another shape.
@@ -285,10 +236,7 @@ class EverydayEncoder:
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def embed(self, names: Sequence[str]) -> Tensor:
-        """Embed class names; recent ones are cached, one embedding for all spellings of a name.
-
-        Returns:
-            Unit embeddings, (N, D).
+        """Embed class names, the recent ones from a cache; see ``Encoder``.
 
         Raises:
             VocabularyError: A name is empty, or written in letters that the model cannot read.
@@ -310,12 +258,7 @@ class EverydayEncoder:
         return torch.stack([found[form] for form in forms])
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
-        """Different class names with their embeddings.
-
-        Raises:
-            VocabularyError: No name, the same name twice, two that the model cannot tell apart, or
-                as for ``embed``.
-        """
+        """Class names with their embeddings, which the model must tell apart; see ``Encoder``."""
         check_names(names)  # before anything is computed
         self._check_letters(names)
         ids = [self.tokenizer.encode(form).ids[: POSITIONS - 1] for form in same_names(names)]

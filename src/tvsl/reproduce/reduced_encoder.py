@@ -137,10 +137,6 @@ class ReducedEncoder:
     Args:
         encoder: The encoder.
         directions: Orthonormal directions as columns, (D, count).
-
-    Attributes:
-        encoder: The encoder.
-        directions: The directions, on its device.
     """
 
     def __init__(self, encoder: Encoder, directions: Tensor) -> None:

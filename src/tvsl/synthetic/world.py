@@ -91,15 +91,7 @@ class World:
         return CLASSES[self.classes]
 
     def scene(self, index: int, sources: int = 1) -> WorldScene:
-        """Make a scene; the same arguments make the same scene on every machine.
-
-        Args:
-            index: Number of the scene, from 0.
-            sources: K, the number of sources.
-
-        Raises:
-            UsageError: Not 1 to 8 sources.
-        """
+        """Make a scene of 1 to 8 sources; see ``SceneMaker``."""
         if not 1 <= sources <= MOST_SOURCES or index < 0:
             raise UsageError(
                 f"Scene {index} with {sources} sources cannot be made.",
