@@ -13,7 +13,7 @@ from tvsl.data import DATA_SETS, make_data
 from tvsl.errors import UsageError, shown
 from tvsl.methods import METHODS
 from tvsl.registry import Registry
-from tvsl.utils.extras import optional
+from tvsl.utils.lazy import optional
 from tvsl.utils.progress import Stages, no_stages
 
 if TYPE_CHECKING:

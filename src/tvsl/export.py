@@ -28,8 +28,8 @@ from tvsl.methods.base import Method
 from tvsl.methods.tvsl.detection import largest_eigenvalue, stated_eigenvalue
 from tvsl.tokens import Chunk, Queries, Slots, Tokens, Vocabulary
 from tvsl.utils.atomic import staged, writable
-from tvsl.utils.extras import optional
 from tvsl.utils.files import to_json
+from tvsl.utils.lazy import optional
 from tvsl.utils.model_folder import fingerprint
 from tvsl.utils.run_folder import EXPORT_RECORD, exported_files
 from tvsl.vocabularies import everyday_sounds, same_names

@@ -42,8 +42,8 @@ from tvsl.localization_format import (
 from tvsl.media.image import ImageSource, load_image
 from tvsl.methods.base import Method
 from tvsl.tokens import Queries, rows_among
-from tvsl.utils.extras import optional
 from tvsl.utils.files import write_json, write_npz
+from tvsl.utils.lazy import optional
 from tvsl.vocabularies import check_names
 
 if TYPE_CHECKING:

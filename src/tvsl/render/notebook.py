@@ -14,7 +14,7 @@ from tvsl.boxes import min_max, reduced_size, upscale
 from tvsl.errors import TvslError, printable
 from tvsl.render.colors import RGBImage, certainty, heat_colors, label_colors
 from tvsl.render.overlay import drawing_image, jpeg_bytes, moment_overlay, source_overlay
-from tvsl.utils.extras import optional
+from tvsl.utils.lazy import optional
 
 if TYPE_CHECKING:
     from tvsl.localization import Localization

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tvsl.errors import OutputError, TvslError, UsageError, WeightsError, shown
-from tvsl.utils.extras import optional
 from tvsl.utils.files import LARGEST_CONFIG, home
+from tvsl.utils.lazy import optional
 from tvsl.utils.model_folder import (
     CONFIG_FILE,
     HEAD_FOLDER,

@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Imports that wait: names of a package until they are used, packages that only an extra brings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from tvsl.errors import UsageError
 
 
 def lazy_names(
@@ -51,3 +53,24 @@ def _homes(package: str) -> dict[str, str]:
         for alias in node.names
         if alias.asname is not None
     }
+
+
+def optional(module: str, extra: str) -> Any:
+    """Import a module of a package that may be missing.
+
+    Args:
+        module: Its dotted name.
+        extra: The extra of tvsl that brings it.
+
+    Raises:
+        UsageError: The package is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        if (error.name or "").partition(".")[0] != package:
+            raise  # something else is missing in it
+        raise UsageError(
+            f"{package} is not installed.", f"Install it: pip install 'tvsl[{extra}]'."
+        ) from error
