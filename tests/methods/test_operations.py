@@ -108,6 +108,7 @@ def chosen(scores: torch.Tensor, **rule: object) -> list[list[int]]:
         ({"sources": 1}, [[1], [0]]),
         ({"sources": 3}, [[1, 4, 2], [0, 4, 1]]),  # of equal scores the first class first
         ({"sources": 5}, [[1, 4, 2, 3, 0], [0, 4, 1, 2, 3]]),
+        ({"sources": [3, 1]}, [[1, 4, 2], [0]]),  # a number for each clip
         ({"sources": 2, "threshold": 5.0}, [[1, 4], [0, 4]]),
         ({"threshold": 0.4}, [[1, 4, 2, 3], [0]]),  # at the threshold counts; at least one
         ({"threshold": 9.0}, [[1], [0]]),
@@ -118,8 +119,8 @@ def test_select(rule: dict[str, float], expected: list[list[int]]) -> None:
     assert chosen(SCORES, **rule) == expected
 
 
-@pytest.mark.parametrize("sources", [0, -1, 6])
-def test_impossible_number_is_refused(sources: int) -> None:
+@pytest.mark.parametrize("sources", [0, -1, 6, 10**30, [1, 6], [0, 1]])
+def test_impossible_number_is_refused(sources: int | list[int]) -> None:
     with pytest.raises(UsageError, match="from 1 to 5"):
         select(SCORES, sources=sources)
 

@@ -175,13 +175,13 @@ def detect(
     scores = scores.float().cpu()
     if counting == "threshold":
         queries = select(scores, threshold=method.config.detection_threshold)
-        taken: list[list[int]] = [[] for _ in scores]
-        for clip, label in zip(queries.clip.tolist(), queries.label.tolist(), strict=True):
-            taken[clip].append(label)
-        return scores, tuple(tuple(labels) for labels in taken)
-    order = scores.sort(dim=1, descending=True, stable=True).indices.tolist()
-    counts = (len(classes) for classes in true_classes(batch))
-    return scores, tuple(tuple(ranked[:count]) for ranked, count in zip(order, counts, strict=True))
+    else:
+        counts = [min(len(classes), scores.shape[1]) for classes in true_classes(batch)]
+        queries = select(scores, counts)
+    taken: list[list[int]] = [[] for _ in scores]
+    for clip, label in zip(queries.clip.tolist(), queries.label.tolist(), strict=True):
+        taken[clip].append(label)
+    return scores, tuple(map(tuple, taken))
 
 
 def true_classes(batch: EncodedBatch) -> list[set[int]]:

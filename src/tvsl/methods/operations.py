@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +124,7 @@ def random_partners(batch: int, device: torch.device) -> Tensor:
 
 def select(
     scores: Tensor,
-    sources: int | None = None,
+    sources: int | Sequence[int] | None = None,
     threshold: float | None = None,
     at_least_one: bool = True,
 ) -> Queries:
@@ -131,7 +132,8 @@ def select(
 
     Args:
         scores: Detection scores, (B, N).
-        sources: K, when the number of sources is known: the top K of each clip.
+        sources: K, when the number of sources is known: the top K of each clip; one number, or one
+            for each clip.
         threshold: Else every class at or over it, at least one. Without a calibrated threshold
             every class that lies 2.5 standard deviations over the vocabulary's mean, at least
             one and at most 8.
@@ -158,15 +160,16 @@ def select(
     if threshold is not None and math.isnan(threshold):
         raise UsageError("The threshold of detection is no number.", "Give a number.")
     classes = scores.shape[1]
-    if sources is not None and not 1 <= sources <= classes:
+    counts = sources if isinstance(sources, Sequence) else [sources]
+    if any(count is not None and not 1 <= count <= classes for count in counts):
         raise UsageError(
             f"{sources} sources cannot be chosen from {classes} classes.",
             f"Give a number from 1 to {classes}.",
         )
     ranked, order = scores.sort(dim=1, descending=True, stable=True)
     if sources is not None:
-        chosen = torch.zeros_like(ranked, dtype=torch.bool)
-        chosen[:, :sources] = True
+        most = torch.tensor(counts, device=scores.device)[:, None]
+        chosen = (torch.arange(classes, device=scores.device) < most).expand_as(ranked).clone()
     elif threshold is not None:
         chosen = ranked >= threshold
     else:
