@@ -119,12 +119,8 @@ def _escaped(text: str) -> str:
     return _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _as_json(content: Mapping[str, Any]) -> str:
-    return f"{to_json(content)}\n"
-
-
 FORMATS: Final[Mapping[ResultFormat, Callable[[Mapping[str, Any]], str]]] = {
-    "json": _as_json,
+    "json": lambda content: f"{to_json(content)}\n",
     "jsonl": as_jsonl,
     "csv": as_csv,
     "vtt": as_vtt,

@@ -225,16 +225,12 @@ class Composites:
         return ScenePlan(panels, unseen, noise, int(rng.integers(2**63)), index)
 
     def scene(self, index: int, sources: int = 1, sample_rate: int = SAMPLE_RATE) -> Scene:
-        """Make a scene.
+        """Make a scene; see ``SceneMaker``.
 
         Args:
             index: Number of the scene, from 0.
             sources: K, the number of sources.
             sample_rate: Samples per second of its sounds.
-
-        Raises:
-            UsageError: As for ``plan``.
-            MediaError: A file cannot be used; it is never replaced by another.
         """
         return self.make(self.plan(index, sources), sample_rate)
 

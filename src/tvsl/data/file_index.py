@@ -295,10 +295,6 @@ def _natural_names(labels: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
-
-
 def development_split(files: Sequence[IndexedFile]) -> tuple[IndexedFile, ...]:
     """Split files anew, so that what is tested in development is not what is published.
 
@@ -314,7 +310,9 @@ def development_split(files: Sequence[IndexedFile]) -> tuple[IndexedFile, ...]:
     for key in sorted({(file.label, file.kind) for file in train}):
         sizes = Counter(file.group for file in train if (file.label, file.kind) == key)
         # Small sources first, so that a class of few large ones keeps most of its files.
-        order = sorted(sizes, key=lambda group: (sizes[group], _digest(group)))
+        order = sorted(
+            sizes, key=lambda group: (sizes[group], hashlib.sha256(group.encode()).digest())
+        )
         held = sum(sizes[group] for group in order if group in held_back)
         free = [group for group in order if group not in held_back]
         while len(free) > 1 and held < sum(sizes.values()) / _DEVELOPMENT_FOLDS:

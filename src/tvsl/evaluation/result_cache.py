@@ -129,7 +129,7 @@ class ResultCache:
         Raises:
             OutputError: As for ``begin``, or results would replace files of others.
         """
-        known = self._record()
+        known = read_record(self.folder / _RECORD, {"tvsl", "config"})
         check_places(self.output, OUTPUTS, set(earlier_outputs(self.output)))
         if known is None:
             check_free(self.output, force)
@@ -180,10 +180,6 @@ class ResultCache:
         """Tell whether no batch was ever scored there."""
         written = any((self.output / name).exists() for name in OUTPUTS)
         return not written and not any(result.items for result in self.all().values())
-
-    def _record(self) -> dict[str, Any] | None:
-        """Record of the evaluation whose results the folder holds; None if it holds none."""
-        return read_record(self.folder / _RECORD, {"tvsl", "config"})
 
     def _remove(self) -> None:
         """Remove the results of an earlier evaluation; its results stay until there are others."""

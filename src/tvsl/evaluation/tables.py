@@ -113,7 +113,7 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Items", _items(evaluation)),
         *scorer.data.dataset.notes,
         scorer.note,
-        ("Protocols", _protocols(scorer.config)),
+        ("Protocols", "; ".join(f"{one.name}: {one.source}" for one in scorer.config.chosen) + "."),
         ("Intervals", _intervals(evaluation)),
     ]
     found += [("Few items", warning) for warning in evaluation.warnings]
@@ -183,10 +183,6 @@ def _left_out(config: EvaluationConfig) -> str:
     if len(including) == len(config.chosen):
         return ""
     return " and left out" + (f", but by {', '.join(including)}" if including else "")
-
-
-def _protocols(config: EvaluationConfig) -> str:
-    return "; ".join(f"{one.name}: {one.source}" for one in config.chosen) + "."
 
 
 def _detected(evaluation: Evaluation) -> str:

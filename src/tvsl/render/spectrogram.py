@@ -34,7 +34,7 @@ def spectrogram_image(
     """
     height, width = size
     levels = 10 * np.log10(_power(samples, rate, width) + 1e-12)
-    pitches = _pitches(height, rate)
+    pitches = np.geomspace(LOWEST, rate / 2, height)  # of every row, from the lowest up
     bins = pitches * (levels.shape[0] - 1) / (rate / 2)
     low = np.minimum(bins.astype(np.intp), levels.shape[0] - 2)
     rest = (bins - low)[:, None]
@@ -42,11 +42,6 @@ def spectrogram_image(
     heat = np.clip(1 + (rows - rows.max()) / _RANGE, 0, 1).astype(np.float32)
     image = heat_colors(heat[::-1])
     return _with_ticks(image, pitches) if ticks else image
-
-
-def _pitches(height: int, rate: int) -> NDArray[np.float64]:
-    """The frequency of every row in hertz, from the lowest up."""
-    return np.geomspace(LOWEST, rate / 2, height)
 
 
 def _power(samples: NDArray[np.float32], rate: int, columns: int) -> NDArray[np.float64]:

@@ -273,7 +273,8 @@ class KeptMetrics(Callback):
         if path.is_file():
             text = read_small_text(path, LARGEST_LIST, WeightsError, "Start anew elsewhere.")
             whole = text[: text.rfind("\n") + 1]  # a full disk may have cut the last row off
-            self.rows = [_filled(row) for row in csv.DictReader(whole.splitlines())]
+            rows = csv.DictReader(whole.splitlines())
+            self.rows = [{name: value for name, value in row.items() if value} for row in rows]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Restore the rows before the step at which the run resumes; see Lightning."""
@@ -287,8 +288,3 @@ class KeptMetrics(Callback):
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Log under the step of the run; see Lightning."""
         trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
-
-
-def _filled(row: dict[str, str]) -> dict[str, Any]:
-    """The columns of a row that hold something."""
-    return {name: value for name, value in row.items() if value}
