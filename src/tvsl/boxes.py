@@ -105,14 +105,11 @@ def shared_area(first: Box, second: Box) -> int:
 
 
 def box_iou(first: Box, second: Box) -> float:
-    """Intersection over union of two boxes.
+    """Intersection over union of two boxes, 0 to 1.
 
     Args:
         first: A box.
         second: Another one.
-
-    Returns:
-        0 to 1.
     """
     shared = shared_area(first, second)
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in (first, second)]

@@ -497,7 +497,7 @@ def _source(record: SourceRecord, size: tuple[int, int], path: str | Path | None
 def answer(
     method: Method, encoded: Encoded, request: Request, classes: Classes, model: str
 ) -> Localization:
-    """Localize the given classes, or those that are detected.
+    """Localize the given classes, or those that are detected, with their maps.
 
     Where classes are detected, names that are one to the model are detected as one. Of a head that
     is calibrated there may be none.
@@ -508,9 +508,6 @@ def answer(
         request: The request.
         classes: The classes that the request means, among others where labels are given.
         model: Name of encoder and head in the result.
-
-    Returns:
-        The sources with their maps.
 
     Raises:
         UsageError: Nothing is given, and the method cannot detect.

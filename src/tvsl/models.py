@@ -158,10 +158,7 @@ def is_installed(name: str) -> bool:
 
 
 def embedded_folder(name: str) -> Path:
-    """The folder of an embedded model.
-
-    Returns:
-        The folder; it holds the model.
+    """The folder of an embedded model, which is there.
 
     Raises:
         WeightsError: This installation came without it.

@@ -209,14 +209,11 @@ class Vocabulary:
 
 
 def rows_among(vocabulary: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Rows of some names in a list of class names; see ``Vocabulary.indices``.
+    """Rows of some names, in their order, in a list of class names; see ``Vocabulary.indices``.
 
     Args:
         vocabulary: The class names.
         names: Names among them, in any spelling.
-
-    Returns:
-        Their rows, in the given order.
 
     Raises:
         VocabularyError: A name is not in the list.

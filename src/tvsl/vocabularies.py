@@ -54,16 +54,13 @@ def plain_text(text: str) -> str:
 
 @lru_cache(maxsize=1 << 12)
 def same_name(name: str) -> str:
-    """Normal form of a class name, for comparisons.
+    """Normal form of a class name, for comparisons: its words, one space apart.
 
     Case, white space, Unicode forms and everything else that the tokenizer ignores make no
     difference: names of one form have one embedding.
 
     Args:
         name: A class name in any spelling.
-
-    Returns:
-        Its words, one space apart.
 
     Raises:
         VocabularyError: As for ``plain_text``.

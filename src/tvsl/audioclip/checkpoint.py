@@ -78,15 +78,12 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
 
 
 def build(state: Mapping[str, Tensor], config: AudioCLIPConfig, path: Path) -> AudioCLIP:
-    """Build a frozen model around tensors, without initialising it first.
+    """Build a frozen model in float32 around tensors, without initialising it first.
 
     Args:
         state: Its state dict.
         config: Its sizes.
         path: The file of the tensors, for the message.
-
-    Returns:
-        The model in float32, frozen, on the CPU.
 
     Raises:
         WeightsError: Names or shapes are not this model's, or no model has such sizes.
@@ -326,15 +323,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], AudioCLIPConfig]:
 
 
 def load_folder(folder: Path, waveform_scale: float | None = None) -> AudioCLIP:
-    """Load a frozen AudioCLIP from its folder.
+    """Load a frozen AudioCLIP in float32 from its folder.
 
     Args:
         folder: Holds ``config.json`` and ``model.safetensors``, of any floating-point type, and
             ``tokenizer.json`` where the tokenizer is not CLIP's.
         waveform_scale: Overrides the config's.
-
-    Returns:
-        The model in float32, frozen, on the CPU.
 
     Raises:
         WeightsError: A file is missing, damaged, or of another model.

@@ -181,16 +181,13 @@ def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
 def localize_input(
     localizer: Localizer, target: CheckedInput, options: LocalizeOptions, emit: Emit | None = None
 ) -> dict[str, Any]:
-    """Localize one input and write its results, all or none.
+    """Localize one input and write its results, all or none; give its ``localization.json``.
 
     Args:
         localizer: The localizer.
         target: The input.
         options: The options of the command.
         emit: Takes each moment while the work goes on.
-
-    Returns:
-        What stands in ``localization.json``.
 
     Raises:
         MediaError: The input cannot be used.

@@ -42,15 +42,12 @@ class ClassNames:
         self._by_form = {normal_form(name): name for name in names}
 
     def find(self, name: str, path: Path, line: int | str) -> str:
-        """The natural name of a class.
+        """The data set's own name of a class with this natural name.
 
         Args:
             name: A name from a list.
             path: The list.
             line: Line of the list with the name, or a description of its place.
-
-        Returns:
-            The name that the data set uses.
 
         Raises:
             DataError: There is no such class.

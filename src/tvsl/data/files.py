@@ -121,14 +121,11 @@ class FileClips(ClipSet):
 
 
 def class_indices(items: Sequence[Item], names: Sequence[str]) -> NDArray[np.int64]:
-    """Class of the first source of each item.
+    """Class of the first source of each item, (N,), as places in ``names``.
 
     Args:
         items: N items.
         names: Class names of the data set.
-
-    Returns:
-        Indices into ``names``, (N,).
     """
     rows = {name: row for row, name in enumerate(names)}
     return np.array([rows[str(item.labels[0])] for item in items], dtype=np.int64)

@@ -83,13 +83,10 @@ class _BoxAnnotation(ClipAnnotation):
 
 
 def read_vggss(path: Path) -> dict[str, Annotation]:
-    """Read the annotations.
+    """Read the annotations by the clips' ids.
 
     Boxes are left, top, right, bottom, relative to the picture. Some values are wild (-2.9e16) and
     some boxes have no area: they are clipped to the picture, and empty ones are dropped.
-
-    Returns:
-        Annotations by the clips' ids.
 
     Raises:
         DataError: It cannot be read, or has another content.

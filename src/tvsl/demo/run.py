@@ -204,9 +204,6 @@ def run_demo(
         seed: Of the made-up world.
         report: Called with scenes so far and in all.
 
-    Returns:
-        The scenes and what was found.
-
     Raises:
         VocabularyError: A model has no words for its scenes' classes.
         UsageError: A method cannot detect, or a negative seed.

@@ -81,7 +81,7 @@ def load_models(
     flip_average: FlipAverage | None = None,
     progress: Progress | None = None,
 ) -> EvaluatedModels:
-    """Load an encoder with all heads that are to be evaluated on it.
+    """Load an encoder with all heads that are to be evaluated on it, trained ones first.
 
     Args:
         model: Name, path or reference of the encoder, or itself.
@@ -93,9 +93,6 @@ def load_models(
         precision: Arithmetic of the convolutions.
         flip_average: Average with the flipped picture's tokens; the heads' choice when None.
         progress: Called with bytes so far and in all while weights are fetched.
-
-    Returns:
-        The methods, trained ones first.
 
     Raises:
         UsageError: There is no such method, it needs training, one comes twice, or the heads want
@@ -118,16 +115,13 @@ def chosen_methods(
     methods: Sequence[str | type[Method]] = (),
     flip_average: FlipAverage | None = None,
 ) -> dict[str, type[Method]]:
-    """Methods that would be evaluated; no weights are read.
+    """Methods that would be evaluated, by their names in the table; no weights are read.
 
     Args:
         model: As for ``load_models``.
         heads: As for ``load_models``.
         methods: As for ``load_models``.
         flip_average: As for ``load_models``.
-
-    Returns:
-        Their classes by their names in the table.
 
     Raises:
         UsageError: As for ``load_models``.

@@ -75,14 +75,11 @@ class SentenceEncoder(nn.Module):
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str], tokenizer: Tokenizer) -> Tensor:
-        """Embed texts; what is longer than 64 word pieces is cut off.
+        """Unit vectors, (N, 384), of texts; what is longer than 64 word pieces is cut off.
 
         Args:
             texts: N texts, at least one.
             tokenizer: The word pieces.
-
-        Returns:
-            Unit vectors, (N, 384).
         """
         rows = []
         for start in range(0, len(texts), _BATCH):

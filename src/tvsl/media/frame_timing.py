@@ -152,15 +152,12 @@ def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
 
 
 def frame_pixels(timed: TimedFrame, path: Path, limits: MediaLimits) -> NDArray[np.uint8]:
-    """Convert a decoded picture for display: upright RGB with square pixels.
+    """Convert a decoded picture for display: upright RGB with square pixels, (H, W, 3).
 
     Args:
         timed: The picture; its size may differ from the file's header.
         path: Its file, for the message.
         limits: What is allowed.
-
-    Returns:
-        (H, W, 3).
 
     Raises:
         UnreadableMediaError: It cannot be converted.
@@ -217,14 +214,11 @@ def beyond_end(time: float, last: TimedFrame | None, path: Path) -> MediaError:
 
 
 def video_end(path: Path, limits: MediaLimits) -> Fraction:
-    """End of a video, by the rule at the top of this module.
+    """End of a video in seconds on the file's clock, by the rule at the top of this module.
 
     Args:
         path: The file.
         limits: What is allowed.
-
-    Returns:
-        Seconds on the file's clock.
 
     Raises:
         MediaError: As for ``require_video_stream``, or the file is broken.

@@ -54,14 +54,11 @@ class Adapted(Method):
     config: AdaptedConfig
 
     def prepare(self, tokens: Tokens, vocabulary: Vocabulary | None = None) -> Tokens:
-        """Check tokens and scale them if the config says so.
+        """Check tokens, and scale them as the head sees them if the config says so.
 
         Args:
             tokens: B clips.
             vocabulary: N classes, where there are any.
-
-        Returns:
-            The tokens as the head sees them.
 
         Raises:
             ShapeError: They come from an encoder of another size.

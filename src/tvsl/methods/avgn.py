@@ -214,14 +214,11 @@ class Grouping(nn.Module):
         self.mlp = mlp(size, WIDER * size)
 
     def attended(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and features after all attention.
+        """Tokens (B, C, d) and features (B, n, d) after all attention.
 
         Args:
             features: (B, n, d).
             tokens: Class tokens, (C, d).
-
-        Returns:
-            Tokens (B, C, d) and features (B, n, d).
         """
         count = features.shape[1]
         rows = torch.cat([features, tokens.expand(len(features), -1, -1)], dim=1)
@@ -300,16 +297,13 @@ class AVGN(ClosedVocabulary):
     def grouped_losses(
         self, scaled: Tokens, located: Tensor, seen: Tensor, heard: Tensor
     ) -> dict[str, Tensor]:
-        """Losses for given classes.
+        """Losses for given classes: scalars by name.
 
         Args:
             scaled: B clips as ``prepare`` gives them.
             located: The class of each clip that L_loc looks for, (B,).
             seen: Classes that are to be seen, (B, C) bool.
             heard: Classes that sound, (B, C) bool.
-
-        Returns:
-            The terms by name, scalars.
         """
         cells, image, audio = self.groups(scaled)
         sound = self._guides(audio)[torch.arange(scaled.batch, device=located.device), located]

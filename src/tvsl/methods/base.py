@@ -154,14 +154,11 @@ class Method(nn.Module, ABC):
         config: MethodConfig,
         text_encoder: PromptableTextEncoder | None = None,  # noqa: ARG003
     ) -> Self:
-        """Build an untrained head.
+        """Build an untrained head, in training mode.
 
         Args:
             config: A ``config_type``.
             text_encoder: The frozen text encoder, for methods that learn prompts.
-
-        Returns:
-            The head, in training mode.
 
         Raises:
             UsageError: Hyperparameters that contradict each other.
@@ -197,14 +194,11 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def on_encoder(cls, config: MethodConfig, encoder: Encoder) -> Self:
-        """Build an untrained head for an encoder.
+        """Build an untrained head for an encoder, in training mode, on the CPU.
 
         Args:
             config: A ``config_type``, of the size of the encoder's embeddings.
             encoder: The encoder.
-
-        Returns:
-            The head, in training mode, on the CPU.
 
         Raises:
             UsageError: Hyperparameters that contradict each other.
@@ -275,15 +269,12 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
-        """Raw maps of P (clip, source) pairs.
+        """Raw maps of P (clip, source) pairs on the token grid, (P, h, w).
 
         Args:
             tokens: B clips.
             queries: P pairs; any number per clip.
             vocabulary: N classes.
-
-        Returns:
-            Maps on the token grid, (P, h, w).
         """
 
     def spread_maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:

@@ -113,15 +113,12 @@ class CoarseToFine(ClosedVocabulary):
         return self.stage_losses(scaled, target, target)
 
     def stage_losses(self, scaled: Tokens, heard: Tensor, seen: Tensor) -> dict[str, Tensor]:
-        """Losses of the stage that training is in.
+        """Losses of the stage that training is in: scalars by name.
 
         Args:
             scaled: B clips as ``prepare`` gives them.
             heard: Classes that sound, (B, C) bool.
             seen: Classes that are to be seen, (B, C) bool.
-
-        Returns:
-            The terms by name, scalars.
         """
         audio, image = scaled.audio.mean(dim=1), scaled.visual.mean(dim=1)
         losses = {

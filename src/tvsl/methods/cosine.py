@@ -85,14 +85,11 @@ def all_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
 
 
 def best_cosines(cells: Tensor, sounds: Tensor) -> Tensor:
-    """Cosine of the best cell of every picture with every sound of the batch.
+    """max_p S_ij(p), (B, B): cosine of every picture's best cell with every sound of the batch.
 
     Args:
         cells: As for ``all_cosines``.
         sounds: As for ``all_cosines``.
-
-    Returns:
-        max_p S_ij(p), (B, B).
     """
     return gather_rows(all_cosines(cells, sounds).amax(dim=-1))
 

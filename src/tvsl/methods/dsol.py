@@ -123,15 +123,12 @@ class DSOL(ClosedVocabulary):
         return self.first_stage(scaled, target, partner)
 
     def first_stage(self, scaled: Tokens, target: Tensor, partner: Tensor) -> dict[str, Tensor]:
-        """Losses of stage 1.
+        """Losses of stage 1: scalars by name.
 
         Args:
             scaled: B clips as ``prepare`` gives them.
             target: Classes that sound, (B, C) bool.
             partner: A clip whose picture does not belong to each sound, (B,), or none.
-
-        Returns:
-            The terms by name, scalars.
         """
         own, other = self._pair_logits(scaled, partner)
         mine = gather_rows(own.amax(dim=1))

@@ -107,13 +107,10 @@ def soft_mask(cosines: Tensor, threshold: float, temperature: float) -> Tensor:
 
 
 def masked_mean(cosines: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the cells, weighted by a mask: sum_p M S / sum_p M.
+    """Mean over the cells, (...), weighted by a mask: sum_p M S / sum_p M.
 
     Args:
         cosines: S, (..., n_v).
         mask: M, of the same shape.
-
-    Returns:
-        (...).
     """
     return (mask * cosines).sum(dim=-1) / mask.sum(dim=-1)

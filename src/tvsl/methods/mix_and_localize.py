@@ -98,15 +98,12 @@ class MixAndLocalize(Adapted):
         return {"cycle": self.walk_loss(pictures, first.mean(dim=1), second.mean(dim=1))}
 
     def walk_loss(self, pictures: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """L for given mixtures.
+        """L for given mixtures, the mean over them and their nodes.
 
         Args:
             pictures: N pictures of each of G mixtures, (G, N, n, D).
             first: The mixtures at one time, (G, D).
             second: The mixtures at another time, (G, D).
-
-        Returns:
-            The mean over mixtures and nodes, scalar.
         """
         cells = F.normalize(self.project_image(pictures), dim=-1)
         used = pictures.shape[1]

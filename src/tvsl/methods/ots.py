@@ -75,14 +75,11 @@ class OTS(Adapted):
         return {"correspondence": self.pair_loss(scaled, partner)}
 
     def pair_loss(self, scaled: Tokens, partner: Tensor) -> Tensor:
-        """L for given negatives.
+        """L for given negatives, the mean over all pairs.
 
         Args:
             scaled: B clips as ``prepare`` gives them.
             partner: A clip whose sound does not belong to each picture, (B,), or none.
-
-        Returns:
-            The mean over all pairs, scalar.
         """
         cells, sound = self.project_image(scaled.visual), self.project_audio(scaled.sound)
         positive = self._logits(cells, sound).amax(dim=1)

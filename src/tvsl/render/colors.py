@@ -168,13 +168,10 @@ def _heat_table() -> RGBImage:
 
 
 def heat_colors(values: HeatMap) -> RGBImage:
-    """Colour a heat-map: dark blue where it is cold, over red to yellow.
+    """Colour a heat-map, (H, W, 3) uint8: dark blue where it is cold, over red to yellow.
 
     Args:
         values: Map, (H, W), in [0, 1]; values outside are cut to the range.
-
-    Returns:
-        Colours, (H, W, 3), uint8.
 
     Raises:
         ShapeError: The map has not two axes or holds values that are not finite.

@@ -36,14 +36,11 @@ _TINY_IMAGE = 100
 
 
 def text_size(height: int, width: int) -> int:
-    """Size of the font that suits an image.
+    """Size in pixels of the font that suits an image.
 
     Args:
         height: Height of the image in pixels.
         width: Width of the image in pixels.
-
-    Returns:
-        The size in pixels.
     """
     return round(min(max(min(height, width) / 28, _SMALLEST_TEXT), _LARGEST_TEXT))
 

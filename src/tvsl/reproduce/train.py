@@ -370,15 +370,12 @@ class Runs:
     def load(
         self, training: Training, experiment: Experiment, overrides: Hyperparameters = ()
     ) -> Method:
-        """Load a head that was trained.
+        """Load a head that was trained, in evaluation mode.
 
         Args:
             training: Its training.
             experiment: The reproduction.
             overrides: Hyperparameters that override what validation decided.
-
-        Returns:
-            The head, in evaluation mode.
         """
         head = read_head(self.head(training)).build(experiment.encoder_of(training.mode))
         if overrides:

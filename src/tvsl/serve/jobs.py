@@ -153,10 +153,7 @@ class Jobs:
         return max(0, self.config.max_waiting + 1 - held)
 
     def reserve(self) -> Job:
-        """Take a place in the queue, before anything is uploaded.
-
-        Returns:
-            The job; it is submitted or dropped.
+        """Take a place in the queue, before anything is uploaded; it is submitted or dropped.
 
         Raises:
             Refusal: The queue is full.

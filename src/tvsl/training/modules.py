@@ -382,15 +382,12 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 def build_head(config: TrainConfig, encoder: Encoder, vocabulary: Vocabulary) -> Method:
-    """Build the untrained head of a recipe.
+    """Build the untrained head of a recipe, in training mode, on the CPU.
 
     Args:
         config: The recipe; its seed draws the parameters.
         encoder: The encoder.
         vocabulary: The classes of the training labels.
-
-    Returns:
-        The head, in training mode, on the CPU.
 
     Raises:
         UsageError: There is no such method, preset or hyperparameter.

@@ -64,7 +64,7 @@ from tvsl.utils.run_folder import (
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
-    """Mean agreement of the best few cells of each picture with each query.
+    """Mean of the ``count`` highest cosines of each picture's cells with each query, (B, Q).
 
     The mean of the best few, and never the best alone: with the maximum, training collapses to
     single cells at corners.
@@ -73,9 +73,6 @@ def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
         cells: Unit visual tokens, (B, n_v, D).
         queries: Unit text or audio embeddings, (Q, D).
         count: Number of cells.
-
-    Returns:
-        Mean of the ``count`` highest cosines, (B, Q).
     """
     cosines = cells @ queries.T
     return cosines.topk(count, dim=1, sorted=False).values.mean(dim=1)

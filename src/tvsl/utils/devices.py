@@ -142,13 +142,10 @@ def check_device(name: str) -> str:
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose the device that a user named.
+    """Choose the device that a user named, which exists.
 
     Args:
         name: ``auto`` for a GPU if there is one, else a device of torch.
-
-    Returns:
-        The device; it exists.
 
     Raises:
         UsageError: This machine has no such device.

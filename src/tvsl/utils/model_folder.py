@@ -166,14 +166,11 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def read_tensors(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file.
+    """Read a safetensors file: its tensors and the metadata of its header.
 
     Args:
         path: The file.
         remedy: Remedy, for the message.
-
-    Returns:
-        Its tensors and the metadata of its header.
 
     Raises:
         WeightsError: It is truncated, damaged, too large or unreadable, or holds values of types

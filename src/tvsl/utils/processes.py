@@ -67,13 +67,10 @@ class Processes:
             connected(distributed.barrier)
 
     def broadcast(self, value: T) -> T:
-        """Tell all processes what the first one has.
+        """Give all processes the value of the first one.
 
         Args:
             value: The value, of the first process alone; it must be possible to pickle it.
-
-        Returns:
-            The first process's value.
 
         Raises:
             LostProcessError: A process has ended.
@@ -87,13 +84,10 @@ class Processes:
         return cast("T", values[0])
 
     def gather(self, value: T) -> list[T]:
-        """Gather a value of each process.
+        """Gather a value of each process, by rank.
 
         Args:
             value: The value of this process; it must be possible to pickle it.
-
-        Returns:
-            The values of all processes, by rank.
 
         Raises:
             LostProcessError: A process has ended.

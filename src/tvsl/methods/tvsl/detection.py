@@ -151,15 +151,12 @@ def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Te
 
 
 def evidence_sum(heard: Tensor, seen: Tensor, classes: Tensor) -> Tensor:  # noqa: ARG001
-    """Sum of both scores: a class that is heard clearly may hardly be seen.
+    """Sum of both scores, (B, N): a class that is heard clearly may hardly be seen.
 
     Args:
         heard: Scores in the sound, (B, N).
         seen: Scores in the picture, (B, N).
         classes: Unit text embeddings, (N, D); not used.
-
-    Returns:
-        (B, N).
     """
     return heard + seen
 
