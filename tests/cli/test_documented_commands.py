@@ -1,4 +1,4 @@
-"""Commands in the documents: each command, option and name in them exists."""
+"""Commands, options, names and files in the documents: each of them exists."""
 
 import re
 import shlex
@@ -82,3 +82,19 @@ def test_every_command_in_the_documents_exists(path: Path) -> None:
 def test_a_command_that_does_not_exist_is_found(line: str, fault: str) -> None:
     (words,) = written_commands(line)
     assert list(faults(words)) == [fault]
+
+
+def test_every_file_that_the_documents_name_exists() -> None:
+    folders = ("src", "tests", "benchmarks", "scripts", "examples")
+    files = {
+        str(path.relative_to(ROOT)) for name in folders for path in (ROOT / name).rglob("*.py")
+    }
+    named = {
+        (path.name, name)
+        for path in DOCUMENTS
+        for name in re.findall(r"`([\w./-]+/\w+\.py)\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 50
+    assert [
+        one for one in sorted(named) if not any(f"/{file}".endswith(f"/{one[1]}") for file in files)
+    ] == []
