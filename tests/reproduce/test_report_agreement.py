@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reproduce.made_tables import line, table
-from tvsl.reproduce.report import agreements, sentences, tau_of
+from tvsl.reproduce.claims import agreements, tau_of
+from tvsl.reproduce.report import sentences
 
 ORDERS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=9)
 

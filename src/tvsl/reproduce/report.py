@@ -1,25 +1,19 @@
-"""The report of a reproduction: agreement with the paper, Markdown, CSV and JSON."""
+"""The report of a reproduction: sentences and tables, as Markdown, CSV and JSON."""
 
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from itertools import combinations, product
+from dataclasses import asdict
 from typing import Any
-
-from scipy.stats import kendalltau
 
 from tvsl.evaluation.tables import PAPER_HEAD, TextTable
 from tvsl.metrics import LabelSource
 from tvsl.metrics.intervals import RESAMPLES
-from tvsl.reproduce.claims import Claim
+from tvsl.reproduce.claims import Agreement, Claim, agreements
 from tvsl.reproduce.expectations import Expectation
 from tvsl.reproduce.results import (
-    DETECTED_FIRST,
-    GIVEN_FIRST,
     MeasuredRow,
     MeasuredTable,
     Value,
@@ -55,112 +49,6 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _is_number(cell: str) -> bool:
     """Tell whether a cell begins with a number, or is empty."""
     return re.match(r"$|[-+]?\d", cell) is not None
-
-
-_PREFERRED = (DETECTED_FIRST, GIVEN_FIRST)
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The order of a column, ours against the paper's.
-
-    Attributes:
-        head: Title of the column.
-        benchmarks: The paper's benchmarks.
-        labels: Label source of methods that have several; None where none has.
-        rows: The rows that both have.
-        tau: Kendall's tau-b of the two orders; None where it is not defined.
-        chance: Probability of a tau so far from 0 among random orders.
-        agreed: Pairs of rows, better one first in both.
-        reversed: Pairs of rows that the paper has the other way round; ours first.
-        unclear: Pairs without a difference that 95 % intervals would show.
-    """
-
-    head: str
-    benchmarks: str
-    labels: LabelSource | None
-    rows: tuple[str, ...]
-    tau: float | None
-    chance: float | None
-    agreed: tuple[tuple[str, str], ...]
-    reversed: tuple[tuple[str, str], ...]
-    unclear: tuple[tuple[str, str], ...]
-
-
-def agreements(table: MeasuredTable) -> list[Agreement]:
-    """Compare the order of every column that the paper has.
-
-    Returns:
-        One for each column, for each of the paper's benchmarks beside it, and for detected and
-        given labels, where a method has both.
-    """
-    found = []
-    for benchmarks, column in product(table.beside, range(len(table.heads))):
-        orders: dict[tuple[_Compared, ...], LabelSource] = {}
-        for preferred in _PREFERRED:
-            compared = (
-                (line.row, line.values[column], line.paper[benchmarks][column])
-                for line in one_each(table.lines, preferred)
-            )
-            both = tuple((row, o, t) for row, o, t in compared if o is not None and t is not None)
-            orders.setdefault(both, preferred[0])
-        head, low = table.heads[column], table.columns[column].low_is_good
-        found += [
-            _compare(head, benchmarks, labels if len(orders) > 1 else None, both, low)
-            for both, labels in orders.items()
-            if len(both) > 1
-        ]
-    return found
-
-
-def tau_of(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float | None, float | None]:
-    """Kendall's tau-b of two orders of the same things.
-
-    Args:
-        ours: A number for each of them.
-        theirs: Another one.
-
-    Returns:
-        Tau, and how likely one so far from 0 is by chance; None where all numbers of a side are
-        equal.
-    """
-    result = kendalltau(ours, theirs)
-    tau, chance = float(result.statistic), float(result.pvalue)
-    return (None, None) if math.isnan(tau) else (tau, chance)
-
-
-_Compared = tuple[str, Value, float]
-"""A row with our value and the paper's number."""
-
-
-def _compare(
-    head: str,
-    benchmarks: str,
-    labels: LabelSource | None,
-    compared: Sequence[_Compared],
-    low_is_good: bool,
-) -> Agreement:
-    sign = -1 if low_is_good else 1
-    tau, chance = tau_of([ours.mean for _, ours, _ in compared], [one[2] for one in compared])
-    pairs: dict[str, list[tuple[str, str]]] = {"agreed": [], "reversed": [], "unclear": []}
-    for first, second in combinations(compared, 2):
-        leads = sign * (first[1].mean - second[1].mean) >= 0
-        (better, ours, theirs), (worse, our_other, their_other) = (
-            (first, second) if leads else (second, first)
-        )
-        order = "agreed" if sign * (theirs - their_other) >= 0 else "reversed"
-        pairs[order if apart(ours, our_other) else "unclear"].append((better, worse))
-    return Agreement(
-        head,
-        benchmarks,
-        labels,
-        tuple(row for row, _, _ in compared),
-        tau,
-        chance,
-        tuple(pairs["agreed"]),
-        tuple(pairs["reversed"]),
-        tuple(pairs["unclear"]),
-    )
 
 
 def sentences(table: MeasuredTable) -> list[str]:
