@@ -31,6 +31,7 @@ from tvsl.utils.atomic import staged, writable
 from tvsl.utils.files import to_json
 from tvsl.utils.lazy import optional
 from tvsl.utils.model_folder import fingerprint
+from tvsl.utils.progress import Stages, no_stages
 from tvsl.utils.run_folder import EXPORT_RECORD, exported_files
 from tvsl.vocabularies import everyday_sounds, same_names
 
@@ -43,6 +44,7 @@ _EXTRA = "export"
 _MODULES: Final = ("onnx", "onnxscript", "onnxruntime")
 _OLDEST_TORCH: Final = (2, 13)
 _FORMAT: Final = 1
+_GRAPHS: Final = 3  # image, sound and head
 _FLAT: Final = 1e-6
 """Range of a map, as a share of its largest value, under which it is constant but for rounding."""
 _MOST_CELLS, _LONGEST = 1024, 600
@@ -201,6 +203,7 @@ def export_model(
     labels: Sequence[str] | None = None,
     export_format: ExportFormat = "onnx",
     force: bool = False,
+    stages: Stages = no_stages,
 ) -> Path:
     """Write an encoder and its head as graphs, each checked against the model it came from.
 
@@ -210,6 +213,7 @@ def export_model(
         labels: Class names to embed; the encoder's own, or everyday sounds, when None.
         export_format: ``onnx``, or ``torch`` for ``torch.export``'s files.
         force: Whether an earlier export may be replaced.
+        stages: Shows progress, as `tvsl.cli.output.progress` does.
 
     Returns:
         Path of ``export.json``, which describes the graphs.
@@ -233,11 +237,15 @@ def export_model(
     parts = encoder.graphs()
     vocabulary, asked = _vocabulary(localizer, labels)
     with staged(folder, EXPORT_RECORD, force, exported_files) as work, writable(folder):
-        graphs = []
-        for graph in _graphs(encoder, parts, localizer.method, vocabulary):
-            path = work / f"{graph.name}.{'onnx' if export_format == 'onnx' else 'pt2'}"
-            _WRITERS[export_format](graph, path)
-            graphs.append(_described(graph, path.name, _difference(graph, path, export_format)))
+        graphs: list[dict[str, Any]] = []
+        with stages("Tracing and checking", counted="graphs") as report:
+            report(0, _GRAPHS)
+            for graph in _graphs(encoder, parts, localizer.method, vocabulary):
+                path = work / f"{graph.name}.{'onnx' if export_format == 'onnx' else 'pt2'}"
+                _WRITERS[export_format](graph, path)
+                difference = _difference(graph, path, export_format)
+                graphs.append(_described(graph, path.name, difference))
+                report(len(graphs), _GRAPHS)
         embeddings = vocabulary.embeddings.detach().float().numpy()
         np.save(work / CLASSES_FILE, embeddings, allow_pickle=False)
         record = {

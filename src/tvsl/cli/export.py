@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from tvsl.cli.options import FlipAverageOption, Force, Head, HeadMethod, Preset
-from tvsl.cli.output import load_localizer, print_lines, print_note
+from tvsl.cli.output import load_localizer, print_lines, progress
 from tvsl.utils.atomic import check_free
 from tvsl.utils.run_folder import exported_files
 
@@ -55,5 +55,4 @@ def command(
     localizer = load_localizer(
         model, head=head, preset=preset, method=method, flip_average=flip_average, device="cpu"
     )
-    print_note("tvsl: tracing and checking the graphs; this takes a minute or more")
-    print_lines(export_model(localizer, output, names, export_format, force))
+    print_lines(export_model(localizer, output, names, export_format, force, progress))

@@ -416,7 +416,9 @@ def check_labels(labels: Tensor, tokens: Tokens, vocabulary: Vocabulary) -> Tens
             "Give one row per clip and one column per class.",
         )
     if labels.dtype != torch.bool and bool((labels < 0).any()):
-        raise ShapeError("A clip has fewer than no sources of a class.", "Count them from 0.")
+        raise ShapeError(
+            "A clip has a negative number of sources of a class.", "Count them from 0."
+        )
     if not bool(labels.any(dim=1).all()):
         raise ShapeError("A clip has no label.", "Leave clips without labels out of training.")
     return labels.bool()

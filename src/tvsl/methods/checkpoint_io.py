@@ -172,7 +172,7 @@ def save_head(
         beside = kind_of(folder.parent).fingerprint(folder.parent, head.config.waveform_scale)
         if beside not in (None, encoder.fingerprint):
             raise OutputError(
-                "The encoder beside which this head would stand is not the one of the head.",
+                "This head belongs to another encoder than the one in this folder.",
                 "Save both with Localizer.save_pretrained, or choose another folder.",
                 folder,
             )
