@@ -175,7 +175,7 @@ def test_a_head_says_where_its_class_is_from_and_nothing_is_imported_for_it(
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil.py").write_text(CODE.replace("was_run", "evil_was_run"))
-    METHODS.register(Mine, source=tvsl.registry.Source("Few", file="evil.py"))
+    METHODS.register(Mine, source=tvsl.registry.Origin("Few", file="evil.py"))
     folder = save_head(Mine(MethodConfig(embedding=16)), Colours(), tmp_path / "head")
     assert read_head(folder).method is Mine
     METHODS._added.clear()

@@ -11,7 +11,7 @@ from tests.cli.running import run, run_alone, written
 from tests.shared_files import shared
 from tests.small_model import VOCABULARY_FILE
 from tvsl import models
-from tvsl.audioclip import weights
+from tvsl.audioclip.encoder import load_audioclip
 
 NAMES = ["audioclip", "audioclip-partial", "clip", "esresnext", "clip-vocabulary"]
 
@@ -138,7 +138,7 @@ def test_convert_keeps_every_value(checkpoint: Path, tmp_path: Path) -> None:
     ran = run("weights", "convert", checkpoint, target)
     assert ran.code == 0
     assert ran.out.strip() == str(target)
-    first, second = (weights.load_audioclip(path) for path in (checkpoint, target))
+    first, second = (load_audioclip(path) for path in (checkpoint, target))
     assert first.config == second.config
     states = first.state_dict(), second.state_dict()
     assert states[0].keys() == states[1].keys()
