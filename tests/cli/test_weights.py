@@ -11,6 +11,7 @@ from tests.cli.running import run, run_alone, written
 from tests.shared_files import shared
 from tests.small_model import VOCABULARY_FILE
 from tvsl import models
+from tvsl.audioclip import encoder
 from tvsl.audioclip.encoder import load_audioclip
 
 NAMES = ["audioclip", "audioclip-partial", "clip", "esresnext", "clip-vocabulary"]
@@ -30,7 +31,7 @@ def server(served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
             sha256=hashlib.sha256(content).hexdigest(),
             size=len(content),
         )
-    for module in (models, weights):
+    for module in (models, encoder):
         monkeypatch.setattr(module, "PUBLIC_FILES", entries)
     return folder
 
