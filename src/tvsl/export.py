@@ -9,6 +9,7 @@ are those of the input. Text is embedded here, once: the tokenizer stays.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -322,9 +323,16 @@ def _graphs(
 
 
 def _head_graph(method: Method, vocabulary: Vocabulary, image: _Graph, sound: _Graph) -> _Graph:
-    """The graph of a head, to be traced and checked on what the encoder makes of noise."""
+    """The graph of a head, to be traced and checked on what the encoder makes of noise, varied."""
     size = vocabulary.embeddings.shape[1]
     plain = vocabulary.embeddings.detach().float()
+    random = torch.Generator().manual_seed(1)
+
+    def varied(tokens: Tensor) -> Tensor:
+        # Cells of noise are alike, and of a map without contrast only its rounding is seen.
+        drawn = torch.randn(tokens.shape, generator=random) / math.sqrt(size)
+        lengths: Tensor = tokens.norm(dim=-1, keepdim=True)
+        return tokens + lengths * drawn
 
     def inputs(number: int, each: int) -> tuple[Tensor, ...]:
         seen, heard = ((graph.traced, *graph.others)[number] for graph in (image, sound))
@@ -334,7 +342,7 @@ def _head_graph(method: Method, vocabulary: Vocabulary, image: _Graph, sound: _G
         classes = plain if number else torch.cat([plain, plain.flip(-1)[:1], -plain[:1]])
         asked = torch.arange(len(tokens) * each).view(len(tokens), each) % len(classes)
         largest = torch.tensor(largest_eigenvalue(classes))
-        encoded = (tokens, pooled, sounds, whole, classes)
+        encoded = (varied(tokens), pooled, varied(sounds), whole, classes)
         return *(value.contiguous() for value in encoded), largest, asked
 
     dim = torch.export.Dim
