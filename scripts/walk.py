@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from inspect import CO_OPTIMIZED
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from types import CodeType, FrameType
 
 import tvsl
@@ -24,15 +24,15 @@ APART = ("audioclip/", "everyday/", "synthetic/", "scenes.py")
 SMALL = {"clips": 24, "validation_scenes": 4, "test_scenes": 4, "steps": 2, "batch": 4}
 
 
-def evaluate_row() -> Callable[[], None]:
+def evaluate_row(_: Path) -> Callable[[], None]:
     """Scores of one head on eight scenes of two sources."""
     model = tvsl.load("mini")
     data = tvsl.data.make_data(tvsl.data.DATA_SETS["synthetic"], {"sources": 2, "count": 8})
     return lambda: print(tvsl.evaluate(model, data).table)
 
 
-def reproduce_row() -> Callable[[], None]:
-    """One row of table 2 with one seed and one learning rate."""
+def reproduce_row(folder: Path) -> Callable[[], None]:
+    """One row of table 2 with one seed and one learning rate, in a new folder."""
     from tvsl.reproduce.experiment import Experiment, ExperimentConfig
     from tvsl.reproduce.report import markdown
     from tvsl.reproduce.run import reproduce, select
@@ -43,7 +43,6 @@ def reproduce_row() -> Callable[[], None]:
     config = reproduce_config("synthetic", "quick", **SMALL, learning_rates=(1e-3,), seeds=1)
     selection = select(["table2"])
     selection = replace(selection, tables=(replace(selection.tables[0], rows=(TVSL,)),))
-    folder = Path(mkdtemp()) / "run"
     experiment = Experiment(ExperimentConfig(config, "mini", "synthetic", {}, folder, "cpu"))
     experiment.encoder, experiment.benchmark.clips  # noqa: B018  (loaded)
     return lambda: print(markdown(reproduce(selection, experiment, no_stages)))
@@ -97,7 +96,8 @@ WALKS = {"evaluate": evaluate_row, "reproduce": reproduce_row}
 
 
 if __name__ == "__main__":
-    files = touched(WALKS[sys.argv[1]]())
+    with TemporaryDirectory() as place:
+        files = touched(WALKS[sys.argv[1]](Path(place) / "run"))
     apart = [file for file in files if file.startswith(APART)]
     print(*(file for file in files if file not in apart), "", *apart, "", sep="\n")
     print(f"{len(files) - len(apart)} files, and {len(apart)} of encoder and world")

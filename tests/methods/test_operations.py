@@ -125,6 +125,11 @@ def test_impossible_number_is_refused(sources: int | list[int]) -> None:
         select(SCORES, sources=sources)
 
 
+def test_numbers_for_other_clips_are_refused() -> None:
+    with pytest.raises(UsageError, match="for 2 clips"):
+        select(SCORES, sources=[1, 2, 3])
+
+
 @pytest.mark.parametrize("classes", [3, 30, 200])
 @pytest.mark.parametrize("loud", [0, 1, 3, 12])
 def test_uncalibrated_rule_equals_naive_rule(classes: int, loud: int) -> None:

@@ -145,7 +145,8 @@ def select(
 
     Raises:
         ShapeError: No scores (B, N) of at least one class, or one is not finite.
-        UsageError: ``sources`` is not between 1 and N, or the threshold is no number.
+        UsageError: ``sources`` is not between 1 and N or not one for each clip, or the threshold is
+            no number.
     """
     if scores.ndim != 2 or scores.shape[1] == 0 or not scores.is_floating_point():
         raise ShapeError(
@@ -160,7 +161,12 @@ def select(
     if threshold is not None and math.isnan(threshold):
         raise UsageError("The threshold of detection is no number.", "Give a number.")
     classes = scores.shape[1]
-    counts = sources if isinstance(sources, Sequence) else [sources]
+    counts = sources if isinstance(sources, Sequence) else [sources] * len(scores)
+    if len(counts) != len(scores):
+        raise UsageError(
+            f"There are {len(counts)} numbers of sources for {len(scores)} clips.",
+            "Give one number, or one for each clip.",
+        )
     if any(count is not None and not 1 <= count <= classes for count in counts):
         raise UsageError(
             f"{sources} sources cannot be chosen from {classes} classes.",
