@@ -70,10 +70,11 @@ class Service:
 
     def left(self) -> list[str]:
         """Files of the service, relative to its folder."""
+        # os.walk passes over folders that are removed meanwhile; Path.rglob does not.
         return sorted(
-            path.relative_to(self.folder).as_posix()
-            for path in self.folder.rglob("*")
-            if path.is_file()
+            (Path(folder) / name).relative_to(self.folder).as_posix()
+            for folder, _, names in os.walk(self.folder)
+            for name in names
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ from fastapi.testclient import TestClient
 from tests.html.html_page import Page
 from tests.serve.service import FAKE, JOBS, Service, running_service
 from tvsl.errors import TvslError
+from tvsl.serve import jobs
 from tvsl.serve.config import ServeConfig
 from tvsl.serve.schemas import JobStatus, Problem
 
@@ -89,6 +91,27 @@ def test_an_answer_that_is_none_of_the_known_fails_its_job_alone(service: Servic
     found = service.wait(service.start("say little"), "failed")
     assert found["problem"]["code"] == "unforeseen"
     service.wait(service.start(), "done")
+
+
+@pytest.mark.parametrize(("word", "state"), [("fail", "failed"), (None, "done")])
+def test_a_job_has_ended_once_its_files_are_gone(
+    service: Service, monkeypatch: pytest.MonkeyPatch, word: str | None, state: str
+) -> None:
+    seen = []
+    remove = jobs._remove
+
+    async def slow(folder: Path) -> None:
+        await asyncio.sleep(0.1)
+        seen.append(
+            service.jobs.find(folder.name if state == "failed" else folder.parent.name).state
+        )
+        await remove(folder)
+
+    monkeypatch.setattr(jobs, "_remove", slow)
+    name = service.start(word)
+    service.wait(name, state)
+    assert seen == ["running"]
+    assert not any("upload" in path for path in service.left())
 
 
 def test_a_job_that_runs_is_cancelled(service: Service, client: TestClient) -> None:

@@ -245,16 +245,17 @@ class Jobs:
         Raises:
             Refusal: It has ended.
         """
-        if job.has_ended:
-            raise Refusal(409, "ended", "The job has ended.", "Delete it, or start another one.")
-        job.is_cancelled = True
-        if job in self._waiting:
-            self._waiting.remove(job)
-            await self._end(job, "cancelled")
-            return
-        if job is self._running:
-            await self._worker.kill()
-        await job.ended.wait()
+        if not job.has_ended:
+            job.is_cancelled = True
+            if job in self._waiting:
+                self._waiting.remove(job)
+                await self._end(job, "cancelled")
+            elif job is self._running:
+                await self._worker.kill()
+            await job.ended.wait()
+            if job.state == "cancelled":
+                return
+        raise Refusal(409, "ended", "The job has ended.", "Delete it, or start another one.")
 
     async def delete(self, job: Job) -> None:
         """Forget a job with all its files, ending it first if need be."""
@@ -349,13 +350,16 @@ class Jobs:
                 return
 
     async def _end(self, job: Job, state: JobState) -> None:
-        """End a job: its uploads go, and its results too where it is not done."""
-        job.state, job.ended_at, job.files = state, time.monotonic(), {}
+        """End a job: its uploads go, and its results too where it is not done.
+
+        Nobody is told that it has ended before that is done.
+        """
+        await _remove(job.uploads if state == "done" else job.folder)
         if state == "cancelled":
             job.problem = Problem(
                 code="cancelled", problem="The job was cancelled.", remedy="Start it again."
             )
-        await _remove(job.uploads if state == "done" else job.folder)
+        job.state, job.ended_at, job.files = state, time.monotonic(), {}
         job.ended.set()
         await self._prune()
 
