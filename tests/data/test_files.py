@@ -15,7 +15,7 @@ import pytest
 
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data.base import Item, Source, Split
-from tvsl.data.files import FileDataSet, draw_targets, mix_sounds
+from tvsl.data.files import FileDataSet, mix_sounds
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import (
     DataError,
@@ -220,12 +220,3 @@ def test_sounds_are_added_up_with_silence_behind_shorter_ones() -> None:
     mixture = mix_sounds([np.ones(3, np.float32), np.full(5, 2, np.float32)])
     np.testing.assert_array_equal(mixture, [3, 3, 3, 2, 2])
     assert mixture.dtype == np.float32
-
-
-def test_targets_are_drawn_in_their_panels() -> None:
-    sources = (Source("a", LEFT, 2), Source("b", LEFT), Source("c", Nowhere()))
-    drawn = draw_targets(sources, 3, 2, 4)
-    expected = np.zeros((3, 2, 12))
-    expected[0, :, 8:10] = 1
-    expected[1, :, :6] = 1
-    np.testing.assert_array_equal(drawn, expected)

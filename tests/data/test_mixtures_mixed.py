@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tvsl.data.base import Item, Source
-from tvsl.data.files import draw_targets
+from tvsl.data.base import Item, Source, draw_targets
 from tvsl.data.mixtures import mix
 from tvsl.data.targets import Boxes
 

@@ -13,7 +13,6 @@ from tests.data.made_files import RATE
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data import DATA_SETS, find_data
-from tvsl.data.checking import item_files
 from tvsl.data.real import RealClips, RealData, in_grid
 from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import read_shard, shard_path
@@ -48,7 +47,7 @@ def test_items(root: Path, sources: int, truth: str) -> None:
         scene = data.maker.scene(number, sources, RATE)
         assert item.labels == scene.labels
         assert item.panels == sources
-        assert all(path.is_file() for path in item_files(item))
+        assert all(path.is_file() for path in item.files)
         sample = data.read(item, RATE)
         assert len(sample.pictures) == sources
         assert len(item.sounds) == sources + 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.data.made_files import clip, folders, media, real_lists, rows, vggss
 from tvsl.data import find_data
-from tvsl.data.files import draw_targets
+from tvsl.data.base import draw_targets
 from tvsl.data.vggsound import read_vggss
 from tvsl.metrics.protocols import PAPER_THRESHOLDS
 

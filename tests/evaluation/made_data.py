@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvsl.data.base import ClipSet, DataSet, Item, Sample, Source
-from tvsl.data.files import draw_targets
+from tvsl.data.base import ClipSet, DataSet, Item, Sample, Source, draw_targets
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import UnreadableMediaError, UsageError

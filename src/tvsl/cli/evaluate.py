@@ -107,7 +107,7 @@ def command(
         ("given", "detected") if label_source == "both" else label_source and (label_source,)
     )
     from tvsl.data import DATA_SETS, make_data
-    from tvsl.data.checking import MISSING_OR_SKIP, require_files, require_items
+    from tvsl.data.base import MISSING_OR_SKIP, require_files, require_items
     from tvsl.evaluation.result_cache import PAGE, ResultCache
     from tvsl.utils.processes import is_first
     from tvsl.vocabularies import read_vocabulary

@@ -51,7 +51,7 @@ def command(
     scores.npz, which compare reads.
     """
     from tvsl.data import DATA_SETS, make_data
-    from tvsl.data.checking import require_items
+    from tvsl.data.base import require_items
 
     source = make_data(DATA_SETS.resolve(data), data_options(root, lists, option) or {})
     require_items(source)

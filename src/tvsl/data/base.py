@@ -8,17 +8,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, JsonValue
 
+from tvsl.data.layouts import absent
 from tvsl.data.lists import ExpectedMedia, line_error
-from tvsl.data.targets import Target
+from tvsl.data.targets import Nowhere, Target, files_of
 from tvsl.encoder import MOST_SOURCES
-from tvsl.errors import printable, shown
+from tvsl.errors import DataError, MissingFileError, UsageError, printable, shown
 from tvsl.utils.strict_model import StrictModel
+
+MISSING_REMEDY: Final = (
+    "Check the path and the root; `tvsl data check … -o FILE` writes what to give as --option "
+    "leave_out=FILE."
+)
+"""Remedy for missing files in runs that leave no item out."""
+OR_SKIP: Final = "With `--on-error skip` such items are left out, counted and listed."
+MISSING_OR_SKIP: Final = f"Check the path and the root. {OR_SKIP}"
+"""Remedy for missing files in evaluations."""
 
 
 def normal_form(name: str) -> str:
@@ -174,6 +184,12 @@ class Item:
     def labels(self) -> tuple[str | None, ...]:
         """The classes of its sources."""
         return tuple(source.label for source in self.sources)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All its files: pictures, sounds and annotations; none for synthetic items."""
+        annotations = (path for source in self.sources for path in files_of(source.target))
+        return (*self.frames, *self.sounds, *annotations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -410,3 +426,86 @@ class ValidationItems(NamedTuple):
     items: tuple[Item, ...]
     side: int
     window: float | None
+
+
+def draw_targets(
+    sources: Sequence[Source], panels: int, height: int, width: int
+) -> NDArray[np.float32]:
+    """Draw the targets of all sources of an item: (P, H, K * W) float32 in [0, 1].
+
+    Args:
+        sources: P sources.
+        panels: K, the number of panels side by side.
+        height: H, height of a panel.
+        width: W, width of a panel.
+    """
+    drawn = np.zeros((len(sources), height, panels * width), dtype=np.float32)
+    for row, source in enumerate(sources):
+        if source.panel is None:
+            drawn[row] = source.target.draw(height, panels * width)
+        else:
+            start = source.panel * width
+            drawn[row, :, start : start + width] = source.target.draw(height, width)
+    return drawn
+
+
+def require_files(items: Iterable[Item], remedy: str) -> None:
+    """Check that all files of some items exist.
+
+    Args:
+        items: The items.
+        remedy: Remedy for missing files, for the message.
+
+    Raises:
+        MissingFileError: Files are missing; the message counts them and names the first.
+    """
+    wanted = [path for item in items for path in item.files]
+    missing = absent(wanted) if wanted else set()
+    if missing:
+        first = next(path for path in wanted if path in missing)
+        raise MissingFileError(
+            f"This file is missing, as are {len(missing)} of {len(set(wanted))} in all."
+            if len(missing) > 1
+            else "This file is missing.",
+            remedy,
+            first,
+        )
+
+
+def are_labelled(items: Iterable[Item]) -> bool:
+    """Tell whether items have classes.
+
+    Args:
+        items: The items of a data set.
+
+    Raises:
+        DataError: Some sources have and others have not. Those that are nowhere in the picture may
+            be without.
+    """
+    sources = [source for item in items for source in item.sources]
+    seen = [source for source in sources if not isinstance(source.target, Nowhere)]
+    labels = [source.label for source in seen or sources]
+    known = {label is not None for label in labels}
+    if len(known) > 1:
+        raise DataError(
+            "Some sources of this data set have a class and others have none.",
+            "Give all of them a class, or none.",
+        )
+    return known == {True}
+
+
+def require_items(data: DataSet) -> None:
+    """Check that a data set has an item to evaluate on.
+
+    Raises:
+        UsageError: It lists no item, or all are left out.
+        DataError: Its lists cannot be used.
+    """
+    if not data.items:
+        if data.left_out is not None and data.left_out.items:
+            raise UsageError(
+                f"All {data.listed_count} items of the data set '{data.name}' are left out.",
+                "Mend the files, and take their ids out of the list of the option leave_out.",
+                data.left_out.file,
+            )
+        raise UsageError(f"The data set '{data.name}' lists no item.", "Choose another part of it.")

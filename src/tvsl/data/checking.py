@@ -11,22 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from tvsl.data.base import DataSet, Item, LeftOut, Source, UsedList
+from tvsl.data.base import Item, LeftOut, Source, UsedList
 from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import absent
 from tvsl.data.targets import Nowhere, files_of
-from tvsl.errors import DataError, MediaError, MissingFileError, UsageError
+from tvsl.errors import DataError, MediaError, MissingFileError
 from tvsl.utils.progress import Progress, no_progress
 
 _SAMPLE_RATE: Final = 16_000
-MISSING_REMEDY: Final = (
-    "Check the path and the root; `tvsl data check … -o FILE` writes what to give as --option "
-    "leave_out=FILE."
-)
-"""Remedy for missing files in runs that leave no item out."""
-OR_SKIP: Final = "With `--on-error skip` such items are left out, counted and listed."
-MISSING_OR_SKIP: Final = f"Check the path and the root. {OR_SKIP}"
-"""Remedy for missing files in evaluations."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +133,8 @@ def check_data(
         DataError: A list cannot be used, or no item has all its files.
     """
     items, layout, left_out = data.items, data.layout, data.left_out
-    missing = absent(path for item in items for path in item_files(item))
-    if items and all(any(path in missing for path in item_files(item)) for item in items):
+    missing = absent(path for item in items for path in item.files)
+    if items and all(any(path in missing for path in item.files) for item in items):
         raise DataError(
             f"None of the {len(items)} listed items of '{data.name}' is here.",
             f"Check the root; a file that is missing is {min(missing, default='none')}.",
@@ -165,76 +157,6 @@ def check_data(
     )
 
 
-def item_files(item: Item) -> Iterable[Path]:
-    """All files of an item: pictures, sounds and annotations."""
-    yield from item.frames
-    yield from item.sounds
-    for source in item.sources:
-        yield from files_of(source.target)
-
-
-def require_files(items: Iterable[Item], remedy: str) -> None:
-    """Check that all files of some items exist.
-
-    Args:
-        items: The items.
-        remedy: Remedy for missing files, for the message.
-
-    Raises:
-        MissingFileError: Files are missing; the message counts them and names the first.
-    """
-    wanted = [path for item in items for path in item_files(item)]
-    missing = absent(wanted)
-    if missing:
-        first = next(path for path in wanted if path in missing)
-        raise MissingFileError(
-            f"This file is missing, as are {len(missing)} of {len(set(wanted))} in all."
-            if len(missing) > 1
-            else "This file is missing.",
-            remedy,
-            first,
-        )
-
-
-def are_labelled(items: Iterable[Item]) -> bool:
-    """Tell whether items have classes.
-
-    Args:
-        items: The items of a data set.
-
-    Raises:
-        DataError: Some sources have and others have not. Those that are nowhere in the picture may
-            be without.
-    """
-    sources = [source for item in items for source in item.sources]
-    seen = [source for source in sources if not isinstance(source.target, Nowhere)]
-    labels = [source.label for source in seen or sources]
-    known = {label is not None for label in labels}
-    if len(known) > 1:
-        raise DataError(
-            "Some sources of this data set have a class and others have none.",
-            "Give all of them a class, or none.",
-        )
-    return known == {True}
-
-
-def require_items(data: DataSet) -> None:
-    """Check that a data set has an item to evaluate on.
-
-    Raises:
-        UsageError: It lists no item, or all are left out.
-        DataError: Its lists cannot be used.
-    """
-    if not data.items:
-        if data.left_out is not None and data.left_out.items:
-            raise UsageError(
-                f"All {data.listed_count} items of the data set '{data.name}' are left out.",
-                "Mend the files, and take their ids out of the list of the option leave_out.",
-                data.left_out.file,
-            )
-        raise UsageError(f"The data set '{data.name}' lists no item.", "Choose another part of it.")
-
-
 def _check_each(
     check: Callable[[Item], _CheckedItem],
     items: Sequence[Item],
@@ -251,7 +173,7 @@ def _check_each(
 
 
 def _check_item(data: FileDataSet, missing: set[Path], read: bool, item: Item) -> _CheckedItem:
-    gone = next((path for path in item_files(item) if path in missing), None)
+    gone = next((path for path in item.files if path in missing), None)
     if gone is not None:
         fault = Fault(item.id, "missing", gone, "There is no such file.")
         return _CheckedItem(item, fault, boxless=False)

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from tvsl.data.base import Item, Sample, Source, Split, normal_form
-from tvsl.data.files import FileDataSet, draw_targets
+from tvsl.data.base import Item, Sample, Source, Split, draw_targets, normal_form
+from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import inside, name_fault, require_root
 from tvsl.data.lists import line_error, read_rows
 from tvsl.data.targets import (

@@ -25,6 +25,7 @@ from tvsl.data.base import (
     Split,
     UsedList,
     ValidationItems,
+    draw_targets,
 )
 from tvsl.data.layouts import (
     FRAME_SUFFIXES,
@@ -379,27 +380,6 @@ def mix_sounds(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     for sound in sounds:
         mixture[: len(sound)] += sound
     return mixture
-
-
-def draw_targets(
-    sources: Sequence[Source], panels: int, height: int, width: int
-) -> NDArray[np.float32]:
-    """Draw the targets of all sources of an item: (P, H, K * W) float32 in [0, 1].
-
-    Args:
-        sources: P sources.
-        panels: K, the number of panels side by side.
-        height: H, height of a panel.
-        width: W, width of a panel.
-    """
-    drawn = np.zeros((len(sources), height, panels * width), dtype=np.float32)
-    for row, source in enumerate(sources):
-        if source.panel is None:
-            drawn[row] = source.target.draw(height, panels * width)
-        else:
-            start = source.panel * width
-            drawn[row, :, start : start + width] = source.target.draw(height, width)
-    return drawn
 
 
 def _loaded(item: Item, pictures: Sequence[NDArray[np.uint8]]) -> tuple[Source, ...]:

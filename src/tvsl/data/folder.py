@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.data.base import Item, Source, Split
-from tvsl.data.files import FileDataSet, draw_targets
+from tvsl.data.base import Item, Source, Split, draw_targets
+from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import inside, require_root
 from tvsl.data.lists import ExpectedMedia, line_error
 from tvsl.data.manifest import MANIFEST_FILES, ManifestEntry, read_manifest

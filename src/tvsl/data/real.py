@@ -23,11 +23,11 @@ from tvsl.data.base import (
     Source,
     Split,
     ValidationItems,
+    draw_targets,
     normal_form,
 )
 from tvsl.data.composites import Composites, CompositeTarget, ScenePlan
 from tvsl.data.file_index import IndexedData, IndexedFile, IndexFiles
-from tvsl.data.files import draw_targets
 from tvsl.data.layouts import require_present
 from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target
 from tvsl.errors import DataError, UsageError, shown

@@ -10,8 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, JsonValue
 
-from tvsl.data.base import ClipBatch, ClipSet, Item, Sample, SceneData, Source, ValidationItems
-from tvsl.data.files import draw_targets
+from tvsl.data.base import (
+    ClipBatch,
+    ClipSet,
+    Item,
+    Sample,
+    SceneData,
+    Source,
+    ValidationItems,
+    draw_targets,
+)
 from tvsl.data.targets import Boxes, Mask, Target
 from tvsl.media.waveform import resampled
 from tvsl.synthetic.export import scene_id

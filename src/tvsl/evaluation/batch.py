@@ -15,9 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.base import DataSet, Item, Sample, ValidationItems
-from tvsl.data.checking import OR_SKIP, are_labelled
-from tvsl.data.files import draw_targets, of_length
+from tvsl.data.base import (
+    OR_SKIP,
+    DataSet,
+    Item,
+    Sample,
+    ValidationItems,
+    are_labelled,
+    draw_targets,
+)
+from tvsl.data.files import of_length
 from tvsl.encoder import Encoder
 from tvsl.errors import DataError, TvslError
 from tvsl.media.waveform import resampled

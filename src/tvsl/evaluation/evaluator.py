@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tvsl import __version__
-from tvsl.data.base import DataSet
-from tvsl.data.checking import MISSING_OR_SKIP, are_labelled, require_files, require_items
+from tvsl.data.base import MISSING_OR_SKIP, DataSet, are_labelled, require_files, require_items
 from tvsl.errors import OutputError
 from tvsl.evaluation.batch import IndexedDataset, Reader
 from tvsl.evaluation.config import EvaluationConfig

@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tvsl.data.base import DataSet, Item
-from tvsl.data.checking import MISSING_OR_SKIP, require_files, require_items
+from tvsl.data.base import MISSING_OR_SKIP, DataSet, Item, require_files, require_items
 from tvsl.errors import DataError, UsageError, first_few, shown
 from tvsl.evaluation.batch import IndexedDataset, compact
 from tvsl.evaluation.config import EvaluationConfig

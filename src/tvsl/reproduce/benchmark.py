@@ -12,8 +12,7 @@ import numpy as np
 from pydantic import ConfigDict, ValidationError
 
 from tvsl.data import DATA_SETS, find_data, make_data
-from tvsl.data.base import Item, Split, ValidationItems
-from tvsl.data.checking import MISSING_REMEDY, require_files
+from tvsl.data.base import MISSING_REMEDY, Item, Split, ValidationItems, require_files
 from tvsl.data.composites import Composites
 from tvsl.data.files import FileClips, FileDataSet
 from tvsl.data.mixtures import draw_mixtures, mix

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from tvsl.data.base import ClipSet, DataSet
-from tvsl.data.checking import MISSING_REMEDY, require_files
+from tvsl.data.base import MISSING_REMEDY, ClipSet, DataSet, require_files
 from tvsl.data.files import FileDataSet
 from tvsl.data.token_encoding import check_classes, check_store, make_store, store_key
 from tvsl.encoder import Encoder
