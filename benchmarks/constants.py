@@ -22,7 +22,7 @@ from rich.table import Table
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.loading import load
 from tvsl.methods.base import Method
-from tvsl.methods.spreading import AFFINITY
+from tvsl.methods.operations import AFFINITY
 from tvsl.methods.tvsl import TVSL, TVSLConfig, detection
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.world import World

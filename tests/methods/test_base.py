@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.methods.tvsl.inputs import ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError
 from tvsl.methods.base import Method, MethodConfig, Supervision, check_inputs, check_labels
-from tvsl.methods.spreading import AFFINITY, spread
+from tvsl.methods.operations import AFFINITY, spread
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

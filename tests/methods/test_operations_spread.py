@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tvsl.methods.spreading import spread
+from tvsl.methods.operations import spread
 from tvsl.tokens import Queries, Tokens
 
 

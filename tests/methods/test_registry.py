@@ -10,7 +10,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.errors import UsageError
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, with_overrides
-from tvsl.methods.spreading import AFFINITY
+from tvsl.methods.operations import AFFINITY
 
 
 def head(name: str) -> Method:

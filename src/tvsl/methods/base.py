@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from tvsl.encoder import MOST_CHANNELS, Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError, first_problem
-from tvsl.methods.spreading import AFFINITY, spread
+from tvsl.methods.operations import AFFINITY, spread
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.strict_model import StrictModel
 
@@ -30,7 +30,7 @@ class MethodConfig(StrictModel):
             they stretch its range; decided on validation data.
         exponent: Power of the values after that, 2 sharpens a map; decided on validation data.
         affinity: Exponent of the likeness by which maps are spread before all this
-            (``spreading.py``); 0 leaves them as they are. Decided on validation data.
+            (``operations.spread``); 0 leaves them as they are. Decided on validation data.
         detection_threshold: Classes at or over it sound, calibrated on validation data. None:
             not calibrated, classes that stand out of the vocabulary sound.
         heard_floor: Least evidence in the sound for a class that sounds, calibrated on validation
@@ -328,7 +328,7 @@ class Method(nn.Module, ABC):
     def readouts(self) -> list[dict[str, Any]]:
         """Readouts of a map as hyperparameters for ``set_tuned``; validation chooses one.
 
-        Each comes spread and not; see ``spreading.py``.
+        Each comes spread and not; see ``operations.spread``.
         """
         return spread_and_not([{}])
 
@@ -370,7 +370,7 @@ class Method(nn.Module, ABC):
 
 
 def spread_and_not(readouts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Readouts for ``set_tuned``, each with maps as they are and spread (``spreading.py``)."""
+    """Readouts for ``set_tuned``, each with maps as they are and spread (``operations.spread``)."""
     return [{**one, "affinity": exponent} for one in readouts for exponent in (0.0, AFFINITY)]
 
 

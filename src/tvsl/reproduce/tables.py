@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import JsonValue
 
 from tvsl.evaluation.score import SceneFigure
-from tvsl.methods.spreading import AFFINITY
+from tvsl.methods.operations import AFFINITY
 from tvsl.methods.tvsl.inference import READOUTS
 from tvsl.reproduce.specs import (
     DROP,

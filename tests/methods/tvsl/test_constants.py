@@ -12,8 +12,7 @@ import torch
 
 from tests.methods.tvsl.inputs import head, queries, tokens, vocabulary
 from tvsl.errors import UsageError
-from tvsl.methods.operations import LogitScale
-from tvsl.methods.spreading import AFFINITY
+from tvsl.methods.operations import AFFINITY, LogitScale
 from tvsl.methods.tvsl import preset
 from tvsl.methods.tvsl.detection import (
     agreement,

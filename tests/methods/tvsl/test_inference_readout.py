@@ -5,7 +5,7 @@ import typing
 import pytest
 import torch
 
-from tvsl.methods.spreading import AFFINITY
+from tvsl.methods.operations import AFFINITY
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.methods.tvsl.config import Readout
 from tvsl.methods.tvsl.inference import READOUTS, possible_readouts
