@@ -15,7 +15,8 @@ from tvsl.evaluation.batch import encode_scenes
 from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModels, load_models
-from tvsl.evaluation.results import Evaluation, write_samples
+from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.stored_results import write_samples
 from tvsl.models import embedded_folder
 from tvsl.synthetic.world import World
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tvsl.data import DATA_SETS, make_data
@@ -187,7 +186,7 @@ def score(
     from tvsl.evaluation.config import evaluation_config
     from tvsl.evaluation.foreign_maps import score_maps_of
     from tvsl.evaluation.result_cache import RESULTS, earlier_outputs
-    from tvsl.evaluation.results import write_results
+    from tvsl.evaluation.stored_results import write_results
     from tvsl.metrics import PROTOCOLS
     from tvsl.utils.atomic import check_free, locked, staged
 
@@ -293,8 +292,8 @@ def evaluate(
         team = stack.enter_context(processes())
         if output is None and team.count > 1:
             raise UsageError("Several processes share a folder.", "Give `output`.")
-        folder = Path(output or stack.enter_context(TemporaryDirectory()))
-        if team.leads:
+        folder = None if output is None else Path(output)
+        if folder is not None and team.leads:
             stack.enter_context(locked(folder))
             ResultCache(folder).check(known_record(data, chosen), force)
         if isinstance(model, Localizer):
@@ -314,7 +313,7 @@ def evaluate(
         with show(title, counted="items") as report:
             evaluator.run(team, force, report)
         evaluation = evaluator.summarize()
-        if output is not None and team.leads:
+        if folder is not None and team.leads:
             write_report(evaluator, evaluation, cases, folder)
         return Results(evaluation)
 

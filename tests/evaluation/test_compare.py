@@ -13,9 +13,9 @@ from tvsl.evaluation.compare import NO_DIFFERENCE, compare
 from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModels
-from tvsl.evaluation.pair_results import read_scores, write_scores
 from tvsl.evaluation.result_cache import SCORES
-from tvsl.evaluation.results import Evaluation, write_results
+from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.stored_results import read_scores, write_results, write_scores
 
 TEXT, AUDIO = "text-only (untrained)", "audioclip (untrained)"
 DATA = MadeData(count=60, sources=2, silent=(3,), broken=(5,))

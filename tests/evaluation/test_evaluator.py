@@ -16,7 +16,8 @@ from tvsl.evaluation.batch import encode_scenes
 from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels, load_models
-from tvsl.evaluation.results import Evaluation, ResultRow, write_samples
+from tvsl.evaluation.results import Evaluation, ResultRow
+from tvsl.evaluation.stored_results import write_samples
 from tvsl.synthetic.export import export_world
 from tvsl.utils.processes import Processes
 
@@ -24,7 +25,7 @@ ALL = ("paper", "median", "adaptive", "fixed", "negatives")
 
 
 def made_evaluator(
-    folder: Path, data: MadeData | None = None, skip: bool = False, **fields: object
+    folder: Path | None, data: MadeData | None = None, skip: bool = False, **fields: object
 ) -> Evaluator:
     fields = {"batch": 4, "protocols": ALL, **fields}
     return Evaluator(
@@ -143,6 +144,20 @@ def test_an_interrupted_evaluation_goes_on(alone: Evaluation, tmp_path: Path) ->
     assert isinstance(finished.reader.encoder, MadeEncoder)
     assert finished.reader.encoder.prepared == 0
     assert finished.summarize().to_dict() == alone.to_dict()
+
+
+def test_what_keeps_nothing_gives_the_same_to_the_last_bit(alone: Evaluation) -> None:
+    evaluator = made_evaluator(None)
+    with pytest.raises(OutputError, match="3 of 3 batches"):
+        evaluator.summarize()
+    evaluator.run()
+    assert evaluator.summarize().to_dict() == alone.to_dict()
+    assert isinstance(evaluator.reader.encoder, MadeEncoder)
+    for force, prepared in ((False, 0), (True, 20)):
+        evaluator.reader.encoder.prepared = 0
+        evaluator.run(force=force)
+        assert evaluator.reader.encoder.prepared == prepared
+    assert evaluator.summarize().to_dict() == alone.to_dict()
 
 
 @pytest.mark.parametrize(

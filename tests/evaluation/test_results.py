@@ -18,8 +18,9 @@ from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.predict import NO_MAP
-from tvsl.evaluation.results import Evaluation, write_samples
+from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.score import normalize_maps
+from tvsl.evaluation.stored_results import write_samples
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.methods import METHODS
 from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax

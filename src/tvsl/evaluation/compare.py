@@ -12,13 +12,8 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import DataError, UsageError, first_few, shown
-from tvsl.evaluation.pair_results import (
-    LOW_IS_GOOD,
-    Detections,
-    PairResults,
-    StoredScores,
-    read_scores,
-)
+from tvsl.evaluation.results import LOW_IS_GOOD, Detections, PairResults
+from tvsl.evaluation.stored_results import StoredScores, read_scores
 from tvsl.evaluation.tables import TextTable
 from tvsl.metrics import (
     Interval,

@@ -1,4 +1,4 @@
-"""An evaluation of methods on a data set, whose progress is kept in a folder."""
+"""An evaluation of methods on a data set, from which an interrupted one goes on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tvsl.evaluation.batch import IndexedDataset, Reader
 from tvsl.evaluation.config import EvaluationConfig
 from tvsl.evaluation.models import EvaluatedModels
 from tvsl.evaluation.predict import label_sources
-from tvsl.evaluation.result_cache import ResultCache
+from tvsl.evaluation.result_cache import ResultCache, ResultsInMemory
 from tvsl.evaluation.results import Evaluation, summarize
 from tvsl.evaluation.scorers import BatchScorer
 from tvsl.loading import check_classes
@@ -34,7 +34,8 @@ class Evaluator:
         models: The models on their encoder.
         data: The data set.
         config: The settings.
-        folder: Folder of the results; scores of batches are kept in a hidden folder in it.
+        folder: Folder of the results; scores of batches are kept in a hidden folder in it, in
+            memory when None.
         workers: Threads that read media.
         skip: Whether items that cannot be read are left out and listed, or end the evaluation.
 
@@ -50,7 +51,7 @@ class Evaluator:
         models: EvaluatedModels,
         data: DataSet,
         config: EvaluationConfig,
-        folder: Path,
+        folder: Path | None = None,
         workers: int = 4,
         skip: bool = False,
     ) -> None:
@@ -64,7 +65,7 @@ class Evaluator:
         self.scorer = BatchScorer(models, self.data, config)
         square = data.square or models.square
         self.reader = Reader(data, encoder, square, config.batch, workers, skip)
-        self.cache = ResultCache(folder)
+        self.cache = ResultsInMemory() if folder is None else ResultCache(folder)
 
     @property
     def record(self) -> dict[str, Any]:

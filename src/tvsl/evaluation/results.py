@@ -1,4 +1,4 @@
-"""Results of an evaluation: from the scores of all pairs to rows of a table."""
+"""Results of an evaluation: the scores of all pairs in order, and the rows of a table."""
 
 from __future__ import annotations
 
@@ -8,25 +8,221 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from tvsl import __version__
-from tvsl.errors import DataError, OutputError
-from tvsl.evaluation.pair_results import PairResults, write_scores
+from tvsl.errors import DataError
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
-from tvsl.evaluation.result_cache import FIGURES, RESULTS, SAMPLES, SCORES, BatchResult
-from tvsl.evaluation.scorers import Key, Scorer
+from tvsl.evaluation.result_cache import BatchResult
+from tvsl.evaluation.scorers import Key, Scorer, detection_scores
 from tvsl.metrics import (
     PAPER,
+    Bootstrap,
     Interval,
     LabelSource,
     ProtocolMetric,
     Scores,
+    detection_draws,
     detection_mean_average_precision,
     hash_ids,
 )
-from tvsl.metrics.intervals import FEW_ITEMS, LEVEL, RESAMPLES, Draws, over_runs
-from tvsl.utils.atomic import writable
-from tvsl.utils.files import write_json, write_rows
+from tvsl.metrics.intervals import FEW_ITEMS, LEVEL, RESAMPLES, Draws, over_runs, ratio
+from tvsl.metrics.pair_metric import Columns
+
+LOW_IS_GOOD = frozenset({"false_per_item"})
+"""Figures of detection of which less is better; of all other figures more is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Classes that a model detected in the items whose classes are known.
+
+    Attributes:
+        scores: Detection scores, (B, N) float32.
+        taken: Classes that were taken, (B, N) bool.
+        truth: Classes that are there, (B, N) bool.
+    """
+
+    scores: Tensor
+    taken: Tensor
+    truth: Tensor
+
+    def figures(self) -> dict[str, float]:
+        """Precision, recall and false classes per item."""
+        right = int((self.taken & self.truth).sum())
+        taken = int(self.taken.sum())
+        return {
+            "precision": right / taken,
+            "recall": right / int(self.truth.sum()),
+            "false_per_item": (taken - right) / len(self.truth),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PairResults:
+    """Scores of all P pairs, in the order of the data set.
+
+    Attributes:
+        numbers: Number of each pair in the data set, (P,).
+        items: Place of each pair's item in the data set, (P,).
+        labels: Class of each pair in the vocabulary, (P,); -1 without one.
+        sounding: Whether its source is anywhere, (P,) bool.
+        clusters: Number of what is drawn together with each pair, (P,): its item, or the recording
+            that several items are of.
+        measures: By model and label source, then by protocol: (P,) for each measure.
+        found: By model: whether the pair's class was detected, (P,) bool.
+        detections: By model, over the items whose classes are known.
+        known: Place of each of these items in the data set, (B,).
+    """
+
+    numbers: Tensor
+    items: Tensor
+    labels: Tensor
+    sounding: Tensor
+    clusters: Tensor
+    measures: Mapping[Key, Mapping[str, Columns]]
+    found: Mapping[str, Tensor] = field(default_factory=dict)
+    detections: Mapping[str, Detections] = field(default_factory=dict)
+    known: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @classmethod
+    def of(cls, scorer: Scorer, results: Sequence[BatchResult]) -> PairResults:
+        """Put the pairs of all batches in order.
+
+        Args:
+            scorer: Scorer of the batches.
+            results: Its results, in any order.
+        """
+        data = scorer.data
+        pairs = [pair for one in results for item in one.items for pair in data.pairs(item)]
+        items = [item for one in results for item in one.items for _ in data.pairs(item)]
+        numbers, order = torch.tensor(pairs).sort()
+
+        def in_order(values: Iterable[float], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(list(values), dtype=dtype)[order]
+
+        def measures(key: Key, protocol: str) -> Columns:
+            parts = [one.scores[key[0]][key[1]][protocol] for one in results if one.items]
+            names = scorer.metrics[protocol].score_names
+            return {
+                name: in_order((value for part in parts for value in part[name]), torch.float64)
+                for name in names
+            }
+
+        def found(model: str) -> Iterator[bool]:
+            for one in results:
+                taken = one.detected[model].taken if one.items else []
+                for item, labels in zip(one.items, taken, strict=True):
+                    yield from (data.labels[pair] in labels for pair in data.pairs(item))
+
+        detecting = [
+            name for name in scorer.sources if any(name in one.detected for one in results)
+        ]
+        detections, known = _detections(scorer, results, detecting)
+        places = in_order(items, torch.int64)
+        return cls(
+            numbers=numbers,
+            items=places,
+            labels=torch.tensor(data.labels)[numbers],
+            sounding=in_order((one for some in results for one in some.sounding), torch.bool),
+            clusters=torch.tensor(data.clusters)[places],
+            measures={
+                key: {protocol: measures(key, protocol) for protocol in scorer.metrics}
+                for key in scorer.keys
+            },
+            found={model: in_order(found(model), torch.bool) for model in detecting},
+            detections=detections,
+            known=known,
+        )
+
+    def columns(self, key: Key, protocol: str) -> Columns:
+        """Columns that a metric of a protocol sums up: (P,) each.
+
+        Args:
+            key: Model and label source.
+            protocol: Name of the protocol.
+        """
+        return {
+            **self.measures[key][protocol],
+            "labels": self.labels,
+            "frames": self.items,
+            "ids": self.numbers,
+            "sounding": self.sounding,
+        }
+
+    def draws(
+        self, protocol: str, metric: ProtocolMetric, seed: int = 0
+    ) -> dict[Key, dict[str, Draws]]:
+        """Figures of a protocol on resamples of the items, the same for all rows.
+
+        Args:
+            protocol: Name of the protocol.
+            metric: Its metric.
+            seed: Seed of the resamples.
+        """
+        rows = {key: self.columns(key, protocol) for key in self.measures}
+        return metric.draws(rows, self.clusters, seed=seed)
+
+    def detection_draws(self, seed: int = 0) -> dict[str, dict[str, Draws]]:
+        """Figures of detection on resamples of the items, by model."""
+        if not self.detections:
+            return {}
+        cluster_of = torch.zeros(int(self.items.max()) + 1, dtype=torch.int64)
+        cluster_of[self.items] = self.clusters
+        bootstrap = Bootstrap(cluster_of[self.known], seed=seed)
+        truth = next(iter(self.detections.values())).truth
+        scores = {name: one.scores for name, one in self.detections.items()}
+        precision = detection_draws(scores, truth, bootstrap)
+        statistics = {}
+        for name, one in self.detections.items():
+            right, taken = (one.taken & truth).sum(dim=1), one.taken.sum(dim=1)
+            statistics[name, "precision"] = ratio(right, taken)
+            statistics[name, "recall"] = ratio(right, truth.sum(dim=1))
+            statistics[name, "false_per_item"] = ratio(taken - right, torch.ones(len(truth)))
+        drawn = bootstrap.draw(statistics)
+        figures = ("precision", "recall", "false_per_item")
+        return {
+            name: {
+                "mean_average_precision": precision[name],
+                **{figure: drawn[name, figure] for figure in figures},
+            }
+            for name in self.detections
+        }
+
+    def silent(self) -> int:
+        """Number of pairs whose source is nowhere in the picture."""
+        return int((~self.sounding).sum())
+
+
+def _detections(
+    scorer: Scorer, results: Sequence[BatchResult], names: Sequence[str]
+) -> tuple[dict[str, Detections], Tensor]:
+    """Detections of each model in the items whose classes are known, and these items' places."""
+    data = scorer.data
+    if not data.labelled or not names:
+        return {}, torch.empty(0, dtype=torch.int64)
+    items = [item for one in results for item in one.items]
+    classes = [{data.labels[pair] for pair in data.pairs(item)} for item in items]
+    # In the order of the data set: resamples must not depend on the number of processes.
+    known = sorted((item, row) for row, item in enumerate(items) if -1 not in classes[row])
+    rows = [row for _, row in known]
+    shape = (len(rows), len(data.vocabulary))
+    truth = _marked([sorted(classes[row]) for row in rows], shape)
+    found = {}
+    for name in names:
+        detected = [one.detected[name] for one in results if one.items]
+        every = [labels for one in detected for labels in one.taken]
+        scores = torch.cat([detection_scores(one, shape[1]) for one in detected])[rows]
+        found[name] = Detections(scores, _marked([every[row] for row in rows], shape), truth)
+    return found, torch.tensor([item for item, _ in known], dtype=torch.int64)
+
+
+def _marked(rows: Sequence[Sequence[int]], shape: tuple[int, int]) -> Tensor:
+    marked = torch.zeros(shape, dtype=torch.bool)
+    for row, labels in enumerate(rows):
+        marked[row, list(labels)] = True
+    return marked
 
 
 @dataclass(frozen=True)
@@ -326,96 +522,3 @@ def _detection_rows(scorer: Scorer, pairs: PairResults) -> Iterator[DetectionRow
             runs=runs,
             deviations=row.deviations,
         )
-
-
-def write_results(evaluation: Evaluation, folder: Path) -> None:
-    """Write figures and scores: results.json, results.csv, samples.csv and scores.npz.
-
-    Args:
-        evaluation: The evaluation.
-        folder: An empty folder.
-
-    Raises:
-        OutputError: They cannot be written.
-    """
-    with writable(folder):
-        write_figures(evaluation, folder / FIGURES)
-        write_scores(evaluation.pairs, evaluation.header(), folder / SCORES)
-    write_samples(evaluation, folder / SAMPLES)
-    write_json(evaluation.to_dict(), folder / RESULTS)
-
-
-def write_figures(evaluation: Evaluation, path: Path) -> None:
-    """Write the figures as CSV: a line for each protocol, method, label source and figure.
-
-    Args:
-        evaluation: The evaluation.
-        path: The file.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    heads = ("protocol", "method", "labels", "figure", "value", "low", "high", "deviation")
-    with path.open("w", encoding="utf-8", newline="") as file:
-        write_rows(file, [heads])
-        for row in evaluation.rows:
-            first = (row.scores.protocol, row.name, row.scores.label_source)
-            write_rows(file, _figure_lines(first, row.scores.values, row.scores.intervals, row))
-        for one in evaluation.detection:
-            first = ("detection", one.name, "detected")
-            write_rows(file, _figure_lines(first, one.values, one.intervals, one))
-
-
-def _figure_lines(
-    first: tuple[str, ...],
-    values: Mapping[str, float],
-    intervals: Mapping[str, Interval],
-    row: ResultRow | DetectionRow,
-) -> Iterator[list[object]]:
-    for figure, value in values.items():
-        interval = intervals[figure]
-        deviation = row.deviations.get(figure, "")
-        yield [*first, figure, value, interval.low, interval.high, deviation]
-
-
-def write_samples(evaluation: Evaluation, path: Path) -> None:
-    """Write the scores of every pair as CSV: a line for each pair, model and label source.
-
-    Args:
-        evaluation: The evaluation.
-        path: The file.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    metrics, pairs = evaluation.scorer.metrics, evaluation.pairs
-    measures = [(protocol, name) for protocol, one in metrics.items() for name in one.score_names]
-    heads = ("id", "source", "label", "sounding", "method", "labels", "detected")
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            write_rows(file, [(*heads, *(f"{protocol} {name}" for protocol, name in measures))])
-            for row in range(len(pairs.numbers)):
-                write_rows(file, _lines(evaluation, row, measures))
-    except OSError as error:
-        raise OutputError(
-            f"The samples cannot be written ({error.strerror}).",
-            "Check the place and the free space.",
-            path,
-        ) from error
-
-
-def _lines(
-    evaluation: Evaluation, row: int, measures: Sequence[tuple[str, str]]
-) -> Iterator[list[str]]:
-    data, pairs = evaluation.scorer.data, evaluation.pairs
-    place = int(pairs.items[row])
-    number = int(pairs.numbers[row]) - data.starts[place]
-    item = data.items[place]
-    sounding = "yes" if pairs.sounding[row] else "no"
-    pair = [item.id, str(number), item.labels[number] or "", sounding]
-    for (name, source), by_protocol in pairs.measures.items():
-        found = ""
-        if source == "detected":
-            found = "yes" if pairs.found[name][row] else "no"
-        values = [float(by_protocol[protocol][measure][row]) for protocol, measure in measures]
-        yield [*pair, name, source, found, *("" if one != one else repr(one) for one in values)]

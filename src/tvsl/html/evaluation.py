@@ -13,7 +13,8 @@ from tvsl.boxes import reduced_size
 from tvsl.evaluation.cases import Case, Cases, CaseSource, show_cases
 from tvsl.evaluation.evaluator import Evaluator
 from tvsl.evaluation.result_cache import PAGE, RESULTS, earlier_outputs
-from tvsl.evaluation.results import Evaluation, write_results
+from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.stored_results import write_results
 from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.html.page import (
     distinct_maps,
