@@ -173,7 +173,15 @@ class PromptableTextEncoder(Protocol):
     token_embedding: nn.Embedding
 
     def encode_embedded(self, embedded: Tensor, end: Tensor) -> Tensor:
-        """Embedded tokens (N, L, width) and their end indices (N,) to embeddings (N, D)."""
+        """Embeddings of texts whose words are embedded already.
+
+        Args:
+            embedded: The words, (N, L, width).
+            end: Place of each text's last word, (N,) int64.
+
+        Returns:
+            (N, D).
+        """
 
 
 class Encoder(Protocol):

@@ -160,7 +160,7 @@ class Command(TyperCommand):
     """A command that refuses words which could mean two things."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments and options, for people."""
+        """Write arguments and options, for people; see Typer."""
         rows: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for one in self.get_params(ctx):
             record = one.get_help_record(ctx)
@@ -181,7 +181,7 @@ class Command(TyperCommand):
         return super().get_params(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Check the words, let Typer take them apart, check the values."""
+        """Check the words, take them apart, check the values; see Typer."""
         params = self.get_params(ctx)
         words = checked(args, params)
         with _escaped():
@@ -194,13 +194,13 @@ class Group(TyperGroup):
     """Commands under one name; what stands before the command's name is checked likewise."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Check the words up to the command's name, and let Typer take them apart."""
+        """Check the words up to the command's name, and take them apart; see Typer."""
         words = checked(args, self.get_params(ctx), has_commands=True)
         with _escaped():
             return super().parse_args(ctx, words)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command of a name."""
+        """Find the command of a name; see Typer."""
         with _escaped():
             return super().resolve_command(ctx, args)
 

@@ -373,7 +373,10 @@ class PermutationInvariantAveragePrecision(MeanAveragePrecision):
     needs = ("frames",)
 
     def pair_scores(self, maps: Array, targets: Array, frames: Array | None = None) -> Columns:
-        """Average precision of each pair by the map that is assigned to it; NaN if empty."""
+        """Average precision of each pair by the map that is assigned to it; NaN if empty.
+
+        ``frames`` must be given; see the base class.
+        """
         maps, targets = check_pairs(maps, targets)
         frames = self._integers(frames, maps, "frames")
         truth = foreground(targets)

@@ -65,7 +65,12 @@ class Face:
         return _font(self.path, self.strike or size)
 
     def length(self, text: str, size: int) -> float:
-        """Width of a text in pixels."""
+        """Width of a text in pixels.
+
+        Args:
+            text: One line.
+            size: Height of the font in pixels.
+        """
         width = float(self.font(size).getlength(text))
         return width if self.strike is None else width * size / self.strike
 

@@ -190,7 +190,7 @@ class ReducedEncoder:
         return self.encoder.sample_rate
 
     def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
-        """Prepare a picture as the encoder does."""
+        """Prepare a picture as the encoder does; see ``Encoder``."""
         return self.encoder.prepare(picture, square)
 
     def encode(self, frames: Tensor, waveforms: Tensor) -> Tokens:
