@@ -62,7 +62,7 @@ def test_scores_equal_an_independent_computation(sources: int, on: str, every: i
     truth = (scenes.targets if on == "boxes" else scenes.masks)[:, ::every, ::every].numpy()
     masks, twins = (part[:, ::every, ::every].numpy() for part in (scenes.masks, scenes.twins))
     for pair, target in enumerate(truth):
-        values = stretched(enlarged(maps[pair].numpy(), scenes.size))[::every, ::every]
+        values = stretched(enlarged(maps[pair].numpy(), scenes.size)[::every, ::every])
         precision = average_precision_score(target.ravel(), values.ravel())
         assert float(found["ap"][pair]) == pytest.approx(precision, abs=1e-4)
         assert float(found["ciou"][pair]) == pytest.approx(naive_overlap(values, target), abs=1e-3)

@@ -204,3 +204,82 @@ def test_each_expectation_of_new_classes_on_table_2_can_fail(
     row: str, values: tuple[float, float], verdicts: list[bool]
 ) -> None:
     assert on_table_2(row, values) == verdicts
+
+
+STATED = {  # benchmark, table, column: rows with labels given and detected
+    ("world", "table2", "CIoU@0.3"): {"T-VSL": (90, 89), "T-VSL, untrained": (90, 89)},
+    ("world", "table4", "duet: CIoU@0.3"): {"T-VSL": (70, 9), "T-VSL, untrained": (72, 9)},
+    ("world", "table6", "duet: CIoU@0.3"): {"0": (90, None), "8": (90, None)},
+    ("world", "table7", "duet: CIoU@0.3"): {
+        "T-VSL, one stage": (90, 80),
+        "T-VSL, two stages": (90, 81),
+    },
+    ("world", "projectors", "duet: CIoU@0.3"): {"T-VSL": (9, 90), "without L_av": (9, 90)},
+    ("real mixtures", "table2", "CIoU@0.3"): {
+        "T-VSL": (54, 44),
+        "T-VSL, untrained": (50, 40),
+        "Text only": (50, 40),
+        "LVS": (None, 30),
+    },
+    ("real mixtures", "projectors", "duet: CIoU@0.3"): {
+        "T-VSL": (54, 44),
+        "P_a, P_v the identity": (50, 40),
+        "L_cls of true classes alone": (54, 44),
+        "without L_av": (54, 44),
+        "P_v alone, no sound": (54, 44),
+    },
+}
+
+
+def stated(place: tuple[str, str, str], row: str, shift: float) -> dict[str, bool]:
+    """Verdicts by what they say, with one row changed."""
+    name, kind, head = place
+    lines = [
+        line(title, *([0.0] if head == "CIoU@0.3" else []), value, labels=labels)
+        for title, pair in STATED[place].items()
+        for labels, value in zip(("given", "detected"), pair, strict=True)
+        if value is not None
+        for value in [value + (shift if title == row else 0.0)]
+    ]
+    heads = ("CAP", head) if head == "CIoU@0.3" else (head,)
+    found = judge(name, [table(kind, heads, lines)]).items  # type: ignore[arg-type]
+    return {one.says: one.holds for one in found}
+
+
+@pytest.mark.parametrize(
+    ("place", "row", "shift", "fails"),
+    [
+        (("world", "table2", "CIoU@0.3"), "T-VSL, untrained", 4, ["labels given", "too"]),
+        (("world", "table2", "CIoU@0.3"), "T-VSL, untrained", -4, ["labels given", "too"]),
+        (("world", "table4", "duet: CIoU@0.3"), "T-VSL", 1.5, ["never saw"]),
+        (("world", "table6", "duet: CIoU@0.3"), "8", 4, ["prompt"]),
+        (("world", "table7", "duet: CIoU@0.3"), "T-VSL, one stage", 2, ["Two stages"]),
+        (("world", "projectors", "duet: CIoU@0.3"), "without L_av", -4, ["L_av"]),
+        (("real mixtures", "table2", "CIoU@0.3"), "T-VSL, untrained", 2, ["given", "too"]),
+        (("real mixtures", "table2", "CIoU@0.3"), "Text only", -4, ["text only"]),
+        (("real mixtures", "table2", "CIoU@0.3"), "LVS", 20, ["first"]),
+        (
+            ("real mixtures", "projectors", "duet: CIoU@0.3"),
+            "P_a, P_v the identity",
+            3,
+            ["identity"],
+        ),
+        (
+            ("real mixtures", "projectors", "duet: CIoU@0.3"),
+            "L_cls of true classes alone",
+            -4,
+            ["Negatives"],
+        ),
+        (("real mixtures", "projectors", "duet: CIoU@0.3"), "without L_av", 4, ["L_av"]),
+        (("real mixtures", "projectors", "duet: CIoU@0.3"), "P_v alone, no sound", 4, ["sound"]),
+    ],
+)
+def test_each_expectation_of_world_and_real_mixtures_can_fail(
+    place: tuple[str, str, str], row: str, shift: float, fails: list[str]
+) -> None:
+    before, after = stated(place, row, 0), stated(place, row, shift)
+    assert before.keys() == after.keys()
+    wrong = [says for says, holds in after.items() if before[says] and not holds]
+    assert len(wrong) == len(fails)
+    for says, word in zip(wrong, fails, strict=True):
+        assert word in says

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -105,3 +108,25 @@ def test_threads_do_not_depend_on_who_started_the_process(monkeypatch: pytest.Mo
         found.append((steady_threads(), torch.get_num_threads()))
     assert found == [(3, 3), (3, 3)]
     assert steady_threads(2) == torch.get_num_threads() == 2
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from tvsl.utils.processes import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for _ in range(20):
+    np.ones(2_000_000)  # 16 MB, freed at once
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no mallopt")
+def test_freed_memory_is_used_again() -> None:
+    plain, kept = (
+        int(subprocess.run([sys.executable, "-c", FAULTS, word], capture_output=True).stdout)
+        for word in ("plain", "kept")
+    )
+    pages = 16_000_000 // 4096
+    assert plain - kept > 10 * pages  # without it, nearly all of 20 arrays ask for new pages

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.config import Counting
@@ -224,18 +225,30 @@ def score(
     return scores
 
 
-def normalize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def normalize_maps(maps: Tensor, size: tuple[int, int], step: int = 1) -> Tensor:
     """Maps in full size and in [0, 1], as all protocols score them.
 
     Args:
         maps: Maps after ``Method.postprocess``, (P, h, w).
         size: Height and width in pixels.
+        step: Rows and columns that are wanted, from the first on: every one, every second, ...
 
     Returns:
-        (P, H, W). A constant map means all of the frame where it is positive, else nothing.
+        (P, H, W) of the wanted pixels, which reach from 0 to 1. A constant map means all of the
+        frame where it is positive, else nothing.
     """
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(low == high, (high > 0).float(), minmax(resize_maps(maps, size)))
+    resized = resize_maps(maps, size) if step == 1 else _resize_some(maps, size, step)
+    return torch.where(low == high, (high > 0).float(), minmax(resized))
+
+
+def _resize_some(maps: Tensor, size: tuple[int, int], step: int) -> Tensor:
+    """Some rows and columns of ``resize_maps``; those in between are not computed."""
+    down, across = (
+        interpolate(torch.eye(cells, device=maps.device)[None], pixels, mode="linear")[0, :, ::step]
+        for cells, pixels in zip(maps.shape[1:], size, strict=True)
+    )
+    return down.T @ maps @ across
 
 
 def _measure(
@@ -248,7 +261,7 @@ def _measure(
     for chosen in torch.arange(len(maps)).split(_CHUNK):  # all in full size need much memory
         rows = pairs[chosen]
         targets = batch.targets[rows.to(batch.targets.device)][seen].to(maps.device)
-        full = normalize_maps(maps[chosen.to(maps.device)].float(), batch.size)[seen]
+        full = normalize_maps(maps[chosen.to(maps.device)].float(), batch.size, step)
         columns = {name: one.cpu() for name, one in metric.pair_scores(full, targets).items()}
         columns["right twin"] = torch.full((len(rows),), torch.nan, dtype=torch.float64)
         if batch.twins is not None and batch.masks is not None:

@@ -46,6 +46,19 @@ def unit(vectors: Tensor) -> Tensor:
     return vectors * inverse_lengths(vectors)[..., None]
 
 
+def cosines(vectors: Tensor, directions: Tensor) -> Tensor:
+    """Cosine of each vector with each of some directions, without a copy of the vectors.
+
+    Args:
+        vectors: (..., D).
+        directions: Unit vectors, (N, D).
+
+    Returns:
+        (..., N); 0 for a vector that has no direction.
+    """
+    return (vectors @ directions.T) * inverse_lengths(vectors)[..., None]
+
+
 def linear_projector(size: int, identity_start: bool) -> nn.Linear:
     """A linear projector D -> D (Sec. 3.2-3.4).
 

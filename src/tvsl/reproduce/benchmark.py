@@ -162,6 +162,7 @@ class RealBenchmark(DrawnHalves, SceneBenchmark):
     title = "real mixtures"
     real = True
     paper = "VGGSound"
+    expectations = "real mixtures"
     data: RealData
 
     def __init__(self, data: RealData, config: ReproduceConfig) -> None:

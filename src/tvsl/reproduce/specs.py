@@ -411,7 +411,7 @@ _QUICK_FILES: dict[str, Any] = {
     "pictures": 1,
 }
 
-BenchmarkName = Literal["world", "new classes"]
+BenchmarkName = Literal["world", "new classes", "real mixtures"]
 """The benchmarks that something is expected of (``expectations.py``)."""
 
 BenchmarkKind = Literal["synthetic", "composites", "files"]

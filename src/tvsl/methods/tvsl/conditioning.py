@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tvsl.methods.operations import inverse_lengths, unit
+from tvsl.methods.operations import cosines, inverse_lengths, unit
 from tvsl.tokens import Slots
 
 
@@ -39,21 +39,26 @@ def from_table(table: Tensor, slots: Slots) -> Tensor:
     return table[slots.clip, slots.slot]
 
 
-def similarity(tokens: Tensor, queries: Tensor, slots: Slots) -> Tensor:
+def similarity(
+    tokens: Tensor, queries: Tensor, slots: Slots, lengths: Tensor | None = None
+) -> Tensor:
     """Weights of phi: the cosine of every token with the queries of its clip (Sec. 3.3).
 
     Args:
         tokens: V' or A', (B, n, D).
         queries: One vector per pair, (P, D).
         slots: The place of each pair in a table.
+        lengths: ``inverse_lengths`` of the tokens, (B, n), where several similarities share them:
+            their gradient is as large as the tokens.
 
     Returns:
         s_kj = cos(token j, query k), (P, n).
     """
     table = to_table(unit(queries), slots, tokens.shape[0])
     products = torch.bmm(table, tokens.transpose(1, 2))
+    lengths = inverse_lengths(tokens) if lengths is None else lengths
     # Scaling the products spares a normalised copy of the tokens.
-    return from_table(products * inverse_lengths(tokens)[:, None, :], slots)
+    return from_table(products * lengths[:, None, :], slots)
 
 
 def weighted_mean(tokens: Tensor, weights: Tensor, slots: Slots) -> Tensor:
@@ -97,5 +102,5 @@ def condition_on_all(tokens: Tensor, classes: Tensor, focus: float = 0.0) -> Ten
     Returns:
         f_k for all N classes, (B, N, D).
     """
-    weights = focused((unit(tokens) @ classes.T).transpose(1, 2), focus)
+    weights = focused(cosines(tokens, classes).transpose(1, 2), focus)
     return weights @ tokens / tokens.shape[1]

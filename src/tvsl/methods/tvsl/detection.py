@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from tvsl.methods.operations import unit
+from tvsl.methods.operations import cosines, unit
 
 RIDGE = 0.1
 """rho: names that are almost alike share the weight between them."""
@@ -145,7 +145,7 @@ def evidence(audio: Tensor, visual: Tensor, classes: Tensor) -> tuple[Tensor, Te
         cos(Mean(A'), e) and the mean of the highest 3 % of cos(v_j, e), each (B, N).
     """
     heard = unit(audio.mean(dim=1)) @ classes.T
-    cells = unit(visual) @ classes.T
+    cells = cosines(visual, classes)
     few = (EVIDENCE_PERCENT * visual.shape[1] + 99) // 100
     return heard, cells.topk(few, dim=1).values.mean(dim=1)
 

@@ -25,7 +25,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from tvsl.methods.operations import unit
+from tvsl.methods.operations import cosines
 from tvsl.methods.tvsl.detection import decompose, evidence
 from tvsl.tokens import Slots
 
@@ -73,8 +73,8 @@ def log_normaliser(audio: Tensor, visual: Tensor, classes: Tensor, sharpness: fl
         log sum_n w_n exp(beta cos(a_j, e_n)), (B, n_a); a class without weight has a little.
     """
     prior = decompose(*evidence(audio, visual, classes), classes) + _FLOOR
-    cosines = unit(audio) @ classes.T
-    return torch.logsumexp(sharpness * cosines + prior.log()[:, None], dim=-1)
+    likeness = cosines(audio, classes)
+    return torch.logsumexp(sharpness * likeness + prior.log()[:, None], dim=-1)
 
 
 def responsibilities(

@@ -13,7 +13,7 @@ of picture and sound, and the sound of each class then finds its own cells. In t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from tvsl.methods.base import (
     check_labels,
     spread_and_not,
 )
-from tvsl.methods.operations import LogitScale, linear_projector, unit
+from tvsl.methods.operations import LogitScale, inverse_lengths, linear_projector, unit
 from tvsl.methods.tvsl.conditioning import condition_on_all, focused, similarity, weighted_mean
 from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
@@ -49,6 +49,8 @@ from tvsl.methods.tvsl.modules import (
 )
 from tvsl.methods.tvsl.released import ReleasedTVSL
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
+
+T = TypeVar("T")
 
 _CHUNK = 256
 _SLOW = 0.1
@@ -137,8 +139,9 @@ class TVSL(Method):
         queries = Queries.from_labels(labels)
         slots = queries.slots(tokens.batch)
         query, printed = classes[queries.label], self.config.printed_sums
-        weights = self._image_weights(visual, query, slots)
-        heard = self._condition_audio(audio, query, slots)
+        lengths = inverse_lengths(visual)
+        image_weights = self._image_weights(visual, query, slots, lengths)
+        audio_weights = self._audio_weights(audio, query, slots)
         losses = {}
         if self.config.stages == 2:
             logits = self._detection_logits(visual, audio, classes)
@@ -149,10 +152,15 @@ class TVSL(Method):
             each = [detection_loss(gather_rows(x), whole, printed) for x in presences]
             losses["cls"] = self.config.class_weight * torch.stack(each).sum()
         elif self.config.audio_conditioning or self.config.image_conditioning:
-            found = self._class_loss(visual, audio, classes, queries, slots)
+            sides = self._class_sides((visual, image_weights), (audio, audio_weights))
+            found = self._class_loss(sides, classes, queries, slots)
             losses["cls"] = self.config.class_weight * found
         if self.config.correspondence:
-            found = self._correspondence_loss(visual, weights, heard, queries, slots)
+            guide = self.project_audio_correspondence(weighted_mean(audio, audio_weights, slots))
+            weights = correspondence_weights(
+                image_weights, similarity(visual, guide, slots, lengths)
+            )
+            found = self._correspondence_loss(visual, weights, guide, queries, slots)
             losses["av"] = self.config.correspondence_weight * found
         return losses
 
@@ -200,7 +208,8 @@ class TVSL(Method):
             slots = chunk.queries.slots(chunk.clips.shape[0])
             query = classes[chunk.queries.label]
             mine = None if normaliser is None else normaliser[chunk.clips]
-            guide = self._audio_query(self._condition_audio(heard, query, slots, mine))
+            weights = self._audio_weights(heard, query, slots, mine)
+            guide = self._audio_query(weighted_mean(heard, weights, slots))
             text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
             audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
         return text_maps, audio_maps
@@ -266,24 +275,24 @@ class TVSL(Method):
             return visual, audio
         return torch.lerp(visual, tokens.visual, share), torch.lerp(audio, tokens.audio, share)
 
-    def _image_weights(self, visual: Tensor, query: Tensor, slots: Slots) -> Tensor:
+    def _image_weights(
+        self, visual: Tensor, query: Tensor, slots: Slots, lengths: Tensor
+    ) -> Tensor:
         """s_kj = cos(v_j, e_k), (P, n_v); ones without phi^v."""
         if not self.config.image_conditioning:
             return visual.new_ones(len(query), visual.shape[1])
-        return similarity(visual, query, slots)
+        return similarity(visual, query, slots, lengths)
 
-    def _condition_audio(
+    def _audio_weights(
         self, audio: Tensor, query: Tensor, slots: Slots, normaliser: Tensor | None = None
     ) -> Tensor:
-        """f_k^a = g_k^a = Mean(Ã_k), (P, D); with a normaliser, of tokens that are shared out."""
+        """cos(a_j, e_k), (P, n_a); ones without phi^a; with a normaliser, tokens are shared out."""
         if not self.config.audio_conditioning:
-            return audio.mean(dim=1)[slots.clip]
+            return audio.new_ones(len(query), audio.shape[1])
         weights = similarity(audio, query, slots)
-        if normaliser is not None:
-            weights = weights * responsibilities(
-                weights, normaliser, slots, self.config.responsibility
-            )
-        return weighted_mean(audio, weights, slots)
+        if normaliser is None:
+            return weights
+        return weights * responsibilities(weights, normaliser, slots, self.config.responsibility)
 
     def _audio_query(self, mean: Tensor) -> Tensor:
         """ĝ_k^a = P_av(g_k^a) (Sec. 3.4), (P, D), drawn back to where it started from."""
@@ -298,8 +307,8 @@ class TVSL(Method):
         logits: Tensor = self.detection_scale(fusion_similarity(self.fusion(means), classes))
         return logits
 
-    def _class_sides(self, visual: Tensor, audio: Tensor) -> list[tuple[Tensor, nn.Module]]:
-        """Tokens of each conditioned modality, and the projector of L_cls for them."""
+    def _class_sides(self, visual: T, audio: T) -> list[tuple[T, nn.Module]]:
+        """What belongs to each conditioned modality, and its projector of L_cls."""
         sides = (
             (self.config.image_conditioning, visual, self.project_visual_class),
             (self.config.audio_conditioning, audio, self.project_audio_class),
@@ -307,17 +316,19 @@ class TVSL(Method):
         return [(side, project) for wanted, side, project in sides if wanted]
 
     def _class_loss(
-        self, visual: Tensor, audio: Tensor, classes: Tensor, queries: Queries, slots: Slots
+        self,
+        sides: list[tuple[tuple[Tensor, Tensor], nn.Module]],
+        classes: Tensor,
+        queries: Queries,
+        slots: Slots,
     ) -> Tensor:
-        """L_cls (Sec. 3.3) over the modalities that are conditioned."""
-        label, size = gather_rows(queries.label), batch_size(len(visual))
-        query, printed = classes[queries.label], self.config.printed_sums
-        losses = []
-        for side, project in self._class_sides(visual, audio):
-            weights = focused(similarity(side, query, slots), self.config.class_focus)
-            feature = project(weighted_mean(side, weights, slots))
-            logits = gather_rows(self.class_scale(unit(feature) @ classes.T))
-            losses.append(class_loss(logits, label, size, printed))
+        """L_cls (Sec. 3.3) over the conditioned modalities, each of tokens and their weights."""
+        label, losses = gather_rows(queries.label), []
+        for (tokens, weights), project in sides:
+            mean = weighted_mean(tokens, focused(weights, self.config.class_focus), slots)
+            logits = gather_rows(self.class_scale(unit(project(mean)) @ classes.T))
+            size = batch_size(len(tokens))
+            losses.append(class_loss(logits, label, size, self.config.printed_sums))
         return torch.stack(losses).sum()
 
     def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
@@ -330,11 +341,9 @@ class TVSL(Method):
         return logits
 
     def _correspondence_loss(
-        self, visual: Tensor, weights: Tensor, heard: Tensor, queries: Queries, slots: Slots
+        self, visual: Tensor, weights: Tensor, guide: Tensor, queries: Queries, slots: Slots
     ) -> Tensor:
-        """L_av = L_cnt(ĝ^v, ĝ^a) (Sec. 3.4)."""
-        guide = self.project_audio_correspondence(heard)
-        weights = correspondence_weights(weights, similarity(visual, guide, slots))
+        """L_av = L_cnt(ĝ^v, ĝ^a) of the weights of V̂_k and of ĝ_k^a (Sec. 3.4)."""
         found = self.project_visual_correspondence(weighted_mean(visual, weights, slots))
         rows, columns = gather_rows(unit(found)), gather_rows(unit(guide))
         logits = self.correspondence_scale(rows @ columns.T)
