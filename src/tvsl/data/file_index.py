@@ -31,9 +31,7 @@ from tvsl.data.targets import (
     RelativeBox,
     Shape,
     Target,
-    in_pixels,
     loaded,
-    same_shape,
 )
 from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, first_problem, shown
 from tvsl.media import check_file, crop_center, load_audio, load_image, require_sound
@@ -187,13 +185,7 @@ class OutlineTarget(FileTarget):
         """The object's pixels; see ``FileTarget``."""
         values = load_object_map(self.path)
         height, width = values.shape
-        if shape is not None and not same_shape((height, width), shape):
-            raise UnreadableMediaError(
-                f"The mask has {in_pixels((height, width))} pixels, its photograph "
-                f"{in_pixels(shape)}.",
-                "Check which of them is turned, and that they belong together.",
-                self.path,
-            )
+        self.require_shape((height, width), shape, picture="photograph")
         # Masks of 0 and 1 are as common as those of 0 and 255.
         outline = values >= (_OUTLINE if values.max() >= _OUTLINE else 1)
         if not outline.any():

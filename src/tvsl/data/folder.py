@@ -16,8 +16,8 @@ from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import inside, require_root
 from tvsl.data.lists import ExpectedMedia, line_error
 from tvsl.data.manifest import MANIFEST_FILES, ManifestEntry, read_manifest
-from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target, clipped, in_pixels, same_shape
-from tvsl.errors import DataError, UnreadableMediaError, shown
+from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target, clipped
+from tvsl.errors import DataError, shown
 from tvsl.media.image import load_object_map
 from tvsl.vocabularies import NAMES_FILE, read_vocabulary, same_name, same_names
 
@@ -36,13 +36,7 @@ class MappedObjects(FileTarget):
         """The objects' pixels; see ``FileTarget``."""
         objects = load_object_map(self.path)
         height, width = objects.shape
-        if shape is not None and not same_shape((height, width), shape):
-            raise UnreadableMediaError(
-                f"The map of objects has {in_pixels((height, width))} pixels, its picture "
-                f"{in_pixels(shape)}.",
-                "Check which of them is turned, and that they belong together.",
-                self.path,
-            )
+        self.require_shape((height, width), shape, "map of objects")
         return Mask(np.isin(objects, self.values))
 
 

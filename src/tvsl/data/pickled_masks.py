@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tvsl.data.targets import FileTarget, Mask, Shape, in_pixels, same_shape
+from tvsl.data.targets import FileTarget, Mask, Shape
 from tvsl.errors import MediaLimitError, UnreadableMediaError
 from tvsl.media import MediaLimits, check_file
 from tvsl.utils.files import read_small
@@ -51,13 +51,8 @@ class PickledMask(FileTarget):
         """Read the mask; see ``FileTarget``."""
         mask = read_pickled_mask(self.path)
         height, width = mask.shape
-        if shape is not None and height != width and not same_shape((height, width), shape):
-            stated = in_pixels((height, width))
-            raise UnreadableMediaError(
-                f"The mask has {stated} pixels, its picture {in_pixels(shape)}.",
-                "Check which of them is turned, and that they belong together.",
-                self.path,
-            )
+        if height != width:
+            self.require_shape((height, width), shape)
         return Mask(mask)
 
 

@@ -12,6 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tvsl.errors import UnreadableMediaError
+
 RelativeBox = tuple[float, float, float, float]
 """Left, top, right, bottom relative to a picture's width and height, each in [0, 1]."""
 
@@ -101,6 +103,27 @@ class FileTarget(ABC):
         Raises:
             MediaError: The file cannot be used, or is for a picture of another shape.
         """
+
+    def require_shape(
+        self, found: Shape, shape: Shape | None, mask: str = "mask", picture: str = "picture"
+    ) -> None:
+        """Refuse the file of a picture of another shape.
+
+        Args:
+            found: Height and width of the file's content.
+            shape: Height and width of its picture; None where it is not known.
+            mask: Name of the content, for the message.
+            picture: Name of the picture, for the message.
+
+        Raises:
+            UnreadableMediaError: One is no resized copy of the other.
+        """
+        if shape is not None and not same_shape(found, shape):
+            raise UnreadableMediaError(
+                f"The {mask} has {in_pixels(found)} pixels, its {picture} {in_pixels(shape)}.",
+                "Check which of them is turned, and that they belong together.",
+                self.path,
+            )
 
     def draw(self, height: int, width: int) -> Drawn:
         """Read and draw it; see ``Target``."""
