@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from tests.data.inputs import NoiseClips, PlainEncoder, make, summary
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.data import token_store
 from tvsl.data.synthetic import SyntheticClips
 from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import TokenStore, read_shard, shard_path
 from tvsl.errors import OutputError, StoreError, UsageError
 from tvsl.training.pretraining import new_mini_model
+from tvsl.utils import model_folder
 from tvsl.utils.model_folder import write_tensors
 
 FIELDS = ("visual", "audio", "image", "sound")
@@ -199,7 +199,7 @@ def test_a_full_disk_is_said_and_what_is_there_is_used(
         write_tensors(tensors, path, stated)
 
     with monkeypatch.context() as patch:
-        patch.setattr(token_store, "write_tensors", full)
+        patch.setattr(model_folder, "write_tensors", full)
         with pytest.raises(OutputError, match="No space left") as caught:
             make(tmp_path / "s")
     assert caught.value.path == tmp_path / "s" / SHARDS[2]

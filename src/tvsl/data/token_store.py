@@ -21,11 +21,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tvsl.encoder import MOST_SOURCES, FrameTokens, SoundTokens, join_panels
-from tvsl.errors import OutputError, StoreError, UsageError
+from tvsl.errors import StoreError, UsageError
 from tvsl.tokens import Tokens
-from tvsl.utils.atomic import write_whole
 from tvsl.utils.files import LARGEST_LIST, read_small
-from tvsl.utils.model_folder import write_tensors
+from tvsl.utils.model_folder import keep_tensors
 from tvsl.utils.run_folder import changed_keys
 from tvsl.utils.strict_model import StrictModel
 
@@ -83,14 +82,7 @@ def write_shard(shard: Shard, path: Path, key: str) -> None:
     tensors = {name: value.contiguous() for name, value in _tensors(shard).items()}
     content = {"key": key, "grid": list(shard.grid), "crc32": _checksum(tensors)}
     header = {_HEADER_KEY: json.dumps(content)}
-    try:
-        write_whole(path, lambda part: write_tensors(tensors, part, header), durable=True)
-    except OSError as error:
-        raise OutputError(
-            f"Tokens cannot be kept ({error}).",
-            "Make room or choose another place, and start again: what is there will be used.",
-            path,
-        ) from error
+    keep_tensors(tensors, path, header, "Tokens")
 
 
 def read_shard(path: Path, key: str, thorough: bool = False) -> Shard:

@@ -29,11 +29,10 @@ from tvsl.encoder import (
     SoundTokens,
     encode_clips,
 )
-from tvsl.errors import OutputError, StoreError, UsageError
+from tvsl.errors import StoreError, UsageError
 from tvsl.tokens import Tokens, Vocabulary
-from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.devices import Precision
-from tvsl.utils.model_folder import fingerprint, write_tensors
+from tvsl.utils.model_folder import fingerprint, keep_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,15 +103,7 @@ def write_directions(directions: Tensor, path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    tensors = {_TENSOR: directions}
-    try:
-        with writable(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda part: write_tensors(tensors, part, {}), durable=True)
-    except OSError as error:
-        raise OutputError(
-            f"The directions cannot be kept ({error}).", "Make room and start again.", path
-        ) from error
+    keep_tensors({_TENSOR: directions}, path, {}, "The directions", "Make room and start again.")
 
 
 def read_directions(path: Path) -> Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tvsl.errors import OutputError, UsageError, WeightsError, shown
-from tvsl.utils.atomic import foreign_record, staged, writable
+from tvsl.utils.atomic import foreign_record, staged, writable, write_whole
 from tvsl.utils.files import LARGEST_CONFIG, read_small_json
 from tvsl.utils.run_folder import read_record
 
@@ -277,6 +277,33 @@ def write_tensors(
         for name in names:
             values = tensors[name].detach().contiguous().flatten()
             file.write(values.view(torch.uint8).numpy().data)
+
+
+def keep_tensors(
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    metadata: Mapping[str, str],
+    content: str,
+    remedy: str = "Make room or choose another place, and start again: what is there will be used.",
+) -> None:
+    """Write tensors that a long run comes back to: all of the file, or nothing, safe from a crash.
+
+    Args:
+        tensors: Tensors by name, on the CPU.
+        path: The file; its folder is made.
+        metadata: Metadata of the header.
+        content: Description of the content, in the plural, for the message.
+        remedy: Remedy where they cannot be written.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_whole(path, lambda part: write_tensors(tensors, part, metadata), durable=True)
+    except OSError as error:
+        raise OutputError(f"{content} cannot be kept ({error}).", remedy, path) from error
 
 
 def check_tensors(
