@@ -274,6 +274,16 @@ def test_imports_run_in_no_circle() -> None:
         pytest.fail(f"circle: {' -> '.join(error.args[1])}")
 
 
+def test_a_class_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(name)
+    assert "Localizer" in homes
+    assert not {name: modules for name, modules in homes.items() if len(modules) > 1}
+
+
 def test_files_stay_readable() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert not [str(path) for path, length in lengths.items() if length > LONGEST_FILE]

@@ -38,14 +38,14 @@ TimeRange: TypeAlias = Annotated[
 LabelOrigin: TypeAlias = Literal["given", "detected"]
 
 
-class _Record(StrictModel):
+class _FormatRecord(StrictModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-R = TypeVar("R", bound=_Record)
+R = TypeVar("R", bound=_FormatRecord)
 
 
-class SourceRecord(_Record):
+class SourceRecord(_FormatRecord):
     """One sounding object at one moment."""
 
     label: str = Field(description="Class name, spelled as it was given.")
@@ -59,7 +59,7 @@ class SourceRecord(_Record):
     map: list[list[float]] = Field(description="Raw map, rows of columns; higher is likelier.")
 
 
-class MomentRecord(_Record):
+class MomentRecord(_FormatRecord):
     """Sources at one moment of a video, or in one picture."""
 
     time: float | None = Field(description="Seconds from the first picture; null for a picture.")
@@ -78,7 +78,7 @@ class MomentRecord(_Record):
     sources: list[SourceRecord] = Field(description="Its sources; empty where nothing sounds.")
 
 
-class SegmentRecord(_Record):
+class SegmentRecord(_FormatRecord):
     """One source from when it begins to sound until it ends."""
 
     label: str = Field(description="Class name.")
@@ -95,7 +95,7 @@ class SegmentRecord(_Record):
     )
 
 
-class ResolutionRecord(_Record):
+class ResolutionRecord(_FormatRecord):
     """Steps and windows in time by which a video was heard."""
 
     step: float | None = Field(description="Seconds from moment to moment; null for one moment.")
@@ -103,7 +103,7 @@ class ResolutionRecord(_Record):
     span: float = Field(description="Seconds around a moment in which something must sound.")
 
 
-class StoredRecord(_Record):
+class StoredRecord(_FormatRecord):
     """Pictures of a video as stored, before they are turned upright and stretched."""
 
     width: int = Field(description="Stored columns.")
@@ -112,7 +112,7 @@ class StoredRecord(_Record):
     rotation: int = Field(description="Clockwise degrees for display.")
 
 
-class SettingsRecord(_Record):
+class SettingsRecord(_FormatRecord):
     """Options that shape the result."""
 
     head: str | None = Field(description="Folder of the head, if it is not the model's own.")
@@ -135,7 +135,7 @@ class SettingsRecord(_Record):
     smooth: float | None = Field(description="Seconds over which maps are averaged.")
 
 
-class LocalizationRecord(_Record):
+class LocalizationRecord(_FormatRecord):
     """The whole file."""
 
     version: Literal[1] = Field(description="Version of this form.")

@@ -10,7 +10,7 @@ from tests.group import in_processes, slurm
 from tests.reproduce.conftest import MakeBench
 from tests.reproduce.touching import Touch
 from tvsl.errors import DataError, LostProcessError
-from tvsl.reproduce.experiment import Experiment, Workers, help_with_jobs, leading
+from tvsl.reproduce.experiment import Experiment, Workers, help_with_work, leading
 from tvsl.utils.processes import processes
 
 
@@ -24,14 +24,14 @@ def test_one_process_does_all_in_order(make_bench: MakeBench, tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
-def share_jobs(folder: Path) -> list[Any]:
-    """Jobs of two processes, of which the second stops at the last round."""
+def share_work(folder: Path) -> list[Any]:
+    """Work of two processes, of which the second stops at the last round."""
     experiment = cast(Experiment, SimpleNamespace(settings=SimpleNamespace(folder=folder)))
     told: list[int] = []
     try:
         with processes() as team:
             if not team.leads:
-                help_with_jobs(experiment, team)
+                help_with_work(experiment, team)
                 return ["let go"]
             with leading(experiment, team) as workers:
                 workers.do([Touch("a"), Touch("b"), Touch("c")], told.append)
@@ -43,21 +43,21 @@ def share_jobs(folder: Path) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_several_processes_of_slurm_do_all_jobs(tmp_path: Path) -> None:
+def test_several_processes_of_slurm_do_all_work(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
-    told, other = in_processes(2, tmp_path, share_jobs, tmp_path / "made", starter=slurm)
+    told, other = in_processes(2, tmp_path, share_work, tmp_path / "made", starter=slurm)
     assert other == ["let go"]
     assert sum(told) == 4
     assert {path.name for path in (tmp_path / "made").iterdir()} == {"a", "b", "c", "d"}
 
 
 def fail(folder: Path) -> str:
-    """One process has a job that cannot be done."""
+    """One process has an item that cannot be done."""
     experiment = cast(Experiment, SimpleNamespace(settings=SimpleNamespace(folder=folder)))
     try:
         with processes() as team:
             if not team.leads:
-                help_with_jobs(experiment, team)
+                help_with_work(experiment, team)
             with leading(experiment, team) as workers:
                 workers.do([Touch("bad")], lambda _: None)
     except (DataError, LostProcessError) as error:

@@ -50,7 +50,7 @@ FIELDS = [
 
 def test_the_models_of_the_package_are_found() -> None:
     names = {model.__name__ for model, _, _ in FIELDS}
-    assert {"AudioCLIPConfig", "TVSLConfig", "TrainConfig", "Manifest", "_Record"} <= names
+    assert {"AudioCLIPConfig", "TVSLConfig", "TrainConfig", "Manifest", "_HeadRecord"} <= names
     assert len(FIELDS) > 100
 
 

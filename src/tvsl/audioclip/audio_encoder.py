@@ -148,7 +148,7 @@ def split_frames(waveforms: Tensor, length: int, hop: int) -> Tensor:
     return overlapping(padded, length, hop)
 
 
-class Bottleneck(nn.Module):
+class GroupedBottleneck(nn.Module):
     """1 x 1, grouped 3 x 3 and 1 x 1 convolution around a shortcut (Xie et al., 2017).
 
     Args:
@@ -181,7 +181,7 @@ class Bottleneck(nn.Module):
         return torch.relu(self.bn3(self.conv3(inner)) + shortcut)
 
 
-class Attention(nn.Module):
+class AttentionGate(nn.Module):
     """Gate in (0, 1) for each cell and channel of a stage's output, from the stage's input.
 
     Args:
@@ -236,24 +236,25 @@ class AudioEncoder(AudioNetwork):
             width = config.groups * config.group_width * 2 ** (number - 1)
             outputs = stem * 4 * 2 ** (number - 1)
             stride = 1 if number == 1 else 2
-            stage = [Bottleneck(inputs, width, outputs, config.groups, stride)]
+            stage = [GroupedBottleneck(inputs, width, outputs, config.groups, stride)]
             stage += [
-                Bottleneck(outputs, width, outputs, config.groups, 1) for _ in range(blocks - 1)
+                GroupedBottleneck(outputs, width, outputs, config.groups, 1)
+                for _ in range(blocks - 1)
             ]
             self.add_module(f"layer{number}", nn.Sequential(*stage))
             kernel = (3, 1) if number % 2 else (1, 5)
-            self.add_module(f"att{number}", Attention(inputs, outputs, kernel))
+            self.add_module(f"att{number}", AttentionGate(inputs, outputs, kernel))
             inputs = outputs
-        self.att5 = Attention(inputs, inputs, (3, 5))
+        self.att5 = AttentionGate(inputs, inputs, (3, 5))
         self.fc = nn.Linear(inputs, embedding)
 
     @property
-    def stages(self) -> list[tuple[nn.Sequential, Attention]]:
+    def stages(self) -> list[tuple[nn.Sequential, AttentionGate]]:
         """The four residual stages, each with its gate."""
         return [
             (
                 cast(nn.Sequential, getattr(self, f"layer{number}")),
-                cast(Attention, getattr(self, f"att{number}")),
+                cast(AttentionGate, getattr(self, f"att{number}")),
             )
             for number in range(1, 5)
         ]

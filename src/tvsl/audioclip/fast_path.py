@@ -127,7 +127,7 @@ class FusedBottleneck(nn.Module):
     """
 
     def __init__(
-        self, block: image_encoder.Bottleneck | audio_encoder.Bottleneck, dtype: torch.dtype
+        self, block: image_encoder.Bottleneck | audio_encoder.GroupedBottleneck, dtype: torch.dtype
     ) -> None:
         super().__init__()
         self.conv1 = FusedConvolution(block.conv1, block.bn1, relu=True, dtype=dtype)
@@ -157,7 +157,7 @@ class FusedBottleneck(nn.Module):
 
 
 def _fuse_stage(stage: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
-    blocks = cast("list[image_encoder.Bottleneck | audio_encoder.Bottleneck]", list(stage))
+    blocks = cast("list[image_encoder.Bottleneck | audio_encoder.GroupedBottleneck]", list(stage))
     return nn.Sequential(*(FusedBottleneck(block, dtype) for block in blocks))
 
 

@@ -170,7 +170,7 @@ def _reproduce(
     targets: list[str], settings: ExperimentConfig, team: Processes
 ) -> Reproduction | None:
     """The results, in the first process."""
-    from tvsl.reproduce.experiment import Experiment, help_with_jobs
+    from tvsl.reproduce.experiment import Experiment, help_with_work
     from tvsl.reproduce.run import reproduce, select
     from tvsl.utils.processes import share_threads
 
@@ -180,7 +180,7 @@ def _reproduce(
         _fetch(settings)
     team.meet()  # weights are there before all want them
     if not team.leads:
-        help_with_jobs(experiment, team)
+        help_with_work(experiment, team)
         return None
     found = reproduce(select(targets), experiment, progress, team)
     _write(found, settings.folder)

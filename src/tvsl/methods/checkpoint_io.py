@@ -39,7 +39,7 @@ FORMAT: Final = 1
 _REMEDY = "Give the folder of a head that `tvsl train` wrote, whole and unchanged."
 
 
-class _Record(StrictModel):
+class _HeadRecord(StrictModel):
     """Content of ``config.json``.
 
     Attributes:
@@ -160,7 +160,7 @@ def save_head(
             f"The head is for image tokens '{kept}', the encoder gives '{encoder.image_tokens}'.",
             "Give the encoder that it was trained on.",
         )
-    record = _Record(
+    record = _HeadRecord(
         method=head.name,
         source=METHODS.source(head.name),
         encoder_sha256=encoder.fingerprint,
@@ -219,7 +219,7 @@ def read_head(folder: str | Path, method: type[Method] | None = None) -> StoredH
     return StoredHead(folder, method, config, record.encoder_sha256, record.notes)
 
 
-def _known_method(record: _Record, path: Path) -> type[Method]:
+def _known_method(record: _HeadRecord, path: Path) -> type[Method]:
     """The registered method of a name; the class that the file names is not imported."""
     if record.method in METHODS:
         return METHODS[record.method]
@@ -235,7 +235,7 @@ def _known_method(record: _Record, path: Path) -> type[Method]:
     raise WeightsError(f"There is no method {shown(record.method)}.", remedy, path)
 
 
-def _read_record(path: Path) -> _Record:
+def _read_record(path: Path) -> _HeadRecord:
     content = read_json(path, _REMEDY)
     if "method" not in content:
         raise WeightsError("This describes no head.", _REMEDY, path)
@@ -248,7 +248,7 @@ def _read_record(path: Path) -> _Record:
             path,
         )
     try:
-        return _Record.model_validate(content)
+        return _HeadRecord.model_validate(content)
     except ValidationError as error:
         raise WeightsError(f"The file is wrong ({first_problem(error)}).", _REMEDY, path) from error
 

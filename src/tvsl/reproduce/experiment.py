@@ -1,4 +1,4 @@
-"""A reproduction as its processes work on it: encoder, tokens, scenes, and their jobs."""
+"""A reproduction as its processes work on it: encoder, tokens, scenes, and what they share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
 from tvsl.encoder import Encoder
-from tvsl.errors import OutputError, StoreError, UsageError, VocabularyError
+from tvsl.errors import StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
@@ -41,9 +41,8 @@ from tvsl.reproduce.specs import (
     TokenMode,
 )
 from tvsl.tokens import TENSORS, Queries, Tokens, Vocabulary
-from tvsl.utils.atomic import writable, write_whole
 from tvsl.utils.devices import PrecisionChoice
-from tvsl.utils.model_folder import write_tensors
+from tvsl.utils.model_folder import keep_tensors
 from tvsl.utils.processes import ALONE, Processes
 from tvsl.utils.progress import Progress, no_progress
 
@@ -325,16 +324,7 @@ def write_scenes(scenes: EncodedBatch, path: Path) -> None:
         "size": scenes.size,
     }
     header = {_STATED: json.dumps(stated)}
-    with writable(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        write_whole(path, lambda part: write_tensors(tensors, part, header), durable=True)
-    except OSError as error:
-        raise OutputError(
-            f"Encoded scenes cannot be kept ({error}).",
-            "Make room or choose another place, and start again: what is there will be used.",
-            path,
-        ) from error
+    keep_tensors(tensors, path, header, "Encoded scenes")
 
 
 def read_scenes(
@@ -385,7 +375,7 @@ def _unpacked(packed: Tensor, count: int) -> Tensor:
     return torch.from_numpy(bits.view(np.bool_))
 
 
-class Job(Protocol):
+class WorkItem(Protocol):
     """A piece of work that any process can do; what it makes is on disk when it is done."""
 
     def do(self, experiment: Experiment) -> None:
@@ -396,7 +386,7 @@ class Job(Protocol):
 class Workers:
     """The processes of a reproduction, as the first of them leads them.
 
-    The others wait for jobs (``help_with_jobs``) and decide nothing, so that what is done and what
+    The others wait for work (``help_with_work``) and decide nothing, so that what is done and what
     is left is read from the disk by one process alone.
 
     Attributes:
@@ -407,18 +397,18 @@ class Workers:
     experiment: Experiment
     team: Processes = ALONE
 
-    def do(self, jobs: Sequence[Job], report: Callable[[int], None]) -> None:
-        """Do jobs.
+    def do(self, work: Sequence[WorkItem], report: Callable[[int], None]) -> None:
+        """Do some work.
 
         Args:
-            jobs: The jobs, begun in this order.
-            report: Called with the number of jobs done since the last call, which may be 0.
+            work: Its items, begun in this order.
+            report: Called with the number of items done since the last call, which may be 0.
 
         Raises:
-            TvslError: A job cannot be done; what was done before stays.
+            TvslError: An item cannot be done; what was done before stays.
             LostProcessError: Another process has ended, perhaps for lack of memory.
         """
-        self.team.broadcast(list(jobs))
+        self.team.broadcast(list(work))
         reported = 0
 
         def count(done: int) -> None:
@@ -426,8 +416,8 @@ class Workers:
             report(done - reported)
             reported = done
 
-        _do_share(jobs, self.experiment, self.team, count)
-        report(len(jobs) - reported)
+        _do_share(work, self.experiment, self.team, count)
+        report(len(work) - reported)
 
     def make_store(self, report: Progress) -> None:
         """Encode the training clips, which all processes do together.
@@ -435,35 +425,35 @@ class Workers:
         Args:
             report: Called with clips so far and in all.
         """
-        others: list[Job] = [EncodeClips(helper) for helper in range(1, self.team.count)]
+        others: list[WorkItem] = [EncodeClips(helper) for helper in range(1, self.team.count)]
         self.team.broadcast(others)
         self.experiment.make_store(report)
         _do_share(others, self.experiment, self.team, lambda _: None)
 
 
-def help_with_jobs(experiment: Experiment, team: Processes) -> None:
-    """Do the jobs that the first process has, as long as it leads.
+def help_with_work(experiment: Experiment, team: Processes) -> None:
+    """Do work that the first process has, as long as it leads.
 
     Args:
         experiment: The experiment of this process, another one than the first.
         team: The processes.
 
     Raises:
-        TvslError: A job cannot be done.
+        TvslError: An item cannot be done.
         LostProcessError: Another process has ended.
     """
-    nothing: list[Job] | None = None
-    while (jobs := team.broadcast(nothing)) is not None:
-        _do_share(jobs, experiment, team, lambda _: None)
+    nothing: list[WorkItem] | None = None
+    while (work := team.broadcast(nothing)) is not None:
+        _do_share(work, experiment, team, lambda _: None)
 
 
 def _do_share(
-    jobs: Sequence[Job], experiment: Experiment, team: Processes, count: Callable[[int], None]
+    work: Sequence[WorkItem], experiment: Experiment, team: Processes, count: Callable[[int], None]
 ) -> None:
-    """Do the jobs that no other process takes, and wait for the others."""
+    """Do the items that no other process takes, and wait for the others."""
     add = team.counter()
-    for job in team.taken(jobs):
-        job.do(experiment)
+    for item in team.taken(work):
+        item.do(experiment)
         count(add(1))
     team.meet()
 

@@ -14,7 +14,7 @@ from tvsl.loading import check_classes
 from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.reproduce.claims import Claim, judge_claims
 from tvsl.reproduce.expectations import JudgedExpectations, judge
-from tvsl.reproduce.experiment import EncodeScenes, Experiment, Job, Workers, leading
+from tvsl.reproduce.experiment import EncodeScenes, Experiment, Workers, WorkItem, leading
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
 from tvsl.reproduce.specs import (
@@ -271,7 +271,7 @@ def reproduce(
 ) -> Reproduction:
     """Train and measure whatever is not done yet, and put the tables together.
 
-    The first process of a group does this; the others ``help_with_jobs``.
+    The first process of a group does this; the others ``help_with_work``.
 
     Args:
         selection: Tables and figures.
@@ -294,7 +294,7 @@ def reproduce(
                 pool.make_store(report)
         blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, selection, experiment)]
         with stages("Encoding scenes", counted="blocks") as report:
-            _run_jobs(blocks, pool, report)
+            _do_counted(blocks, pool, report)
         choices = _heads(plan, experiment, pool, stages)
     by_candidates = {choice.candidates: choice for choice in choices}
     aggregator = Aggregator(Runs(experiment.settings.folder), plan, by_candidates, benchmark)
@@ -379,14 +379,14 @@ def _train(
     left = [head for head in heads if not head.done(runs)]
     # In an order without order the speed so far tells how long the rest will take.
     left.sort(key=lambda head: head.training.digest)
-    _run_jobs(left, pool, report, before + len(heads) - len(left), after)
+    _do_counted(left, pool, report, before + len(heads) - len(left), after)
 
 
-def _run_jobs(
-    jobs: Sequence[Job], pool: Workers, report: Progress, done: int = 0, after: int = 0
+def _do_counted(
+    work: Sequence[WorkItem], pool: Workers, report: Progress, done: int = 0, after: int = 0
 ) -> None:
-    """Do jobs, and report how many are done, of these and of those before and after them."""
-    total = done + len(jobs) + after
+    """Do work, and report how many items are done, of these and of those before and after."""
+    total = done + len(work) + after
     report(done, total)
 
     def add(count: int) -> None:
@@ -395,4 +395,4 @@ def _run_jobs(
         if count:
             report(done, total)
 
-    pool.do(jobs, add)
+    pool.do(work, add)
