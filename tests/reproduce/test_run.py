@@ -19,7 +19,7 @@ from tvsl.reproduce import train as runs_module
 from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.figures import SHEETS
 from tvsl.reproduce.report import csv_text, json_content, markdown
-from tvsl.reproduce.run import Reproduction, Selection, reproduce, select
+from tvsl.reproduce.run import Reproduction, Selection, reproduce, require_feasible, select
 from tvsl.reproduce.tables import AUDIOCLIP, TABLES, TRIVIAL, TVSL, learned
 from tvsl.reproduce.targets import TARGETS
 
@@ -220,3 +220,18 @@ def test_a_reproduction_on_few_directions_goes_on_with_the_same(
     assert again.encoder.fingerprint == experiment.encoder.fingerprint
     with pytest.raises(UsageError, match="directions was 16"):
         made(make_bench(tmp_path / "out"), small)
+
+
+def test_what_has_no_scenes_at_all_is_refused_at_once(
+    make_bench: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = make_bench(tmp_path / "out")
+    kind = type(experiment.benchmark)
+    monkeypatch.setattr(kind, "lacks", lambda _, one: "no files" if one.split == "test" else None)
+    for selection in (Selection((SMALL, DROPPED), (), False), Selection((), (SHEET,), False)):
+        with pytest.raises(UsageError, match="no files"):
+            reproduce(selection, experiment, Told())
+    assert not (tmp_path / "out").exists()
+    only_single = lambda _, one: None if one.condition.sources == 1 else "few"  # noqa: E731
+    monkeypatch.setattr(kind, "lacks", only_single)
+    require_feasible(experiment, Selection((SMALL, DROPPED), (), False))

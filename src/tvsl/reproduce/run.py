@@ -252,7 +252,23 @@ def require_feasible(experiment: Experiment, selection: Selection) -> None:
     experiment.benchmark.clips.require_files()
     check_classes(experiment.settings.model, experiment.benchmark.clips.names)
     plan = _plan(selection, experiment)
+    _require_scenes(selection, experiment)
     experiment.benchmark.require_files(_missing_blocks(plan, selection, experiment))
+
+
+def _require_scenes(selection: Selection, experiment: Experiment) -> None:
+    """Let through only what has at least one kind of test scenes."""
+    conditions = [condition for table in selection.tables for _, condition, _ in table.needs()]
+    conditions += [sheet.condition for sheet in selection.sheets]
+    wanted = dict.fromkeys(SceneSet(condition, "test") for condition in conditions)
+    reasons = dict.fromkeys(experiment.benchmark.lacks(one) for one in wanted)
+    if None not in reasons:
+        raise UsageError(
+            f"Nothing of this can be measured on {experiment.benchmark.title}: "
+            f"{'; '.join(filter(None, reasons))}.",
+            "Choose other tables, or add what is missing. With `--option development=true` the "
+            "data set 'real' tests on its split 'validation'.",
+        )
 
 
 def _plan(selection: Selection, experiment: Experiment) -> Plan:
