@@ -72,7 +72,7 @@ class ScenePanel:
 
     @property
     def boxes(self) -> tuple[PixelBox, ...]:
-        """Bounding box of every object."""
+        """Bounding box of every object; four zeros where it is not known where the object is."""
         return tuple(box_of(mask) for mask in self.masks)
 
     @property
@@ -155,6 +155,11 @@ class SceneMaker(Protocol):
 
 
 def box_of(mask: NDArray[np.bool_]) -> PixelBox:
-    """Smallest box around a mask (H, W): left, top, right, bottom in pixels, ends exclusive."""
+    """Smallest box around a mask (H, W): left, top, right, bottom in pixels, ends exclusive.
+
+    That of an empty mask is four zeros.
+    """
     columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        return 0, 0, 0, 0
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

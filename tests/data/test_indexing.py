@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,45 @@ def test_copies_stay_in_one_split(tmp_path: Path) -> None:
     assert all(len(some) == 1 for some in splits.values())
 
 
+def test_sources_that_share_a_file_are_one(tmp_path: Path) -> None:
+    for number in range(12):
+        tone(tmp_path / f"sounds/dog/{number:02}__a.wav", 200 + 10 * number)
+        tone(tmp_path / f"sounds/dog/{number:02}__b.wav", 205 + 10 * number)
+    for number in range(0, 12, 2):  # a chain of two sources each
+        shutil.copy(
+            tmp_path / f"sounds/dog/{number:02}__a.wav",
+            tmp_path / f"sounds/dog/{number + 1:02}__c.wav",
+        )
+    for seed in range(3):
+        splits: dict[int, set[str]] = {}
+        for file in made(tmp_path, seed=seed):
+            splits.setdefault(int(file.path.stem[:2]) // 2, set()).add(file.split)
+        assert len(splits) == 6
+        assert all(len(some) == 1 for some in splits.values())
+
+
+def test_a_class_is_one_with_composed_and_decomposed_letters(tmp_path: Path) -> None:
+    name = "Hündchen bellt"
+    for number in range(3):
+        photograph(
+            tmp_path / f"photos/{unicodedata.normalize('NFD', name)}/{number}.png", 20 + number
+        )
+        tone(tmp_path / f"sounds/{unicodedata.normalize('NFC', name)}/{number}.wav", 300 + number)
+    files = made(tmp_path)
+    assert {(file.label, file.role) for file in files} == {(name, "sounding")}
+
+
+def test_class_folders_without_files_are_told(tmp_path: Path) -> None:
+    fill(tmp_path, boxes="none")
+    (tmp_path / "photos/tuba").mkdir()
+    write(tmp_path / "sounds/tuba/notes.txt", "a note")
+    (tmp_path / "sounds/.cache").mkdir()
+    assert make_index(tmp_path).empty == ("photos/tuba", "sounds/tuba")
+    done = run("data", "index", tmp_path)
+    assert done.code == 0
+    assert "photos/tuba" in done.err
+
+
 def test_an_empty_folder_and_an_index_that_is_there(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         make_index(tmp_path / "gone")
@@ -195,4 +235,11 @@ def test_the_commands(tmp_path: Path) -> None:
     assert broken.code == 2
     assert "photos/dog/9.png" in broken.err
     assert run("data", "index", tmp_path, "--force", "--skip-broken").code == 1
+    fill(tmp_path / "bare", boxes="none")
+    assert run("data", "index", tmp_path / "bare").code == 0
+    bare = tmp_path / "bare.png"
+    options = (*options, "--scenes", "2", "-o", bare)
+    shown = run("data", "preview", "real", "--root", tmp_path / "bare", *options)
+    assert shown.code == 0
+    assert bare.is_file()
     assert run("data", "preview", "folder", "--root", tmp_path, "-o", tmp_path / "a.png").code == 2

@@ -198,6 +198,8 @@ def _print_index(made: NewIndex) -> None:
     print_lines("", "Photos and sounds: train/validation/test.")
     if made.ignored:
         print_note(f"{len(made.ignored)} files of other kinds, such as {made.ignored[0]}")
+    if made.empty:
+        print_note(f"without a photograph or sound: {', '.join(first_few(made.empty, 5))}")
 
 
 @app.command(cls=Command)

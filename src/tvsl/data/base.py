@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,11 +35,13 @@ MISSING_OR_SKIP: Final = f"Check the path and the root. {OR_SKIP}"
 def normal_form(name: str) -> str:
     """Normal form of a name, equal for all its spellings: lower case, words joined by underscores.
 
+    Composed and decomposed letters are one: some file systems take accents apart.
     "female speech, woman speaking" and "female_speech_woman_speaking" are one name. Never compare
     classes by their position in a sorted list: underscores do not sort as spaces and commas do
     ("cattle, bovinae cowbell" and "cattle mooing" change places).
     """
-    return re.sub(r"[\W_]+", "_", name.casefold()).strip("_")
+    composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return re.sub(r"[\W_]+", "_", composed).strip("_")
 
 
 class ClassNames:

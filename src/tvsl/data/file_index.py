@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -282,7 +283,7 @@ def _natural_names(labels: Iterable[str]) -> dict[str, str]:
     """Names of classes as they are asked for, by their normal forms; the first spelling counts."""
     names: dict[str, str] = {}
     for label in labels:
-        natural = re.sub(r"_+", " ", label).strip()
+        natural = unicodedata.normalize("NFC", re.sub(r"_+", " ", label).strip())
         names.setdefault(normal_form(label), natural)
     return names
 

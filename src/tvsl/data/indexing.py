@@ -82,11 +82,13 @@ class NewIndex:
         lines: Its lines.
         faults: What is wrong with files that were left out, by their names.
         ignored: Names of files of other kinds.
+        empty: Names of class folders without a photograph or sound.
     """
 
     lines: tuple[IndexLine, ...]
     faults: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
     def counts(self) -> list[tuple[str, Role, Mapping[tuple[Kind, Split], int], int]]:
         """Class, role, files of each kind and split, and photographs with a box, by class."""
@@ -160,7 +162,7 @@ def make_index(
                 faults[name] = result
             progress(done, len(names))
     files = _with_sources(root, found)
-    return NewIndex(tuple(_lines(files, seed, licence)), faults, ignored)
+    return NewIndex(tuple(_lines(files, seed, licence)), faults, ignored, _empty(root, names))
 
 
 def write_index(index: NewIndex, path: Path, force: bool = False) -> Path:
@@ -198,6 +200,14 @@ def _find(root: Path) -> tuple[list[str], tuple[str, ...]]:
                 name = path.relative_to(root).as_posix()
                 (names if path.suffix.lower() in suffixes else ignored).append(name)
     return names, tuple(ignored)
+
+
+def _empty(root: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """Names of class folders that hold none of the files."""
+    filled = {name.rpartition("/")[0] for name in names}
+    folders = (path for part in (PHOTOS, SOUNDS) for path in sorted((root / part).glob("*/")))
+    found = (path.relative_to(root).as_posix() for path in folders)
+    return tuple(name for name in found if name not in filled and "/." not in name)
 
 
 def _boxes(
@@ -273,14 +283,22 @@ def _relative(box: tuple[float, float, float, float], shape: Shape) -> RelativeB
 
 
 def _with_sources(root: Path, files: Iterable[FoundFile]) -> dict[str, list[FoundFile]]:
-    """Files by their sources; equal files are of one source.
+    """Files by their sources; sources that share a file are one.
 
     Raises:
         DataError: One file lies in two classes.
     """
     first: dict[str, FoundFile] = {}
-    groups: dict[str, list[FoundFile]] = {}
-    for file in files:
+    joined: dict[str, str] = {}
+
+    def key(file: FoundFile) -> str:
+        found = f"{normal_form(file.label)}/{file.kind}/{file.source}"
+        while found in joined:
+            found = joined[found]
+        return found
+
+    every = list(files)
+    for file in every:
         earlier = first.setdefault(file.sha256, file)
         if normal_form(earlier.label) != normal_form(file.label):
             raise DataError(
@@ -288,8 +306,11 @@ def _with_sources(root: Path, files: Iterable[FoundFile]) -> dict[str, list[Foun
                 "Remove one of them.",
                 root / file.name,
             )
-        key = f"{normal_form(file.label)}/{file.kind}/{earlier.source}"
-        groups.setdefault(key, []).append(file)
+        if key(file) != key(earlier):
+            joined[key(file)] = key(earlier)
+    groups: dict[str, list[FoundFile]] = {}
+    for file in every:
+        groups.setdefault(key(file), []).append(file)
     return groups
 
 

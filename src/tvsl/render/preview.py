@@ -142,20 +142,21 @@ def _card(scene: Scene) -> Image.Image:
 
 
 def _panel(panel: ScenePanel) -> Image.Image:
-    """The image of a panel, enlarged, with a box and a name for every object."""
+    """The image of a panel, enlarged, with names of its objects, and boxes where they are known."""
     image = Image.fromarray(panel.picture).resize((PANEL, PANEL), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(image)
     scale = PANEL / len(panel.picture)
-    boxes = [_enlarged(box, scale) for box in panel.boxes]
+    boxes = [_enlarged(box, scale) if any(box) else None for box in panel.boxes]
     names: list[Box] = []
     for number, (thing, box) in enumerate(zip(panel.objects, boxes, strict=True)):
         twin = number == panel.twin
         color = SOUNDS if thing.sounds else TWIN if twin else SILENT
-        _draw_box(draw, box, color, dashed=not thing.sounds)
+        if box is not None:
+            _draw_box(draw, box, color, dashed=not thing.sounds)
         name = writable_text(thing.label)
         size = (math.ceil(text_length(name, _TEXT)) + 8, _TEXT + 5)
-        others = [other for other in boxes if other is not box] + names
-        place = _name_place(box, size, others)
+        others = [other for other in boxes if other not in (box, None)] + names
+        place = _name_place(box or Box(0, 0, PANEL, PANEL), size, others)
         names.append(place)
         corners = (place.left, place.top, place.right - 1, place.bottom - 1)
         draw.rectangle(corners, fill=color)
