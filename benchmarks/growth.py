@@ -1,11 +1,13 @@
 """Time and memory against the size of the work: video length, clips, vocabulary, sources, items.
 
-    python benchmarks/growth.py [--quick] [--only video,vocabulary,...]
+    python benchmarks/growth.py [--quick] [--only video,vocabulary,...] [--largest N]
+    python benchmarks/growth.py --one video 7200     # one size, as JSON
 
 Every size runs in a process of its own, which tells its CPU seconds (without those of loading, with
-those of its workers) and its largest memory. It fails where the work grows much faster than its
-size, or where memory that should be flat grows: that of a video, of sources apart from their
-tokens, of items and of clips.
+those of its workers) and the most memory while it works, looked at 20 times a second, without
+mapped files, which the system drops at need; that of a worker, as the system tells it, if more.
+It fails where the work grows much faster than its size, or where memory that should be flat grows:
+that of a video, of sources apart from their tokens, of items and of clips.
 """
 
 from __future__ import annotations
@@ -17,12 +19,17 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from tvsl.data.token_store import TokenStore
 
 QUICK = {
     "video": (10, 30),
@@ -46,7 +53,7 @@ UNITS = {
     "sources": "sources",
     "items": "items scored",
     "prepared clips": "clips prepared",
-    "training clips": "clips planned",
+    "training clips": "clips trained on",
 }
 MOST_MEGABYTES = {
     "video": 120,
@@ -61,6 +68,8 @@ SLACK = 1.6
 """Most by which the work may grow faster than its size, noise of a busy machine included."""
 LEAST_SECONDS = 0.3
 """Work that takes less is not judged."""
+WIDTH, CLASSES = 64, 220
+"""Size of the space and number of classes of made-up training clips."""
 
 
 def grow_video(size: int) -> Callable[[], object]:
@@ -147,12 +156,75 @@ def grow_prepared_clips(size: int) -> Callable[[], object]:
     return lambda: prepare(folder / "videos", folder / "clips", make_options(), workers=1)
 
 
-def grow_training_clips(size: int) -> Callable[[], object]:
-    """Draw mixtures of so many training clips."""
-    from tvsl.data.mixtures import draw_mixtures
+def write_repeated(folder: Path, size: int) -> TokenStore:
+    """A store of so many clips whose tokens are those of the same 512, drawn at random."""
+    import torch
 
-    labels = np.arange(size) % 220
-    return lambda: draw_mixtures(labels, 2, rounds=3)
+    from tvsl.data.mixtures import draw_mixtures, split_clips
+    from tvsl.data.token_store import (
+        MANIFEST_FILE,
+        SHARD_CLIPS,
+        Manifest,
+        MixtureTokens,
+        Shard,
+        StoreKey,
+        TokenStore,
+        shard_path,
+        write_shard,
+    )
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(shape).bfloat16()
+
+    key = StoreKey(
+        encoder="", image_tokens=None, flip_average="none", precision="", most_sources=2, clips={}
+    )
+    groups = split_clips(size, SHARD_CLIPS)
+    visual, image = drawn(SHARD_CLIPS, 49, WIDTH), drawn(SHARD_CLIPS, WIDTH)
+    for number, clips in enumerate(groups):
+        rows = len(clips)
+        mixtures = {}
+        for sources in (1, 2):
+            members = torch.from_numpy(draw_mixtures(clips % CLASSES, sources, seed=number))
+            mixed = len(members)
+            mixtures[sources] = MixtureTokens(members, drawn(mixed, 8, WIDTH), drawn(mixed, WIDTH))
+        labels = torch.from_numpy(clips % CLASSES)
+        shard = Shard(
+            torch.from_numpy(clips), labels, visual[:rows], image[:rows], (7, 7), mixtures
+        )
+        write_shard(shard, shard_path(folder, number), key.digest())
+    names = tuple(f"class {number}" for number in range(CLASSES))
+    manifest = Manifest(key=key, names=names, shards=len(groups))
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
+    return TokenStore(folder, key)
+
+
+def grow_training_clips(size: int) -> Callable[[], object]:
+    """Train T-VSL for an epoch on so many clips, alone and in pairs, from their tokens on disk."""
+    import torch
+    from torch.nn import functional as F
+    from torch.utils.data import DataLoader
+
+    from tvsl.methods import METHODS
+    from tvsl.tokens import Vocabulary
+    from tvsl.training.config import TrainConfig
+    from tvsl.training.modules import BatchPlan, TokenBatches, fit_head
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    store = write_repeated(Path(tempfile.mkdtemp()), size)
+    vocabulary = Vocabulary(store.names, F.normalize(torch.randn(CLASSES, WIDTH), dim=-1))
+    method = METHODS["tvsl"]
+    head = method.from_config(method.config_type(embedding=WIDTH), None)
+    config = TrainConfig(most_sources=2)
+
+    def run() -> None:
+        plan = BatchPlan(store.mixtures(), config.batch, config.seed)
+        steps = plan.steps_of_epoch
+        batches = DataLoader(TokenBatches(store, plan, range(steps)), batch_size=None)
+        fit_head(head, vocabulary, config, batches, steps)
+
+    return run
 
 
 WORK: dict[str, Callable[[int], Callable[[], object]]] = {
@@ -165,17 +237,47 @@ WORK: dict[str, Callable[[int], Callable[[], object]]] = {
 }
 
 
+class Memory(threading.Thread):
+    """The most memory of this process, in MB, while the block runs."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most, self.over = 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Look at it again and again."""
+        while not self.over.wait(0.05):
+            self.most = max(self.most, self.now())
+
+    def now(self) -> float:
+        """Memory that is not of files; the most ever where the system does not tell."""
+        status = Path("/proc/self/status")
+        if not status.is_file():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        words = status.read_text(encoding="utf-8").split()
+        return int(words[words.index("RssAnon:") + 1]) / 1024
+
+    def __enter__(self) -> Memory:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+        self.most = max(self.most, self.now())
+
+
 def one(kind: str, size: int) -> dict[str, float]:
     """Seconds and megabytes of one size, in this process."""
-    run = WORK[kind](size)
-    start = sum(os.times()[:4])
-    run()
-    seconds = sum(os.times()[:4]) - start
-    own, workers = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return {"seconds": seconds, "megabytes": max(own, workers) / 1024}
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        run = WORK[kind](size)
+        start = sum(os.times()[:4])
+        with Memory() as memory:
+            run()
+        seconds = sum(os.times()[:4]) - start
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return {"seconds": seconds, "megabytes": max(memory.most, workers)}
 
 
 def apart(kind: str, size: int) -> dict[str, float]:
@@ -186,7 +288,7 @@ def apart(kind: str, size: int) -> dict[str, float]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=1800,
+        timeout=14_400,
         cwd=Path(__file__).parents[1],
     )
     if done.returncode:
@@ -201,7 +303,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes")
     parser.add_argument("--only", default=",".join(WORK))
     parser.add_argument("--largest", type=int, help="leave larger sizes out")
-    parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, metavar=("WORK", "SIZE"), help="measure one size")
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(one(arguments.one[0], int(arguments.one[1]))))

@@ -52,7 +52,7 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.devices import keep_freed_memory
 
 SIZE = (720, 1280)
-RATE = 25
+RATE, SOUND_RATE = 25, 44_100
 LABELS = ("dog barking", "train")
 CLOSE = 1e-4
 FLOORS = {"audioclip": 1.3, "everyday": 1.1, "mini": 0.9}
@@ -73,19 +73,21 @@ def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
     random = np.random.default_rng(0)
     coarse = random.integers(0, 256, (height // 40, width // 20, 3), dtype=np.uint8)
     wide = np.repeat(np.repeat(coarse, 40, axis=0), 40, axis=1)
-    samples = np.sin(np.arange(seconds * 44_100) * 0.05) * 0.3
-    samples += 0.1 * random.standard_normal(samples.size)
     with av.open(str(path), "w") as output:
         video = output.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
         video.height, video.width, video.pix_fmt = height, width, "yuv420p"
-        sound = output.add_stream("aac", rate=44_100, layout="mono")
-        for number in range(seconds * RATE):
-            picture = np.ascontiguousarray(wide[:, 2 * number % width :][:, :width])
-            output.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        sound = output.add_stream("aac", rate=SOUND_RATE, layout="mono")
+        for second in range(seconds):  # one after the other: hours of sound fill the memory
+            for number in range(second * RATE, (second + 1) * RATE):
+                picture = np.ascontiguousarray(wide[:, 2 * number % width :][:, :width])
+                output.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            places = np.arange(second * SOUND_RATE, (second + 1) * SOUND_RATE)
+            samples = 0.3 * np.sin(places * 0.05) + 0.1 * random.standard_normal(places.size)
+            frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+            frame.sample_rate, frame.time_base = SOUND_RATE, Fraction(1, SOUND_RATE)
+            frame.pts = second * SOUND_RATE
+            output.mux(sound.encode(frame))
         output.mux(video.encode(None))
-        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
-        frame.sample_rate, frame.time_base = 44_100, Fraction(1, 44_100)
-        output.mux(sound.encode(frame))
         output.mux(sound.encode(None))
     return path
 
