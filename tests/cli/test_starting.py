@@ -9,12 +9,19 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.cli.running import run, run_alone
 from tests.preprocess.videos import contents, make_broken, make_clip
+from tvsl.audioclip.encoder import load_audioclip
 from tvsl.cli.output import SOME_INPUT_FAILED
+from tvsl.reproduce.targets import OUTPUTS
 
 pytestmark = pytest.mark.slow
+
+LONGEST = 1200
+PRETRAINED = 1e-3
+"""Most by which a parameter may differ after three steps of AdamW, kept in float16."""
 
 
 def test_two_processes_prepare_as_one(tmp_path: Path) -> None:
@@ -29,6 +36,34 @@ def test_two_processes_prepare_as_one(tmp_path: Path) -> None:
     assert ran.code == SOME_INPUT_FAILED, ran.err
     assert ran.out.count("10 videos: 5 prepared, 5 failed") == 1
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def started(*arguments: str | Path) -> None:
+    """Run ``tvsl`` in a process of its own, however long it takes on a busy machine."""
+    command = [sys.executable, "-m", "tvsl", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_pretrain_as_one(tmp_path: Path) -> None:
+    command = ("pretrain", "--steps", "3", "--batch", "8", "--clips", "12")
+    started(*command, "-o", tmp_path / "one")
+    started(*command, "-o", tmp_path / "two", "--processes", "2")
+    one, two = (load_audioclip(tmp_path / name / "model").state_dict() for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=PRETRAINED, rtol=0, msg=name)
+
+
+def test_two_processes_reproduce_as_one(tmp_path: Path) -> None:
+    few = ("clips=12", "steps=1", "batch=4", "validation_scenes=2", "test_scenes=2", "seeds=1")
+    options = (part for one in (*few, "learning_rates=[1e-3]") for part in ("--set", one))
+    command = ("reproduce", "table7", "--scale", "quick", "--device", "cpu", *options)
+    started(*command, "-o", tmp_path / "one", "--processes", "1")
+    started(*command, "-o", tmp_path / "two", "--processes", "2")
+    for name in OUTPUTS:
+        one, two = ((tmp_path / folder / name).read_bytes() for folder in ("one", "two"))
+        assert one == two, name
 
 
 def children(process: int) -> list[int]:
