@@ -3,7 +3,8 @@
     python benchmarks/encoders.py [--checkpoint FILE] [--rounds N] [--device cuda] [--keep-memory]
 
 All candidates take turns within every round, so that a noisy neighbour slows all of them alike;
-compare ratios, not seconds.
+compare ratios, not seconds. With one thread (`OMP_NUM_THREADS=1`) it counts CPU seconds, which a
+neighbour changes less.
 """
 
 from __future__ import annotations
@@ -49,11 +50,13 @@ def synchronise(device: torch.device) -> None:
 
 
 def seconds_of(run: Callable[[], Tensor], device: torch.device) -> float:
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     synchronise(device)
-    start = time.perf_counter()
+    start = clock()
     run()
     synchronise(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def works(model: AudioCLIP, device: torch.device, dtypes: Collection[torch.dtype]) -> list[Work]:
