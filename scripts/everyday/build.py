@@ -160,11 +160,16 @@ def directions(rows: Tensor, size: int) -> Tensor:
     return (best * best.gather(0, best.abs().argmax(dim=0)[None]).sign()).float()
 
 
-def usable(data: Path) -> tuple[list[Path], list[Path]]:
-    """Photographs and sounds of the training split under licences that weights may be made of."""
+def usable_rows(data: Path) -> list[dict[str, str]]:
+    """Rows of the training split under licences that weights may be made of."""
     with (data / "index.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    free = [row for row in rows if row["licence"] in LICENCES]
+    return [row for row in rows if row["licence"] in LICENCES]
+
+
+def usable(data: Path) -> tuple[list[Path], list[Path]]:
+    """Photographs and sounds that weights may be made of."""
+    free = usable_rows(data)
     photos, sounds = (
         [data / row["file"] for row in free if row["kind"] == kind] for kind in ("photo", "sound")
     )
@@ -253,7 +258,8 @@ def main() -> None:
     networks, tokenizer = build(parts, options.data)
     options.output.mkdir(parents=True, exist_ok=True)
     packages = [vars(package) for package in PACKAGES]
-    model_file.save(networks, tokenizer, options.output, card(), packages)
+    cards = card(usable_rows(options.data))
+    model_file.save(networks, tokenizer, options.output, cards, packages)
     size = sum(path.stat().st_size for path in options.output.iterdir() if path.is_file())
     sys.stdout.write(f"{options.output}: {size / 1e6:.1f} MB\n")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+
 _COCO = """person/bicycle/car/motorcycle/airplane/bus/train/truck/boat/traffic light/fire hydrant/-/
 stop sign/parking meter/bench/bird/cat/dog/horse/sheep/cow/elephant/bear/zebra/giraffe/-/backpack/
 umbrella/-/-/handbag/tie/suitcase/frisbee/skis/snowboard/sports ball/kite/baseball bat/
@@ -44,11 +47,11 @@ Its head (head/) was trained by tvsl on composites of photographs and sounds who
 no more than a notice; the encoder holds statistics of the same files:
 
 Photographs: Caltech-101 (Li, Andreetto, Ranzato, Perona, 2022, CaltechDATA). CC BY 4.0.
-Sounds: ESC-10 (K. J. Piczak, from freesound.org). CC0.
+Sounds: ESC-10 (K. J. Piczak, from freesound.org). CC0 and CC BY 3.0.
   tonejs-instruments samples (N. Brosowsky). CC BY 3.0.
   Salamander Grand Piano V3 (Alexander Holm). CC BY 3.0.
   FluidR3 GM (Frank Wen). MIT. STK mandolin (P. Cook and G. Scavone). MIT.
-  sf_GMbank. Public domain.
+  sf_GMbank. Public domain. Ring tones made by a script. CC0.
 
 PROVENANCE.json states the SHA-256 of each package. The text of the Apache License 2.0 is that of
 this package's LICENSE.
@@ -60,6 +63,38 @@ Made by `make everyday` from published packages (`PROVENANCE.json`, `NOTICE`).
 """
 
 
-def card() -> dict[str, str]:
-    """The card and the notices, by file name."""
-    return {"README.md": CARD, "NOTICE": NOTICE}
+CREDITS = """
+Photographs and sounds under CC BY of which statistics were taken and on which the head was trained;
+nobody named here endorses tvsl:
+"""
+
+
+def credits_of(rows: Iterable[Mapping[str, str]]) -> str:
+    """Authors and sources of files under CC BY, as their licences ask, by licence.
+
+    Args:
+        rows: Rows of an index, of files that weights were made of.
+    """
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        if row["licence"].startswith("CC-BY-"):
+            # Many files of one work are named once, those of many authors one by one.
+            work = re.match(r"[^()]*\([^()]*\)", row["attribution"])
+            derived = "derived from" in row["attribution"]
+            name = row["attribution"] if derived or work is None else work.group()
+            found.setdefault(row["licence"], set()).add(name)
+    lines = []
+    for licence, names in sorted(found.items()):
+        version = licence.removeprefix("CC-BY-")
+        page = f"https://creativecommons.org/licenses/by/{version}/"
+        lines += ["", f"CC BY {version} ({page}):", *(f"- {name}" for name in sorted(names))]
+    return "\n".join(lines) + "\n"
+
+
+def card(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The card and the notices, by file name.
+
+    Args:
+        rows: As for ``credits_of``.
+    """
+    return {"README.md": CARD, "NOTICE": NOTICE + CREDITS + credits_of(rows)}

@@ -7,6 +7,9 @@ from types import ModuleType
 import pytest
 import torch
 
+from tests.shared_files import shared
+from tvsl.models import embedded_folder
+
 
 @pytest.fixture(name="script")
 def _script() -> ModuleType:
@@ -58,3 +61,38 @@ def test_names_of_cocos_kinds() -> None:
     for number, name in ((1, "person"), (3, "car"), (7, "train"), (37, "sports ball")):
         assert names[number - 1] == name
     assert names[89] == "toothbrush"
+
+
+def test_files_under_cc_by_are_credited() -> None:
+    names = import_module("names")
+    clip = 'ESC-10 1-2-A.ogg, derived from "A (b).wav" (http://x.org/1/) by someone'
+    rows = [
+        {"licence": "CC-BY-3.0", "attribution": clip},
+        {"licence": "CC-BY-3.0", "attribution": "Notes (N. B.; npm notes), notes A2 A4"},
+        {"licence": "CC-BY-3.0", "attribution": "Notes (N. B.; npm notes), notes C2"},
+        {"licence": "CC-BY-4.0", "attribution": "Photographs"},
+        {"licence": "CC0-1.0", "attribution": "nobody"},
+    ]
+    assert names.credits_of(rows).splitlines() == [
+        "",
+        "CC BY 3.0 (https://creativecommons.org/licenses/by/3.0/):",
+        f"- {clip}",
+        "- Notes (N. B.; npm notes)",
+        "",
+        "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/):",
+        "- Photographs",
+    ]
+    assert names.credits_of(rows) in names.card(rows)["NOTICE"]
+
+
+def test_the_shipped_notice_names_the_authors_of_what_was_learned_from(script: ModuleType) -> None:
+    rows = script.usable_rows(shared("real", "index.csv").parent)
+    notice = (embedded_folder("everyday") / "NOTICE").read_text(encoding="utf-8")
+    assert notice == import_module("names").card(rows)["NOTICE"]
+    authors = {
+        row["attribution"].rpartition(" by ")[2]
+        for row in rows
+        if row["licence"].startswith("CC-BY-") and "derived from" in row["attribution"]
+    }
+    assert len(authors) > 50
+    assert all(f" by {author}\n" in notice for author in authors)
