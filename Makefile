@@ -129,10 +129,10 @@ $(MINI)/bundle/head/config.json: $(MINI)/training/head/config.json
 	cp -r $(MINI)/training/head $(MINI)/bundle/head
 
 # Its tokens were taught cell by cell: the head leaves them alone.
-ALONE := --switch token_projectors=identity --switch detach_detection=true \
-	--switch class_negatives=false --switch class_focus=0
+ALONE := --hyperparameter token_projectors=identity --hyperparameter detach_detection=true \
+	--hyperparameter class_negatives=false --hyperparameter class_focus=0
 
-# The encoder of the second bench, which learns as AudioCLIP did: by Eq. 1 on pooled pairs, no cells.
+# The encoder of the second benchmark, which learns as AudioCLIP did: by Eq. 1 on pooled pairs, no cells.
 pooled: $(POOLED)/model/config.json
 
 $(POOLED)/model/config.json: | install

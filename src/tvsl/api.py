@@ -362,7 +362,7 @@ def train(
         OutputError: There is a run in the folder already, or it cannot be written.
     """
     from tvsl.loading import check_classes, load_encoder
-    from tvsl.training.config import find_head, kept_recipe, recipe
+    from tvsl.training.config import find_head, read_recipe, recipe
     from tvsl.training.fit import check_recipe, train_head
     from tvsl.utils.atomic import locked
     from tvsl.utils.processes import own_device, processes
@@ -382,7 +382,7 @@ def train(
             "method": None if method is None else _named(METHODS, method),
             "data": None if data is None else _named(DATA_SETS, data),
         }
-        kept, flip = kept_recipe(output) if resume else ({}, None)
+        kept, flip = read_recipe(output) if resume else ({}, None)
         changes = {name: value for name, value in given.items() if value is not None}
         config = recipe(**{**kept, **changes})
         source, clips = check_recipe(config)

@@ -37,7 +37,7 @@ def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_head_from_the_command_line(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    options = ("--seed", "0", "--switch", "token_projectors=slow", "--option", "twins=0.5")
+    options = ("--seed", "0", "--hyperparameter", "token_projectors=slow", "--option", "twins=0.5")
     ran = run("train", "--data", "synthetic", "--model", model, "-o", out, *SHORT, *options)
     assert ran.code == 0, ran.err
     assert ran.out.startswith(f"The head is in {out / 'head'}: validation AP ")
@@ -88,9 +88,9 @@ def test_presets_bring_their_recipe(model: Path, tmp_path: Path) -> None:
         (("--method", "text-only"), 2, "needs no training"),
         (("--method", "ez-vsl", "--preset", "paper"), 2, "no presets"),
         (("--preset", "printed"), 2, "no preset 'printed'"),
-        (("--switch", "stages"), 2, "NAME=VALUE"),
-        (("--switch", "stages=3"), 2, "'stages'"),
-        (("--switch", "image_tokens=grids"), 2, "'image_tokens'"),
+        (("--hyperparameter", "stages"), 2, "NAME=VALUE"),
+        (("--hyperparameter", "stages=3"), 2, "'stages'"),
+        (("--hyperparameter", "image_tokens=grids"), 2, "'image_tokens'"),
         (("--option", "twins=two"), 2, "'twins'"),
         (("--epochs", "0"), 2, "'epochs'"),
         (("--learning-rate", "nan"), 2, "--learning-rate"),
@@ -115,7 +115,7 @@ def test_wrong_usage(
     ("options", "says"),
     [
         (("--option", "twins=two"), "'twins'"),
-        (("--switch", "stages=3"), "'stages'"),
+        (("--hyperparameter", "stages=3"), "'stages'"),
         (("--method", "text-only"), "needs no training"),
         (("--clips", "2", "--most-sources", "3"), "as many, and there are"),
     ],
@@ -184,5 +184,12 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 
 def test_help_names_the_options() -> None:
     told = run("train", "--help").out
-    for option in ("--preset", "--tokens", "--most-sources", "--resume", "--switch", "--model"):
+    for option in (
+        "--preset",
+        "--tokens",
+        "--most-sources",
+        "--resume",
+        "--hyperparameter",
+        "--model",
+    ):
         assert option in told

@@ -12,7 +12,7 @@ from tvsl.errors import DataError, MediaError, VocabularyError
 from tvsl.evaluation.batch import IndexedDataset, Reader, encode_read_items
 
 
-def listing(data: MadeData) -> IndexedDataset:
+def indexed(data: MadeData) -> IndexedDataset:
     return IndexedDataset(data, MadeEncoder().vocabulary(NAMES))
 
 
@@ -35,13 +35,13 @@ def test_each_item_is_in_one_batch_that_never_changes(count: int, batch: int) ->
 
 def test_pairs_are_numbered_item_by_item() -> None:
     data = MadeData(count=7, sources=3)
-    found = listing(data)
+    found = indexed(data)
     assert found.starts == (0, 3, 6, 9, 12, 15, 18, 21)
     assert list(found.pairs(2)) == [6, 7, 8]
     assert [NAMES[label] for label in found.labels] == [
         label for item in data.items for label in item.labels
     ]
-    assert listing(MadeData(labelled=False)).labels == (-1,) * 20
+    assert indexed(MadeData(labelled=False)).labels == (-1,) * 20
 
 
 def test_a_class_must_be_in_the_vocabulary() -> None:
@@ -52,14 +52,14 @@ def test_a_class_must_be_in_the_vocabulary() -> None:
 
 def test_items_with_and_without_classes_do_not_go_together() -> None:
     with pytest.raises(DataError, match="others have none"):
-        listing(MadeData(nameless=(3,))).labelled  # noqa: B018
+        indexed(MadeData(nameless=(3,))).labelled  # noqa: B018
 
 
 def test_what_is_nowhere_may_have_a_class_or_not() -> None:
-    found = listing(MadeData(count=3, sources=1, silent=(0, 1), nameless=(1,)))
+    found = indexed(MadeData(count=3, sources=1, silent=(0, 1), nameless=(1,)))
     assert found.labelled
     assert [label >= 0 for label in found.labels] == [True, False, True]
-    assert listing(MadeData(silent=tuple(range(10)))).labelled
+    assert indexed(MadeData(silent=tuple(range(10)))).labelled
 
 
 def test_what_is_broken_ends_everything_or_is_noted() -> None:
@@ -91,7 +91,7 @@ def test_items_of_one_shape_are_encoded_together() -> None:
     data = MadeData(count=8, wide=(1, 2, 6), silent=(3,))
     encoder = MadeEncoder()
     (batch,) = reader(data, batch=8).batches([0])
-    groups = list(encode_read_items(batch.items, listing(data), encoder))
+    groups = list(encode_read_items(batch.items, indexed(data), encoder))
     assert [group.clip_ids for group in groups] == [(0, 3, 4, 5, 7), (1, 2, 6)]
     assert [group.tokens.grid for group in groups] == [(4, 8), (4, 12)]
     for group in groups:
@@ -104,7 +104,7 @@ def test_items_of_one_shape_are_encoded_together() -> None:
         assert group.foreground.tolist() == [item != 3 for item in group.clip_ids for _ in range(2)]
         for clip, place in enumerate(group.clip_ids):
             alone = reader(data).read(place)
-            (single,) = encode_read_items([alone], listing(data), encoder)
+            (single,) = encode_read_items([alone], indexed(data), encoder)
             torch.testing.assert_close(single.tokens.visual[0], group.tokens.visual[clip])
             torch.testing.assert_close(single.tokens.audio[0], group.tokens.audio[clip])
             assert torch.equal(single.targets, group.targets[group.queries.clip == clip])

@@ -54,9 +54,9 @@ class Nameless(Telling):
 
 def group_of(data: MadeData) -> EncodedBatch:
     encoder = MadeEncoder()
-    listing = IndexedDataset(data, encoder.vocabulary(NAMES))
+    dataset = IndexedDataset(data, encoder.vocabulary(NAMES))
     (batch,) = Reader(data, encoder, False, 8).batches([0])
-    (group,) = encode_read_items(batch.items, listing, encoder)
+    (group,) = encode_read_items(batch.items, dataset, encoder)
     return group
 
 

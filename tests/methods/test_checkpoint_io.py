@@ -258,7 +258,7 @@ def _edit(folder: Path, **fields: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-def _switch(folder: Path, **fields: object) -> None:
+def _set_fields(folder: Path, **fields: object) -> None:
     path = folder / "config.json"
     record = json.loads(path.read_text())
     record["config"].update(fields)
@@ -294,17 +294,17 @@ CONFIG, TENSORS = "config.json", "model.safetensors"
         (lambda f: _edit(f, encoder_sha256="0" * 64), CONFIG, "another encoder"),
         (lambda f: _edit(f, config=7), CONFIG, "'config'"),
         (lambda f: _edit(f, more=1), CONFIG, "'more'"),
-        (lambda f: _switch(f, readout="best"), CONFIG, "'readout'"),
-        (lambda f: _switch(f, colour=1), CONFIG, "'colour'"),
-        (lambda f: _switch(f, polarity=3), CONFIG, "'polarity'"),
+        (lambda f: _set_fields(f, readout="best"), CONFIG, "'readout'"),
+        (lambda f: _set_fields(f, colour=1), CONFIG, "'colour'"),
+        (lambda f: _set_fields(f, polarity=3), CONFIG, "'polarity'"),
         (
-            lambda f: _switch(f, stages=1, audio_conditioning=False, image_conditioning=False),
+            lambda f: _set_fields(f, stages=1, audio_conditioning=False, image_conditioning=False),
             CONFIG,
             "one-stage",
         ),
-        (lambda f: _switch(f, embedding=16), TENSORS, "has shape"),
-        (lambda f: _switch(f, fusion_layers=1), TENSORS, "unknown"),
-        (lambda f: _switch(f, correspondence=False), TENSORS, "unknown"),
+        (lambda f: _set_fields(f, embedding=16), TENSORS, "has shape"),
+        (lambda f: _set_fields(f, fusion_layers=1), TENSORS, "unknown"),
+        (lambda f: _set_fields(f, correspondence=False), TENSORS, "unknown"),
         (lambda f: (f / TENSORS).write_bytes(b""), TENSORS, "damaged"),
         (lambda f: (f / TENSORS).write_bytes(b"\x80\x04\x95" * 9), TENSORS, "damaged"),
         (lambda f: torch.save(random_head().state_dict(), f / TENSORS), TENSORS, "damaged"),

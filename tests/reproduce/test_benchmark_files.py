@@ -246,7 +246,7 @@ def test_a_record_names_the_items(benchmark: FileBenchmark, tmp_path: Path) -> N
         ("folder", {"root": "here", "pages": 3}, "'pages'"),
     ],
 )
-def test_wrong_testbeds(data: str, options: dict[str, Any], says: str) -> None:
+def test_wrong_benchmarks(data: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         open_benchmark(data, options, reproduce_config("files", "quick"))
 

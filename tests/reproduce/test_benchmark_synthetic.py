@@ -57,7 +57,7 @@ def test_scenes_of_a_block_are_those_of_their_numbers(
     assert bool((part.targets == whole.targets[condition.sources :]).all())
 
 
-def test_twists_are_what_they_say(benchmark: SyntheticBenchmark) -> None:
+def test_perturbations_are_what_they_say(benchmark: SyntheticBenchmark) -> None:
     twins, off = (
         benchmark.maker(SceneSet(TWIN_DUET, "test")),
         benchmark.maker(SceneSet(OFF_SCREEN_SINGLE, "test")),

@@ -25,7 +25,7 @@ def test_fields_can_be_set_otherwise() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("kind", get_args(BenchmarkKind))
-def test_sizes_are_switches_of_their_methods(kind: BenchmarkKind, preset: str) -> None:
+def test_sizes_are_hyperparameters_of_their_methods(kind: BenchmarkKind, preset: str) -> None:
     for method, hyperparameters in reproduce_config(kind, preset).hyperparameters.items():
         _, config = find_head(recipe(method=method, hyperparameters=hyperparameters))
         assert config.model_dump().items() >= hyperparameters.items()

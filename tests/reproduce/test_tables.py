@@ -33,7 +33,7 @@ def test_all_tables_of_the_paper_are_there() -> None:
     UNITS,
     ids=lambda candidates: f"{candidates.head.method} {candidates.head.hyperparameters}",
 )
-def test_every_head_exists_with_its_switches(candidates: Candidates) -> None:
+def test_every_head_exists_with_its_hyperparameters(candidates: Candidates) -> None:
     head = candidates.head
     condition, config = find_head(
         recipe(method=head.method, preset=head.preset, hyperparameters=dict(head.hyperparameters))

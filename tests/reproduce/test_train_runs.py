@@ -77,9 +77,7 @@ def test_scores_are_measured_once(
             assert np.nanmin(drawn) - 1e-4 <= value <= np.nanmax(drawn) + 1e-4
 
 
-def test_other_switches_come_with_what_was_decided_for_them(
-    runs: Runs, experiment: Experiment
-) -> None:
+def test_overrides_come_with_what_was_decided_for_them(runs: Runs, experiment: Experiment) -> None:
     record = runs.train(TRAINING, experiment)
     scenes_of(experiment, SINGLE)
     trials = record.notes["calibration"]["trials"]  # type: ignore[index, call-overload]

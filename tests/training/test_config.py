@@ -76,7 +76,7 @@ def test_presets(name: str | None, kind: type) -> None:
     assert hyperparameters == preset(name or "tvsl")
 
 
-def test_switches() -> None:
+def test_hyperparameters() -> None:
     _, hyperparameters = find_head(
         recipe(preset="paper", hyperparameters={"correspondence": False})
     )

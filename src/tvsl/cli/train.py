@@ -33,7 +33,7 @@ def command(
     lists: Lists = None,
     option: DataOption = None,
     model: Model = "mini",
-    switch: Annotated[
+    hyperparameter: Annotated[
         list[str] | None,
         typer.Option(help="Hyperparameter of the method, NAME=VALUE. May be repeated."),
     ] = None,
@@ -82,7 +82,7 @@ def command(
         stages=progress,
         note=print_note,
         data_options=data_options(root, lists, option),
-        hyperparameters=name_values("--switch", switch),
+        hyperparameters=name_values("--hyperparameter", hyperparameter),
         **fields,
     )
     if is_first():

@@ -19,7 +19,7 @@ from tvsl.utils.model_folder import fingerprint
 from tvsl.utils.progress import Progress
 
 # What these say of the encoder must be one thing for all heads that are evaluated on it.
-_ENCODER_SWITCHES = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")
+_ENCODER_FIELDS = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def _chosen(
 ) -> tuple[_Sources, MethodConfig]:
     """The heads by what the table calls them, and the config that their encoder shall have."""
     sources: _Sources = {}
-    wanted = set(_ENCODER_SWITCHES) - ({"flip_average"} if flip_average is not None else set())
+    wanted = set(_ENCODER_FIELDS) - ({"flip_average"} if flip_average is not None else set())
     fresh = [_fresh(method) for method in methods]
     own = None if heads else own_head(model)
     # Nobody named it: it gives way to a method that was named and wants another encoder.

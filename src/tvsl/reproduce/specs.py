@@ -391,7 +391,7 @@ class ReproduceConfig(StrictModel):
 
 # No projection is wider than the space that it starts from: that costs much and adds nothing.
 # AVGN learns to detect in so few steps only with one block and without a mean over the classes.
-_MINI_SWITCHES: dict[str, dict[str, JsonValue]] = {
+_MINI_HYPERPARAMETERS: dict[str, dict[str, JsonValue]] = {
     "ez-vsl": {"dimension": 128},
     "margin-nce": {"dimension": 128},
     "fnac": {"dimension": 128},
@@ -425,7 +425,7 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "steps": 150,
         "batch": 64,
         "learning_rates": (1e-4, 1e-3, 3e-3),
-        "hyperparameters": _MINI_SWITCHES,
+        "hyperparameters": _MINI_HYPERPARAMETERS,
         "flip_average": "turn",
     },
     ("synthetic", "quick"): {
@@ -436,7 +436,7 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "batch": 8,
         "learning_rates": (1e-4, 1e-3),
         "seeds": 2,
-        "hyperparameters": _MINI_SWITCHES,
+        "hyperparameters": _MINI_HYPERPARAMETERS,
         "pictures": 1,
     },
     # Tokens of real pictures are many: what a head costs is their number times D squared.
@@ -448,7 +448,7 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "batch": 32,
         "learning_rates": (5e-4, 3e-3),
         "directions": 192,
-        "hyperparameters": _MINI_SWITCHES,
+        "hyperparameters": _MINI_HYPERPARAMETERS,
     },
     ("composites", "quick"): _QUICK_FILES,
     ("files", "full"): {},

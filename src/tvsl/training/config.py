@@ -240,7 +240,7 @@ def find_head(config: TrainConfig) -> tuple[type[Method], MethodConfig]:
     return method_of(chosen), chosen
 
 
-def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: bool) -> None:
+def write_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: bool) -> None:
     """Note what a run is, or check that the run to resume is the same.
 
     Args:
@@ -262,7 +262,7 @@ def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: boo
         "precision": encoder.precision,
     }
     if resume:
-        if changes := describe_changes(_recipe_of(folder), record):
+        if changes := describe_changes(_read_run_record(folder), record):
             raise UsageError(
                 f"The run to resume is another one: {changes}.",
                 "Resume it as it was started.",
@@ -274,7 +274,7 @@ def keep_recipe(config: TrainConfig, encoder: Encoder, folder: Path, resume: boo
     write_text(path, json.dumps(record, indent=2) + "\n")
 
 
-def kept_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
+def read_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
     """Recipe that a run was started with.
 
     Returns:
@@ -283,12 +283,12 @@ def kept_recipe(folder: Path) -> tuple[dict[str, Any], FlipAverage | None]:
     Raises:
         OutputError: The note is missing or damaged.
     """
-    record = _recipe_of(folder)
+    record = _read_run_record(folder)
     fields = {name: record[name] for name in TrainConfig.model_fields if name in record}
     return fields, record.get("flip_average")
 
 
-def _recipe_of(folder: Path) -> dict[str, Any]:
+def _read_run_record(folder: Path) -> dict[str, Any]:
     path = folder / RECIPE_FILE
     record = read_record(path, frozenset())
     if record is None:

@@ -24,7 +24,7 @@ from tvsl.training.calibrate import (
     too_few_to_validate,
     validation_scenes,
 )
-from tvsl.training.config import TrainConfig, find_head, keep_recipe, training_data
+from tvsl.training.config import TrainConfig, find_head, training_data, write_recipe
 from tvsl.training.modules import (
     BEST,
     VALIDATION_KEY,
@@ -95,7 +95,7 @@ def train_head(
         if team.leads:
             if not resume:  # a run to resume is compared with its own recipe first
                 check_store(place, key)
-            keep_recipe(config, encoder, folder, resume)
+            write_recipe(config, encoder, folder, resume)
         team.meet()
         stages = stages if team.leads else no_stages
         with stages("Encoding clips") as report:

@@ -317,7 +317,7 @@ def pretrain(
             stack.enter_context(locked(folder))
             check_run_folder(folder, resume, MODEL_RECIPE_KEYS)
             last_checkpoint(folder, resume)
-            _keep_recipe(recipe, folder, resume)
+            _write_recipe(recipe, folder, resume)
         team.meet()
         stages = stages if team.leads else no_stages
         checkpoint = last_checkpoint(folder, resume)
@@ -343,7 +343,7 @@ def pretrain(
         return folder / "model"
 
 
-def _keep_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
+def _write_recipe(recipe: PretrainConfig, folder: Path, resume: bool) -> None:
     path = folder / RECIPE_FILE
     if not resume:
         write_text(path, recipe.model_dump_json(indent=2))
