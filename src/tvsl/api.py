@@ -96,7 +96,7 @@ class Results:
         for table in result_tables(self.evaluation):
             rules = ["---"] * table.words + ["---:"] * len(table.numbers)
             lines += [f"{table.title}, percent", ""]
-            lines += [f"| {' | '.join(row)} |" for row in (table.heads, rules, *table.rows)]
+            lines += [f"| {' | '.join(row)} |" for row in (table.headers, rules, *table.rows)]
             lines.append("")
         return "\n".join(lines)
 

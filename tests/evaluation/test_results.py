@@ -169,7 +169,7 @@ def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Evaluator, Eval
     ]
     for table, name in zip(tables, PROTOCOLS, strict=True):
         rows = [row for row in evaluation.rows if row.scores.protocol == name]
-        assert table.heads == (
+        assert table.headers == (
             "method",
             "labels",
             *PROTOCOLS[name].multiple,
@@ -194,9 +194,11 @@ def test_the_paper_s_numbers_stand_beside_ours(tmp_path: Path) -> None:
         _, evaluation = evaluated(tmp_path / data.name, data, models, protocols=["paper"])
         (table,) = result_tables(evaluation)
         numbers = ("CAP", "paper", "CIoU@0.1", "CIoU@0.3", "paper", "CIoU@0.5", "AUC", "paper")
-        assert table.heads == ("method", "labels", *numbers)
+        assert table.headers == ("method", "labels", *numbers)
         beside = [
-            cell for head, cell in zip(table.heads, table.rows[0], strict=True) if head == "paper"
+            cell
+            for header, cell in zip(table.headers, table.rows[0], strict=True)
+            if header == "paper"
         ]
         values = (35.7, 40.1, 37.9) if mark else (62.9, 43.2, 35.9)
         assert beside == [f"{value}{mark}" for value in values]

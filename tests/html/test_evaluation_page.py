@@ -82,7 +82,7 @@ def test_all_tables_and_notes_are_there(
     cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", text[: text.index('id="notes"')])
     wanted = []
     for table in (*result_tables(evaluation), detection):
-        wanted += [*table.heads, *(cell for row in table.rows for cell in row)]
+        wanted += [*table.headers, *(cell for row in table.rows for cell in row)]
     assert cells == wanted
     told = list(zip(page.texts["dt"], page.texts["dd"], strict=True))
     assert told == notes(evaluation)

@@ -33,18 +33,18 @@ def line(
 
 
 def table(
-    name: str, heads: Sequence[str], lines: Sequence[MeasuredRow], number: int | None = 1
+    name: str, headers: Sequence[str], lines: Sequence[MeasuredRow], number: int | None = 1
 ) -> MeasuredTable:
     """A table beside the paper's numbers on VGGSound."""
     conditions = {"drop": QUARTET, "duet": DUET, "CIoU": DUET}
     columns = tuple(
         column(
-            head,
-            next((condition for text, condition in conditions.items() if text in head), SINGLE),
+            header,
+            next((condition for text, condition in conditions.items() if text in header), SINGLE),
         )
-        for head in heads
+        for header in headers
     )
     beside = () if number is None else ("VGGSound",)
     return MeasuredTable(
-        name, name.title(), "A table.", columns, tuple(heads), tuple(lines), beside, number
+        name, name.title(), "A table.", columns, tuple(headers), tuple(lines), beside, number
     )

@@ -7,8 +7,8 @@ from tvsl.reproduce.expectations import Expectation, judge
 from tvsl.reproduce.results import MeasuredRow
 
 
-def judged(name: str, heads: tuple[str, ...], *lines: MeasuredRow) -> list[Expectation]:
-    return list(judge("world", [table(name, heads, lines)]).items)
+def judged(name: str, headers: tuple[str, ...], *lines: MeasuredRow) -> list[Expectation]:
+    return list(judge("world", [table(name, headers, lines)]).items)
 
 
 @pytest.mark.parametrize(("lowest", "holds"), [(20.0, True), (10.0, False)])
@@ -233,16 +233,16 @@ STATED = {  # benchmark, table, column: rows with labels given and detected
 
 def stated(place: tuple[str, str, str], row: str, shift: float) -> dict[str, bool]:
     """Verdicts by what they say, with one row changed."""
-    name, kind, head = place
+    name, kind, header = place
     lines = [
-        line(title, *([0.0] if head == "CIoU@0.3" else []), value, labels=labels)
+        line(title, *([0.0] if header == "CIoU@0.3" else []), value, labels=labels)
         for title, pair in STATED[place].items()
         for labels, value in zip(("given", "detected"), pair, strict=True)
         if value is not None
         for value in [value + (shift if title == row else 0.0)]
     ]
-    heads = ("CAP", head) if head == "CIoU@0.3" else (head,)
-    found = judge(name, [table(kind, heads, lines)]).items  # type: ignore[arg-type]
+    headers = ("CAP", header) if header == "CIoU@0.3" else (header,)
+    found = judge(name, [table(kind, headers, lines)]).items  # type: ignore[arg-type]
     return {one.says: one.holds for one in found}
 
 

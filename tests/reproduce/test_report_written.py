@@ -12,7 +12,7 @@ from tests.reproduce.made_tables import line, table
 from tvsl.reproduce.claims import Claim
 from tvsl.reproduce.expectations import Expectation, JudgedExpectations
 from tvsl.reproduce.report import (
-    CSV_HEAD,
+    CSV_HEADER,
     best_cells,
     choice_table,
     csv_text,
@@ -92,12 +92,12 @@ def made() -> Reproduction:
 
 def test_a_table_stands_beside_the_paper_s() -> None:
     found = text_table(TABLE)
-    assert found.heads == ("method", "labels", "AP", "paper", "IoU@0.5", "paper")
+    assert found.headers == ("method", "labels", "AP", "paper", "IoU@0.5", "paper")
     assert found.rows[0] == ("FNAC", "no labels", "51.0 ± 1.4", "43.3", "", "48.4")
     assert found.rows[2] == ("T-VSL", "labels given", "95.0", "48.1", "85.0", "53.7")
     assert found.rows[3] == ("Odd | one", "no labels", "10.0", "", "12.0", "")
     own = table("twins", ("AP",), [line("a", 1.0)], None)
-    assert text_table(own).heads == ("method", "labels", "AP")
+    assert text_table(own).headers == ("method", "labels", "AP")
 
 
 def test_the_best_is_found_among_what_is_not_trivial() -> None:
@@ -216,11 +216,11 @@ def test_csv_has_a_line_for_every_cell(tmp_path: Path) -> None:
     path = tmp_path / "tables.csv"
     path.write_text(csv_text(made()))
     with path.open(newline="") as stream:
-        head, *rows = csv.reader(stream)
-    assert tuple(head) == CSV_HEAD
+        header, *rows = csv.reader(stream)
+    assert tuple(header) == CSV_HEADER
     cells = sum(value is not None for one in LINES for value in one.values)
     assert len(rows) == cells
-    first = dict(zip(head, rows[0], strict=True))
+    first = dict(zip(header, rows[0], strict=True))
     assert (first["row"], first["column"], first["seeds"]) == ("FNAC", "AP", "2")
     assert float(first["mean"]) == 51
     assert float(first["deviation"]) == pytest.approx(2**0.5)

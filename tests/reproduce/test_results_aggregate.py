@@ -35,28 +35,28 @@ from tvsl.reproduce.train import Choice, Plan, RunRecord, Runs, ScoreRecord
 
 
 class Cell(NamedTuple):
-    """Under which head which figure of which scenes stands, and of which of a row's heads."""
+    """Under which header which figure of which scenes stands, and of which of a row's heads."""
 
-    head: str
+    header: str
     condition: str
     figure: str
     task: str
 
 
-def cells(task: str, condition: str, *figures: str, head: str = "") -> tuple[Cell, ...]:
-    """The cells of one condition; ``HEAD=FIGURE`` where a head is not the name of its figure."""
+def cells(task: str, condition: str, *figures: str, header: str = "") -> tuple[Cell, ...]:
+    """The cells of one condition; ``HEADER=FIGURE`` where the header is not the figure's name."""
     pairs = (one.rpartition("=") for one in figures)
-    return tuple(Cell(head + (own or name), condition, name, task) for own, _, name in pairs)
+    return tuple(Cell(header + (own or name), condition, name, task) for own, _, name in pairs)
 
 
-def single(scenes: str, *figures: str, head: str = "single: ") -> tuple[Cell, ...]:
+def single(scenes: str, *figures: str, header: str = "single: ") -> tuple[Cell, ...]:
     """Cells of scenes of one source, from the head for these."""
-    return cells("single", f"{scenes}single", *figures, head=head)
+    return cells("single", f"{scenes}single", *figures, header=header)
 
 
-def duet(scenes: str, *figures: str, head: str = "duet: ") -> tuple[Cell, ...]:
+def duet(scenes: str, *figures: str, header: str = "duet: ") -> tuple[Cell, ...]:
     """Cells of scenes of two sources, from the head for several."""
-    return cells("several", f"{scenes}duet", *figures, head=head)
+    return cells("several", f"{scenes}duet", *figures, header=header)
 
 
 def four(scenes: str = "") -> tuple[Cell, ...]:
@@ -64,16 +64,16 @@ def four(scenes: str = "") -> tuple[Cell, ...]:
     return (*single(scenes, "AP", "IoU@0.5"), *duet(scenes, "CAP", "CIoU@0.3"))
 
 
-# Typed from the heads of docs/reproduction/tables.md and Sec. 4.1, not from the specifications.
+# Typed from the headers of docs/reproduction/tables.md and Sec. 4.1, not from the specifications.
 CELLS: dict[str, tuple[Cell, ...]] = {
-    "table1": single("", "AP", "IoU@0.5", "AUC", head=""),
-    "table2": duet("", "CAP", "CIoU@0.3", "AUC", head=""),
+    "table1": single("", "AP", "IoU@0.5", "AUC", header=""),
+    "table2": duet("", "CAP", "CIoU@0.3", "AUC", header=""),
     "table3": four(),
     "table4": four("unseen-"),
     "table5": (
-        *cells("single", "duet", "CIoU@0.3", head="2: "),
-        *cells("single", "trio", "CIoU@0.3", head="3: "),
-        *cells("single", "quartet", "CIoU@0.3", head="4: "),
+        *cells("single", "duet", "CIoU@0.3", header="2: "),
+        *cells("single", "trio", "CIoU@0.3", header="3: "),
+        *cells("single", "quartet", "CIoU@0.3", header="4: "),
         Cell("drop from 2 to 4", "", "", "single"),
     ),
     "table6": four(),
@@ -85,15 +85,15 @@ CELLS: dict[str, tuple[Cell, ...]] = {
     ),
     "readouts": (
         *four(),
-        *single("twin-", "AP", head="twin single: "),
-        *duet("twin-", "CAP", head="twin duet: "),
+        *single("twin-", "AP", header="twin single: "),
+        *duet("twin-", "CAP", header="twin duet: "),
     ),
     "improvements": (
         *single("", "AP"),
-        *single("", "small: cIoU=small IoU", "large: cIoU=large IoU", head=""),
+        *single("", "small: cIoU=small IoU", "large: cIoU=large IoU", header=""),
         *duet("", "CAP", "CIoU@0.3"),
-        *duet("unseen-", "CIoU@0.3", head="unseen duet: "),
-        *duet("twin-", "CAP", head="twin duet: "),
+        *duet("unseen-", "CIoU@0.3", header="unseen duet: "),
+        *duet("twin-", "CAP", header="twin duet: "),
     ),
     "projectors": (*four(), *duet("", "detection mAP=detection")),
     "tokens": four(),
@@ -178,7 +178,7 @@ def expected(aggregator: Aggregator, row: RowSpec, cell: Cell, source: str) -> f
     def number(training: Training, condition: str, figure: str) -> float:
         return made_up(training, condition, row.overrides, source, figure)
 
-    if cell.head.startswith("drop"):
+    if cell.header.startswith("drop"):
         rate = "CIoU@0.3"
         each = [100 * (1 - number(t, "quartet", rate) / number(t, "duet", rate)) for t in seeds]
     else:
@@ -201,12 +201,12 @@ def test_every_table_is_here() -> None:
 def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregator) -> None:
     spec, wanted = TABLES[name], CELLS[name]
     table = aggregator.table(spec)
-    assert table.heads == tuple(cell.head for cell in wanted)
+    assert table.headers == tuple(cell.header for cell in wanted)
     sources = [one for one in SOURCES[::-1] if one in spec.labels]
     assert len(table.lines) == len(spec.rows) * len(sources)
     words = text_table(table)
     on_page = on_the_page(reproduction_page(replace(made(), tables=(table,), claims=())))
-    assert on_page[: 1 + len(words.rows)] == [words.heads, *words.rows]
+    assert on_page[: 1 + len(words.rows)] == [words.headers, *words.rows]
     found = cast(Any, SimpleNamespace(tables=[table]))
     written = {
         (one["row"], one["labels"], one["column"]): float(one["mean"])
@@ -217,20 +217,20 @@ def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregato
             line = table.line(row.title, source)
             assert line is not None
             (shown,) = (
-                dict(zip(words.heads, one, strict=True))
+                dict(zip(words.headers, one, strict=True))
                 for one in words.rows
                 if one[:2] == (row.title, LABEL_TITLES[source])
             )
             for cell, value in zip(wanted, line.values, strict=True):
                 if cell.figure == "detection" and source == "given":
                     assert value is None
-                    assert shown[cell.head] == ""
+                    assert shown[cell.header] == ""
                     continue
                 number = expected(aggregator, row, cell, source)
                 assert value is not None
                 assert value.mean == pytest.approx(number)
-                assert shown[cell.head].split(" ")[0] == f"{number:.1f}"
-                assert written[row.title, source, cell.head] == pytest.approx(number)
+                assert shown[cell.header].split(" ")[0] == f"{number:.1f}"
+                assert written[row.title, source, cell.header] == pytest.approx(number)
 
 
 def test_a_record_with_other_names_is_refused(aggregator: Aggregator) -> None:

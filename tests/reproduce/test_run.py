@@ -67,7 +67,7 @@ def test_a_table_has_a_line_for_every_method_and_source_of_labels(found: Reprodu
         ("AudioCLIP similarity, untrained", "none"),
         ("Centre", "none"),
     ]
-    assert table.heads == ("AP", "IoU@0.5", "AUC")
+    assert table.headers == ("AP", "IoU@0.5", "AUC")
     for line in table.lines:
         trained = line.row in ("EZ-VSL", "T-VSL")
         for value, how in zip(line.values, line.trained, strict=True):
@@ -80,7 +80,7 @@ def test_a_table_has_a_line_for_every_method_and_source_of_labels(found: Reprodu
 
 def test_a_drop_is_a_share_of_the_first_figure(found: Reproduction) -> None:
     table = found.tables[1]
-    assert table.heads[:3] == ("2: CIoU@0.3", "3: CIoU@0.3", "4: CIoU@0.3")
+    assert table.headers[:3] == ("2: CIoU@0.3", "3: CIoU@0.3", "4: CIoU@0.3")
     few, _, many, drop = table.lines[1].values
     assert few is not None
     assert many is not None

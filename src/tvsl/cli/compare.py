@@ -34,5 +34,5 @@ def command(
         print_json(found.to_dict())
         return
     table = found.table
-    print_table(table.heads, table.rows, table.heads[3:6])
+    print_table(table.headers, table.rows, table.headers[3:6])
     print_lines("", *found.lines)

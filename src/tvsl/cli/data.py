@@ -44,7 +44,7 @@ app = typer.Typer(
     cls=Group, help="List data sets, fetch their lists, check what is there.", no_args_is_help=True
 )
 
-_HEADS = ("", "listed", "found", "missing", "unreadable", "without boxes")
+_HEADERS = ("", "listed", "found", "missing", "unreadable", "without boxes")
 _SHOWN_FAULTS = 5
 _SHOWN_CLASSES = 20
 
@@ -189,12 +189,12 @@ def _print_index(made: NewIndex) -> None:
     def numbers(counts: Mapping[tuple[Kind, Split], int], kind: Kind) -> str:
         return "/".join(str(counts.get((kind, split), 0)) for split in SHARES)
 
-    heads = ("class", "role", "photos", "with box", "sounds")
+    headers = ("class", "role", "photos", "with box", "sounds")
     rows = [
         (label, role, numbers(counts, "photo"), str(boxed), numbers(counts, "sound"))
         for label, role, counts, boxed in made.counts()
     ]
-    print_table(heads, rows, heads[2:])
+    print_table(headers, rows, headers[2:])
     print_lines("", "Photos and sounds: train/validation/test.")
     if made.ignored:
         print_note(f"{len(made.ignored)} files of other kinds, such as {made.ignored[0]}")
@@ -269,8 +269,10 @@ def _print(found: Check, all_classes: bool) -> None:
         shown = sorted(gaps.items(), key=lambda one: -_gaps(one[1]))[:_SHOWN_CLASSES]
     rows = [("all", found.total), *shown]
     # Nothing is left out but by a file of the user's: the column is there when one is given.
-    heads = _HEADS if found.left_out is None else (*_HEADS, "left out")
-    print_table(heads, [(name, *_numbers(tally))[: len(heads)] for name, tally in rows], heads[1:])
+    headers = _HEADERS if found.left_out is None else (*_HEADERS, "left out")
+    print_table(
+        headers, [(name, *_numbers(tally))[: len(headers)] for name, tally in rows], headers[1:]
+    )
     if found.classes and not all_classes:
         if len(gaps) > len(shown):
             more = len(gaps) - len(shown)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 RESULTS = "results.json"
-_HEADS = ("scene", "label", "score", "box IoU", "cIoU", "given", "detected")
+_HEADERS = ("scene", "label", "score", "box IoU", "cIoU", "given", "detected")
 _NUMBERS = ("score", "box IoU", "cIoU")
 _NOTHING = "-"
 
@@ -98,7 +98,7 @@ def _print(demo: Demo, folder: Path) -> None:
 
 
 def _print_part(part: DemoPart) -> None:
-    print_table(_HEADS, [row for result in part.results for row in _rows(result)], _NUMBERS)
+    print_table(_HEADERS, [row for result in part.results for row in _rows(result)], _NUMBERS)
     print_lines(
         "Of {sources} sources {given_hits} hit with given labels, {detected_hits} with detected "
         "ones ({detected} detected, {false} falsely).".format(**part.summary),

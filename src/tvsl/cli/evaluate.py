@@ -179,7 +179,7 @@ def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
     detection = detection_table(evaluation)
     for table in (*result_tables(evaluation), *([] if detection is None else [detection])):
         print_lines(f"{table.title}, percent", "")
-        print_table(table.heads, table.rows, table.numbers)
+        print_table(table.headers, table.rows, table.numbers)
         print_lines("")
     for name, text in notes(evaluation):
         print_lines(f"{name}: {text}")

@@ -196,56 +196,58 @@ _GAP = "  "
 
 
 def print_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+    headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
 ) -> None:
     """Print a table.
 
     Args:
-        heads: Names of the columns.
+        headers: Names of the columns.
         rows: Texts of the cells; control characters are escaped.
         right: The columns whose cells are set to the right: numbers.
     """
     rows = [[printable(text) for text in row] for row in rows]
     if sys.stdout is not None and sys.stdout.isatty():
         with printing():
-            _print_rich(heads, rows, right)
+            _print_rich(headers, rows, right)
     else:
-        print_lines(*plain_table(heads, rows, right))
+        print_lines(*plain_table(headers, rows, right))
 
 
 def plain_table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+    headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
 ) -> list[str]:
     """The lines of a table in plain text.
 
     Args:
-        heads: Names of the columns.
+        headers: Names of the columns.
         rows: Texts of the cells.
         right: The columns whose cells are set to the right.
 
     Returns:
-        A line for the heads and one for each row, without spaces at their ends.
+        A line for the headers and one for each row, without spaces at their ends.
     """
-    columns = list(zip(heads, *rows, strict=True))
+    columns = list(zip(headers, *rows, strict=True))
     widths = [max(len(text) for text in column) for column in columns]
     return [
         _GAP.join(
-            text.rjust(width) if head in right else text.ljust(width)
-            for head, text, width in zip(heads, line, widths, strict=True)
+            text.rjust(width) if header in right else text.ljust(width)
+            for header, text, width in zip(headers, line, widths, strict=True)
         ).rstrip()
-        for line in (heads, *rows)
+        for line in (headers, *rows)
     ]
 
 
-def _print_rich(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:
+def _print_rich(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for head in heads:
-        table.add_column(Text(head), justify="right" if head in right else "left")
+    for header in headers:
+        table.add_column(Text(header), justify="right" if header in right else "left")
     for row in rows:
         table.add_row(*(Text(text) for text in row))  # not as markup: a name may hold brackets
     Console().print(table)

@@ -114,10 +114,10 @@ class Comparison:
     @property
     def table(self) -> TextTable:
         """The differences as texts, in percent but for false classes per item."""
-        heads = ("protocol", "labels", "figure", "first", "second", "difference", "the first is")
+        headers = ("protocol", "labels", "figure", "first", "second", "difference", "the first is")
         return TextTable(
             "Differences",
-            (*heads[:3], *heads[3:6], heads[6]),
+            (*headers[:3], *headers[3:6], headers[6]),
             tuple(_cells(one) for one in self.differences),
             3,
         )

@@ -12,7 +12,7 @@ from tvsl.evaluation.results import Evaluation, ResultRow
 from tvsl.metrics import Interval
 from tvsl.metrics.intervals import LEVEL, RESAMPLES
 
-PAPER_HEAD = "paper"
+PAPER_HEADER = "paper"
 _NOTHING = ""
 _MARK = "*"
 _ASSIGNED = (
@@ -32,20 +32,20 @@ class TextTable:
 
     Attributes:
         title: Title.
-        heads: Names of the columns.
+        headers: Names of the columns.
         rows: Cells, row by row.
         words: Number of columns from the left with words; the others hold numbers.
     """
 
     title: str
-    heads: tuple[str, ...]
+    headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: int
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Heads of the columns of numbers."""
-        return self.heads[self.words :]
+        return self.headers[self.words :]
 
 
 def result_tables(evaluation: Evaluation) -> list[TextTable]:
@@ -57,12 +57,12 @@ def _table(evaluation: Evaluation, protocol: str) -> TextTable:
     rows = [row for row in evaluation.rows if row.scores.protocol == protocol]
     in_paper = {name for row in rows if row.paper is not None for name in row.paper.values}
     names = list(rows[0].scores.values)
-    heads: list[str] = []
+    headers: list[str] = []
     for name in names:
-        heads += [name, PAPER_HEAD] if name in in_paper else [name]
+        headers += [name, PAPER_HEADER] if name in in_paper else [name]
     cells = tuple(tuple(_cells(row, names, in_paper)) for row in rows)
     title = f"Protocol {protocol}, {_found(evaluation)} items"
-    return TextTable(title, ("method", "labels", *heads), cells, 2)
+    return TextTable(title, ("method", "labels", *headers), cells, 2)
 
 
 def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
@@ -90,7 +90,7 @@ def detection_table(evaluation: Evaluation) -> TextTable | None:
     """Table of the detected classes, in percent; None where none were detected."""
     if not evaluation.detection:
         return None
-    heads = ("method", "mAP", "precision", "recall", "false per item")
+    headers = ("method", "mAP", "precision", "recall", "false per item")
     rows = tuple(
         (
             row.name,
@@ -102,7 +102,7 @@ def detection_table(evaluation: Evaluation) -> TextTable | None:
         )
         for row in evaluation.detection
     )
-    return TextTable("Detected classes", heads, rows, 1)
+    return TextTable("Detected classes", headers, rows, 1)
 
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -136,7 +136,7 @@ def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
     )
     paper = next((row.paper for row in evaluation.rows if row.paper is not None), None)
     if paper is not None:
-        found.append((PAPER_HEAD, _paper(paper)))
+        found.append((PAPER_HEADER, _paper(paper)))
     return found
 
 

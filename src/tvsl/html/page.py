@@ -141,23 +141,23 @@ def table_values(table: TextTable, best: Collection[tuple[int, str]] = ()) -> Va
         best: Row, from 0, and column title of each cell that stands out.
 
     Returns:
-        The title, and the heads and cells of the columns with their style classes.
+        The title, and the headers and cells of the columns with their style classes.
     """
     # Here: the page of a clip needs neither tables nor the metrics, which take seconds to import.
-    from tvsl.evaluation.tables import PAPER_HEAD
+    from tvsl.evaluation.tables import PAPER_HEADER
 
     classes = [
-        "" if column < table.words else "number of-paper" if head == PAPER_HEAD else "number"
-        for column, head in enumerate(table.heads)
+        "" if column < table.words else "number of-paper" if header == PAPER_HEADER else "number"
+        for column, header in enumerate(table.headers)
     ]
     rows = [
         [
-            {"text": text, "class": classes[column], "best": (row, table.heads[column]) in best}
+            {"text": text, "class": classes[column], "best": (row, table.headers[column]) in best}
             for column, text in enumerate(texts)
         ]
         for row, texts in enumerate(table.rows)
     ]
-    columns = list(zip(table.heads, classes, strict=True))
+    columns = list(zip(table.headers, classes, strict=True))
     return {"title": table.title, "columns": columns, "rows": rows}
 
 

@@ -57,7 +57,7 @@ def _table(table: MeasuredTable) -> Values:
         "title": table.title if table.number is None else f"Table {table.number}: {table.title}",
         "says": table.says,
         "measured": table_values(
-            text_table(table), {(row, table.heads[column]) for row, column in best_cells(table)}
+            text_table(table), {(row, table.headers[column]) for row, column in best_cells(table)}
         ),
         "below": [table_values(one) for one in below if one is not None],
         "sentences": [*sentences(table), *remarks(table)],
@@ -76,7 +76,7 @@ def _charts(tables: Sequence[MeasuredTable]) -> list[Values]:
                 for line in one_each(table.lines)
                 if (value := line.values[column]) is not None
             ]
-            charts.append({"title": f"{table.title}: {table.heads[column]}", "bars": bars})
+            charts.append({"title": f"{table.title}: {table.headers[column]}", "bars": bars})
     return charts
 
 

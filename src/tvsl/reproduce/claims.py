@@ -94,7 +94,9 @@ def _judged(spec: _Spec, tables: Tables) -> Claim:
     table = tables.get(spec.table)
     if table is None:
         return _untestable(spec, f"{spec.table} was not measured")
-    column = next((n for n, head in enumerate(table.heads) if head.startswith(spec.column)), None)
+    column = next(
+        (n for n, header in enumerate(table.headers) if header.startswith(spec.column)), None
+    )
     if column is None:
         return _untestable(spec, f"{table.title} has no column for it")
     found = spec.pair(table, column)
@@ -102,7 +104,7 @@ def _judged(spec: _Spec, tables: Tables) -> Claim:
         return _untestable(spec, f"a line of {table.title} has no value")
     (name, ours), (other, theirs) = found
     numbers = (
-        f"{table.heads[column]}: {name} {ours.text()}, {other} {theirs.text()}, difference "
+        f"{table.headers[column]}: {name} {ours.text()}, {other} {theirs.text()}, difference "
         f"{difference_text(ours, theirs)}"
     )
     sign = -1 if table.columns[column].low_is_good else 1
@@ -258,7 +260,7 @@ class Agreement:
     """The order of a column, ours against the paper's.
 
     Attributes:
-        head: Title of the column.
+        header: Title of the column.
         benchmarks: The paper's benchmarks.
         labels: Label source of methods that have several; None where none has.
         rows: The rows that both have.
@@ -269,7 +271,7 @@ class Agreement:
         unclear: Pairs without a difference that 95 % intervals would show.
     """
 
-    head: str
+    header: str
     benchmarks: str
     labels: LabelSource | None
     rows: tuple[str, ...]
@@ -288,7 +290,7 @@ def agreements(table: MeasuredTable) -> list[Agreement]:
         given labels, where a method has both.
     """
     found = []
-    for benchmarks, column in product(table.beside, range(len(table.heads))):
+    for benchmarks, column in product(table.beside, range(len(table.headers))):
         orders: dict[tuple[_Compared, ...], LabelSource] = {}
         for preferred in _PREFERRED:
             compared = (
@@ -297,9 +299,9 @@ def agreements(table: MeasuredTable) -> list[Agreement]:
             )
             both = tuple((row, o, t) for row, o, t in compared if o is not None and t is not None)
             orders.setdefault(both, preferred[0])
-        head, low = table.heads[column], table.columns[column].low_is_good
+        header, low = table.headers[column], table.columns[column].low_is_good
         found += [
-            _compare(head, benchmarks, labels if len(orders) > 1 else None, both, low)
+            _compare(header, benchmarks, labels if len(orders) > 1 else None, both, low)
             for both, labels in orders.items()
             if len(both) > 1
         ]
@@ -327,7 +329,7 @@ _Compared = tuple[str, Value, float]
 
 
 def _compare(
-    head: str,
+    header: str,
     benchmarks: str,
     labels: LabelSource | None,
     compared: Sequence[_Compared],
@@ -344,7 +346,7 @@ def _compare(
         order = "agreed" if sign * (theirs - their_other) >= 0 else "reversed"
         pairs[order if apart(ours, our_other) else "unclear"].append((better, worse))
     return Agreement(
-        head,
+        header,
         benchmarks,
         labels,
         tuple(row for row, _, _ in compared),

@@ -94,9 +94,9 @@ def judge(name: BenchmarkName | None, tables: Iterable[MeasuredTable]) -> Judged
 
 def _above_trivial(tables: Tables) -> Expectation | None:
     table = tables.get("table1")
-    if table is None or "AP" not in table.heads:
+    if table is None or "AP" not in table.headers:
         return None
-    column = table.heads.index("AP")
+    column = table.headers.index("AP")
     bars = [value.mean for line in table.lines if line.trivial and (value := line.values[column])]
     learned = (table.line(row, "assigned", "given", "none") for row in (*_OTHERS, _OURS))
     lines = [line for line in learned if line is not None]
@@ -113,15 +113,15 @@ def _above_trivial(tables: Tables) -> Expectation | None:
 
 
 def _ahead(
-    tables: Tables, name: str, head: str, says: str, margin: Callable[[Value, Value], bool]
+    tables: Tables, name: str, header: str, says: str, margin: Callable[[Value, Value], bool]
 ) -> Expectation | None:
     """T-VSL with detected labels against the best other method without given labels."""
     table = tables.get(name)
-    heads = [] if table is None else [one for one in table.heads if one.startswith(head)]
-    if table is None or not heads:
+    headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
+    if table is None or not headers:
         return None
-    ours = table.value(_OURS, heads[0], "detected")
-    best = _best(table, heads[0])
+    ours = table.value(_OURS, headers[0], "detected")
+    best = _best(table, headers[0])
     if ours is None or best is None:
         return None
     line, value = best
@@ -133,8 +133,8 @@ def _ahead(
     )
 
 
-def _best(table: MeasuredTable, head: str) -> tuple[MeasuredRow, Value] | None:
-    found = _without_labels(table, table.heads.index(head))
+def _best(table: MeasuredTable, header: str) -> tuple[MeasuredRow, Value] | None:
+    found = _without_labels(table, table.headers.index(header))
     return max(found, key=lambda pair: pair[1].mean) if found else None
 
 
@@ -151,12 +151,12 @@ def _without_labels(table: MeasuredTable, column: int) -> list[tuple[MeasuredRow
 
 def _smallest_drop(tables: Tables) -> Expectation | None:
     table = tables.get("table5")
-    heads = [] if table is None else [one for one in table.heads if one.startswith("drop")]
-    if table is None or not heads:
+    headers = [] if table is None else [one for one in table.headers if one.startswith("drop")]
+    if table is None or not headers:
         return None
-    column = table.heads.index(heads[0])
+    column = table.headers.index(headers[0])
     drops = _without_labels(table, column)
-    ours = table.value(_OURS, heads[0], "detected")
+    ours = table.value(_OURS, headers[0], "detected")
     if ours is None or not drops:
         return None
     line, value = min(drops, key=lambda pair: pair[1].mean)
@@ -170,7 +170,7 @@ def _smallest_drop(tables: Tables) -> Expectation | None:
 
 def _order_of_blocks(tables: Tables) -> Expectation | None:
     table = tables.get("table3")
-    if table is None or "duet: CAP" not in table.heads:
+    if table is None or "duet: CAP" not in table.headers:
         return None
     rows = ("audio, image, AVC", "audio, AVC", "image, AVC", "AVC")
     values = [table.value(row, "duet: CAP", "given") for row in rows]
@@ -186,11 +186,11 @@ def _order_of_blocks(tables: Tables) -> Expectation | None:
     )
 
 
-def _beats_text(tables: Tables, head: str, points: float, scenes: str) -> Expectation | None:
+def _beats_text(tables: Tables, header: str, points: float, scenes: str) -> Expectation | None:
     table = tables.get("twins")
     if table is None:
         return None
-    ours, text = (table.value(row, head, "given") for row in (_OURS, TEXT_ONLY.title))
+    ours, text = (table.value(row, header, "given") for row in (_OURS, TEXT_ONLY.title))
     if ours is None or text is None:
         return None
     return Expectation(
@@ -216,7 +216,7 @@ class _Difference:
     Attributes:
         says: The expectation, in a sentence.
         table: Name of the table.
-        head: Beginning of the column's title.
+        header: Beginning of the column's title.
         first: A line.
         second: The line that is subtracted.
         low: Least difference, in points.
@@ -225,7 +225,7 @@ class _Difference:
 
     says: str
     table: str
-    head: str
+    header: str
     first: _Row
     second: _Row
     low: float = -100.0
@@ -233,7 +233,7 @@ class _Difference:
 
     def __call__(self, tables: Tables) -> Expectation | None:
         """Judge it; None where its numbers are not in the tables."""
-        first, second = (_value(tables, self.table, self.head, row) for row in self._rows)
+        first, second = (_value(tables, self.table, self.header, row) for row in self._rows)
         if first is None or second is None:
             return None
         return Expectation(
@@ -248,13 +248,13 @@ class _Difference:
         return self.first, self.second
 
 
-def _value(tables: Tables, name: str, head: str, row: _Row) -> Value | None:
+def _value(tables: Tables, name: str, header: str, row: _Row) -> Value | None:
     """The cell of a line in the column whose title begins so."""
     table = tables.get(name)
-    heads = [] if table is None else [one for one in table.heads if one.startswith(head)]
-    if table is None or not heads:
+    headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
+    if table is None or not headers:
         return None
-    return table.value(row.title, heads[0], row.labels)
+    return table.value(row.title, headers[0], row.labels)
 
 
 _DUETS = "duet: CIoU"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tvsl.evaluation.tables import PAPER_HEAD, TextTable
+from tvsl.evaluation.tables import PAPER_HEADER, TextTable
 from tvsl.metrics import LabelSource
 from tvsl.metrics.intervals import RESAMPLES
 from tvsl.reproduce.claims import Agreement, Claim, agreements
@@ -30,19 +30,19 @@ from tvsl.reproduce.train import Choice
 from tvsl.utils.files import write_rows
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table.
 
     Args:
-        head: Titles of the columns.
+        header: Titles of the columns.
         rows: Cells, row by row.
 
     Returns:
         The table; columns of numbers to the right.
     """
-    numbers = [all(_is_number(row[place]) for row in rows) for place in range(len(head))]
+    numbers = [all(_is_number(row[place]) for row in rows) for place in range(len(header))]
     rules = ["---:" if rows and one else "---" for one in numbers]
-    lines = [head, rules, *rows]
+    lines = [header, rules, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -58,13 +58,13 @@ def sentences(table: MeasuredTable) -> list[str]:
         The first row of each column, the rows that are not above the trivial baselines, and the
         pairs that the paper has the other way round.
     """
-    columns = range(len(table.heads))
+    columns = range(len(table.headers))
     found = [text for column in columns if (text := _first(table, column))]
     found += [text for column in columns if (text := _trivial(table, column))]
     seen = set()
     for one in agreements(table):
-        if one.benchmarks == table.beside[0] and one.head not in seen:
-            seen.add(one.head)
+        if one.benchmarks == table.beside[0] and one.header not in seen:
+            seen.add(one.header)
             found.append(_against(one))
     return found
 
@@ -78,7 +78,7 @@ def _first(table: MeasuredTable, column: int) -> str | None:
     (best, value), (second, next_value) = order[:2]
     clear = "" if apart(value, next_value) else ": no difference that 95 % intervals would show"
     return (
-        f"{table.heads[column]}: first is {named(best)} with {value.text()}, then "
+        f"{table.headers[column]}: first is {named(best)} with {value.text()}, then "
         f"{named(second)} with {next_value.text()}{clear}."
     )
 
@@ -92,13 +92,13 @@ def _trivial(table: MeasuredTable, column: int) -> str | None:
     under = [named(line) for line, value in others if value.mean <= bound.mean]
     what = f"the best trivial baseline, {bar.row} ({bound.text()})"
     if not under:
-        return f"{table.heads[column]}: every method is above {what}."
-    return f"{table.heads[column]}: not above {what}: {', '.join(under)}."
+        return f"{table.headers[column]}: every method is above {what}."
+    return f"{table.headers[column]}: not above {what}: {', '.join(under)}."
 
 
 def _against(one: Agreement) -> str:
     pairs = len(one.agreed) + len(one.reversed) + len(one.unclear)
-    start = f"{one.head}, beside the paper's numbers on {one.benchmarks}"
+    start = f"{one.header}, beside the paper's numbers on {one.benchmarks}"
     if not one.reversed:
         return f"{start}: of {pairs} pairs of rows none is the other way round."
     return (
@@ -122,7 +122,7 @@ def named(line: MeasuredRow) -> str:
 
 
 _NOTHING = ""
-_ORDER_HEADS = (
+_ORDER_HEADERS = (
     "column",
     "the paper on",
     "where a choice",
@@ -144,12 +144,12 @@ def text_table(table: MeasuredTable) -> TextTable:
         Mean, standard deviation over the seeds and 95 % interval; after each column that the paper
         has, its numbers on the nearest of its benchmarks.
     """
-    known = [column for column in range(len(table.heads)) if _in_paper(table, column)]
-    heads: list[str] = []
-    for column, head in enumerate(table.heads):
-        heads += [head, PAPER_HEAD] if column in known else [head]
+    known = [column for column in range(len(table.headers)) if _in_paper(table, column)]
+    headers: list[str] = []
+    for column, header in enumerate(table.headers):
+        headers += [header, PAPER_HEADER] if column in known else [header]
     rows = tuple(tuple(_cells(table, line, known)) for line in table.lines)
-    return TextTable(table.title, ("method", "labels", *heads), rows, 2)
+    return TextTable(table.title, ("method", "labels", *headers), rows, 2)
 
 
 def _in_paper(table: MeasuredTable, column: int) -> bool:
@@ -190,7 +190,7 @@ def order_table(table: MeasuredTable) -> TextTable | None:
     """
     rows = tuple(
         (
-            one.head,
+            one.header,
             one.benchmarks,
             _NOTHING if one.labels is None else LABEL_TITLES[one.labels],
             str(len(one.rows)),
@@ -202,7 +202,7 @@ def order_table(table: MeasuredTable) -> TextTable | None:
         )
         for one in agreements(table)
     )
-    return TextTable("Order, ours against the paper's", _ORDER_HEADS, rows, 3) if rows else None
+    return TextTable("Order, ours against the paper's", _ORDER_HEADERS, rows, 3) if rows else None
 
 
 def compared(table: MeasuredTable) -> list[tuple[MeasuredRow, MeasuredRow]]:
@@ -241,12 +241,12 @@ def difference_table(table: MeasuredTable) -> TextTable | None:
         for ours, line in compared(table)
     )
     title = f"{table.reference}, less each other row"
-    return TextTable(title, ("row", "labels", *table.heads), rows, 2) if rows else None
+    return TextTable(title, ("row", "labels", *table.headers), rows, 2) if rows else None
 
 
 def remarks(table: MeasuredTable) -> list[str]:
     """Reasons why columns or cells are missing."""
-    columns = [f"No column '{head}': {reason}." for head, reason in table.left_out.items()]
+    columns = [f"No column '{header}': {reason}." for header, reason in table.left_out.items()]
     reasons = {line.row: note for line in table.lines for note in line.notes}
     return columns + [f"{row}: {note}" for row, note in reasons.items()]
 
@@ -268,8 +268,8 @@ def choice_table(choices: Sequence[Choice]) -> TextTable:
         for choice in choices
         if choice.candidates.curricula
     )
-    heads = ("head", "chosen for", "chosen", "validation scores of all candidates")
-    return TextTable("What validation chose", heads, rows, len(heads))
+    headers = ("head", "chosen for", "chosen", "validation scores of all candidates")
+    return TextTable("What validation chose", headers, rows, len(headers))
 
 
 def head_title(head: HeadSpec) -> str:
@@ -356,7 +356,7 @@ def _tuning(provenance: Provenance, rates: str) -> str:
     )
 
 
-CSV_HEAD = (
+CSV_HEADER = (
     "table",
     "row",
     "labels",
@@ -407,8 +407,8 @@ def claim_table(claims: Sequence[Claim]) -> TextTable:
         A row for each: the claim, its place in the paper, the verdict and the figures.
     """
     rows = tuple((one.says, one.where, one.verdict, one.numbers) for one in claims)
-    heads = ("claim", "paper", "here", "by")
-    return TextTable("What the paper claims, and what is found here", heads, rows, len(heads))
+    headers = ("claim", "paper", "here", "by")
+    return TextTable("What the paper claims, and what is found here", headers, rows, len(headers))
 
 
 def expectation_text(expectation: Expectation) -> str:
@@ -418,7 +418,7 @@ def expectation_text(expectation: Expectation) -> str:
 
 
 def _as_markdown(table: TextTable) -> str:
-    return markdown_table(table.heads, [[_cell(text) for text in row] for row in table.rows])
+    return markdown_table(table.headers, [[_cell(text) for text in row] for row in table.rows])
 
 
 def _cell(text: str) -> str:
@@ -432,7 +432,7 @@ def _listed(lines: Sequence[str]) -> str:
 def csv_text(found: Reproduction) -> str:
     """All cells in long form."""
     text = io.StringIO()
-    write_rows(text, [CSV_HEAD])
+    write_rows(text, [CSV_HEADER])
     for table in found.tables:
         for line in table.lines:
             write_rows(text, _csv_rows(table, line))
@@ -441,7 +441,7 @@ def csv_text(found: Reproduction) -> str:
 
 def _csv_rows(table: MeasuredTable, line: MeasuredRow) -> list[list[object]]:
     rows: list[list[object]] = []
-    for column, head in enumerate(table.heads):
+    for column, header in enumerate(table.headers):
         value = line.values[column]
         paper = line.paper[table.beside[0]][column] if table.beside else None
         if value is not None:
@@ -453,7 +453,7 @@ def _csv_rows(table: MeasuredTable, line: MeasuredRow) -> list[list[object]]:
                 paper,
                 line.trained[column],
             )
-            rows.append([table.name, line.row, line.labels, head, *cells])
+            rows.append([table.name, line.row, line.labels, header, *cells])
     return rows
 
 
@@ -484,7 +484,7 @@ def _table(table: MeasuredTable) -> dict[str, Any]:
         "name": table.name,
         "title": table.title,
         "paper_table": table.number,
-        "columns": list(table.heads),
+        "columns": list(table.headers),
         "left_out": dict(table.left_out),
         "beside": list(table.beside),
         "lines": [_line(line) for line in table.lines],

@@ -96,7 +96,7 @@ class MeasuredTable:
         title: Title on pages.
         says: The comparison, in a sentence.
         columns: Its columns that have scenes.
-        heads: Their titles.
+        headers: Their titles.
         lines: Its lines.
         beside: The paper's benchmarks whose numbers stand beside it, the nearest first.
         number: Number of the paper's table; None for one of our own.
@@ -108,7 +108,7 @@ class MeasuredTable:
     title: str
     says: str
     columns: tuple[Column, ...]
-    heads: tuple[str, ...]
+    headers: tuple[str, ...]
     lines: tuple[MeasuredRow, ...]
     beside: tuple[str, ...] = ()
     number: int | None = None
@@ -128,18 +128,18 @@ class MeasuredTable:
                     return line
         return None
 
-    def value(self, row: str, head: str, *labels: LabelSource) -> Value | None:
+    def value(self, row: str, header: str, *labels: LabelSource) -> Value | None:
         """Find a cell.
 
         Args:
             row: Title of its row.
-            head: Title of its column.
+            header: Title of its column.
             labels: Sources of labels; the first that there is counts.
         """
         line = self.line(row, *labels)
-        if line is None or head not in self.heads:
+        if line is None or header not in self.headers:
             return None
-        return line.values[self.heads.index(head)]
+        return line.values[self.headers.index(header)]
 
 
 def one_each(

@@ -21,7 +21,7 @@ from tvsl.errors import TvslError, shown
 from tvsl.utils.files import LARGEST_LIST, read_small_text, unguarded
 
 _REMEDY: Final = "Give a CSV, text or JSON file whose first column is the id."
-_HEADS: Final = frozenset(
+_HEADERS: Final = frozenset(
     {"id", "ids", "video", "videos", "video_id", "videoid", "youtube_id", "ytid", "yt_id", "vid"}
     | {"file", "files", "filename", "file_name", "name", "clip", "clip_id", "segment_id", "key"}
     | {"audio", "frame", "image", "path", "sample"}
@@ -147,7 +147,7 @@ def clip_name(name: str) -> str:
 
 def is_column_name(cell: str) -> bool:
     """Tell whether the first cell of a list is a column name."""
-    return re.sub(r"\W+", "_", cell.strip().lower()).strip("_") in _HEADS
+    return re.sub(r"\W+", "_", cell.strip().lower()).strip("_") in _HEADERS
 
 
 def _forms(name: str) -> Iterator[str]:
