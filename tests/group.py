@@ -20,7 +20,7 @@ def free_port() -> int:
 
 
 def torchrun(rank: int, count: int, port: int) -> dict[str, str]:
-    """What `torchrun` tells a process."""
+    """Environment that `torchrun` gives a process."""
     return {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -32,7 +32,7 @@ def torchrun(rank: int, count: int, port: int) -> dict[str, str]:
 
 
 def slurm(rank: int, count: int, port: int) -> dict[str, str]:
-    """What SLURM's `srun` tells a task."""
+    """Environment that SLURM's `srun` gives a task."""
     return {
         "SLURM_JOB_ID": str(port),
         "SLURM_JOB_NAME": "tvsl",

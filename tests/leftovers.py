@@ -1,4 +1,4 @@
-"""What a killed run leaves behind, made as it is made in earnest: by a process that is killed."""
+"""Leftovers of a killed run, made as they are made in earnest: by a process that is killed."""
 
 from __future__ import annotations
 

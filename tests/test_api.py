@@ -44,7 +44,7 @@ class Plain(TextOnly):
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """What a test registers is forgotten."""
+    """Forget what a test registers."""
     yield
     for registry in (METHODS, DATA_SETS, ENCODERS, PROTOCOLS):
         registry._added.clear()

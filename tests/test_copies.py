@@ -1,4 +1,4 @@
-"""What is loaded can be copied, pickled and sent to another process, also after its first use."""
+"""Copies, pickles and messages to other processes of what is loaded, also after its first use."""
 
 from __future__ import annotations
 

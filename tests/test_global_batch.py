@@ -187,7 +187,7 @@ def test_without_a_share_the_rows_are_the_batch(rows: Tensor) -> None:
 
 
 def draws(rank: int) -> list[Tensor]:
-    """What is drawn for the rows of a process."""
+    """Draws for the rows of a process."""
     share = share_of_batch(6, rank, 2)
     assert share is not None
     own = torch.ones(3, 4)

@@ -588,7 +588,7 @@ def test_flip_average_of_a_flipped_picture_is_the_flipped_map(
     image, sound, turned = scene(224, 288), (tone(0.5), RATE), _FLIPS[flip]
 
     def displaced(of: Localizer) -> float:
-        """How far the flipped picture's maps are from the flipped maps, relative to contrast."""
+        """Distance of the flipped picture's maps from the flipped maps, relative to contrast."""
         maps = of.localize(image, sound, labels=LABELS)
         others = of.localize(turned(image), sound, labels=LABELS)
         return max(

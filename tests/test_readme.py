@@ -68,7 +68,7 @@ def test_the_first_picture_is_small_and_its_authors_are_named() -> None:
 
 
 def first_screen() -> str:
-    """What a reader sees before the first heading below the title."""
+    """Text before the first heading below the title."""
     return (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
 
 

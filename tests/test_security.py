@@ -20,7 +20,7 @@ ROWS = [
 
 
 def value_of(place: str) -> Any:
-    """What stands under a dotted name: a module's constant, or a class's default."""
+    """Value under a dotted name: a module's constant, or a class's default."""
     parts = place.split(".")
     for split in range(len(parts) - 1, 0, -1):
         try:

@@ -1,4 +1,4 @@
-"""When a video's moments sound, and of what: scenes of the made-up world, cut into one video."""
+"""Moments of a video and their sounds: scenes of the made-up world, cut into one video."""
 
 from __future__ import annotations
 

@@ -373,7 +373,7 @@ def summary(values: Array) -> dict[str, Any]:
 
 
 def numbers(fill: Any, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """What `plain.json` holds."""
+    """Content of `plain.json`."""
     state, result = golden_state(fill, shapes), {}
     for samples in LENGTHS:
         # 32768 times as loud as the goldens' own, as AudioCLIP was trained.

@@ -147,7 +147,7 @@ def test_checkpoints_of_another_model(change, message, small_model: AudioCLIP) -
 
 
 def wrapped(state: dict[str, torch.Tensor], form: str) -> object:
-    """What training scripts make of a state dict."""
+    """Wrap a state dict as training scripts do."""
     prefixed = {f"module.{name}": value for name, value in state.items()}
     optimizer = {"state": {0: {"step": torch.tensor(3)}}, "param_groups": [{"lr": 0.1}]}
     return {

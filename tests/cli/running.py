@@ -19,7 +19,7 @@ from tvsl.cli.main import main
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended; ``seconds`` are those of the processor, and known of ``run_alone``."""
+    """End of a command; ``seconds`` are those of the processor, and known of ``run_alone``."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""What the commands say of damaged sound: one line of tvsl, and none of FFmpeg."""
+"""Messages of the commands on damaged sound: one line of tvsl, and none of FFmpeg."""
 
 import gc
 import json

@@ -41,7 +41,7 @@ def written_commands(text: str) -> Iterator[list[str]]:
 
 
 def faults(words: list[str]) -> Iterator[str]:
-    """What in a command does not exist."""
+    """Words of a command that do not exist."""
     command: Any = typer.main.get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]

@@ -1,4 +1,4 @@
-"""What can be known before the expensive work is said before it: here no weights can be loaded."""
+"""Errors that can be known before the expensive work come before it: no weights can be loaded."""
 
 from __future__ import annotations
 

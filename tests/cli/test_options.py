@@ -59,7 +59,7 @@ SHARED = by_name()
 
 
 def form(command: str, param: Any) -> tuple[object, ...]:
-    """What a user has to know of an option."""
+    """Facts that a user has to know of an option."""
     import inspect
     import typing
 

@@ -1,4 +1,4 @@
-"""Where output goes: every command locks its folder, and refuses a place that cannot be at once."""
+"""Places of output: every command locks its folder, and refuses at once one that cannot be."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an uninterrupted run makes."""
+    """Result of an uninterrupted run."""
     root = tmp_path_factory.mktemp("whole") / "root"
     assert run(*arguments(videos, root)).code == 1
     return root

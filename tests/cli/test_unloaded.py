@@ -1,4 +1,4 @@
-"""What needs no model to be known is said in a moment: before torch is even imported."""
+"""Messages that need no model come in a moment: before torch is even imported."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ CASES = [
 
 
 class Ended(NamedTuple):
-    """How a command ended."""
+    """End of a command."""
 
     code: int
     err: str

@@ -1,4 +1,4 @@
-"""What all data sets in files do, tried on the folder and on made sets."""
+"""Behaviour of all data sets in files, tried on the folder and on made sets."""
 
 from __future__ import annotations
 

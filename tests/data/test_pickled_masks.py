@@ -112,7 +112,7 @@ def test_a_mask_is_drawn_at_any_size(tmp_path: Path) -> None:
 
 
 class Harm:
-    """What a hostile pickle does: it calls anything."""
+    """Hostile pickle: it calls anything."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = function, arguments

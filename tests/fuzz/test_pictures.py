@@ -121,7 +121,7 @@ def with_sums(content: bytes) -> bytes:
 
 
 def read(reader: Callable[..., object], path: Path) -> bool:
-    """Whether a reader refuses a file, as it should; what it gives else is checked."""
+    """Tell whether a reader refuses a file, as it should; what it gives else is checked."""
     try:
         given = reader(path, LIMITS)
     except MediaError as error:

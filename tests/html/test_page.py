@@ -27,7 +27,7 @@ PARAGRAPH = environment().from_string('<p title="{{ title }}">{{ text }}</p>')
 
 
 def shown(text: str) -> str:
-    """What a reader sees: control characters as in messages, line breaks and tabs as they are."""
+    """Text as it is seen: control characters as in messages, line breaks and tabs as they are."""
     return "".join(letter if letter in "\n\t" else printable(letter) for letter in text)
 
 

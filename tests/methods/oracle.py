@@ -36,12 +36,12 @@ def highest(values: Sequence[Tensor]) -> Tensor:
 
 
 def windows(old: int, new: int) -> list[range]:
-    """What each of `new` places covers of `old` ones."""
+    """Range of `old` places that each of `new` ones covers."""
     return [range(i * old // new, math.ceil((i + 1) * old / new)) for i in range(new)]
 
 
 class Naive:
-    """What all have: parameters, tokens, and the tokens scaled where a config says so.
+    """Base of all: parameters, tokens, and the tokens scaled where a config says so.
 
     Args:
         state: The head's parameters and buffers by name.

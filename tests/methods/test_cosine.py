@@ -1,4 +1,4 @@
-"""What holds for every method of the family, each under its own loss."""
+"""Rules for every method of the family, each under its own loss."""
 
 from __future__ import annotations
 

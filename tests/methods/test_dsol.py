@@ -235,7 +235,7 @@ def test_masks_grow_within_their_panel() -> None:
 
 
 def test_quarters_are_those_of_every_panel() -> None:
-    """What other pictures add to the loss of canvases is the mean of what their panels add."""
+    """Other pictures add to the loss of canvases the mean of what their panels add."""
     head, partner = small(), torch.tensor([1, 2, 3, 0])
     doubled = torch.stack([2 * partner, 2 * partner + 1], dim=1).flatten()
     found = []

@@ -55,7 +55,7 @@ def golden_set() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def golden_numbers() -> dict[str, dict[str, Any]]:
-    """What the released evaluators say about the golden maps."""
+    """Numbers of the released evaluators on the golden maps."""
     numbers: dict[str, dict[str, Any]] = json.loads(
         shared("golden", "evaluation.json").read_text(encoding="utf-8")
     )

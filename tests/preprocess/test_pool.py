@@ -182,7 +182,7 @@ def test_a_request_that_was_cut_off_ends_the_process(tmp_path: Path) -> None:
     ],
 )
 def test_starting_loads_little(module: str, heavy: tuple[str, ...]) -> None:
-    """What every process loads takes longer than a short video."""
+    """Modules that every process loads take longer than a short video."""
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -28,7 +28,7 @@ IDS = ("zpWuikVorYg_000032", "zpWuikVorYg_000033", "JIemsK_0lXc_000001")
 def prepare_here(
     videos: Sequence[Video], folder: Path, options: Options, root: Path, _: int | None
 ) -> Generator[tuple[Video, ExtractionResult], None, None]:
-    """What the pool does, one video after the other in this process."""
+    """Do the pool's work, one video after the other in this process."""
     for video in videos:
         try:
             yield (

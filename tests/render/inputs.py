@@ -85,7 +85,7 @@ def write_video(
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a video holds: times on the container's clock."""
+    """Content of a video: times on the container's clock."""
 
     times: list[float]
     images: list[NDArray[np.uint8]]

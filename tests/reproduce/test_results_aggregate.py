@@ -1,4 +1,4 @@
-"""From runs that are made by hand, each number another, to the cells of every table."""
+"""Cells of every table, of runs that are made by hand, each number another."""
 
 from __future__ import annotations
 

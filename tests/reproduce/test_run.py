@@ -30,7 +30,7 @@ DROPPED = replace(TABLES["table5"], rows=(TVSL,))
 
 
 class Told:
-    """What was shown of the progress."""
+    """Record of the progress that was shown."""
 
     def __init__(self) -> None:
         self.last: dict[str, tuple[int, int | None]] = {}

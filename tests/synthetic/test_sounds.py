@@ -1,4 +1,4 @@
-"""What a listener needs is measured from the waveforms alone, with none of their maker's code."""
+"""Cues of a listener, measured from the waveforms alone, with none of their maker's code."""
 
 from __future__ import annotations
 

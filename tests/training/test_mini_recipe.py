@@ -21,7 +21,7 @@ FRACTION = 0.6
 
 
 def measured(name_or_path: str | Path, head: Path | None = None) -> dict[int, dict[str, Any]]:
-    """What a model reaches on test scenes of one and of two sources."""
+    """Figures of a model on test scenes of one and of two sources."""
     loaded = load(name_or_path, head)
     scenes: dict[int, EncodedBatch] = {
         sources: encode_scenes(loaded.encoder, World("test"), sources, SCENES) for sources in (1, 2)

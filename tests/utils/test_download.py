@@ -18,7 +18,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 def part_of(target: Path) -> Path:
-    """Where the bytes of a file gather."""
+    """File in which the bytes gather."""
     return target.with_name(f".tvsl-{SHA256[:16]}-{target.name}")
 
 

@@ -31,7 +31,7 @@ SOUND = (tone(), RATE)
 
 
 class Hub:
-    """What the server offers: files of commits, and the commit of each branch."""
+    """Server's content: files of commits, and the commit of each branch."""
 
     def __init__(self) -> None:
         self.commits: dict[str, dict[str, bytes]] = {}

@@ -56,7 +56,7 @@ def test_the_models_of_the_package_are_found() -> None:
 
 @pytest.mark.parametrize("model", dict.fromkeys(model for model, _, _ in FIELDS))
 def test_values_of_other_types_are_named(model: type[StrictModel]) -> None:
-    """Whether a value of the right type is one that it can have is another question."""
+    """Values of the right type may still be none that a field can have: another question."""
     for name, kinds in ((name, kinds) for of, name, kinds in FIELDS if of is model):
         for given in SAMPLES:
             if any(type(given) in ALLOWED[kind] for kind in kinds):

@@ -63,7 +63,7 @@ def total(terms: Iterable[Tensor]) -> Tensor:
 
 @dataclass
 class Pair:
-    """What the equations name for one (clip, source)."""
+    """Symbols of the equations for one (clip, source)."""
 
     clip: int
     label: int

@@ -308,7 +308,7 @@ class TVSL(Method):
         return logits
 
     def _class_sides(self, visual: T, audio: T) -> list[tuple[T, nn.Module]]:
-        """What belongs to each conditioned modality, and its projector of L_cls."""
+        """Pairs of what belongs to a conditioned modality and its projector of L_cls."""
         sides = (
             (self.config.image_conditioning, visual, self.project_visual_class),
             (self.config.audio_conditioning, audio, self.project_audio_class),
