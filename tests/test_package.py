@@ -38,7 +38,7 @@ PAGE_PARTS = [
     )
 ]
 
-# Design, section 2: a module imports only from its own layer and from those above.
+# A module imports only from its own layer and from those above (CONTRIBUTING, house rules).
 LAYERS = [
     {
         "errors",
@@ -264,6 +264,13 @@ def test_modules_import_only_what_stands_above_them() -> None:
         if name != "tvsl" and layer_of(name) > layer_of(module)
     ]
     assert not wrong
+
+
+def test_contributing_names_the_layers() -> None:
+    text = (SOURCE.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = re.search(r"those before it: (.+?)\.\s+A test", text, re.DOTALL)
+    assert listed is not None
+    assert [set(re.split(r",\s+", layer)) for layer in re.split(r"\s+\|\s+", listed[1])] == LAYERS
 
 
 def test_imports_run_in_no_circle() -> None:
