@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvsl.errors import ShapeError
-from tvsl.metrics.maps import resize_maps
+from tvsl.metrics.maps import minmax, resize_maps
 
 BOX_CUT = 0.5
 # Scaling a map without contrast leaves differences of this order, which mean nothing.
@@ -35,22 +34,24 @@ def upscale(grid: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     Returns:
         The map, ``size``, float32, same range.
     """
-    maps = torch.from_numpy(np.ascontiguousarray(grid, dtype=np.float32))[None]
-    scaled: NDArray[np.float32] = resize_maps(maps, size)[0].numpy()
+    scaled: NDArray[np.float32] = resize_maps(_one_map(grid), size)[0].numpy()
     return scaled
 
 
+def _one_map(values: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None]
+
+
 def min_max(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normalize a map (H, W) to [0, 1]; one that is constant but for rounding becomes zero."""
+    """Normalize a map (H, W) to [0, 1] by ``minmax``; without contrast but for rounding, to zero.
+
+    Raises:
+        ShapeError: A value is not finite.
+    """
     low, high = float(values.min()), float(values.max())
     if high - low <= _ROUNDING * max(abs(low), abs(high)):
         return np.zeros_like(values, dtype=np.float32)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ShapeError(
-            "A map holds a value that is not finite.", "Look for an overflow where it is made."
-        )
-    normalized: NDArray[np.float32] = values.astype(np.float32, copy=False) - np.float32(low)
-    normalized /= np.float32(high) - np.float32(low)
+    normalized: NDArray[np.float32] = minmax(_one_map(values))[0].numpy()
     return normalized
 
 
