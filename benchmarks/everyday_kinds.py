@@ -27,11 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from everyday_model import interval
+from everyday_model import FOUND, sizes, sizes_table
 from tvsl.data.composites import Composites, ScenePlan
 from tvsl.data.real import RealData
-from tvsl.evaluation.batch import encode_scenes, scene_truth
-from tvsl.evaluation.score import score_maps
+from tvsl.evaluation.batch import scene_truth
 from tvsl.localizer import Localizer
 from tvsl.metrics import ciou, minmax, resize_maps
 from tvsl.scenes import Scene
@@ -39,10 +38,6 @@ from tvsl.vocabularies import everyday_sounds
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts" / "everyday"))
 from head import EVERYDAY_NAMES  # its folder is no package
-
-FOUND = 0.3
-SIZES = (("small, under 0.15", 0.0, 0.15), ("middle", 0.15, 0.4), ("large, over 0.4", 0.4, 1.01))
-CHUNK = 20
 
 
 def plans(maker: Composites, each: int) -> Iterator[ScenePlan]:
@@ -93,19 +88,6 @@ def kinds(localizer: Localizer, maker: Composites, each: int) -> list[dict[str, 
     ]
 
 
-def sizes(localizer: Localizer, maker: Composites, scenes: int) -> list[tuple[float, float]]:
-    """Share of the panel and cIoU of each source of duets, labels given."""
-    rows = []
-    for start in range(0, scenes, CHUNK):
-        some = min(CHUNK, scenes - start)
-        batch = encode_scenes(localizer.encoder, maker, 2, some, start)
-        maps = localizer.method.spread_maps(batch.tokens, batch.queries, batch.vocabulary)
-        found = score_maps(localizer.method.postprocess(maps), batch).columns["ciou"]
-        shares = 2 * batch.targets.double().mean(dim=(1, 2))  # of one of two panels
-        rows += list(zip(shares.tolist(), found.tolist(), strict=True))
-    return rows
-
-
 def shares(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Percent heard, localized and detected."""
     flags = [(row["heard"] == row["label"], row["ciou"] >= FOUND, row["detected"]) for row in rows]
@@ -135,19 +117,6 @@ def wrong(found: Iterable[str | None], right: str) -> str:
     """The two most frequent other names, with how often."""
     others = Counter(name for name in found if name not in (right, None))
     return ", ".join(f"{name} {times}" for name, times in others.most_common(2))
-
-
-def sizes_table(rows: Sequence[tuple[float, float]]) -> str:
-    """The second table."""
-    lines = [
-        "| box of its panel | sources | mean cIoU | cIoU@0.3 |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for title, low, high in SIZES:
-        own = [overlap for share, overlap in rows if low <= share < high]
-        hits = [float(overlap >= FOUND) for overlap in own]
-        lines.append(f"| {title} | {len(own)} | {interval(own)} | {interval(hits)} |")
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

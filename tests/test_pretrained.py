@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,25 @@ def test_the_everyday_model_is_small_and_names_its_origins(everyday: Localizer) 
     assert (
         everyday.encoder.embedding == json.loads((folder / "config.json").read_text())["embedding"]
     )
+
+
+def test_the_everyday_model_s_card_has_every_row_and_the_documents_have_its_figures() -> None:
+    card = (embedded_folder("everyday") / "README.md").read_text(encoding="utf-8")
+    page = Path(__file__).parents[1] / "docs" / "everyday-model.md"
+    figures = [
+        line for line in card.splitlines() if re.match(r"\||- Training|ESC-10|Among|CPU", line)
+    ]
+    assert set(figures) <= set(page.read_text(encoding="utf-8").splitlines())
+    for row in (
+        *(f"{sources} | tvsl (own head) | given" for sources in (1, 2, 4)),
+        "2 | tvsl (own head) | detected",
+        *(f"labels {labels}, paired" for labels in ("given", "detected")),
+        "small, under 0.15",
+        "photographs, boxes under half the frame: model",
+        "the video, six sources: model",
+    ):
+        (line,) = (line for line in figures if row in line)
+        assert re.search(r"\d \(-?\d+ to -?\d+\)", line), row
 
 
 def test_the_everyday_model_answers_on_a_picture_of_any_shape(everyday: Localizer) -> None:
