@@ -25,10 +25,10 @@ from tvsl.cli.output import progress
 from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.evaluation.score import SceneFigure, evaluate_batches
+from tvsl.evaluation.tables import markdown_table
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head
-from tvsl.reproduce.report import markdown_table
 from tvsl.synthetic.vocabulary import CLASSES, WorldSplit, surface_and_shape
 from tvsl.synthetic.world import World
 from tvsl.tokens import Queries

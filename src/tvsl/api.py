@@ -90,15 +90,12 @@ class Results:
     @property
     def table(self) -> str:
         """A table for each protocol in Markdown, in percent, as the command prints them."""
-        from tvsl.evaluation.tables import result_tables
+        from tvsl.evaluation.tables import markdown_table, result_tables
 
-        lines = []
-        for table in result_tables(self.evaluation):
-            rules = ["---"] * table.words + ["---:"] * len(table.numbers)
-            lines += [f"{table.title}, percent", ""]
-            lines += [f"| {' | '.join(row)} |" for row in (table.headers, rules, *table.rows)]
-            lines.append("")
-        return "\n".join(lines)
+        return "\n".join(
+            f"{table.title}, percent\n\n{markdown_table(table.headers, table.rows)}\n"
+            for table in result_tables(self.evaluation)
+        )
 
     def __str__(self) -> str:
         return self.table

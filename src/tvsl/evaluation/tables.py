@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,27 @@ class TextTable:
     def numbers(self) -> tuple[str, ...]:
         """Heads of the columns of numbers."""
         return self.headers[self.words :]
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        headers: Titles of the columns.
+        rows: Cells, row by row.
+
+    Returns:
+        The table; columns of numbers to the right.
+    """
+    numbers = [all(_is_number(row[place]) for row in rows) for place in range(len(headers))]
+    rules = ["---:" if rows and one else "---" for one in numbers]
+    cells = [[text.replace("|", "\\|") for text in row] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (headers, rules, *cells))
+
+
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell begins with a number, or is empty."""
+    return re.match(r"$|[-+]?\d", cell) is not None
 
 
 def result_tables(evaluation: Evaluation) -> list[TextTable]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tvsl.evaluation.tables import PAPER_HEADER, TextTable
+from tvsl.evaluation.tables import PAPER_HEADER, TextTable, markdown_table
 from tvsl.metrics import LabelSource
 from tvsl.metrics.intervals import RESAMPLES
 from tvsl.reproduce.claims import Agreement, Claim, agreements
@@ -28,27 +27,6 @@ from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec
 from tvsl.reproduce.tables import EVERY
 from tvsl.reproduce.train import Choice
 from tvsl.utils.files import write_rows
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table.
-
-    Args:
-        header: Titles of the columns.
-        rows: Cells, row by row.
-
-    Returns:
-        The table; columns of numbers to the right.
-    """
-    numbers = [all(_is_number(row[place]) for row in rows) for place in range(len(header))]
-    rules = ["---:" if rows and one else "---" for one in numbers]
-    lines = [header, rules, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _is_number(cell: str) -> bool:
-    """Tell whether a cell begins with a number, or is empty."""
-    return re.match(r"$|[-+]?\d", cell) is not None
 
 
 def sentences(table: MeasuredTable) -> list[str]:
@@ -418,11 +396,7 @@ def expectation_text(expectation: Expectation) -> str:
 
 
 def _as_markdown(table: TextTable) -> str:
-    return markdown_table(table.headers, [[_cell(text) for text in row] for row in table.rows])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return markdown_table(table.headers, table.rows)
 
 
 def _listed(lines: Sequence[str]) -> str:
