@@ -64,7 +64,7 @@ def four(scenes: str = "") -> tuple[Cell, ...]:
     return (*single(scenes, "AP", "IoU@0.5"), *duet(scenes, "CAP", "CIoU@0.3"))
 
 
-# Typed from the headers of docs/reproduction/tables.md and Sec. 4.1, not from the specifications.
+# Typed from the headers of docs/reproduction/mini/tables.md and Sec. 4.1, not from the code.
 CELLS: dict[str, tuple[Cell, ...]] = {
     "table1": single("", "AP", "IoU@0.5", "AUC", header=""),
     "table2": duet("", "CAP", "CIoU@0.3", "AUC", header=""),

@@ -106,7 +106,8 @@ class SyntheticBenchmark(SceneBenchmark):
     ) -> None:
         self.config, self.options = config, options
         if options.classes == "seen":
-            self.title, self.expectations = "the synthetic world", "world"
+            self.title = "the synthetic world, classes that its encoders know"
+            self.expectations = "world"
         else:
             self.title = "the synthetic world, classes that its encoders have not met"
             self.expectations = "new classes"
