@@ -218,7 +218,7 @@ def composites(model: str, data: Path, heads: Sequence[Path], count: int) -> lis
 
 
 def gains(folder: Path) -> list[dict[str, Any]]:
-    """What the training of the model's head is worth in an evaluation, paired by scene."""
+    """Worth of the training of the model's head in an evaluation, paired by scene."""
     found = compare(folder, folder, methods=(TRAINED, UNTRAINED)).to_dict()["differences"]
     return [one for one in found if one["labels"][0] == one["labels"][1]]
 
@@ -237,7 +237,7 @@ def sizes(localizer: Localizer, maker: Composites, scenes: int) -> list[tuple[fl
 
 
 def sizes_table(rows: Sequence[tuple[float, float]]) -> str:
-    """How well small things are found, and large ones, of duets with labels given."""
+    """Figures of small things and of large ones, of duets with labels given."""
     lines = [
         "| box of its panel | sources | mean cIoU | cIoU@0.3 |",
         "| --- | ---: | ---: | ---: |",

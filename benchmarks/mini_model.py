@@ -383,8 +383,8 @@ def card_tables(results: Figures) -> str:
 
 
 def _own_rows(rows: Figures) -> str:
-    head = ["row", "AP or CAP", "IoU@0.3", "IoU@0.5", "AUC", "right twin"]
-    head += ["detected: AP or CAP", "IoU@0.3", "IoU@0.5", "detection mAP"]
+    headers = ["row", "AP or CAP", "IoU@0.3", "IoU@0.5", "AUC", "right twin"]
+    headers += ["detected: AP or CAP", "IoU@0.3", "IoU@0.5", "detection mAP"]
     cells = []
     for title, row in rows.items():
         given, detected = row["given"], row["detected"]
@@ -398,7 +398,7 @@ def _own_rows(rows: Figures) -> str:
                 "" if row["detection"] is None else f"{row['detection']:.1f}",
             ]
         )
-    return markdown_table(head, cells)
+    return markdown_table(headers, cells)
 
 
 def _mistakes(rows: Figures) -> str:
