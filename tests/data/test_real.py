@@ -13,6 +13,7 @@ from tests.data.made_files import RATE
 from tests.small_model import world_model
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data import DATA_SETS, find_data
+from tvsl.data.base import require_items
 from tvsl.data.real import RealClips, RealData, in_grid
 from tvsl.data.token_encoding import make_store, store_key
 from tvsl.data.token_store import read_shard, shard_path
@@ -213,3 +214,12 @@ def _renamed(panel: object, names: dict[str, str]) -> object:
         if isinstance(thing, PlannedObject)
     )
     return replace(panel, objects=objects)
+
+
+@pytest.mark.parametrize("grid", [False, True])
+def test_photographs_without_boxes_cannot_be_scored(tmp_path: Path, grid: bool) -> None:
+    write_index(tmp_path, index_lines(tmp_path, boxes=False))
+    data = real_data(tmp_path, split="test", sources=2, grid=grid)
+    assert not data.read(data.items[0], RATE).targets.any()
+    with pytest.raises(UsageError):
+        require_items(data)

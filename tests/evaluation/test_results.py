@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from torch.nn import functional as F
 
 from tests.evaluation.made_data import NAMES, MadeData, made_models
-from tvsl.errors import OutputError, ShapeError
+from tvsl.errors import OutputError, UsageError
 from tvsl.evaluation.batch import encode_read_items
 from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
@@ -153,12 +153,10 @@ def test_without_a_threshold_the_rule_says_so(tmp_path: Path) -> None:
 
 
 def test_nothing_is_to_be_found_anywhere(tmp_path: Path) -> None:
-    evaluator = Evaluator(
-        made_models(), MadeData(count=2, silent=(0, 1)), evaluation_config(), tmp_path / "out"
-    )
-    evaluator.run()
-    with pytest.raises(ShapeError, match="No pair was seen"):
-        evaluator.summarize()
+    data = MadeData(count=2, silent=(0, 1))
+    with pytest.raises(UsageError, match="where its sources are"):
+        Evaluator(made_models(), data, evaluation_config(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_table_holds_the_numbers_and_the_paper_s(done: tuple[Evaluator, Evaluation]) -> None:

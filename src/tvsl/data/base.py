@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from tvsl.data.layouts import absent
 from tvsl.data.lists import ExpectedMedia, line_error
-from tvsl.data.targets import Nowhere, Target, files_of
+from tvsl.data.targets import Boxes, Nowhere, Target, files_of
 from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import DataError, MissingFileError, UsageError, printable, shown
 from tvsl.utils.strict_model import StrictModel
@@ -501,7 +501,7 @@ def require_items(data: DataSet) -> None:
     """Check that a data set has an item to evaluate on.
 
     Raises:
-        UsageError: It lists no item, or all are left out.
+        UsageError: It lists no item, all are left out, or none says where its sources are.
         DataError: Its lists cannot be used.
     """
     if not data.items:
@@ -512,3 +512,9 @@ def require_items(data: DataSet) -> None:
                 data.left_out.file,
             )
         raise UsageError(f"The data set '{data.name}' lists no item.", "Choose another part of it.")
+    targets = (source.target for item in data.items for source in item.sources)
+    if all(target in (Nowhere(), Boxes(())) for target in targets):
+        raise UsageError(
+            f"No item of the data set '{data.name}' says where its sources are.",
+            "No map can be scored: give boxes or masks, or choose another part of it.",
+        )

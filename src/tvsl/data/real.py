@@ -260,9 +260,12 @@ class RealData(SceneData, IndexedData):
         sources = []
         for place, panel in enumerate(plan.panels):
             path, masks = panel.source.file.path, self.truth == "masks"
-            target: FileTarget = CompositeTarget(path, panel, self.maker, masks)
-            if self.grid:
-                target = GridTarget(path, target, place, len(plan.panels))
+            part = CompositeTarget(path, panel, self.maker, masks)
+            target: Target = part
+            if panel.whole and panel.source.file.box is None:
+                target = Boxes(())
+            elif self.grid:
+                target = GridTarget(path, part, place, len(plan.panels))
             sources.append(Source(panel.source.label, target, None if self.grid else place))
         return tuple(sources)
 
