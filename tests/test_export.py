@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tests.small_model import CLASSES, random_head, world_model
 from tests.test_add_pages import blocks
+from tests.training.colour_encoder import ColourEncoder
 from tvsl import Localizer, export
 from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.encoder import AudioCLIPEncoder
@@ -168,7 +169,7 @@ def test_an_earlier_export_is_replaced_by_force_alone(
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     localizer = small()
-    localizer.encoder = Localizer.from_pretrained("everyday", device="cpu").encoder
+    localizer.encoder = ColourEncoder()
     with pytest.raises(UsageError, match="graphs"):
         export_model(localizer, tmp_path / "out")
     half = Localizer(AudioCLIPEncoder(world_model(), "bfloat16"), random_head(), "half")
@@ -195,6 +196,15 @@ def test_the_mini_with_its_head(export_format: ExportFormat, tmp_path: Path) -> 
     localizer = Localizer.from_pretrained("mini", device="cpu")
     record = export_model(localizer, tmp_path / "out", None, export_format)
     check(localizer, record, 2, 15, 19)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("export_format", ["onnx", "torch"])
+def test_the_everyday_model_with_its_head(export_format: ExportFormat, tmp_path: Path) -> None:
+    localizer = Localizer.from_pretrained("everyday", device="cpu")
+    record = export_model(localizer, tmp_path / "out", ["dog barking", "train"], export_format)
+    for size in ((1, 14, 14), (2, 14, 25), (1, 33, 14)):
+        check(localizer, record, *size)
 
 
 @pytest.mark.slow

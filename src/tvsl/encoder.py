@@ -321,8 +321,8 @@ class EncoderGraphs:
     """Networks of an encoder as ``tvsl export`` traces them, and what stands before them.
 
     Attributes:
-        image: A module from frames (B, 3, H, W) to tokens (B, h, w, D) and embeddings (B, D).
-        sound: A module from waveforms (B, S) to tokens (B, n, D) and embeddings (B, D).
+        image: The modules whose weights ``encode_frames`` uses.
+        sound: The modules whose weights ``encode_sounds`` uses.
         cell: Pixels of a cell; H and W are multiples of it.
         shorter_side: Pixels of a frame's shorter side, as ``prepare`` makes it.
         mean: Mean of the pixels' channels, in [0, 1].
@@ -330,8 +330,8 @@ class EncoderGraphs:
         least_samples: Samples of the shortest sound that the graph takes.
     """
 
-    image: nn.Module
-    sound: nn.Module
+    image: Sequence[nn.Module]
+    sound: Sequence[nn.Module]
     cell: int
     shorter_side: int
     mean: tuple[float, float, float]
@@ -344,7 +344,7 @@ class ExportableEncoder(Protocol):
     """The part of an encoder that ``tvsl export`` needs; others cannot be exported."""
 
     def graphs(self) -> EncoderGraphs:
-        """The encoder's networks, which torch can trace for inputs of every size."""
+        """The encoder's networks; its methods can be traced for inputs of every size."""
 
 
 class NamesEncoder(Protocol):

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental import _config as shapes
 
 from tvsl import __version__
 from tvsl.encoder import Encoder, EncoderGraphs, ExportableEncoder
@@ -90,6 +91,34 @@ class _GivenVocabulary(Vocabulary):
 
     def __post_init__(self) -> None:
         """Check nothing: values are known when the graph runs."""
+
+
+class _FramesGraph(nn.Module):
+    """``Encoder.encode_frames``, its tokens on their grid, for the exporter."""
+
+    def __init__(self, encoder: Encoder, parts: EncoderGraphs) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(parts.image)  # the exporter looks for their weights here
+        self._encoder = encoder
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, 3, H, W) to tokens (B, h, w, D) and embeddings (B, D)."""
+        found = self._encoder.encode_frames(frames)
+        return found.tokens.unflatten(1, found.grid), found.embeddings
+
+
+class _SoundsGraph(nn.Module):
+    """``Encoder.encode_sounds`` for the exporter."""
+
+    def __init__(self, encoder: Encoder, parts: EncoderGraphs) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(parts.sound)
+        self._encoder = encoder
+
+    def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, S) to tokens (B, n, D) and embeddings (B, D)."""
+        found = self._encoder.encode_sounds(waveforms)
+        return found.tokens, found.embeddings
 
 
 class HeadGraph(nn.Module):
@@ -231,7 +260,7 @@ def export_model(
     if not isinstance(encoder, ExportableEncoder):
         raise UsageError(
             f"The encoder {shown(localizer.name)} cannot be exported.",
-            "Export mini or audioclip; one of your own needs `graphs` (tvsl.encoder).",
+            "Give it a method `graphs` (tvsl.encoder.ExportableEncoder).",
         )
     if encoder.device.type != "cpu":
         raise UsageError("A model is exported on the CPU.", "Load it with device='cpu'.")
@@ -300,17 +329,17 @@ def _graphs(
     rows, columns = (dim(name, min=1, max=_MOST_CELLS) for name in ("rows", "columns"))
     image = _Graph(
         "image",
-        parts.image.eval(),
+        _FramesGraph(encoder, parts).eval(),
         {"frames": ("batch", 3, "height", "width")},
         {"tokens": ("batch", "rows", "columns", size), "embedding": ("batch", size)},
         {"batch": batch, "height": cell * rows, "width": cell * columns},
-        frames(2, side + 1, side + 3),
+        frames(2, side + 11, side + 13),  # of which no feature map has a side of 1
         (frames(1, side, side), frames(3, side + 4, side)),
     )
     yield image
     sound = _Graph(
         "sound",
-        parts.sound.eval(),
+        _SoundsGraph(encoder, parts).eval(),
         {"waveforms": ("batch", "samples")},
         {"tokens": ("batch", "moments", size), "embedding": ("batch", size)},
         {"batch": batch, "samples": dim("samples", min=parts.least_samples, max=_LONGEST * rate)},
@@ -389,7 +418,9 @@ def _traced(graph: _Graph) -> torch.export.ExportedProgram:
         UsageError: It does what no graph can do for inputs of every size.
     """
     try:
-        with torch.no_grad(), _quiet():
+        # Else a size that could be 1, as the detector's smallest map, is asserted not to be.
+        any_size = shapes.patch(backed_size_oblivious=True)
+        with torch.no_grad(), _quiet(), any_size:
             graph.module(*graph.traced)  # fills what is computed once: tables, packed names
             return torch.export.export(
                 graph.module,

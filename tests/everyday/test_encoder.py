@@ -16,6 +16,7 @@ from tvsl.encoder import Encoder
 from tvsl.errors import ShapeError, VocabularyError
 from tvsl.everyday.encoder import CELL, CELLS, EverydayEncoder, load, paint
 from tvsl.everyday.space import Space
+from tvsl.utils import kernels
 
 SIDE = CELLS * CELL
 
@@ -133,6 +134,20 @@ def test_pictures_of_a_batch_do_not_meet(encoder: EverydayEncoder) -> None:
     for number in range(3):
         alone = encoder.encode_frames(frames[number : number + 1]).tokens[0]
         torch.testing.assert_close(together[number], alone, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (336, 504), (360, 336)])
+def test_a_graph_gives_the_same_tokens(
+    size: tuple[int, int], encoder: EverydayEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    waves = sounds(2, 16_000 + size[0] * 100)
+    seen, heard = encoder.encode_frames(frames), encoder.encode_sounds(waves)
+    monkeypatch.setattr(kernels, "is_traced", lambda: True)
+    traced = encoder.encode_frames(frames), encoder.encode_sounds(waves)
+    for found, expected in zip((*traced[0][:2], *traced[1]), (*seen[:2], *heard), strict=True):
+        within = 1e-5 * max(1.0, float(expected.abs().max()))
+        torch.testing.assert_close(found, expected, atol=within, rtol=0)
 
 
 def test_panels_are_encoded_one_by_one_and_joined(encoder: EverydayEncoder) -> None:

@@ -44,6 +44,20 @@ def test_padding_is_tensorflows(
     assert row_sums(kernel, stride, values) == expected
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (4, 7), (8, 5)])
+def test_a_graph_pads_alike_at_every_size(
+    kernel: int, stride: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    layer, features = Convolution(2, 3, kernel, stride), torch.rand(2, 2, *size)
+    expected = layer(features)
+    assert expected.shape[2:] == tuple(-(-length // stride) for length in size)
+    monkeypatch.setattr(kernels, "is_traced", lambda: True)
+    torch.testing.assert_close(layer(features), expected)
+
+
 def by_loops(
     features: NDArray[np.float64], weight: NDArray[np.float64], stride: int
 ) -> NDArray[np.float64]:

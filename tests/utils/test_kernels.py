@@ -30,3 +30,24 @@ def test_frames_overlap_as_by_unfold(samples: int, monkeypatch: pytest.MonkeyPat
     assert torch.equal(kernels.overlapping(signal, 5, 3), expected)
     monkeypatch.setattr(kernels, "is_traced", lambda: True)
     assert torch.equal(kernels.overlapping(signal, 5, 3), expected)
+
+
+@pytest.mark.parametrize(("size", "smaller"), [((24, 36), (16, 24)), ((336, 45), (300, 40))])
+def test_frames_are_reduced_as_by_interpolate(
+    size: tuple[int, int], smaller: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(4))
+    expected = kernels.reduced(frames, smaller)
+    assert expected.shape[2:] == smaller
+    assert kernels.reduced(frames, size) is frames
+    monkeypatch.setattr(kernels, "is_traced", lambda: True)
+    torch.testing.assert_close(kernels.reduced(frames, smaller), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(kernels.reduced(frames, size), frames, atol=1e-6, rtol=0)
+
+
+def test_magnitudes_are_those_of_the_transform(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = torch.rand(2, 5, 400, generator=torch.Generator().manual_seed(5)) - 0.5
+    expected = torch.fft.rfft(frames.double(), 512).abs().float()
+    torch.testing.assert_close(kernels.magnitudes(frames, 512), expected, atol=1e-5, rtol=0)
+    monkeypatch.setattr(kernels, "is_traced", lambda: True)
+    torch.testing.assert_close(kernels.magnitudes(frames, 512), expected, atol=1e-5, rtol=0)

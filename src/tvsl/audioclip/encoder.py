@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Self
 
@@ -39,6 +39,7 @@ from tvsl.errors import UsageError, WeightsError
 from tvsl.media.image import fitting_size, resize
 from tvsl.models import PUBLIC_FILES, VOCABULARY_NAME, existing_file, fetch, model_folder
 from tvsl.tokens import Tokens, Vocabulary
+from tvsl.utils import kernels
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import fingerprint
 from tvsl.utils.progress import Progress
@@ -154,8 +155,8 @@ class AudioCLIPEncoder:
             )
         image = self.config.image
         return EncoderGraphs(
-            _ImageGraph(self),
-            _SoundGraph(self),
+            (self._image_features, self.model.visual.attnpool),
+            (self._audio_features, self.model.audio),
             image.cell,
             image.resolution,
             CLIP_MEAN,
@@ -168,6 +169,10 @@ class AudioCLIPEncoder:
         """Encode pictures alone; see ``Encoder``."""
         images = frames.to(self.device)
         self.model.check_images(images)
+        if kernels.is_traced():  # on multiples of the cell torch reasons in a fraction of the time
+            cell = self.config.image.cell
+            height, width = (length // cell * cell for length in images.shape[2:])
+            images = images[:, :, :height, :width]
         pool = self.model.visual.attnpool
         features = self._image_features(images)
         grid = (features.shape[2], features.shape[3])
@@ -227,38 +232,6 @@ class AudioCLIPEncoder:
         token_ids = self.model.require_tokenizer().class_ids(names).to(self.device)
         embeddings = self.embed(names).clone()
         return Vocabulary(tuple(names), embeddings, token_ids)
-
-
-class _ImageGraph(nn.Module):
-    """``AudioCLIPEncoder.encode_frames``, its tokens on their grid, for the exporter."""
-
-    def __init__(self, encoder: AudioCLIPEncoder) -> None:
-        super().__init__()
-        self.features, self.pool = encoder._image_features, encoder.model.visual.attnpool
-        self._encoder, self._cell = (encoder,), encoder.config.image.cell
-
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames (B, 3, H, W) to tokens (B, h, w, D) and embeddings (B, D)."""
-        # Sizes as multiples of the cell: the exporter reasons on them in a fraction of the time.
-        rows, columns = (length // self._cell for length in frames.shape[2:])
-        found = self._encoder[0].encode_frames(
-            frames[:, :, : rows * self._cell, : columns * self._cell]
-        )
-        return found.tokens.unflatten(1, found.grid), found.embeddings
-
-
-class _SoundGraph(nn.Module):
-    """``AudioCLIPEncoder.encode_sounds`` for the exporter."""
-
-    def __init__(self, encoder: AudioCLIPEncoder) -> None:
-        super().__init__()
-        self.features, self.audio = encoder._audio_features, encoder.model.audio
-        self._encoder = (encoder,)
-
-    def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (B, S) to tokens (B, n, D) and embeddings (B, D)."""
-        found = self._encoder[0].encode_sounds(waveforms)
-        return found.tokens, found.embeddings
 
 
 def load(path_or_name: str | Path, options: EncoderOptions) -> AudioCLIPEncoder:

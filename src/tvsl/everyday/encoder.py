@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.encoder import (
+    EncoderGraphs,
     EncoderOptions,
     FlipAverage,
     FrameTokens,
@@ -32,6 +33,7 @@ from tvsl.everyday.space import KINDS
 from tvsl.everyday.text import POSITIONS
 from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
+from tvsl.utils import kernels
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import OWN_FILES
 from tvsl.vocabularies import check_distinct, check_names, same_name, same_names
@@ -53,6 +55,7 @@ LEAST_FAMILIARITY: Final = 0.3
 """Both were chosen on rare words and random letters, so that few of the words and most of the
 letters mean nothing; the same script counts."""
 _MOST_TEXTS = 8192
+_BOXES_OF_GRAPH = 16  # at once: torch takes minutes to trace them one by one
 _AT_ONCE = 8  # frames: more need more memory and are no faster
 
 
@@ -76,9 +79,12 @@ def paint(boxes: Tensor, scores: Tensor, grid: tuple[int, int]) -> Tensor:
     rows = covered(boxes[..., 1], boxes[..., 3], grid[0])
     columns = covered(boxes[..., 0], boxes[..., 2], grid[1])
     shares = (rows[..., :, None] * columns[..., None, :]).flatten(2)
-    evidence = scores.new_zeros(len(boxes), grid[0] * grid[1], scores.shape[2])
-    for box in range(boxes.shape[1]):  # no table of (boxes, cells, kinds)
-        evidence = torch.maximum(evidence, shares[:, box, :, None] * scores[:, box, None])
+    evidence = scores.new_zeros(boxes.shape[0], grid[0] * grid[1], scores.shape[2])
+    step = _BOXES_OF_GRAPH if kernels.is_traced() else 1  # no table of all (boxes, cells, kinds)
+    for first in range(0, boxes.shape[1], step):
+        part = slice(first, first + step)
+        painted = shares[:, part, :, None] * scores[:, part, None]
+        evidence = torch.maximum(evidence, painted.amax(dim=1))
     return evidence
 
 
@@ -168,6 +174,19 @@ class EverydayEncoder:
         """Encode clips; see ``Encoder``."""
         return encode_clips(self, frames, waveforms)
 
+    def graphs(self) -> EncoderGraphs:
+        """The networks for ``tvsl export``."""
+        nets = self.networks
+        return EncoderGraphs(
+            (nets.seeing, nets.classifier, nets.detector, nets.space),
+            (nets.hearing, nets.space),
+            CELL,
+            CELLS * CELL,
+            (0.5, 0.5, 0.5),
+            (0.5, 0.5, 0.5),
+            PATCH_SAMPLES + 1,  # two patches: torch would take one as a special case
+        )
+
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
     def encode_frames(self, frames: Tensor) -> FrameTokens:
         """One token for each cell, and their mean; see ``Encoder``."""
@@ -178,14 +197,15 @@ class EverydayEncoder:
                 "Prepare pictures with the encoder's `prepare`.",
             )
         grid = (frames.shape[2] // CELL, frames.shape[3] // CELL)
-        tokens = torch.cat([self._cells(part, grid) for part in frames.split(_AT_ONCE)])
+        parts = [frames] if kernels.is_traced() else frames.split(_AT_ONCE)
+        tokens = torch.cat([self._cells(part, grid) for part in parts])
         return FrameTokens(tokens, tokens.mean(dim=1), grid)
 
     def _cells(self, frames: Tensor, grid: tuple[int, int]) -> Tensor:
         """Tokens of some frames, (B, n, D)."""
         frames = frames.to(self.device)
         # (pixel - 127) / 128, as the image network was trained
-        small = _resized(frames, (grid[0] * FINE_CELL, grid[1] * FINE_CELL)) * (127.5 / 128)
+        small = kernels.reduced(frames, (grid[0] * FINE_CELL, grid[1] * FINE_CELL)) * (127.5 / 128)
         features = self.networks.seeing(small + 0.5 / 128)
         last = F.interpolate(features.last, size=grid, mode="bilinear", align_corners=False)
         last = last.flatten(2).transpose(1, 2)
@@ -196,14 +216,14 @@ class EverydayEncoder:
 
     def _kinds(self, frames: Tensor, grid: tuple[int, int]) -> Tensor:
         """Evidence for COCO's kinds in every cell, (B, n, 90)."""
-        scale = TRAINING_SIZE / (CELLS * CELL)
-        size = (round(frames.shape[2] * scale), round(frames.shape[3] * scale))
-        found = self.networks.detector(_resized(frames, size))
+        size = (_for_detector(frames.shape[2]), _for_detector(frames.shape[3]))
+        found = self.networks.detector(kernels.reduced(frames, size))
         scores = found.logits[..., -KINDS:].sigmoid()  # without the background
         best, places = scores.amax(dim=-1).topk(MOST_BOXES, dim=1)
         scores = scores.gather(1, places[..., None].expand(-1, -1, KINDS))
         boxes = found.boxes.gather(1, places[..., None].expand(-1, -1, 4))
-        used = int((best > WEAKEST_BOX).sum(dim=1).amax())
+        traced = kernels.is_traced()  # a graph paints all: those that are too weak leave no trace
+        used = MOST_BOXES if traced else int((best > WEAKEST_BOX).sum(dim=1).amax())
         scores = scores * (best > WEAKEST_BOX)[..., None]
         down, across = grid[0] / size[0], grid[1] / size[1]
         boxes = boxes * boxes.new_tensor([across, down, across, down])
@@ -317,8 +337,7 @@ def load(folder: str | Path, options: EncoderOptions | None = None) -> EverydayE
     return encoder if options is None else encoder.to(options.device)
 
 
-def _resized(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Frames in another size, bilinear with antialiasing."""
-    if tuple(frames.shape[2:]) == size:
-        return frames
-    return F.interpolate(frames, size=size, mode="bilinear", align_corners=False, antialias=True)
+def _for_detector(length: int) -> int:
+    """Side of a frame as the detector sees it, to the nearest pixel."""
+    side = CELLS * CELL
+    return (2 * TRAINING_SIZE * length + side) // (2 * side)

@@ -5,12 +5,11 @@ Gemmeke et al. 2017 describe AudioSet; the network is TensorFlow's model garden'
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from tvsl.everyday.layers import Convolution
+from tvsl.utils import kernels
 
 SAMPLE_RATE = 16_000
 WINDOW, HOP, FOURIER = 400, 160, 512
@@ -74,8 +73,8 @@ class YAMNet(nn.Module):
 
         They have 16 kHz and are at least one window long.
         """
-        frames = waveforms.unfold(-1, WINDOW, HOP) * self.window
-        magnitudes = torch.fft.rfft(frames, FOURIER).abs()
+        frames = kernels.overlapping(waveforms, WINDOW, HOP) * self.window
+        magnitudes = kernels.magnitudes(frames, FOURIER)
         logarithms: Tensor = (magnitudes @ self.mel + LOG_OFFSET).log()
         return logarithms
 
@@ -84,10 +83,15 @@ class YAMNet(nn.Module):
 
         A sound is filled up with silence to whole patches.
         """
-        samples = waveforms.shape[-1]
-        more = math.ceil(max(samples - PATCH_SAMPLES, 0) / PATCH_STEP)
-        filled = nn.functional.pad(waveforms, (0, PATCH_SAMPLES + more * PATCH_STEP - samples))
-        return self.spectrogram(filled).unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
+        if not kernels.is_traced():  # a graph takes only sounds of at least one patch
+            short = max(PATCH_SAMPLES - waveforms.shape[-1], 0)
+            waveforms = nn.functional.pad(waveforms, (0, short))
+        more = (waveforms.shape[-1] - PATCH_SAMPLES + PATCH_STEP - 1) // PATCH_STEP
+        filled = nn.functional.pad(waveforms, (0, PATCH_STEP))
+        spectrogram = self.spectrogram(filled[..., : PATCH_SAMPLES + more * PATCH_STEP])
+        return kernels.overlapping(spectrogram.transpose(1, 2), PATCH, PATCH_HOP).permute(
+            0, 2, 3, 1
+        )
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (B, n, 1024) and logits (B, n, 521) of every patch; see ``patches``."""

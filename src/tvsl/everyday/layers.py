@@ -60,18 +60,10 @@ class Convolution(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
-        down, across = (
-            max((-(-length // step) - 1) * step + kernel - length, 0)
-            for length, step, kernel in zip(
-                features.shape[2:], self.stride, self.kernel_size, strict=True
-            )
-        )
-        padding = (down // 2, across // 2)
-        if down % 2 or across % 2:
-            features = F.pad(
-                features, (across // 2, across - across // 2, down // 2, down - down // 2)
-            )
-            padding = (0, 0)
+        if kernels.is_traced():
+            features, padding = self._padded_for_any_size(features), (0, 0)
+        else:
+            features, padding = self._padded(features)
         if self._is_frozen() and kernels.can_fuse(features):
             return self._fused(features, list(padding))
         result = F.conv2d(features, self.weight, self.bias, self.stride, padding, 1, self.groups)
@@ -79,10 +71,34 @@ class Convolution(nn.Conv2d):
             return result.relu_()
         return result.clamp_(0, 6) if self.activation == "relu6" else result
 
+    def _padded(self, features: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Features, padded where the two sides differ, and what the convolution is to pad."""
+        down, across = (
+            max((-(-length // step) - 1) * step + kernel - length, 0)
+            for length, step, kernel in zip(
+                features.shape[2:], self.stride, self.kernel_size, strict=True
+            )
+        )
+        if down % 2 or across % 2:
+            sides = across // 2, across - across // 2, down // 2, down - down // 2
+            return F.pad(features, sides), (0, 0)
+        return features, (down // 2, across // 2)
+
+    def _padded_for_any_size(self, features: Tensor) -> Tensor:
+        """Features padded as ``_padded`` and the convolution do, in a form for every size."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        padded = F.pad(features, (kernel // 2,) * 4)
+        if stride == 1 or kernel == 1:
+            return padded
+        for axis in (2, 3):  # with a stride of 2 an even length has one pixel less before it
+            length = features.shape[axis]
+            needed = torch.arange((length + 1) // 2 * 2 + kernel - 2, device=features.device)
+            padded = padded.index_select(axis, needed + (1 - length % 2))
+        return padded
+
     def _is_frozen(self) -> bool:
-        """Tell whether the weights cannot change, and nothing watches what is done with them."""
-        watched = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-        return not self.weight.requires_grad and not watched and self.weight.device.type == "cpu"
+        """Tell whether the weights cannot change."""
+        return not self.weight.requires_grad and self.weight.device.type == "cpu"
 
     def _fused(self, features: Tensor, padding: list[int]) -> Tensor:
         """Convolution and activation in one kernel; as above but for rounding, in less time."""

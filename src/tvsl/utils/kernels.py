@@ -12,6 +12,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _CUBIC = -0.75
 """Coefficient of torch's bicubic interpolation."""
@@ -92,6 +93,61 @@ def _cubic_weights(length: int, side: int, device: torch.device) -> Tensor:
     place = (first.long()[:, None] + taps).clamp(0, length - 1)
     hits = place[..., None] == torch.arange(length, device=device)
     return (weights[..., None] * hits).sum(dim=1)
+
+
+def reduced(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames in a smaller size, bilinear with antialiasing, in a form for every size.
+
+    Args:
+        frames: (B, C, H, W).
+        size: Height and width of the result, H and W at most.
+
+    Returns:
+        (B, C, *size), as ``interpolate`` gives it.
+    """
+    if not is_traced():
+        if tuple(frames.shape[2:]) == size:
+            return frames
+        return F.interpolate(
+            frames, size=size, mode="bilinear", align_corners=False, antialias=True
+        )
+    down, across = (
+        _triangle_weights(length, side, frames.device)
+        for length, side in zip(frames.shape[2:], size, strict=True)
+    )
+    # Each product has the batch on its left: on the right, torch would not take one of 1.
+    return ((frames @ across.T).transpose(2, 3) @ down.T).transpose(2, 3)
+
+
+def _triangle_weights(length: int, side: int, device: torch.device) -> Tensor:
+    """Share of each of ``length`` places in each of ``side``, by triangles as wide as the step."""
+    step = length / side
+    centre = (torch.arange(side, device=device) + 0.5) * step
+    place = torch.arange(length, device=device) + 0.5
+    weights = (1 - (place - centre[:, None]).abs() / step).clamp_min(0)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def magnitudes(frames: Tensor, size: int) -> Tensor:
+    """Magnitudes of the Fourier transform of frames, which are filled up with zeros.
+
+    Args:
+        frames: (..., length).
+        size: Size of the transform, the length or more.
+
+    Returns:
+        (..., size // 2 + 1).
+    """
+    if not is_traced():
+        return torch.fft.rfft(frames, size).abs()
+    # As products with sines and cosines: not every runtime has transforms.
+    turns = torch.outer(
+        torch.arange(frames.shape[-1], dtype=torch.float64), torch.arange(size // 2 + 1)
+    )
+    angles = (turns % size) * (2 * torch.pi / size)
+    cosines, sines = (part.to(frames) for part in (angles.cos(), angles.sin()))
+    found: Tensor = ((frames @ cosines).square() + (frames @ sines).square()).sqrt()
+    return found
 
 
 _FUSED_OPERATORS = {
