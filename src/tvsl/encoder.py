@@ -328,6 +328,7 @@ class EncoderGraphs:
         mean: Mean of the pixels' channels, in [0, 1].
         deviation: Deviation by which they are divided.
         least_samples: Samples of the shortest sound that the graph takes.
+        small_maps: Whether a feature map of a picture can have a side of 1.
     """
 
     image: Sequence[nn.Module]
@@ -337,6 +338,7 @@ class EncoderGraphs:
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
     least_samples: int = 2
+    small_maps: bool = False
 
 
 @runtime_checkable

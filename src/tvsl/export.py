@@ -186,6 +186,7 @@ class _Graph:
         traced: Inputs to trace with.
         others: Inputs of other sizes, on which the graph is checked.
         asserts: Whether what torch cannot prove of every size is asserted when the graph runs.
+        small_maps: Whether a feature map can have a side of 1, which torch else takes as special.
     """
 
     name: str
@@ -196,6 +197,7 @@ class _Graph:
     traced: tuple[Tensor, ...]
     others: tuple[tuple[Tensor, ...], ...]
     asserts: bool = False
+    small_maps: bool = False
 
     @property
     def dynamic(self) -> dict[str, dict[int, Any]]:
@@ -325,6 +327,7 @@ def _graphs(
         return (torch.rand(batch, samples, generator=random) - 0.5,)
 
     dim, side = torch.export.Dim, parts.shorter_side // cell
+    traced = 2 * side if parts.small_maps else side  # of which no map has a side of 1
     batch = dim("batch", min=1, max=4096)
     rows, columns = (dim(name, min=1, max=_MOST_CELLS) for name in ("rows", "columns"))
     image = _Graph(
@@ -333,8 +336,9 @@ def _graphs(
         {"frames": ("batch", 3, "height", "width")},
         {"tokens": ("batch", "rows", "columns", size), "embedding": ("batch", size)},
         {"batch": batch, "height": cell * rows, "width": cell * columns},
-        frames(2, side + 11, side + 13),  # of which no feature map has a side of 1
+        frames(2, traced + 1, traced + 3),
         (frames(1, side, side), frames(3, side + 4, side)),
+        small_maps=parts.small_maps,
     )
     yield image
     sound = _Graph(
@@ -418,9 +422,8 @@ def _traced(graph: _Graph) -> torch.export.ExportedProgram:
         UsageError: It does what no graph can do for inputs of every size.
     """
     try:
-        # Else a size that could be 1, as the detector's smallest map, is asserted not to be.
-        any_size = shapes.patch(backed_size_oblivious=True)
-        with torch.no_grad(), _quiet(), any_size:
+        sizes = shapes.patch(backed_size_oblivious=graph.small_maps)
+        with torch.no_grad(), _quiet(), sizes:
             graph.module(*graph.traced)  # fills what is computed once: tables, packed names
             return torch.export.export(
                 graph.module,

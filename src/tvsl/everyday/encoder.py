@@ -185,6 +185,7 @@ class EverydayEncoder:
             (0.5, 0.5, 0.5),
             (0.5, 0.5, 0.5),
             PATCH_SAMPLES + 1,  # two patches: torch would take one as a special case
+            small_maps=True,
         )
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
@@ -226,7 +227,9 @@ class EverydayEncoder:
         used = MOST_BOXES if traced else int((best > WEAKEST_BOX).sum(dim=1).amax())
         scores = scores * (best > WEAKEST_BOX)[..., None]
         down, across = grid[0] / size[0], grid[1] / size[1]
-        boxes = boxes * boxes.new_tensor([across, down, across, down])
+        left, top, right, bottom = boxes.unbind(-1)  # no tensor of factors: a graph would keep it
+        corners = left * across, top * down, right * across, bottom * down
+        boxes = torch.stack(corners, dim=-1)
         return paint(boxes[:, :used], scores[:, :used], grid)
 
     @torch.no_grad()  # not inference_mode: heads are trained on what comes out
