@@ -422,7 +422,7 @@ def _traced(graph: _Graph) -> torch.export.ExportedProgram:
         UsageError: It does what no graph can do for inputs of every size.
     """
     try:
-        sizes = shapes.patch(backed_size_oblivious=graph.small_maps)
+        sizes = cast(Any, shapes).patch(backed_size_oblivious=graph.small_maps)
         with torch.no_grad(), _quiet(), sizes:
             graph.module(*graph.traced)  # fills what is computed once: tables, packed names
             return torch.export.export(

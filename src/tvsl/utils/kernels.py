@@ -139,7 +139,8 @@ def magnitudes(frames: Tensor, size: int) -> Tensor:
         (..., size // 2 + 1).
     """
     if not is_traced():
-        return torch.fft.rfft(frames, size).abs()
+        spectrum: Tensor = torch.fft.rfft(frames, size).abs()
+        return spectrum
     # As products with sines and cosines: not every runtime has transforms.
     turns = torch.outer(
         torch.arange(frames.shape[-1], dtype=torch.float64), torch.arange(size // 2 + 1)
