@@ -117,7 +117,7 @@ class Comparison:
         headers = ("protocol", "labels", "figure", "first", "second", "difference", "the first is")
         return TextTable(
             "Differences",
-            (*headers[:3], *headers[3:6], headers[6]),
+            headers,
             tuple(_cells(one) for one in self.differences),
             3,
         )

@@ -188,7 +188,9 @@ class RealBenchmark(DrawnHalves, SceneBenchmark):
     def lacks(self, wanted: SceneSet) -> str | None:
         """Reason why there are no such scenes; see the base class."""
         if not self.data.has_items(wanted.split):
-            return f"the index has no files of the split '{wanted.split}'"
+            reason = f"the index has no files of the split '{wanted.split}'"
+            test = "; `--option development=true` tests on those of 'validation'"
+            return reason + test if wanted.split == "test" else reason
         try:
             self.maker(wanted).plan(0, wanted.condition.sources)
         except UsageError as error:

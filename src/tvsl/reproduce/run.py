@@ -266,8 +266,7 @@ def _require_scenes(selection: Selection, experiment: Experiment) -> None:
         raise UsageError(
             f"Nothing of this can be measured on {experiment.benchmark.title}: "
             f"{'; '.join(filter(None, reasons))}.",
-            "Choose other tables, or add what is missing. With `--option development=true` the "
-            "data set 'real' tests on its split 'validation'.",
+            "Choose other tables, or add what is missing.",
         )
 
 
