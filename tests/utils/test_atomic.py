@@ -6,9 +6,12 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -256,6 +259,60 @@ def test_leftovers_do_not_make_a_folder_taken(tmp_path: Path) -> None:
     leave_half(tmp_path)
     write(tmp_path, "a.png", force=False)
     assert content(tmp_path).keys() == {"a.png", LAST}
+
+
+@pytest.mark.parametrize("size", [None, 0, 20])
+def test_a_temporary_folder_without_its_whole_mark_is_a_leftover(
+    tmp_path: Path, size: int | None
+) -> None:
+    """A run may be killed between the folder and its mark, and while the mark is written."""
+    leave_half(tmp_path / "other")
+    (mark,) = (tmp_path / "other").rglob("temporary.txt")
+    folder = tmp_path / "out" / ".tvsl-0a_9zzzz"
+    folder.mkdir(parents=True)
+    if size is not None:
+        (folder / mark.name).write_bytes(mark.read_bytes()[:size])
+    write(folder.parent, "a.png", force=False)
+    assert content(folder.parent).keys() == {"a.png", LAST}
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", [".tvsl-notes", ".tvsl-0a_9zzzz/temporary.txt"])
+def test_a_folder_with_another_name_or_another_file_is_not_one(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    place.mkdir(parents=True) if place.suffix != ".txt" else place.parent.mkdir()
+    if place.suffix:
+        place.write_text("mine")
+    write(tmp_path, "a.png")
+    assert place.exists()
+
+
+@pytest.mark.parametrize("when", ["made", "marked", "locked"])
+def test_a_temporary_folder_that_another_run_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Two runs in one folder: the other one takes ours for that of a killed run."""
+    made: list[Path] = []
+    make, lock = tempfile.mkdtemp, atomic._flock
+
+    def making(**options: Any) -> str:
+        made.append(Path(make(**options)))
+        if when == "made" and len(made) == 1:
+            made[0].rmdir()
+        return str(made[-1])
+
+    def locking(file: int) -> bool | None:
+        if len(made) != 1 or os.fstat(file).st_size or not stat.S_ISREG(os.fstat(file).st_mode):
+            return lock(file)
+        if when == "locked":
+            return False
+        shutil.rmtree(made[0])
+        return lock(file)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", making)
+    monkeypatch.setattr(atomic, "_flock", locking)
+    write(tmp_path, "a.png")
+    assert (len(made), (tmp_path / "a.png").is_file()) == (2, True)
 
 
 def test_a_second_run_is_told_at_once_and_the_first_one_goes_on(tmp_path: Path) -> None:

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import resource
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -109,25 +105,3 @@ def test_threads_do_not_depend_on_who_started_the_process(monkeypatch: pytest.Mo
         found.append((steady_threads(), torch.get_num_threads()))
     assert found == [(3, 3), (3, 3)]
     assert steady_threads(2) == torch.get_num_threads() == 2
-
-
-FAULTS = """
-import resource, sys
-import torch
-from tvsl.utils.processes import keep_freed_memory
-if sys.argv[1] == "kept":
-    keep_freed_memory()
-for _ in range(20):
-    torch.ones(10_000_000)  # 40 MB, freed at once
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no mallopt")
-def test_freed_memory_is_used_again() -> None:
-    plain, kept = (
-        int(subprocess.run([sys.executable, "-c", FAULTS, word], capture_output=True).stdout)
-        for word in ("plain", "kept")
-    )
-    pages = 40_000_000 // resource.getpagesize()
-    assert plain - kept > 15 * pages  # of 20 tensors all but the first take no new pages

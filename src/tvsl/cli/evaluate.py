@@ -128,10 +128,9 @@ def command(
 
     from tvsl.api import evaluate
     from tvsl.metrics import PAPER, PROTOCOLS
-    from tvsl.utils.devices import choose_device, keep_freed_memory
+    from tvsl.utils.devices import choose_device
     from tvsl.utils.processes import own_device, steady_threads
 
-    keep_freed_memory()
     if threads is not None or choose_device(own_device(device)).type == "cpu":
         steady_threads(threads)
     names = protocol or [PAPER.name]

@@ -42,7 +42,8 @@ from tvsl.cli.output import (
     print_lines,
 )
 from tvsl.errors import OutputError, TvslError, shown
-from tvsl.utils.processes import keep_freed_memory, reports, started_count
+from tvsl.utils.devices import keep_freed_memory
+from tvsl.utils.processes import reports, started_count
 
 _UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)
 

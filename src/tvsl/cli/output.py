@@ -364,9 +364,7 @@ def load_localizer(model: str, **options: Any) -> Localizer:
         options: Its other arguments.
     """
     from tvsl.localizer import Localizer
-    from tvsl.utils.devices import keep_freed_memory
 
-    keep_freed_memory()
     with progress("Fetching weights", is_bytes=True) as fetched:
         return Localizer.from_pretrained(model, progress=fetched, **options)
 

@@ -43,9 +43,7 @@ def command(
     start_processes(processes)
     with locked(output) if is_first() else nullcontext():
         from tvsl.training.pretraining import pretrain
-        from tvsl.utils.devices import keep_freed_memory
 
-        keep_freed_memory()
         folder = pretrain(recipe, output, resume, progress)
     if is_first():
         print_lines(f"The model is in {folder}.")

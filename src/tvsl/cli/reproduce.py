@@ -190,9 +190,7 @@ def _reproduce(
 def _fetch(settings: ExperimentConfig) -> None:
     """Fetch weights once, before several processes want them."""
     from tvsl.models import PUBLIC_FILES, fetch
-    from tvsl.utils.devices import keep_freed_memory
 
-    keep_freed_memory()
     if settings.model in PUBLIC_FILES:
         with progress("Fetching weights", is_bytes=True) as fetched:
             fetch(settings.model, fetched)

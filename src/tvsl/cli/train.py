@@ -68,9 +68,7 @@ def command(
     start_processes(processes)
 
     from tvsl.api import train
-    from tvsl.utils.devices import keep_freed_memory
 
-    keep_freed_memory()
     head = train(
         output,
         model=model,

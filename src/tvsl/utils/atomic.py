@@ -11,12 +11,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
+import re
 import shutil
 import stat
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -30,6 +29,7 @@ except ImportError:  # on Windows folders are not locked
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX = ".tvsl-"
+_MADE = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}")  # names that tempfile.mkdtemp draws
 _MARK = "temporary.txt"
 _MARK_TEXT = (
     "Files that tvsl is gathering (format 1).\n"
@@ -44,7 +44,6 @@ RECORD_REMEDY: Final = (
 )
 """Remedy for an invalid record of an earlier run."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_UNMARKED_SECONDS = 60.0  # an empty folder of this age never got its mark
 
 _held: dict[tuple[int, int], int] = {}
 """Threads of this process that hold a lock, by device and inode of the folder."""
@@ -287,17 +286,23 @@ def recover(folder: Path) -> None:
         OutputError: An earlier file cannot be restored because another one is in its place.
     """
     for path in list(folder.glob(f"{_PREFIX}*")):
-        if _is_marked(path):
-            mark = os.open(path / _MARK, os.O_RDWR)
-            try:
-                if _flock(mark) is True:  # its run has ended
-                    _put_back(path, folder)
-                    _clear(path)
-            finally:
-                os.close(mark)
-        elif path.is_dir() and time.time() - path.stat().st_mtime > _UNMARKED_SECONDS:
-            with suppress(OSError):  # a link, or not empty: not written by tvsl
-                path.rmdir()
+        with suppress(FileNotFoundError):  # its run has removed it meanwhile
+            if _is_marked(path) or _is_begun(path):
+                _recover(path, folder)
+
+
+def _recover(work: Path, folder: Path) -> None:
+    """Clear the temporary folder of a run up, unless the run is at work."""
+    if not os.path.lexists(work / _MARK):
+        work.rmdir()
+        return
+    mark = os.open(work / _MARK, os.O_RDWR)
+    try:
+        if _flock(mark) is True:
+            _put_back(work, folder)
+            _clear(work)
+    finally:
+        os.close(mark)
 
 
 def _lock(folder: Path, made: list[Path]) -> tuple[int, tuple[int, int]] | None:
@@ -371,14 +376,11 @@ def _remove_empty(folders: list[Path]) -> None:
 def _temporary(folder: Path) -> Iterator[Path]:
     """A marked temporary folder in another one; removed afterwards, after undoing a half move."""
     with writable(folder):
-        work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
-        try:
-            mark = os.open(work / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except BaseException:  # also at Ctrl-C: an unmarked folder would stay for ever
-            work.rmdir()
-            raise
+        made = None
+        while made is None:
+            made = _make_temporary(folder)
+    work, mark = made
     try:
-        _flock(mark)  # without its text it is no mark yet, so that no other process has locked it
         text = _MARK_TEXT.encode()
         with writable(folder):
             if os.write(mark, text) != len(text):
@@ -391,6 +393,42 @@ def _temporary(folder: Path) -> Iterator[Path]:
                 _clear(work)
         finally:
             os.close(mark)
+
+
+def _make_temporary(folder: Path) -> tuple[Path, int] | None:
+    """A temporary folder and its mark, open and locked.
+
+    Returns:
+        Path and descriptor; None where another run took it for that of a killed run, and removed
+        it, before its mark was locked.
+    """
+    work = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    try:
+        mark = os.open(work / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileNotFoundError:
+        folder.stat()  # raises where the folder itself is gone
+        return None
+    except BaseException:  # also at Ctrl-C: an unmarked folder would stay for ever
+        work.rmdir()
+        raise
+    if _flock(mark) is not False and os.fstat(mark).st_nlink:
+        return work, mark
+    os.close(mark)
+    return None
+
+
+def _is_begun(path: Path) -> bool:
+    """Tell whether this temporary folder is empty, or has the beginning of a mark alone.
+
+    A run is about to mark it, or was killed before it had; or while it removed it.
+    """
+    if not _MADE.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+        return False
+    mark, found = path / _MARK, list(path.iterdir())
+    if found != [mark]:
+        return not found
+    text = _MARK_TEXT.encode()
+    return mark.is_file() and not mark.is_symlink() and text.startswith(mark.read_bytes())
 
 
 def _is_marked(path: Path) -> bool:
@@ -573,30 +611,25 @@ def _write_unnamed(path: Path, write: Callable[[Path], object], durable: bool) -
             write(unnamed)
             if durable:
                 os.fsync(file)
-            return _named(unnamed, folder, path.name)
+            return _named(unnamed, folder, path)
         finally:
             os.close(file)
     finally:
         os.close(folder)
 
 
-def _named(unnamed: Path, folder: int, name: str) -> bool:
+def _named(unnamed: Path, folder: int, path: Path) -> bool:
     """Name an unnamed file, in place of an existing one; False if the system cannot."""
-    part = f"{_PREFIX}{secrets.token_hex(8)}"
     try:
         try:
-            os.link(unnamed, name, dst_dir_fd=folder)
+            os.link(unnamed, path.name, dst_dir_fd=folder)
         except FileExistsError:
-            os.link(unnamed, part, dst_dir_fd=folder)
-        else:
-            return True
+            with _temporary(path.parent) as work:  # cleared up after a kill
+                part = f"{work.name}/{path.name}"
+                os.link(unnamed, part, dst_dir_fd=folder)
+                os.replace(part, path.name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         return False
-    try:
-        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:  # also at Ctrl-C: half a move would stay
-        os.unlink(part, dir_fd=folder)
-        raise
     return True

@@ -30,10 +30,6 @@ _PATIENCE: Final = timedelta(days=7)
 _MEETING: Final = timedelta(minutes=10)
 _SECONDS_FOR_CAUSE: Final = 2.0
 _ERROR_KEY: Final = "error"
-# Parameters of glibc's mallopt: pieces that have pages of their own, bytes from which the end of
-# the heap is returned.
-_MOST_MAPPED: Final = -4
-_TRIM_FROM: Final = -1
 _INTERACTIVE: Final = ("bash", "interactive")
 
 
@@ -356,22 +352,6 @@ def steady_threads(threads: int | None = None) -> int:
     threads = threads or usable_cores()
     torch.set_num_threads(threads)
     return threads
-
-
-def keep_freed_memory() -> None:
-    """Let this process reuse memory that it freed, in place of giving it back each time.
-
-    For every large tensor glibc asks the system for fresh pages and returns them with the tensor;
-    the system clears each page anew. That is a third of a training step of T-VSL on a CPU. It
-    concerns the whole process, so only the command line does it, whose process is its own. Other C
-    libraries have no such call, and nothing happens.
-    """
-    import ctypes
-
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if adjust is not None:
-        adjust(_MOST_MAPPED, 0)
-        adjust(_TRIM_FROM, -1)
 
 
 def share_threads(team: Processes) -> None:
