@@ -43,6 +43,17 @@ def test_without_a_gpu_its_script_says_so() -> None:
 
 
 @pytest.mark.slow
+def test_t_vsl_is_trained_on_an_encoder_that_eq_1_has_continued(tmp_path: Path) -> None:
+    data = ROOT.parent / "shared" / "real"
+    if not data.is_dir():
+        pytest.skip(f"{data} is not here")
+    done = run("benchmarks/continued.py", "--quick", "--data", str(data), "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for row in ("published", "Eq. 1 on half of the classes", "continued on half"):
+        assert row in done.stdout
+
+
+@pytest.mark.slow
 def test_growth_is_judged() -> None:
     done = run("benchmarks/growth.py", "--quick", "--only", "items,training clips")
     assert done.returncode == 0, done.stderr + done.stdout

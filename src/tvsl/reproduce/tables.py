@@ -413,13 +413,25 @@ UNCHANGED_TOKENS = learned(
     class_focus=0.0,
 )
 
+EQ_1 = learned(
+    "Eq. 1 alone",
+    "tvsl",
+    pooled_weight=1.0,
+    class_weight=0.0,
+    correspondence=False,
+    detach_detection=True,
+)
+"""P_a and P_v by Eq. 1 on the labels: the encoder continues its own training."""
+
 PROJECTORS = TableSpec(
     "projectors",
     "What P_a and P_v learn, loss by loss",
     "Our preset trains P_a and P_v (Sec. 3.2), from the identity, by L_mcid, L_cls and L_av. One "
     "by one each of them, and what ours has beyond the paper, is left out: the identity for P_a "
-    "and P_v; L_cls that asks of true classes alone; L_cls with the bare cosines as weights. The "
-    "last of the learned rows trains P_v without any sound.",
+    "and P_v; L_cls that asks of true classes alone; L_cls with the bare cosines as weights. L_av "
+    "at a tenth of its weight stands beside. Then P_v without any sound; and Eq. 1 on mean tokens "
+    "and names of the clips, by which the encoder continues its own training, alone and beside our "
+    "losses.",
     (
         replace(TVSL, paper=None),
         UNCHANGED_TOKENS,
@@ -429,6 +441,7 @@ PROJECTORS = TableSpec(
         learned("L_cls with bare cosines", "tvsl", class_focus=0.0),
         learned("without P_vc, P_ac", "tvsl", class_projectors=False),
         learned("without L_av", "tvsl", correspondence=False),
+        learned("L_av at a tenth", "tvsl", correspondence_weight=0.1),
         learned("as printed, from the identity", "tvsl", preset="paper", identity_start=True),
         learned(
             "P_v alone, no sound",
@@ -437,6 +450,8 @@ PROJECTORS = TableSpec(
             correspondence=False,
             audio_conditioning=False,
         ),
+        EQ_1,
+        learned("ours and Eq. 1", "tvsl", pooled_weight=1.0),
         TVSL_UNTRAINED,
         TEXT_ONLY,
         *TRIVIAL,

@@ -239,6 +239,24 @@ class Oracle:
             losses += [cross_entropy(rows, place), cross_entropy(columns, place)]
         return total(losses) / len(losses)
 
+    def loss_pooled(self, labels: Tensor) -> Tensor:
+        """Eq. 1 on mean tokens and names: each of two directions, and every pair of modalities."""
+        clips, names = range(len(labels)), range(len(self.text))
+        seen, heard = ([mean(side[clip]) for clip in clips] for side in (self.seen, self.heard))
+        named = [[k for k in names if labels[clip, k]] for clip in clips]
+        alone = [[clip] for clip in clips]
+        three = ((seen, self.text, named), (heard, self.text, named), (heard, seen, alone))
+        losses = []
+        for rows, columns, right in three:
+            table = [[self.logit("pooled_scale", cosine(x, y)) for y in columns] for x in rows]
+            turned = [[row[k] for row in table] for k in range(len(columns))]
+            answers = [[n for n in clips if k in right[n]] for k in range(len(columns))]
+            for lines, targets in ((table, right), (turned, answers)):
+                asked = [(line, one) for line, one in zip(lines, targets, strict=True) if one]
+                each = [mean([cross_entropy(line, k) for k in one]) for line, one in asked]
+                losses.append(mean(each))
+        return total(losses)
+
     def losses(self, labels: Tensor) -> dict[str, Tensor]:
         """All losses of the head by the package's names."""
         options, result = self.options, {}
@@ -251,6 +269,8 @@ class Oracle:
             result["cls"] = options.class_weight * found
         if options.correspondence:
             result["av"] = options.correspondence_weight * self.loss_av(labels)
+        if options.pooled_weight > 0:
+            result["pooled"] = options.pooled_weight * self.loss_pooled(labels)
         return result
 
     # Inference

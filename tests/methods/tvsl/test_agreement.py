@@ -48,6 +48,7 @@ OPTIONS: dict[str, list[Any]] = {
     "responsibility": [0.0, 10.0, 2.0],
     "affinity": [0.0, 6.0, 40.0],
     "printed_sums": [False, True],
+    "pooled_weight": [0.0, 0.0, 0.7],
 }
 """Values that the default preset's options are drawn from."""
 

@@ -52,6 +52,7 @@ TVSL = {
     "class_weight": 1.0,
     "correspondence": True,
     "correspondence_weight": 1.0,
+    "pooled_weight": 0.0,
     "mask_same_class": True,
     "stages": 2,
     "prompt_length": 0,

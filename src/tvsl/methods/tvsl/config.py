@@ -40,6 +40,8 @@ class TVSLConfig(MethodConfig):
         class_weight: Factor of L_cls.
         correspondence: The correspondence block (Sec. 3.4, Table 3).
         correspondence_weight: Factor of L_av.
+        pooled_weight: Factor of Eq. 1 on the means of tokens and the clip's names, which continues
+            the encoder's own training through P_a and P_v.
         mask_same_class: Whether other pairs of a pair's class are left out of its negatives.
         stages: 2, or 1 for the one-stage variant (Table 7).
         prompt_length: Learned context vectors before the class name (Sec. 4.6, Table 6).
@@ -72,6 +74,7 @@ class TVSLConfig(MethodConfig):
     class_weight: float = Field(1.0, ge=0, le=1e6)
     correspondence: bool = True
     correspondence_weight: float = Field(1.0, ge=0, le=1e6)
+    pooled_weight: float = Field(0.0, ge=0, le=1e6)
     mask_same_class: bool = True
     stages: Literal[1, 2] = 2
     prompt_length: int = Field(0, ge=0, le=32)

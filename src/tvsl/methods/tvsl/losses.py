@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.contrastive import symmetric_info_nce
+from tvsl.methods.operations import LogitScale
 
 
 def detection_loss(logits: Tensor, labels: Tensor, printed_sum: bool) -> Tensor:
@@ -34,6 +35,23 @@ def class_loss(logits: Tensor, label: Tensor, batch: int, printed_sum: bool) -> 
     """
     loss = F.cross_entropy(logits, label)
     return loss * (len(label) / batch) if printed_sum else loss
+
+
+def pooled_loss(
+    scale: LogitScale, image: Tensor, audio: Tensor, classes: Tensor, labels: Tensor
+) -> Tensor:
+    """Eq. 1 on pooled features: picture, sound and names, every pair of them (Sec. 3.1).
+
+    Args:
+        scale: The learned scale of cosines.
+        image: Unit vectors, (B, D).
+        audio: Unit vectors, (B, D).
+        classes: Unit embeddings of all names, (N, D).
+        labels: The names that belong to each clip, (B, N) bool.
+    """
+    pairs = ((image, classes, labels), (audio, classes, labels), (audio, image, None))
+    losses = [symmetric_info_nce(scale(x @ y.T), "sum", match) for x, y, match in pairs]
+    return torch.stack(losses).sum()
 
 
 def contrastive_loss(logits: Tensor, label: Tensor, mask_same_class: bool) -> Tensor:

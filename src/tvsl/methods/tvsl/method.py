@@ -39,7 +39,12 @@ from tvsl.methods.tvsl.inference import (
     possible_readouts,
     responsibilities,
 )
-from tvsl.methods.tvsl.losses import class_loss, contrastive_loss, detection_loss
+from tvsl.methods.tvsl.losses import (
+    class_loss,
+    contrastive_loss,
+    detection_loss,
+    pooled_loss,
+)
 from tvsl.methods.tvsl.modules import (
     FusionProjector,
     build_prompts,
@@ -99,7 +104,11 @@ class TVSL(Method):
 
         trained = config.token_projectors != "identity"
         # Only where a loss reaches them: what never gets a gradient would stay random.
-        shared = config.correspondence or (config.stages == 2 and not config.detach_detection)
+        shared = (
+            config.correspondence
+            or config.pooled_weight > 0
+            or (config.stages == 2 and not config.detach_detection)
+        )
         self.project_audio = projector(trained and (shared or config.audio_conditioning))
         self.project_visual = projector(trained and (shared or config.image_conditioning))
         self.project_audio_class = projector(config.class_projectors and config.audio_conditioning)
@@ -113,6 +122,8 @@ class TVSL(Method):
             self.class_scale = LogitScale(20.0, bias=-3.0 if config.asks_every_class else None)
         if config.correspondence:
             self.correspondence_scale = LogitScale(1 / 0.07)
+        if config.pooled_weight > 0:
+            self.pooled_scale = LogitScale(1 / 0.07)
         self.prompts = build_prompts(config.prompt_length, text_encoder)
         # Not a submodule: a head's checkpoint holds the head alone.
         object.__setattr__(self, "_text_encoder", text_encoder)
@@ -162,6 +173,10 @@ class TVSL(Method):
             )
             found = self._correspondence_loss(visual, weights, guide, queries, slots)
             losses["av"] = self.config.correspondence_weight * found
+        if self.config.pooled_weight > 0:
+            image, sound = (gather_rows(unit(side.mean(dim=1))) for side in (visual, audio))
+            found = pooled_loss(self.pooled_scale, image, sound, classes, gather_rows(labels))
+            losses["pooled"] = self.config.pooled_weight * found
         return losses
 
     def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
