@@ -24,8 +24,8 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.cli.output import progress
 from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes
+from tvsl.evaluation.results import markdown_table
 from tvsl.evaluation.score import SceneFigure, evaluate_batches
-from tvsl.evaluation.tables import markdown_table
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head

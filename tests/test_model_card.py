@@ -12,9 +12,8 @@ from tests.cli.running import run
 from tvsl.data import find_data
 from tvsl.data.base import DataSet
 from tvsl.evaluation.batch import encode_scenes
-from tvsl.evaluation.config import evaluation_config
-from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.models import EvaluatedModels, load_models
+from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator, load_models
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.stored_results import write_samples
 from tvsl.models import embedded_folder

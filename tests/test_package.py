@@ -16,7 +16,7 @@ import tvsl
 SOURCE = Path(tvsl.__file__).resolve().parent
 FILES = sorted(SOURCE.rglob("*.py"))
 FORBIDDEN = {"torchvision", "torchaudio", "torchcodec"}
-LONGEST_FILE = 620
+LONGEST_FILE = 680
 PAGE_PARTS = [
     f"html/templates/{name}"
     for name in (

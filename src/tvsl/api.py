@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from tvsl.data import DataSet
     from tvsl.encoder import Encoder, FlipAverage
-    from tvsl.evaluation.config import Counting, LabelChoice
     from tvsl.evaluation.foreign_maps import MapLabels
+    from tvsl.evaluation.predict import Counting, LabelChoice
     from tvsl.evaluation.results import Evaluation
     from tvsl.localizer import Localizer
     from tvsl.methods import Method
@@ -90,7 +90,7 @@ class Results:
     @property
     def table(self) -> str:
         """A table for each protocol in Markdown, in percent, as the command prints them."""
-        from tvsl.evaluation.tables import markdown_table, result_tables
+        from tvsl.evaluation.results import markdown_table, result_tables
 
         return "\n".join(
             f"{table.title}, percent\n\n{markdown_table(table.headers, table.rows)}\n"
@@ -180,8 +180,8 @@ def score(
         MediaError: An item cannot be read.
         OutputError: The folder cannot be written, or holds something else.
     """
-    from tvsl.evaluation.config import evaluation_config
     from tvsl.evaluation.foreign_maps import score_maps_of
+    from tvsl.evaluation.predict import evaluation_config
     from tvsl.evaluation.result_cache import RESULTS, earlier_outputs
     from tvsl.evaluation.stored_results import write_results
     from tvsl.metrics import PROTOCOLS
@@ -263,9 +263,17 @@ def evaluate(
         OutputError: The folder cannot be written, or holds another evaluation.
         MediaError: An item cannot be read, and none may be left out.
     """
-    from tvsl.evaluation.config import evaluation_config
-    from tvsl.evaluation.evaluator import Evaluator, check_classes_of, check_methods, known_record
-    from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels, chosen_methods, load_models
+    from tvsl.evaluation.evaluator import (
+        EvaluatedModel,
+        EvaluatedModels,
+        Evaluator,
+        check_classes_of,
+        check_methods,
+        chosen_methods,
+        known_record,
+        load_models,
+    )
+    from tvsl.evaluation.predict import evaluation_config
     from tvsl.evaluation.result_cache import ResultCache
     from tvsl.html.evaluation import write_report
     from tvsl.localizer import Localizer

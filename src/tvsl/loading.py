@@ -16,9 +16,8 @@ from tvsl.encoder_folders import kind_of
 from tvsl.errors import TvslError, UsageError, shown
 from tvsl.localization import Request
 from tvsl.methods import METHODS
-from tvsl.methods.base import Method, MethodConfig, with_overrides
+from tvsl.methods.base import Method, MethodConfig, Trivial, with_overrides
 from tvsl.methods.checkpoint_io import StoredHead, read_head
-from tvsl.methods.trivial import Trivial
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
 from tvsl.models import EMBEDDED, PUBLIC_FILES, model_folder

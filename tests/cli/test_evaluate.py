@@ -15,7 +15,7 @@ from tests.evaluation.made_data import MadeData
 from tests.mini_bundle import write_mini_bundle
 from tests.reproduce.test_benchmark_files import write_folder
 from tvsl.evaluation.result_cache import OUTPUTS
-from tvsl.evaluation.scorers import BASELINES
+from tvsl.evaluation.score import BASELINES
 from tvsl.synthetic.vocabulary import CLASSES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -224,7 +224,7 @@ def test_what_can_be_known_is_said_before_a_model_is_loaded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tvsl.evaluation.models.load_encoder", None)
+    monkeypatch.setattr("tvsl.evaluation.evaluator.load_encoder", None)
     ran = run("evaluate", "-o", tmp_path / "out", *options)
     assert ran.code == 2
     assert says in ran.err

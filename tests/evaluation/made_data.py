@@ -16,7 +16,7 @@ from tvsl.data.base import ClipSet, DataSet, Item, Sample, Source, draw_targets
 from tvsl.data.targets import Boxes, Nowhere, Target
 from tvsl.encoder import FrameTokens, SoundTokens, join_panels
 from tvsl.errors import UnreadableMediaError, UsageError
-from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels
+from tvsl.evaluation.evaluator import EvaluatedModel, EvaluatedModels
 from tvsl.methods import METHODS
 from tvsl.tokens import Tokens, Vocabulary
 

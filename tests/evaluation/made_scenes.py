@@ -49,4 +49,5 @@ def made_scenes(
     )
     truth = (torch.from_numpy(given) for given in (boxes, masks, others))
     vocabulary = Vocabulary(names, F.normalize(random(CLASSES, 8), dim=-1))
-    return EncodedBatch(tokens, vocabulary, Queries.from_lists(rows), *truth)
+    queries = Queries.from_lists(rows)
+    return EncodedBatch(queries, *truth, tokens=tokens, vocabulary=vocabulary)

@@ -10,9 +10,8 @@ import torch
 from tests.evaluation.made_data import MadeData, made_models
 from tvsl.errors import DataError, UsageError
 from tvsl.evaluation.compare import NO_DIFFERENCE, compare
-from tvsl.evaluation.config import evaluation_config
-from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.models import EvaluatedModels
+from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.evaluation.result_cache import SCORES
 from tvsl.evaluation.results import Evaluation
 from tvsl.evaluation.stored_results import read_scores, write_results, write_scores

@@ -13,9 +13,8 @@ from tvsl.data.base import Item, Sample
 from tvsl.data.synthetic import SyntheticData
 from tvsl.errors import DataError, OutputError, UnreadableMediaError, UsageError, VocabularyError
 from tvsl.evaluation.batch import encode_scenes
-from tvsl.evaluation.config import evaluation_config
-from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.models import EvaluatedModel, EvaluatedModels, load_models
+from tvsl.evaluation.evaluator import EvaluatedModel, EvaluatedModels, Evaluator, load_models
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.evaluation.results import Evaluation, ResultRow
 from tvsl.evaluation.stored_results import write_samples
 from tvsl.synthetic.export import export_world

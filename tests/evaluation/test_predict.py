@@ -10,8 +10,14 @@ from torch import Tensor
 from tests.evaluation.made_data import NAMES, SIZE, MadeData, MadeEncoder, made_models
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, IndexedDataset, Reader, encode_read_items
-from tvsl.evaluation.config import Counting, LabelChoice
-from tvsl.evaluation.predict import NO_MAP, Predictions, label_sources, predict
+from tvsl.evaluation.predict import (
+    NO_MAP,
+    Counting,
+    LabelChoice,
+    Predictions,
+    label_sources,
+    predict,
+)
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.metrics import LabelSource
 from tvsl.tokens import Queries, Tokens, Vocabulary

@@ -18,11 +18,10 @@ import pytest
 from tests.data.real_benchmarks import BENCHMARKS
 from tests.small_model import write_small_checkpoint
 from tvsl.data import find_data
-from tvsl.evaluation.config import evaluation_config
-from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.models import EvaluatedModels, load_models
+from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator, load_models
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.evaluation.result_cache import OUTPUTS
-from tvsl.evaluation.scorers import BASELINES
+from tvsl.evaluation.score import BASELINES
 from tvsl.html.evaluation import write_report
 from tvsl.metrics import PROTOCOLS, hash_ids
 

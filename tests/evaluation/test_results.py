@@ -14,14 +14,11 @@ from torch.nn import functional as F
 from tests.evaluation.made_data import NAMES, MadeData, made_models
 from tvsl.errors import OutputError, UsageError
 from tvsl.evaluation.batch import encode_read_items
-from tvsl.evaluation.config import evaluation_config
-from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.models import EvaluatedModels
-from tvsl.evaluation.predict import NO_MAP
-from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator
+from tvsl.evaluation.predict import NO_MAP, evaluation_config
+from tvsl.evaluation.results import Evaluation, detection_table, notes, result_tables
 from tvsl.evaluation.score import normalize_maps
 from tvsl.evaluation.stored_results import write_samples
-from tvsl.evaluation.tables import detection_table, notes, result_tables
 from tvsl.methods import METHODS
 from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax
 

@@ -9,12 +9,10 @@ import pytest
 from tests.evaluation.made_data import MadeData, made_models
 from tests.html.html_page import Page, check_policy, check_self_contained
 from tvsl.data.base import Item
-from tvsl.evaluation.cases import Cases, show_cases
-from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
-from tvsl.evaluation.results import Evaluation
-from tvsl.evaluation.tables import detection_table, notes, result_tables
-from tvsl.html.evaluation import _side_by_side, evaluation_page
+from tvsl.evaluation.predict import evaluation_config
+from tvsl.evaluation.results import Evaluation, detection_table, notes, result_tables
+from tvsl.html.evaluation import Cases, _side_by_side, evaluation_page, show_cases
 
 HOSTILE = "<script>alert('x')</script> & \"dogs\" {$style}"
 

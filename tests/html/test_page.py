@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from tvsl.errors import printable
-from tvsl.evaluation.tables import TextTable
+from tvsl.evaluation.results import TextTable
 from tvsl.html.page import distinct_maps, table_values
 from tvsl.html.rendering import environment, render_page
 from tvsl.localization import SoundSource

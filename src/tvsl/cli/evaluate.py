@@ -30,7 +30,7 @@ from tvsl.cli.starting import start_processes
 from tvsl.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.config import LabelChoice
+    from tvsl.evaluation.predict import LabelChoice
     from tvsl.evaluation.results import Evaluation
 
 SOME_LEFT_OUT = 1
@@ -173,7 +173,7 @@ def print_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """
     from tvsl.errors import first_few
     from tvsl.evaluation.result_cache import RESULTS
-    from tvsl.evaluation.tables import detection_table, notes, result_tables
+    from tvsl.evaluation.results import detection_table, notes, result_tables
 
     detection = detection_table(evaluation)
     for table in (*result_tables(evaluation), *([] if detection is None else [detection])):

@@ -12,14 +12,14 @@ import torch
 from tvsl.boxes import BOX_PROTOCOL, Box, shared_area
 from tvsl.demo.mixtures import real_scenes
 from tvsl.demo.scenes import DemoScene, made_up_scenes
-from tvsl.evaluation.batch import EncodedBatch, scene_truth
+from tvsl.evaluation.batch import Truth, scene_truth
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.score import score
 from tvsl.localization import Localization, SoundSource
 from tvsl.localizer import Localizer
 from tvsl.metrics import PAPER
 from tvsl.scenes import PixelBox
-from tvsl.tokens import Queries, Tokens, Vocabulary
+from tvsl.tokens import Queries, Vocabulary
 from tvsl.utils.progress import Progress, no_progress
 
 PartName = Literal["real", "laboratory"]
@@ -240,10 +240,7 @@ def _localize(localizer: Localizer, case: DemoScene) -> DemoResult:
     by_label = {name: source for source in detected.sources for name in _names(source)}
     again = [by_label.get(label) for label in scene.labels]
     vocabulary = localizer.encoder.vocabulary(scene.labels)
-    scores = [
-        score_sources(found, case, encoded.require_tokens(), vocabulary)
-        for found in (given.sources, again)
-    ]
+    scores = [score_sources(found, case, vocabulary) for found in (given.sources, again)]
     columns = zip(scene.labels, case.boxes, given.sources, again, *scores, strict=True)
     return DemoResult(case, given, detected, tuple(DemoSource(*column) for column in columns))
 
@@ -259,19 +256,18 @@ def threshold(case: DemoScene) -> float:
 
 
 def score_sources(
-    found: Sequence[SoundSource | None], case: DemoScene, tokens: Tokens, vocabulary: Vocabulary
+    found: Sequence[SoundSource | None], case: DemoScene, vocabulary: Vocabulary
 ) -> list[MapScore | None]:
     """Score the maps of a scene's true sources by the protocol ``paper``.
 
     Args:
         found: Localization of each true source; None where its class was not detected.
         case: The scene.
-        tokens: Its tokens.
         vocabulary: Its classes.
     """
     boxes, masks, twins = map(torch.from_numpy, scene_truth(case.scene))
     queries = Queries.from_lists([vocabulary.indices(case.scene.labels)])
-    batch = EncodedBatch(tokens, vocabulary, queries, boxes, masks, twins)
+    known = Truth(queries, boxes, masks, twins)
     pairs = [place for place, source in enumerate(found) if source is not None]
     if not pairs:
         return [None] * len(found)
@@ -279,7 +275,7 @@ def score_sources(
     rows = torch.full((len(found),), NO_MAP)
     rows[pairs] = torch.arange(len(pairs))
     predictions = Predictions(maps, torch.tensor(pairs), {"given": rows})
-    columns = score(predictions, batch)["given"].columns
+    columns = score(predictions, known)["given"].columns
     scores = []
     for place, source in enumerate(found):
         overlap, twin = float(columns["ciou"][place]), float(columns["right twin"][place])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from tvsl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.config import EvaluationConfig as EvaluationConfig
-    from tvsl.evaluation.config import evaluation_config as evaluation_config
+    from tvsl.evaluation.evaluator import EvaluatedModels as EvaluatedModels
     from tvsl.evaluation.evaluator import Evaluator as Evaluator
-    from tvsl.evaluation.models import EvaluatedModels as EvaluatedModels
-    from tvsl.evaluation.models import load_models as load_models
+    from tvsl.evaluation.evaluator import load_models as load_models
+    from tvsl.evaluation.predict import EvaluationConfig as EvaluationConfig
+    from tvsl.evaluation.predict import evaluation_config as evaluation_config
     from tvsl.evaluation.results import Evaluation as Evaluation
 else:
     __getattr__, __dir__, __all__ = lazy_names(__name__)

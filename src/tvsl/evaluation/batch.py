@@ -91,27 +91,46 @@ class IndexedDataset:
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedBatch:
-    """B encoded clips with their P (clip, source) pairs.
+class Truth:
+    """Truth of P (clip, source) pairs.
 
     Attributes:
-        tokens: The clips.
-        vocabulary: N classes.
         queries: Clip and class of each pair; class -1 for a source without one.
         targets: Masks of the sources, (P, H, W): bool, or float32 in [0, 1] where annotators
             disagree. Empty for a source that is nowhere in the picture.
         masks: The exact outlines where they are known, (P, H, W) bool.
         twins: Masks of a silent object of the pair's class, (P, H, W) bool, if known.
+    """
+
+    queries: Queries
+    targets: Tensor
+    masks: Tensor | None = None
+    twins: Tensor | None = None
+
+    @cached_property
+    def foreground(self) -> Tensor:
+        """Flags of the sources that are anywhere in the picture, (P,) bool, on the CPU."""
+        return (self.targets > 0).flatten(1).any(dim=1).cpu()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the targets in pixels."""
+        return self.targets.shape[1], self.targets.shape[2]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EncodedBatch(Truth):
+    """B encoded clips with the truth of their P (clip, source) pairs.
+
+    Attributes:
+        tokens: The clips.
+        vocabulary: N classes.
         clip_ids: Number of each clip in its data set, (B,).
         pair_ids: Number of each pair in its data set, (P,).
     """
 
     tokens: Tokens
     vocabulary: Vocabulary
-    queries: Queries
-    targets: Tensor
-    masks: Tensor | None = None
-    twins: Tensor | None = None
     clip_ids: tuple[int, ...] = ()
     pair_ids: tuple[int, ...] = ()
 
@@ -127,16 +146,6 @@ class EncodedBatch:
     def labels(self) -> Tensor:
         """Classes of the sources of each clip, (B, N) bool."""
         return self.counts > 0
-
-    @cached_property
-    def foreground(self) -> Tensor:
-        """Flags of the sources that are anywhere in the picture, (P,) bool, on the CPU."""
-        return (self.targets > 0).flatten(1).any(dim=1).cpu()
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the targets in pixels."""
-        return self.targets.shape[1], self.targets.shape[2]
 
     @property
     def sources(self) -> int:
@@ -157,14 +166,14 @@ class EncodedBatch:
         pairs = ((clip >= clips.start) & (clip < clips.stop)).nonzero()[:, 0]
         here = pairs.to(self.targets.device)
         return EncodedBatch(
-            Tokens(**tokens, grid=self.tokens.grid, panels=self.tokens.panels),
-            self.vocabulary,
             Queries(clip[pairs] - clips.start, self.queries.label[pairs]),
             self.targets[here],
             None if self.masks is None else self.masks[here],
             None if self.twins is None else self.twins[here],
-            self.clip_ids[rows],
-            tuple(self.pair_ids[number] for number in pairs.tolist() if self.pair_ids),
+            tokens=Tokens(**tokens, grid=self.tokens.grid, panels=self.tokens.panels),
+            vocabulary=self.vocabulary,
+            clip_ids=self.clip_ids[rows],
+            pair_ids=tuple(self.pair_ids[number] for number in pairs.tolist() if self.pair_ids),
         )
 
 
@@ -200,8 +209,8 @@ def encode_scenes(
     boxes, masks, twins = (
         torch.from_numpy(np.concatenate(parts)) for parts in zip(*truth, strict=True)
     )
-    queries = Queries.from_lists(labels)
-    return EncodedBatch(_joined(tokens), vocabulary, queries, boxes, masks, twins)
+    queries, encoded = Queries.from_lists(labels), _joined(tokens)
+    return EncodedBatch(queries, boxes, masks, twins, tokens=encoded, vocabulary=vocabulary)
 
 
 def encode_items(
@@ -236,8 +245,8 @@ def encode_items(
     drawn = (draw_targets(item.sources, item.panels, side, side) for item in items)
     targets = torch.from_numpy(np.concatenate([target >= 0.5 for target in drawn]))
     rows = [vocabulary.indices([str(label) for label in item.labels]) for item in items]
-    encoded = _joined([part for _, part in tokens])
-    return EncodedBatch(encoded, vocabulary, Queries.from_lists(rows), targets)
+    encoded, queries = _joined([part for _, part in tokens]), Queries.from_lists(rows)
+    return EncodedBatch(queries, targets, tokens=encoded, vocabulary=vocabulary)
 
 
 def encode_read_items(

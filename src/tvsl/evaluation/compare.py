@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import DataError, UsageError, first_few, shown
-from tvsl.evaluation.results import LOW_IS_GOOD, Detections, PairResults
+from tvsl.evaluation.results import LOW_IS_GOOD, TextTable
+from tvsl.evaluation.score import Detections, PairResults
 from tvsl.evaluation.stored_results import StoredScores, read_scores
-from tvsl.evaluation.tables import TextTable
 from tvsl.metrics import (
     Interval,
     LabelSource,

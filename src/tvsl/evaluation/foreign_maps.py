@@ -19,12 +19,11 @@ from torch import Tensor
 
 from tvsl.data.base import MISSING_OR_SKIP, DataSet, Item, require_files, require_items
 from tvsl.errors import DataError, UsageError, first_few, shown
-from tvsl.evaluation.batch import IndexedDataset, compact
-from tvsl.evaluation.config import EvaluationConfig
-from tvsl.evaluation.predict import NO_MAP, Predictions
+from tvsl.evaluation.batch import IndexedDataset, Truth, compact
+from tvsl.evaluation.predict import NO_MAP, EvaluationConfig, Predictions
 from tvsl.evaluation.result_cache import BatchResult
 from tvsl.evaluation.results import Evaluation, summarize
-from tvsl.evaluation.scorers import Scorer
+from tvsl.evaluation.score import Scorer
 from tvsl.metrics import LabelSource
 from tvsl.tokens import Queries, Vocabulary
 from tvsl.utils.progress import Progress, no_progress
@@ -36,7 +35,7 @@ none."""
 
 SUFFIXES = (".npy", ".npz")
 _RATE = 16_000
-_GRID = (7, 7)
+_GRID = (7, 7)  # of the trivial baselines: no encoder has one
 _ONE = (
     "One map, (h, w), is for all sources of an item; (P, h, w) holds one for each of its P sources."
 )
@@ -238,35 +237,6 @@ def _checked(entry: _Entry, array: NDArray[Any], dims: tuple[int, ...], remedy: 
     return torch.from_numpy(maps)
 
 
-@dataclass(frozen=True, eq=False)
-class _ItemTruth:
-    """Truth of the pairs of one item; see ``Truth``."""
-
-    queries: Queries
-    targets: Tensor
-    masks: Tensor | None = None
-    twins: Tensor | None = None
-
-    @property
-    def foreground(self) -> Tensor:
-        return (self.targets > 0).flatten(1).any(dim=1)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.targets.shape[1], self.targets.shape[2]
-
-
-@dataclass(frozen=True)
-class _BaselineGrid:
-    """Grid on which trivial baselines are drawn where no encoder has one."""
-
-    panels: int
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        return _GRID[0], _GRID[1] * self.panels
-
-
 class MapScorer(Scorer):
     """Scores of foreign maps.
 
@@ -317,7 +287,7 @@ class MapScorer(Scorer):
         maps, rows = self.maps.read(item)
         targets = compact(self.data.dataset.read(item, _RATE).targets)
         labels = [self.data.labels[pair] for pair in self.data.pairs(place)]
-        truth = _ItemTruth(Queries.from_lists([labels]), targets)
+        truth = Truth(Queries.from_lists([labels]), targets)
         result = BatchResult(batch=place, failures={}, items=[place])
         result.sounding += truth.foreground.tolist()
         # Each source has a map of its own, even where all have the same.
@@ -326,7 +296,8 @@ class MapScorer(Scorer):
         source: LabelSource = self.maps.labels
         shown_for = {source: torch.where(rows == NO_MAP, rows, every)}
         self.add(result, self.name, Predictions(maps[own], every, shown_for), truth)
-        self.add_baselines(result, truth, [place], _BaselineGrid(item.panels))
+        grid = _GRID[0], _GRID[1] * item.panels
+        self.add_baselines(result, truth, [place], grid, item.panels)
         return result
 
 

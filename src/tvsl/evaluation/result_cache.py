@@ -1,7 +1,7 @@
 """Scores of an evaluation so far: a line of JSON a batch in a folder, from which it goes on.
 
 Each process appends to a file of its own. A line that was torn when a process was killed is not
-counted, and its batch is done again. An evaluation that keeps nothing has them in memory.
+counted, and its batch is done again.
 """
 
 from __future__ import annotations
@@ -189,42 +189,6 @@ class ResultCache:
     def _written(self) -> list[Path]:
         """The files that processes wrote."""
         return sorted(self.folder.glob("process-*.jsonl"))
-
-
-class ResultsInMemory:
-    """Results of the batches of an evaluation that keeps nothing; used as a ``ResultCache``."""
-
-    output: None = None
-
-    def __init__(self) -> None:
-        self._results: dict[int, BatchResult] = {}
-
-    def begin(self, record: Mapping[str, Any], force: bool) -> None:  # noqa: ARG002
-        """Begin an evaluation, or go on; batches with items that could not be read are done again.
-
-        Args:
-            record: Record of the evaluation, which is always this one.
-            force: Whether to begin anew.
-        """
-        whole = {} if force else self._results
-        self._results = {number: one for number, one in whole.items() if not one.failures}
-
-    def done(self) -> set[int]:
-        """The batches that need not be done again."""
-        return set(self._results)
-
-    def all(self) -> dict[int, BatchResult]:
-        """All results by their batches, in order."""
-        return dict(sorted(self._results.items()))
-
-    @contextmanager
-    def writer(self, rank: int) -> Iterator[ResultsInMemory]:  # noqa: ARG002
-        """Itself: one process keeps all results."""
-        yield self
-
-    def write(self, result: BatchResult) -> None:
-        """Keep a result."""
-        self._results[result.batch] = result
 
 
 class ResultWriter:

@@ -1,228 +1,48 @@
-"""Results of an evaluation: the scores of all pairs in order, and the rows of a table."""
+"""Results of an evaluation: the rows of its tables, and what must be said of their numbers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tvsl import __version__
+from tvsl.data.base import DataSet
 from tvsl.errors import DataError
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PaperRow, beside
+from tvsl.evaluation.predict import EvaluationConfig
 from tvsl.evaluation.result_cache import BatchResult
-from tvsl.evaluation.scorers import Key, Scorer, detection_scores
+from tvsl.evaluation.score import Key, PairResults, Scorer
 from tvsl.metrics import (
     PAPER,
-    Bootstrap,
     Interval,
     LabelSource,
     ProtocolMetric,
     Scores,
-    detection_draws,
     detection_mean_average_precision,
     hash_ids,
 )
-from tvsl.metrics.intervals import FEW_ITEMS, LEVEL, RESAMPLES, Draws, over_runs, ratio
-from tvsl.metrics.pair_metric import Columns
+from tvsl.metrics.intervals import FEW_ITEMS, LEVEL, RESAMPLES, Draws, over_runs
 
 LOW_IS_GOOD = frozenset({"false_per_item"})
 """Figures of detection of which less is better; of all other figures more is."""
 
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """Classes that a model detected in the items whose classes are known.
-
-    Attributes:
-        scores: Detection scores, (B, N) float32.
-        taken: Classes that were taken, (B, N) bool.
-        truth: Classes that are there, (B, N) bool.
-    """
-
-    scores: Tensor
-    taken: Tensor
-    truth: Tensor
-
-    def figures(self) -> dict[str, float]:
-        """Precision, recall and false classes per item."""
-        right = int((self.taken & self.truth).sum())
-        taken = int(self.taken.sum())
-        return {
-            "precision": right / taken,
-            "recall": right / int(self.truth.sum()),
-            "false_per_item": (taken - right) / len(self.truth),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class PairResults:
-    """Scores of all P pairs, in the order of the data set.
-
-    Attributes:
-        numbers: Number of each pair in the data set, (P,).
-        items: Place of each pair's item in the data set, (P,).
-        labels: Class of each pair in the vocabulary, (P,); -1 without one.
-        sounding: Whether its source is anywhere, (P,) bool.
-        clusters: Number of what is drawn together with each pair, (P,): its item, or the recording
-            that several items are of.
-        measures: By model and label source, then by protocol: (P,) for each measure.
-        found: By model: whether the pair's class was detected, (P,) bool.
-        detections: By model, over the items whose classes are known.
-        known: Place of each of these items in the data set, (B,).
-    """
-
-    numbers: Tensor
-    items: Tensor
-    labels: Tensor
-    sounding: Tensor
-    clusters: Tensor
-    measures: Mapping[Key, Mapping[str, Columns]]
-    found: Mapping[str, Tensor] = field(default_factory=dict)
-    detections: Mapping[str, Detections] = field(default_factory=dict)
-    known: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-
-    @classmethod
-    def of(cls, scorer: Scorer, results: Sequence[BatchResult]) -> PairResults:
-        """Put the pairs of all batches in order.
-
-        Args:
-            scorer: Scorer of the batches.
-            results: Its results, in any order.
-        """
-        data = scorer.data
-        pairs = [pair for one in results for item in one.items for pair in data.pairs(item)]
-        items = [item for one in results for item in one.items for _ in data.pairs(item)]
-        numbers, order = torch.tensor(pairs).sort()
-
-        def in_order(values: Iterable[float], dtype: torch.dtype) -> Tensor:
-            return torch.tensor(list(values), dtype=dtype)[order]
-
-        def measures(key: Key, protocol: str) -> Columns:
-            parts = [one.scores[key[0]][key[1]][protocol] for one in results if one.items]
-            names = scorer.metrics[protocol].score_names
-            return {
-                name: in_order((value for part in parts for value in part[name]), torch.float64)
-                for name in names
-            }
-
-        def found(model: str) -> Iterator[bool]:
-            for one in results:
-                taken = one.detected[model].taken if one.items else []
-                for item, labels in zip(one.items, taken, strict=True):
-                    yield from (data.labels[pair] in labels for pair in data.pairs(item))
-
-        detecting = [
-            name for name in scorer.sources if any(name in one.detected for one in results)
-        ]
-        detections, known = _detections(scorer, results, detecting)
-        places = in_order(items, torch.int64)
-        return cls(
-            numbers=numbers,
-            items=places,
-            labels=torch.tensor(data.labels)[numbers],
-            sounding=in_order((one for some in results for one in some.sounding), torch.bool),
-            clusters=torch.tensor(data.clusters)[places],
-            measures={
-                key: {protocol: measures(key, protocol) for protocol in scorer.metrics}
-                for key in scorer.keys
-            },
-            found={model: in_order(found(model), torch.bool) for model in detecting},
-            detections=detections,
-            known=known,
-        )
-
-    def columns(self, key: Key, protocol: str) -> Columns:
-        """Columns that a metric of a protocol sums up: (P,) each.
-
-        Args:
-            key: Model and label source.
-            protocol: Name of the protocol.
-        """
-        return {
-            **self.measures[key][protocol],
-            "labels": self.labels,
-            "frames": self.items,
-            "ids": self.numbers,
-            "sounding": self.sounding,
-        }
-
-    def draws(
-        self, protocol: str, metric: ProtocolMetric, seed: int = 0
-    ) -> dict[Key, dict[str, Draws]]:
-        """Figures of a protocol on resamples of the items, the same for all rows.
-
-        Args:
-            protocol: Name of the protocol.
-            metric: Its metric.
-            seed: Seed of the resamples.
-        """
-        rows = {key: self.columns(key, protocol) for key in self.measures}
-        return metric.draws(rows, self.clusters, seed=seed)
-
-    def detection_draws(self, seed: int = 0) -> dict[str, dict[str, Draws]]:
-        """Figures of detection on resamples of the items, by model."""
-        if not self.detections:
-            return {}
-        cluster_of = torch.zeros(int(self.items.max()) + 1, dtype=torch.int64)
-        cluster_of[self.items] = self.clusters
-        bootstrap = Bootstrap(cluster_of[self.known], seed=seed)
-        truth = next(iter(self.detections.values())).truth
-        scores = {name: one.scores for name, one in self.detections.items()}
-        precision = detection_draws(scores, truth, bootstrap)
-        statistics = {}
-        for name, one in self.detections.items():
-            right, taken = (one.taken & truth).sum(dim=1), one.taken.sum(dim=1)
-            statistics[name, "precision"] = ratio(right, taken)
-            statistics[name, "recall"] = ratio(right, truth.sum(dim=1))
-            statistics[name, "false_per_item"] = ratio(taken - right, torch.ones(len(truth)))
-        drawn = bootstrap.draw(statistics)
-        figures = ("precision", "recall", "false_per_item")
-        return {
-            name: {
-                "mean_average_precision": precision[name],
-                **{figure: drawn[name, figure] for figure in figures},
-            }
-            for name in self.detections
-        }
-
-    def silent(self) -> int:
-        """Number of pairs whose source is nowhere in the picture."""
-        return int((~self.sounding).sum())
-
-
-def _detections(
-    scorer: Scorer, results: Sequence[BatchResult], names: Sequence[str]
-) -> tuple[dict[str, Detections], Tensor]:
-    """Detections of each model in the items whose classes are known, and these items' places."""
-    data = scorer.data
-    if not data.labelled or not names:
-        return {}, torch.empty(0, dtype=torch.int64)
-    items = [item for one in results for item in one.items]
-    classes = [{data.labels[pair] for pair in data.pairs(item)} for item in items]
-    # In the order of the data set: resamples must not depend on the number of processes.
-    known = sorted((item, row) for row, item in enumerate(items) if -1 not in classes[row])
-    rows = [row for _, row in known]
-    shape = (len(rows), len(data.vocabulary))
-    truth = _marked([sorted(classes[row]) for row in rows], shape)
-    found = {}
-    for name in names:
-        detected = [one.detected[name] for one in results if one.items]
-        every = [labels for one in detected for labels in one.taken]
-        scores = torch.cat([detection_scores(one, shape[1]) for one in detected])[rows]
-        found[name] = Detections(scores, _marked([every[row] for row in rows], shape), truth)
-    return found, torch.tensor([item for item, _ in known], dtype=torch.int64)
-
-
-def _marked(rows: Sequence[Sequence[int]], shape: tuple[int, int]) -> Tensor:
-    marked = torch.zeros(shape, dtype=torch.bool)
-    for row, labels in enumerate(rows):
-        marked[row, list(labels)] = True
-    return marked
+PAPER_HEADER = "paper"
+_NOTHING = ""
+_MARK = "*"
+_ASSIGNED = (
+    "the method's maps carry no names: those of an item are assigned to its sources by the "
+    "permutation that "
+    "fits the truth best (PIAP), as its authors do. No other row is told where the sources are."
+)
+_UNTRAINED = (
+    "nothing of it was trained, and no validation data decided how its maps are shown: polarity, "
+    "clamp and exponent are the defaults."
+)
 
 
 @dataclass(frozen=True)
@@ -522,3 +342,198 @@ def _detection_rows(scorer: Scorer, pairs: PairResults) -> Iterator[DetectionRow
             runs=runs,
             deviations=row.deviations,
         )
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of texts.
+
+    Attributes:
+        title: Title.
+        headers: Names of the columns.
+        rows: Cells, row by row.
+        words: Number of columns from the left with words; the others hold numbers.
+    """
+
+    title: str
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Heads of the columns of numbers."""
+        return self.headers[self.words :]
+
+
+def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        headers: Titles of the columns.
+        rows: Cells, row by row.
+
+    Returns:
+        The table; columns of numbers to the right.
+    """
+    numbers = [all(_is_number(row[place]) for row in rows) for place in range(len(headers))]
+    rules = ["---:" if rows and one else "---" for one in numbers]
+    cells = [[text.replace("|", "\\|") for text in row] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (headers, rules, *cells))
+
+
+def _is_number(cell: str) -> bool:
+    """Tell whether a cell begins with a number, or is empty."""
+    return re.match(r"$|[-+]?\d", cell) is not None
+
+
+def result_tables(evaluation: Evaluation) -> list[TextTable]:
+    """A table for each protocol, in percent, with the paper's numbers beside ours."""
+    return [_table(evaluation, name) for name in evaluation.scorer.config.protocols]
+
+
+def _table(evaluation: Evaluation, protocol: str) -> TextTable:
+    rows = [row for row in evaluation.rows if row.scores.protocol == protocol]
+    in_paper = {name for row in rows if row.paper is not None for name in row.paper.values}
+    names = list(rows[0].scores.values)
+    headers: list[str] = []
+    for name in names:
+        headers += [name, PAPER_HEADER] if name in in_paper else [name]
+    cells = tuple(tuple(_cells(row, names, in_paper)) for row in rows)
+    title = f"Protocol {protocol}, {_found(evaluation)} items"
+    return TextTable(title, ("method", "labels", *headers), cells, 2)
+
+
+def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator[str]:
+    yield row.name
+    yield row.scores.label_source
+    for name in names:
+        scores = row.scores
+        yield _percent(scores.values[name], scores.intervals[name], row.deviations.get(name))
+        if name in in_paper:
+            yield _paper_cell(row.paper, name)
+
+
+def _percent(value: float, interval: Interval, deviation: float | None = None) -> str:
+    spread = "" if deviation is None else f" ± {100 * deviation:.1f}"
+    return f"{100 * value:.1f}{spread} ({interval.times(100).text()})"
+
+
+def _paper_cell(paper: PaperRow | None, name: str) -> str:
+    if paper is None or name not in paper.values:
+        return _NOTHING
+    return f"{paper.values[name]:.1f}{_NOTHING if paper.same_data else _MARK}"
+
+
+def detection_table(evaluation: Evaluation) -> TextTable | None:
+    """Table of the detected classes, in percent; None where none were detected."""
+    if not evaluation.detection:
+        return None
+    headers = ("method", "mAP", "precision", "recall", "false per item")
+    rows = tuple(
+        (
+            row.name,
+            *(
+                _percent(row.values[name], row.intervals[name], row.deviations.get(name))
+                for name in ("mean_average_precision", "precision", "recall")
+            ),
+            f"{row.false_per_item:.2f} ({row.intervals['false_per_item'].text(2)})",
+        )
+        for row in evaluation.detection
+    )
+    return TextTable("Detected classes", headers, rows, 1)
+
+
+def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Notes on the numbers: a term and its explanation, each."""
+    scorer = evaluation.scorer
+    found = [
+        ("Data", _data(scorer.data.dataset)),
+        ("Items", _items(evaluation)),
+        *scorer.data.dataset.notes,
+        scorer.note,
+        ("Protocols", "; ".join(f"{one.name}: {one.source}" for one in scorer.config.chosen) + "."),
+        ("Intervals", _intervals(evaluation)),
+    ]
+    found += [("Few items", warning) for warning in evaluation.warnings]
+    of_methods = [row for row in evaluation.rows if row.method is not None]
+    sources = {row.scores.label_source for row in of_methods}
+    if "given" in sources:
+        found.append(("Labels given", "the method is asked for the true classes of each item."))
+    if "detected" in sources:
+        found.append(("Labels detected", _detected(evaluation)))
+    if "none" in sources:
+        found.append(("Labels none", "the method knows no classes: one map for all sources."))
+    assigned = [row for row in of_methods if row.scores.label_source == "assigned"]
+    if assigned:
+        found.append(("Labels assigned", _ASSIGNED))
+    fresh = [name for name in scorer.sources if name.endswith("(untrained)")]
+    if fresh:
+        found.append((", ".join(fresh), _UNTRAINED))
+    found.append(
+        ("whole frame, centre, random", "what maps reach that look at nothing; scored as they are.")
+    )
+    paper = next((row.paper for row in evaluation.rows if row.paper is not None), None)
+    if paper is not None:
+        found.append((PAPER_HEADER, _paper(paper)))
+    return found
+
+
+def _data(data: DataSet) -> str:
+    options = data.model_dump(mode="json", exclude_none=True)
+    return f"{data.title} ({data.name}): {', '.join(f'{k} {v}' for k, v in options.items())}."
+
+
+def _intervals(evaluation: Evaluation) -> str:
+    count, config = evaluation.clusters, evaluation.scorer.config
+    what = (
+        "items" if count == evaluation.found else f"{evaluation.found} items of {count} recordings"
+    )
+    count_text = f"{count} items" if count == evaluation.found else what
+    means = ""
+    if evaluation.scorer.runs:
+        means = " Of a mean of several heads the heads are drawn, too; ± is their deviation."
+    return (
+        f"in brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of the {count_text}, all "
+        f"sources of an item together, seed {config.seed}.{means}"
+    )
+
+
+def _items(evaluation: Evaluation) -> str:
+    count, silent = len(evaluation.pairs.numbers), evaluation.pairs.silent()
+    sources = "1 source" if count == 1 else f"{count} sources"
+    nowhere = ""
+    if silent:
+        nowhere = f", of which {silent} {'is' if silent == 1 else 'are'} nowhere in the picture"
+        nowhere += _left_out(evaluation.scorer.config)
+    return (
+        f"{_found(evaluation)} found, with {sources}{nowhere}; SHA-256 of the ids "
+        f"{evaluation.rows[0].scores.ids_hash}."
+    )
+
+
+def _found(evaluation: Evaluation) -> str:
+    return f"{evaluation.found:,} of {evaluation.listed:,}"
+
+
+def _left_out(config: EvaluationConfig) -> str:
+    """Protocols that leave out sources that are nowhere, in words."""
+    including = [one.name for one in config.chosen if one.include_empty]
+    if len(including) == len(config.chosen):
+        return ""
+    return " and left out" + (f", but by {', '.join(including)}" if including else "")
+
+
+def _detected(evaluation: Evaluation) -> str:
+    rules = {row.rule for row in evaluation.detection}
+    labelled = evaluation.scorer.data.labelled
+    taken = "; ".join(sorted(rules)) if labelled else "the class that it detects first"
+    count = len(evaluation.scorer.data.vocabulary)
+    strict = " A source whose class is not taken scores 0." if labelled else ""
+    return f"the method takes {taken}, of {count}.{strict}"
+
+
+def _paper(paper: PaperRow) -> str:
+    where = f"{BENCHMARKS[paper.benchmark]}, Table {paper.table}"
+    mark = "" if paper.same_data else f"; {_MARK} measured on other data"
+    return f"what the paper reports for the method that its authors trained ({where}){mark}."

@@ -1,11 +1,17 @@
-"""Scores of predicted maps against the truth, pair by pair, and the figures made of them."""
+"""Scores of predicted maps against the truth, pair by pair, and the figures made of them.
+
+``PairScores`` are of one batch or of a head's validation clips, ``PairResults`` of all pairs of a
+data set in its order; a ``Scorer`` has what is scored, and by which protocols.
+"""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import base64
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +19,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from tvsl.evaluation.batch import EncodedBatch
-from tvsl.evaluation.config import Counting
-from tvsl.evaluation.predict import NO_MAP, Predictions, label_sources, predict
-from tvsl.methods.base import Method
+from tvsl.evaluation.batch import EncodedBatch, IndexedDataset, Truth
+from tvsl.evaluation.predict import (
+    NO_MAP,
+    Counting,
+    EvaluationConfig,
+    Predictions,
+    label_sources,
+    predict,
+)
+from tvsl.evaluation.result_cache import BatchResult, Detected
+from tvsl.methods.base import Centre, Method, Noise, Trivial, WholeFrame
 from tvsl.metrics import (
     PAPER,
     Bootstrap,
@@ -30,9 +43,8 @@ from tvsl.metrics import (
     minmax,
     resize_maps,
 )
-from tvsl.metrics.intervals import Draws, Statistic, mean
+from tvsl.metrics.intervals import Draws, Statistic, mean, ratio
 from tvsl.metrics.pair_metric import Columns
-from tvsl.tokens import Queries
 
 SceneFigure = Figure | Literal["small IoU", "large IoU", "right twin", "detection"]
 """A figure of a protocol, or one that needs the exact truth of made-up scenes."""
@@ -45,47 +57,15 @@ NOT_ALWAYS: frozenset[SceneFigure] = frozenset(
 Figures = dict[SceneFigure, float]
 """Figures in percent, by name."""
 
+BASELINES: Mapping[str, type[Trivial]] = MappingProxyType(
+    {"whole frame": WholeFrame, "centre": Centre, "random": Noise}
+)
+"""Baselines that look at nothing, by their names in tables."""
+
+Key = tuple[str, LabelSource]
+"""Name of a model in the table, and its label source."""
+
 _CHUNK = 128
-
-
-class Grid(typing.Protocol):
-    """Grid of the maps of some items."""
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns, of all panels."""
-
-    @property
-    def panels(self) -> int:
-        """Number of frames side by side."""
-
-
-class Truth(typing.Protocol):
-    """Truth of P pairs, as ``EncodedBatch`` has it."""
-
-    @property
-    def queries(self) -> Queries:
-        """Clip and class of each pair."""
-
-    @property
-    def targets(self) -> Tensor:
-        """Masks of the sources, (P, H, W)."""
-
-    @property
-    def masks(self) -> Tensor | None:
-        """Exact outlines where they are known, (P, H, W) bool."""
-
-    @property
-    def twins(self) -> Tensor | None:
-        """Masks of a silent object of the pair's class where they are known, (P, H, W) bool."""
-
-    @property
-    def foreground(self) -> Tensor:
-        """Flags of the sources that are anywhere, (P,) bool."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the targets in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -385,3 +365,300 @@ def score_batches(
             labels.append(batch.labels)
     pairs = {source: PairScores.joined(some) for source, some in parts.items()}
     return HeadScores(pairs, (torch.cat(scores), torch.cat(labels)) if scores else None)
+
+
+class Scorer(ABC):
+    """Base of scorers: methods, items, and the protocols that score maps.
+
+    Attributes:
+        data: The items.
+        config: The settings.
+        sources: Label sources of each model, by its name in the table.
+        metrics: The metric of each protocol, by its name.
+    """
+
+    def __init__(self, data: IndexedDataset, config: EvaluationConfig) -> None:
+        self.data = data
+        self.config = config
+        self.sources: Mapping[str, tuple[LabelSource, ...]] = {}
+        self.metrics = {
+            protocol.name: ProtocolMetric(protocol, data.dataset.several)
+            for protocol in config.chosen
+        }
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Rows of the table: models, then baselines."""
+        rows = [(name, source) for name, sources in self.sources.items() for source in sources]
+        return (*rows, *((name, "none") for name in BASELINES))
+
+    @property
+    @abstractmethod
+    def methods(self) -> Mapping[str, tuple[str, str]]:
+        """Name in the registry and fingerprint of each model, by its name in the table."""
+
+    @property
+    def runs(self) -> Mapping[str, tuple[str, ...]]:
+        """Models that differ by their seeds alone, by what the row of their mean is called."""
+        return {}
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Source of the maps, ready for JSON."""
+
+    @property
+    @abstractmethod
+    def note(self) -> tuple[str, str]:
+        """Source of the maps, a term and its explanation."""
+
+    @abstractmethod
+    def detection_rule(self, name: str) -> str:
+        """Number of classes that a model takes of an item, in words."""
+
+    def add_baselines(
+        self,
+        result: BatchResult,
+        truth: Truth,
+        items: Sequence[int],
+        grid: tuple[int, int],
+        panels: int,
+    ) -> None:
+        """Add the scores of the trivial baselines to the result of a batch.
+
+        Args:
+            result: The result.
+            truth: Truth of the pairs of some items.
+            items: Places of these items in the data set; random maps are drawn by them.
+            grid: Rows and columns of the maps, of all panels.
+            panels: Number of frames side by side.
+        """
+        places = torch.tensor(items)[truth.queries.clip.cpu()]
+        every = torch.arange(len(places))
+        for name, baseline in BASELINES.items():
+            maps = baseline().drawn(places, grid, panels, self.config.seed)
+            found = Predictions(maps.to(truth.targets.device), every, {"none": every})
+            self.add(result, name, found, truth)
+
+    def add(self, result: BatchResult, name: str, predictions: Predictions, truth: Truth) -> None:
+        """Add a model's scores of some items to the result of their batch.
+
+        Args:
+            result: The result.
+            name: Name of the model in the table.
+            predictions: Its maps.
+            truth: Truth of the pairs of these items.
+        """
+        by_source = result.scores.setdefault(name, {})
+        for protocol in self.config.chosen:
+            for source, scores in score(predictions, truth, protocol).items():
+                measures = by_source.setdefault(source, {}).setdefault(protocol.name, {})
+                for measure in protocol.score_names:
+                    values = measures.setdefault(measure, [])
+                    values += scores.columns[measure].tolist()
+
+
+def packed(scores: Tensor) -> str:
+    """Detection scores as text that keeps every digit."""
+    return base64.b64encode(scores.numpy().astype("<f4").tobytes()).decode()
+
+
+def detection_scores(detected: Detected, classes: int) -> Tensor:
+    """Detection scores of a batch's items: (items, N) float32.
+
+    Args:
+        detected: Detections in them.
+        classes: N, the number of classes.
+    """
+    content = b"".join(base64.b64decode(part) for part in detected.scores)
+    return torch.from_numpy(np.frombuffer(content, "<f4").astype(np.float32).reshape(-1, classes))
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Classes that a model detected in the items whose classes are known.
+
+    Attributes:
+        scores: Detection scores, (B, N) float32.
+        taken: Classes that were taken, (B, N) bool.
+        truth: Classes that are there, (B, N) bool.
+    """
+
+    scores: Tensor
+    taken: Tensor
+    truth: Tensor
+
+    def figures(self) -> dict[str, float]:
+        """Precision, recall and false classes per item."""
+        right = int((self.taken & self.truth).sum())
+        taken = int(self.taken.sum())
+        return {
+            "precision": right / taken,
+            "recall": right / int(self.truth.sum()),
+            "false_per_item": (taken - right) / len(self.truth),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PairResults:
+    """Scores of all P pairs, in the order of the data set.
+
+    Attributes:
+        numbers: Number of each pair in the data set, (P,).
+        items: Place of each pair's item in the data set, (P,).
+        labels: Class of each pair in the vocabulary, (P,); -1 without one.
+        sounding: Whether its source is anywhere, (P,) bool.
+        clusters: Number of what is drawn together with each pair, (P,): its item, or the recording
+            that several items are of.
+        measures: By model and label source, then by protocol: (P,) for each measure.
+        found: By model: whether the pair's class was detected, (P,) bool.
+        detections: By model, over the items whose classes are known.
+        known: Place of each of these items in the data set, (B,).
+    """
+
+    numbers: Tensor
+    items: Tensor
+    labels: Tensor
+    sounding: Tensor
+    clusters: Tensor
+    measures: Mapping[Key, Mapping[str, Columns]]
+    found: Mapping[str, Tensor] = field(default_factory=dict)
+    detections: Mapping[str, Detections] = field(default_factory=dict)
+    known: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @classmethod
+    def of(cls, scorer: Scorer, results: Sequence[BatchResult]) -> PairResults:
+        """Put the pairs of all batches in order.
+
+        Args:
+            scorer: Scorer of the batches.
+            results: Its results, in any order.
+        """
+        data = scorer.data
+        pairs = [pair for one in results for item in one.items for pair in data.pairs(item)]
+        items = [item for one in results for item in one.items for _ in data.pairs(item)]
+        numbers, order = torch.tensor(pairs).sort()
+
+        def in_order(values: Iterable[float], dtype: torch.dtype) -> Tensor:
+            return torch.tensor(list(values), dtype=dtype)[order]
+
+        def measures(key: Key, protocol: str) -> Columns:
+            parts = [one.scores[key[0]][key[1]][protocol] for one in results if one.items]
+            names = scorer.metrics[protocol].score_names
+            return {
+                name: in_order((value for part in parts for value in part[name]), torch.float64)
+                for name in names
+            }
+
+        def found(model: str) -> Iterator[bool]:
+            for one in results:
+                taken = one.detected[model].taken if one.items else []
+                for item, labels in zip(one.items, taken, strict=True):
+                    yield from (data.labels[pair] in labels for pair in data.pairs(item))
+
+        detecting = [
+            name for name in scorer.sources if any(name in one.detected for one in results)
+        ]
+        detections, known = _detections(scorer, results, detecting)
+        places = in_order(items, torch.int64)
+        return cls(
+            numbers=numbers,
+            items=places,
+            labels=torch.tensor(data.labels)[numbers],
+            sounding=in_order((one for some in results for one in some.sounding), torch.bool),
+            clusters=torch.tensor(data.clusters)[places],
+            measures={
+                key: {protocol: measures(key, protocol) for protocol in scorer.metrics}
+                for key in scorer.keys
+            },
+            found={model: in_order(found(model), torch.bool) for model in detecting},
+            detections=detections,
+            known=known,
+        )
+
+    def columns(self, key: Key, protocol: str) -> Columns:
+        """Columns that a metric of a protocol sums up: (P,) each.
+
+        Args:
+            key: Model and label source.
+            protocol: Name of the protocol.
+        """
+        return {
+            **self.measures[key][protocol],
+            "labels": self.labels,
+            "frames": self.items,
+            "ids": self.numbers,
+            "sounding": self.sounding,
+        }
+
+    def draws(
+        self, protocol: str, metric: ProtocolMetric, seed: int = 0
+    ) -> dict[Key, dict[str, Draws]]:
+        """Figures of a protocol on resamples of the items, the same for all rows.
+
+        Args:
+            protocol: Name of the protocol.
+            metric: Its metric.
+            seed: Seed of the resamples.
+        """
+        rows = {key: self.columns(key, protocol) for key in self.measures}
+        return metric.draws(rows, self.clusters, seed=seed)
+
+    def detection_draws(self, seed: int = 0) -> dict[str, dict[str, Draws]]:
+        """Figures of detection on resamples of the items, by model."""
+        if not self.detections:
+            return {}
+        cluster_of = torch.zeros(int(self.items.max()) + 1, dtype=torch.int64)
+        cluster_of[self.items] = self.clusters
+        bootstrap = Bootstrap(cluster_of[self.known], seed=seed)
+        truth = next(iter(self.detections.values())).truth
+        scores = {name: one.scores for name, one in self.detections.items()}
+        precision = detection_draws(scores, truth, bootstrap)
+        statistics = {}
+        for name, one in self.detections.items():
+            right, taken = (one.taken & truth).sum(dim=1), one.taken.sum(dim=1)
+            statistics[name, "precision"] = ratio(right, taken)
+            statistics[name, "recall"] = ratio(right, truth.sum(dim=1))
+            statistics[name, "false_per_item"] = ratio(taken - right, torch.ones(len(truth)))
+        drawn = bootstrap.draw(statistics)
+        figures = ("precision", "recall", "false_per_item")
+        return {
+            name: {
+                "mean_average_precision": precision[name],
+                **{figure: drawn[name, figure] for figure in figures},
+            }
+            for name in self.detections
+        }
+
+    def silent(self) -> int:
+        """Number of pairs whose source is nowhere in the picture."""
+        return int((~self.sounding).sum())
+
+
+def _detections(
+    scorer: Scorer, results: Sequence[BatchResult], names: Sequence[str]
+) -> tuple[dict[str, Detections], Tensor]:
+    """Detections of each model in the items whose classes are known, and these items' places."""
+    data = scorer.data
+    if not data.labelled or not names:
+        return {}, torch.empty(0, dtype=torch.int64)
+    items = [item for one in results for item in one.items]
+    classes = [{data.labels[pair] for pair in data.pairs(item)} for item in items]
+    # In the order of the data set: resamples must not depend on the number of processes.
+    known = sorted((item, row) for row, item in enumerate(items) if -1 not in classes[row])
+    rows = [row for _, row in known]
+    shape = (len(rows), len(data.vocabulary))
+    truth = _marked([sorted(classes[row]) for row in rows], shape)
+    found = {}
+    for name in names:
+        detected = [one.detected[name] for one in results if one.items]
+        every = [labels for one in detected for labels in one.taken]
+        scores = torch.cat([detection_scores(one, shape[1]) for one in detected])[rows]
+        found[name] = Detections(scores, _marked([every[row] for row in rows], shape), truth)
+    return found, torch.tensor([item for item, _ in known], dtype=torch.int64)
+
+
+def _marked(rows: Sequence[Sequence[int]], shape: tuple[int, int]) -> Tensor:
+    marked = torch.zeros(shape, dtype=torch.bool)
+    for row, labels in enumerate(rows):
+        marked[row, list(labels)] = True
+    return marked

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from tvsl.errors import DataError, OutputError
 from tvsl.evaluation.result_cache import FIGURES, RESULTS, SAMPLES, SCORES
-from tvsl.evaluation.results import DetectionRow, Detections, Evaluation, PairResults, ResultRow
+from tvsl.evaluation.results import DetectionRow, Evaluation, ResultRow
+from tvsl.evaluation.score import Detections, PairResults
 from tvsl.metrics import Interval
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json, write_rows

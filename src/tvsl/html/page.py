@@ -20,7 +20,7 @@ from tvsl.render.colors import Color, RGBImage, color_layer, inner_region
 from tvsl.render.spectrogram import LOWEST, spectrogram_image
 
 if TYPE_CHECKING:
-    from tvsl.evaluation.tables import TextTable
+    from tvsl.evaluation.results import TextTable
 
 
 _FINE = 224
@@ -144,7 +144,7 @@ def table_values(table: TextTable, best: Collection[tuple[int, str]] = ()) -> Va
         The title, and the headers and cells of the columns with their style classes.
     """
     # Here: the page of a clip needs neither tables nor the metrics, which take seconds to import.
-    from tvsl.evaluation.tables import PAPER_HEADER
+    from tvsl.evaluation.results import PAPER_HEADER
 
     classes = [
         "" if column < table.words else "number of-paper" if header == PAPER_HEADER else "number"

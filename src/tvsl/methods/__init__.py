@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from tvsl.methods.audioclip import AudioCLIPFinetuned as AudioCLIPFinetuned
     from tvsl.methods.audioclip import AudioCLIPSimilarity as AudioCLIPSimilarity
     from tvsl.methods.avgn import AVGN as AVGN
+    from tvsl.methods.base import Centre as Centre
     from tvsl.methods.base import Method as Method
     from tvsl.methods.base import MethodConfig as MethodConfig
+    from tvsl.methods.base import Noise as Noise
     from tvsl.methods.base import Untrained as Untrained
+    from tvsl.methods.base import WholeFrame as WholeFrame
     from tvsl.methods.base import check_inputs as check_inputs
     from tvsl.methods.base import check_labels as check_labels
     from tvsl.methods.base import with_overrides as with_overrides
@@ -30,9 +33,6 @@ if TYPE_CHECKING:
     from tvsl.methods.mix_and_localize import MixAndLocalize as MixAndLocalize
     from tvsl.methods.ots import OTS as OTS
     from tvsl.methods.text_only import TextOnly as TextOnly
-    from tvsl.methods.trivial import Centre as Centre
-    from tvsl.methods.trivial import Noise as Noise
-    from tvsl.methods.trivial import WholeFrame as WholeFrame
     from tvsl.methods.tvsl import TVSL as TVSL
     from tvsl.methods.tvsl import ReleasedConfig as ReleasedConfig
     from tvsl.methods.tvsl import ReleasedTVSL as ReleasedTVSL
@@ -57,9 +57,9 @@ _BUILTIN = {
     "wav2clip": "tvsl.methods.wav2clip:Wav2CLIP",
     "audioclip": "tvsl.methods.audioclip:AudioCLIPSimilarity",
     "text-only": "tvsl.methods.text_only:TextOnly",
-    "whole-frame": "tvsl.methods.trivial:WholeFrame",
-    "centre": "tvsl.methods.trivial:Centre",
-    "random": "tvsl.methods.trivial:Noise",
+    "whole-frame": "tvsl.methods.base:WholeFrame",
+    "centre": "tvsl.methods.base:Centre",
+    "random": "tvsl.methods.base:Noise",
 }
 
 if not TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from tvsl.methods.base import Method, MethodConfig, Untrained, check_inputs
-from tvsl.methods.tvsl.conditioning import similarity
-from tvsl.methods.tvsl.detection import EVIDENCE, evidence
+from tvsl.methods.tvsl.equations import EVIDENCE, evidence, similarity
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -20,7 +19,7 @@ class TextOnlyConfig(MethodConfig):
     """Hyperparameters of text only, those of T-VSL that apply.
 
     Attributes:
-        detector: Combination of the heard and the seen evidence (``tvsl/detection.py``).
+        detector: Combination of the heard and the seen evidence (``tvsl/equations.py``).
     """
 
     detector: Literal["evidence", "agreement", "decomposition"] = "evidence"

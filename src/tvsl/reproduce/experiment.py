@@ -361,7 +361,9 @@ def read_scenes(
             "Delete it and start again: it will be made anew.",
             path,
         ) from error
-    return EncodedBatch(tokens.to(device), vocabulary(names), queries.to(device), **truth)
+    return EncodedBatch(
+        queries.to(device), **truth, tokens=tokens.to(device), vocabulary=vocabulary(names)
+    )
 
 
 def _packed(values: Tensor) -> Tensor:

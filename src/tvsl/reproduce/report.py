@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tvsl.evaluation.tables import PAPER_HEADER, TextTable, markdown_table
+from tvsl.evaluation.results import PAPER_HEADER, TextTable, markdown_table
 from tvsl.metrics import LabelSource
 from tvsl.metrics.intervals import RESAMPLES
 from tvsl.reproduce.claims import Agreement, Claim, agreements

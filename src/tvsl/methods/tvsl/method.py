@@ -13,13 +13,15 @@ of picture and sound, and the sound of each class then finds its own cells. In t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from typing_extensions import Self
 
 from tvsl.encoder import PromptableTextEncoder
+from tvsl.errors import UsageError
 from tvsl.global_batch import batch_size, gather_rows, own_rows
 from tvsl.methods.base import (
     Method,
@@ -28,38 +30,151 @@ from tvsl.methods.base import (
     check_inputs,
     check_labels,
     spread_and_not,
+    with_overrides,
 )
 from tvsl.methods.operations import LogitScale, inverse_lengths, linear_projector, unit
-from tvsl.methods.tvsl.conditioning import condition_on_all, focused, similarity, weighted_mean
-from tvsl.methods.tvsl.config import ReleasedConfig, TVSLConfig, check_config
-from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
-from tvsl.methods.tvsl.inference import (
+from tvsl.methods.tvsl.equations import (
+    EVIDENCE,
     READOUTS,
-    log_normaliser,
-    possible_readouts,
-    responsibilities,
-)
-from tvsl.methods.tvsl.losses import (
-    class_loss,
-    contrastive_loss,
-    detection_loss,
-    pooled_loss,
-)
-from tvsl.methods.tvsl.modules import (
     FusionProjector,
     build_prompts,
+    class_loss,
+    condition_on_all,
+    contrastive_loss,
     correspondence_weights,
+    detection_loss,
+    evidence,
+    focused,
+    fusion_similarity,
+    log_normaliser,
+    pooled_loss,
+    possible_readouts,
     require_token_ids,
+    responsibilities,
     sample_classes,
+    similarity,
+    weighted_mean,
 )
-from tvsl.methods.tvsl.released import ReleasedTVSL
+from tvsl.methods.tvsl.released import ReleasedConfig, ReleasedTVSL
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
+
+Detector = Literal["evidence", "agreement", "decomposition", "fusion"]
+Readout = Literal["cosine", "signed", "text", "evidence", "sum"]
+TokenProjectors = Literal["identity", "slow", "trained"]
 
 T = TypeVar("T")
 
 _CHUNK = 256
 _SLOW = 0.1
 _FAST = 10.0
+
+
+class TVSLConfig(MethodConfig):
+    """Hyperparameters of the method as the paper describes it, beside those of every head.
+
+    Where a stored head states none, it has the defaults; what we recommend is ``preset("tvsl")``.
+
+    Attributes:
+        token_projectors: P_a and P_v (Sec. 3.2): ``identity`` leaves the encoder's tokens alone,
+            ``slow`` trains them at a tenth of the learning rate, ``trained`` at the full one.
+        identity_start: Whether the linear projectors start as the identity.
+        fusion_layers: P_f as printed (1), or with a hidden layer (2).
+        detector: Scores of ``detect``: training-free ``evidence``, ``agreement`` or
+            ``decomposition``, or P_f, ``fusion``.
+        detach_detection: Whether L_mcid leaves P_a and P_v alone.
+        audio_conditioning: phi^a (Sec. 3.3, Table 3).
+        image_conditioning: phi^v (Sec. 3.3, Table 3).
+        class_projectors: P_vc and P_ac (Sec. 3.3). Without them what L_cls teaches goes into P_v
+            and P_a, which inference uses.
+        class_negatives: Whether L_cls asks of every class whether it is there, in place of asking
+            of each true class which one it is: no printed loss tells a class from what is absent.
+        class_focus: Sharpness of a softmax that weighs cells and pieces of sound in L_cls, in place
+            of the bare cosines, which are so alike that the means of all classes are nearly one;
+            0 as printed.
+        class_weight: Factor of L_cls.
+        correspondence: The correspondence block (Sec. 3.4, Table 3).
+        correspondence_weight: Factor of L_av.
+        pooled_weight: Factor of Eq. 1 on the means of tokens and the clip's names, which continues
+            the encoder's own training through P_a and P_v.
+        mask_same_class: Whether other pairs of a pair's class are left out of its negatives.
+        stages: 2, or 1 for the one-stage variant (Table 7).
+        prompt_length: Learned context vectors before the class name (Sec. 4.6, Table 6).
+        prompt_classes: Most classes that a training step runs through the text encoder.
+        readout: Readout of a map (``equations.READOUTS``).
+        readout_exponent: Exponent of the ``evidence`` readout.
+        query_anchor: Share that the untrained audio query has in a trained one at inference. What
+            is trained on some classes drifts away from the others; half way back keeps most of what
+            was learned (Wortsman et al., CVPR 2022, average weights to the same end).
+        token_anchor: Share that the encoder's own tokens have in those of P_a and P_v at inference,
+            for the same reason.
+        responsibility: Sharpness with which tokens of the sound are shared out among the classes
+            at inference; with 0 each class takes of all. 10 was chosen on
+            validation duets of the made-up world, where 5 to 20 are much the same
+            (`benchmarks/constants.py`).
+        printed_sums: Whether losses are summed over classes and sources as printed, in place of
+            averaged.
+    """
+
+    token_projectors: TokenProjectors = "identity"
+    identity_start: bool = True
+    fusion_layers: Literal[1, 2] = 2
+    detector: Detector = "evidence"
+    detach_detection: bool = True
+    audio_conditioning: bool = True
+    image_conditioning: bool = True
+    class_projectors: bool = True
+    class_negatives: bool = False
+    class_focus: float = Field(0.0, ge=0, le=1e4)
+    class_weight: float = Field(1.0, ge=0, le=1e6)
+    correspondence: bool = True
+    correspondence_weight: float = Field(1.0, ge=0, le=1e6)
+    pooled_weight: float = Field(0.0, ge=0, le=1e6)
+    mask_same_class: bool = True
+    stages: Literal[1, 2] = 2
+    prompt_length: int = Field(0, ge=0, le=32)
+    prompt_classes: int = Field(64, gt=1, le=1_000_000)
+    readout: Readout = "evidence"
+    readout_exponent: float = Field(0.5, gt=0, le=100)
+    query_anchor: float = Field(0.5, ge=0, le=1)
+    token_anchor: float = Field(0.0, ge=0, le=1)
+    responsibility: float = Field(10.0, ge=0, le=1e6)
+    printed_sums: bool = False
+
+    @property
+    def shares_audio(self) -> bool:
+        """True where tokens of the sound are shared out among the classes."""
+        return self.responsibility > 0 and self.audio_conditioning
+
+    @property
+    def asks_every_class(self) -> bool:
+        """True where L_cls is the presence of every class."""
+        if not (self.audio_conditioning or self.image_conditioning):
+            return False
+        return self.class_negatives or self.stages == 1
+
+    @property
+    def compares_classes(self) -> bool:
+        """True where sounds are shared out or decomposed over the classes; see the base class."""
+        return self.shares_audio or self.detector == "decomposition"
+
+
+def check_config(config: TVSLConfig) -> None:
+    """Refuse hyperparameters that do not go together.
+
+    Raises:
+        UsageError: One stage without any conditioning, or an anchor without the identity.
+    """
+    if config.stages == 1 and not (config.audio_conditioning or config.image_conditioning):
+        raise UsageError(
+            "The one-stage variant learns its classes in the conditioning blocks.",
+            "Leave at least one of them on.",
+        )
+    for name in ("query_anchor", "token_anchor"):
+        if getattr(config, name) > 0 and not config.identity_start:
+            raise UsageError(
+                "What a projector gives can be anchored only where it starts as the identity.",
+                f"Set {name} to 0.",
+            )
 
 
 class TVSL(Method):
@@ -247,7 +362,7 @@ class TVSL(Method):
         return torch.stack([logits.sigmoid() for logits in presences]).mean(dim=0)
 
     def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
-        """Evidence of ``detection.py`` on projected tokens, each (B, N); see the base class."""
+        """Evidence on projected tokens, each (B, N); see the base class."""
         visual, audio = self._anchored(tokens)
         return evidence(audio, visual, self._classes(vocabulary))
 
@@ -383,6 +498,45 @@ class TVSL(Method):
                 embedded = self.prompts(self._text_encoder, require_token_ids(vocabulary))
             kept = self._prompted = (vocabulary, context.detach().clone(), embedded)
         return kept[2]
+
+
+PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
+    "tvsl": TVSLConfig(
+        token_projectors="trained",
+        detach_detection=False,
+        class_negatives=True,
+        class_focus=30.0,
+    ),
+    "paper": TVSLConfig(
+        token_projectors="trained",
+        identity_start=False,
+        fusion_layers=1,
+        detector="fusion",
+        detach_detection=False,
+        mask_same_class=False,
+        readout="cosine",
+        query_anchor=0.0,
+        responsibility=0.0,
+        printed_sums=True,
+    ),
+    "released": ReleasedConfig(),
+}
+
+
+def preset(name: str, **hyperparameters: Any) -> TVSLConfig | ReleasedConfig:
+    """Look up a preset.
+
+    Args:
+        name: ``tvsl``, our best; ``paper``, every equation as printed; ``released``, the public
+            code, bug for bug where it shapes numbers.
+        hyperparameters: Overrides of its hyperparameters.
+
+    Raises:
+        UsageError: There is no such preset or hyperparameter, or a value that it cannot have.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"There is no preset '{name}'.", f"Presets: {', '.join(PRESETS)}.")
+    return with_overrides(PRESETS[name], **hyperparameters)
 
 
 def method_of(config: TVSLConfig | ReleasedConfig) -> type[Method]:

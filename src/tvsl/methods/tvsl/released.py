@@ -10,14 +10,15 @@ every token at test time, where the paper has none.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tvsl.contrastive import symmetric_info_nce
-from tvsl.encoder import Encoder
+from tvsl.encoder import MOST_CHANNELS, Encoder, ImageTokenMode
 from tvsl.global_batch import gather_rows
 from tvsl.methods.base import (
     Method,
@@ -28,12 +29,38 @@ from tvsl.methods.base import (
     with_overrides,
 )
 from tvsl.methods.operations import MAX_SCALE, unit
-from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
-from tvsl.methods.tvsl.config import ReleasedConfig
+from tvsl.methods.tvsl.equations import similarity, weighted_mean
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 # P_va on every token needs a copy of the tokens for each query: as many at once as stay small.
 _CHUNK = 16
+
+
+class ReleasedConfig(MethodConfig):
+    """Sizes and factors of the released code, which has no other hyperparameters.
+
+    Attributes:
+        hidden: Width of the projectors' hidden layer.
+        image_text_scale: Factor of the cosines of picture and text in the losses; the encoder's
+            own when None (100 without an encoder).
+        audio_text_scale: The same of sound and text.
+        audio_image_scale: The same of sound and picture.
+        polarity: The released evaluation turns every map upside down.
+        detection_threshold: The released code never detects; a probability of one half.
+        image_tokens: Its own reading of the position table.
+        waveform_scale: It feeds waveforms in [-1, 1], about 90 dB too quiet.
+        square_pictures: It squeezes every picture into 224 x 224.
+    """
+
+    hidden: int = Field(2048, gt=0, le=MOST_CHANNELS)
+    image_text_scale: float | None = Field(None, ge=1, le=100)
+    audio_text_scale: float | None = Field(None, ge=1, le=100)
+    audio_image_scale: float | None = Field(None, ge=1, le=100)
+    polarity: Literal[1, -1] = -1
+    detection_threshold: float | None = Field(0.5, ge=-1e6, le=1e6)
+    image_tokens: ImageTokenMode = "released"
+    waveform_scale: float = Field(1.0, gt=0, le=1e9)
+    square_pictures: bool = True
 
 
 def _two_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tvsl.errors import UsageError
-from tvsl.evaluation.config import evaluation_config
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.metrics import PROTOCOLS
 
 

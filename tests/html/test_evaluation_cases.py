@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluation.made_data import MadeData, made_models
-from tvsl.evaluation.cases import Cases, show_cases, thirds
-from tvsl.evaluation.config import evaluation_config
 from tvsl.evaluation.evaluator import Evaluator
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.evaluation.results import Evaluation
+from tvsl.html.evaluation import Cases, show_cases, thirds
 
 
 def evaluated(folder: Path, data: MadeData, name: str = "text-only", **fields: object) -> Evaluator:

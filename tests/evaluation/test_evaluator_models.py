@@ -8,7 +8,7 @@ from tests.mini_bundle import write_mini_bundle
 from tests.small_model import random_head
 from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.errors import UsageError, WeightsError
-from tvsl.evaluation.models import load_models
+from tvsl.evaluation.evaluator import load_models
 from tvsl.loading import untrained_methods
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head

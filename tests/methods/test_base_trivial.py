@@ -8,7 +8,7 @@ import torch
 
 from tests.methods.tvsl.inputs import queries, ragged_labels, tokens, vocabulary
 from tvsl.errors import ShapeError, UsageError
-from tvsl.methods.trivial import Centre, Noise, Trivial, WholeFrame
+from tvsl.methods.base import Centre, Noise, Trivial, WholeFrame
 from tvsl.tokens import Tokens
 
 METHODS = (WholeFrame, Centre, Noise)
