@@ -38,7 +38,7 @@ def reproduce_row(folder: Path) -> Callable[[], None]:
     from tvsl.reproduce.run import reproduce, select
     from tvsl.reproduce.specs import reproduce_config
     from tvsl.reproduce.tables import TVSL
-    from tvsl.utils.progress import no_stages
+    from tvsl.utils.processes import no_stages
 
     config = reproduce_config("synthetic", "quick", **SMALL, learning_rates=(1e-3,), seeds=1)
     selection = select(["table2"])

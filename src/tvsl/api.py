@@ -13,7 +13,7 @@ from tvsl.errors import UsageError, shown
 from tvsl.methods import METHODS
 from tvsl.registry import Registry
 from tvsl.utils.lazy import optional
-from tvsl.utils.progress import Stages, no_stages
+from tvsl.utils.processes import Stages, no_stages
 
 if TYPE_CHECKING:
     import pandas
@@ -314,8 +314,7 @@ def evaluate(
                 )
         evaluator = Evaluator(models, data, chosen, folder, workers, skip_broken)
         title = "Evaluating" if team.count == 1 else f"Evaluating (process 1 of {team.count})"
-        show = stages if team.leads else no_stages
-        with show(title, counted="items") as report:
+        with team.shown(stages)(title, counted="items") as report:
             evaluator.run(team, force, report)
         evaluation = evaluator.summarize()
         if folder is not None and team.leads:
@@ -381,7 +380,7 @@ def train(
             stack.enter_context(locked(output))
             check_run_folder(output, resume, HEAD_RECIPE_KEYS, place)
         team.meet()
-        stages = stages if team.leads else no_stages
+        stages = team.shown(stages)
         given = {
             **fields,
             "method": None if method is None else _named(METHODS, method),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 
 from tvsl.errors import ShapeError
 from tvsl.utils.devices import Precision
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -33,7 +33,7 @@ from tvsl.utils.atomic import staged, writable
 from tvsl.utils.files import to_json
 from tvsl.utils.lazy import optional
 from tvsl.utils.model_folder import fingerprint
-from tvsl.utils.progress import Stages, no_stages
+from tvsl.utils.processes import Stages, no_stages
 from tvsl.utils.run_folder import EXPORT_RECORD, exported_files
 from tvsl.vocabularies import everyday_sounds, same_names
 

@@ -25,7 +25,7 @@ from tvsl.registry import Registry, is_reference
 from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.utils.hub import commit, hub_model
 from tvsl.utils.model_folder import HEAD_FOLDER
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 
 DEFAULT_PRESET = "tvsl"
 

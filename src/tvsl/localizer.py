@@ -29,7 +29,7 @@ from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig
 from tvsl.utils.devices import PrecisionChoice, choose_device
 from tvsl.utils.hub import hub_model, upload
 from tvsl.utils.model_folder import HEAD_FOLDER, writing_bundle
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 from tvsl.vocabularies import everyday_sounds, same_names
 
 _MOST_VOCABULARIES = 8

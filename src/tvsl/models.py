@@ -14,7 +14,7 @@ from tvsl.utils.atomic import check_free_file
 from tvsl.utils.files import weights_folder
 from tvsl.utils.hub import hub_model, snapshot
 from tvsl.utils.model_folder import TENSORS_FILE
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 _RELEASE = "https://github.com/AndreyGuzhov/AudioCLIP/releases/download/v0.1/"
 _SAFETENSORS = ".safetensors"

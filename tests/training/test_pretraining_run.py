@@ -17,7 +17,7 @@ from tvsl.synthetic.world import World
 from tvsl.training import pretraining
 from tvsl.training.pretraining import PretrainingData, pretrain
 from tvsl.training.pretraining_data import make_clips
-from tvsl.utils.progress import Progress, Stages
+from tvsl.utils.processes import Progress, Stages
 
 from .tiny import WEIGHTS, recipe, same_state, tiny_model
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tvsl.errors import OutputError, TvslError, UsageError
 from tvsl.training.trainer import build_trainer, fit
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 from tvsl.utils.run_folder import last_checkpoint
 
 STEPS_OF_EPOCH = 3

@@ -42,7 +42,7 @@ from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils import kernels
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import fingerprint
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 from tvsl.vocabularies import same_names
 
 _TEXT_BATCH = 64

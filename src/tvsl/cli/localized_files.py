@@ -36,7 +36,7 @@ from tvsl.render import require_overlay_video
 from tvsl.segments import find_segments, mark_duplicates, smooth, steady
 from tvsl.utils.atomic import write_text
 from tvsl.utils.files import write_json
-from tvsl.utils.progress import Progress, Stages
+from tvsl.utils.processes import Progress, Stages
 
 Emit = Callable[[dict[str, Any]], None]
 """Takes each moment, as it stands in the file, as soon as it is settled."""

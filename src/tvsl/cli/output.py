@@ -23,7 +23,7 @@ from tvsl.errors import (
     printable,
 )
 from tvsl.utils.atomic import check_free, foreign_record, is_inner_name, staged
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 from tvsl.utils.run_folder import read_record
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tvsl.cli.output import (
 )
 from tvsl.cli.starting import start_processes
 from tvsl.errors import UsageError, first_few, shown
-from tvsl.utils.progress import no_progress
+from tvsl.utils.processes import no_progress
 
 if TYPE_CHECKING:
     from tvsl.preprocess.run import Prepared

@@ -34,7 +34,7 @@ from tvsl.render import (
 from tvsl.render.colors import Color, certainty
 from tvsl.render.video import write_page_video
 from tvsl.utils.atomic import writable, write_text
-from tvsl.utils.progress import Stages
+from tvsl.utils.processes import Stages
 
 SHEET_NAME: Final = "contact_sheet.jpg"
 PAGE_NAME: Final = "index.html"

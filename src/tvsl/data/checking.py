@@ -16,7 +16,7 @@ from tvsl.data.files import FileDataSet
 from tvsl.data.layouts import absent
 from tvsl.data.targets import Nowhere, files_of
 from tvsl.errors import DataError, MediaError, MissingFileError
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 _SAMPLE_RATE: Final = 16_000
 

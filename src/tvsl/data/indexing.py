@@ -38,7 +38,7 @@ from tvsl.media import load_image
 from tvsl.scenes import box_of
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.files import read_small, write_rows
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 BOXES_FILE: Final = "boxes.csv"
 PHOTOS, SOUNDS, MASKS = "photos", "sounds", "masks"

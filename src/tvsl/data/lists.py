@@ -22,7 +22,7 @@ from tvsl.media.streams import require_audio_stream
 from tvsl.utils.download import download
 from tvsl.utils.files import LARGEST_LIST, lists_folder, read_small_text, unguarded
 from tvsl.utils.id_lists import is_column_name
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 LARGEST_SIDE: Final = 10**6
 """Maximum pixels of a picture's side."""

@@ -35,7 +35,7 @@ from tvsl.data.token_store import (
 )
 from tvsl.encoder import Encoder
 from tvsl.utils.atomic import writable, write_whole
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 try:
     import fcntl

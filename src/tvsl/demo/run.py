@@ -20,7 +20,7 @@ from tvsl.localizer import Localizer
 from tvsl.metrics import PAPER
 from tvsl.scenes import PixelBox
 from tvsl.tokens import Queries, Vocabulary
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 PartName = Literal["real", "laboratory"]
 

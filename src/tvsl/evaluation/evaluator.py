@@ -35,8 +35,7 @@ from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import fingerprint
-from tvsl.utils.processes import Processes
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Processes, Progress, no_progress
 from tvsl.vocabularies import everyday_sounds
 
 # What these say of the encoder must be one thing for all heads that are evaluated on it.

@@ -26,7 +26,7 @@ from tvsl.evaluation.results import Evaluation, summarize
 from tvsl.evaluation.score import Scorer
 from tvsl.metrics import LabelSource
 from tvsl.tokens import Queries, Vocabulary
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 from tvsl.vocabularies import same_name
 
 MapLabels = Literal["given", "detected", "none"]

@@ -32,8 +32,7 @@ from tvsl.utils.atomic import (
     write_text,
 )
 from tvsl.utils.id_lists import ListedId
-from tvsl.utils.processes import Processes, processes, usable_cores
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Processes, Progress, no_progress, processes, usable_cores
 from tvsl.utils.run_folder import describe_changes, read_record
 
 REPORT_FILE = "report.json"

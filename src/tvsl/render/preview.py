@@ -23,7 +23,7 @@ from tvsl.synthetic.pictures import WorldObject
 from tvsl.synthetic.sounds import SAMPLE_RATE, modulation_rate
 from tvsl.synthetic.world import World
 from tvsl.utils.atomic import staged, writable
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 SHEET = "contact_sheet.png"
 MOST_SCENES = 200

@@ -26,7 +26,7 @@ from tvsl.render.colors import RGBImage
 from tvsl.render.overlay import SMALLEST_SIDE
 from tvsl.render.video_overlay import VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 
 if TYPE_CHECKING:
     from tvsl.localization import Localization

@@ -43,8 +43,7 @@ from tvsl.reproduce.specs import (
 from tvsl.tokens import TENSORS, Queries, Tokens, Vocabulary
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import keep_tensors
-from tvsl.utils.processes import ALONE, Processes
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import ALONE, Processes, Progress, no_progress
 
 TOKENS_FOLDER = "tokens"
 BLOCK = 128

@@ -39,8 +39,7 @@ from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
-from tvsl.utils.processes import ALONE, Processes
-from tvsl.utils.progress import Progress, Stages
+from tvsl.utils.processes import ALONE, Processes, Progress, Stages
 from tvsl.utils.run_folder import describe_changes, read_record
 
 

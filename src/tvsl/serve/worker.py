@@ -28,7 +28,7 @@ from tvsl.errors import (
     printable,
 )
 from tvsl.serve.folder import is_service_folder
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 
 if TYPE_CHECKING:
     from tvsl.cli.localized_files import LocalizeOptions
@@ -73,7 +73,7 @@ class Worker:
         is_bytes: bool = False,  # noqa: ARG002 - the page shows a share
         counted: str = "",  # noqa: ARG002
     ) -> Iterator[Progress]:
-        """Tell of a stage of the work; see ``tvsl.utils.progress.Stages``."""
+        """Tell of a stage of the work; see ``tvsl.utils.processes.Stages``."""
         self._tell_stage(title, 0, None)
         last = time.monotonic()
 

@@ -24,7 +24,7 @@ from tvsl.synthetic.sounds import SAMPLE_RATE, SAMPLES
 from tvsl.synthetic.world import World, WorldScene
 from tvsl.utils.atomic import RECORD_REMEDY, foreign_record, is_inner_name, staged, writable
 from tvsl.utils.files import LARGEST_LIST, read_small_text
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, no_progress
 from tvsl.vocabularies import NAMES_FILE
 
 MANIFEST = "manifest.jsonl"

@@ -20,8 +20,7 @@ from tvsl.evaluation.batch import EncodedBatch, encode_items
 from tvsl.evaluation.score import Figures, score_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
-from tvsl.utils.processes import current
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress, current
 
 MAP_SOURCES = (1, 2)
 """Maps are validated on scenes of so many sources, as in the paper's tables."""

@@ -37,8 +37,7 @@ from tvsl.training.modules import (
 from tvsl.training.trainer import WholeCheckpoints
 from tvsl.utils.atomic import locked
 from tvsl.utils.model_folder import HEAD_FOLDER
-from tvsl.utils.processes import processes
-from tvsl.utils.progress import Stages, no_stages
+from tvsl.utils.processes import Stages, no_stages, processes
 from tvsl.utils.run_folder import CHECKPOINTS, HEAD_RECIPE_KEYS, check_run_folder, last_checkpoint
 
 TOKENS_FOLDER = "tokens"
@@ -97,7 +96,7 @@ def train_head(
                 check_store(place, key)
             write_recipe(config, encoder, folder, resume)
         team.meet()
-        stages = stages if team.leads else no_stages
+        stages = team.shown(stages)
         with stages("Encoding clips") as report:
             store = make_store(place, key, encoder, clips, report)
         with stages("Encoding validation scenes") as report:

@@ -28,8 +28,7 @@ from tvsl.tokens import Vocabulary
 from tvsl.training.calibrate import located
 from tvsl.training.config import TrainConfig, find_head
 from tvsl.training.trainer import build_trainer, fit, quiet, trainer_options
-from tvsl.utils.processes import current
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import Progress, current, no_progress
 from tvsl.utils.run_folder import CHECKPOINTS
 
 VALIDATION_SCORE = "validation/score"

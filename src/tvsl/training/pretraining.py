@@ -51,8 +51,7 @@ from tvsl.training.pretraining_data import (
 from tvsl.training.trainer import build_trainer, fit, trainer_options
 from tvsl.utils.atomic import locked, write_text
 from tvsl.utils.devices import choose_device
-from tvsl.utils.processes import current, own_device, processes
-from tvsl.utils.progress import Stages, no_stages
+from tvsl.utils.processes import Stages, current, no_stages, own_device, processes
 from tvsl.utils.run_folder import (
     MODEL_RECIPE_KEYS,
     RECIPE_FILE,
@@ -319,7 +318,7 @@ def pretrain(
             last_checkpoint(folder, resume)
             _write_recipe(recipe, folder, resume)
         team.meet()
-        stages = stages if team.leads else no_stages
+        stages = team.shown(stages)
         checkpoint = last_checkpoint(folder, resume)
         world = World("train", twins=recipe.twins, off_screen=0.0, seed=recipe.seed)
         clips: ClipArrays | World = world

@@ -31,7 +31,7 @@ from tvsl.synthetic.vocabulary import (
     surface_and_shape,
 )
 from tvsl.synthetic.world import World
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 
 MOST_OBJECTS = 3
 _CHUNK = 200

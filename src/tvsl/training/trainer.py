@@ -25,8 +25,14 @@ from lightning.pytorch.strategies import DDPStrategy
 from tvsl.errors import OutputError, UsageError, WeightsError
 from tvsl.utils.atomic import write_whole
 from tvsl.utils.files import LARGEST_LIST, read_small_text
-from tvsl.utils.processes import current, environment, is_lost_process, lost_process
-from tvsl.utils.progress import Progress, no_progress
+from tvsl.utils.processes import (
+    Progress,
+    current,
+    environment,
+    is_lost_process,
+    lost_process,
+    no_progress,
+)
 from tvsl.utils.run_folder import CHECKPOINTS, LAST
 
 _NOISE = (

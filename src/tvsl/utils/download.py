@@ -11,7 +11,7 @@ import requests
 
 from tvsl.errors import OutputError, TvslError, WeightsError
 from tvsl.utils.atomic import locked
-from tvsl.utils.progress import Progress
+from tvsl.utils.processes import Progress
 
 _BLOCK = 1 << 18
 _TIMEOUT = 30.0

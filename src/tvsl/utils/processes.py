@@ -1,4 +1,4 @@
-"""Processes that share one piece of work, on one machine or on many.
+"""Processes that share one piece of work, on one machine or on many, and what they show of it.
 
 Who starts them is not decided here: `torchrun`, SLURM's `srun` and ``--processes`` (which is
 `torchrun` on one machine) say in the environment which process this is. Lightning's own detection
@@ -12,10 +12,10 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from tvsl.errors import LostProcessError, UsageError
 
@@ -25,12 +25,50 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+Progress: TypeAlias = Callable[[int, "int | None"], None]
+"""Called with the amount done so far, and the total or None if it is unknown."""
+
 # Processes wait for the slowest one, which may have much left to do.
 _PATIENCE: Final = timedelta(days=7)
 _MEETING: Final = timedelta(minutes=10)
 _SECONDS_FOR_CAUSE: Final = 2.0
 _ERROR_KEY: Final = "error"
 _INTERACTIVE: Final = ("bash", "interactive")
+
+
+class Stages(Protocol):
+    """Opens the display of a stage of the work, and gives its progress."""
+
+    def __call__(
+        self, title: str, *, is_bytes: bool = False, counted: str = ""
+    ) -> AbstractContextManager[Progress]:
+        """Open the display of a stage.
+
+        Args:
+            title: What is being done.
+            is_bytes: Whether the amounts are bytes.
+            counted: What is counted otherwise, to be named with the rate.
+        """
+
+
+def no_progress(done: int, total: int | None) -> None:
+    """Show nothing.
+
+    Args:
+        done: Amount done so far.
+        total: Total amount, or None if it is unknown.
+    """
+
+
+@contextmanager
+def no_stages(
+    title: str,  # noqa: ARG001
+    *,
+    is_bytes: bool = False,  # noqa: ARG001
+    counted: str = "",  # noqa: ARG001
+) -> Iterator[Progress]:
+    """Show nothing of a stage; see ``Stages``."""
+    yield no_progress
 
 
 @dataclass(frozen=True)
@@ -54,6 +92,10 @@ class Processes:
     def leads(self) -> bool:
         """Tell whether this process reports the results of all."""
         return self.rank == 0
+
+    def shown(self, stages: Stages) -> Stages:
+        """Stages of the work as this process shows them, the leading one alone."""
+        return stages if self.leads else no_stages
 
     def meet(self) -> None:
         """Wait for all processes.
