@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.cli.running import run, run_alone
 from tests.media.media_makers import chirp, make_sound, make_video
-from tvsl.preprocess.clip import prepare_video
 from tvsl.preprocess.options import make_options
+from tvsl.preprocess.worker import prepare_video
 
 RATE = 44_100
 MODEL = ("--model", "mini", "--labels", "red square")

@@ -14,7 +14,7 @@ from tvsl.evaluation.predict import label_sources, predict
 from tvsl.evaluation.score import Figures, evaluate_batches, normalize_maps, score_maps
 from tvsl.methods.base import Method, Supervision
 from tvsl.metrics import NEGATIVES, LabelSource
-from tvsl.reproduce.benchmark_base import with_negatives
+from tvsl.reproduce.benchmark import with_negatives
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tvsl.data import find_data
-from tvsl.data.manifest import COLUMNS, read_manifest
+from tvsl.data.folder import COLUMNS, read_manifest
 from tvsl.errors import DataError, TvslError
 
 LONGEST = 2.0

@@ -15,11 +15,11 @@ from tests.preprocess.videos import contents, make_broken, make_clip
 from tvsl import __version__
 from tvsl.errors import MediaError, OutputError
 from tvsl.preprocess import run as run_module
-from tvsl.preprocess.clip import prepare_video
 from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import ExtractionResult, Journal
 from tvsl.preprocess.options import Failure, Options, describe_error, make_options
 from tvsl.preprocess.run import Prepared, open_root, prepare
+from tvsl.preprocess.worker import prepare_video
 
 OPTIONS = make_options("vggsound", window=0.5)
 IDS = ("zpWuikVorYg_000032", "zpWuikVorYg_000033", "JIemsK_0lXc_000001")
@@ -260,7 +260,7 @@ def test_a_full_disk_leaves_every_clip_whole(
 
     run(folder, root)
     before = contents(root)
-    monkeypatch.setattr("tvsl.preprocess.clip.write_wav", fail)
+    monkeypatch.setattr("tvsl.preprocess.worker.write_wav", fail)
     with pytest.raises(OutputError, match="No space left") as caught:
         run(folder, root, OTHER, force=True)
     assert caught.value.path == root / "audio" / f"{IDS[2]}.wav"

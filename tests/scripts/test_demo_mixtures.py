@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.shared_files import shared
-from tvsl.demo.mixtures import FOLDER, LIST, real_scenes
+from tvsl.demo.scenes import FOLDER, LIST, real_scenes
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "demo_mixtures.py"
 

@@ -15,7 +15,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from tvsl.serve import Jobs, ServeConfig, create_app
-from tvsl.serve.worker_process import WORKER
+from tvsl.serve.jobs import WORKER
 
 PATIENCE = 60.0
 JOBS = "/api/v1/jobs"

@@ -14,8 +14,8 @@ from tests.localization_schema import check_schema
 from tests.media.media_makers import make_sound, make_video
 from tests.small_model import RATE, tone, write_picture, write_small_checkpoint
 from tvsl.errors import MediaError, UsageError, VocabularyError
+from tvsl.serve.jobs import WORKER
 from tvsl.serve.worker import LARGEST_FILE, described, summary
-from tvsl.serve.worker_process import WORKER
 
 
 class Pipe:

@@ -53,8 +53,8 @@ def command(
     # Wrong usage ends here, before torch is imported.
     check_free(output, force, _earlier_files)
 
-    from tvsl.demo.mixtures import real_names
     from tvsl.demo.run import run_demo
+    from tvsl.demo.scenes import real_names
     from tvsl.html.demo import demo_page
     from tvsl.loading import check_classes
     from tvsl.synthetic.vocabulary import CLASSES

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 
 from tvsl.boxes import BOX_PROTOCOL, Box, shared_area
-from tvsl.demo.mixtures import real_scenes
-from tvsl.demo.scenes import DemoScene, made_up_scenes
+from tvsl.demo.scenes import DemoScene, made_up_scenes, real_scenes
 from tvsl.evaluation.batch import Truth, scene_truth
 from tvsl.evaluation.predict import NO_MAP, Predictions
 from tvsl.evaluation.score import score

@@ -24,8 +24,7 @@ from tvsl.errors import StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.loading import load_encoder
 from tvsl.methods.base import MethodConfig
-from tvsl.reproduce.benchmark import open_benchmark
-from tvsl.reproduce.benchmark_base import Benchmark, with_negatives
+from tvsl.reproduce.benchmark import Benchmark, open_benchmark, with_negatives
 from tvsl.reproduce.reduced_encoder import (
     ReducedEncoder,
     directions_of,

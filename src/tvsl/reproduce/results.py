@@ -12,7 +12,7 @@ import numpy as np
 from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS
 from tvsl.metrics import PAPER_THRESHOLDS, Figure, Interval, LabelSource
 from tvsl.metrics.intervals import Draws, over_runs
-from tvsl.reproduce.benchmark_base import Benchmark
+from tvsl.reproduce.benchmark import Benchmark
 from tvsl.reproduce.specs import (
     DROP,
     Candidates,

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from tvsl.data.file_index import licence_family
-from tvsl.demo.mixtures import FOLDER, LIST, real_scenes
-from tvsl.demo.scenes import KINDS, DemoScene
+from tvsl.demo.scenes import FOLDER, KINDS, LIST, DemoScene, real_scenes
 from tvsl.media.image import load_object_map
 from tvsl.vocabularies import check_names, everyday_sounds
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data.made_files import write
-from tvsl.data.manifest import ManifestEntry, parse_boxes, read_manifest
+from tvsl.data.folder import ManifestEntry, parse_boxes, read_manifest
 from tvsl.errors import DataError
 from tvsl.vocabularies import same_name
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tvsl.serve.worker_process import WorkerProcess
+from tvsl.serve.jobs import WorkerProcess
 
 
 class Started(WorkerProcess):

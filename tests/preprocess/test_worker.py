@@ -14,9 +14,9 @@ from tests.media.media_makers import make_video, number_in
 from tests.preprocess.videos import RATE, make_broken, make_clip, pitch_at
 from tvsl.errors import MediaError, NoSoundError, OutputError, SilentAudioError
 from tvsl.media import load_audio, load_image
-from tvsl.preprocess.clip import prepare_video
 from tvsl.preprocess.journal import Extracted
 from tvsl.preprocess.options import describe_error, make_options
+from tvsl.preprocess.worker import prepare_video
 
 Prepare = Callable[..., Extracted]
 

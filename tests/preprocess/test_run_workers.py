@@ -15,7 +15,7 @@ from tvsl.preprocess import pool
 from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import Extracted, ExtractionResult
 from tvsl.preprocess.options import Failure, make_options
-from tvsl.preprocess.pool import prepare_all
+from tvsl.preprocess.run import prepare_all
 from tvsl.preprocess.worker import serve
 
 # A worker that dies in the middle of some clips, as a process does that the system or a broken

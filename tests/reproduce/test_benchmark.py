@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from tests.evaluation.made_scenes import made_scenes
-from tvsl.reproduce.benchmark_base import with_negatives
+from tvsl.reproduce.benchmark import with_negatives
 
 
 def test_every_other_scene_has_the_sound_of_another_one() -> None:
