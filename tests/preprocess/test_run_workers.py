@@ -11,7 +11,6 @@ import pytest
 
 from tests.preprocess.videos import make_broken, make_clip
 from tvsl.errors import OutputError, TvslError
-from tvsl.preprocess import pool
 from tvsl.preprocess.finding import Video
 from tvsl.preprocess.journal import Extracted, ExtractionResult
 from tvsl.preprocess.options import Failure, make_options
@@ -53,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def use_worker(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other_worker.py").write_text(code)
-    monkeypatch.setattr(pool, "_MODULE", "other_worker")
+    monkeypatch.setattr("tvsl.preprocess.run._MODULE", "other_worker")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator
@@ -33,8 +33,6 @@ from tvsl.utils.strict_model import StrictModel
 
 LabelChoice = Literal["given", "detected"]
 Counting = Literal["oracle", "threshold"]
-
-LABEL_CHOICES: tuple[LabelChoice, ...] = get_args(LabelChoice)
 
 
 NO_MAP = -1

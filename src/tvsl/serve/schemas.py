@@ -17,7 +17,6 @@ MOST_SOURCES: Final = 16
 """Sources that may be asked for."""
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
-UploadName = Literal["video", "picture", "sound"]
 FileName = Literal["index.html", "localization.json", "overlay.mp4", "clip.mp4"]
 
 MEDIA_TYPES: Final[dict[FileName, str]] = {
