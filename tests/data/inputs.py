@@ -14,8 +14,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tvsl.data.base import ClipBatch, ClipSet
-from tvsl.data.token_encoding import make_store, store_key
-from tvsl.data.token_store import StoreKey, TokenStore
+from tvsl.data.token_store import StoreKey, TokenStore, make_store, store_key
 from tvsl.encoder import FrameTokens, SoundTokens
 from tvsl.tokens import Tokens
 

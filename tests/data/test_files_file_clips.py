@@ -10,7 +10,7 @@ from tests.data.inputs import PlainEncoder
 from tests.data.made_files import clip, folders, media, picture, rows, sound, vggss
 from tvsl.data import find_data
 from tvsl.data.files import FileClips, of_length
-from tvsl.data.token_encoding import make_store, store_key
+from tvsl.data.token_store import make_store, store_key
 from tvsl.errors import MissingFileError
 
 LABELS = ("dog bow-wow", "elk bugling", "cat purring")

@@ -15,8 +15,7 @@ from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data import DATA_SETS, find_data
 from tvsl.data.base import require_items
 from tvsl.data.real import RealClips, RealData, in_grid
-from tvsl.data.token_encoding import make_store, store_key
-from tvsl.data.token_store import read_shard, shard_path
+from tvsl.data.token_store import make_store, read_shard, shard_path, store_key
 from tvsl.errors import DataError, UsageError
 from tvsl.evaluation.batch import encode_scenes
 

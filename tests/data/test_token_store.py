@@ -18,8 +18,7 @@ from safetensors.torch import load_file, save_file
 from tests.data.inputs import NoiseClips, PlainEncoder, make, summary
 from tvsl.audioclip.encoder import AudioCLIPEncoder
 from tvsl.data.synthetic import SyntheticClips
-from tvsl.data.token_encoding import make_store, store_key
-from tvsl.data.token_store import TokenStore, read_shard, shard_path
+from tvsl.data.token_store import TokenStore, make_store, read_shard, shard_path, store_key
 from tvsl.errors import OutputError, StoreError, UsageError
 from tvsl.training.pretraining import new_mini_model
 from tvsl.utils import model_folder

@@ -368,7 +368,7 @@ class Evaluator:
         square = data.square or models.square
         self.reader = Reader(data, encoder, square, config.batch, workers, skip)
         self.cache = None if folder is None else ResultCache(folder)
-        self.results: dict[int, BatchResult] = {}
+        self._results: dict[int, BatchResult] = {}
 
     @property
     def record(self) -> dict[str, Any]:
@@ -417,7 +417,7 @@ class Evaluator:
             for batch in self.reader.batches(rest):
                 result = self.scorer.score(batch)
                 if writer is None:
-                    self.results[batch.number] = result
+                    self._results[batch.number] = result
                 else:
                     writer.write(result)
                 so_far += sizes[batch.number]
@@ -427,9 +427,9 @@ class Evaluator:
     def _begin(self, processes: Processes, force: bool) -> set[int]:
         """Numbers of the batches that need not be done again; one with failures is done again."""
         if self.cache is None:
-            whole = {} if force else self.results
-            self.results = {number: one for number, one in whole.items() if not one.failures}
-            return set(self.results)
+            whole = {} if force else self._results
+            self._results = {number: one for number, one in whole.items() if not one.failures}
+            return set(self._results)
         if processes.leads:
             self.cache.begin(self.record, force)
         processes.meet()
@@ -442,7 +442,7 @@ class Evaluator:
             OutputError: A batch has no result.
             DataError: No item could be read.
         """
-        results = dict(sorted(self.results.items())) if self.cache is None else self.cache.all()
+        results = dict(sorted(self._results.items())) if self.cache is None else self.cache.all()
         missing = self.reader.count - len(results)
         if missing:
             raise OutputError(

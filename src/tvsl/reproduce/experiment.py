@@ -17,8 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tvsl.audioclip.encoder import AudioCLIPEncoder
-from tvsl.data.token_encoding import make_store, store_key
-from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore
+from tvsl.data.token_store import StoreKey, TokenBatch, TokenStore, make_store, store_key
 from tvsl.encoder import Encoder
 from tvsl.errors import StoreError, UsageError, VocabularyError
 from tvsl.evaluation.batch import EncodedBatch

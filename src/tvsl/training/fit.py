@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from tvsl.data.base import MISSING_REMEDY, ClipSet, DataSet, require_files
 from tvsl.data.files import FileDataSet
-from tvsl.data.token_encoding import check_classes, check_store, make_store, store_key
+from tvsl.data.token_store import check_classes, check_store, make_store, store_key
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch
