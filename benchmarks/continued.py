@@ -30,7 +30,7 @@ from tvsl.reproduce.run import Reproduction, reproduce, select
 from tvsl.reproduce.specs import DUET, UNSEEN_DUET, Column, RowSpec, TableSpec, reproduce_config
 from tvsl.reproduce.train import Runs
 from tvsl.utils.model_folder import fingerprint
-from tvsl.utils.progress import no_stages
+from tvsl.utils.processes import no_stages
 
 HALF = tables.on_half(replace(tables.EQ_1, title="Eq. 1 on half of the classes"))
 COLUMNS = (
