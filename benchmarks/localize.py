@@ -44,7 +44,7 @@ from tvsl.encoder import Encoder, FrameTokens, SoundTokens, encode_clips, join_p
 from tvsl.everyday.encoder import EverydayEncoder
 from tvsl.localization import Localization
 from tvsl.localizer import Localizer
-from tvsl.media.video import iterate_frames
+from tvsl.media.video import iterate_planes
 from tvsl.methods import METHODS
 from tvsl.render.video import write_overlay_video, write_page_video
 from tvsl.render.video_overlay import VideoOverlay
@@ -268,7 +268,7 @@ def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, fl
                 localizer.method.detect(tokens, vocabulary)
                 queries = Queries.from_lists([range(len(labels))])
                 localizer.method.spread_maps(tokens, queries, vocabulary)
-        pictures = [frame.image for frame in iterate_frames(clip, None, 0.0, 1.0)]
+        pictures = [frame.planes for frame in iterate_planes(clip, SIZE, 0.0, 1.0)]
         overlay = VideoOverlay(found, SIZE)
         with spent.on("drawing"):
             for number, picture in enumerate(pictures):

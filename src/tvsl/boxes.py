@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -147,22 +146,27 @@ def box_around_peak(heatmap: NDArray[np.float32], cut: float = BOX_CUT) -> Box |
 def _region_box(region: NDArray[np.bool_], row: int, column: int) -> Box:
     """Box of the connected pixels around one, run by run: a run touches those above and below."""
     edges = np.diff(region.view(np.int8), axis=1, prepend=0, append=0)
-    of_row, of_column = np.nonzero(edges == 1)
-    stops = np.nonzero(edges == -1)[1].tolist()
-    first = np.searchsorted(of_row, np.arange(len(region) + 1)).tolist()
-    rows, starts = of_row.tolist(), of_column.tolist()
-    run = bisect_right(starts, column, first[row], first[row + 1]) - 1
-    found, waiting = {run}, [run]
+    length = edges.shape[1]
+    # Numbers over all rows, so that one search finds the neighbours of every run.
+    starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    neighbours = [
+        (
+            np.searchsorted(stops, starts + step, side="right").tolist(),
+            np.searchsorted(starts, stops + step, side="left").tolist(),
+        )
+        for step in (-length, length)
+    ]
+    waiting = [int(np.searchsorted(starts, row * length + column, side="right")) - 1]
+    is_found = [False] * len(starts)
+    is_found[waiting[0]] = True
     while waiting:
         run = waiting.pop()
-        for near in (rows[run] - 1, rows[run] + 1):
-            if not 0 <= near < len(region):
-                continue
-            begin, end = first[near], first[near + 1]
-            begin = bisect_right(stops, starts[run], begin, end)
-            end = bisect_left(starts, stops[run], begin, end)
-            fresh = [other for other in range(begin, end) if other not in found]
-            found.update(fresh)
-            waiting += fresh
-    left, right = min(starts[run] for run in found), max(stops[run] for run in found)
-    return Box(left, rows[min(found)], right, rows[max(found)] + 1)
+        for begins, ends in neighbours:
+            for near in range(begins[run], ends[run]):
+                if not is_found[near]:
+                    is_found[near] = True
+                    waiting.append(near)
+    found = np.array(is_found)
+    of_row, left = np.divmod(starts[found], length)
+    right = stops[found] - of_row * length
+    return Box(int(left.min()), int(of_row[0]), int(right.max()), int(of_row[-1]) + 1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.localization import Localization, SoundSource
+from tvsl.media.planes import BT601, ColorMatrix, Planes
 
 RATE = 25
 SAMPLE_RATE = 48_000
@@ -21,6 +22,15 @@ def picture(height: int, width: int) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[:height, :width]
     planes = (rows * 200 // height + 20, columns * 200 // width + 20, (rows + columns) % 50 + 90)
     return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def as_planes(image: NDArray[np.uint8], matrix: ColorMatrix = BT601) -> Planes:
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    return frame.reformat(format="yuv420p", dst_colorspace=matrix.swscale).to_ndarray()
+
+
+def as_image(planes: Planes) -> NDArray[np.uint8]:
+    return av.VideoFrame.from_ndarray(planes, format="yuv420p").to_ndarray(format="rgb24")
 
 
 def source(label: str, row: float, column: float, size: tuple[int, int]) -> SoundSource:

@@ -12,8 +12,8 @@ picture with a song, a series of slides).
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -30,6 +30,7 @@ from tvsl.errors import MediaError, UnreadableMediaError
 from tvsl.media.decoding import FALLBACK_RATE, UNSEEKABLE, decode_pictures
 from tvsl.media.limits import LATEST_MOMENT, MediaLimits, check_pixels, open_container
 from tvsl.media.pillow import turn_upright
+from tvsl.media.planes import ColorMatrix, Planes, picture_planes
 from tvsl.media.streams import (
     audio_stream,
     clock_zero,
@@ -166,15 +167,42 @@ def frame_pixels(timed: TimedFrame, path: Path, limits: MediaLimits) -> NDArray[
     frame = timed.frame
     width, height = display_size(frame.width, frame.height, timed.aspect)
     check_pixels(path, width, height, limits)
-    try:
+    with _conversion_errors(path):
         pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
+    return turn_upright(frame, np.asarray(pixels, dtype=np.uint8))
+
+
+def frame_planes(
+    timed: TimedFrame, size: tuple[int, int], matrix: ColorMatrix, path: Path, limits: MediaLimits
+) -> Planes:
+    """Convert a decoded picture for encoding: upright, at a size.
+
+    Args:
+        timed: The picture; its size may differ from the file's header.
+        size: Even height and width as shown.
+        matrix: The matrix of the result.
+        path: Its file, for the message.
+        limits: What is allowed.
+
+    Raises:
+        UnreadableMediaError: It cannot be converted.
+        MediaLimitError: It has too many pixels.
+    """
+    check_pixels(path, *display_size(timed.frame.width, timed.frame.height, timed.aspect), limits)
+    with _conversion_errors(path):
+        return picture_planes(timed.frame, size, matrix)
+
+
+@contextmanager
+def _conversion_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (av.FFmpegError, ValueError) as error:
         raise UnreadableMediaError(
-            f"A picture of the video cannot be converted to RGB ({error}).",
+            f"A picture of the video cannot be converted ({error}).",
             "Convert the video to MP4.",
             path,
         ) from error
-    return turn_upright(frame, np.asarray(pixels, dtype=np.uint8))
 
 
 def as_seconds(value: float) -> Fraction:

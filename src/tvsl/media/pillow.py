@@ -295,21 +295,27 @@ def turned_degrees(frame: VideoFrame) -> int:
     return 90 if b > 0 else 270
 
 
+def is_upright(frame: VideoFrame) -> bool:
+    """Tell whether a picture is stored as it is shown."""
+    a, b, _, d = _display_matrix(frame)
+    return a >= abs(b) and d >= 0
+
+
 def turn_upright(frame: VideoFrame, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn and mirror a stored picture as its display matrix says.
 
     Args:
         frame: The decoded picture.
-        pixels: Its pixels as stored, (h, w, 3).
+        pixels: Its pixels as stored, (h, w) or (h, w, 3).
 
     Returns:
-        The pixels as shown, (H, W, 3), with memory of their own.
+        The pixels as shown, (H, W) or (H, W, 3), with memory of their own.
     """
     a, b, c, d = _display_matrix(frame)
     if abs(a) >= abs(b):
         turned, mirrored, upside_down = pixels, a < 0, d < 0
     else:
-        turned, mirrored, upside_down = pixels.transpose(1, 0, 2), c < 0, b < 0
+        turned, mirrored, upside_down = pixels.swapaxes(0, 1), c < 0, b < 0
     turned = turned[:, ::-1] if mirrored else turned
     turned = turned[::-1] if upside_down else turned
     return np.ascontiguousarray(turned)

@@ -32,6 +32,7 @@ from tvsl.media.frame_timing import (
     check_moment,
     display_size,
     frame_pixels,
+    frame_planes,
     frames_from,
     video_end,
 )
@@ -45,6 +46,7 @@ from tvsl.media.limits import (
     open_container,
 )
 from tvsl.media.pillow import turned_degrees
+from tvsl.media.planes import ColorMatrix, Planes, color_matrix
 from tvsl.media.streams import require_video_stream
 
 
@@ -64,6 +66,7 @@ class VideoInfo:
         has_sound: Whether there is an audio stream.
         stored: Columns and rows of the picture as stored: before rotation.
         pixel_aspect: Width of a stored pixel over its height; 1 for square ones.
+        matrix: Matrix of the colours of its first picture, in which ``iterate_planes`` gives all.
     """
 
     path: Path
@@ -75,6 +78,20 @@ class VideoInfo:
     has_sound: bool
     stored: tuple[int, int]
     pixel_aspect: Fraction
+    matrix: ColorMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class VideoPlanes:
+    """One picture of a video as it is encoded.
+
+    Attributes:
+        time: Seconds from the video's start.
+        planes: Luma and colour differences, upright, with square pixels.
+    """
+
+    time: float
+    planes: Planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +154,7 @@ def _probed(target: Path, limits: MediaLimits, state: tuple[int, ...]) -> VideoI
         headers.has_sound,
         stored,
         headers.aspect,
+        color_matrix(first),
     )
 
 
@@ -215,6 +233,45 @@ def iterate_frames(
         UsageError: The step is not positive, or the stop is not behind the start.
         MediaError: ``start`` lies outside the video, or as for ``probe_video``.
     """
+    frames = _checked_frames(path, every, start, stop, limits)
+    return (_as_frame(moment, frame, Path(path), limits) for moment, frame in frames)
+
+
+def iterate_planes(
+    path: str | Path,
+    size: tuple[int, int],
+    start: float = 0.0,
+    stop: float | None = None,
+    limits: MediaLimits = DEFAULT_LIMITS,
+) -> Iterator[VideoPlanes]:
+    """Read all pictures of a video in order as they are encoded, at a size.
+
+    Args:
+        path: The file.
+        size: Even height and width in pixels, as shown.
+        start: As for ``iterate_frames``.
+        stop: As for ``iterate_frames``.
+        limits: What is allowed.
+
+    Returns:
+        An iterator over the pictures, in the matrix that ``probe_video`` tells.
+
+    Raises:
+        UsageError: As for ``iterate_frames``.
+        MediaError: As for ``iterate_frames``.
+    """
+    matrix = probe_video(path, limits).matrix
+    frames = _checked_frames(path, None, start, stop, limits)
+    return (
+        VideoPlanes(float(moment), frame_planes(frame, size, matrix, Path(path), limits))
+        for moment, frame in frames
+    )
+
+
+def _checked_frames(
+    path: str | Path, every: float | None, start: float, stop: float | None, limits: MediaLimits
+) -> Iterator[tuple[Fraction, TimedFrame]]:
+    """The pictures that ``iterate_frames`` gives, each with its moment."""
     target = check_file(path, limits)
     check_moment(start, target)
     if every is not None and not (math.isfinite(every) and every > 0):
@@ -248,7 +305,7 @@ def _frames_at(
 
 def _frames(
     path: Path, step: Fraction | None, start: Fraction, stop: Fraction | None, limits: MediaLimits
-) -> Iterator[VideoFrame]:
+) -> Iterator[tuple[Fraction, TimedFrame]]:
     """The pictures from a start to a stop, all of them or those at each step."""
     frame: TimedFrame | None = None
     moment = start
@@ -259,10 +316,10 @@ def _frames(
             if stop is not None and frame.begin + frame.slack >= stop:
                 return
             if step is None:
-                yield _as_frame(frame.begin, frame, path, limits)
+                yield frame.begin, frame
                 continue
             while moment < frame.end and (stop is None or moment < stop):
-                yield _as_frame(moment, frame, path, limits)
+                yield moment, frame
                 moment += step
     if frame is None or frame.end <= start:
         raise beyond_end(float(start), frame, path)

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tvsl.errors import OutputError
+from tvsl.media.planes import BT601
 
 FRAME_RATE = 25
 X264: Final = "libx264"
-# FFmpeg's number for the matrix of ITU-R BT.601, which PyAV converts with.
-BT601_MATRIX = 6
 # Of 9: the usual 6 takes three times as long and saves a twentieth of the bytes.
 _PNG_LEVEL = 3
 _SOUND_BITS = 96_000  # the most that AAC takes at 16 kHz in one channel
@@ -161,7 +160,7 @@ def _video_stream(output: OutputContainer) -> VideoStream:
     else:
         stream = output.add_stream("mpeg4", rate=FRAME_RATE, options={"q:v": "1", "qmax": "1"})
         stream.pix_fmt = "yuv420p"
-    stream.codec_context.colorspace = BT601_MATRIX
+    stream.codec_context.colorspace = BT601.number  # PyAV converts with it
     return stream
 
 

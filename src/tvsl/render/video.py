@@ -15,14 +15,13 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
-from PIL import Image
 
 from tvsl.errors import OutputError, UnreadableMediaError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
+from tvsl.media.planes import FORMAT, ColorMatrix, Planes, planes_frame
 from tvsl.media.streams import audio_stream, clock_zero
-from tvsl.media.video import VideoFrame, VideoInfo, iterate_frames, probe_video
-from tvsl.media.writing import BT601_MATRIX, X264, has_encoder
-from tvsl.render.colors import RGBImage
+from tvsl.media.video import VideoInfo, VideoPlanes, iterate_planes, probe_video
+from tvsl.media.writing import X264, has_encoder
 from tvsl.render.overlay import SMALLEST_SIDE
 from tvsl.render.video_overlay import VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
@@ -104,8 +103,9 @@ def write_overlay_video(
     check_free_file(target, force)
 
     def write(partial: Path) -> None:
-        size = _output_size(probe_video(source, limits), max_side, min_side)
-        draw = VideoOverlay(localizations, size).draw
+        info = probe_video(source, limits)
+        size = _output_size(info, max_side, min_side)
+        draw = VideoOverlay(localizations, size, info.matrix).draw
         _write(source, target, partial, draw, size, _CRF, progress, limits, (start, end))
 
     with writable(target, "video"):
@@ -143,8 +143,8 @@ def write_page_video(
     info = probe_video(source, limits)
     size = _output_size(info, max_side, 1)
 
-    def unchanged(image: RGBImage, time: float) -> RGBImage:  # noqa: ARG001
-        return image
+    def unchanged(planes: Planes, time: float) -> Planes:  # noqa: ARG001
+        return planes
 
     def write(partial: Path) -> None:
         _write(source, target, partial, unchanged, size, _PAGE_CRF, progress, limits, (start, end))
@@ -159,7 +159,7 @@ def require_overlay_video(
 ) -> None:
     """Check that ``write_overlay_video`` can encode a video with the installed FFmpeg.
 
-    A black frame with the beginning of the sound is encoded in memory.
+    A grey frame with the beginning of the sound is encoded in memory.
 
     Args:
         source: The video.
@@ -176,9 +176,11 @@ def require_overlay_video(
     with open_container(source, limits) as sound:
         try:
             with av.open(io.BytesIO(), "w", format="mp4") as output:
-                encoder = _FrameEncoder(output, size, info.frame_rate or _USUAL_FRAME_RATE)
+                rate = info.frame_rate or _USUAL_FRAME_RATE
+                encoder = _FrameEncoder(output, size, rate, info.matrix)
                 track = SoundTrack(sound, output, Fraction(0), source)
-                encoder.write(np.zeros((*size, 3), np.uint8), 0.0, 1.0)
+                grey = np.full((size[0] * 3 // 2, size[1]), 128, np.uint8)
+                encoder.write(grey, 0.0, 1.0)
                 track.carry_until(0.0)
                 encoder.finish()
         except (av.FFmpegError, ValueError) as error:  # an unknown codec is a ValueError
@@ -194,7 +196,7 @@ def _write(
     source: Path,
     target: Path,
     partial: Path,
-    draw: Callable[[RGBImage, float], RGBImage],
+    draw: Callable[[Planes, float], Planes],
     size: tuple[int, int],
     crf: int,
     progress: Progress,
@@ -216,17 +218,16 @@ def _write(
             origin = zero + Fraction(first).limit_denominator(_CLOCK.denominator)
         stop = None if last is None else zero - origin + Fraction(last)
         rate = info.frame_rate or _USUAL_FRAME_RATE
-        encoder = _FrameEncoder(output, size, rate, crf)
+        encoder = _FrameEncoder(output, size, rate, info.matrix, crf)
         track = SoundTrack(sound, output, origin, source, cuts=first > 0)
         length = (info.duration if last is None else min(last, info.duration)) - first
         total = max(1, round(length * rate)) if info.duration else None
         for count, (frame, duration) in enumerate(
-            _with_durations(iterate_frames(source, None, first, last, limits), 1.0 / rate), start=1
+            _with_durations(iterate_planes(source, size, first, last, limits), 1.0 / rate), start=1
         ):
             start = max(frame.time + float(zero - origin), 0.0)
             track.carry_until(start)
-            image = draw(_scaled(frame.image, size), frame.time)
-            encoder.write(image, start, duration)
+            encoder.write(draw(frame.planes, frame.time), start, duration)
             progress(count, total)
         encoder.finish()
         track.carry_until(None if stop is None else float(stop))
@@ -246,15 +247,20 @@ class _FrameEncoder:
     """Encodes frames at given times, which need not be evenly spaced."""
 
     def __init__(
-        self, output: OutputContainer, size: tuple[int, int], rate: float, crf: int = _CRF
+        self,
+        output: OutputContainer,
+        size: tuple[int, int],
+        rate: float,
+        matrix: ColorMatrix,
+        crf: int = _CRF,
     ) -> None:
         self._output = output
-        self._stream = _video_stream(output, size, rate, crf)
+        self._stream = _video_stream(output, size, rate, matrix, crf)
         self._last = -1
         self._durations: dict[int, int] = {}
 
-    def write(self, image: RGBImage, start: float, duration: float) -> None:
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+    def write(self, planes: Planes, start: float, duration: float) -> None:
+        frame = planes_frame(planes)
         # Times that a damaged file repeats would be refused by the container.
         self._last = max(self._last + 1, round(start / _CLOCK))
         frame.pts, frame.time_base = self._last, _CLOCK
@@ -274,7 +280,7 @@ class _FrameEncoder:
 
 
 def _video_stream(
-    output: OutputContainer, size: tuple[int, int], rate: float, crf: int
+    output: OutputContainer, size: tuple[int, int], rate: float, matrix: ColorMatrix, crf: int
 ) -> VideoStream:
     exact = Fraction(rate).limit_denominator(1001)
     if has_encoder(X264):
@@ -284,9 +290,9 @@ def _video_stream(
         stream = output.add_stream("mpeg4", rate=exact)
         stream.bit_rate = round(_BITS_PER_PIXEL * size[0] * size[1] * rate)
     stream.height, stream.width = size
-    stream.pix_fmt = "yuv420p"
+    stream.pix_fmt = FORMAT
     stream.codec_context.time_base = _CLOCK
-    stream.codec_context.colorspace = BT601_MATRIX
+    stream.codec_context.colorspace = matrix.number
     return stream
 
 
@@ -301,18 +307,11 @@ def _output_size(info: VideoInfo, max_side: int, min_side: int) -> tuple[int, in
     return height, width
 
 
-def _scaled(image: RGBImage, size: tuple[int, int]) -> RGBImage:
-    if image.shape[:2] == size:
-        return image
-    height, width = size
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-
-
 def _with_durations(
-    frames: Iterable[VideoFrame], usual: float
-) -> Iterator[tuple[VideoFrame, float]]:
+    frames: Iterable[VideoPlanes], usual: float
+) -> Iterator[tuple[VideoPlanes, float]]:
     """Each frame with the seconds until the next one."""
-    held: VideoFrame | None = None
+    held: VideoPlanes | None = None
     for frame in frames:
         if held is not None:
             yield held, frame.time - held.time

@@ -1,21 +1,26 @@
-"""Overlay of the frames of a video: maps, boxes and names between the analysed moments."""
+"""Overlay of the frames of a video: maps, boxes and names between the analysed moments.
+
+Frames are drawn on as they are stored, in luma and colour differences: these depend linearly on
+red, green and blue, so that blending gives the same, for half the values and without conversions.
+"""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional as F
 
-from tvsl.boxes import Box, box_around_peak, min_max, reduced_size, scaled_box, upscale
+from tvsl.boxes import BOX_CUT, Box, box_around_peak, min_max, reduced_size, scaled_box, upscale
 from tvsl.errors import UsageError
-from tvsl.render.colors import HeatMap, RGBImage, certainty, color_layer, label_colors
+from tvsl.media.planes import BLACK_LEVELS, BT601, ColorMatrix, Planes, split_planes
+from tvsl.render.colors import HeatMap, Layer, certainty, color_layer, label_colors
 from tvsl.render.drawing import corner_place, draw_box, draw_legend, draw_tags, legend_corner
 from tvsl.render.overlay import Annotation, line_width
 
@@ -29,8 +34,9 @@ _BOX_SIDE = 320
 # Maps are drawn anew so often a second: finer steps are not seen, and each costs as much as many
 # frames.
 _STEPS_A_SECOND = 10
-# Rows that are blended at once: what they need stays in the processor's cache.
-_ROWS = 16
+# Values that are blended at once: what they need stays in the processor's cache.
+_BLOCK = 32_768
+_ROWS = 32
 # A fading source has its name and box as long as it is more there than not.
 _NAMED_FROM = 0.5
 
@@ -143,44 +149,98 @@ def _interpolated(first: HeatMap, second: HeatMap, share: float) -> HeatMap:
     return mixed.astype(first.dtype, copy=False)
 
 
-@dataclass(frozen=True, eq=False)
-class _Drawing:
-    """Layer over a frame, ready to be laid over many.
+class _Layer:
+    """What is laid over frames of one size, in the form of their planes.
+
+    Args:
+        size: Even height and width of the frames in pixels.
+        matrix: Matrix of the frames' colours.
+        layer: What covers all of the frame, as ``color_layer`` gives it, of any size.
 
     Attributes:
-        kept: Share of the frame that shows through, in 256ths, (H, W * 3), uint16.
-        added: Colour, in 256ths, (H, W * 3), uint16.
-        places: Numbers of the pixels that lines, boxes and names cover.
-        colors: Their colours, (n, 3), uint8.
-        legend: Names without a box, RGBA, and where they are written.
+        kept: Share of a frame that shows through, in 256ths, uint16.
+        added: Luma and colour differences of what covers it, in 256ths, uint16.
     """
 
-    kept: NDArray[np.uint16]
-    added: NDArray[np.uint16]
-    places: NDArray[np.intp]
-    colors: NDArray[np.uint8]
-    legend: tuple[Image.Image, tuple[int, int]] | None
+    def __init__(self, size: tuple[int, int], matrix: ColorMatrix, layer: Layer) -> None:
+        height, self._width = size
+        self._weights = matrix.weights
+        self.kept = np.empty((height * 3 // 2, self._width), np.uint16)
+        self.added = np.empty_like(self.kept)
+        shares = 256 * (1 - layer[3]) + 0.5  # the cast to whole numbers cuts the rest off
+        luma, first, second = split_planes(self.kept)
+        for target in (luma, first):
+            _scale_up(shares, target)
+            np.right_shift(target, 7, out=target)
+        second[:] = first
+        values = np.tensordot(self._weights, layer[:3], 1)
+        values += BLACK_LEVELS[:, None, None] * layer[3]
+        for value, target in zip(values, split_planes(self.added), strict=True):
+            # Half a step of 256 more, because the shift in ``over`` cuts the rest off. Not rounded
+            # up here: with what is kept, the sum must stay under 2 ** 16.
+            _scale_up(2 * value + 1, target)
 
-    def over(self, image: RGBImage) -> RGBImage:
-        """The frame with all that is drawn."""
-        height, width, _ = image.shape
-        result = np.empty((height, width * 3), np.uint8)
-        frame = np.ascontiguousarray(image).reshape(height, width * 3)
-        for row in range(0, height, _ROWS):
-            rows = slice(row, row + _ROWS)
-            blended = frame[rows].astype(np.uint16)
-            blended *= self.kept[rows]
-            blended += self.added[rows]
+    def cover(
+        self,
+        places: NDArray[np.intp],
+        colors: NDArray[np.uint8],
+        opacity: NDArray[np.floating[Any]] | None = None,
+    ) -> None:
+        """Cover single pixels.
+
+        Args:
+            places: Their numbers, each once.
+            colors: Red, green and blue of all, (3,), or of each, (n, 3).
+            opacity: Of each, (n,); 1 when None.
+        """
+        values = colors.astype(np.float32) @ self._weights.T + BLACK_LEVELS
+        kept_luma, *kept_differences = (plane.reshape(-1) for plane in split_planes(self.kept))
+        luma, *differences = (plane.reshape(-1) for plane in split_planes(self.added))
+        _lay_over(kept_luma, luma, places, opacity, values[..., 0])
+        # A colour difference covers four pixels, some of which may be drawn on.
+        rows = places // self._width
+        cells = rows // 2 * (self._width // 2) + (places - rows * self._width) // 2
+        quarters = np.full(len(places), 0.25) if opacity is None else opacity / 4
+        shares = np.bincount(cells, quarters).astype(np.float64, copy=False)
+        covered = np.flatnonzero(shares > 0)
+        shares = shares[covered]
+        planes = zip(kept_differences, differences, strict=True)
+        for number, (kept, added) in enumerate(planes, start=1):
+            mean = values[..., number]
+            if mean.ndim:
+                mean = np.bincount(cells, quarters * mean)[covered] / shares
+            _lay_over(kept, added, covered, shares, mean)
+
+    def over(self, planes: Planes) -> Planes:
+        """A frame with all that is drawn."""
+        result = np.empty_like(planes)
+        frame, drawn = np.ascontiguousarray(planes).reshape(-1), result.reshape(-1)
+        kept, added = self.kept.reshape(-1), self.added.reshape(-1)
+        for first in range(0, frame.size, _BLOCK):
+            block = slice(first, first + _BLOCK)
+            blended = frame[block].astype(np.uint16)
+            blended *= kept[block]
+            blended += added[block]
             blended >>= 8
-            result[rows] = blended
-        drawn = result.reshape(height, width, 3)
-        drawn.reshape(-1, 3)[self.places] = self.colors
-        if self.legend is None:
-            return drawn
-        written = Image.fromarray(drawn)
-        names, place = self.legend
-        written.paste(names, place, names)
-        return np.array(written)
+            drawn[block] = blended
+        return result
+
+
+def _lay_over(
+    kept: NDArray[np.uint16],
+    added: NDArray[np.uint16],
+    places: NDArray[np.intp],
+    opacity: NDArray[np.floating[Any]] | None,
+    values: NDArray[np.floating[Any]],
+) -> None:
+    """Cover places of one plane of a layer."""
+    if opacity is None:
+        kept[places] = 0
+        added[places] = 256 * values + 128
+        return
+    through = 1 - opacity
+    kept[places] = kept[places] * through
+    added[places] = added[places] * through + (256 * values + 128) * opacity
 
 
 class VideoOverlay:
@@ -191,7 +251,8 @@ class VideoOverlay:
 
     Args:
         localizations: The analysed moments.
-        size: Height and width of the frames in pixels.
+        size: Even height and width of the frames in pixels.
+        matrix: Matrix of the frames' colours.
 
     Attributes:
         size: As given.
@@ -201,81 +262,68 @@ class VideoOverlay:
         UsageError: There is no moment, or one of several lacks its time.
     """
 
-    def __init__(self, localizations: Sequence[Localization], size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        localizations: Sequence[Localization],
+        size: tuple[int, int],
+        matrix: ColorMatrix = BT601,
+    ) -> None:
         self._keyframes = Keyframes(localizations)
         self.size = size
         self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
+        self._matrix = matrix
         self._drawn_time: float | None = None
-        self._drawing: _Drawing | None = None
+        self._layer: _Layer | None = None
 
-    def draw(self, image: RGBImage, time: float) -> RGBImage:
+    def draw(self, planes: Planes, time: float) -> Planes:
         """Draw into one frame.
 
         Args:
-            image: The frame, (H, W, 3), uint8, of the overlay's size.
+            planes: The frame, (H * 3 / 2, W), of the overlay's size.
             time: Its time in the video in seconds.
 
         Returns:
-            The frame with the sources, (H, W, 3), uint8; the same array where nothing sounds.
+            The frame with the sources; the same array where nothing sounds.
         """
         time = self._keyframes.step_at(time)
         if time != self._drawn_time:
             maps = self._keyframes.maps_at(time)
-            self._drawing = self._prepared(maps) if maps else None
+            self._layer = self._prepared(maps) if maps else None
             self._drawn_time = time
-        return image if self._drawing is None else self._drawing.over(image)
+        return planes if self._layer is None else self._layer.over(planes)
 
-    def _prepared(self, maps: Sequence[InterpolatedMap]) -> _Drawing:
-        kept, added = self._mixture(maps)
+    def _prepared(self, maps: Sequence[InterpolatedMap]) -> _Layer:
         height, width = self.size
+        mixing_size = reduced_size(self.size, _MIXING_SIDE)
+        heatmaps = [upscale(one.grid, mixing_size) * (one.presence * one.certainty) for one in maps]
+        colors = [self.colors[one.label] for one in maps]
+        layer = _Layer(self.size, self._matrix, color_layer(heatmaps, colors))
         annotations: list[Annotation] = []
-        places: list[NDArray[np.intp]] = []
-        colors: list[NDArray[np.uint8]] = []
         for one in maps:
             if one.presence >= _NAMED_FROM:
-                heat = min_max(upscale(one.grid, reduced_size(self.size, _BOX_SIDE)))
-                color = self.colors[one.label]
-                annotations.append((one.label, color, self._box(heat)))
-                places.append(self._line(heat))
-                colors.append(np.full((len(places[-1]), 3), color, np.uint8))
+                heat = upscale(one.grid, reduced_size(self.size, _BOX_SIDE))
+                color, box = self.colors[one.label], self._box(min_max(heat))
+                annotations.append((one.label, color, box))
+                if box is not None:
+                    line = self._line(one.grid, float(heat.min()), float(heat.max()))
+                    layer.cover(line, np.array(color, np.uint8))
         boxed = [(name, color, box) for name, color, box in annotations if box is not None]
-        names_and_boxes = Image.new("RGBA", (width, height))
+        canvas = Image.new("RGBA", (width, height))
         for _, color, box in boxed:
-            draw_box(names_and_boxes, box, color)
-        draw_tags(names_and_boxes, boxed)
-        drawn = np.asarray(names_and_boxes).reshape(-1, 4)
-        places.append(np.flatnonzero(drawn.view(np.uint32)))
-        colors.append(drawn[places[-1], :3])
+            draw_box(canvas, box, color)
+        draw_tags(canvas, boxed)
         names = tuple((name, color) for name, color, box in annotations if box is None)
         legend = draw_legend(names, height, width)
-        place = (0, 0)
         if legend is not None:
             size = legend.size[::-1]
             corner = legend_corner(self.size, size, [box for *_, box in boxed])
-            place = corner_place(self.size, size, corner)
-        return _Drawing(
-            kept,
-            added,
-            np.concatenate(places),
-            np.concatenate(colors),
-            None if legend is None else (legend, place),
-        )
-
-    def _mixture(
-        self, maps: Sequence[InterpolatedMap]
-    ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-        """The colours of all maps at the size of the frame, mixed at a smaller one."""
-        height = self.size[0]
-        mixing_size = reduced_size(self.size, _MIXING_SIDE)
-        heatmaps = [upscale(one.grid, mixing_size) * (one.presence * one.certainty) for one in maps]
-        layer = color_layer(heatmaps, [self.colors[one.label] for one in maps])
-        shares = np.repeat(255 * (1 - layer[3:]), 3, axis=0)
-        kept = _scaled_up(shares, self.size).reshape(height, -1).astype(np.uint16)
-        kept += kept >> 7  # 255 to 256
-        added = _scaled_up(layer[:3], self.size).reshape(height, -1).astype(np.uint16)
-        added <<= 8
-        added += 128  # so that the shift rounds
-        return kept, added
+            canvas.alpha_composite(legend, corner_place(self.size, size, corner))
+        pixels = np.asarray(canvas).view(np.uint32).reshape(-1)
+        places = np.flatnonzero(pixels != 0)
+        drawn = pixels[places].view(np.uint8).reshape(-1, 4)
+        opacity = None if legend is None else drawn[:, 3] / 255
+        layer.cover(places, drawn[:, :3], opacity)
+        return layer
 
     def _box(self, heat: HeatMap) -> Box | None:
         box = box_around_peak(heat)
@@ -283,26 +331,69 @@ class VideoOverlay:
             None if box is None else scaled_box(box, reduced_size(self.size, _BOX_SIDE), self.size)
         )
 
-    def _line(self, heat: HeatMap) -> NDArray[np.intp]:
-        """Numbers of the pixels of the line at half height; none at the edges of the frame."""
-        levels = Image.fromarray(np.rint(255 * heat).astype(np.uint8))
-        large = levels.resize(self.size[::-1], Image.Resampling.BILINEAR)
-        region = np.asarray(large) >= 128
-        inner, width = region.copy(), line_width(self.size)
-        inner[width:] &= region[:-width]
-        inner[:-width] &= region[width:]
-        inner[:, width:] &= region[:, :-width]
-        inner[:, :-width] &= region[:, width:]
-        return np.flatnonzero(region & ~inner)
+    def _line(self, grid: HeatMap, low: float, high: float) -> NDArray[np.intp]:
+        """Numbers of the pixels of the line at half height; none at the edges of the frame.
+
+        Args:
+            grid: Map, (h, w).
+            low: Its lowest value at the size of the frame.
+            high: Its highest value there.
+        """
+        height, width = self.size
+        half = low + BOX_CUT * (high - low)
+        hot = np.flatnonzero((grid >= half).any(axis=1))
+        if not len(hot):
+            return hot
+        # A row is scaled up from the nearest two: what is hot ends a row further at most.
+        scale = height / len(grid)
+        first, last = math.floor((hot[0] - 1) * scale), math.ceil((hot[-1] + 2) * scale)
+        first, last = max(first, 0), min(last, height)
+        large = np.empty((last - first, width), np.uint16)
+        _scale_up(np.clip((grid - low) * (256 / (high - low)), 0, 511), large, first, height)
+        region = large >= round(256 * 128 * BOX_CUT)
+        inner, step = region.copy(), line_width(self.size)
+        inner[step:] &= region[:-step]
+        inner[:-step] &= region[step:]
+        inner[:, step:] &= region[:, :-step]
+        inner[:, :-step] &= region[:, step:]
+        places: NDArray[np.intp] = np.flatnonzero(region > inner) + first * width
+        return places
 
 
-def _scaled_up(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Three planes (3, h, w) in 0 to 255 at a larger size, (H, W, 3).
+def _scale_up(
+    plane: NDArray[np.float32],
+    target: NDArray[np.uint16],
+    first: int = 0,
+    height: int | None = None,
+) -> None:
+    """Scale a plane up bilinearly, in 128ths.
 
-    Torch does this with vector instructions where the channels lie side by side.
+    Args:
+        plane: (h, w), from 0 to below 512; rests are cut off.
+        target: Rows of the scaled plane, which are filled.
+        first: Number of the first of these rows.
+        height: Rows of the whole scaled plane; those of the target when None.
     """
-    small = torch.from_numpy(np.rint(planes).astype(np.uint8))[None]
-    small = small.contiguous(memory_format=torch.channels_last)
-    large = F.interpolate(small, size, mode="bilinear", align_corners=False)
-    scaled: NDArray[np.uint8] = large[0].permute(1, 2, 0).contiguous().numpy()
-    return scaled
+    above, below, down = _neighbours(plane.shape[0], height or len(target))
+    before, after, across = _neighbours(plane.shape[1], target.shape[1])
+    wide = plane[:, before] * (1 - across) + plane[:, after] * across
+    values = wide.astype(np.uint16, order="C")  # the next step takes whole rows
+    share = np.rint(128 * down).astype(np.uint16)[:, None]
+    for row in range(0, len(target), _ROWS):
+        upper = target[row : row + _ROWS]
+        rows = slice(first + row, first + row + len(upper))
+        lower = values.take(below[rows], axis=0)
+        values.take(above[rows], axis=0, out=upper, mode="clip")
+        upper *= 128 - share[rows]
+        lower *= share[rows]
+        upper += lower
+
+
+@lru_cache(maxsize=16)
+def _neighbours(
+    small: int, large: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """For each place of a long side the two places of a short one, and the share of the second."""
+    places = np.clip((np.arange(large) + 0.5) * small / large - 0.5, 0, small - 1)
+    first = places.astype(np.intp)
+    return first, np.minimum(first + 1, small - 1), (places - first).astype(np.float32)
