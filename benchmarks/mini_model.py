@@ -25,7 +25,7 @@ from tvsl.cli.output import progress
 from tvsl.encoder import FlipAverage, ImageTokenMode
 from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.evaluation.results import markdown_table
-from tvsl.evaluation.score import SceneFigure, evaluate_batches
+from tvsl.evaluation.score import SceneFigure, score_batches
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head
@@ -86,7 +86,7 @@ def reach(method: Method, batch: EncodedBatch, on: str = "boxes") -> dict[str, A
     if on == "masks":
         assert batch.masks is not None
         batch = replace(batch, targets=batch.masks)
-    figures = evaluate_batches(method.eval(), [batch], batch.sources > 1)
+    figures = score_batches(method.eval(), [batch]).figures(batch.sources > 1)
     detected = figures.get("detected")
     detection = None if detected is None else detected.pop("detection")
     given = figures["given"] if "given" in figures else figures["none"]

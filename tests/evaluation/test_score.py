@@ -15,7 +15,7 @@ from tests.evaluation.made_scenes import CELLS, CLASSES, SIDE, made_scenes
 from tests.metrics.inputs import two_of_one_class
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import NO_MAP, Predictions
-from tvsl.evaluation.score import PairScores, evaluate_batches, score, score_maps
+from tvsl.evaluation.score import PairScores, score, score_batches, score_maps
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.metrics import NEGATIVES
 from tvsl.metrics.negatives import CONFIDENT_SHARE
@@ -237,7 +237,7 @@ def test_a_head_is_scored_by_the_classes_that_it_detects(sources: int) -> None:
     scenes = made_scenes(20, sources)
     scores = torch.randn(20, CLASSES, generator=torch.Generator().manual_seed(1))
     head = Detecting(scores)
-    figures = evaluate_batches(head, [scenes], several=sources > 1)
+    figures = score_batches(head, [scenes]).figures(several=sources > 1)
     order = (-scores).argsort(dim=1)[:, :sources]
     found = (order[scenes.queries.clip] == scenes.queries.label[:, None]).any(dim=1)
     assert 0 < int(found.sum()) < len(found)
@@ -262,7 +262,7 @@ def test_batches_are_joined() -> None:
     scores = [score_maps(one, part) for one, part in zip(maps, parts, strict=True)]
     joined = PairScores.joined(scores)
     assert len(joined.columns["ap"]) == 14
-    assert evaluate_batches(head, parts, True) == {"given": joined.summary(several=True)}
+    assert score_batches(head, parts).figures(True) == {"given": joined.summary(several=True)}
 
 
 class Detecting(Method):

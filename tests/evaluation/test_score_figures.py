@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import label_sources, predict
-from tvsl.evaluation.score import Figures, evaluate_batches, normalize_maps, score_maps
+from tvsl.evaluation.score import Figures, normalize_maps, score_batches, score_maps
 from tvsl.methods.base import Method, Supervision
 from tvsl.metrics import NEGATIVES, LabelSource
 from tvsl.reproduce.benchmark import with_negatives
@@ -30,7 +30,7 @@ def asked(maps: Tensor, scenes: EncodedBatch, queries: Queries) -> Tensor:
 def negative_figures(method: Method, scenes: EncodedBatch) -> dict[LabelSource, Figures]:
     """Figures as in the table of negatives."""
     sources = [source for source in label_sources(method) if source != "detected"]
-    return evaluate_batches(method, [scenes], False, NEGATIVES, sources, raw_confidence=True)
+    return score_batches(method, [scenes], NEGATIVES, sources, raw_confidence=True).figures(False)
 
 
 class Knowing(Method):
@@ -96,14 +96,14 @@ SINGLE, DUET = made_scenes(6, 1, seed=1), made_scenes(7, 2, seed=2)
 def test_figures_are_those_of_the_maps() -> None:
     method = OneMap(DUET)
     maps = method.maps(DUET.tokens, DUET.queries, DUET.vocabulary)
-    assert evaluate_batches(method, [DUET], True) == {
+    assert score_batches(method, [DUET]).figures(True) == {
         "none": score_maps(maps, DUET).summary(several=True)
     }
 
 
 def test_a_source_that_is_not_detected_scores_0() -> None:
     method = Detecting(DUET)
-    found = evaluate_batches(method, [DUET], False)
+    found = score_batches(method, [DUET]).figures(False)
     assert found["given"]["AP"] > 95
     scores = method.detect(DUET.tokens, DUET.vocabulary)
     taken = (-scores).argsort(dim=1, stable=True)[:, :2][DUET.queries.clip]
@@ -122,11 +122,11 @@ def test_a_source_that_is_not_detected_scores_0() -> None:
 def test_blocks_are_summed_up_together() -> None:
     other = made_scenes(5, 2, seed=5)
     method = Detecting(DUET, other)
-    parts = evaluate_batches(method, [DUET, other], True)
+    parts = score_batches(method, [DUET, other]).figures(True)
     maps = [method.maps(part.tokens, part.queries, part.vocabulary) for part in (DUET, other)]
     scores = [score_maps(one, part) for one, part in zip(maps, (DUET, other), strict=True)]
     precision = torch.cat([one.columns["ap"] for one in scores])
-    pairs = evaluate_batches(method, [DUET, other], False)
+    pairs = score_batches(method, [DUET, other]).figures(False)
     assert pairs["given"]["AP"] == pytest.approx(100 * float(precision.mean()))
     labels = torch.cat([one.columns["labels"] for one in scores])
     classes = [precision[labels == label].mean() for label in labels.unique()]
@@ -152,7 +152,7 @@ def test_nameless_maps_are_assigned_where_they_fit_best(sources: int) -> None:
         best_by_trying(every[clip], scenes.targets[scenes.queries.clip == clip])
         for clip in range(4)
     )
-    found = evaluate_batches(method, [scenes], False)
+    found = score_batches(method, [scenes]).figures(False)
     assert found["assigned"]["AP"] == pytest.approx(100 * expected / (4 * sources), abs=1e-2)
     assert found["assigned"]["AP"] < 99
 
@@ -187,7 +187,9 @@ def test_silent_pairs_are_left_out_of_places_and_count_for_confidence() -> None:
     names = [scenes.vocabulary.names[label] for label in scenes.queries.label.tolist()]
     mixed = with_negatives(scenes, [{name} for name in names])
     method = Sure(mixed)
-    assert evaluate_batches(method, [mixed], False)["given"]["AP"] > 95  # of the ten that are there
+    assert (
+        score_batches(method, [mixed]).figures(False)["given"]["AP"] > 95
+    )  # of the ten that are there
     found = negative_figures(method, mixed)["given"]
     assert found["max-F1"] == pytest.approx(100)
     assert found["LocAcc"] == 100

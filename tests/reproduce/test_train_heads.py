@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.reproduce.conftest import MakeBench
 from tvsl.errors import DivergedError, VocabularyError
-from tvsl.evaluation.score import evaluate_batches
+from tvsl.evaluation.score import score_batches
 from tvsl.methods.base import Method
 from tvsl.methods.ez_vsl import EZVSL
 from tvsl.reproduce.experiment import Experiment
@@ -80,7 +80,7 @@ def test_validation_decides_and_compares(experiment: Experiment) -> None:
     assert not head.training
     names = {"single": ("AP", "IoU@0.5"), "several": ("CAP", "CIoU@0.3")}
     for (task, (average, success)), part in zip(names.items(), scenes[:2], strict=True):
-        reached = evaluate_batches(again, [part], part.sources > 1)["detected"]
+        reached = score_batches(again, [part]).figures(part.sources > 1)["detected"]
         expected = (reached[average] + reached[success]) / 2
         assert validation[task] == pytest.approx(expected)  # type: ignore[index]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tvsl.errors import DivergedError, OutputError
-from tvsl.evaluation.score import evaluate_batches
+from tvsl.evaluation.score import score_batches
 from tvsl.methods.checkpoint_io import read_head
 from tvsl.reproduce import train as module
 from tvsl.reproduce.experiment import Experiment
@@ -64,9 +64,8 @@ def test_scores_are_measured_once(
     wanted = scenes_of(experiment, SINGLE)
     assert not runs.has_scores(TRAINING, (SINGLE, ()))
     made = runs.score(TRAINING, (SINGLE, ()), experiment)
-    assert made.figures == evaluate_batches(
-        runs.load(TRAINING, experiment), experiment.scenes(wanted), False
-    )
+    scores = score_batches(runs.load(TRAINING, experiment), experiment.scenes(wanted))
+    assert made.figures == scores.figures(False)
     monkeypatch.setattr(module, "score_batches", None)
     assert runs.score(TRAINING, (SINGLE, ()), experiment) == made
     assert runs.has_scores(TRAINING, (SINGLE, ()))

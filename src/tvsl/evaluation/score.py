@@ -273,36 +273,6 @@ def _truth(batch: Truth, step: int = 1) -> Columns:
     }
 
 
-def evaluate_batches(
-    method: Method,
-    batches: Iterable[EncodedBatch],
-    several: bool,
-    protocol: Protocol = PAPER,
-    sources: Sequence[LabelSource] | None = None,
-    counting: Counting = "oracle",
-    raw_confidence: bool = False,
-) -> dict[LabelSource, Figures]:
-    """Figures of a head on labelled clips, by label source.
-
-    Args:
-        method: The head, in evaluation mode.
-        batches: The clips; every source has a class.
-        several: Whether clips have several sources.
-        protocol: The protocol.
-        sources: Label sources; all that the method has when None.
-        counting: Number of detected classes, as for ``predict``.
-        raw_confidence: As for ``score``.
-
-    Returns:
-        Figures in percent; those with detected labels have ``detection``, the mean average
-        precision of the detection scores.
-    """
-    scores = score_batches(
-        method, batches, protocol, sources, counting, raw_confidence=raw_confidence
-    )
-    return scores.figures(several)
-
-
 @dataclass(frozen=True, eq=False)
 class HeadScores:
     """Scores of a head on labelled clips.
@@ -317,7 +287,15 @@ class HeadScores:
     detection: tuple[Tensor, Tensor] | None
 
     def figures(self, several: bool) -> dict[LabelSource, Figures]:
-        """Figures in percent, by label source; ``several``: whether clips have several sources."""
+        """Figures in percent, by label source.
+
+        Args:
+            several: Whether clips have several sources.
+
+        Returns:
+            The figures; those with detected labels have ``detection``, the mean average precision
+            of the detection scores.
+        """
         figures = {source: one.summary(several) for source, one in self.pairs.items()}
         if self.detection is not None:
             precision = detection_mean_average_precision(*self.detection)

@@ -23,7 +23,6 @@ from tvsl.evaluation.score import (
     Figures,
     HeadScores,
     SceneFigure,
-    evaluate_batches,
     score_batches,
 )
 from tvsl.methods.base import Method
@@ -124,7 +123,7 @@ def _validation_score(head: Method, scenes: EncodedBatch, training: Training) ->
     the class.
     """
     if located(scenes):
-        figures = evaluate_batches(head, [scenes], scenes.sources > 1)
+        figures = score_batches(head, [scenes]).figures(scenes.sources > 1)
         sources: tuple[LabelSource, ...] = ("detected", "given", "none")
         return one_figure(next(figures[one] for one in sources if one in figures), scenes.sources)
     if training.curriculum is None:
