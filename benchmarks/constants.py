@@ -23,7 +23,7 @@ from tvsl.evaluation.batch import EncodedBatch, encode_scenes
 from tvsl.loading import load
 from tvsl.methods.base import Method
 from tvsl.methods.operations import AFFINITY
-from tvsl.methods.tvsl import TVSL, TVSLConfig, equations
+from tvsl.methods.tvsl import TVSL, TVSLConfig, detection
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.synthetic.world import World
 from tvsl.training.calibrate import map_score
@@ -36,10 +36,10 @@ SWITCHES: Mapping[str, Sequence[float]] = {
     "responsibility": (0.0, 2.0, 5.0, 10.0, 20.0, 40.0),
 }
 VALUES: Mapping[str, tuple[Any, Sequence[float]]] = {
-    "RIDGE": (equations, (0.025, 0.05, 0.1, 0.2, 0.4)),
-    "SEEN_SHARE": (equations, (0.0, 0.25, 0.5, 1.0)),
-    "DECOMPOSITION_SHARE": (equations, (0.0, 0.75, 1.5, 3.0)),
-    "EVIDENCE_PERCENT": (equations, (1, 2, 3, 5, 10)),
+    "RIDGE": (detection, (0.025, 0.05, 0.1, 0.2, 0.4)),
+    "SEEN_SHARE": (detection, (0.0, 0.25, 0.5, 1.0)),
+    "DECOMPOSITION_SHARE": (detection, (0.0, 0.75, 1.5, 3.0)),
+    "EVIDENCE_PERCENT": (detection, (1, 2, 3, 5, 10)),
 }
 
 Scenes = Sequence[EncodedBatch]

@@ -3,7 +3,8 @@
 ``python scripts/walk.py evaluate`` scores T-VSL's head of the mini on eight scenes of the made-up
 world; ``python scripts/walk.py reproduce`` trains, chooses and measures T-VSL's row of table 2,
 with few steps. Encoder and data set are loaded before; imports do not count. What the encoder and
-the made-up world do for themselves is told apart, since other models and data have other files.
+the made-up world do for themselves is told apart, since other models and data have other files:
+their own, and those that nothing but they call.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tvsl
 
 SOURCE = Path(tvsl.__file__).resolve().parent
 APART = ("audioclip/", "everyday/", "synthetic/", "scenes.py")
+_FOLDERS = tuple(f"{SOURCE}/{name}" for name in APART)
 SMALL = {"clips": 24, "validation_scenes": 4, "test_scenes": 4, "steps": 2, "batch": 4}
 
 
@@ -48,16 +50,16 @@ def reproduce_row(folder: Path) -> Callable[[], None]:
     return lambda: print(markdown(reproduce(selection, experiment, no_stages)))
 
 
-def touched(walk: Callable[[], None]) -> list[str]:
+def touched(walk: Callable[[], None]) -> dict[str, bool]:
     """Files in which a function runs, in the order of the first one.
 
     Args:
         walk: The work.
 
     Returns:
-        Their paths below ``src/tvsl``.
+        By path below ``src/tvsl``, whether the encoder and the world alone run it.
     """
-    found: dict[str, None] = {}
+    found: dict[str, bool] = {}
     seen: set[CodeType] = set()
 
     def look(frame: FrameType, event: str, _: object) -> None:
@@ -65,10 +67,14 @@ def touched(walk: Callable[[], None]) -> list[str]:
         if event != "call" or code in seen:
             return
         ours = code.co_filename.startswith(f"{SOURCE}/") and code.co_flags & CO_OPTIMIZED
-        if not ours or not _is_importing(frame):
+        if not ours:
             seen.add(code)
-        if ours and code in seen:
-            found[Path(code.co_filename).relative_to(SOURCE).as_posix()] = None
+        elif not _is_importing(frame):
+            apart = _is_apart(frame)
+            if not apart:  # else it may be called by others later
+                seen.add(code)
+            file = Path(code.co_filename).relative_to(SOURCE).as_posix()
+            found[file] = found.get(file, True) and apart
 
     threading.setprofile(look)
     sys.setprofile(look)
@@ -77,7 +83,16 @@ def touched(walk: Callable[[], None]) -> list[str]:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
-    return list(found)
+    return found
+
+
+def _is_apart(frame: FrameType | None) -> bool:
+    """Tell whether the encoder or the made-up world is at work."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_FOLDERS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -98,6 +113,6 @@ WALKS = {"evaluate": evaluate_row, "reproduce": reproduce_row}
 if __name__ == "__main__":
     with TemporaryDirectory() as place:
         files = touched(WALKS[sys.argv[1]](Path(place) / "run"))
-    apart = [file for file in files if file.startswith(APART)]
+    apart = [file for file, alone in files.items() if alone]
     print(*(file for file in files if file not in apart), "", *apart, "", sep="\n")
     print(f"{len(files) - len(apart)} files, and {len(apart)} of encoder and world")

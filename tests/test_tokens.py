@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvsl.errors import ShapeError, TvslError, VocabularyError
-from tvsl.methods.tvsl.equations import from_table, to_table
+from tvsl.methods.tvsl.conditioning import from_table, to_table
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.vocabularies import check_names
 

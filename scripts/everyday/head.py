@@ -22,7 +22,7 @@ from tvsl.evaluation.batch import EncodedBatch
 from tvsl.everyday import load
 from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.methods.tvsl import TVSL
-from tvsl.methods.tvsl.equations import EVIDENCE
+from tvsl.methods.tvsl.detection import EVIDENCE
 from tvsl.tokens import Queries, Vocabulary
 from tvsl.training import train_head
 from tvsl.training.calibrate import (

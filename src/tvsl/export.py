@@ -27,7 +27,7 @@ from tvsl.encoder import Encoder, EncoderGraphs, ExportableEncoder
 from tvsl.errors import TvslError, UsageError, shown
 from tvsl.localizer import Localizer
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl.equations import largest_eigenvalue, stated_eigenvalue
+from tvsl.methods.tvsl.detection import largest_eigenvalue, stated_eigenvalue
 from tvsl.tokens import Chunk, Queries, Slots, Tokens, Vocabulary
 from tvsl.utils.atomic import staged, writable
 from tvsl.utils.files import to_json

@@ -8,7 +8,7 @@ import pytest
 
 from tests.methods.tvsl.inputs import head
 from tvsl.methods.tvsl import TVSL
-from tvsl.methods.tvsl.equations import EVIDENCE
+from tvsl.methods.tvsl.detection import EVIDENCE
 from tvsl.training.calibrate import Calibration, Trial
 
 

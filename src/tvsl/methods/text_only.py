@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from tvsl.methods.base import Method, MethodConfig, Untrained, check_inputs
-from tvsl.methods.tvsl.equations import EVIDENCE, evidence, similarity
+from tvsl.methods.tvsl.conditioning import similarity
+from tvsl.methods.tvsl.detection import EVIDENCE, evidence
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 
@@ -19,7 +20,7 @@ class TextOnlyConfig(MethodConfig):
     """Hyperparameters of text only, those of T-VSL that apply.
 
     Attributes:
-        detector: Combination of the heard and the seen evidence (``tvsl/equations.py``).
+        detector: Combination of the heard and the seen evidence (``tvsl/detection.py``).
     """
 
     detector: Literal["evidence", "agreement", "decomposition"] = "evidence"

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from tvsl.evaluation.score import SceneFigure
 from tvsl.methods.operations import AFFINITY
-from tvsl.methods.tvsl.equations import READOUTS
+from tvsl.methods.tvsl.inference import READOUTS
 from tvsl.reproduce.specs import (
     DROP,
     DUET,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.encoder import PromptableTextEncoder
 from tvsl.methods.tvsl import TVSL, ReleasedConfig, ReleasedTVSL, TVSLConfig, preset
-from tvsl.methods.tvsl.equations import PromptableTextEncoder
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 SIZE = 16

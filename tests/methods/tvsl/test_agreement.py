@@ -6,7 +6,7 @@ to 1e-7 of the largest entry of their tensor, or of 1e-6. (The worst of all 400 
 maps 1e-14, scores 5e-14, gradients 2e-9, of a tensor that is 0 but for rounding.)
 
 The decomposition alone stops when it has about three digits; here it goes on to 13, so that its
-formula is compared and not its patience; `test_equations_detection_decomposition.py` is about that.
+formula is compared and not its patience; `test_detection_decomposition.py` is about that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tests.methods.tvsl.inputs import total, vocabulary
 from tests.methods.tvsl.oracle import Oracle
-from tvsl.methods.tvsl import TVSL, TVSLConfig, equations, preset
+from tvsl.methods.tvsl import TVSL, TVSLConfig, detection, preset
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
 TOLERANCE, GRADIENT_TOLERANCE = 1e-11, 1e-7
@@ -142,7 +142,7 @@ CASES = {"paper": paper, "tvsl": default}
 
 @pytest.fixture(autouse=True)
 def _thirteen_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(equations, "_DIGITS", 13)
+    monkeypatch.setattr(detection, "_DIGITS", 13)
 
 
 def check_training(case: Case) -> None:

@@ -14,14 +14,8 @@ from tests.methods.tvsl.inputs import head, queries, tokens, vocabulary
 from tvsl.errors import UsageError
 from tvsl.methods.operations import AFFINITY, LogitScale
 from tvsl.methods.tvsl import preset
-from tvsl.methods.tvsl.equations import (
-    agreement,
-    decompose,
-    decomposition,
-    evidence,
-    evidence_sum,
-    log_normaliser,
-)
+from tvsl.methods.tvsl.detection import agreement, decompose, decomposition, evidence, evidence_sum
+from tvsl.methods.tvsl.inference import log_normaliser
 
 OF_EVERY_HEAD = {
     "embedding": 1024,

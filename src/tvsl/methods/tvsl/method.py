@@ -33,27 +33,21 @@ from tvsl.methods.base import (
     with_overrides,
 )
 from tvsl.methods.operations import LogitScale, inverse_lengths, linear_projector, unit
-from tvsl.methods.tvsl.equations import (
-    EVIDENCE,
+from tvsl.methods.tvsl.conditioning import condition_on_all, focused, similarity, weighted_mean
+from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
+from tvsl.methods.tvsl.inference import (
     READOUTS,
+    log_normaliser,
+    possible_readouts,
+    responsibilities,
+)
+from tvsl.methods.tvsl.losses import class_loss, contrastive_loss, detection_loss, pooled_loss
+from tvsl.methods.tvsl.modules import (
     FusionProjector,
     build_prompts,
-    class_loss,
-    condition_on_all,
-    contrastive_loss,
     correspondence_weights,
-    detection_loss,
-    evidence,
-    focused,
-    fusion_similarity,
-    log_normaliser,
-    pooled_loss,
-    possible_readouts,
     require_token_ids,
-    responsibilities,
     sample_classes,
-    similarity,
-    weighted_mean,
 )
 from tvsl.methods.tvsl.released import ReleasedConfig, ReleasedTVSL
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
@@ -100,7 +94,7 @@ class TVSLConfig(MethodConfig):
         stages: 2, or 1 for the one-stage variant (Table 7).
         prompt_length: Learned context vectors before the class name (Sec. 4.6, Table 6).
         prompt_classes: Most classes that a training step runs through the text encoder.
-        readout: Readout of a map (``equations.READOUTS``).
+        readout: Readout of a map (``inference.py``).
         readout_exponent: Exponent of the ``evidence`` readout.
         query_anchor: Share that the untrained audio query has in a trained one at inference. What
             is trained on some classes drifts away from the others; half way back keeps most of what
@@ -108,7 +102,7 @@ class TVSLConfig(MethodConfig):
         token_anchor: Share that the encoder's own tokens have in those of P_a and P_v at inference,
             for the same reason.
         responsibility: Sharpness with which tokens of the sound are shared out among the classes
-            at inference; with 0 each class takes of all. 10 was chosen on
+            at inference (``inference.py``); with 0 each class takes of all. 10 was chosen on
             validation duets of the made-up world, where 5 to 20 are much the same
             (`benchmarks/constants.py`).
         printed_sums: Whether losses are summed over classes and sources as printed, in place of

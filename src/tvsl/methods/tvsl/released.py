@@ -29,7 +29,7 @@ from tvsl.methods.base import (
     with_overrides,
 )
 from tvsl.methods.operations import MAX_SCALE, unit
-from tvsl.methods.tvsl.equations import similarity, weighted_mean
+from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
 # P_va on every token needs a copy of the tokens for each query: as many at once as stay small.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tvsl.methods.tvsl.equations import FusionProjector
+from tvsl.methods.tvsl.modules import FusionProjector
 
 
 @pytest.mark.parametrize(("layers", "within"), [(1, 1e-6), (2, 0.05)])

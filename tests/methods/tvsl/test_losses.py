@@ -8,7 +8,7 @@ import torch
 from scipy.special import logsumexp
 from sklearn.metrics import log_loss
 
-from tvsl.methods.tvsl.equations import class_loss, contrastive_loss, detection_loss
+from tvsl.methods.tvsl.losses import class_loss, contrastive_loss, detection_loss
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:

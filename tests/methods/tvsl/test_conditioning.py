@@ -7,7 +7,7 @@ import torch
 
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import queries, tokens, vocabulary
-from tvsl.methods.tvsl.equations import (
+from tvsl.methods.tvsl.conditioning import (
     condition_on_all,
     focused,
     from_table,

@@ -17,7 +17,7 @@ from tvsl.audioclip.config import (
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.errors import UsageError, VocabularyError
 from tvsl.methods.tvsl import TVSL
-from tvsl.methods.tvsl.equations import PromptLearner, require_token_ids, sample_classes
+from tvsl.methods.tvsl.modules import PromptLearner, require_token_ids, sample_classes
 from tvsl.tokens import Vocabulary
 
 CONTEXT = 12

@@ -7,7 +7,7 @@ import torch
 
 from tvsl.methods.operations import AFFINITY
 from tvsl.methods.tvsl import TVSL, TVSLConfig
-from tvsl.methods.tvsl.equations import READOUTS, possible_readouts
+from tvsl.methods.tvsl.inference import READOUTS, possible_readouts
 from tvsl.methods.tvsl.method import Readout
 
 TEXT = torch.tensor([[0.8, -0.2, 0.5, -0.1], [-0.9, -0.1, 0.3, 0.2]])

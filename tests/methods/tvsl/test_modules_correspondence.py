@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from tests.methods.tvsl import oracle
-from tvsl.methods.tvsl.equations import correspondence_weights
+from tvsl.methods.tvsl.modules import correspondence_weights
 
 
 def test_weights_equal_printed_phi_on_conditioned_copies() -> None:

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import nnls
 
 from tvsl.methods.operations import unit
-from tvsl.methods.tvsl.equations import RIDGE, SEEN_SHARE, decompose
+from tvsl.methods.tvsl.detection import RIDGE, SEEN_SHARE, decompose
 
 
 def exact(heard: np.ndarray, prior: np.ndarray, names: np.ndarray) -> np.ndarray:

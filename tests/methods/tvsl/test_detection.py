@@ -6,7 +6,7 @@ import torch
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import tokens, vocabulary
 from tvsl.methods.operations import unit
-from tvsl.methods.tvsl.equations import (
+from tvsl.methods.tvsl.detection import (
     EVIDENCE,
     agreement,
     decompose,

@@ -9,14 +9,9 @@ import torch
 
 from tests.methods.tvsl import oracle
 from tests.methods.tvsl.inputs import config, head, queries, tokens, unit, vocabulary
-from tvsl.methods.tvsl.equations import (
-    decompose,
-    evidence,
-    log_normaliser,
-    responsibilities,
-    similarity,
-    weighted_mean,
-)
+from tvsl.methods.tvsl.conditioning import similarity, weighted_mean
+from tvsl.methods.tvsl.detection import decompose, evidence
+from tvsl.methods.tvsl.inference import log_normaliser, responsibilities
 from tvsl.tokens import Queries, Vocabulary
 
 SHARPNESS = 10.0
