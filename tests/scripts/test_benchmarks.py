@@ -6,8 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+
+from tvsl.evaluation.score import HeadScores, PairScores
+from tvsl.methods.base import Untrained
+from tvsl.tokens import Queries, Tokens, Vocabulary
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,8 +41,6 @@ def test_what_a_cpu_can_run_of_the_gpu_s_script_runs() -> None:
 
 
 def test_without_a_gpu_its_script_says_so() -> None:
-    import torch
-
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     done = run("benchmarks/gpu.py")
@@ -77,3 +83,47 @@ def test_work_that_grows_faster_than_its_size_fails(
             growth.main()
     else:
         growth.main()
+
+
+class TwoDetectors(Untrained):
+    """Of classes 0 to 3, ``good`` finds 0 and 1 of either clip, ``poor`` 3 and 1."""
+
+    supervision = "none"
+    class_aware = True
+    name = "two-detectors"
+
+    def maps(self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary) -> Tensor:
+        raise NotImplementedError
+
+    def detectors(self) -> list[dict[str, Any]]:
+        return [{"detector": "good"}, {"detector": "poor"}]
+
+    def set_tuned(self, **hyperparameters: Any) -> None:
+        self.detector = hyperparameters["detector"]
+
+    def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
+        row = [0.9, 0.8, 0.1, 0.0] if self.detector == "good" else [0.1, 0.8, 0.0, 0.9]
+        return torch.tensor([row, row])
+
+
+def test_what_a_detector_loses_is_told_from_what_maps_lose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two duets of classes 0 and 1; of the first both maps hit, of the second neither."""
+    from benchmarks import detectors
+
+    columns = {
+        "ciou": torch.tensor([0.5, 0.3, 0.1, 0.2]),
+        "frames": torch.tensor([0, 0, 1, 1]),
+        "labels": torch.tensor([0, 1, 0, 1]),
+    }
+    scores = HeadScores({"given": PairScores(columns)}, None)
+    monkeypatch.setattr(detectors, "score_batches", lambda *_, **__: scores)
+    scenes = SimpleNamespace(
+        labels=torch.tensor([[True, True, False, False]] * 2), tokens=None, vocabulary=None
+    )
+    found = detectors.figures(TwoDetectors(), [scenes])  # type: ignore[list-item]
+    at = {name: dict(zip(detectors.COLUMNS, row, strict=True)) for name, row in found.items()}
+    assert [at["good"][one] for one in detectors.COLUMNS[:5]] == [50, 50, 100, 100, 100]
+    assert [at["poor"][one] for one in detectors.COLUMNS[:5]] == [50, 25, 50, 0, 100]
+    assert at["poor"]["hit, found"] == at["poor"]["hit, missed"] == 50

@@ -372,11 +372,12 @@ class Oracle:
     def scores(self, clip: int) -> list[float]:
         """Detection scores of a clip."""
         detector = self.options.detector
-        if detector == "fusion" and self.options.stages == 2:
-            logits = [self.detection(*self.at_inference(clip))]
-        elif detector == "fusion":
-            logits = self._anchored_presences(clip)
-        if detector == "fusion":
+        if detector in ("fusion", "joint"):
+            logits = []
+            if self.options.stages == 2:
+                logits = [self.detection(*self.at_inference(clip))]
+            if detector == "joint" or self.options.stages == 1:
+                logits = logits + self._anchored_presences(clip)
             chances = [[1 / (1 + math.exp(-x.item())) for x in side] for side in logits]
             return [sum(both) / len(both) for both in zip(*chances, strict=True)]
         pairs = list(zip(*self.evidence(clip), strict=True))

@@ -29,7 +29,7 @@ TOLERANCE, GRADIENT_TOLERANCE = 1e-11, 1e-7
 OPTIONS: dict[str, list[Any]] = {
     "token_projectors": ["identity", "slow", "trained"],
     "fusion_layers": [1, 2],
-    "detector": ["evidence", "agreement", "decomposition", "fusion"],
+    "detector": ["evidence", "agreement", "decomposition", "fusion", "joint"],
     "detach_detection": [True, False],
     "audio_conditioning": [True, True, False],
     "image_conditioning": [True, True, False],

@@ -499,6 +499,19 @@ def test_one_stage_detector_is_the_mean_of_both_presences() -> None:
     torch.testing.assert_close(both.detect(batch, words), expected)
 
 
+def test_joint_detector_is_the_mean_of_p_f_and_both_presences() -> None:
+    words, batch = vocabulary(), tokens(3)
+    two, one = head(class_negatives=True), head(class_negatives=True, stages=1)
+    one.load_state_dict(two.state_dict(), strict=False)
+    scores = {}
+    for name, built in (("fusion", two), ("joint", two), ("presences", one)):
+        built.set_tuned(detector="joint" if name == "joint" else "fusion")
+        scores[name] = built.detect(batch, words)
+    assert not torch.allclose(scores["fusion"], scores["presences"])
+    expected = (scores["fusion"] + 2 * scores["presences"]) / 3
+    torch.testing.assert_close(scores["joint"], expected)
+
+
 def test_evidence_detector_ignores_what_is_trained_for_fusion() -> None:
     batch, words = tokens(3), vocabulary()
     start, later = (head(random=one, token_projectors="identity") for one in (False, True))

@@ -11,6 +11,7 @@ from tests.methods.tvsl.inputs import SIZE, ragged_labels, tokens, vocabulary
 from tvsl.methods.tvsl import TVSL, TVSLConfig
 from tvsl.tokens import Queries
 
+DETECTORS = ("evidence", "decomposition", "fusion", "joint")
 QUERIES = Queries.from_labels(ragged_labels((1, 2, 3, 1)))
 
 
@@ -22,7 +23,7 @@ def reached(head: TVSL, part: str) -> set[str]:
         for parameter in noisy.get_submodule(part).parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
     found = set()
-    for name in ("maps", "evidence", "decomposition", "fusion"):
+    for name in ("maps", *DETECTORS):
         before, after = (outputs(one, name) for one in (head, noisy))
         if not torch.equal(before, after):
             found.add(name)
@@ -43,19 +44,16 @@ def head(**changes: object) -> TVSL:
     return TVSL(config).double().eval()
 
 
-DETECTORS = {"evidence", "decomposition", "fusion"}
-
-
 @pytest.mark.parametrize(
     ("part", "reaches"),
     [
         ("project_audio_correspondence", {"maps"}),
         ("project_visual_correspondence", set()),
-        ("project_audio_class", set()),
-        ("project_visual_class", set()),
-        ("fusion", {"fusion"}),
-        ("detection_scale", {"fusion"}),
-        ("class_scale", set()),
+        ("project_audio_class", {"joint"}),
+        ("project_visual_class", {"joint"}),
+        ("fusion", {"fusion", "joint"}),
+        ("detection_scale", {"fusion", "joint"}),
+        ("class_scale", {"joint"}),
         ("correspondence_scale", set()),
     ],
 )

@@ -52,7 +52,7 @@ from tvsl.methods.tvsl.modules import (
 from tvsl.methods.tvsl.released import ReleasedConfig, ReleasedTVSL
 from tvsl.tokens import Queries, Slots, Tokens, Vocabulary
 
-Detector = Literal["evidence", "agreement", "decomposition", "fusion"]
+Detector = Literal["evidence", "agreement", "decomposition", "fusion", "joint"]
 Readout = Literal["cosine", "signed", "text", "evidence", "sum"]
 TokenProjectors = Literal["identity", "slow", "trained"]
 
@@ -74,7 +74,8 @@ class TVSLConfig(MethodConfig):
         identity_start: Whether the linear projectors start as the identity.
         fusion_layers: P_f as printed (1), or with a hidden layer (2).
         detector: Scores of ``detect``: training-free ``evidence``, ``agreement`` or
-            ``decomposition``, or P_f, ``fusion``.
+            ``decomposition`` (``detection.py``), P_f, ``fusion``, or ``joint``: the mean of P_f and
+            of the presences that L_cls with negatives asks for.
         detach_detection: Whether L_mcid leaves P_a and P_v alone.
         audio_conditioning: phi^a (Sec. 3.3, Table 3).
         image_conditioning: phi^v (Sec. 3.3, Table 3).
@@ -339,7 +340,7 @@ class TVSL(Method):
         return text_maps, audio_maps
 
     def detect(self, tokens: Tokens, vocabulary: Vocabulary) -> Tensor:
-        """Scores: probabilities for ``fusion``, else sums of cosines; see the base class.
+        """Scores: probabilities where they are trained, else sums of cosines; see the base class.
 
         Raises:
             ShapeError: Tokens and vocabulary do not agree.
@@ -350,10 +351,12 @@ class TVSL(Method):
         if self.config.detector in EVIDENCE:
             found = evidence(audio, visual, classes)
             return EVIDENCE[self.config.detector](*found, classes)
+        logits = []
         if self.config.stages == 2:
-            return self._detection_logits(visual, audio, classes).sigmoid()
-        presences = self._presences(visual, audio, classes)
-        return torch.stack([logits.sigmoid() for logits in presences]).mean(dim=0)
+            logits.append(self._detection_logits(visual, audio, classes))
+        if self.config.stages == 1 or self.config.detector == "joint":
+            logits += self._presences(visual, audio, classes)
+        return torch.stack(logits).sigmoid().mean(dim=0)
 
     def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
         """Evidence on projected tokens, each (B, N); see the base class."""
