@@ -154,6 +154,16 @@ assert "torch._dynamo" not in sys.modules"""
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+def test_groups_of_the_everyday_classes_need_no_scipy() -> None:
+    code = """import sys, tvsl
+from tvsl.vocabularies import everyday_sounds
+model = tvsl.load("everyday")
+names = model.encoder.vocabulary(everyday_sounds())
+assert len(names.groups(model.same_meaning).unique()) < len(names)
+assert "scipy" not in sys.modules"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
 def test_the_everyday_model_refuses_names_that_it_cannot_tell_apart(everyday: Localizer) -> None:
     with pytest.raises(VocabularyError, match="cannot tell"):
         everyday.encoder.vocabulary(["caf\u00e9", "cafe"])

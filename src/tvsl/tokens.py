@@ -173,24 +173,16 @@ class Vocabulary:
         Returns:
             Row of the first name of each name's group, (N,) int64 on the CPU.
         """
-        from scipy.cluster.hierarchy import fcluster, linkage
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         rows = normalize(self.embeddings.detach().float().cpu(), dim=1)
         pairs = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):  # no table of all pairs
             alike = rows[start : start + _ROWS_AT_ONCE] @ rows.T >= cosine
             pairs.append(alike.nonzero() + torch.tensor([start, 0]))
-        first, second = torch.cat(pairs).numpy().T
-        graph = coo_array(([True] * len(first), (first, second)), shape=(len(rows), len(rows)))
-        parts = torch.from_numpy(connected_components(graph, directed=False)[1]).long()
+        parts = _first_connected(torch.cat(pairs), len(rows))
         result = torch.arange(len(rows))
         for part in parts.bincount().gt(1).nonzero()[:, 0]:
             members = (parts == part).nonzero()[:, 0]
-            distances = pdist(rows[members]).numpy() ** 2 / 2  # 1 - cosine
-            tree = linkage(distances, "complete")
-            clusters = torch.from_numpy(fcluster(tree, 1 - cosine + _ROUNDING, "distance"))
+            clusters = _complete_linkage(rows[members], cosine)
             for cluster in clusters.unique():
                 inside = members[clusters == cluster]
                 result[inside] = inside[0]
@@ -206,6 +198,29 @@ class Vocabulary:
         """The same vocabulary on another device."""
         ids = None if self.token_ids is None else self.token_ids.to(device)
         return replace(self, embeddings=self.embeddings.to(device), token_ids=ids)
+
+
+def _first_connected(pairs: Tensor, count: int) -> Tensor:
+    """For each of some rows the first one that pairs (P, 2) connect it with."""
+    first, second = torch.cat([pairs, pairs.flip(1)]).T
+    result = torch.arange(count)
+    while True:
+        lowered = result.scatter_reduce(0, first, result[second], "amin")
+        lowered = lowered[lowered]
+        if torch.equal(lowered, result):
+            return result
+        result = lowered
+
+
+def _complete_linkage(rows: Tensor, cosine: float) -> Tensor:
+    """Number of the group of each of some connected rows (n, D)."""
+    if len(rows) == 2:  # the usual case, for which scipy need not be imported
+        return torch.zeros(2, dtype=torch.int64)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    distances = pdist(rows).numpy() ** 2 / 2  # 1 - cosine
+    tree = linkage(distances, "complete")
+    return torch.from_numpy(fcluster(tree, 1 - cosine + _ROUNDING, "distance")).long()
 
 
 def rows_among(vocabulary: Sequence[str], names: Sequence[str]) -> list[int]:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from tvsl.boxes import upscale
 from tvsl.media.planes import BT601, BT709, ColorMatrix, split_planes
 from tvsl.render.overlay import moment_overlay
-from tvsl.render.video_overlay import Keyframes, VideoOverlay, _Layer
+from tvsl.render.video_overlay import Keyframes, VideoOverlay, _larger, _Layer
 
 from .inputs import as_image, as_planes, moment, picture, source
 from .test_video import SIZE, moments
@@ -88,6 +90,27 @@ def test_a_map_without_contrast_has_a_legend_and_no_line() -> None:
     assert len(changed)
     assert changed[:, 0].min() > size[0] / 2
     assert changed[:, 1].max() < size[1] * 3 / 4
+
+
+@pytest.mark.parametrize("size", [(90, 160), (7, 12), (33, 50)])
+def test_maps_are_scaled_up_as_everywhere(size: tuple[int, int]) -> None:
+    grid = np.random.default_rng(2).random((7, 12), dtype=np.float32)
+    larger = _larger(grid, size)
+    assert larger.dtype == np.float32
+    np.testing.assert_allclose(larger, upscale(grid, size), atol=1e-6)
+
+
+def test_drawing_computes_nothing_with_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (96, 128)
+    overlay = VideoOverlay(moments(size), size)
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("threads of torch would wait for small work")
+
+    monkeypatch.setattr(torch.nn.functional, "interpolate", forbidden)
+    monkeypatch.setattr(torch, "from_numpy", forbidden)
+    planes = as_planes(picture(*size))
+    assert overlay.draw(planes, 0.5) is not planes
 
 
 def test_bright_frames_do_not_wrap_around() -> None:

@@ -36,8 +36,10 @@ _SMALLEST_SIDE = 16
 _CLOCK = Fraction(1, 60_000)
 _USUAL_FRAME_RATE = 25.0
 _BITS_PER_PIXEL = 0.2
-# Quality of H.264: of drawn videos, and of those that a page holds in itself.
-_CRF, _PAGE_CRF = 20, 27
+# Quality of H.264, and effort for few bytes: of drawn videos, whose encoding is most of the work,
+# and of those that a page holds in itself.
+_DRAWN: dict[str, str] = {"crf": "20", "preset": "superfast"}
+_IN_PAGE: dict[str, str] = {"crf": "27", "preset": "veryfast"}
 
 # What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
 # that have an encoder of the same name, then those that have none or an unfinished one.
@@ -106,7 +108,7 @@ def write_overlay_video(
         info = probe_video(source, limits)
         size = _output_size(info, max_side, min_side)
         draw = VideoOverlay(localizations, size, info.matrix).draw
-        _write(source, target, partial, draw, size, _CRF, progress, limits, (start, end))
+        _write(source, target, partial, draw, size, _DRAWN, progress, limits, (start, end))
 
     with writable(target, "video"):
         write_whole(target, write)
@@ -147,7 +149,7 @@ def write_page_video(
         return planes
 
     def write(partial: Path) -> None:
-        _write(source, target, partial, unchanged, size, _PAGE_CRF, progress, limits, (start, end))
+        _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, (start, end))
 
     with writable(target, "video"):
         write_whole(target, write)
@@ -177,7 +179,7 @@ def require_overlay_video(
         try:
             with av.open(io.BytesIO(), "w", format="mp4") as output:
                 rate = info.frame_rate or _USUAL_FRAME_RATE
-                encoder = _FrameEncoder(output, size, rate, info.matrix)
+                encoder = _FrameEncoder(output, size, rate, info.matrix, _DRAWN)
                 track = SoundTrack(sound, output, Fraction(0), source)
                 grey = np.full((size[0] * 3 // 2, size[1]), 128, np.uint8)
                 encoder.write(grey, 0.0, 1.0)
@@ -198,7 +200,7 @@ def _write(
     partial: Path,
     draw: Callable[[Planes, float], Planes],
     size: tuple[int, int],
-    crf: int,
+    quality: dict[str, str],
     progress: Progress,
     limits: MediaLimits,
     stretch: tuple[float, float | None],
@@ -218,7 +220,7 @@ def _write(
             origin = zero + Fraction(first).limit_denominator(_CLOCK.denominator)
         stop = None if last is None else zero - origin + Fraction(last)
         rate = info.frame_rate or _USUAL_FRAME_RATE
-        encoder = _FrameEncoder(output, size, rate, info.matrix, crf)
+        encoder = _FrameEncoder(output, size, rate, info.matrix, quality)
         track = SoundTrack(sound, output, origin, source, cuts=first > 0)
         length = (info.duration if last is None else min(last, info.duration)) - first
         total = max(1, round(length * rate)) if info.duration else None
@@ -252,10 +254,10 @@ class _FrameEncoder:
         size: tuple[int, int],
         rate: float,
         matrix: ColorMatrix,
-        crf: int = _CRF,
+        quality: dict[str, str],
     ) -> None:
         self._output = output
-        self._stream = _video_stream(output, size, rate, matrix, crf)
+        self._stream = _video_stream(output, size, rate, matrix, quality)
         self._last = -1
         self._durations: dict[int, int] = {}
 
@@ -280,12 +282,15 @@ class _FrameEncoder:
 
 
 def _video_stream(
-    output: OutputContainer, size: tuple[int, int], rate: float, matrix: ColorMatrix, crf: int
+    output: OutputContainer,
+    size: tuple[int, int],
+    rate: float,
+    matrix: ColorMatrix,
+    quality: dict[str, str],
 ) -> VideoStream:
     exact = Fraction(rate).limit_denominator(1001)
     if has_encoder(X264):
-        options = {"crf": str(crf), "preset": "veryfast"}
-        stream = output.add_stream(X264, rate=exact, options=options)
+        stream = output.add_stream(X264, rate=exact, options=dict(quality))
     else:
         stream = output.add_stream("mpeg4", rate=exact)
         stream.bit_rate = round(_BITS_PER_PIXEL * size[0] * size[1] * rate)

@@ -37,6 +37,8 @@ _STEPS_A_SECOND = 10
 # Values that are blended at once: what they need stays in the processor's cache.
 _BLOCK = 32_768
 _ROWS = 32
+# Least range of a map with contrast; what rounding leaves is less.
+_ROUNDING = 1e-6
 # A fading source has its name and box as long as it is more there than not.
 _NAMED_FROM = 0.5
 
@@ -173,7 +175,7 @@ class _Layer:
             _scale_up(shares, target)
             np.right_shift(target, 7, out=target)
         second[:] = first
-        values = np.tensordot(self._weights, layer[:3], 1)
+        values = np.einsum("kc,chw->khw", self._weights, layer[:3])
         values += BLACK_LEVELS[:, None, None] * layer[3]
         for value, target in zip(values, split_planes(self.added), strict=True):
             # Half a step of 256 more, because the shift in ``over`` cuts the rest off. Not rounded
@@ -193,7 +195,9 @@ class _Layer:
             colors: Red, green and blue of all, (3,), or of each, (n, 3).
             opacity: Of each, (n,); 1 when None.
         """
-        values = colors.astype(np.float32) @ self._weights.T + BLACK_LEVELS
+        # Not by ``@``, whose threads would wait for work that is so small.
+        values = np.einsum("...c,kc->...k", colors.astype(np.float32), self._weights)
+        values += BLACK_LEVELS
         kept_luma, *kept_differences = (plane.reshape(-1) for plane in split_planes(self.kept))
         luma, *differences = (plane.reshape(-1) for plane in split_planes(self.added))
         _lay_over(kept_luma, luma, places, opacity, values[..., 0])
@@ -295,18 +299,22 @@ class VideoOverlay:
     def _prepared(self, maps: Sequence[InterpolatedMap]) -> _Layer:
         height, width = self.size
         mixing_size = reduced_size(self.size, _MIXING_SIDE)
-        heatmaps = [upscale(one.grid, mixing_size) * (one.presence * one.certainty) for one in maps]
+        heatmaps = [
+            _larger(one.grid, mixing_size) * np.float32(one.presence * one.certainty)
+            for one in maps
+        ]
         colors = [self.colors[one.label] for one in maps]
         layer = _Layer(self.size, self._matrix, color_layer(heatmaps, colors))
         annotations: list[Annotation] = []
         for one in maps:
             if one.presence >= _NAMED_FROM:
-                heat = upscale(one.grid, reduced_size(self.size, _BOX_SIDE))
-                color, box = self.colors[one.label], self._box(min_max(heat))
+                heat = _larger(one.grid, reduced_size(self.size, _BOX_SIDE))
+                low, high = float(heat.min()), float(heat.max())
+                color, box = self.colors[one.label], None
+                if high - low > _ROUNDING:
+                    box = self._box((heat - low) / (high - low))
+                    layer.cover(self._line(one.grid, low, high), np.array(color, np.uint8))
                 annotations.append((one.label, color, box))
-                if box is not None:
-                    line = self._line(one.grid, float(heat.min()), float(heat.max()))
-                    layer.cover(line, np.array(color, np.uint8))
         boxed = [(name, color, box) for name, color, box in annotations if box is not None]
         canvas = Image.new("RGBA", (width, height))
         for _, color, box in boxed:
@@ -387,6 +395,16 @@ def _scale_up(
         upper *= 128 - share[rows]
         lower *= share[rows]
         upper += lower
+
+
+def _larger(grid: HeatMap, size: tuple[int, int]) -> HeatMap:
+    """The same as ``upscale``, without torch: its threads would wait for work that is so small."""
+    above, below, down = _neighbours(grid.shape[0], size[0])
+    before, after, across = _neighbours(grid.shape[1], size[1])
+    wide = np.ascontiguousarray(grid[:, before] * (1 - across) + grid[:, after] * across)
+    larger: HeatMap = wide.take(above, axis=0) * (1 - down[:, None])
+    larger += wide.take(below, axis=0) * down[:, None]
+    return larger
 
 
 @lru_cache(maxsize=16)
