@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -19,7 +20,14 @@ from tvsl.reproduce import train as runs_module
 from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.figures import SHEETS
 from tvsl.reproduce.report import csv_text, json_content, markdown
-from tvsl.reproduce.run import Reproduction, Selection, reproduce, require_feasible, select
+from tvsl.reproduce.run import (
+    Reproduction,
+    Selection,
+    leave_out,
+    reproduce,
+    require_feasible,
+    select,
+)
 from tvsl.reproduce.tables import AUDIOCLIP, TABLES, TRIVIAL, TVSL, learned
 from tvsl.reproduce.targets import TARGETS
 
@@ -128,6 +136,21 @@ def test_what_is_done_is_not_done_again(
     assert {path: path.stat().st_mtime_ns for path in times} == times
     done, total = told.last["Heads"]
     assert done == total
+
+
+def test_all_leaves_out_what_the_encoder_has_no_tokens_for(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    experiment = make_bench(tmp_path / "out")
+    assert leave_out(select(["all"]), experiment) == (select(["all"]), ())
+    other = make_bench(tmp_path / "out")
+    other.whole_encoder = cast(Any, SimpleNamespace())  # of another kind than AudioCLIP
+    left, (remark,) = leave_out(select(["all"]), other)
+    assert {table.name for table in left.tables} == set(TABLES) - {"tokens"}
+    assert "tokens" in remark
+    assert leave_out(select(["table2", "twins"]), other) == (select(["table2", "twins"]), ())
+    with pytest.raises(UsageError):
+        leave_out(select(["tokens"]), other)
 
 
 def test_another_recipe_is_refused(

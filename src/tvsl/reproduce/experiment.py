@@ -139,8 +139,8 @@ class Experiment:
             known = self.whole_encoder
             if not isinstance(known, AudioCLIPEncoder):
                 raise UsageError(
-                    "The table tokens compares kinds of image tokens that only AudioCLIP has.",
-                    "Leave it out, or give --model audioclip or mini.",
+                    "It compares kinds of image tokens, which only encoders like AudioCLIP have.",
+                    "Leave the table 'tokens' out, or give --model audioclip or mini.",
                 )
             other = AudioCLIPEncoder(
                 known.model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tvsl.reproduce.experiment import EncodeScenes, Experiment, Workers, WorkIte
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
 from tvsl.reproduce.specs import (
+    AS_ALL,
     TEST_CONDITIONS,
     EvalTarget,
     ReproduceConfig,
@@ -202,11 +203,13 @@ class Selection:
         tables: Tables.
         sheets: Figures of pictures.
         bars: Whether the figure of bars is among them.
+        everything: Whether they are all there are, and not named one by one.
     """
 
     tables: tuple[TableSpec, ...]
     sheets: tuple[SheetSpec, ...]
     bars: bool
+    everything: bool = False
 
 
 def select(names: Sequence[str]) -> Selection:
@@ -226,7 +229,35 @@ def select(names: Sequence[str]) -> Selection:
         tuple(table for name, table in TABLES.items() if name in chosen),
         tuple(one for name, one in SHEETS.items() if name in chosen),
         BARS in chosen,
+        ALL in names,
     )
+
+
+def leave_out(selection: Selection, experiment: Experiment) -> tuple[Selection, tuple[str, ...]]:
+    """Leave out the tables for which the encoder lacks a kind of tokens.
+
+    Args:
+        selection: Tables and figures.
+        experiment: The reproduction; its encoder is loaded.
+
+    Returns:
+        What is left, and a remark on each table that is not.
+
+    Raises:
+        UsageError: Such a table was asked for by its name.
+    """
+    kept, remarks = [], []
+    for table in selection.tables:
+        try:
+            for mode in {candidates.mode for candidates, _, _ in table.needs()} - {AS_ALL}:
+                experiment.encoder_of(mode)
+        except UsageError as error:
+            if not selection.everything:
+                raise
+            remarks.append(f"The table '{table.name}' is left out. {error.problem}")
+        else:
+            kept.append(table)
+    return replace(selection, tables=tuple(kept)), tuple(remarks)
 
 
 def require_feasible(experiment: Experiment, selection: Selection) -> None:
@@ -301,6 +332,7 @@ def reproduce(
     require_feasible(experiment, selection)
     keep_record(experiment)
     experiment.make_directions()
+    selection, remarks = leave_out(selection, experiment)
     plan = _plan(selection, experiment)
     with leading(experiment, team) as pool:
         if any(candidates.curricula for candidates in plan.needs):
@@ -314,8 +346,9 @@ def reproduce(
     aggregator = Aggregator(Runs(experiment.settings.folder), plan, by_candidates, benchmark)
     tables = tuple(aggregator.table(table) for table in selection.tables)
     sheets = (sheet(one, experiment, plan, by_candidates) for one in selection.sheets)
+    provenance = provenance_of(experiment)
     return Reproduction(
-        provenance_of(experiment),
+        replace(provenance, warnings=(*provenance.warnings, *remarks)),
         tables,
         tuple(one for one in sheets if one is not None),
         selection.bars,
