@@ -127,3 +127,39 @@ def test_what_a_detector_loses_is_told_from_what_maps_lose(
     assert [at["good"][one] for one in detectors.COLUMNS[:5]] == [50, 50, 100, 100, 100]
     assert [at["poor"][one] for one in detectors.COLUMNS[:5]] == [50, 25, 50, 0, 100]
     assert at["poor"]["hit, found"] == at["poor"]["hit, missed"] == 50
+
+
+@pytest.mark.parametrize(
+    ("model", "ours", "drawing", "told"),
+    [
+        ("audioclip", 0.7, 0.1, None),
+        ("audioclip", 0.7, 0.2, "drawing costs 57% of the networks"),
+        ("audioclip", 1.0, 0.1, "1.20 times plain, 1.3 is the floor"),
+        ("everyday", 1.0, 0.2, None),
+        ("everyday", 1.15, 0.2, "1.04 times plain, 1.1 is the floor"),
+    ],
+)
+def test_localizing_below_its_musts_fails(
+    model: str, ours: float, drawing: float, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import localize
+
+    def measure(*_: object) -> tuple[localize.Spent, float, int]:
+        spent, busy = localize.Spent(), (1.0, 3.0, 1.5)  # a neighbour slows single rounds down
+        stages = {"plain": 1.2, "ours": ours, "drawing": drawing, "localizing": 1.0}
+        stages |= {"overlay.mp4": 1.0, "page's video": 1.0}
+        for stage, seconds in stages.items():
+            spent.rounds[stage] = [factor * seconds for factor in busy]
+        return spent, 0.0, 2
+
+    monkeypatch.setattr(localize, "measure", measure)
+    monkeypatch.setattr(localize, "write_clip", lambda path, _: path)
+    monkeypatch.setattr(localize, "keep_freed_memory", lambda: True)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["localize", "--quick", "--models", model])
+    if told is None:
+        localize.main()
+        return
+    with pytest.raises(SystemExit) as failed:
+        localize.main()
+    assert told in str(failed.value)

@@ -105,5 +105,5 @@ def planes_frame(planes: Planes) -> VideoFrame:
 
 
 def _is_plain(frame: VideoFrame) -> bool:
-    """Whether a picture is stored with halved colours in 8 bits and the usual range."""
+    """Tell whether a picture is stored with halved colours in 8 bits and the usual range."""
     return frame.format.name == FORMAT and frame.color_range != _FULL_RANGE

@@ -152,7 +152,7 @@ def _interpolated(first: HeatMap, second: HeatMap, share: float) -> HeatMap:
 
 
 class _Layer:
-    """What is laid over frames of one size, in the form of their planes.
+    """Drawing to be laid over frames of one size, in the form of their planes.
 
     Args:
         size: Even height and width of the frames in pixels.
