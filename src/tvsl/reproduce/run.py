@@ -18,7 +18,6 @@ from tvsl.reproduce.experiment import EncodeScenes, Experiment, Workers, WorkIte
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
 from tvsl.reproduce.specs import (
-    AS_ALL,
     TEST_CONDITIONS,
     EvalTarget,
     ReproduceConfig,
@@ -36,7 +35,7 @@ from tvsl.reproduce.targets import (
     check_folder,
     check_targets,
 )
-from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
+from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose, require_encoder
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
@@ -234,7 +233,7 @@ def select(names: Sequence[str]) -> Selection:
 
 
 def leave_out(selection: Selection, experiment: Experiment) -> tuple[Selection, tuple[str, ...]]:
-    """Leave out the tables for which the encoder lacks a kind of tokens.
+    """Leave out the tables for which the encoder lacks something: kinds of tokens, a text encoder.
 
     Args:
         selection: Tables and figures.
@@ -249,8 +248,8 @@ def leave_out(selection: Selection, experiment: Experiment) -> tuple[Selection, 
     kept, remarks = [], []
     for table in selection.tables:
         try:
-            for mode in {candidates.mode for candidates, _, _ in table.needs()} - {AS_ALL}:
-                experiment.encoder_of(mode)
+            for candidates in {candidates for candidates, _, _ in table.needs()}:
+                require_encoder(candidates, experiment)
         except UsageError as error:
             if not selection.everything:
                 raise
