@@ -115,7 +115,7 @@ def main() -> None:
     scenes = list(experiment.scenes(SceneSet(DUET, "test")))
     for title, trained in (("trained", True), ("untrained", False)):
         reached = [figures(head, scenes) for head in heads(experiment, trained)]
-        Console().print(table(f"T-VSL, {title}: {len(reached)} heads, duets", reached))
+        Console(width=110).print(table(f"T-VSL, {title}: {len(reached)} heads, duets", reached))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from tvsl.reproduce.specs import (
     AS_ALL,
     SINGLE,
     VALIDATION_CONDITIONS,
+    Candidates,
     ReproduceConfig,
     SceneSet,
     TokenMode,
@@ -131,17 +132,41 @@ class Experiment:
             encoder, clips = self.whole_encoder, self.benchmark.clips
             write_directions(directions_of(encoder, clips, count, self.config.seed), path)
 
+    def require(self, candidates: Candidates) -> None:
+        """Check that the encoder has what heads need, before anything is encoded.
+
+        Args:
+            candidates: The heads.
+
+        Raises:
+            UsageError: It has one kind of image tokens, or no text encoder for learned prompts.
+        """
+        if candidates.mode != AS_ALL:
+            _ = self._audioclip
+        if dict(candidates.head.hyperparameters).get("prompt_length", 0) and (
+            self.config.directions is not None or self.whole_encoder.text_encoder is None
+        ):
+            raise UsageError(
+                "Learned prompts need a whole text encoder that they can pass through.",
+                "Leave the table 'table6' out, or give --model audioclip or mini.",
+            )
+
+    @property
+    def _audioclip(self) -> AudioCLIPEncoder:
+        """The encoder, where it has several kinds of image tokens."""
+        if not isinstance(self.whole_encoder, AudioCLIPEncoder):
+            raise UsageError(
+                "Kinds of image tokens can be compared only of encoders like AudioCLIP.",
+                "Leave the table 'tokens' out, or give --model audioclip or mini.",
+            )
+        return self.whole_encoder
+
     def encoder_of(self, mode: TokenMode) -> Encoder:
         """The encoder with other image tokens or another flip average."""
         if mode == AS_ALL:
             return self.encoder
         if mode not in self._encoders:
-            known = self.whole_encoder
-            if not isinstance(known, AudioCLIPEncoder):
-                raise UsageError(
-                    "It compares kinds of image tokens, which only encoders like AudioCLIP have.",
-                    "Leave the table 'tokens' out, or give --model audioclip or mini.",
-                )
+            known = self._audioclip
             other = AudioCLIPEncoder(
                 known.model,
                 known.precision,

@@ -35,7 +35,7 @@ from tvsl.reproduce.targets import (
     check_folder,
     check_targets,
 )
-from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose, require_encoder
+from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
@@ -237,7 +237,7 @@ def leave_out(selection: Selection, experiment: Experiment) -> tuple[Selection, 
 
     Args:
         selection: Tables and figures.
-        experiment: The reproduction; its encoder is loaded.
+        experiment: The reproduction, whose encoder is loaded.
 
     Returns:
         What is left, and a remark on each table that is not.
@@ -249,7 +249,7 @@ def leave_out(selection: Selection, experiment: Experiment) -> tuple[Selection, 
     for table in selection.tables:
         try:
             for candidates in {candidates for candidates, _, _ in table.needs()}:
-                require_encoder(candidates, experiment)
+                experiment.require(candidates)
         except UsageError as error:
             if not selection.everything:
                 raise
@@ -329,9 +329,9 @@ def reproduce(
     benchmark = experiment.benchmark
     check_folder(experiment.settings.folder)
     require_feasible(experiment, selection)
+    selection, remarks = leave_out(selection, experiment)
     keep_record(experiment)
     experiment.make_directions()
-    selection, remarks = leave_out(selection, experiment)
     plan = _plan(selection, experiment)
     with leading(experiment, team) as pool:
         if any(candidates.curricula for candidates in plan.needs):

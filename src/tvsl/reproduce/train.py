@@ -6,7 +6,6 @@ import json
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -89,23 +88,6 @@ def train(
     scores = {part.sources: _validation_score(head, part, training) for part in judged}
     validation: dict[Task, float] = {"single": scores[1], "several": scores.get(2, scores[1])}
     return head, validation, {"calibration": asdict(decided)}
-
-
-def require_encoder(candidates: Candidates, experiment: Experiment) -> None:
-    """Check that the encoder has what heads need.
-
-    Args:
-        candidates: The heads.
-        experiment: The reproduction.
-
-    Raises:
-        UsageError: It lacks the kind of tokens, or the text encoder for learned prompts.
-    """
-    encoder = experiment.encoder_of(candidates.mode)
-    config = train_config(Training(candidates.head), experiment)
-    vocabulary = experiment.vocabulary(experiment.benchmark.names(SINGLE))
-    with torch.device("meta"), suppress(VocabularyError):  # of that its row tells
-        build_head(config, encoder, vocabulary)
 
 
 def train_config(training: Training, experiment: Experiment) -> TrainConfig:
