@@ -246,7 +246,7 @@ class BatchScorer(Scorer):
 
     @cached_property
     def methods(self) -> Mapping[str, tuple[str, str]]:
-        """Hashing a head takes a moment: it is done once."""
+        """Method and fingerprint of each model by its name, hashed once; see the base class."""
         return {model.name: (model.method.name, model.sha256) for model in self.models.methods}
 
     @cached_property
