@@ -131,7 +131,8 @@ $(MINI)/bundle/head/config.json: $(MINI)/training/head/config.json
 
 # Its tokens were taught cell by cell: the head leaves them alone.
 ALONE := --hyperparameter token_projectors=identity --hyperparameter detach_detection=true \
-	--hyperparameter class_negatives=false --hyperparameter class_focus=0
+	--hyperparameter class_negatives=false --hyperparameter class_focus=0 \
+	--hyperparameter correspondence_weight=1
 
 # The encoder of the second benchmark, which learns as AudioCLIP did: by Eq. 1 on pooled pairs, no cells.
 pooled: $(POOLED)/model/config.json

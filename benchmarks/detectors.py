@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ from tvsl.cli.options import name_values
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.score import score_batches
 from tvsl.methods.base import Method
-from tvsl.methods.tvsl import TVSL
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.reproduce import tables
 from tvsl.reproduce.benchmark import MODELS, kind_of
@@ -35,12 +33,6 @@ from tvsl.reproduce.train import Plan, Runs, choose
 
 COLUMNS = ("given", "detected", "found", "likeliest", "second", "hit, found", "hit, missed", "mAP")
 HIT = 0.3
-
-
-def detectors_of(head: Method) -> list[dict[str, Any]]:
-    """Detectors of a head: those that validation is offered, and ``joint`` where it is trained."""
-    trained = isinstance(head, TVSL) and head.config.stages == 2 and head.config.asks_every_class
-    return [*head.detectors(), *([{"detector": "joint"}] if trained else [])]
 
 
 @torch.inference_mode()
@@ -55,7 +47,7 @@ def figures(head: Method, scenes: Sequence[EncodedBatch]) -> dict[str, tuple[flo
     hit, clip, label = pairs["ciou"] >= HIT, pairs["frames"], pairs["labels"]
     truth = torch.cat([part.labels for part in scenes])
     reached = {}
-    for hyperparameters in detectors_of(head):
+    for hyperparameters in head.detectors():
         head.set_tuned(**hyperparameters)
         found = [head.detect(part.tokens, part.vocabulary) for part in scenes]
         scores = torch.cat([one.cpu() for one in found if one is not None])

@@ -182,7 +182,7 @@ def test_heads_have_titles(head: HeadSpec, title: str) -> None:
 
 def test_how_it_was_measured_follows_the_conditions() -> None:
     told = dict(how(conditions()))
-    assert "11 clips of 3 classes for 150 steps of 64 mixtures" in told["Training"]
+    assert "11 clips of 3 classes for 300 steps of 32 mixtures" in told["Training"]
     assert "7 of duets" in told["Measured on"]
     assert "0.0001, 0.001, 0.003" in told["Tuning"]
     assert "Validation chooses" in told["Tuning"]
@@ -229,7 +229,7 @@ def test_csv_has_a_line_for_every_cell(tmp_path: Path) -> None:
 
 def test_json_holds_every_seed() -> None:
     content = json.loads(json.dumps(json_content(made()), allow_nan=False))
-    assert content["conditions"]["config"]["steps"] == 150
+    assert content["conditions"]["config"]["steps"] == 300
     (found,) = content["tables"]
     assert found["lines"][0]["seeds"] == [[50.0, 52.0], None]
     assert found["lines"][0]["paper"] == {"VGGSound": [43.3, 48.4]}

@@ -429,10 +429,10 @@ PROJECTORS = TableSpec(
     "What P_a and P_v learn, loss by loss",
     "Our preset trains P_a and P_v (Sec. 3.2), from the identity, by L_mcid, L_cls and L_av. One "
     "by one each of them, and what ours has beyond the paper, is left out: the identity for P_a "
-    "and P_v; L_cls that asks of true classes alone; L_cls with the bare cosines as weights. L_av "
-    "at a tenth of its weight stands beside. Then P_v without any sound; and Eq. 1 on mean tokens "
-    "and names of the clips, by which the encoder continues its own training, alone and beside our "
-    "losses.",
+    "and P_v; L_cls that asks of true classes alone; L_cls with the bare cosines as weights; L_av "
+    "with its full weight in place of a tenth. Then P_v without any sound; and Eq. 1 on mean "
+    "tokens and names of the clips, by which the encoder continues its own training, alone and "
+    "beside our losses.",
     (
         replace(TVSL, paper=None),
         UNCHANGED_TOKENS,
@@ -442,7 +442,7 @@ PROJECTORS = TableSpec(
         learned("L_cls with bare cosines", "tvsl", class_focus=0.0),
         learned("without P_vc, P_ac", "tvsl", class_projectors=False),
         learned("without L_av", "tvsl", correspondence=False),
-        learned("L_av at a tenth", "tvsl", correspondence_weight=0.1),
+        learned("L_av at full weight", "tvsl", correspondence_weight=1.0),
         learned("as printed, from the identity", "tvsl", preset="paper", identity_start=True),
         learned(
             "P_v alone, no sound",

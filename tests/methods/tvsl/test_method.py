@@ -209,7 +209,7 @@ def test_class_negatives_take_no_parameters_and_leave_maps_alone() -> None:
 
 def test_the_weight_of_the_correspondence_loss_is_a_factor() -> None:
     batch, labels, words = tokens(3), ragged_labels([1, 2, 3]), vocabulary()
-    whole = head(random=False).losses(batch, labels, words)
+    whole = head(random=False, correspondence_weight=1.0).losses(batch, labels, words)
     part = head(random=False, correspondence_weight=0.25).losses(batch, labels, words)
     assert part["av"].item() == pytest.approx(0.25 * whole["av"].item(), rel=1e-6)
     assert part["cls"].item() == pytest.approx(whole["cls"].item(), rel=1e-6)
@@ -645,8 +645,8 @@ def test_training_localizes(
     name: str, hyperparameters: dict[str, Any], reached: float | None
 ) -> None:
     torch.manual_seed(0)
-    # Not anchored nor shared out: what training alone reaches.
-    fixed = {"embedding": 32, "token_projectors": "trained"}
+    # Not anchored nor shared out: what training alone reaches, with L_av at its full weight.
+    fixed = {"embedding": 32, "token_projectors": "trained", "correspondence_weight": 1.0}
     fixed |= {"query_anchor": 0.0, "responsibility": 0.0}
     built = TVSL(config(name, **{**fixed, **hyperparameters}))
     words, (held_out, labels, truth) = world_vocabulary(), scenes(24, seed=1)

@@ -91,16 +91,19 @@ def focused(weights: Tensor, focus: float) -> Tensor:
     return (focus * weights).softmax(dim=-1) * weights.shape[-1]
 
 
-def condition_on_all(tokens: Tensor, classes: Tensor, focus: float = 0.0) -> Tensor:
+def condition_on_all(
+    tokens: Tensor, classes: Tensor, focus: float = 0.0, lengths: Tensor | None = None
+) -> Tensor:
     """Condition every clip on every class in two products (the one-stage variant, Table 7).
 
     Args:
         tokens: V' or A', (B, n, D).
         classes: Unit text embeddings, (N, D).
         focus: As for ``focused``.
+        lengths: As for ``similarity``.
 
     Returns:
         f_k for all N classes, (B, N, D).
     """
-    weights = focused(cosines(tokens, classes).transpose(1, 2), focus)
+    weights = focused(cosines(tokens, classes, lengths).transpose(1, 2), focus)
     return weights @ tokens / tokens.shape[1]

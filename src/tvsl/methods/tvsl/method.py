@@ -260,15 +260,15 @@ class TVSL(Method):
         queries = Queries.from_labels(labels)
         slots = queries.slots(tokens.batch)
         query, printed = classes[queries.label], self.config.printed_sums
-        lengths = inverse_lengths(visual)
-        image_weights = self._image_weights(visual, query, slots, lengths)
-        audio_weights = self._audio_weights(audio, query, slots)
+        lengths = inverse_lengths(visual), inverse_lengths(audio)
+        image_weights = self._image_weights(visual, query, slots, lengths[0])
+        audio_weights = self._audio_weights(audio, query, slots, lengths[1])
         losses = {}
         if self.config.stages == 2:
             logits = self._detection_logits(visual, audio, classes)
             losses["mcid"] = detection_loss(gather_rows(logits), gather_rows(labels), printed)
         if self.config.asks_every_class:
-            presences = self._presences(visual, audio, classes)
+            presences = self._presences(visual, audio, classes, lengths)
             whole = gather_rows(labels)
             each = [detection_loss(gather_rows(x), whole, printed) for x in presences]
             losses["cls"] = self.config.class_weight * torch.stack(each).sum()
@@ -279,7 +279,7 @@ class TVSL(Method):
         if self.config.correspondence:
             guide = self.project_audio_correspondence(weighted_mean(audio, audio_weights, slots))
             weights = correspondence_weights(
-                image_weights, similarity(visual, guide, slots, lengths)
+                image_weights, similarity(visual, guide, slots, lengths[0])
             )
             found = self._correspondence_loss(visual, weights, guide, queries, slots)
             losses["av"] = self.config.correspondence_weight * found
@@ -333,7 +333,7 @@ class TVSL(Method):
             slots = chunk.queries.slots(chunk.clips.shape[0])
             query = classes[chunk.queries.label]
             mine = None if normaliser is None else normaliser[chunk.clips]
-            weights = self._audio_weights(heard, query, slots, mine)
+            weights = self._audio_weights(heard, query, slots, normaliser=mine)
             guide = self._audio_query(weighted_mean(heard, weights, slots))
             text_maps[chunk.positions] = similarity(seen, query, slots).to(visual.dtype)
             audio_maps[chunk.positions] = similarity(seen, guide, slots).to(visual.dtype)
@@ -387,8 +387,11 @@ class TVSL(Method):
         return spread_and_not([{"readout": name} for name in names])
 
     def detectors(self) -> list[dict[str, Any]]:
-        """Those without training, and P_f or its one-stage stand-in."""
-        return [{"detector": name} for name in (*EVIDENCE, "fusion")]
+        """Those without training, P_f or its one-stage stand-in, and where it exists ``joint``."""
+        names = [*EVIDENCE, "fusion"]
+        if self.config.stages == 2 and self.config.asks_every_class:
+            names.append("joint")
+        return [{"detector": name} for name in names]
 
     def _projected(self, tokens: Tokens) -> tuple[Tensor, Tensor]:
         """V' = P_v(...), A' = P_a(...) (Sec. 3.2)."""
@@ -411,12 +414,17 @@ class TVSL(Method):
         return similarity(visual, query, slots, lengths)
 
     def _audio_weights(
-        self, audio: Tensor, query: Tensor, slots: Slots, normaliser: Tensor | None = None
+        self,
+        audio: Tensor,
+        query: Tensor,
+        slots: Slots,
+        lengths: Tensor | None = None,
+        normaliser: Tensor | None = None,
     ) -> Tensor:
         """cos(a_j, e_k), (P, n_a); ones without phi^a; with a normaliser, tokens are shared out."""
         if not self.config.audio_conditioning:
             return audio.new_ones(len(query), audio.shape[1])
-        weights = similarity(audio, query, slots)
+        weights = similarity(audio, query, slots, lengths)
         if normaliser is None:
             return weights
         return weights * responsibilities(weights, normaliser, slots, self.config.responsibility)
@@ -458,12 +466,19 @@ class TVSL(Method):
             losses.append(class_loss(logits, label, size, self.config.printed_sums))
         return torch.stack(losses).sum()
 
-    def _presences(self, visual: Tensor, audio: Tensor, classes: Tensor) -> list[Tensor]:
+    def _presences(
+        self,
+        visual: Tensor,
+        audio: Tensor,
+        classes: Tensor,
+        lengths: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
+    ) -> list[Tensor]:
         """Presence of every class in each conditioned modality, logits (B, N) (Table 7)."""
         focus, logits = self.config.class_focus, []
-        for side, project in self._class_sides(visual, audio):
+        sides = self._class_sides((visual, lengths[0]), (audio, lengths[1]))
+        for (side, length), project in sides:
             # Not torch's cosine: of what has no direction its gradients are enormous.
-            features = unit(project(condition_on_all(side, classes, focus)))
+            features = unit(project(condition_on_all(side, classes, focus, length)))
             logits.append(self.class_scale((features * classes).sum(dim=-1)))
         return logits
 
@@ -503,6 +518,7 @@ PRESETS: dict[str, TVSLConfig | ReleasedConfig] = {
         detach_detection=False,
         class_negatives=True,
         class_focus=30.0,
+        correspondence_weight=0.1,
     ),
     "paper": TVSLConfig(
         token_projectors="trained",
