@@ -28,6 +28,17 @@ def test_help_is_quick() -> None:
         assert command in ran.out
 
 
+def test_no_cycles_are_searched_for_at_the_end() -> None:
+    program = """if True:
+        import atexit, gc
+        from tvsl.cli.main import main
+        atexit.register(lambda: print(gc.get_freeze_count() > 1000))
+        main()
+    """
+    ran = run_alone("--version", program=(sys.executable, "-c", program))
+    assert ran.out.splitlines()[-1] == "True"
+
+
 @pytest.mark.parametrize(
     "command",
     [(), ("localize",), ("weights",), ("doctor",), *(("weights", x) for x in ("list", "fetch"))],

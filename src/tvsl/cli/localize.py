@@ -41,6 +41,7 @@ from tvsl.cli.output import (
 from tvsl.cli.starting import start_processes
 from tvsl.cli.text_formats import FORMATS, ResultFormat, as_csv, jsonl_line
 from tvsl.errors import MediaLimitError, OutputError, TvslError, UsageError, shown
+from tvsl.utils.lazy import importing
 from tvsl.utils.processes import ALONE, Processes, is_first, started_count
 from tvsl.utils.processes import processes as joined
 
@@ -201,12 +202,13 @@ def command(
             _with_folders(given, folder, force, audio)
         classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
-        from tvsl.cli.localized_files import LocalizeOptions
-        from tvsl.loading import check_request
-        from tvsl.localization import Request
-        from tvsl.render.fonts import font_file
-        from tvsl.utils.devices import choose_device
-        from tvsl.utils.processes import own_device, share_threads
+        with importing():
+            from tvsl.cli.localized_files import LocalizeOptions
+            from tvsl.loading import check_request
+            from tvsl.localization import Request
+            from tvsl.render.fonts import font_file
+            from tvsl.utils.devices import choose_device
+            from tvsl.utils.processes import own_device, share_threads
 
         recorded = {
             "head": None if head is None else str(head),

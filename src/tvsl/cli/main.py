@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -105,6 +107,7 @@ def main() -> None:
     """Run the command line; exit 0 all well, 1 an input failed, 2 wrong usage, 130 Ctrl-C."""
     prepare_streams()
     keep_freed_memory()
+    atexit.register(gc.freeze)  # unused cycles need no search where all ends with the process
     if started_count() > 1:  # torch's remarks on its connections, before it is imported
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
