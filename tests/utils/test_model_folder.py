@@ -173,6 +173,11 @@ def test_other_tensors_are_named(found: dict[str, torch.Tensor], says: str) -> N
     check_tensors(expected, expected, Path("x"), "Another model", "Get it.")
 
 
+def test_finite_values_may_have_an_infinite_sum() -> None:
+    given = {"a": torch.full((2,), 3e38)}
+    check_tensors(given, given, Path("x"), "Another model", "Get it.")
+
+
 def test_integers_stay_integers_and_variances_positive() -> None:
     expected = {"n.running_var": torch.ones(2), "n.num_batches_tracked": torch.tensor(3)}
     path = Path("x")

@@ -130,7 +130,7 @@ def dequantized(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if scale is None or value.dtype != torch.int8 or not scale.is_floating_point():
             continue
         if value.ndim > 0 and scale.shape == value.shape[:1]:
-            result[name] = value.float() * scale.view(-1, *[1] * (value.ndim - 1))
+            result[name] = value.float().mul_(scale.view(-1, *[1] * (value.ndim - 1)))
             del result[name + SCALE]
     return result
 

@@ -348,7 +348,7 @@ def check_tensors(
     broken = [
         name
         for name, value in found.items()
-        if value.is_floating_point() and not torch.isfinite(value.float()).all()
+        if value.is_floating_point() and not _is_finite(value.float())
     ]
     negative = [
         name for name, value in found.items() if name.endswith("running_var") and (value < 0).any()
@@ -363,6 +363,11 @@ def check_tensors(
             "The file is damaged: get it again.",
             path,
         )
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Tell whether all values are finite; their sum, in a fifth of the time, tells it mostly."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def _difference(
