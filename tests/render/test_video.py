@@ -157,6 +157,15 @@ def test_the_video_of_a_page_is_the_source_made_small(tmp_path: Path) -> None:
     assert after.sound_codec == "aac"
 
 
+def test_frames_are_encoded_while_others_are_drawn(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", audio=None)
+    for name in ("b.mp4", "c.mp4"):
+        write_page_video(path, tmp_path / name, 160)
+    written = (tmp_path / "b.mp4").read_bytes()
+    assert b" sliced_threads=0 " in written  # x264 tells how it worked
+    assert written == (tmp_path / "c.mp4").read_bytes()
+
+
 def test_silent_moments_show_the_pictures_as_they_are(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", audio=None)
     target = write_overlay_video(path, tmp_path / "b.mp4", [moment(0.0, size=SIZE)], min_side=1)

@@ -291,6 +291,9 @@ def _video_stream(
     exact = Fraction(rate).limit_denominator(1001)
     if has_encoder(X264):
         stream = output.add_stream(X264, rate=exact, options=dict(quality))
+        # Each thread encodes a frame while more frames are drawn. By PyAV's default each takes a
+        # part of one frame: the drawing waits, more is computed, and runs differ.
+        stream.thread_type = "FRAME"
     else:
         stream = output.add_stream("mpeg4", rate=exact)
         stream.bit_rate = round(_BITS_PER_PIXEL * size[0] * size[1] * rate)
