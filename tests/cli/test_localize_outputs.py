@@ -80,7 +80,7 @@ def test_a_page_comes_by_default(checkpoint: Path, media: Path, tmp_path: Path) 
 def test_a_large_video_lies_beside_the_page(
     checkpoint: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("tvsl.html.localization", "tvsl.cli.result_files"):
+    for module in ("tvsl.html.localization", "tvsl.cli.page_writer"):
         monkeypatch.setattr(f"{module}.LARGEST_VIDEO", 100)
     ran = localize(checkpoint, tmp_path / "out", media / "clip.mp4", "--outputs", "page")
     assert ran.code == 0

@@ -370,7 +370,7 @@ class _Run:
     def _show(self, content: dict[str, Any], folder: Path | None) -> None:
         """Print a result, or keep it where all are printed at the end."""
         from tvsl.cli.localized_files import summary
-        from tvsl.cli.result_files import PAGE_NAME
+        from tvsl.cli.page_writer import PAGE_NAME
 
         if folder is not None:
             self.pages.append((self.place, folder / PAGE_NAME))

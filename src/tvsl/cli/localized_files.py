@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from tvsl import __version__
 from tvsl.cli.inputs import GivenInput
 from tvsl.cli.output import JSON_NAME, OutputKind, noted_warnings, progress, staging
+from tvsl.cli.page_writer import PageWriter
 from tvsl.cli.result_files import Result, write_files
 from tvsl.cli.text_formats import FORMATS, ResultFormat
 from tvsl.clip_encoder import DEFAULT_STEP, DEFAULT_WINDOW
@@ -193,6 +195,28 @@ def localize_input(
         MediaError: The input cannot be used.
         OutputError: The results cannot be written.
     """
+    with ExitStack() as stack:
+        work, page = None, None
+        if target.folder is not None:
+            work = stack.enter_context(staging(target.folder, options.force))
+            if "page" in options.kinds(target.media_type):
+                page = stack.enter_context(_page_writer(target, work, options))
+        moments, content = _localized(localizer, target, options, emit)
+        if work is not None:
+            _write(target, moments, content, options, work, page)
+    return content
+
+
+def _page_writer(target: CheckedInput, work: Path, options: LocalizeOptions) -> PageWriter:
+    is_series = _step(target.media_type, options) is not None
+    stretch = (options.start or 0.0, options.end) if is_series else None
+    return PageWriter(target.source.path, work, stretch)
+
+
+def _localized(
+    localizer: Localizer, target: CheckedInput, options: LocalizeOptions, emit: Emit | None
+) -> tuple[list[Localization], dict[str, Any]]:
+    """The moments of an input, and the content of its ``localization.json``."""
     source, is_picture = target.source, target.media_type == "picture"
     with noted_warnings() as warned:
         moments = (
@@ -241,9 +265,7 @@ def localize_input(
         ],
         "moments": [found.to_dict() for found in moments],
     }
-    if target.folder is not None:
-        _write(target, moments, content, options)
-    return content
+    return moments, content
 
 
 def _write(
@@ -251,20 +273,19 @@ def _write(
     moments: list[Localization],
     content: dict[str, Any],
     options: LocalizeOptions,
+    work: Path,
+    page: PageWriter | None,
 ) -> None:
     """Write the chosen files; the list of them is added to the content."""
-    if target.folder is None:
-        return
-    with staging(target.folder, options.force) as work:
-        result = Result(target.source.path, target.media_type, moments, content, options.duplicates)
-        kinds = options.kinds(target.media_type)
-        write_files(kinds, result, work, options.command, options.stages)
-        if options.format != "json":
-            path = work / f"{Path(JSON_NAME).stem}.{options.format}"
-            write_text(path, FORMATS[options.format](content))
-        files = [path.relative_to(work) for path in work.rglob("*") if path.is_file()]
-        content["files"] = sorted(path.as_posix() for path in files)
-        write_json(content, work / JSON_NAME)
+    result = Result(target.source.path, target.media_type, moments, content, options.duplicates)
+    kinds = options.kinds(target.media_type)
+    write_files(kinds, result, work, page, options.command, options.stages)
+    if options.format != "json":
+        path = work / f"{Path(JSON_NAME).stem}.{options.format}"
+        write_text(path, FORMATS[options.format](content))
+    files = [path.relative_to(work) for path in work.rglob("*") if path.is_file()]
+    content["files"] = sorted(path.as_posix() for path in files)
+    write_json(content, work / JSON_NAME)
 
 
 def summary(content: dict[str, Any], folder: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,13 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvsl.cli.output import OutputKind, progress
-from tvsl.html.localization import (
-    CLIP_SIDE,
-    LARGEST_VIDEO,
-    PICTURE_SIDE,
-    LocalizedClip,
-    localization_page,
-)
+from tvsl.cli.page_writer import PageWriter
+from tvsl.html.localization import PICTURE_SIDE, LocalizedClip
 from tvsl.localization import Localization
 from tvsl.media import MediaType, load_image, read_frames
 from tvsl.render import (
@@ -32,13 +28,10 @@ from tvsl.render import (
     write_overlay_video,
 )
 from tvsl.render.colors import Color, certainty
-from tvsl.render.video import write_page_video
-from tvsl.utils.atomic import writable, write_text
+from tvsl.utils.atomic import writable
 from tvsl.utils.processes import Stages
 
 SHEET_NAME: Final = "contact_sheet.jpg"
-PAGE_NAME: Final = "index.html"
-CLIP_NAME: Final = "clip.mp4"
 LARGEST_SHEET: Final = 2_000_000
 VIDEO_NAME: Final = "overlay.mp4"
 MOMENTS_NAME: Final = "moments"
@@ -77,15 +70,17 @@ def write_files(
     kinds: Set[OutputKind],
     result: Result,
     work: Path,
+    page: PageWriter | None,
     command: str,
     stages: Stages = progress,
 ) -> None:
     """Write the files of a result, but for its JSON.
 
     Args:
-        kinds: What is written.
+        kinds: What is written beside the page.
         result: The result.
         work: Folder to write into.
+        page: Writes the page; None for no page.
         command: The command line, as the page shows it.
         stages: Shows how far the work is.
 
@@ -95,12 +90,14 @@ def write_files(
     """
     moments = result.drawn
     colors = label_colors(moments)
+    if page is not None:
+        page.begin(partial(_clip, result, moments, command))
     if kinds & {"sheet", "moments"}:
         _write_pictures(kinds, result, moments, colors, work, stages)
     if "video" in kinds:
         _write_video(result, moments, work, stages)
-    if "page" in kinds:
-        _write_page(result, moments, work, command, stages)
+    if page is not None:
+        page.finish(stages)
 
 
 def _write_pictures(
@@ -194,33 +191,27 @@ def _write_video(
         )
 
 
-def _write_page(
-    result: Result, moments: Sequence[Localization], work: Path, command: str, stages: Stages
-) -> None:
-    """The page; beside it the video that it plays, where that is too large to be held in it."""
+def _clip(
+    result: Result,
+    moments: Sequence[Localization],
+    command: str,
+    video: Path | None,
+    length: float,
+) -> LocalizedClip:
+    """What the page shows."""
     # Reduced at once: 24 pictures of a large video would fill the memory.
     pictures = _pictures(result, drawn_moments(moments))
     stills = [(found, drawing_image(image, PICTURE_SIDE)) for found, image in pictures]
-    settings, path = result.content["settings"], work / CLIP_NAME
-    if settings["every"] is not None:
-        with stages("Writing the page's video") as report:
-            start, end = settings["start"] or 0.0, settings["end"]
-            length = write_page_video(result.source, path, CLIP_SIDE, start, end, report)
-        clip = LocalizedClip(moments, result.content, command, stills, path, length)
-    else:
-        sound = Path(result.content["audio"] or result.source)
-        heard = moments[0].heard
-        clip = LocalizedClip(
-            moments,
-            result.content,
-            command,
-            stills,
-            sound=None if heard is None else (sound, heard),
-        )
-    write_text(work / PAGE_NAME, localization_page(clip))
-    if clip.video is not None and path.stat().st_size <= LARGEST_VIDEO:
-        with writable(path, "file"):
-            path.unlink()
+    heard, sound = moments[0].heard, Path(result.content["audio"] or result.source)
+    return LocalizedClip(
+        moments,
+        result.content,
+        command,
+        stills,
+        video,
+        length,
+        sound=None if video is not None or heard is None else (sound, heard),
+    )
 
 
 def _file_name(label: str) -> str:
