@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from unicodedata import category
@@ -141,6 +141,7 @@ def check_distinct(names: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
             )
 
 
+@cache
 def everyday_sounds() -> tuple[str, ...]:
     """About two hundred everyday sound sources, the vocabulary when none is given."""
     text = resources.files("tvsl").joinpath("everyday_sounds.txt").read_text(encoding="utf-8")

@@ -198,7 +198,7 @@ def _clip(
     video: Path | None,
     length: float,
 ) -> LocalizedClip:
-    """What the page shows."""
+    """Content of the page."""
     # Reduced at once: 24 pictures of a large video would fill the memory.
     pictures = _pictures(result, drawn_moments(moments))
     stills = [(found, drawing_image(image, PICTURE_SIDE)) for found, image in pictures]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,7 @@ from tvsl.encoder import (
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, first_few, shown
 from tvsl.everyday.detector import TRAINING_SIZE
 from tvsl.everyday.hearing import PATCH_SAMPLES, PATCH_STEP, SAMPLE_RATE
+from tvsl.everyday.kept_sentences import kept_vectors
 from tvsl.everyday.model_file import EverydayNetworks, folder_fingerprint, read
 from tvsl.everyday.seeing import FINE_CELL
 from tvsl.everyday.space import KINDS
@@ -36,7 +39,13 @@ from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils import kernels
 from tvsl.utils.devices import Precision
 from tvsl.utils.model_folder import OWN_FILES
-from tvsl.vocabularies import check_distinct, check_names, same_name, same_names
+from tvsl.vocabularies import (
+    check_distinct,
+    check_names,
+    everyday_sounds,
+    same_name,
+    same_names,
+)
 
 CELLS: Final = 14
 """Cells along the shorter side of a picture."""
@@ -272,13 +281,22 @@ class EverydayEncoder:
         missing = [form for form in spelled if form not in found]
         if missing:
             self._check_letters([spelled[form] for form in missing])
-            sentences = self.networks.reading.embed(missing, self.tokenizer)
+            sentences = self._sentences(missing)
             rows = self.networks.space.text(sentences)
             found |= dict(zip(missing, rows, strict=True))
             if len(self._texts) > _MOST_TEXTS:
                 self._texts.clear()
             self._texts |= found
         return torch.stack([found[form] for form in forms])
+
+    def _sentences(self, forms: Sequence[str]) -> Tensor:
+        """Sentence vectors of names; those of the usual vocabulary are kept between runs."""
+        compute = partial(self.networks.reading.embed, forms, self.tokenizer)
+        if self.device.type != "cpu" or tuple(forms) != same_names(everyday_sounds()):
+            return compute()
+        kernel = torch.backends.cpu.get_cpu_capability(), torch.get_float32_matmul_precision()
+        computed_by = torch.__version__, torch.get_num_threads(), platform.machine(), *kernel
+        return kept_vectors("\n".join([self.fingerprint, *map(str, computed_by), *forms]), compute)
 
     def vocabulary(self, names: Sequence[str]) -> Vocabulary:
         """Class names with their embeddings, which the model must tell apart; see ``Encoder``."""
