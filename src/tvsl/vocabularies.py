@@ -10,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 from unicodedata import category
 
-import ftfy
 from tokenizers import Regex, pre_tokenizers
 
 from tvsl.errors import VocabularyError, first_few, shown
@@ -48,6 +47,8 @@ def plain_text(text: str) -> str:
         )
     mended = text
     if not (text.isascii() and text.isprintable() and "&" not in text):  # else it stays
+        import ftfy  # its tables take longer to import than all the rest here
+
         mended = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(mended.split()).lower()
 
