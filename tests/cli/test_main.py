@@ -40,6 +40,27 @@ def test_no_cycles_are_searched_for_at_the_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "count"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")],
+)
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
+    given: dict[str, str], count: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    program = """if True:
+        import atexit, os
+        from tvsl.cli.main import main
+        atexit.register(lambda: print(os.environ.get("GOMP_SPINCOUNT")))
+        main()
+    """
+    ran = run_alone("--version", program=(sys.executable, "-c", program))
+    assert ran.out.splitlines()[-1] == count
+
+
+@pytest.mark.parametrize(
     "command",
     [(), ("localize",), ("weights",), ("doctor",), *(("weights", x) for x in ("list", "fetch"))],
 )

@@ -44,7 +44,7 @@ from tvsl.cli.output import (
     print_lines,
 )
 from tvsl.errors import OutputError, TvslError, shown
-from tvsl.utils.devices import keep_freed_memory
+from tvsl.utils.devices import keep_freed_memory, sleep_while_waiting
 from tvsl.utils.processes import reports, started_count
 
 _UNWRITABLE = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EFBIG)
@@ -107,6 +107,7 @@ def main() -> None:
     """Run the command line; exit 0 all well, 1 an input failed, 2 wrong usage, 130 Ctrl-C."""
     prepare_streams()
     keep_freed_memory()
+    sleep_while_waiting()
     atexit.register(gc.freeze)  # unused cycles need no search where all ends with the process
     if started_count() > 1:  # torch's remarks on its connections, before it is imported
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
