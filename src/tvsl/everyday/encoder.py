@@ -29,11 +29,10 @@ from tvsl.encoder import (
 from tvsl.errors import ShapeError, VocabularyError, WeightsError, first_few, shown
 from tvsl.everyday.detector import TRAINING_SIZE
 from tvsl.everyday.hearing import PATCH_SAMPLES, PATCH_STEP, SAMPLE_RATE
-from tvsl.everyday.kept_sentences import kept_vectors
 from tvsl.everyday.model_file import EverydayNetworks, folder_fingerprint, read
 from tvsl.everyday.seeing import FINE_CELL
 from tvsl.everyday.space import KINDS
-from tvsl.everyday.text import POSITIONS
+from tvsl.everyday.text import POSITIONS, kept_vectors
 from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils import kernels

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tvsl.errors import TvslError
+from tvsl.utils.atomic import write_whole
+from tvsl.utils.files import home
+from tvsl.utils.model_folder import fingerprint, read_tensors, write_tensors
+
 LAYERS, HEADS, WIDTH, INNER = 6, 12, 384, 1536
 POSITIONS = 64
 """Most word pieces of a name; the published table of positions has 512."""
 EPSILON = 1e-12
+KEPT_FILE: Final = "everyday_names.safetensors"
+"""Name of the file in the folder of cached files, which holds the vectors computed last."""
+_VECTORS, _DIGEST = "vectors", "sha256"
 _BATCH = 64
 
 
@@ -93,3 +103,29 @@ class SentenceEncoder(nn.Module):
             device = self.words.weight.device
             rows.append(self(pieces.to(device), mask.to(device)))
         return torch.cat(rows)
+
+
+def kept_vectors(state: str, compute: Callable[[], Tensor]) -> Tensor:
+    """Vectors that were computed in the same state before; else they are computed, and kept.
+
+    To read all everyday names takes half a second.
+
+    What is damaged, or of another state, is replaced.
+
+    Args:
+        state: All that decides the vectors.
+        compute: Computes them on the CPU.
+    """
+    path = home() / KEPT_FILE
+    with suppress(TvslError):
+        tensors, metadata = read_tensors(path, "")
+        if metadata.get(_DIGEST) == fingerprint(state, tensors):
+            vectors = tensors[_VECTORS]
+            if vectors.dtype == torch.float32:  # the fingerprint covers bytes
+                return vectors
+    made = {_VECTORS: compute()}
+    metadata = {"format": "pt", _DIGEST: fingerprint(state, made)}
+    with suppress(OSError, TvslError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda part: write_tensors(made, part, metadata))
+    return made[_VECTORS]
