@@ -6,8 +6,9 @@
 A clip of 720p at 25 pictures a second is made up; moments are a second apart, with two labels. The
 plain pipeline reads the same pictures and sounds, and runs the plain modules in float32, moment by
 moment, with the texts of both labels each time. The two take turns within every round. Figures are
-CPU seconds of this process (user and system, all threads), which a busy machine changes less than
-the time on the wall. Weights of `audioclip` are random: the time does not depend on them.
+CPU seconds of this process (user and system, all threads, on as many cores as torch has threads),
+which a busy machine changes less than the time on the wall. Weights of `audioclip` are random: the
+time does not depend on them.
 
 With `--videos` windows of sound that are encoded one by one are compared with the sound encoded
 once (`audio_stream`): CPU seconds of hearing and of localizing, the largest and mean difference of
@@ -232,6 +233,10 @@ def plain_maps(
 
 def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, float, int]:
     """Spend of every stage, largest difference of maps, and how many moments there are."""
+    if sys.platform == "linux":
+        # Two threads on the halves of one core spend more seconds on the same work.
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[: torch.get_num_threads()])
     localizer, spent = load(name), Spent()
     labels = list(localizer.encoder.classes[:2]) or list(LABELS)
     folder = clip.parent

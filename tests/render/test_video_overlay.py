@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from tvsl.boxes import upscale
 from tvsl.media.planes import BT601, BT709, ColorMatrix, split_planes
 from tvsl.render.overlay import moment_overlay
-from tvsl.render.video_overlay import Keyframes, VideoOverlay, _larger, _Layer
+from tvsl.render.video_overlay import InterpolatedMap, Keyframes, VideoOverlay, _larger, _Layer
 
 from .inputs import as_image, as_planes, moment, picture, source
 from .test_video import SIZE, moments
@@ -25,6 +26,40 @@ def test_colors_belong_to_labels_throughout() -> None:
         for label, color in overlay.colors.items():
             found = (np.abs(drawn - np.array(color)) <= 8).all(axis=-1).sum()
             assert (found > 20) == (label in shown)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [number / 25 for number in range(30)],
+        [0.0, 0.5, 1.0],
+        [0.9, 0.3, 0.62, 0.1, 0.62],
+        [0.4, 0.4, 0.4],
+    ],
+    ids=["25 a second", "2 a second", "to and fro", "one time"],
+)
+def test_what_is_drawn_does_not_depend_on_the_frames_before(times: list[float]) -> None:
+    size = (96, 128)
+    planes, overlay = as_planes(picture(*size)), VideoOverlay(moments(size), size)
+    for time in times:
+        alone = VideoOverlay(moments(size), size).draw(planes, time)
+        np.testing.assert_array_equal(overlay.draw(planes, time), alone)
+
+
+def test_the_next_step_is_drawn_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    size, drawn = (96, 128), list[tuple[float, bool]]()
+    maps_at = Keyframes.maps_at
+
+    def noted(keyframes: Keyframes, time: float) -> list[InterpolatedMap]:
+        drawn.append((round(time, 6), threading.current_thread() is threading.main_thread()))
+        return maps_at(keyframes, time)
+
+    monkeypatch.setattr(Keyframes, "maps_at", noted)
+    planes, overlay = as_planes(picture(*size)), VideoOverlay(moments(size), size)
+    for number in range(16):
+        overlay.draw(planes, 0.2 + number / 25)
+    assert len(drawn) == len({time for time, _ in drawn}) > 5  # each step once
+    assert [here for _, here in drawn] == [True] + [False] * (len(drawn) - 1)
 
 
 def test_maps_are_mixed_by_time_and_fade() -> None:

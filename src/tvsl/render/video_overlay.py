@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -251,7 +252,8 @@ class VideoOverlay:
     """Draws the maps of all sources, with boxes and names, into frames of one size.
 
     A label keeps its colour throughout the video. Maps move in steps of a tenth of a second; what
-    is drawn for one step is kept for its frames.
+    is drawn for one step is kept for its frames, and meanwhile a thread draws that for the next
+    one: frames are best drawn in the order of time.
 
     Args:
         localizations: The analysed moments.
@@ -276,8 +278,11 @@ class VideoOverlay:
         self.size = size
         self.colors = label_colors(sorted(localizations, key=lambda found: found.time or 0.0))
         self._matrix = matrix
-        self._drawn_time: float | None = None
+        self._step: float | None = None
         self._layer: _Layer | None = None
+        self._last_time = math.inf
+        self._pool = ThreadPoolExecutor(1)
+        self._next: tuple[float, Future[_Layer | None]] | None = None
 
     def draw(self, planes: Planes, time: float) -> Planes:
         """Draw into one frame.
@@ -289,14 +294,24 @@ class VideoOverlay:
         Returns:
             The frame with the sources; the same array where nothing sounds.
         """
-        time = self._keyframes.step_at(time)
-        if time != self._drawn_time:
-            maps = self._keyframes.maps_at(time)
-            self._layer = self._prepared(maps) if maps else None
-            self._drawn_time = time
+        step = self._keyframes.step_at(time)
+        if step != self._step:
+            ahead, self._next = self._next, None
+            known = ahead is not None and ahead[0] == step
+            self._layer = ahead[1].result() if ahead and known else self._prepared(step)
+            self._step = step
+            after = max(time - self._last_time, 1 / _STEPS_A_SECOND)
+            following = self._keyframes.step_at(time + after)
+            if following != step:
+                self._next = following, self._pool.submit(self._prepared, following)
+        self._last_time = time
         return planes if self._layer is None else self._layer.over(planes)
 
-    def _prepared(self, maps: Sequence[InterpolatedMap]) -> _Layer:
+    def _prepared(self, step: float) -> _Layer | None:
+        """Drawing of a step; None where nothing sounds."""
+        maps = self._keyframes.maps_at(step)
+        if not maps:
+            return None
         height, width = self.size
         mixing_size = reduced_size(self.size, _MIXING_SIDE)
         heatmaps = [
