@@ -55,8 +55,16 @@ def test_training_and_sound_are_judged_by_their_controls() -> None:
                 line("T-VSL", 60.0, labels="given"),
                 line("T-VSL, untrained", 55.0, labels="detected"),
                 line("T-VSL, untrained", 55.0, labels="given"),
-                line("Text only", 60.0, labels="given"),
-            )
+            ),
+            table(
+                "projectors",
+                ("duet: CIoU@0.3",),
+                (
+                    line("T-VSL", 60.0, labels="given"),
+                    line("P_v alone, no sound", 60.0, labels="given"),
+                    line("Text only", 50.0, labels="given"),
+                ),
+            ),
         ]
     )
     assert claim(found, "training makes").verdict == "contradicted"

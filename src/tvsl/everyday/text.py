@@ -108,13 +108,15 @@ class SentenceEncoder(nn.Module):
 def kept_vectors(state: str, compute: Callable[[], Tensor]) -> Tensor:
     """Vectors that were computed in the same state before; else they are computed, and kept.
 
-    To read all everyday names takes half a second.
-
-    What is damaged, or of another state, is replaced.
+    To read all everyday names takes half a second. What is damaged, or of another state, is
+    replaced; where nothing can be written, they are computed each time.
 
     Args:
         state: All that decides the vectors.
-        compute: Computes them on the CPU.
+        compute: Computes them on the CPU, (N, 384).
+
+    Returns:
+        The vectors, (N, 384).
     """
     path = home() / KEPT_FILE
     with suppress(TvslError):

@@ -424,6 +424,15 @@ EQ_1 = learned(
 )
 """P_a and P_v by Eq. 1 on the labels: the encoder continues its own training."""
 
+WITHOUT_SOUND = learned(
+    "P_v alone, no sound",
+    "tvsl",
+    detach_detection=True,
+    correspondence=False,
+    audio_conditioning=False,
+)
+"""P_v by L_cls of the picture: text only, trained."""
+
 PROJECTORS = TableSpec(
     "projectors",
     "What P_a and P_v learn, loss by loss",
@@ -444,13 +453,7 @@ PROJECTORS = TableSpec(
         learned("without L_av", "tvsl", correspondence=False),
         learned("L_av at full weight", "tvsl", correspondence_weight=1.0),
         learned("as printed, from the identity", "tvsl", preset="paper", identity_start=True),
-        learned(
-            "P_v alone, no sound",
-            "tvsl",
-            detach_detection=True,
-            correspondence=False,
-            audio_conditioning=False,
-        ),
+        WITHOUT_SOUND,
         EQ_1,
         learned("ours and Eq. 1", "tvsl", pooled_weight=1.0),
         TVSL_UNTRAINED,
