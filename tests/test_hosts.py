@@ -23,7 +23,11 @@ from tvsl.audioclip.checkpoint import save_audioclip
 from tvsl.evaluation.result_cache import OUTPUTS
 from tvsl.training.pretraining import new_mini_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("one_thread"),
+]
 
 TRAIN = ("--batch", "8", "--most-sources", "2", "--device", "cpu", "--clips", "16")
 SCENES = ("--validation-scenes", "4")

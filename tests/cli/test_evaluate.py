@@ -88,6 +88,7 @@ def test_a_table_the_results_the_samples_and_a_page(model: Path, tmp_path: Path)
     assert "Evaluating: 10 of 10" in ran.err
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 def test_two_processes_give_the_files_of_one(model: Path, tmp_path: Path) -> None:
     assert evaluate(model, tmp_path / "one", *DUETS).code == 0

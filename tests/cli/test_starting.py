@@ -17,7 +17,7 @@ from tvsl.audioclip.encoder import load_audioclip
 from tvsl.cli.output import SOME_INPUT_FAILED
 from tvsl.reproduce.targets import OUTPUTS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 LONGEST = 1200
 PRETRAINED = 1e-3

@@ -42,6 +42,7 @@ def share_work(folder: Path) -> list[Any]:
         return [error.problem, *told]
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 def test_several_processes_of_slurm_do_all_work(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
@@ -65,6 +66,7 @@ def fail(folder: Path) -> str:
     return "nothing"
 
 
+@pytest.mark.processes
 @pytest.mark.slow
 def test_a_job_that_cannot_be_done_ends_all(tmp_path: Path) -> None:
     assert sorted(in_processes(2, tmp_path, fail, tmp_path)) == ["DataError", "LostProcessError"]

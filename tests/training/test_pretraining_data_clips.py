@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from tests.group import in_processes
 from tvsl.synthetic.vocabulary import SHAPES, SIZE_WORDS, SURFACES
 from tvsl.synthetic.world import World
 from tvsl.training import pretraining_data
 from tvsl.training.pretraining_data import ClipArrays, make_clips, make_many_clips
+from tvsl.utils.processes import processes
 
 WORLD = World("validation", "all", seed=5, twins=0.5)
 FIELDS = ("pictures", "waveforms", "objects", "boxes")
@@ -79,3 +88,60 @@ def test_processes_make_no_difference(count: int, monkeypatch: pytest.MonkeyPatc
         shared = make_many_clips(WORLD, count, lambda *done: reports.append(done), workers=2)
         assert same(shared, alone)
         assert reports[-1] == (count, count)
+
+
+def made_by_group(count: int) -> tuple[ClipArrays, ClipArrays, int, list[tuple[int, int | None]]]:
+    """Clips that a group made, few and many, and how many this process made of the many."""
+    own: list[int] = []
+    reports: list[tuple[int, int | None]] = []
+
+    def counted(world: World, indices: range | tuple[()]) -> ClipArrays:
+        own.append(len(indices))
+        return make_clips(world, indices)
+
+    pretraining_data._CHUNK = 2
+    with processes() as team:
+        few = make_many_clips(WORLD, 1, team=team)
+        pooled = make_many_clips(WORLD, count, workers=2, team=team)
+        pretraining_data.make_clips = counted
+        many = make_many_clips(WORLD, count, lambda *done: reports.append(done), 1, team)
+        assert same(pooled, many)
+    return few, many, sum(own), reports
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_each_of_several_processes_makes_its_part(tmp_path: Path) -> None:
+    made = in_processes(2, tmp_path, made_by_group, 11)
+    for few, many, _, reports in made:
+        assert same(few, make_clips(WORLD, range(1)))
+        assert same(many, make_clips(WORLD, range(11)))
+        assert reports[-1] == (11, 11)
+    assert [own for _, _, own, _ in made] == [5, 6]
+
+
+ENDLESS = """
+from tvsl.synthetic.world import World
+from tvsl.training.pretraining_data import make_many_clips
+
+if __name__ == "__main__":
+    make_many_clips(World("train"), 1_000_000, lambda *_: print("made", flush=True), workers=2)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "made\n"
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    end = time.monotonic() + 60
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < end, "a worker is left"
+        time.sleep(0.1)

@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
-from tests.group import slurm, torchrun
+from tests.cli.running import run
+from tests.group import in_processes, slurm, torchrun
 from tvsl.errors import UsageError
 from tvsl.utils.processes import (
+    ALONE,
     Processes,
     is_first,
     is_first_here,
     own_device,
     processes,
     reports,
+    share_of_cores,
+    share_threads,
     started_count,
     steady_threads,
 )
@@ -97,11 +104,64 @@ def test_each_process_has_a_gpu_of_its_own(
     assert own_device(name) == device
 
 
+@pytest.mark.parametrize(
+    ("masks", "shares"),
+    [
+        ((range(8), range(8)), (4, 4)),
+        ((range(4), range(4, 8)), (4, 4)),  # SLURM bound each task to its own
+        ((range(8), range(3)), (4, 1)),
+        ((range(1), range(1), range(1)), (1, 1, 1)),
+    ],
+)
+def test_cores_are_shared_by_those_that_may_use_them(
+    masks: tuple[range, ...], shares: tuple[int, ...]
+) -> None:
+    places = [("one", frozenset(mask)) for mask in masks]
+    others = [("other", frozenset(range(8)))] * 2
+    for rank, share in enumerate(shares):
+        assert share_of_cores(rank, [*places, *others]) == share
+
+
 def test_threads_do_not_depend_on_who_started_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
-    found = []
     for before in (1, 2):  # torchrun sets one
         torch.set_num_threads(before)
-        found.append((steady_threads(), torch.get_num_threads()))
-    assert found == [(3, 3), (3, 3)]
-    assert steady_threads(2) == torch.get_num_threads() == 2
+        share_threads(ALONE)
+        assert torch.get_num_threads() == before
+        steady_threads(ALONE)
+        assert torch.get_num_threads() == 3
+    steady_threads(ALONE, 2)
+    assert torch.get_num_threads() == 2
+
+
+COMMANDS = {
+    "train": ("tvsl.api.train", ()),
+    "pretrain": ("tvsl.training.pretraining.pretrain", ()),
+    "evaluate": ("tvsl.api.evaluate", ("--device", "cpu")),
+    "evaluate --threads": ("tvsl.api.evaluate", ("--device", "cpu", "--threads", "3")),
+}
+
+
+def threads_of_commands(folder: Path) -> dict[str, int]:
+    """Threads with which each command begins its work, where a process has one before."""
+    found: dict[str, int] = {}
+    os.sched_getaffinity = lambda _: set(range(8))
+
+    def begin(*_: Any, **__: Any) -> None:
+        found[name] = torch.get_num_threads()
+        raise UsageError("That is enough.", "Stop here.")
+
+    with processes():
+        for name, (work, options) in COMMANDS.items():
+            torch.set_num_threads(1)
+            with mock.patch(work, begin):
+                ran = run(name.partition(" ")[0], *options, "-o", folder / "out")
+            assert ran.code == 2, ran
+    return found
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_processes_of_a_machine_share_its_threads(tmp_path: Path) -> None:
+    for found in in_processes(2, tmp_path, threads_of_commands, tmp_path):
+        assert found == {name: 3 if "--threads" in name else 4 for name in COMMANDS}

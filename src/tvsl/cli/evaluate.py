@@ -80,7 +80,10 @@ def command(
     batch: Annotated[int, typer.Option(min=1, help="Items encoded together.")] = 32,
     workers: ReadingThreads = 4,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the arithmetic on CPUs [all].")
+        int | None,
+        typer.Option(
+            min=1, help="Threads of the arithmetic on CPUs [all; several processes share them]."
+        ),
     ] = None,
     flip_average: FlipAverageOption = None,
     device: Device = "auto",
@@ -130,30 +133,32 @@ def command(
     from tvsl.metrics import PAPER, PROTOCOLS
     from tvsl.utils.devices import choose_device
     from tvsl.utils.processes import own_device, steady_threads
+    from tvsl.utils.processes import processes as joined
 
-    if threads is not None or choose_device(own_device(device)).type == "cpu":
-        steady_threads(threads)
     names = protocol or [PAPER.name]
-    found = evaluate(
-        model,
-        source,
-        protocols=list(PROTOCOLS) if EVERY in names else names,
-        heads=head or (),
-        methods=method or (),
-        label_sources=sources,
-        counting=count,
-        vocabulary=classes,
-        output=output,
-        force=force,
-        cases=cases,
-        batch=batch,
-        workers=workers,
-        skip_broken=on_error == "skip",
-        device=device,
-        precision=precision,
-        flip_average=flip_average,
-        stages=progress,
-    ).evaluation
+    with joined() as team:
+        if threads is not None or choose_device(own_device(device)).type == "cpu":
+            steady_threads(team, threads)
+        found = evaluate(
+            model,
+            source,
+            protocols=list(PROTOCOLS) if EVERY in names else names,
+            heads=head or (),
+            methods=method or (),
+            label_sources=sources,
+            counting=count,
+            vocabulary=classes,
+            output=output,
+            force=force,
+            cases=cases,
+            batch=batch,
+            workers=workers,
+            skip_broken=on_error == "skip",
+            device=device,
+            precision=precision,
+            flip_average=flip_average,
+            stages=progress,
+        ).evaluation
     if is_first():
         if as_json:
             print_json(found.to_dict())

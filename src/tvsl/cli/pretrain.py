@@ -33,7 +33,8 @@ def command(
     """
     from tvsl.training.config import pretrain_recipe
     from tvsl.utils.atomic import locked
-    from tvsl.utils.processes import is_first
+    from tvsl.utils.processes import is_first, share_threads
+    from tvsl.utils.processes import processes as joined
     from tvsl.utils.run_folder import MODEL_RECIPE_KEYS, check_run_folder
 
     recipe = pretrain_recipe(terms=dict.fromkeys(without or [], 0.0), **fields)
@@ -44,6 +45,8 @@ def command(
     with locked(output) if is_first() else nullcontext():
         from tvsl.training.pretraining import pretrain
 
-        folder = pretrain(recipe, output, resume, progress)
+        with joined() as team:
+            share_threads(team)
+            folder = pretrain(recipe, output, resume, progress)
     if is_first():
         print_lines(f"The model is in {folder}.")

@@ -73,7 +73,7 @@ def command(
         typer.Option(
             min=1,
             max=MOST_WORKERS,
-            help="Processes, one thread each [one per core, at most 4; 1 on a GPU].",
+            help="Processes, which share the cores [one per core, at most 4; 1 on a GPU].",
         ),
     ] = None,
     device: Device = "auto",

@@ -68,21 +68,25 @@ def command(
     start_processes(processes)
 
     from tvsl.api import train
+    from tvsl.utils.processes import processes as joined
+    from tvsl.utils.processes import share_threads
 
-    head = train(
-        output,
-        model=model,
-        device=device,
-        precision=precision,
-        flip_average=flip_average,
-        tokens=tokens,
-        resume=resume,
-        stages=progress,
-        note=print_note,
-        data_options=data_options(root, lists, option),
-        hyperparameters=name_values("--hyperparameter", hyperparameter),
-        **fields,
-    )
+    with joined() as team:
+        share_threads(team)
+        head = train(
+            output,
+            model=model,
+            device=device,
+            precision=precision,
+            flip_average=flip_average,
+            tokens=tokens,
+            resume=resume,
+            stages=progress,
+            note=print_note,
+            data_options=data_options(root, lists, option),
+            hyperparameters=name_values("--hyperparameter", hyperparameter),
+            **fields,
+        )
     if is_first():
         print_lines(_summary(head))
 

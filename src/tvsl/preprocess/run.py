@@ -213,7 +213,7 @@ def _prepare_share(
     team: Processes,
 ) -> Generator[tuple[VideoRecord, int], None, None]:
     """Records of the videos that this process takes, with the number that all have done."""
-    count, here = team.counter(), workers or max(1, usable_cores() // team.beside)
+    count, here = team.counter(), workers or team.cores
     taken, most = team.taken(videos), max(1, min(here, len(videos)))
     with closing(prepare_all(taken, folder, options, root, most)) as results:
         for video, result in results:

@@ -324,9 +324,9 @@ def pretrain(
         clips: ClipArrays | World = world
         if recipe.clips:
             with stages("Making clips") as report:
-                clips = make_many_clips(world, recipe.clips, report)
+                clips = make_many_clips(world, recipe.clips, report, team=team)
         validation = make_many_clips(
-            World("validation", off_screen=0.0), 4 * recipe.batch, workers=1
+            World("validation", off_screen=0.0), 4 * recipe.batch, workers=1, team=team
         )
         torch.manual_seed(recipe.seed)
         module = Pretraining(new_mini_model(), recipe)

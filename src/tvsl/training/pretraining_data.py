@@ -7,16 +7,19 @@ resumed run sees what an uninterrupted one would have seen.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from itertools import cycle, islice
-from multiprocessing import get_context
+from dataclasses import dataclass, fields
+from itertools import cycle, islice, pairwise
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import IterableDataset
 
 from tvsl.audioclip.image_encoder import normalise
@@ -31,7 +34,7 @@ from tvsl.synthetic.vocabulary import (
     surface_and_shape,
 )
 from tvsl.synthetic.world import World
-from tvsl.utils.processes import Progress
+from tvsl.utils.processes import ALONE, Processes, Progress, connected, no_progress
 
 MOST_OBJECTS = 3
 _CHUNK = 200
@@ -70,6 +73,9 @@ class ClipArrays:
         return wide[:, 0] * len(SHAPES) + wide[:, 1]
 
 
+_FIELDS = tuple(one.name for one in fields(ClipArrays))
+
+
 def make_clips(world: World, indices: Sequence[int]) -> ClipArrays:
     """Make clips of a world.
 
@@ -100,45 +106,72 @@ def make_clips(world: World, indices: Sequence[int]) -> ClipArrays:
 
 
 def make_many_clips(
-    world: World, count: int, progress: Progress | None = None, workers: int | None = None
+    world: World,
+    count: int,
+    progress: Progress = no_progress,
+    workers: int | None = None,
+    team: Processes = ALONE,
 ) -> ClipArrays:
-    """Make the first clips of a world on all cores.
+    """Make the first clips of a world; several processes make a part each and exchange them.
 
     Args:
         world: The split.
         count: Number of clips.
         progress: Called with clips so far and clips in all.
-        workers: Processes; as many as there are cores when None.
+        workers: Worker processes of this process; one for each of its cores when None.
+        team: The processes, each of which calls this and gets all clips.
 
     Returns:
         The clips; the number of processes makes no difference to them.
+
+    Raises:
+        LostProcessError: Another process has ended.
     """
-    chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    workers = workers or os.cpu_count() or 1
-    made: list[ClipArrays] = []
-    if workers == 1 or len(chunks) == 1:
-        results = map(make_clips, [world] * len(chunks), chunks)
-        return _joined(results, made, count, progress)
-    # Not forked: the parent holds threads of torch.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return _joined(pool.map(make_clips, [world] * len(chunks), chunks), made, count, progress)
-
-
-def _joined(
-    results: object, made: list[ClipArrays], count: int, progress: Progress | None
-) -> ClipArrays:
-    done = 0
-    for arrays in results:  # type: ignore[attr-defined]
+    bounds = [count * rank // team.count for rank in range(team.count + 1)]
+    first, end = bounds[team.rank : team.rank + 2]
+    chunks = [range(start, min(start + _CHUNK, end)) for start in range(first, end, _CHUNK)]
+    made, done = [make_clips(world, ())], team.counter()
+    for arrays in _in_workers(world, chunks, workers or team.cores):
         made.append(arrays)
-        done += len(arrays)
-        if progress is not None:
-            progress(done, count)
-    return ClipArrays(
-        np.concatenate([arrays.pictures for arrays in made]),
-        np.concatenate([arrays.waveforms for arrays in made]),
-        np.concatenate([arrays.objects for arrays in made]),
-        np.concatenate([arrays.boxes for arrays in made]),
-    )
+        progress(done(len(arrays)), count)
+    parts = (np.concatenate([getattr(one, name) for one in made]) for name in _FIELDS)
+    if team.count == 1:
+        return ClipArrays(*parts)
+    every = ClipArrays(*(_exchanged(part, bounds, team) for part in parts))
+    progress(count, count)
+    return every
+
+
+def _in_workers(world: World, chunks: list[range], workers: int) -> Iterator[ClipArrays]:
+    """Clips of each chunk, in order."""
+    worlds = [world] * len(chunks)
+    if workers == 1 or len(chunks) < 2:
+        yield from map(make_clips, worlds, chunks)
+        return
+    # Not forked: the parent holds threads of torch.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+        yield from pool.map(make_clips, worlds, chunks)
+
+
+def _end_with_parent() -> None:
+    """Let this worker end with the process that started it, also where that is killed."""
+
+    def follow() -> None:
+        wait([cast("Any", parent_process()).sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _exchanged(part: NDArray[Any], bounds: list[int], team: Processes) -> NDArray[Any]:
+    """Rows of all processes, of which this one has its own; they lie between ``bounds``."""
+    every = np.empty((bounds[-1], *part.shape[1:]), part.dtype)
+    every[bounds[team.rank] : bounds[team.rank + 1]] = part
+    data = torch.from_numpy(every).view(torch.uint8)  # gloo has no int16
+    for sender, (first, end) in enumerate(pairwise(bounds)):
+        for start in range(first, end, _CHUNK):
+            connected(distributed.broadcast, data[start : min(start + _CHUNK, end)], sender)
+    return every
 
 
 MIXTURE_SHARES = (0.5, 0.25, 0.15, 0.1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -86,12 +87,18 @@ class Processes:
     count: int = 1
     beside: int = 1
     store: Store | None = field(default=None, compare=False)
+    _cores: int | None = field(default=None, compare=False)
     _lists: Iterator[int] = field(default_factory=itertools.count, compare=False, repr=False)
 
     @property
     def leads(self) -> bool:
         """Tell whether this process reports the results of all."""
         return self.rank == 0
+
+    @property
+    def cores(self) -> int:
+        """Number of processors that fall to this process; see ``share_of_cores``."""
+        return self._cores or usable_cores()
 
     def shown(self, stages: Stages) -> Stages:
         """Stages of the work as this process shows them, the leading one alone."""
@@ -301,7 +308,24 @@ def _join() -> Processes:
             f"minutes ({_short(error)}).",
             "Let all of them start, and reach the first one's machine by the network.",
         ) from error
-    return Processes(rank, total, beside, PrefixStore("tvsl", store))
+    places: list[Any] = [None] * total
+    connected(distributed.all_gather_object, places, (platform.node(), _usable()))
+    return Processes(rank, total, beside, PrefixStore("tvsl", store), share_of_cores(rank, places))
+
+
+def share_of_cores(rank: int, places: Sequence[tuple[str, frozenset[int]]]) -> int:
+    """Number of processors that fall to a process: its part of those that it may use.
+
+    It shares them with the processes of its machine that may use them, too: all of those that
+    `torchrun` starts; none where SLURM binds each task to processors of its own.
+
+    Args:
+        rank: Rank of the process.
+        places: Name of the machine and processors that may be used, of each process.
+    """
+    machine, own = places[rank]
+    sharing = sum(name == machine and bool(own & other) for name, other in places)
+    return max(1, len(own) // sharing)
 
 
 def connected(exchange: Callable[..., T], *args: Any) -> T:
@@ -380,30 +404,33 @@ def own_device(name: str) -> str:
     return f"cuda:{int(place) % gpus}"
 
 
-def steady_threads(threads: int | None = None) -> int:
-    """Use the same number of threads with and without other processes.
+def steady_threads(team: Processes, threads: int | None = None) -> None:
+    """Use a number of threads that does not depend on who started this process.
 
-    Sums over another number of threads differ in the last digits, and `torchrun` sets one thread
-    for each of several processes.
+    Sums over another number of threads differ in the last digits, and `torchrun` and
+    ``--processes`` set one thread for each of several processes.
 
     Args:
-        threads: Number of threads; one per usable processor when None.
+        team: The processes.
+        threads: Number of threads; one for each of this process's processors when None.
     """
     import torch
 
-    threads = threads or usable_cores()
-    torch.set_num_threads(threads)
-    return threads
+    torch.set_num_threads(threads or team.cores)
 
 
 def share_threads(team: Processes) -> None:
-    """Give each process its part of the machine's threads."""
+    """Give each of several processes its part of the machine's threads."""
     if team.count > 1:
-        steady_threads(max(1, usable_cores() // team.beside))
+        steady_threads(team)
 
 
 def usable_cores() -> int:
     """Number of processors that this process may use."""
+    return len(_usable())
+
+
+def _usable() -> frozenset[int]:
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
