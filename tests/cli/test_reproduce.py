@@ -61,7 +61,7 @@ def test_a_table_from_the_command_line(model: Path, tmp_path: Path) -> None:
         "EZ-VSL",
         "T-VSL",
         "T-VSL",
-        "AudioCLIP similarity, untrained",
+        "Encoder's similarity, untrained",
         "Whole frame",
     ]
     again = run(*command, "--scale", "quick")

@@ -4,7 +4,12 @@ import pytest
 
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import encode_scenes
-from tvsl.reproduce.benchmark import SyntheticBenchmark, SyntheticOptions, open_benchmark
+from tvsl.reproduce.benchmark import (
+    FINAL_SEED,
+    SyntheticBenchmark,
+    SyntheticOptions,
+    open_benchmark,
+)
 from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.specs import (
     DUET,
@@ -68,20 +73,20 @@ def test_perturbations_are_what_they_say(benchmark: SyntheticBenchmark) -> None:
     assert (
         benchmark.maker(SceneSet(NEGATIVES, "test"))
         == benchmark.maker(SceneSet(SINGLE, "test"))
-        == World("test")
+        == World("test", seed=FINAL_SEED)
     )
 
 
 def test_visible_are_all_objects_of_a_picture(benchmark: SyntheticBenchmark) -> None:
     found = benchmark.visible(SceneSet(SINGLE, "test"), range(2, 4))
-    scene = World("test").scene(3)
+    scene = World("test", seed=FINAL_SEED).scene(3)
     assert found[1] == {thing.label for thing in scene.panels[0].objects}
     assert len(found) == 2
 
 
 def test_shown_are_the_scenes_pictures(benchmark: SyntheticBenchmark) -> None:
     ((picture, labels),) = benchmark.preview(DUET, [2])
-    scene = World("test").scene(2, 2)
+    scene = World("test", seed=FINAL_SEED).scene(2, 2)
     assert (picture == scene.picture).all()
     assert labels == scene.labels
 
@@ -103,6 +108,13 @@ def test_classes_new_to_the_encoder_are_trained_and_tested_on() -> None:
     assert found.record() != SyntheticBenchmark(config).record()
 
 
+def test_of_all_classes_none_are_left_for_the_table_of_unseen_ones() -> None:
+    found = open_benchmark("synthetic", {"classes": "all"}, reproduce_config("synthetic", "quick"))
+    assert found.clips.names == found.names(SINGLE) == CLASSES["all"]
+    assert found.lacks(SceneSet(DUET, "test")) is None
+    assert found.lacks(SceneSet(UNSEEN_DUET, "test")) is not None
+
+
 def test_scenes_of_development_are_not_those_that_are_published() -> None:
     config = reproduce_config("synthetic", "quick")
     final = SyntheticBenchmark(config)
@@ -111,13 +123,15 @@ def test_scenes_of_development_are_not_those_that_are_published() -> None:
         ours, published = (one.maker(SceneSet(condition, "test")) for one in (development, final))
         seeds = {ours.scene(n, condition.sources).sha256 for n in range(3)}
         assert not seeds & {published.scene(n, condition.sources).sha256 for n in range(3)}
+    assert final.record()["final_seed"] == FINAL_SEED
+    assert "final_seed" not in development.record()
     validation = SceneSet(SINGLE, "validation")
     assert development.maker(validation) == final.maker(validation)
     assert development.warnings()
     assert not final.warnings()
 
 
-@pytest.mark.parametrize("options", [{"classes": "all"}, {"development": "maybe"}, {"twins": 1}])
+@pytest.mark.parametrize("options", [{"classes": "both"}, {"development": "maybe"}, {"twins": 1}])
 def test_options_that_the_world_does_not_have(options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))):
         open_benchmark("synthetic", options, reproduce_config("synthetic", "quick"))

@@ -60,7 +60,8 @@ def test_training_and_sound_are_judged_by_their_controls() -> None:
                 "projectors",
                 ("duet: CIoU@0.3",),
                 (
-                    line("T-VSL", 60.0, labels="given"),
+                    line("T-VSL", 66.0, labels="given"),
+                    line("L_mcid trains P_f alone", 60.0, labels="given"),
                     line("P_v alone, no sound", 60.0, labels="given"),
                     line("Text only", 50.0, labels="given"),
                 ),

@@ -48,7 +48,16 @@ SCORES = (
     (Training(FNAC.single.head, DUETS, 1e-3), 42.5),
 )
 CHOICES = (
-    Choice(FNAC.several, SCORES, SCORES[2][0]),
+    Choice(
+        FNAC.several,
+        SCORES,
+        SCORES[2][0],
+        decided=(
+            {"readout": "text", "exponent": 2.0, "detector": "joint"},
+            {"readout": "evidence"},
+            {},
+        ),
+    ),
     Choice(TVSL_UNTRAINED.single, (), Training(TVSL_UNTRAINED.single.head)),
     Choice(TVSL.single, SCORES[1:2], None, "The loss is not finite."),
 )
@@ -160,6 +169,7 @@ def test_choices_are_told_with_all_candidates() -> None:
         "FNAC",
         "several sources",
         "duets, 0.001",
+        "text, joint; evidence",
         "single sources, 0.0001: 40.0; single sources, 0.001: failed; duets, 0.001: 42.5",
     )
     assert failed[2] == "none: The loss is not finite."

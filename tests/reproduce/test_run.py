@@ -73,7 +73,7 @@ def test_a_table_has_a_line_for_every_method_and_source_of_labels(found: Reprodu
         ("EZ-VSL", "none"),
         ("T-VSL", "detected"),
         ("T-VSL", "given"),
-        ("AudioCLIP similarity, untrained", "none"),
+        ("Encoder's similarity, untrained", "none"),
         ("Centre", "none"),
     ]
     assert table.headers == ("AP", "IoU@0.5", "AUC")

@@ -14,6 +14,7 @@ from tvsl.render.colors import WHITE, Color, RGBImage, source_color
 from tvsl.render.overlay import color_overlay
 from tvsl.reproduce.figures import HeatMaps, Sheet, SheetCase
 from tvsl.reproduce.report import (
+    JUDGED,
     best_cells,
     choice_table,
     claim_table,
@@ -38,6 +39,7 @@ def reproduction_page(found: Reproduction) -> str:
         "warnings": found.provenance.warnings,
         "claims": table_values(claim_table(found.claims)) if found.claims else None,
         "expectations": found.expectations,
+        "judged": JUDGED,
         "bars": found.bars,
         "charts": _charts(found.tables) if found.bars else [],
         "sheets": [_sheet(sheet) for sheet in found.sheets],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+
+from pydantic import JsonValue
 
 from tvsl.evaluation.results import PAPER_HEADER, TextTable, markdown_table
 from tvsl.metrics import LabelSource
@@ -233,20 +235,27 @@ def choice_table(choices: Sequence[Choice]) -> TextTable:
     """Table of the choices of validation.
 
     Returns:
-        A row for each learned head: the task, the curriculum and learning rate, and
-        what every candidate reached on validation.
+        A row for each learned head: the task, the curriculum and learning rate, the readout and
+        the detector of each seed, and what every candidate reached on validation.
     """
     rows = tuple(
         (
             head_title(choice.candidates.head),
             "single sources" if choice.candidates.task == "single" else "several sources",
             _chosen(choice),
+            "; ".join(filter(None, map(_decided, choice.decided))),
             _scores(choice),
         )
         for choice in choices
         if choice.candidates.curricula
     )
-    headers = ("head", "chosen for", "chosen", "validation scores of all candidates")
+    headers = (
+        "head",
+        "chosen for",
+        "chosen",
+        "readout and detector, seed by seed",
+        "validation scores of all candidates",
+    )
     return TextTable("What validation chose", headers, rows, len(headers))
 
 
@@ -264,6 +273,12 @@ def _chosen(choice: Choice) -> str:
     if chosen is None or chosen.curriculum is None:
         return f"none: {choice.reason}"
     return f"{chosen.curriculum.name}, {chosen.learning_rate:g}"
+
+
+def _decided(hyperparameters: Mapping[str, JsonValue]) -> str:
+    """Readout and detector, of methods that have several."""
+    names = (hyperparameters.get(name) for name in ("readout", "detector"))
+    return ", ".join(str(name) for name in names if name is not None)
 
 
 def _scores(choice: Choice) -> str:
@@ -359,7 +374,7 @@ def markdown(found: Reproduction) -> str:
     if found.expectations.items:
         parts += [
             "## Expected, and found",
-            f"Stated {found.expectations.stated}.",
+            f"Stated {found.expectations.stated}. {JUDGED}",
             _listed([expectation_text(one) for one in found.expectations.items]),
         ]
     for table in found.tables:
@@ -387,6 +402,12 @@ def claim_table(claims: Sequence[Claim]) -> TextTable:
     rows = tuple((one.says, one.where, one.verdict, one.numbers) for one in claims)
     headers = ("claim", "paper", "here", "by")
     return TextTable("What the paper claims, and what is found here", headers, rows, len(headers))
+
+
+JUDGED = (
+    "They are judged by means, as they were stated; whether an interval holds 0 is told by the "
+    "claims above and by the tables."
+)
 
 
 def expectation_text(expectation: Expectation) -> str:
@@ -505,6 +526,7 @@ def _choice(choice: Choice) -> dict[str, Any]:
         "task": choice.candidates.task,
         "chosen": None if choice.chosen is None else choice.chosen.digest,
         "reason": choice.reason,
+        "decided": [dict(one) for one in choice.decided],
         "candidates": [
             {**asdict(training), "digest": training.digest, "validation": score}
             for training, score in choice.scores

@@ -399,7 +399,12 @@ def _heads(plan: Plan, experiment: Experiment, pool: Workers, stages: Stages) ->
             for one in plan.needs
         ]
         _train(_finals(plan, choices), runs, pool, report, len(first), 0)
-    return choices
+    return [
+        choice
+        if choice.chosen is None
+        else replace(choice, decided=tuple(map(runs.decided, plan.repeats(choice.chosen))))
+        for choice in choices
+    ]
 
 
 def _finals(plan: Plan, choices: Iterable[Choice]) -> list[TrainHead]:

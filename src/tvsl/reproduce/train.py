@@ -381,10 +381,19 @@ class Runs:
             head.set_tuned(**self._decided(training, dict(overrides)))
         return head
 
-    def _decided(self, training: Training, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-        """Some hyperparameters, and those of validation's best trial that has them."""
+    def decided(self, training: Training) -> Mapping[str, JsonValue]:
+        """Hyperparameters that validation decided for a head; none before it is trained."""
+        found: Mapping[str, JsonValue] = self._calibration(training).get("hyperparameters", {})
+        return found
+
+    def _calibration(self, training: Training) -> dict[str, Any]:
         record = self.record(training)
         calibration: Any = {} if record is None else record.notes.get("calibration", {})
+        return dict(calibration)
+
+    def _decided(self, training: Training, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+        """Some hyperparameters, and those of validation's best trial that has them."""
+        calibration = self._calibration(training)
         for trial in calibration.get("trials", []):
             tried: dict[str, Any] = trial["hyperparameters"]
             if all(
@@ -510,12 +519,14 @@ class Choice:
         scores: Validation score of each training; None where it did not end well.
         chosen: The best training; None where none ended well.
         reason: Reason why none did.
+        decided: Hyperparameters that validation decided for the chosen head, seed by seed.
     """
 
     candidates: Candidates
     scores: tuple[tuple[Training, float | None], ...]
     chosen: Training | None
     reason: str | None = None
+    decided: tuple[Mapping[str, JsonValue], ...] = ()
 
 
 def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]) -> Choice:
