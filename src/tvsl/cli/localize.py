@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -251,16 +252,16 @@ def command(
                 _with_folders(given, folder, force, audio) if team.leads else _NO_TARGETS
             )
             checked = run.check(targets, options)
-            if checked:
-                localizer = load_localizer(
-                    model,
-                    device=own_device(device),
-                    window=window,
-                    same_meaning=same_meaning,
-                    audio_stream=audio_stream,
-                    **recorded,
-                )
-                run.localize(checked, options, localizer)
+            load = partial(
+                load_localizer,
+                model,
+                device=own_device(device),
+                window=window,
+                same_meaning=same_meaning,
+                audio_stream=audio_stream,
+                **recorded,
+            )
+            run.localize(checked, options, load)
             run.gather()
         if opens and run.pages and is_first():
             open_page(run.pages[0][1], len(run.pages) - 1)
@@ -321,6 +322,7 @@ class _Run:
         self.place = 0
         self.kept: list[tuple[int, str]] = []
         self.code = 0
+        self.fatal: TvslError | None = None
         self.is_stdout_broken = False
         self.results: list[tuple[int, dict[str, Any]]] = []
         self.failures: list[tuple[int, dict[str, str]]] = []
@@ -346,11 +348,19 @@ class _Run:
         self,
         targets: Sequence[tuple[int, CheckedInput]],
         options: LocalizeOptions,
-        localizer: Localizer,
+        load: Callable[[], Localizer],
     ) -> None:
-        """Localize what can be localized."""
+        """Localize what can be localized; without a localizer, nothing."""
         from tvsl.cli.localized_files import localize_input
         from tvsl.utils.devices import return_freed_memory
+
+        @cache
+        def loaded() -> Localizer:
+            try:
+                return load()
+            except TvslError as error:
+                self.fatal = error
+                raise
 
         began = time.monotonic()
         for done, (place, target) in self.team.taken(list(enumerate(targets))):
@@ -364,7 +374,7 @@ class _Run:
                     def emit(moment: dict[str, Any], name: str = target.source.name) -> None:
                         self._print(jsonl_line(name, moment))
 
-                self._show(localize_input(localizer, target, options, emit), target.folder)
+                self._show(localize_input(loaded, target, options, emit), target.folder)
             return_freed_memory()
 
     def _show(self, content: dict[str, Any], folder: Path | None) -> None:
@@ -439,6 +449,8 @@ class _Run:
             with _enough_memory(source.path):
                 yield
         except TvslError as error:
+            if error is self.fatal:
+                raise
             print_error(error)
             self.failures.append((self.place, {"input": source.name, "error": str(error)}))
             self.code = max(self.code, exit_code(error))

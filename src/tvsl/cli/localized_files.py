@@ -181,12 +181,15 @@ def _fitting_type(source: Path, options: LocalizeOptions) -> MediaType:
 
 
 def localize_input(
-    localizer: Localizer, target: CheckedInput, options: LocalizeOptions, emit: Emit | None = None
+    load: Callable[[], Localizer],
+    target: CheckedInput,
+    options: LocalizeOptions,
+    emit: Emit | None = None,
 ) -> dict[str, Any]:
     """Localize one input and write its results, all or none; give its ``localization.json``.
 
     Args:
-        localizer: The localizer.
+        load: Gives the localizer. The page's video, which needs none, is begun before.
         target: The input.
         options: The options of the command.
         emit: Takes each moment while the work goes on.
@@ -201,7 +204,7 @@ def localize_input(
             work = stack.enter_context(staging(target.folder, options.force))
             if "page" in options.kinds(target.media_type):
                 page = stack.enter_context(_page_writer(target, work, options))
-        moments, content = _localized(localizer, target, options, emit)
+        moments, content = _localized(load(), target, options, emit)
         if work is not None:
             _write(target, moments, content, options, work, page)
     return content

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
 
@@ -177,17 +178,20 @@ def read(folder: Path) -> tuple[EverydayNetworks, Tokenizer, str]:
         WeightsError: A file is missing, damaged, or of another model.
     """
     config, stored = _read(folder)
-    tokenizer = _tokenizer(folder, config.pieces)
-    tensors = dequantized(stored)
-    with torch.device("meta"):
-        networks = EverydayNetworks(config.space, config.pieces)
-    problem = "This is the file of another model"
-    check_tensors(networks.state_dict(), tensors, folder / TENSORS_FILE, problem, _REMEDY)
-    # Tables that follow from the sizes alone are not stored, and were not made on `meta`.
-    networks.hearing.make_tables()
-    networks.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
     description = json.dumps(config.model_dump(), sort_keys=True)
-    return networks, tokenizer, fingerprint(description, stored)
+    # Hashing takes as long as half of the rest, and another core has nothing to do meanwhile.
+    with ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(fingerprint, description, stored)
+        tokenizer = _tokenizer(folder, config.pieces)
+        tensors = dequantized(stored)
+        with torch.device("meta"):
+            networks = EverydayNetworks(config.space, config.pieces)
+        problem = "This is the file of another model"
+        check_tensors(networks.state_dict(), tensors, folder / TENSORS_FILE, problem, _REMEDY)
+        # Tables that follow from the sizes alone are not stored, and were not made on `meta`.
+        networks.hearing.make_tables()
+        networks.load_state_dict({n: t.float() for n, t in tensors.items()}, assign=True)
+        return networks, tokenizer, digest.result()
 
 
 def folder_fingerprint(folder: Path) -> str:

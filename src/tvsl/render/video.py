@@ -39,7 +39,7 @@ _BITS_PER_PIXEL = 0.2
 # Quality of H.264, and effort for few bytes: of drawn videos, whose encoding is most of the work,
 # and of those that a page holds in itself.
 _DRAWN: dict[str, str] = {"crf": "20", "preset": "superfast"}
-_IN_PAGE: dict[str, str] = {"crf": "27", "preset": "veryfast"}
+_IN_PAGE: dict[str, str] = {"crf": "28", "preset": "superfast"}
 
 # What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
 # that have an encoder of the same name, then those that have none or an unfinished one.

@@ -131,7 +131,7 @@ class Worker:
                 _check_file(field, path, self._limits)
             media_type = check_input(source, options)
         target = CheckedInput(GivenInput(source, source.name), media_type, Path(job["output"]))
-        return summary(localize_input(self._localizer, target, options))
+        return summary(localize_input(lambda: self._localizer, target, options))
 
     def _options(self, job: Mapping[str, Any], source: Path, sound: Path | None) -> LocalizeOptions:
         from tvsl.cli.localized_files import LocalizeOptions
