@@ -24,7 +24,7 @@ help:
 	@echo 'make benchmark    how fast encoders, world, metrics and preparing are on this machine'
 	@echo 'make mini         rebuild the mini model from nothing: $(MINI)/bundle (35 to 45 minutes)'
 	@echo 'make mini-card    measure it on the test split and write its model card'
-	@echo 'make pooled       make the encoder of the benchmark with new classes, by pooled pairs alone: $(POOLED)/model (40 minutes)'
+	@echo 'make pooled       make the encoder of the benchmark with new classes, by pooled pairs alone: $(POOLED)/model (14 minutes)'
 	@echo 'make everyday     rebuild the everyday encoder from published packages: $(EVERYDAY)/model'
 	@echo 'make everyday-card   measure it on photographs, sounds and a video of $(SHARED)'
 	@echo 'make everyday-kinds  what it hears, sees and confuses, kind by kind, small things and large ones'

@@ -25,6 +25,7 @@ from tvsl.methods.tvsl import TVSL
 from tvsl.reproduce import tables
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
 from tvsl.reproduce.reduced_encoder import ReducedEncoder
+from tvsl.reproduce.report import csv_text
 from tvsl.reproduce.results import MeasuredTable
 from tvsl.reproduce.run import Reproduction, reproduce, select
 from tvsl.reproduce.specs import DUET, UNSEEN_DUET, Column, RowSpec, TableSpec, reproduce_config
@@ -68,9 +69,15 @@ class ContinuedEncoder(ReducedEncoder):
 
 
 def measure(experiment: Experiment, rows: tuple[RowSpec, ...]) -> Reproduction:
-    """Train and measure rows on duets of all classes and of the half that is left out."""
-    table = TableSpec("continued", "", "", rows, COLUMNS, labels=("given", "detected"))
-    return reproduce(replace(select(["table2"]), tables=(table,)), experiment, no_stages)
+    """Train and measure rows on duets of all classes and of the half that is left out.
+
+    All figures are written beside the folder of the heads, as a CSV file of its name.
+    """
+    folder = experiment.settings.folder
+    table = TableSpec(folder.name, "", "", rows, COLUMNS, labels=("given", "detected"))
+    found = reproduce(replace(select(["table2"]), tables=(table,)), experiment, no_stages)
+    folder.with_suffix(".csv").write_text(csv_text(found), encoding="utf-8")
+    return found
 
 
 def add(shown: Table, encoder: str, measured: MeasuredTable) -> None:

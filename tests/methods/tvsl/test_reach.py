@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.methods.tvsl.inputs import SIZE, ragged_labels, tokens, vocabulary
-from tvsl.methods.tvsl import TVSL, TVSLConfig
+from tvsl.methods.tvsl import TVSL
+from tvsl.methods.tvsl.method import TVSLConfig, preset
 from tvsl.tokens import Queries
 
 DETECTORS = ("evidence", "decomposition", "fusion", "joint")
@@ -40,7 +41,8 @@ def outputs(head: TVSL, name: str) -> torch.Tensor:
 
 def head(**changes: object) -> TVSL:
     torch.manual_seed(0)
-    config = TVSLConfig(embedding=SIZE, **changes)  # type: ignore[arg-type]
+    config = preset("tvsl", embedding=SIZE, **changes)
+    assert isinstance(config, TVSLConfig)
     return TVSL(config).double().eval()
 
 
@@ -65,11 +67,18 @@ def test_parts_of_the_preset(part: str, reaches: set[str]) -> None:
 
 @pytest.mark.parametrize("part", ["project_audio", "project_visual"])
 def test_trained_token_projectors_reach_everything(part: str) -> None:
-    assert list(head().get_submodule(part).parameters()) == []
-    assert reached(head(token_projectors="trained"), part) == {"maps", *DETECTORS}
+    assert list(head(token_projectors="identity").get_submodule(part).parameters()) == []
+    assert reached(head(), part) == {"maps", *DETECTORS}
+
+
+@pytest.mark.parametrize("part", ["project_audio", "project_audio_correspondence"])
+def test_what_a_map_of_the_text_is_read_from(part: str) -> None:
+    """Neither the sound nor P_av; of the picture P_v alone."""
+    assert "maps" not in reached(head(readout="text"), part)
+    assert "maps" in reached(head(readout="text"), "project_visual")
 
 
 def test_every_part_of_the_preset_is_in_the_list() -> None:
     """The parts above are all that there are."""
     parts = {name.split(".")[0] for name, _ in head().named_parameters()}
-    assert len(parts) == 8
+    assert len(parts) == 10
