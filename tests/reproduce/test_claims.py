@@ -73,6 +73,20 @@ def test_training_and_sound_are_judged_by_their_controls() -> None:
     assert claim(found, "sound adds").verdict == "no difference"
 
 
+def test_methods_that_cannot_answer_are_named() -> None:
+    rows = (
+        line("T-VSL", 50.0, labels="detected"),
+        line("T-VSL, untrained", 55.0, labels="detected"),
+        line("FNAC", 40.0),
+        line("AVGN", None),
+    )
+    found = judge_claims([table("table4", ("duet: CIoU@0.3",), rows)])
+    best = claim(found, "best on classes")
+    assert best.verdict == "supported"
+    assert best.numbers.endswith("without a value: AVGN")
+    assert claim(found, "carries over").verdict == "contradicted"
+
+
 def test_the_smallest_drop_is_the_best() -> None:
     rows = (line("T-VSL", 13.0, labels="detected"), line("FNAC", 27.0))
     found = judge_claims([table("table5", ("drop from 2 to 4",), rows)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -18,6 +19,9 @@ from tvsl.utils.processes import Stages
 PAGE_NAME: Final = "index.html"
 CLIP_NAME: Final = "clip.mp4"
 _SECONDS_BETWEEN_REPORTS: Final = 0.2
+# FFmpeg is called several times for each frame, and after each call a thread waits for Python's
+# lock. The usual 5 ms would be most of its time while another thread computes in Python.
+_SECONDS_TO_SWITCH: Final = 0.0003
 
 
 class PageWriter:
@@ -45,8 +49,10 @@ class PageWriter:
         self._page: Future[None] | None = None
         self._is_given_up = False
         self._done: tuple[int, int | None] = (0, None)
+        self._usual_switch = sys.getswitchinterval()
 
     def __enter__(self) -> Self:
+        sys.setswitchinterval(_SECONDS_TO_SWITCH)
         if self._stretch is not None:
             path = self._folder / CLIP_NAME
             self._video = self._pool.submit(
@@ -62,6 +68,7 @@ class PageWriter:
     ) -> None:
         self._is_given_up = kind is not None
         self._pool.shutdown(cancel_futures=self._is_given_up)
+        sys.setswitchinterval(self._usual_switch)
 
     def begin(self, clip: Callable[[Path | None, float], LocalizedClip]) -> None:
         """Begin to write the page, as soon as its video is there.

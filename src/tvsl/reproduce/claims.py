@@ -114,6 +114,8 @@ def _judged(spec: _Spec, tables: Tables) -> Claim:
         f"{table.headers[column]}: {name} {ours.text()}, {other} {theirs.text()}, difference "
         f"{difference_text(ours, theirs)}"
     )
+    if spec.pair is _against_others and (absent := _without_value(table, column)):
+        numbers += f"; without a value: {', '.join(absent)}"
     sign = -1 if table.columns[column].low_is_good else 1
     verdict: Verdict = "no difference"
     if apart(ours, theirs):
@@ -150,6 +152,12 @@ def _against_others(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | 
         return None
     best, theirs = order[0]
     return (_OURS, value), (best.row, theirs)
+
+
+def _without_value(table: MeasuredTable, column: int) -> list[str]:
+    """The paper's other methods that have no value in a column."""
+    known = {line.row for line in table.lines if line.values[column] is not None}
+    return sorted(({line.row for line in table.lines} & _OTHERS) - known)
 
 
 def _longest_prompts(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
@@ -235,6 +243,13 @@ _CLAIMS: Sequence[_Spec] = (
         "table4",
         "duet: CIoU",
         _against_others,
+    ),
+    _Spec(
+        "What T-VSL's training learns carries over to classes that it never saw: labels detected.",
+        "Table 4",
+        "table4",
+        "duet: CIoU",
+        _lines(_OURS, TVSL_UNTRAINED.title, "detected"),
     ),
     _Spec(
         "T-VSL loses least from two sources to four.",
