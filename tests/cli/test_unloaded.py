@@ -22,8 +22,8 @@ for words in json.load(sys.stdin):
             main()
         except SystemExit as stop:
             code = stop.code
-    heavy = [name for name in ("torch", "lightning") if name in sys.modules]
-    ended.append([code, err.getvalue(), heavy])
+    heavy = [name for name in ("torch", "lightning", "scipy") if name in sys.modules]
+    ended.append([code, out.getvalue(), err.getvalue(), heavy])
 json.dump(ended, sys.stdout)
 """
 
@@ -70,6 +70,8 @@ CASES = [
     Case(("weights", "convert", "file.txt", "new.pt"), ".safetensors"),
     Case(("weights", "convert", "file.txt", "old.safetensors"), "exists already"),
     Case(("weights", "convert", "file.txt", "foreign", "--force"), "This is a folder"),
+    Case(("compare", "missing", "videos"), "missing"),
+    Case(("compare", "videos", "missing"), "videos/scores.npz"),
     Case(("train", "-o", "out", "--tokens", "file.txt"), "file, not a folder"),
     Case(("train", "-o", "out", "--tokens", "file.txt/tokens"), "no folder"),
     Case(("train", "-o", "out", "--resume"), "no run to resume"),
@@ -103,10 +105,26 @@ CASES = [
 ]
 
 
+LIGHT: list[tuple[str, ...]] = [
+    ("--help",),
+    ("--version",),
+    ("models",),
+    ("weights", "list"),
+    ("weights", "verify"),
+    ("data", "list"),
+    *(
+        (name, "--help")
+        for name in ("localize", "train", "evaluate", "compare", "serve", "methods")
+    ),
+]
+"""Commands that answer without torch; `methods` itself asks the class of each method."""
+
+
 class Ended(NamedTuple):
     """End of a command."""
 
     code: int
+    out: str
     err: str
     heavy: list[str]
 
@@ -129,18 +147,23 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[tuple[str, ...
     line = '{{"id": "{0}", "frame": "{0}.png", "audio": "{0}.wav", "boxes": [[0, 0, 1, 1]]}}\n'
     (folder / "gaps" / "manifest.jsonl").write_text(line.format("a") + line.format("b"))
     before = everything(folder)
+    found = run_all([*LIGHT, *(case.words for case in CASES)], folder)
+    assert everything(folder) == before
+    return found, folder
+
+
+def run_all(commands: list[tuple[str, ...]], folder: Path) -> dict[tuple[str, ...], Ended]:
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
-        input=json.dumps([case.words for case in CASES]),
+        input=json.dumps(commands),
         capture_output=True,
         text=True,
         cwd=folder,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert everything(folder) == before
     told: list[Any] = json.loads(done.stdout)
-    return {case.words: Ended(*one) for case, one in zip(CASES, told, strict=True)}, folder
+    return {words: Ended(*one) for words, one in zip(commands, told, strict=True)}
 
 
 def everything(folder: Path) -> dict[str, bytes | None]:
@@ -159,4 +182,14 @@ def test_a_wrong_option_is_told_before_anything_is_loaded(
     assert case.says in one.err
     assert "did not foresee" not in one.err
     assert "Traceback" not in one.err
+    assert one.heavy == []
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_what_needs_no_torch_imports_none(
+    words: tuple[str, ...], ended: tuple[dict[tuple[str, ...], Ended], Path]
+) -> None:
+    one = ended[0][words]
+    assert one.code == 0, one
+    assert one.out
     assert one.heavy == []

@@ -46,6 +46,40 @@ def test_bfloat16_is_taken_where_it_is_measured_to_be_faster(
     assert choose_precision("float32", cpu) == "float32"
 
 
+PROCESSOR = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: {model}
+model name\t: {name}
+cpu MHz\t\t: {clock}
+
+processor\t: 1
+model name\t: another
+"""
+
+
+def test_processors_of_one_set_of_instructions_are_measured_each(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu, told = torch.device("cpu"), tmp_path / "cpuinfo"
+    gains = iter([2.0, 0.5, 1.0])
+    monkeypatch.setattr(devices, "_PROCESSORS_FILE", told)
+    monkeypatch.setattr(devices, "_measure_gain", lambda _: next(gains))
+    found = []
+    for model, name, clock in (
+        (17, "EPYC", "2596.1"),
+        (17, "EPYC", "3104.9"),  # the same one, which is faster just now
+        (1, "EPYC", "2596.1"),
+        (17, "Ryzen", "2596.1"),
+    ):
+        told.write_text(PROCESSOR.format(model=model, name=name, clock=clock))
+        found.append(devices.measured_gain(cpu))
+    assert found == [2.0, 2.0, 0.5, 1.0]
+    told.unlink()
+    monkeypatch.setattr(devices, "_measure_gain", lambda _: 1.5)
+    assert devices.measured_gain(cpu) == 1.5
+
+
 @pytest.mark.parametrize("content", ["", "[1]", '{"x": "y"}', "{"])
 def test_a_damaged_record_of_measurements_is_written_anew(content: str, home: Path) -> None:
     home.mkdir()

@@ -27,6 +27,11 @@ def command(
 
     Both must be of the same data; the encoders, heads and methods may differ.
     """
+    from tvsl.evaluation.result_cache import scores_file
+
+    for place in (a, b):  # a missing one is told before torch is imported
+        scores_file(place)
+
     from tvsl.evaluation.compare import compare
 
     found = compare(a, b, methods=(first, second), seed=seed)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from pydantic import ConfigDict, Field
 
-from tvsl.errors import OutputError
+from tvsl.errors import DataError, OutputError
 from tvsl.utils.atomic import check_free, check_places, writable, write_text
 from tvsl.utils.files import write_json
 from tvsl.utils.run_folder import changed_keys, read_record
@@ -29,6 +29,7 @@ RESULTS, FIGURES, SAMPLES, SCORES, PAGE = (
 )
 OUTPUTS = (RESULTS, FIGURES, SAMPLES, SCORES, PAGE)
 """Files that an evaluation writes once all batches are scored."""
+SCORES_REMEDY = f"Name the folder of an evaluation, or its {SCORES}."
 
 FOLDER = ".parts"
 _RECORD = "record.json"
@@ -36,6 +37,21 @@ _KEPT = "kept.jsonl"
 
 Measures = dict[str, dict[str, list[float]]]
 """Protocol, then measure: one value for each pair."""
+
+
+def scores_file(place: Path) -> Path:
+    """Find the scores of an evaluation, without torch.
+
+    Args:
+        place: Its folder, or a file in it.
+
+    Raises:
+        DataError: There are none.
+    """
+    path = place.with_name(SCORES) if place.is_file() else place / SCORES
+    if not path.is_file():
+        raise DataError("There are no scores of an evaluation.", SCORES_REMEDY, path)
+    return path
 
 
 class Detected(StrictModel):

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from tvsl.errors import DataError, OutputError
-from tvsl.evaluation.result_cache import FIGURES, RESULTS, SAMPLES, SCORES
+from tvsl.evaluation.result_cache import (
+    FIGURES,
+    RESULTS,
+    SAMPLES,
+    SCORES,
+    SCORES_REMEDY,
+    scores_file,
+)
 from tvsl.evaluation.results import DetectionRow, Evaluation, ResultRow
 from tvsl.evaluation.score import Detections, PairResults
 from tvsl.metrics import Interval
@@ -25,7 +32,6 @@ from tvsl.vocabularies import same_names
 _FORMAT = 1
 _HEADER = "header"
 _LARGEST = 1 << 33  # bytes, unpacked
-_NOTHING = "Name the folder of an evaluation, or its scores.npz."
 
 
 def write_results(evaluation: Evaluation, folder: Path) -> None:
@@ -195,14 +201,12 @@ def read_scores(place: Path) -> StoredScores:
     Raises:
         DataError: There are none, or they are damaged.
     """
-    path = place / SCORES if place.is_dir() else place.with_name(SCORES)
-    if not path.is_file():
-        raise DataError("There are no scores of an evaluation.", _NOTHING, path)
+    path = scores_file(place)
     try:
         with zipfile.ZipFile(path) as packed:
             size = sum(one.file_size for one in packed.infolist())
         if size > _LARGEST:
-            raise DataError("These scores are larger than any evaluation's.", _NOTHING, path)
+            raise DataError("These scores are larger than any evaluation's.", SCORES_REMEDY, path)
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(arrays[_HEADER].tobytes())
             if header["format"] != _FORMAT:
@@ -221,7 +225,7 @@ def read_scores(place: Path) -> StoredScores:
         EOFError,
         zipfile.BadZipFile,
     ) as e:
-        raise DataError(f"These are no scores of an evaluation ({e}).", _NOTHING, path) from e
+        raise DataError(f"These are no scores of an evaluation ({e}).", SCORES_REMEDY, path) from e
 
 
 def _unpacked(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> PairResults:

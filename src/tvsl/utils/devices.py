@@ -10,14 +10,13 @@ import statistics
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tvsl.errors import ShapeError, TvslError, UsageError, shown
 from tvsl.utils.files import home, write_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from numpy.typing import NDArray
 
@@ -92,7 +91,25 @@ def _device_name(device: torch.device) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} {platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+_PROCESSORS_FILE = Path("/proc/cpuinfo")
+_PROCESSOR_KEYS = ("vendor_id", "cpu family", "model", "model name", "stepping", "CPU part")
+
+
+def _processor() -> str:
+    """The processor as the system describes it.
+
+    Machines that share a home folder may have the same set of instructions at other speeds.
+    """
+    words = [platform.machine(), platform.processor()]
+    with suppress(OSError):
+        text = _PROCESSORS_FILE.read_text(encoding="utf-8", errors="replace")
+        lines = [line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line]
+        stated = {name.strip(): value.strip() for name, value in lines}
+        words += [stated[name] for name in _PROCESSOR_KEYS if name in stated]
+    return " ".join(word for word in words if word)
 
 
 def _measure_gain(device: torch.device) -> float:
