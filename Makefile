@@ -101,7 +101,7 @@ benchmark: dev
 	$(BIN)/python benchmarks/metrics.py --threads 1
 	$(BIN)/python benchmarks/prepare.py --rounds 1
 	$(BIN)/python benchmarks/localize.py --quick --models everyday,audioclip
-	$(BIN)/python benchmarks/growth.py --quick --only video,vocabulary
+	$(BIN)/python benchmarks/growth.py --quick --only "video,vocabulary,sources,maps,prepared clips,training clips"
 
 # Made in steps, each of which is skipped where it is done; one that was interrupted goes on.
 mini: $(MINI)/bundle/head/config.json

@@ -2,6 +2,7 @@
 
     python benchmarks/localize.py [--models everyday,audioclip] [--rounds 5] [--quick]
     python benchmarks/localize.py --videos FILE,FILE [--models …] [--window 5]
+    python benchmarks/localize.py --commands [--clip FILE] [--models …]
 
 A clip of 720p at 25 pictures a second is made up; moments are a second apart, with two labels. The
 plain pipeline reads the same pictures and sounds, and runs the plain modules in float32, moment by
@@ -14,6 +15,11 @@ With `--videos` windows of sound that are encoded one by one are compared with t
 once (`audio_stream`): CPU seconds of hearing and of localizing, the largest and mean difference of
 maps (cosines), and at how many of the moments that sound other classes are detected.
 
+With `--commands` `tvsl localize` is run from the shell with its default outputs on 10 s of 720p, by
+each model, and on the first 5 s of a clip by `everyday`: time on the wall, CPU seconds with those
+of all threads, and what the wall must be. Musts are for two idle cores and fail nothing. The last
+table is of a clip whose picture never changes, with the encodings that are left out and without.
+
 It fails where maps (cosines) differ by more than 1e-4, or a ratio is below its floor.
 """
 
@@ -22,7 +28,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +49,7 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from tvsl.audioclip import AudioCLIP, AudioCLIPEncoder
+from tvsl.audioclip.tokenizer import build_word_tokenizer
 from tvsl.encoder import Encoder, FrameTokens, SoundTokens, encode_clips, join_panels
 from tvsl.everyday.encoder import EverydayEncoder
 from tvsl.localization import Localization
@@ -60,15 +69,24 @@ FLOORS = {"audioclip": 1.3, "everyday": 1.1, "mini": 0.9}
 """Least ratio of plain to ours, of all that networks and head cost; docs/speed.md has the goal."""
 OVERLAY_SHARE = 0.5
 """Most that drawing may cost, as a share of what the networks of AudioCLIP cost."""
+COMMAND_LABELS = {"mini": "red disc,blue square", "everyday": "dog barking,train"}
+MUSTS = {"mini": 5.0, "everyday": 7.0, "audioclip": 13.0}
+"""Seconds on the wall for 10 s of 720p, with default outputs, on two idle cores."""
+COMMAND_CEILING = 5.0
+"""Most that the command may cost, beside plain networks, overlay and page's video of the same clip.
+In two seconds the start is a large part of it."""
+FIRST, FIRST_MUST = 5, 3.0
+"""Seconds of the short clip, and the most that `everyday` may take for it."""
 
 
-def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
+def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE, moves: bool = True) -> Path:
     """Write a moving picture with a sound that changes.
 
     Args:
         path: An mp4 file.
         seconds: Its length.
         size: Height and width.
+        moves: Whether the picture moves, or is the same throughout.
     """
     height, width = size
     random = np.random.default_rng(0)
@@ -80,7 +98,8 @@ def write_clip(path: Path, seconds: int, size: tuple[int, int] = SIZE) -> Path:
         sound = output.add_stream("aac", rate=SOUND_RATE, layout="mono")
         for second in range(seconds):  # one after the other: hours of sound fill the memory
             for number in range(second * RATE, (second + 1) * RATE):
-                picture = np.ascontiguousarray(wide[:, 2 * number % width :][:, :width])
+                shift = 2 * number % width if moves else 0
+                picture = np.ascontiguousarray(wide[:, shift:][:, :width])
                 output.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             places = np.arange(second * SOUND_RATE, (second + 1) * SOUND_RATE)
             samples = 0.3 * np.sin(places * 0.05) + 0.1 * random.standard_normal(places.size)
@@ -285,6 +304,9 @@ def measure(name: str, clip: Path, seconds: int, rounds: int) -> tuple[Spent, fl
             write_overlay_video(clip, folder / "overlay.mp4", found, force=True)
         with spent.on("page's video"):
             write_page_video(clip, folder / "page.mp4", 640)
+    if name in COMMAND_LABELS:
+        options = ["--model", name, "--labels", COMMAND_LABELS[name]]
+        spent.rounds["command"] = [run_command([clip, *options], folder / "out")[1]]
     return spent, difference, len(moments)
 
 
@@ -346,6 +368,12 @@ def compare_stream(models: Sequence[str], videos: Sequence[Path], window: float 
     return table
 
 
+def command_share(spent: Spent) -> float:
+    """Cost of the command beside plain networks, overlay and page's video."""
+    stages = ("plain", "overlay.mp4", "page's video")
+    return spent.median("command") / sum(spent.median(stage) for stage in stages)
+
+
 def report(name: str, spent: Spent, moments: int, seconds: int, difference: float) -> Table:
     """A table of one model."""
     table = Table(title=f"{name}: {moments} moments, {seconds} s of 720p")
@@ -362,21 +390,118 @@ def report(name: str, spent: Spent, moments: int, seconds: int, difference: floa
         ("overlay.mp4: read, draw, encode", spent.median("overlay.mp4"), lambda: ""),
         ("video of the page", spent.median("page's video"), lambda: ""),
     ]
+    if "command" in spent.rounds:
+        share = f"{command_share(spent):.1f} times plain, overlay and page"
+        rows.append(("tvsl localize, from shell to files", spent.median("command"), lambda: share))
     for stage, value, ratio in rows:
         table.add_row(stage, f"{value:.2f}", ratio())
-    share = seconds * spent.ratio("drawing", "ours")
+    drawn = seconds * spent.ratio("drawing", "ours")
     table.caption = (
-        f"largest difference of maps {difference:.1e}; drawing is {share:.0%} of our networks"
+        f"largest difference of maps {difference:.1e}; drawing alone is {drawn:.0%} of our networks"
     )
+    return table
+
+
+def write_audioclip(folder: Path) -> Path:
+    """Write AudioCLIP in full size with random weights, a tokenizer of whole words and a head."""
+    torch.manual_seed(0)
+    model = AudioCLIP()
+    known = dict.fromkeys(word for label in LABELS for word in label.split())
+    # With padding, start, end and the unknown word as many as CLIP's vocabulary has.
+    others = (f"word{number}" for number in range(model.config.text.vocabulary - 4 - len(known)))
+    model.tokenizer = build_word_tokenizer([*known, *others], model.config.text.context)
+    method = METHODS["tvsl"]
+    head = method.from_config(method.config_type(), None)
+    encoder: Encoder = AudioCLIPEncoder(model.freeze())
+    return Localizer(encoder, head, "audioclip, random").save_pretrained(folder)
+
+
+def run_command(arguments: Sequence[str | Path], output: Path) -> tuple[float, float]:
+    """Seconds on the wall and of the CPU of `tvsl localize`, from shell to files."""
+    command = [sys.executable, "-m", "tvsl", "localize", *map(str, arguments)]
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        [*command, "-o", str(output), "--force"], capture_output=True, text=True, check=False
+    )
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(done.stderr[-1000:])
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def time_commands(folder: Path, models: Sequence[str], clip: Path | None, rounds: int) -> Table:
+    """A table of the command as a whole, medians of some rounds after one that does not count."""
+    long = write_clip(folder / "clip.mp4", 10)
+    if clip is None:
+        clip = write_clip(folder / "short.mp4", FIRST, (360, 640))
+    cases: list[tuple[str, list[str | Path], int, float]] = []
+    for model in models:
+        place = write_audioclip(folder / model) if model == "audioclip" else model
+        labels = COMMAND_LABELS.get(model, ",".join(LABELS))
+        options: list[str | Path] = ["--model", place, "--labels", labels]
+        cases.append((f"{model}, 10 s of 720p", [long, *options], 10, MUSTS[model]))
+        if model == "everyday":
+            short: list[str | Path] = [clip, *options, "--end", str(FIRST)]
+            cases.append((f"{model}, {FIRST} s of {clip.name}", short, FIRST, FIRST_MUST))
+    table = Table(title=f"tvsl localize, from shell to files, medians of {rounds}")
+    for column in ("model, clip", "CPU s", "wall s", "share of the clip", "must, wall s", ""):
+        table.add_column(column, justify="left" if column in ("model, clip", "") else "right")
+    for name, arguments, seconds, must in cases:
+        found = [run_command(arguments, folder / "out") for _ in range(rounds + 1)][1:]
+        wall, spent = (statistics.median(part) for part in zip(*found, strict=True))
+        verdict = "holds" if wall <= must else "does not hold"
+        share = f"{wall / seconds:.0%}"
+        table.add_row(name, f"{spent:.1f}", f"{wall:.1f}", share, f"{must:g}", verdict)
+    return table
+
+
+def keeping(
+    given: list[torch.Tensor], encode: Callable[[torch.Tensor], FrameTokens]
+) -> Callable[[torch.Tensor], FrameTokens]:
+    """The same encoding, which adds to a list what it is given."""
+
+    def kept(frames: torch.Tensor) -> FrameTokens:
+        given.append(frames)
+        return encode(frames)
+
+    return kept
+
+
+@torch.inference_mode()
+def compare_still(folder: Path, models: Sequence[str], seconds: int, rounds: int) -> Table:
+    """A table of a clip whose picture never changes, and of the encodings that this saves."""
+    clip = write_clip(folder / "still.mp4", seconds, moves=False)
+    table = Table(title=f"a picture that never changes: {seconds} s of 720p, localize_video")
+    for column in ("model", "CPU s", "with each moment encoded", "saved"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for name in models:
+        localizer, spent, given = load(name), Spent(), list[torch.Tensor]()
+        encode = localizer.encoder.encode_frames
+        setattr(localizer.encoder, "encode_frames", keeping(given, encode))  # noqa: B010
+        labels = list(localizer.encoder.classes[:2]) or list(LABELS)
+        for number in range(rounds + 1):
+            given.clear()
+            with spent.on("all"):
+                with spent.on("once"):
+                    moments = list(localizer.localize_video(clip, labels))
+                for _ in moments[len(given) :]:
+                    encode(given[-1])
+            if not number:
+                spent.rounds.clear()  # packs weights, fills caches
+        saved = f"{1 - spent.ratio('once', 'all'):.0%}"
+        row = f"{name}, {len(moments)} moments, {len(given)} encoded"
+        table.add_row(row, f"{spent.median('once'):.2f}", f"{spent.median('all'):.2f}", saved)
     return table
 
 
 def main() -> None:
     """Measure and judge."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", default="everyday,audioclip")
+    parser.add_argument("--models", help="of mini, everyday and audioclip, by commas")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--commands", action="store_true", help="the command as a whole")
+    parser.add_argument("--clip", type=Path, help="the short clip of --commands; made up otherwise")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--videos", help="compare --audio-stream with windows on these")
     parser.add_argument("--window", type=float, help="seconds heard at once, with --videos")
@@ -384,6 +509,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seconds, arguments.rounds = 2, 3
+    models = (
+        arguments.models or ("mini," if arguments.commands else "") + "everyday,audioclip"
+    ).split(",")
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()  # as the command does
     console, failures = Console(width=100), []
@@ -392,13 +520,19 @@ def main() -> None:
         f"{os.cpu_count()} cores, torch {torch.__version__}, "
         f"{torch.backends.cpu.get_cpu_capability()}"
     )
+    if arguments.commands:
+        with tempfile.TemporaryDirectory() as work:
+            place = Path(work)
+            console.print(time_commands(place, models, arguments.clip, arguments.rounds))
+            console.print(compare_still(place, models, arguments.seconds, arguments.rounds))
+        return
     if arguments.videos:
         videos = [Path(one) for one in arguments.videos.split(",")]
-        console.print(compare_stream(arguments.models.split(","), videos, arguments.window))
+        console.print(compare_stream(models, videos, arguments.window))
         return
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "clip.mp4", arguments.seconds)
-        for name in arguments.models.split(","):
+        for name in models:
             spent, difference, moments = measure(name, clip, arguments.seconds, arguments.rounds)
             console.print(report(name, spent, moments, arguments.seconds, difference))
             ratio = spent.ratio("plain", "ours")
@@ -409,6 +543,11 @@ def main() -> None:
             share = arguments.seconds * spent.ratio("drawing", "ours")
             if name == "audioclip" and share > OVERLAY_SHARE:
                 failures.append(f"drawing costs {share:.0%} of the networks, over half")
+            if "command" in spent.rounds and command_share(spent) > COMMAND_CEILING:
+                failures.append(
+                    f"{name}: the command costs {command_share(spent):.1f} times plain networks, "
+                    f"overlay and page's video, over {COMMAND_CEILING:g}"
+                )
     if failures:
         sys.exit("\n".join(failures))
 

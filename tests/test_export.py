@@ -23,6 +23,7 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.export import ExportFormat, export_model
 from tvsl.methods.base import Method
 from tvsl.methods.text_only import TextOnly
+from tvsl.methods.tvsl.detection import largest_eigenvalue
 from tvsl.tokens import Queries, Tokens
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [export] is not installed")
@@ -52,6 +53,14 @@ def expected_maps(method: Method, tokens: Tokens, asked: list[list[int]], classe
     return torch.from_numpy((maps - low) / (high - low)).unflatten(0, (len(asked), -1))
 
 
+def made_tokens(clips: int) -> Tokens:
+    """Tokens of no picture or sound, on a grid of 5 x 6."""
+    random = torch.Generator().manual_seed(clips)
+    width = world_model().config.embedding
+    visual, audio = (torch.randn(clips, count, width, generator=random) for count in (30, 8))
+    return Tokens(visual, audio, visual.mean(dim=1), audio.mean(dim=1), (5, 6))
+
+
 @torch.no_grad()
 def check(localizer: Localizer, record: Path, batch: int, rows: int, columns: int) -> None:
     """Compare all three graphs with the model on inputs of one size."""
@@ -66,20 +75,22 @@ def check(localizer: Localizer, record: Path, batch: int, rows: int, columns: in
     seen, heard = runner(record, "image")(frames), runner(record, "sound")(waves)
     expected = (tokens.visual.unflatten(1, tokens.grid), tokens.image, tokens.audio, tokens.sound)
     for found, own in zip((*seen, *heard), expected, strict=True):
-        torch.testing.assert_close(found, own, rtol=0, atol=1e-4 * max(1.0, float(own.abs().max())))
+        largest_value = max(1.0, float(own.abs().max()))
+        torch.testing.assert_close(found, own, rtol=0, atol=export.TOLERANCE * largest_value)
     vocabulary = encoder.vocabulary(content["classes"]["names"])
     embeddings = torch.from_numpy(np.load(record.parent / content["classes"]["file"]))
     assert torch.equal(embeddings, vocabulary.embeddings)
     largest = torch.tensor(content["classes"]["largest_eigenvalue"])
     asked = [[(clip + n) % len(vocabulary) for n in range(2)] for clip in range(batch)]
     head = runner(record, "head")
-    maps, *scores = head(*seen, *heard, embeddings, largest, torch.tensor(asked))
     own_maps = expected_maps(localizer.method, tokens, asked, vocabulary)
-    torch.testing.assert_close(maps, own_maps, rtol=0, atol=1e-3)
     own_scores = localizer.method.detect(tokens, vocabulary)
-    assert len(scores) == (own_scores is not None)
-    if own_scores is not None:
-        torch.testing.assert_close(scores[0], own_scores, rtol=0, atol=1e-3)
+    for given in (expected, (*seen, *heard)):  # the head alone, and behind the other graphs
+        maps, *scores = head(*given, embeddings, largest, torch.tensor(asked))
+        torch.testing.assert_close(maps, own_maps, rtol=0, atol=export.TOLERANCE)
+        assert len(scores) == (own_scores is not None)
+        if own_scores is not None:
+            torch.testing.assert_close(scores[0], own_scores, rtol=0, atol=export.TOLERANCE)
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +129,24 @@ def test_the_record_says_what_there_is(exported: tuple[Localizer, Path]) -> None
         assert 0 <= graph["largest_difference"] <= 1e-4
 
 
-def test_a_head_serves_other_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("export_format", ["torch", "onnx"])
+def test_a_head_serves_other_numbers(export_format: ExportFormat, tmp_path: Path) -> None:
     localizer = small()
     vocabulary = localizer.encoder.vocabulary(CLASSES)
     parts = AudioCLIPEncoder(world_model()).graphs()
     *_, head = export._graphs(localizer.encoder, parts, localizer.method, vocabulary)
-    export._WRITERS["torch"](head, tmp_path / "head.pt2")
-    assert export._difference(head, tmp_path / "head.pt2", "torch") <= 1e-4
+    path = tmp_path / {"torch": "head.pt2", "onnx": "head.onnx"}[export_format]
+    export._WRITERS[export_format](head, path)
+    assert export._difference(head, path, export_format) <= 1e-4
+    run = export.RUNNERS[export_format](path, list(head.inputs))
+    tokens = made_tokens(clips=3)
+    asked = [[0, 2, 1], [3, 1, 0], [1, 2, 3]]
+    given = (tokens.visual.unflatten(1, tokens.grid), tokens.image, tokens.audio, tokens.sound)
+    stated = torch.tensor(largest_eigenvalue(vocabulary.embeddings))
+    with torch.no_grad():
+        maps, *_ = run(*given, vocabulary.embeddings, stated, torch.tensor(asked))
+        own = expected_maps(localizer.method, tokens, asked, vocabulary)
+    torch.testing.assert_close(maps, own, rtol=0, atol=1e-4)
 
 
 def tiny_graph(factor: float) -> export._Graph:

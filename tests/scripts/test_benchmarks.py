@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,16 +21,18 @@ from tvsl.tokens import Queries, Tokens, Vocabulary
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, program: str = sys.executable, **variables: str
+) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     return subprocess.run(
-        [sys.executable, *arguments],
+        [program, *arguments],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         cwd=ROOT,
         check=False,
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": paths, **variables},
     )
 
 
@@ -37,6 +40,44 @@ def test_what_a_cpu_can_run_of_the_gpu_s_script_runs() -> None:
     done = run("benchmarks/gpu.py", "--device", "cpu", "--quick")
     assert done.returncode == 0, done.stderr
     for row in ("float32, TF32 off", "plain eager, float32", "training step", "maps and scores"):
+        assert row in done.stdout
+    has_golden = (ROOT.parent / "shared" / "golden").is_dir()
+    assert ("released heads' maps" in done.stdout) == has_golden
+    assert ("Golden numbers are not checked" in done.stdout) != has_golden
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a compiler")
+def test_the_gpu_s_script_as_a_whole_runs_on_a_cpu() -> None:
+    """Compiled forms too."""
+    done = run(
+        "benchmarks/gpu.sh", "--device", "cpu", "--quick", program="bash", PYTHON=sys.executable
+    )
+    assert done.returncode == 0, done.stderr
+    assert " passed" in done.stdout
+    for row in ("fast, float32, compiled", "fast, bfloat16, compiled"):
+        assert row in done.stdout
+    for work in ("training step", "maps and scores"):
+        (line,) = (one for one in done.stdout.splitlines() if work in one and "compiled" in one)
+        assert float(line.split("│")[-2]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        (("export.py", "mini", "--rounds", "1"), ("image", "sound", "head")),
+        (("int8.py", "--rounds", "1", "--scenes", "4"), ("x86", "int8, duets", "maps differ by")),
+        (
+            ("localize.py", "--commands", "--models", "mini,everyday", "--rounds", "1"),
+            ("mini, 10 s", "everyday, 5 s", "10 moments, 1 encoded"),
+        ),
+    ],
+)
+def test_a_benchmark_prints_its_table(arguments: tuple[str, ...], rows: tuple[str, ...]) -> None:
+    done = run(f"benchmarks/{arguments[0]}", *arguments[1:])
+    assert done.returncode == 0, done.stderr
+    for row in rows:
         assert row in done.stdout
 
 
@@ -61,9 +102,11 @@ def test_t_vsl_is_trained_on_an_encoder_that_eq_1_has_continued(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_growth_is_judged() -> None:
-    done = run("benchmarks/growth.py", "--quick", "--only", "items,training clips")
+    """Every kind of work is long enough to be judged."""
+    done = run("benchmarks/growth.py", "--quick")
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "items scored" in done.stdout
+    assert "duets evaluated" in done.stdout
+    assert "(" not in done.stdout.partition("in brackets")[0]
 
 
 @pytest.mark.parametrize(("before", "after", "fails"), [(1.0, 10.0, False), (1.0, 30.0, True)])
@@ -83,6 +126,33 @@ def test_work_that_grows_faster_than_its_size_fails(
             growth.main()
     else:
         growth.main()
+
+
+@pytest.mark.parametrize(("fast", "fails"), [(0.5, False), (0.95, True)])
+def test_an_encoder_without_its_fast_path_fails(
+    fast: float, fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import encoders
+
+    tokens = torch.ones(1, 4)
+    works = [
+        encoders.Work(name, dict.fromkeys((encoders.PLAIN, encoders.FAST), lambda: tokens))
+        for name in (encoders.SOUND, encoders.PICTURE)
+    ]
+    busy = (1.0, 3.0, 1.5)  # a neighbour slows single rounds down
+    times = {encoders.PLAIN: [*busy], encoders.FAST: [fast * one for one in busy]}
+    rates = {torch.float32: 1e9, torch.bfloat16: 1e8}
+    monkeypatch.setattr(encoders, "AudioCLIP", lambda: torch.nn.Identity())
+    monkeypatch.setattr(torch.nn.Identity, "freeze", lambda self: self, raising=False)
+    monkeypatch.setattr(encoders, "works", lambda *_: works)
+    monkeypatch.setattr(encoders, "matrix_rates", lambda _: rates)
+    monkeypatch.setattr(encoders, "measure", lambda *_: times)
+    monkeypatch.setattr(sys, "argv", ["encoders"])
+    if fails:
+        with pytest.raises(SystemExit, match=r"1\.05 times plain, 1\.4 is the floor"):
+            encoders.main()
+    else:
+        encoders.main()
 
 
 class TwoDetectors(Untrained):
@@ -130,17 +200,23 @@ def test_what_a_detector_loses_is_told_from_what_maps_lose(
 
 
 @pytest.mark.parametrize(
-    ("model", "ours", "drawing", "told"),
+    ("model", "ours", "drawing", "command", "told"),
     [
-        ("audioclip", 0.7, 0.1, None),
-        ("audioclip", 0.7, 0.2, "drawing costs 57% of the networks"),
-        ("audioclip", 1.0, 0.1, "1.20 times plain, 1.3 is the floor"),
-        ("everyday", 1.0, 0.2, None),
-        ("everyday", 1.15, 0.2, "1.04 times plain, 1.1 is the floor"),
+        ("audioclip", 0.7, 0.1, None, None),
+        ("audioclip", 0.7, 0.2, None, "drawing costs 57% of the networks"),
+        ("audioclip", 1.0, 0.1, None, "1.20 times plain, 1.3 is the floor"),
+        ("everyday", 1.0, 0.2, 15.0, None),
+        ("everyday", 1.15, 0.2, 15.0, "1.04 times plain, 1.1 is the floor"),
+        ("everyday", 1.0, 0.2, 30.0, "the command costs 6.2 times plain"),
     ],
 )
 def test_localizing_below_its_musts_fails(
-    model: str, ours: float, drawing: float, told: str | None, monkeypatch: pytest.MonkeyPatch
+    model: str,
+    ours: float,
+    drawing: float,
+    command: float | None,
+    told: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from benchmarks import localize
 
@@ -150,6 +226,8 @@ def test_localizing_below_its_musts_fails(
         stages |= {"overlay.mp4": 1.0, "page's video": 1.0}
         for stage, seconds in stages.items():
             spent.rounds[stage] = [factor * seconds for factor in busy]
+        if command is not None:
+            spent.rounds["command"] = [command]
         return spent, 0.0, 2
 
     monkeypatch.setattr(localize, "measure", measure)
