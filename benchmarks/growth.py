@@ -134,10 +134,15 @@ def grow_items(size: int) -> Callable[[], object]:
     from tvsl.localizer import Localizer
 
     localizer = Localizer.from_pretrained("mini", device="cpu")
-    options, folder = {"sources": 2, "count": size}, Path(tempfile.mkdtemp()) / "results"
-    return lambda: tvsl.evaluate(
-        localizer, "synthetic", data_options=options, workers=1, output=folder
-    )
+
+    def run(count: int) -> object:
+        options, folder = {"sources": 2, "count": count}, Path(tempfile.mkdtemp())
+        return tvsl.evaluate(
+            localizer, "synthetic", data_options=options, workers=1, output=folder / "results"
+        )
+
+    run(2)  # imports what an evaluation needs
+    return lambda: run(size)
 
 
 def grow_maps(size: int) -> Callable[[], object]:
@@ -233,8 +238,8 @@ def epoch_of(store: TokenStore) -> tuple[TokenBatches, int]:
 
 def grow_batches_read(size: int) -> Callable[[], object]:
     """Read the batches of an epoch on so many clips, without training on them."""
-    store = write_repeated(Path(tempfile.mkdtemp()), size)
-    return lambda: sum(1 for _ in epoch_of(store)[0])
+    batches, _ = epoch_of(write_repeated(Path(tempfile.mkdtemp()), size))
+    return lambda: sum(1 for _ in batches)
 
 
 def grow_training_clips(size: int) -> Callable[[], object]:

@@ -70,7 +70,7 @@ def test_the_gpu_s_script_as_a_whole_runs_on_a_cpu() -> None:
         (("int8.py", "--rounds", "1", "--scenes", "4"), ("x86", "int8, duets", "maps differ by")),
         (
             ("localize.py", "--commands", "--models", "mini,everyday", "--rounds", "1"),
-            ("mini, 10 s", "everyday, 5 s", "10 moments, 1 encoded"),
+            ("mini, 10 s", "everyday, 5 s", "1 of 10 encoded"),
         ),
     ],
 )
