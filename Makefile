@@ -13,13 +13,14 @@ POOLED := build/pooled
 EVERYDAY := build/everyday
 SHARED ?= ../shared
 
-.PHONY: help demo install dev localize test schema test-slow check format benchmark mini mini-card pooled everyday everyday-card everyday-kinds demo-mixtures readme-picture docs gallery release-check clean
+.PHONY: help demo install dev localize test schema test-processes test-slow check format benchmark mini mini-card pooled everyday everyday-card everyday-kinds demo-mixtures readme-picture docs gallery release-check clean
 
 help:
 	@echo 'make demo         set up and localize real mixtures and made-up scenes; a page to look at in $(DEMO)/'
 	@echo 'make localize VIDEO=clip.mp4 LABELS="dog barking,train"   set up and localize; results in $(OUT)/'
 	@echo 'make test         set up and run the tests'
-	@echo 'make test-slow    the tests that need minutes'
+	@echo 'make test-processes  the slow tests of several processes and of two hosts'
+	@echo 'make test-slow    all tests that need minutes'
 	@echo 'make check        ruff and mypy'
 	@echo 'make benchmark    how fast encoders, world, metrics and preparing are on this machine'
 	@echo 'make mini         rebuild the mini model from nothing: $(MINI)/bundle (35 to 45 minutes)'
@@ -72,6 +73,10 @@ test: dev
 # The JSON Schema of localization.json, of its records.
 schema: dev
 	$(BIN)/python -c "from tvsl.localization_format import write_schema; write_schema()"
+
+# One after the other: the processes of each share the cores.
+test-processes: dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m processes --durations 10
 
 test-slow: dev
 	$(BIN)/python -m pytest -m slow

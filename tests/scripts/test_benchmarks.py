@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,16 @@ def test_t_vsl_is_trained_on_an_encoder_that_eq_1_has_continued(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     for row in ("published", "Eq. 1 on half of the classes", "continued on half"):
         assert row in done.stdout
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_two_processes_are_measured_beside_one() -> None:
+    done = run("benchmarks/processes.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    figures = r".*( \| \d+\.\d\d s){2} \| \d+\.\d\d \|$"
+    for row in ("training step of T-VSL", "encoding", "preparing", "evaluating", "localizing"):
+        assert re.search(rf"^\| {row}{figures}", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.slow

@@ -8,21 +8,25 @@ from typing import Any
 import pytest
 import torch
 
-from tests.group import in_processes
+from tests.group import in_processes, slurm
 from tests.training.colour_encoder import ColourEncoder
-from tests.training.test_fit import checkpoint, column, rows, short
+from tests.training.test_fit import checkpoint, column, failing, rows, short
 from tests.training.test_fit_methods import SMALL
+from tvsl.encoder import LogitScales
 from tvsl.errors import OutputError
 from tvsl.methods import METHODS
 from tvsl.methods.base import Untrained
 from tvsl.training.fit import train_head
 from tvsl.utils.processes import processes
 
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
 TRAINED = [name for name in METHODS if not issubclass(METHODS[name], Untrained)]
 Runs = dict[str, dict[str, Any]]
 RECIPES: Runs = {
     "tvsl": {},
 }
+TORN = "torn"
 EVERY: Runs = {
     name: {
         "method": name,
@@ -33,8 +37,13 @@ EVERY: Runs = {
         "learning_rate": 1e-4,
     }
     for name in TRAINED
-    if name != "tvsl-released"  # this encoder has no scales for it; its gradients are compared
 }
+
+
+class ScaledEncoder(ColourEncoder):
+    """An encoder with the logit scales that ``tvsl-released`` takes over."""
+
+    logit_scales = LogitScales(10.0, 8.0, 12.0)
 
 
 def train_all(folder: Path, runs: Runs) -> list[str]:
@@ -42,12 +51,12 @@ def train_all(folder: Path, runs: Runs) -> list[str]:
     told = []
     with processes() as team:
         for name, fields in runs.items():
-            train_head(short(**fields), ColourEncoder(), folder / name, tokens=folder / "tokens")
+            train_head(short(**fields), ScaledEncoder(), folder / name, tokens=folder / "tokens")
         try:
             with processes() as same:
                 assert same is team
             if team.leads:
-                train_head(short(), ColourEncoder(), folder / next(iter(runs)))
+                train_head(short(), ScaledEncoder(), folder / next(iter(runs)))
         except OutputError as error:
             told.append(error.problem)
         return told
@@ -85,13 +94,27 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def train_and_resume(folder: Path, runs: Runs) -> list[str]:
+    """Train heads, and go on with a run that one process began."""
+    with processes():
+        told = train_all(folder, runs)
+        train_head(short(), ScaledEncoder(), folder / TORN, True, tokens=folder / "tokens")
+    return told
+
+
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
+    """What two tasks of SLURM have trained."""
     folder = tmp_path_factory.mktemp("two")
-    return folder, in_processes(2, folder, train_all, folder, RECIPES)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        failing(patch, 5, SystemExit()),
+        pytest.raises(SystemExit),
+    ):
+        train_head(short(), ScaledEncoder(), folder / TORN, tokens=folder / "own")
+    return folder, in_processes(2, folder, train_and_resume, folder, RECIPES, starter=slurm)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_train_the_same_head(
     name: str, alone: Path, by_two: tuple[Path, list[list[str]]]
@@ -101,7 +124,12 @@ def test_two_processes_train_the_same_head(
     assert len(rows(by_two[0] / name)) == len(rows(alone / name))
 
 
-@pytest.mark.slow
+def test_two_processes_go_on_where_one_was_interrupted(
+    alone: Path, by_two: tuple[Path, list[list[str]]]
+) -> None:
+    assert_same_head(alone / "tvsl", by_two[0] / TORN, 1e-5)
+
+
 def test_tokens_are_those_of_one_process(alone: Path, by_two: tuple[Path, list[list[str]]]) -> None:
     files = sorted(path.name for path in (alone / "tokens").glob("*.safetensors"))
     assert files
@@ -110,12 +138,10 @@ def test_tokens_are_those_of_one_process(alone: Path, by_two: tuple[Path, list[l
         assert one == two
 
 
-@pytest.mark.slow
 def test_a_folder_with_a_run_is_refused(by_two: tuple[Path, list[list[str]]]) -> None:
     assert "There is a run in this folder already." in by_two[1][0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_every_method_is_trained_by_several_as_by_one(count: int, tmp_path: Path) -> None:
     one, others = tmp_path / "one", tmp_path / "others"
