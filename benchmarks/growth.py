@@ -41,7 +41,7 @@ QUICK = {
     "maps": (1_000, 4_000),
     "prepared clips": (50, 150),
     "training clips": (4_000, 16_000),
-    "batches read": (8_000, 32_000),
+    "batches read": (16_000, 48_000),
 }
 FULL = {
     "video": (10, 100, 1_000, 7_200),
