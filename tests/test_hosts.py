@@ -193,8 +193,8 @@ def test_one_host_is_killed_while_both_train(hosts: Hosts, model: Path, tmp_path
     left, killed = (hosts.start(host, *start, "-o", torn) for host in (0, 1))
     wait_for(torn / "checkpoints" / "last.ckpt", left)
     hosts.kill(1)
-    killed.communicate(timeout=60)
-    _, err = left.communicate(timeout=120)
+    killed.communicate(timeout=LONGEST)
+    _, err = left.communicate(timeout=LONGEST)
     assert left.returncode != 0
     said = [line for line in err.splitlines() if line.startswith("tvsl: ")]
     assert len(said) == 1, err
@@ -212,8 +212,8 @@ def test_one_host_is_killed_while_both_prepare(hosts: Hosts, videos: Path, tmp_p
     left, killed = (hosts.start(host, *prepare(videos, torn)) for host in (0, 1))
     wait_for(torn / "journal-1.part", left)
     hosts.kill(1)
-    killed.communicate(timeout=60)
-    _, err = left.communicate(timeout=120)
+    killed.communicate(timeout=LONGEST)
+    _, err = left.communicate(timeout=LONGEST)
     assert left.returncode != 0
     assert [line for line in err.splitlines() if "Another process of the run has ended" in line]
     assert run(*prepare(videos, torn)).code == 1

@@ -16,6 +16,9 @@ import torch
 from tests.localization_schema import check_files
 from tvsl.cli.main import main
 
+LONGEST = 600
+"""Seconds that a command may take, also on a machine with much other work."""
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -54,7 +57,7 @@ def run_alone(*arguments: str | Path, program: tuple[str, ...] = ()) -> Ran:
         [*command, *(str(argument) for argument in arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONGEST,
     )
     texts = [str(argument) for argument in arguments]
     if "localize" in texts and "-o" in texts[:-1]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tvsl.data
-from tests.cli.running import Ran, run, written
+from tests.cli.running import LONGEST, Ran, run, written
 from tests.evaluation.made_data import MadeData
 from tests.mini_bundle import write_mini_bundle
 from tests.reproduce.test_benchmark_files import write_folder
@@ -97,7 +97,7 @@ def test_two_processes_give_the_files_of_one(model: Path, tmp_path: Path) -> Non
         *("-m", "tvsl", "evaluate", "--model", str(model), "--device", "cpu", *DUETS),
         *("-o", str(tmp_path / "two")),
     )
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST)
     assert done.returncode == 0, done.stderr
     parts = {f".parts/process-{rank}.jsonl" for rank in (0, 1)}
     assert parts < written(tmp_path / "two")
