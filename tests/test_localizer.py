@@ -820,8 +820,10 @@ def test_a_picture_that_stays_is_encoded_once(
     path = make_video(tmp_path / "still.mp4", count=40, rate=10, size=(64, 48), sound=tone(4.0))
     picture = np.full((48, 64, 3), 99, np.uint8)
     picture[10:30, 20:40] = 200
-    frames = [VideoFrame(float(second), picture) for second in range(3)]
-    frames.append(VideoFrame(3.0, picture[::-1].copy()))
+    noise = np.random.default_rng(0).integers(-2, 3, picture.shape)  # as coding leaves it
+    noisy = (picture.astype(np.int16) + noise).astype(np.uint8)
+    shown = (picture, picture, noisy, picture[::-1].copy())
+    frames = [VideoFrame(float(second), image) for second, image in enumerate(shown)]
     monkeypatch.setattr("tvsl.clip_encoder.iterate_frames", lambda *_: iter(frames))
     alone = [
         quick.localize(frame.image, sound_window(path, frame.time, 0.5, RATE), LABELS)
@@ -834,7 +836,7 @@ def test_a_picture_that_stays_is_encoded_once(
     )
     found = list(quick.localize_video(path, LABELS))
     assert len(counted) == 2
-    for one, other in zip(found[1:3], alone[1:3], strict=True):
-        np.testing.assert_allclose(grids(one), grids(other), atol=1e-5)
-        assert one.heard == pytest.approx(other.heard)
+    np.testing.assert_allclose(grids(found[1]), grids(alone[1]), atol=1e-5)
+    np.testing.assert_allclose(grids(found[2]), grids(alone[2]), atol=0.05)
+    assert found[2].heard == pytest.approx(alone[2].heard)
     assert not np.allclose(grids(found[2]), grids(found[3]))

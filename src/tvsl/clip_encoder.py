@@ -314,19 +314,20 @@ class ClipEncoder:
         resolution: Resolution,
         end: float | None,
     ) -> Iterator[Encoded]:
-        """Encode moments; what is the same as at the moment before, bit for bit, not again."""
+        """Encode moments; a still picture is not encoded again, nor a sound that is the same."""
         rate = self.encoder.sample_rate
         reader = (
             None if isinstance(sound, Waveform) else SoundReader(Path(sound), rate, self.limits)
         )
         stream = self._stream(sound, resolution, end)
         still: NDArray[np.int16] | None = None
-        seen: tuple[NDArray[np.uint8], FrameTokens] | None = None
+        seen: FrameTokens | None = None  # of a picture that is the same as ``still``
         heard: tuple[Waveform, SoundTokens] | None = None
         for frame in frames:
             blocks = block_means(frame.image)
             is_still = still is not None and same_blocks(still, blocks)
-            still = still if is_still else blocks
+            if not is_still:
+                still, seen = blocks, None
             pictures = cut_panels(frame.image, panels, path)
             known = None if path is None else PictureSource(path, frame.time, self.limits)
             waveform = sound_event(
@@ -336,11 +337,11 @@ class ClipEncoder:
                 where = f"within {resolution.span:g} s around {frame.time:g} s"
                 encoded = self._silence(_size(pictures), frame.time, where, known)
             else:
-                if seen is None or not np.array_equal(seen[0], frame.image):
-                    seen = frame.image, self.encoder.encode_frames(self._frames(pictures))
+                if seen is None:
+                    seen = self.encoder.encode_frames(self._frames(pictures))
                 if heard is None or not _same_sound(heard[0], waveform):
                     heard = waveform, self._hear(waveform, stream)
-                tokens = join_panels(seen[1], heard[1], panels).clip(0)
+                tokens = join_panels(seen, heard[1], panels).clip(0)
                 blank = self._blank(pictures, waveform, frame.time, known)
                 encoded = replace(blank, tokens=tokens)
             yield replace(encoded, still=is_still)
