@@ -391,7 +391,7 @@ def speeds_table(model: AudioCLIP, settings: list[Setting]) -> Table:
 
 
 def planned(arguments: argparse.Namespace, device: torch.device) -> list[Setting]:
-    """What is measured: the batches on the device, and a few clips on the CPU beside a GPU."""
+    """The work to measure: the batches on the device, and a few clips on the CPU beside a GPU."""
     quick = arguments.quick
     batches = [4] if quick else [int(one) for one in arguments.batch.split(",")]
     rounds, seconds = (2, 1.0) if quick else (arguments.rounds, 5.0)

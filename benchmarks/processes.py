@@ -190,7 +190,7 @@ def measure(team: Processes, work: Work, size: int, rounds: int) -> tuple[list[f
 def works(
     options: argparse.Namespace, folder: Path
 ) -> Iterator[tuple[str, Callable[[], Work], int]]:
-    """What is measured: its title, what makes the work, and the size that is shared."""
+    """The work to measure: its title, a function that makes it, and the size that is shared."""
     model, quick = options.model, options.quick
     batch, clips, videos, items, localized = (8, 4, 2, 4, 2) if quick else (64, 32, 24, 64, 4)
     seconds = 1 if quick else 10

@@ -104,7 +104,7 @@ def train_and_resume(folder: Path, runs: Runs) -> list[str]:
 
 @pytest.fixture(scope="module")
 def by_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[str]]]:
-    """What two tasks of SLURM have trained."""
+    """The head that two tasks of SLURM have trained."""
     folder = tmp_path_factory.mktemp("two")
     with (
         pytest.MonkeyPatch.context() as patch,
