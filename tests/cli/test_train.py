@@ -155,7 +155,6 @@ def test_one_of_several_processes_says_what_is_wrong(
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_under_torchrun(count: int, model: Path, tmp_path: Path) -> None:
