@@ -445,7 +445,7 @@ WITHOUT_SOUND = learned(
 """P_v by L_cls of the picture: text only, trained."""
 
 WITH_SOUND = learned("L_mcid trains P_f alone", "tvsl", detach_detection=True)
-"""What ``WITHOUT_SOUND`` leaves the sound out of: in neither does L_mcid reach P_v."""
+"""The head from which ``WITHOUT_SOUND`` takes the sound: in neither does L_mcid reach P_v."""
 
 PROJECTORS = TableSpec(
     "projectors",
