@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -512,6 +513,22 @@ def test_a_wrong_model_is_named(localize: Localize, model: str) -> None:
     assert ran.code == 1
     assert model in ran.err
     assert "Traceback" not in ran.err
+    assert not localize.out.exists()
+
+
+def test_a_model_that_cannot_be_loaded_is_told_once(localize: Localize, tmp_path: Path) -> None:
+    """It is loaded while the first input is worked on, and ends the work on all of them."""
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(localize.checkpoint.read_bytes()[:-1000])
+    shutil.copy(localize.media / "clip.mp4", tmp_path / "other.mp4")
+    command = localize.arguments("clip.mp4", tmp_path / "other.mp4")
+    command[command.index("--model") + 1] = damaged
+    ran = run(*command)
+    assert ran.code == 1
+    assert [line for line in ran.err.splitlines() if line.startswith("tvsl: ")] == [
+        line for line in ran.err.splitlines() if damaged.name in line
+    ]
+    assert ran.err.count(damaged.name) == 1
     assert not localize.out.exists()
 
 

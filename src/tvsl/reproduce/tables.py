@@ -452,14 +452,15 @@ PROJECTORS = TableSpec(
     "What P_a and P_v learn, loss by loss",
     "Our preset trains P_a and P_v (Sec. 3.2), from the identity, by L_mcid, L_cls and L_av. One "
     "by one each of them, and what ours has beyond the paper, is left out or set otherwise: the "
-    "identity for P_a and P_v, a tenth of the learning rate, or a random start; P_f as printed, "
-    "with one layer; L_cls that asks of true classes alone, with which there are no presences that "
-    "the detector `joint` could take; L_cls with the bare cosines as weights; L_av with its full "
-    "weight in place of a tenth, and with all other pairs as negatives, those of the same class, "
-    "too. Two rows change more at once: the identity with L_cls as printed, whose L_mcid trains "
-    "P_f alone; and P_v that is trained without the sound in L_cls, L_av and the map, to be "
-    "compared with L_mcid for P_f alone. Last, Eq. 1 on mean tokens and names of the clips, by "
-    "which the encoder continues its own training, alone and beside our losses.",
+    "identity for P_a and P_v, a tenth of the learning rate, or a random start of all projectors, "
+    "to which the audio query cannot be drawn back; P_f as printed, with one layer; L_cls that "
+    "asks of true classes alone, with which there are no presences that the detector `joint` could "
+    "take; L_cls with the bare cosines as weights; L_av with its full weight in place of a tenth, "
+    "and with all other pairs as negatives, those of the same class, too. Two rows change more at "
+    "once: the identity with L_cls as printed, whose L_mcid trains P_f alone; and P_v that is "
+    "trained without the sound in L_cls, L_av and the map, to be compared with L_mcid for P_f "
+    "alone. Last, Eq. 1 on mean tokens and names of the clips, by which the encoder continues its "
+    "own training, alone and beside our losses.",
     (
         replace(TVSL, paper=None),
         learned("P_a, P_v the identity", "tvsl", token_projectors="identity"),
