@@ -157,10 +157,104 @@ def test_the_video_of_a_page_is_the_source_made_small(tmp_path: Path) -> None:
     assert after.sound_codec == "aac"
 
 
+def packets(path: Path) -> list[tuple[int, float]]:
+    """Size and time of the pictures of a video as they are stored."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return [
+            (one.size, float((one.pts or 0) * one.time_base))
+            for one in container.demux(stream)
+            if one.size
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "audio"),
+    [("a.mp4", "aac"), ("a.mov", "alac"), ("a.mov", "pcm_s16le"), ("a.mp4", None)],
+)
+def test_a_short_small_video_is_copied_into_the_page(
+    name: str, audio: str | None, tmp_path: Path
+) -> None:
+    path, target = write_video(tmp_path / name, audio=audio), tmp_path / "b.mp4"
+    assert write_page_video(path, target, 64) == pytest.approx(1.0, abs=0.05)
+    before, after = read_video(path), read_video(target)
+    assert [size for size, _ in packets(target)] == [size for size, _ in packets(path)]
+    np.testing.assert_allclose(np.diff(after.times), np.diff(before.times), atol=2e-3)
+    np.testing.assert_array_equal(after.images, before.images)
+    assert (after.sound_codec is None) == (audio is None)
+    if audio is not None:
+        shift, likeness = shift_and_match(before, after)
+        assert likeness > 0.99
+        assert abs(shift) < 0.03
+
+
+def test_what_is_copied_ends_where_it_shall(tmp_path: Path) -> None:
+    times = [number / RATE for number in range(2 * RATE)]
+    path = write_video(tmp_path / "a.mp4", times=times, seconds=2.0)
+    assert write_page_video(path, tmp_path / "b.mp4", 64, end=1.2) == 1.2
+    before, after = read_video(path), read_video(tmp_path / "b.mp4")
+    # Frames that lean on later ones need those.
+    assert 30 <= len(after.images) <= 34
+    np.testing.assert_array_equal(after.images, before.images[: len(after.images)])
+    assert len(after.samples) / SAMPLE_RATE == pytest.approx(1.2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "size", "max_side", "start"),
+    [
+        ("a.mp4", "libx264", (48, 64), 63, 0.0),
+        ("a.mp4", "libx264", (48, 64), 64, 0.2),
+        ("a.mp4", "mpeg4", (48, 64), 64, 0.0),
+        ("a.ts", "libx264", (48, 64), 64, 0.0),  # its headers lie between the pictures
+        ("a.mkv", "libx264", (48, 64), 64, 0.0),  # not all of its pictures have a time to decode
+        ("a.mkv", "libx264", (49, 67), 67, 0.0),  # with whole colours, as no browser plays them
+    ],
+)
+def test_other_videos_are_encoded_anew_for_the_page(
+    name: str, codec: str, size: tuple[int, int], max_side: int, start: float, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / name, size=size, codec=codec)
+    write_page_video(path, tmp_path / "b.mp4", max_side, start=start)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
+    assert [size for size, _ in packets(tmp_path / "b.mp4")] != [size for size, _ in packets(path)]
+
+
+def test_large_files_are_encoded_anew_for_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", audio=None)
+    monkeypatch.setattr(video_module, "_MOST_COPIED", path.stat().st_size - 1)
+    write_page_video(path, tmp_path / "b.mp4", 64)
+    assert packets(tmp_path / "b.mp4") != packets(path)
+    write_page_video(path, tmp_path / "c.mp4", 64, end=0.5)
+    assert packets(tmp_path / "c.mp4") == packets(path)[: len(packets(tmp_path / "c.mp4"))]
+
+
+def test_a_video_that_mp4_does_not_take_as_it_is_is_encoded_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(video_module.SoundTrack):
+        def carry_until(self, time: float | None) -> None:
+            if self._cuts is False and time == 0.0 and not refused:
+                refused.append(True)
+                raise av.FFmpegError(22, "no such time")
+            super().carry_until(time)
+
+    refused: list[bool] = []
+    path = write_video(tmp_path / "a.mp4")
+    monkeypatch.setattr(video_module, "SoundTrack", Refusing)
+    write_page_video(path, tmp_path / "b.mp4", 64)
+    assert refused
+    assert len(read_video(tmp_path / "b.mp4").images) == RATE
+    assert packets(tmp_path / "b.mp4") != packets(path)
+
+
 def test_frames_are_encoded_while_others_are_drawn(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", audio=None)
     for name in ("b.mp4", "c.mp4"):
-        write_page_video(path, tmp_path / name, 160)
+        write_page_video(path, tmp_path / name, 32)
     written = (tmp_path / "b.mp4").read_bytes()
     assert b" sliced_threads=0 " in written  # x264 tells how it worked
     assert written == (tmp_path / "c.mp4").read_bytes()

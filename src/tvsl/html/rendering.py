@@ -11,11 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tvsl.errors import printable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 Values = dict[str, object]
 """Plain data for a template, by the names that it knows them by."""
@@ -42,6 +45,9 @@ def visible(value: object) -> object:
 @cache
 def environment() -> Environment:
     """The environment of all templates: every value is escaped, and a missing one is an error."""
+    # Here, so that who writes no page, or writes it beside other work, need not wait for it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     return Environment(
         loader=PackageLoader("tvsl.html"),
         autoescape=True,

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from tvsl.errors import OutputError, UnreadableMediaError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
 from tvsl.media.planes import FORMAT, ColorMatrix, Planes, planes_frame
-from tvsl.media.streams import audio_stream, clock_zero
+from tvsl.media.streams import audio_stream, clock_zero, require_video_stream
 from tvsl.media.video import VideoInfo, VideoPlanes, iterate_planes, probe_video
 from tvsl.media.writing import X264, has_encoder
 from tvsl.render.overlay import SMALLEST_SIDE
@@ -40,6 +40,12 @@ _BITS_PER_PIXEL = 0.2
 # and of those that a page holds in itself.
 _DRAWN: dict[str, str] = {"crf": "20", "preset": "superfast"}
 _IN_PAGE: dict[str, str] = {"crf": "28", "preset": "superfast"}
+# Bytes up to which a page takes a video as it is: more are saved by encoding it anew.
+_MOST_COPIED = 3_000_000
+# What browsers play of H.264: 8 bits, halved colours.
+_PLAYED_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+# First byte of the headers of H.264 as mp4 holds it.
+_AVC_HEADER = b"\x01"
 
 # What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
 # that have an encoder of the same name, then those that have none or an unfinished one.
@@ -126,6 +132,9 @@ def write_page_video(
 ) -> float:
     """Write a video as browsers play it, with its sound: small, upright, with square pixels.
 
+    A video that is all of this is copied where it is short. Its end then lies up to a few frames
+    later: those before it may lean on them.
+
     Args:
         source: The video.
         target: Where to, an mp4 file; an existing one is replaced.
@@ -149,6 +158,9 @@ def write_page_video(
         return planes
 
     def write(partial: Path) -> None:
+        is_played = _is_played(source, info, max_side, start, end, limits)
+        if is_played and _copy(source, partial, end, limits):
+            return
         _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, (start, end))
 
     with writable(target, "video"):
@@ -233,6 +245,68 @@ def _write(
             progress(count, total)
         encoder.finish()
         track.carry_until(None if stop is None else float(stop))
+
+
+def _is_played(
+    source: Path,
+    info: VideoInfo,
+    max_side: int,
+    start: float,
+    end: float | None,
+    limits: MediaLimits,
+) -> bool:
+    """Tell whether a page can hold the beginning of a video as it is stored."""
+    share = 1.0 if end is None or end >= info.duration else end / info.duration
+    is_small = max(info.stored) <= max_side and source.stat().st_size * share <= _MOST_COPIED
+    if start > 0 or not is_small or info.rotation or info.pixel_aspect != 1:
+        return False
+    with open_container(source, limits) as container:
+        codec = require_video_stream(container, source, limits).codec_context
+        header = codec.extradata or b""
+        return (
+            codec.name == "h264"
+            and codec.pix_fmt in _PLAYED_FORMATS
+            and header.startswith(_AVC_HEADER)
+        )
+
+
+def _copy(source: Path, partial: Path, end: float | None, limits: MediaLimits) -> bool:
+    """Copy the beginning of a video without decoding it.
+
+    Returns:
+        Whether this was possible: not every file has the times that mp4 wants (Matroska does not),
+        or begins with a frame that leans on no other one.
+    """
+    with open_container(source, limits) as frames, open_container(source, limits) as sound:
+        stream = require_video_stream(frames, source, limits)
+        zero = clock_zero(sound)
+        origin = min(zero, Fraction(sound.start_time or 0, av.time_base))
+        stop = None if end is None else zero - origin + Fraction(end)
+        try:
+            with av.open(str(partial), "w", format="mp4") as output:
+                target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
+                track = SoundTrack(sound, output, origin, source)
+                shift = round(origin / (stream.time_base or 1))
+                is_first = True
+                for packet in frames.demux(stream):
+                    if packet.size == 0:  # FFmpeg's mark for the end
+                        continue
+                    if packet.pts is None or packet.dts is None or packet.is_discard:
+                        return False
+                    if is_first and not packet.is_keyframe:
+                        return False
+                    is_first = False
+                    packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                    time = _start(packet)
+                    if stop is not None and time >= stop:
+                        break
+                    track.carry_until(time)
+                    packet.stream = target
+                    output.mux(packet)
+                track.carry_until(None if stop is None else float(stop))
+        except (av.FFmpegError, ValueError):  # encoding it anew tells what is wrong, if anything is
+            return False
+    return True
 
 
 @contextmanager
@@ -446,7 +520,7 @@ class SoundTrack:
         return packet
 
 
-def _start(packet: SoundPacket) -> float:
+def _start(packet: Packet[Any]) -> float:
     return float((packet.dts or 0) * packet.time_base)
 
 
