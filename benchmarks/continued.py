@@ -38,7 +38,14 @@ COLUMNS = (
     Column("all classes", DUET, "success", "several"),
     Column("the half that Eq. 1 left out", UNSEEN_DUET, "success", "several"),
 )
-QUICK = {"clips": 48, "validation_scenes": 4, "test_scenes": 4, "steps": 2, "batch": 4, "seeds": 1}
+QUICK = {
+    "clips": 48,
+    "validation_scenes": 4,
+    "test_scenes": 4,
+    "steps": 2,
+    "batches": (4,),
+    "seeds": 1,
+}
 
 
 class ContinuedEncoder(ReducedEncoder):

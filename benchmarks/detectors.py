@@ -28,8 +28,9 @@ from tvsl.metrics import detection_mean_average_precision
 from tvsl.reproduce import tables
 from tvsl.reproduce.benchmark import MODELS, kind_of
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
+from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.specs import DUET, SceneSet, reproduce_config
-from tvsl.reproduce.train import Plan, Runs, choose
+from tvsl.reproduce.train import Runs
 
 COLUMNS = ("given", "detected", "found", "likeliest", "second", "hit, found", "hit, missed", "mAP")
 HIT = 0.3
@@ -66,11 +67,10 @@ def heads(experiment: Experiment, trained: bool) -> Iterator[Method]:
     runs = Runs(experiment.settings.folder)
     plan = Plan(experiment.config, {}, experiment.benchmark.halved)
     candidates = plan.known((tables.TVSL if trained else tables.TVSL_UNTRAINED).several)
-    records = [(one, runs.record(one)) for one in plan.trainings(candidates)]
-    chosen = choose(candidates, [(one, record) for one, record in records if record]).chosen
-    if chosen is None:
+    found = plan.search(candidates, runs.record)
+    if not isinstance(found, Choice) or found.chosen is None:
         raise SystemExit("There is no such head in the folder. Run `tvsl reproduce table2` first.")
-    for one in plan.repeats(chosen):
+    for one in plan.repeats(found.chosen):
         yield runs.load(one, experiment)
 
 

@@ -23,7 +23,7 @@ import tvsl
 SOURCE = Path(tvsl.__file__).resolve().parent
 APART = ("audioclip/", "everyday/", "synthetic/", "scenes.py")
 _FOLDERS = tuple(f"{SOURCE}/{name}" for name in APART)
-SMALL = {"clips": 24, "validation_scenes": 4, "test_scenes": 4, "steps": 2, "batch": 4}
+SMALL = {"clips": 24, "validation_scenes": 4, "test_scenes": 4, "steps": 2, "batches": (4,)}
 
 
 def evaluate_row(_: Path) -> Callable[[], None]:

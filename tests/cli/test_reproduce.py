@@ -20,7 +20,7 @@ from tvsl.training.pretraining import new_mini_model
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 ROWS = (learned("EZ-VSL", "ez-vsl", "EZ-VSL"), TVSL, AUDIOCLIP, TRIVIAL[0])
-FEW = ("clips=12", "steps=1", "batch=4", "validation_scenes=2", "test_scenes=2", "seeds=1")
+FEW = ("clips=12", "steps=1", "batches=[4]", "validation_scenes=2", "test_scenes=2", "seeds=1")
 SHORT = tuple(part for one in (*FEW, "learning_rates=[1e-3]") for part in ("--set", one))
 
 
@@ -122,7 +122,7 @@ def test_a_folder_whose_items_are_all_tested(model: Path, tmp_path: Path) -> Non
 def test_a_folder_from_the_command_line(model: Path, tmp_path: Path) -> None:
     root, out = write_folder(tmp_path / "data", ("train", "test"), 2), tmp_path / "out"
     options = ("--data", "folder", "--root", root, "--option", "side=56", "--option", "window=1")
-    steps = ("--scale", "quick", "--set", "steps=1", "--set", "batch=2", "--processes", 1)
+    steps = ("--scale", "quick", "--set", "steps=1", "--set", "batches=[2]", "--processes", 1)
     ran = run("reproduce", "table1", "table4", "-o", out, "--model", model, *options, *steps)
     assert ran.code == 0, ran.err
     assert "not the public AudioCLIP's" in ran.out

@@ -14,8 +14,8 @@ from tests.reproduce.made_tables import line, table
 from tests.reproduce.test_report_written import conditions, made
 from tvsl.html.reproduction import reproduction_page
 from tvsl.render.colors import source_color
-from tvsl.reproduce.expectations import JudgedExpectations
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetCase
+from tvsl.reproduce.judging import JudgedExpectations
 from tvsl.reproduce.results import MeasuredTable
 from tvsl.reproduce.run import Reproduction
 from tvsl.reproduce.specs import DUET, Column

@@ -21,7 +21,7 @@ FEW = {
     "validation_scenes": 3,
     "test_scenes": 3,
     "steps": 2,
-    "batch": 4,
+    "batches": (4,),
     "learning_rates": (1e-3, 1e-2),
     "seeds": 2,
 }

@@ -10,7 +10,8 @@ import pytest
 
 from tests.reproduce.made_tables import line, table
 from tvsl.reproduce.claims import Claim
-from tvsl.reproduce.expectations import Expectation, JudgedExpectations
+from tvsl.reproduce.judging import Expectation, JudgedExpectations
+from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.report import (
     CSV_HEADER,
     best_cells,
@@ -29,7 +30,6 @@ from tvsl.reproduce.results import MeasuredRow, Value
 from tvsl.reproduce.run import Provenance, Reproduction
 from tvsl.reproduce.specs import DUETS, SINGLES, HeadSpec, Training, reproduce_config
 from tvsl.reproduce.tables import FNAC, TVSL, TVSL_MIXTURES, TVSL_UNTRAINED
-from tvsl.reproduce.train import Choice
 
 LINES = [
     line("FNAC", (50.0, 52.0), None, paper=(43.3, 48.4)),
@@ -43,9 +43,9 @@ TABLE = replace(
     table("table1", ("AP", "IoU@0.5"), LINES), left_out={"AUC": "there are no such scenes"}
 )
 SCORES = (
-    (Training(FNAC.single.head, SINGLES, 1e-4), 40.0),
-    (Training(FNAC.single.head, SINGLES, 1e-3), None),
-    (Training(FNAC.single.head, DUETS, 1e-3), 42.5),
+    (Training(FNAC.single.head, SINGLES, 1e-4, batch=32), 40.0),
+    (Training(FNAC.single.head, SINGLES, 1e-3, batch=32), None),
+    (Training(FNAC.single.head, DUETS, 1e-3, batch=8), 42.5),
 )
 CHOICES = (
     Choice(
@@ -168,9 +168,12 @@ def test_choices_are_told_with_all_candidates() -> None:
     assert first == (
         "FNAC",
         "several sources",
-        "duets, 0.001",
+        "duets, 8 at 0.001",
         "text, joint; evidence",
-        "single sources, 0.0001: 40.0; single sources, 0.001: failed; duets, 0.001: 42.5",
+        (
+            "single sources, 32 at 0.0001: 40.0; single sources, 32 at 0.001: failed; "
+            "duets, 8 at 0.001: 42.5"
+        ),
     )
     assert failed[2] == "none: The loss is not finite."
 
@@ -192,9 +195,9 @@ def test_heads_have_titles(head: HeadSpec, title: str) -> None:
 
 def test_how_it_was_measured_follows_the_conditions() -> None:
     told = dict(how(conditions()))
-    assert "11 clips of 3 classes for 300 steps of 32 mixtures" in told["Training"]
+    assert "11 clips of 3 classes as 9,600 mixtures, 300 steps of 32" in told["Training"]
     assert "7 of duets" in told["Measured on"]
-    assert "0.0001, 0.001, 0.003" in told["Tuning"]
+    assert "0.001, 0.003" in told["Tuning"]
     assert "Validation chooses" in told["Tuning"]
     assert "values cannot" in told["Beside the paper"]
     assert "avgn: dimension 64" in told["Sizes"]

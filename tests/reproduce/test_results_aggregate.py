@@ -19,6 +19,7 @@ from tests.reproduce.test_report_written import made
 from tvsl.errors import OutputError
 from tvsl.html.reproduction import reproduction_page
 from tvsl.metrics import LabelSource
+from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.report import csv_text, text_table
 from tvsl.reproduce.results import Aggregator
 from tvsl.reproduce.specs import (
@@ -31,7 +32,7 @@ from tvsl.reproduce.specs import (
     reproduce_config,
 )
 from tvsl.reproduce.tables import TABLES
-from tvsl.reproduce.train import Choice, Plan, RunRecord, Runs, ScoreRecord
+from tvsl.reproduce.train import RunRecord, Runs, ScoreRecord
 
 
 class Cell(NamedTuple):
@@ -154,7 +155,7 @@ def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
     plan = Plan.of(TABLES.values(), config, lambda _: True, False)
     choices = {}
     for candidates, needs in plan.needs.items():
-        chosen = plan.trainings(candidates)[-1]
+        chosen = plan.trainings(candidates, config.batches)[-1]
         choices[candidates] = Choice(candidates, (), chosen)
         for training in plan.repeats(chosen):
             done = RunRecord(training={}, outcome="done", seconds=1.0)

@@ -14,8 +14,14 @@ def test_presets_differ_in_how_much_is_done(kind: BenchmarkKind) -> None:
     full, quick = (reproduce_config(kind, preset) for preset in PRESETS)
     assert full.seeds == 3
     assert quick.steps < full.steps
-    assert quick.batch < full.batch
+    assert max(quick.batches) < max(full.batches)
     assert quick.validation_scenes < full.validation_scenes
+
+
+def test_smaller_batches_take_more_steps() -> None:
+    config = reproduce_config("synthetic", "full", steps=300, batches=(32, 8, 64))
+    assert [config.steps_of(batch) for batch in config.batches] == [300, 1200, 150]
+    assert reproduce_config("synthetic", "quick", steps=1, batches=(2, 8)).steps_of(8) == 1
 
 
 def test_fields_can_be_set_otherwise() -> None:

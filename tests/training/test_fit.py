@@ -125,6 +125,7 @@ def test_a_head_learns(tmp_path: Path) -> None:
         hyperparameters={
             "token_projectors": "trained",
             "identity_start": False,
+            "correspondence_projectors": "both",
             "correspondence_weight": 1.0,
             "query_anchor": 0.0,
             "readout": "text",

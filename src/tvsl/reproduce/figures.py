@@ -15,9 +15,10 @@ from tvsl.evaluation.score import normalize_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import LabelSource
 from tvsl.reproduce.experiment import Experiment
+from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.specs import DUET, TRIO, Candidates, RowSpec, SceneSet, TestCondition
 from tvsl.reproduce.tables import ALIGNMENT, AVGN, MIX_AND_LOCALIZE, TVSL
-from tvsl.reproduce.train import Choice, Plan, Runs
+from tvsl.reproduce.train import Runs
 
 HeatMaps = NDArray[np.float32]
 """(n, H, W) in [0, 1]."""

@@ -13,7 +13,8 @@ from tvsl.evaluation.results import PAPER_HEADER, TextTable, markdown_table
 from tvsl.metrics import LabelSource
 from tvsl.metrics.intervals import RESAMPLES
 from tvsl.reproduce.claims import Agreement, Claim, agreements
-from tvsl.reproduce.expectations import Expectation
+from tvsl.reproduce.judging import Expectation
+from tvsl.reproduce.plan import Choice
 from tvsl.reproduce.results import (
     MeasuredRow,
     MeasuredTable,
@@ -25,9 +26,8 @@ from tvsl.reproduce.results import (
     ranked,
 )
 from tvsl.reproduce.run import Provenance, Reproduction
-from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec
+from tvsl.reproduce.specs import LABEL_TITLES, HeadSpec, ReproduceConfig
 from tvsl.reproduce.tables import EVERY
-from tvsl.reproduce.train import Choice
 from tvsl.utils.files import write_rows
 
 
@@ -272,7 +272,7 @@ def _chosen(choice: Choice) -> str:
     chosen = choice.chosen
     if chosen is None or chosen.curriculum is None:
         return f"none: {choice.reason}"
-    return f"{chosen.curriculum.name}, {chosen.learning_rate:g}"
+    return f"{chosen.curriculum.name}, {chosen.batch} at {chosen.learning_rate:g}"
 
 
 def _decided(hyperparameters: Mapping[str, JsonValue]) -> str:
@@ -286,7 +286,7 @@ def _scores(choice: Choice) -> str:
     for training, score in choice.scores:
         curriculum = "" if training.curriculum is None else training.curriculum.name
         reached = "failed" if score is None else f"{score:.1f}"
-        parts.append(f"{curriculum}, {training.learning_rate:g}: {reached}")
+        parts.append(f"{curriculum}, {training.batch} at {training.learning_rate:g}: {reached}")
     return "; ".join(parts)
 
 
@@ -307,9 +307,9 @@ def how(provenance: Provenance) -> list[tuple[str, str]]:
         ),
         "Training": (
             f"Every learned head sees the same {provenance.clips} clips of {provenance.classes} "
-            f"classes for {config.steps} steps of {config.batch} mixtures, with Adam and a rate "
-            f"that is {config.schedule}; {config.seeds} seeds. What it is after the last step "
-            "counts."
+            f"classes as {config.steps * config.batches[0]:,} mixtures, {_batches(config)}, with "
+            f"Adam and a rate that is {config.schedule}; {config.seeds} seeds. What it is after "
+            "the last step counts."
         ),
         "Tuning": _tuning(provenance, rates),
         "Numbers": (
@@ -333,9 +333,18 @@ def _beside(provenance: Provenance) -> str:
     return f"{start}: other data and another encoder. Orders can be compared, values cannot."
 
 
+def _batches(config: ReproduceConfig) -> str:
+    parts = (f"{config.steps_of(batch):,} steps of {batch}" for batch in config.batches)
+    return " or ".join(parts)
+
+
 def _tuning(provenance: Provenance, rates: str) -> str:
+    config = provenance.config
     start = (
-        f"Every learned row has the same short list of learning rates, {rates}; for several "
+        f"Every learned row has the same learning rates to begin with, {rates}; where the best is "
+        f"the lowest or the highest, a third or three times of it is tried, up to "
+        f"{config.further_rates} times. Every method has the same numbers of mixtures a step; a "
+        "row with hyperparameters set otherwise has the one that its method took. For several "
         "sources heads are trained on single sources and on mixtures, too. Validation chooses with "
         "the first seed, "
     )

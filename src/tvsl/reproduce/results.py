@@ -13,6 +13,7 @@ from tvsl.evaluation.paper_numbers import BENCHMARKS, PAPER_NUMBERS
 from tvsl.metrics import PAPER_THRESHOLDS, Figure, Interval, LabelSource
 from tvsl.metrics.intervals import Draws, over_runs
 from tvsl.reproduce.benchmark import Benchmark
+from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.specs import (
     DROP,
     Candidates,
@@ -23,7 +24,7 @@ from tvsl.reproduce.specs import (
     Task,
     Training,
 )
-from tvsl.reproduce.train import Choice, Plan, Runs
+from tvsl.reproduce.train import Runs
 
 DETECTED_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
 GIVEN_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")

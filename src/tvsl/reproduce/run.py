@@ -13,9 +13,11 @@ from tvsl.errors import UsageError, WeightsError
 from tvsl.loading import check_classes
 from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.reproduce.claims import Claim, judge_claims
-from tvsl.reproduce.expectations import JudgedExpectations, judge
+from tvsl.reproduce.expectations import judge
 from tvsl.reproduce.experiment import EncodeScenes, Experiment, Workers, WorkItem, leading
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
+from tvsl.reproduce.judging import JudgedExpectations
+from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.results import PAPER_SETS, Aggregator, MeasuredTable
 from tvsl.reproduce.specs import (
     TEST_CONDITIONS,
@@ -35,7 +37,7 @@ from tvsl.reproduce.targets import (
     check_folder,
     check_targets,
 )
-from tvsl.reproduce.train import Choice, Plan, Runs, TrainHead, choose
+from tvsl.reproduce.train import RunRecord, Runs, TrainHead
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
@@ -384,21 +386,29 @@ def _scene_sets(plan: Plan, selection: Selection, experiment: Experiment) -> lis
 
 
 def _heads(plan: Plan, experiment: Experiment, pool: Workers, stages: Stages) -> list[Choice]:
-    """Train all candidates, choose, train the chosen with all seeds, and measure them."""
+    """Search for the best training of each row, repeat it with all seeds, and measure it."""
     runs = Runs(experiment.settings.folder)
-    first = [TrainHead(training) for training in plan.all_trainings()]
     seeds = experiment.config.seeds
     later = sum(seeds if candidates.curricula else 1 for candidates in plan.needs)
+    done, known = 0, dict[Training, RunRecord]()
+
+    def record(training: Training) -> RunRecord | None:
+        if training not in known and (read := runs.record(training)) is not None:
+            known[training] = read
+        return known.get(training)
+
     with stages("Heads", counted="heads") as report:
-        _train(first, runs, pool, report, 0, later)
-        choices = [
-            choose(
-                one,
-                [(each, record) for each in plan.trainings(one) if (record := runs.record(each))],
+        while True:
+            found = [plan.search(candidates, record) for candidates in plan.needs]
+            left = dict.fromkeys(
+                one for each in found if not isinstance(each, Choice) for one in each
             )
-            for one in plan.needs
-        ]
-        _train(_finals(plan, choices), runs, pool, report, len(first), 0)
+            if not left:
+                break
+            _train([TrainHead(one) for one in left], runs, pool, report, done, later)
+            done += len(left)
+        choices = [one for one in found if isinstance(one, Choice)]
+        _train(_finals(plan, choices), runs, pool, report, done, 0)
     return [
         choice
         if choice.chosen is None

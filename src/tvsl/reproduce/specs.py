@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
@@ -106,6 +106,7 @@ class Training:
         learning_rate: Highest rate of Adam; None without training.
         seed: Seed of everything that is drawn.
         mode: Encoding of pictures.
+        batch: Mixtures of a step; None without training.
     """
 
     head: HeadSpec
@@ -113,6 +114,7 @@ class Training:
     learning_rate: float | None = None
     seed: int = 0
     mode: TokenMode = AS_ALL
+    batch: int | None = None
 
     @property
     def half(self) -> bool:
@@ -357,9 +359,12 @@ class ReproduceConfig(StrictModel):
         clips: Training clips; all there are when None.
         validation_scenes: Validation scenes of each number of sources, at most.
         test_scenes: Test scenes of each condition, at most; all there are when None.
-        steps: Optimiser steps of every head.
-        batch: Mixtures of a step.
-        learning_rates: The short list, of which validation chooses for every method.
+        steps: Optimiser steps of a head that takes the first of ``batches`` in each. With another
+            one it takes as many more or fewer as keep the number of mixtures.
+        batches: Mixtures of a step, of which validation chooses for every method.
+        learning_rates: Rates of which validation chooses for every head.
+        further_rates: Most rates that are tried beyond these, one by one, where the best so far is
+            the lowest or the highest; each is a third or three times of the one before.
         schedule: Of the learning rate.
         seeds: Heads of every learned row.
         hyperparameters: Sizes and the like of methods that suit encoder and steps, by method.
@@ -377,8 +382,9 @@ class ReproduceConfig(StrictModel):
     validation_scenes: int = Field(200, gt=0, le=1_000_000)
     test_scenes: int | None = Field(None, gt=0, le=10_000_000)
     steps: int = Field(2000, gt=0, le=1_000_000_000)
-    batch: int = Field(256, gt=0, le=1_000_000)
-    learning_rates: tuple[float, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
+    batches: tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...] = Field((256, 64), min_length=1)
+    learning_rates: tuple[float, ...] = Field((3e-4, 1e-3), min_length=1)
+    further_rates: int = Field(4, ge=0, le=100)
     schedule: Schedule = "cosine"
     seeds: int = Field(3, ge=1, le=10_000)
     hyperparameters: dict[str, dict[str, JsonValue]] = Field({})
@@ -387,6 +393,14 @@ class ReproduceConfig(StrictModel):
     stored_as: StoredType = "bfloat16"
     pictures: int = Field(4, gt=0, le=1000)
     seed: int = Field(0, ge=0, lt=2**63)
+
+    def steps_of(self, batch: int) -> int:
+        """Number of optimiser steps of a head.
+
+        Args:
+            batch: Mixtures of each.
+        """
+        return max(1, self.steps * self.batches[0] // batch)
 
 
 # No projection is wider than the space that it starts from: that costs much and adds nothing.
@@ -404,8 +418,9 @@ _QUICK_FILES: dict[str, Any] = {
     "validation_scenes": 4,
     "test_scenes": 4,
     "steps": 2,
-    "batch": 4,
+    "batches": (4,),
     "learning_rates": (1e-4,),
+    "further_rates": 0,
     "seeds": 1,
     "hyperparameters": {"avgn": {"dimension": 64}},
     "pictures": 1,
@@ -423,8 +438,8 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "validation_scenes": 150,
         "test_scenes": 300,
         "steps": 300,
-        "batch": 32,
-        "learning_rates": (1e-4, 1e-3, 3e-3),
+        "batches": (32, 8),
+        "learning_rates": (1e-3, 3e-3),
         "hyperparameters": _MINI_HYPERPARAMETERS,
         "flip_average": "turn",
     },
@@ -433,8 +448,9 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "validation_scenes": 8,
         "test_scenes": 8,
         "steps": 3,
-        "batch": 8,
+        "batches": (8, 4),
         "learning_rates": (1e-4, 1e-3),
+        "further_rates": 0,
         "seeds": 2,
         "hyperparameters": _MINI_HYPERPARAMETERS,
         "pictures": 1,
@@ -445,8 +461,8 @@ _PRESETS: Mapping[tuple[BenchmarkKind, str], dict[str, Any]] = {
         "validation_scenes": 40,
         "test_scenes": 150,
         "steps": 150,
-        "batch": 32,
-        "learning_rates": (5e-4, 3e-3),
+        "batches": (32, 8),
+        "learning_rates": (1e-3, 3e-3),
         "directions": 192,
         "hyperparameters": _MINI_HYPERPARAMETERS,
     },

@@ -455,12 +455,12 @@ PROJECTORS = TableSpec(
     "identity for P_a and P_v, a tenth of the learning rate, or a random start of all projectors, "
     "to which the audio query cannot be drawn back; P_f as printed, with one layer; L_cls that "
     "asks of true classes alone, with which there are no presences that the detector `joint` could "
-    "take; L_cls with the bare cosines as weights; L_av with its full weight in place of a tenth, "
-    "and with all other pairs as negatives, those of the same class, too. Two rows change more at "
-    "once: the identity with L_cls as printed, whose L_mcid trains P_f alone; and P_v that is "
-    "trained without the sound in L_cls, L_av and the map, to be compared with L_mcid for P_f "
-    "alone. Last, Eq. 1 on mean tokens and names of the clips, by which the encoder continues its "
-    "own training, alone and beside our losses.",
+    "take; L_cls with the bare cosines as weights; the identity for P_av or for P_va; L_av with "
+    "its full weight in place of a tenth, and with all other pairs as negatives, those of the same "
+    "class, too. Two rows change more at once: the identity with L_cls as printed, whose L_mcid "
+    "trains P_f alone; and P_v that is trained without the sound in L_cls, L_av and the map, to be "
+    "compared with L_mcid for P_f alone. Last, Eq. 1 on mean tokens and names of the clips, by "
+    "which the encoder continues its own training, alone and beside our losses.",
     (
         replace(TVSL, paper=None),
         learned("P_a, P_v the identity", "tvsl", token_projectors="identity"),
@@ -473,6 +473,8 @@ PROJECTORS = TableSpec(
         learned("L_cls of true classes alone", "tvsl", class_negatives=False),
         learned("L_cls with bare cosines", "tvsl", class_focus=0.0),
         learned("without P_vc, P_ac", "tvsl", class_projectors=False),
+        learned("P_av the identity", "tvsl", correspondence_projectors="visual"),
+        learned("P_va the identity", "tvsl", correspondence_projectors="audio"),
         learned("without L_av", "tvsl", correspondence=False),
         learned("L_av at full weight", "tvsl", correspondence_weight=1.0),
         learned("L_av against its own class, too", "tvsl", mask_same_class=False),

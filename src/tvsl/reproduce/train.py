@@ -1,12 +1,12 @@
-"""Heads of a reproduction: which are needed, their training and scoring, and the records of it."""
+"""Heads of a reproduction: their training and scoring, and the records of it."""
 
 from __future__ import annotations
 
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -32,13 +32,10 @@ from tvsl.metrics.intervals import Draws
 from tvsl.reproduce.experiment import Experiment, StorePart
 from tvsl.reproduce.specs import (
     SINGLE,
-    Candidates,
     Curriculum,
     EvalTarget,
     Hyperparameters,
-    ReproduceConfig,
     SceneSet,
-    TableSpec,
     Task,
     TestCondition,
     Training,
@@ -57,7 +54,7 @@ def train(
 ) -> tuple[Method, dict[Task, float], dict[str, Any]]:
     """Train a head as `tvsl train` does, and let validation decide its hyperparameters.
 
-    Every head is trained for the same number of steps; the head after the last one counts.
+    Every head sees the same number of mixtures; the head after the last step counts.
 
     Args:
         training: The head and its curriculum.
@@ -78,7 +75,7 @@ def train(
     head = build_head(config, encoder, vocabulary).to(encoder.device)
     if training.curriculum is not None:
         data = _batches(training.curriculum, config, experiment, vocabulary)
-        fit_head(head, vocabulary, config, data, experiment.config.steps)
+        fit_head(head, vocabulary, config, data, experiment.config.steps_of(config.batch))
     head.eval()
     scenes = experiment.validation(training.mode, training.half)
     if not scenes:  # of half of the classes there may be none
@@ -101,14 +98,15 @@ def train_config(training: Training, experiment: Experiment) -> TrainConfig:
         UsageError: There is no such method, preset or hyperparameter.
     """
     head, config = training.head, experiment.config
+    batch = training.batch or config.batches[0]
     sizes = config.hyperparameters.get(head.method, {})
     return recipe(
         data=experiment.settings.data,
         method=head.method,
         preset=head.preset,
         hyperparameters={**sizes, **dict(head.hyperparameters)},
-        steps=config.steps,
-        batch=config.batch,
+        steps=config.steps_of(batch),
+        batch=batch,
         learning_rate=training.learning_rate,
         schedule=config.schedule,
         seed=training.seed,
@@ -139,9 +137,9 @@ def _batches(
 ) -> DataLoader[SharedTokenBatch]:
     """Training batches, stage after stage."""
     part = StorePart(experiment.store, vocabulary.names)
-    stages, start = [], 0
+    stages, start, steps = [], 0, experiment.config.steps_of(config.batch)
     for stage in curriculum.stages:
-        stop = round(stage.until * experiment.config.steps)
+        stop = round(stage.until * steps)
         plan = BatchPlan(part.sizes_of(stage.sources), config.batch, config.seed)
         stages.append(TokenBatches(part, plan, range(start, stop)))
         start = stop
@@ -438,121 +436,6 @@ def _write_draws(drawn: Mapping[LabelSource, Mapping[SceneFigure, Draws]], path:
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, write)
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Heads to train and test conditions to score them on.
-
-    Attributes:
-        config: The recipe.
-        needs: Candidates of all rows, with the targets that the chosen heads are scored on.
-        halved: Whether all heads are trained on half of the classes anyway.
-    """
-
-    config: ReproduceConfig
-    needs: Mapping[Candidates, tuple[EvalTarget, ...]]
-    halved: bool
-
-    @classmethod
-    def of(
-        cls,
-        tables: Iterable[TableSpec],
-        config: ReproduceConfig,
-        possible: Callable[[TestCondition], bool],
-        halved: bool,
-        further: Iterable[Candidates] = (),
-    ) -> Plan:
-        """Collect what some tables need.
-
-        Args:
-            tables: The tables.
-            config: The recipe.
-            possible: Whether there are scenes of a condition.
-            halved: As in ``Plan``.
-            further: Candidates that are not scored.
-        """
-        needs: dict[Candidates, dict[EvalTarget, None]] = {}
-        for table in tables:
-            for candidates, condition, overrides in table.needs():
-                if possible(condition):
-                    needs.setdefault(_known(candidates, halved), {})[condition, overrides] = None
-        for candidates in further:
-            needs.setdefault(_known(candidates, halved), {})
-        return cls(
-            config, {candidates: tuple(wanted) for candidates, wanted in needs.items()}, halved
-        )
-
-    def known(self, candidates: Candidates) -> Candidates:
-        """Candidates of a table as the plan names them."""
-        return _known(candidates, self.halved)
-
-    def trainings(self, candidates: Candidates) -> tuple[Training, ...]:
-        """Trainings of which validation chooses one, the first seed of each."""
-        if not candidates.curricula:
-            return (Training(candidates.head, mode=candidates.mode),)
-        return tuple(
-            Training(candidates.head, curriculum, rate, 0, candidates.mode)
-            for curriculum in candidates.curricula
-            for rate in self.config.learning_rates
-        )
-
-    def all_trainings(self) -> tuple[Training, ...]:
-        """Trainings of all candidates, each once."""
-        return tuple(
-            dict.fromkeys(one for candidates in self.needs for one in self.trainings(candidates))
-        )
-
-    def repeats(self, chosen: Training) -> tuple[Training, ...]:
-        """The chosen training with every seed; once where nothing is trained."""
-        if chosen.curriculum is None:
-            return (chosen,)
-        return tuple(replace(chosen, seed=seed) for seed in range(self.config.seeds))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Choice of validation among candidates.
-
-    Attributes:
-        candidates: The candidates.
-        scores: Validation score of each training; None where it did not end well.
-        chosen: The best training; None where none ended well.
-        reason: Reason why none did.
-        decided: Hyperparameters that validation decided for the chosen head, seed by seed.
-    """
-
-    candidates: Candidates
-    scores: tuple[tuple[Training, float | None], ...]
-    chosen: Training | None
-    reason: str | None = None
-    decided: tuple[Mapping[str, JsonValue], ...] = ()
-
-
-def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]) -> Choice:
-    """Choose the training with the highest validation score for the task.
-
-    Args:
-        candidates: The candidates.
-        records: Their trainings with the records of the runs; of equals the first is taken.
-    """
-    scores = tuple(
-        (training, record.validation.get(candidates.task) if record.outcome == "done" else None)
-        for training, record in records
-    )
-    known = [(training, score) for training, score in scores if score is not None]
-    if known:
-        return Choice(candidates, scores, max(known, key=lambda pair: pair[1])[0])
-    reasons = (record.reason for _, record in records if record.reason)
-    return Choice(candidates, scores, None, next(reasons, None))
-
-
-def _known(candidates: Candidates, halved: bool) -> Candidates:
-    """Candidates without the mark ``half`` where it holds for all heads."""
-    if not halved:
-        return candidates
-    whole = tuple(replace(curriculum, half=False) for curriculum in candidates.curricula)
-    return replace(candidates, curricula=whole)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ TVSL = {
     "class_focus": 30.0,
     "class_weight": 1.0,
     "correspondence": True,
+    "correspondence_projectors": "both",
     "correspondence_weight": 0.1,
     "pooled_weight": 0.0,
     "mask_same_class": True,

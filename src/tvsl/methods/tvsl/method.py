@@ -88,6 +88,7 @@ class TVSLConfig(MethodConfig):
             0 as printed.
         class_weight: Factor of L_cls.
         correspondence: The correspondence block (Sec. 3.4, Table 3).
+        correspondence_projectors: Which of P_av and P_va there are; the other one is the identity.
         correspondence_weight: Factor of L_av.
         pooled_weight: Factor of Eq. 1 on the means of tokens and the clip's names, which continues
             the encoder's own training through P_a and P_v.
@@ -122,6 +123,7 @@ class TVSLConfig(MethodConfig):
     class_focus: float = Field(0.0, ge=0, le=1e4)
     class_weight: float = Field(1.0, ge=0, le=1e6)
     correspondence: bool = True
+    correspondence_projectors: Literal["both", "audio", "visual"] = "both"
     correspondence_weight: float = Field(1.0, ge=0, le=1e6)
     pooled_weight: float = Field(0.0, ge=0, le=1e6)
     mask_same_class: bool = True
@@ -223,8 +225,9 @@ class TVSL(Method):
         self.project_visual = projector(trained and (shared or config.image_conditioning))
         self.project_audio_class = projector(config.class_projectors and config.audio_conditioning)
         self.project_visual_class = projector(config.class_projectors and config.image_conditioning)
-        self.project_audio_correspondence = projector(config.correspondence)
-        self.project_visual_correspondence = projector(config.correspondence)
+        sides = config.correspondence_projectors
+        self.project_audio_correspondence = projector(config.correspondence and sides != "visual")
+        self.project_visual_correspondence = projector(config.correspondence and sides != "audio")
         if config.stages == 2:
             self.fusion = FusionProjector(size, config.fusion_layers, start)
             self.detection_scale = LogitScale(10.0, bias=-3.0)

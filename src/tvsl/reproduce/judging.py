@@ -1,0 +1,216 @@
+"""Statements on tables that come out or do not: on a difference, on who is first, on an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tvsl.metrics import LabelSource
+from tvsl.reproduce.results import (
+    MeasuredRow,
+    MeasuredTable,
+    Value,
+    difference_text,
+)
+from tvsl.reproduce.specs import WITHOUT_HELP
+from tvsl.reproduce.tables import (
+    PAPER_METHODS,
+    TVSL,
+)
+
+Tables = Mapping[str, MeasuredTable]
+
+_OURS = TVSL.title
+_OTHERS = tuple(row.title for row in PAPER_METHODS if row.title != _OURS)
+_WITHOUT_LABELS: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """An expectation, and whether it came out.
+
+    Attributes:
+        says: The expectation, in a sentence.
+        holds: Whether it came out.
+        numbers: The numbers that decide it.
+    """
+
+    says: str
+    holds: bool
+    numbers: str
+
+
+@dataclass(frozen=True)
+class ExpectationSet:
+    """The expectations of one benchmark.
+
+    Attributes:
+        stated: When they were stated.
+        judges: A function for each; None where its numbers are not in the tables.
+    """
+
+    stated: str
+    judges: Sequence[Callable[[Tables], Expectation | None]]
+
+
+@dataclass(frozen=True)
+class JudgedExpectations:
+    """The expectations of a benchmark that could be judged.
+
+    Attributes:
+        stated: When they were stated.
+        items: The expectations.
+    """
+
+    stated: str = ""
+    items: tuple[Expectation, ...] = field(default=())
+
+
+def above_trivial(tables: Tables) -> Expectation | None:
+    """That every learned method finds more than the baselines that look at nothing."""
+    table = tables.get("table1")
+    if table is None or "AP" not in table.headers:
+        return None
+    column = table.headers.index("AP")
+    bars = [value.mean for line in table.lines if line.trivial and (value := line.values[column])]
+    learned = (table.line(row, "assigned", "given", "none") for row in (*_OTHERS, _OURS))
+    lines = [line for line in learned if line is not None]
+    measured = [(line, value) for line in lines if (value := line.values[column]) is not None]
+    if not bars or not measured:
+        return None
+    lowest, value = min(measured, key=lambda pair: pair[1].mean)
+    return Expectation(
+        "Every learned method is above the trivial baselines on single sources, labels given where "
+        "it asks for them (AP).",
+        value.mean > max(bars),
+        f"lowest: {lowest.row} {value.text()}; best trivial baseline {max(bars):.1f}",
+    )
+
+
+def is_ahead(
+    tables: Tables, name: str, header: str, says: str, margin: Callable[[Value, Value], bool]
+) -> Expectation | None:
+    """T-VSL with detected labels against the best other method without given labels."""
+    table = tables.get(name)
+    headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
+    if table is None or not headers:
+        return None
+    ours = table.value(_OURS, headers[0], "detected")
+    best = _best(table, headers[0])
+    if ours is None or best is None:
+        return None
+    line, value = best
+    return Expectation(
+        says,
+        margin(ours, value),
+        f"T-VSL {ours.text()}, {line.row} {value.text()}, difference "
+        f"{difference_text(ours, value)}",
+    )
+
+
+def _best(table: MeasuredTable, header: str) -> tuple[MeasuredRow, Value] | None:
+    found = _without_labels(table, table.headers.index(header))
+    return max(found, key=lambda pair: pair[1].mean) if found else None
+
+
+def _without_labels(table: MeasuredTable, column: int) -> list[tuple[MeasuredRow, Value]]:
+    """The paper's other methods, without given labels."""
+    return [
+        (line, value)
+        for line in table.lines
+        if line.row in _OTHERS
+        and line.labels in _WITHOUT_LABELS
+        and (value := line.values[column]) is not None
+    ]
+
+
+def smallest_drop(tables: Tables) -> Expectation | None:
+    """That T-VSL loses least from two sources to four."""
+    table = tables.get("table5")
+    headers = [] if table is None else [one for one in table.headers if one.startswith("drop")]
+    if table is None or not headers:
+        return None
+    column = table.headers.index(headers[0])
+    drops = _without_labels(table, column)
+    ours = table.value(_OURS, headers[0], "detected")
+    if ours is None or not drops:
+        return None
+    line, value = min(drops, key=lambda pair: pair[1].mean)
+    return Expectation(
+        "From two to four sources T-VSL with detected labels loses the smallest share of its "
+        "success rate, of the methods that are told no labels.",
+        ours.mean < value.mean,
+        f"T-VSL {ours.text()} %, {line.row} {value.text()} %",
+    )
+
+
+def order_of_blocks(tables: Tables) -> Expectation | None:
+    """That T-VSL's blocks are better together than alone."""
+    table = tables.get("table3")
+    if table is None or "duet: CAP" not in table.headers:
+        return None
+    rows = ("audio, image, AVC", "audio, AVC", "image, AVC", "AVC")
+    values = [table.value(row, "duet: CAP", "given") for row in rows]
+    known = [value for value in values if value is not None]
+    if len(known) < len(rows):
+        return None
+    full, audio, image, alone = (value.mean for value in known)
+    return Expectation(
+        "On duets all blocks together are above either conditioning block with the correspondence "
+        "block, and these above the correspondence block alone (CAP).",
+        full > max(audio, image) and min(audio, image) > alone,
+        ", ".join(f"{row}: {value.text()}" for row, value in zip(rows, known, strict=True)),
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: a row with one source of labels."""
+
+    title: str
+    labels: LabelSource = "given"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The expectation that two lines of a column differ by so much.
+
+    Attributes:
+        says: The expectation, in a sentence.
+        table: Name of the table.
+        header: Beginning of the column's title.
+        first: A line.
+        second: The line that is subtracted.
+        low: Least difference, in points.
+        high: Largest difference.
+    """
+
+    says: str
+    table: str
+    header: str
+    first: Row
+    second: Row
+    low: float = -100.0
+    high: float = 100.0
+
+    def __call__(self, tables: Tables) -> Expectation | None:
+        """Judge it; None where its numbers are not in the tables."""
+        rows = (self.first, self.second)
+        first, second = (_value(tables, self.table, self.header, row) for row in rows)
+        if first is None or second is None:
+            return None
+        return Expectation(
+            self.says,
+            self.low <= first.mean - second.mean <= self.high,
+            f"{self.first.title} {first.text()}, {self.second.title} {second.text()}, difference "
+            f"{difference_text(first, second)}",
+        )
+
+
+def _value(tables: Tables, name: str, header: str, row: Row) -> Value | None:
+    """The cell of a line in the column whose title begins so."""
+    table = tables.get(name)
+    headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
+    if table is None or not headers:
+        return None
+    return table.value(row.title, headers[0], row.labels)
