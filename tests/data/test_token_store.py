@@ -287,6 +287,18 @@ def test_damaged_files_are_named(
     assert summary(make(store.folder)) == expected
 
 
+@pytest.mark.parametrize("number", [-1, 10**6])
+def test_members_that_are_not_there_are_refused_without_a_checksum(
+    number: int, tmp_path: Path
+) -> None:
+    store = make(tmp_path / "s")
+    path = store.folder / SHARDS[1]
+    rewrite(path, lambda tensors: tensors["members.2"].view(-1)[:1].fill_(number))
+    with pytest.raises(StoreError, match="damaged") as caught:
+        TokenStore(store.folder, store.key)
+    assert caught.value.path == path
+
+
 def test_a_file_of_another_store_is_refused(tmp_path: Path) -> None:
     store, other = make(tmp_path / "s"), make(tmp_path / "other", seed=1)
     (store.folder / SHARDS[0]).write_bytes((other.folder / SHARDS[0]).read_bytes())

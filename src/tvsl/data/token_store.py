@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -146,6 +147,11 @@ def _tensors(shard: Shard) -> dict[str, Tensor]:
 def _shard(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> Shard:
     height, width = header["grid"]
     numbers = sorted(int(name.split(".")[1]) for name in tensors if name.startswith("members."))
+    clips = len(tensors["clips"])
+    for number in numbers:
+        members = tensors[f"members.{number}"]
+        if members.numel() and not 0 <= int(members.min()) <= int(members.max()) < clips:
+            raise ValueError(f"members.{number}")
     return Shard(
         clips=tensors["clips"],
         labels=tensors["labels"],
@@ -267,6 +273,12 @@ class TokenStore:
             )
         digest = key.digest()
         self._shards = [read_shard(path, digest, thorough) for path in paths]
+        # NumPy takes rows in a fifth of torch's time, and of a large store each mixture of a batch
+        # lies in another file.
+        self._arrays = [
+            {name: _array(value) for name, value in _tensors(shard).items()}
+            for shard in self._shards
+        ]
         self._starts = {}
         for number in range(1, key.most_sources + 1):
             counts = [len(shard.mixtures[number].members) for shard in self._shards]
@@ -303,10 +315,9 @@ class TokenStore:
         Raises:
             UsageError: There is no such mixture.
         """
-        result = torch.empty(len(numbers), sources, dtype=torch.int64)
-        for shard, places, local in self._located(sources, numbers):
-            result[places] = shard.clips[shard.mixtures[sources].members[local]]
-        return result
+        pieces, places = self._located(sources, numbers)
+        found = [arrays["clips"][arrays[f"members.{sources}"][rows]] for arrays, rows, _ in pieces]
+        return torch.from_numpy(np.concatenate(found))[places]
 
     def labels(self, sources: int) -> Tensor:
         """Classes of all mixtures of one number of sources, (M, K), as places in ``names``."""
@@ -325,29 +336,50 @@ class TokenStore:
         Raises:
             UsageError: There is no such mixture.
         """
-        located = self._located(sources, numbers)
-        count, first = len(numbers), self._shards[0]
-        mixed = first.mixtures[sources]
-        visual = torch.empty(count, sources, *first.visual.shape[1:])
-        image = torch.empty(count, sources, first.image.shape[1])
-        audio = torch.empty(count, *mixed.audio.shape[1:])
-        sound = torch.empty(count, mixed.sound.shape[1])
+        pieces, places = self._located(sources, numbers)
+        audio, sound = f"audio.{sources}", f"sound.{sources}"
+        first, count = self._arrays[0], len(places)
+        taken = {
+            name: np.empty((rows, *first[name].shape[1:]), first[name].dtype)
+            for rows, names in (
+                (count, (audio, sound)),
+                (count * sources, ("visual", "image", "labels")),
+            )
+            for name in names
+        }
+        for arrays, rows, start in pieces:
+            stop = start + len(rows)
+            members = arrays[f"members.{sources}"].take(rows, axis=0).ravel()
+            # Rows are known to be there: with "clip" NumPy needs no copy.
+            for name in (audio, sound):
+                arrays[name].take(rows, 0, taken[name][start:stop], "clip")
+            panels = slice(start * sources, stop * sources)
+            for name in ("visual", "image", "labels"):
+                arrays[name].take(members, 0, taken[name][panels], "clip")
+
+        def ordered(name: str) -> Tensor:
+            """What was taken, in the order of the batch."""
+            values = torch.from_numpy(taken[name])
+            return values.view(count, -1, *values.shape[1:])[places].flatten(0, 1)
+
+        stored = self._shards[0].visual.dtype
+        visual, image, heard, pooled = (
+            ordered(name).view(stored).float() for name in ("visual", "image", audio, sound)
+        )
         labels = torch.zeros(count, len(self.names), dtype=torch.bool)
-        for shard, places, local in located:
-            mixtures = shard.mixtures[sources]
-            members = mixtures.members[local]
-            visual[places] = shard.visual[members].float()
-            image[places] = shard.image[members].float()
-            audio[places] = mixtures.audio[local].float()
-            sound[places] = mixtures.sound[local].float()
-            labels[places[:, None], shard.labels[members]] = True
-        frames = FrameTokens(visual.flatten(0, 1), image.flatten(0, 1), first.grid)
-        return TokenBatch(join_panels(frames, SoundTokens(audio, sound), sources), labels)
+        labels.scatter_(1, ordered("labels").view(count, sources), value=True)
+        frames = FrameTokens(visual, image, self.grid)
+        return TokenBatch(join_panels(frames, SoundTokens(heard, pooled), sources), labels)
 
     def _located(
         self, sources: int, numbers: Sequence[int] | Tensor
-    ) -> list[tuple[Shard, Tensor, Tensor]]:
-        """Find the mixtures: shard, places in the batch, indices in the shard."""
+    ) -> tuple[list[tuple[dict[str, NDArray[Any]], NDArray[np.int64], int]], Tensor]:
+        """Find mixtures.
+
+        Returns:
+            The arrays of the shards that hold them, each with their rows and with the number of
+            rows before; and the place of each mixture among all of these rows.
+        """
         starts = self._starts.get(sources)
         wanted = torch.as_tensor(numbers, dtype=torch.int64)
         if starts is None or not len(wanted) or not 0 <= wanted.min() <= wanted.max() < starts[-1]:
@@ -355,12 +387,23 @@ class TokenStore:
                 f"The store has no such mixtures of {sources} sources.",
                 f"It has {', '.join(f'{n} of {k}' for k, n in self.mixtures().items())}.",
             )
-        homes = torch.searchsorted(starts, wanted, right=True) - 1
-        located = []
-        for number in homes.unique().tolist():
-            places = (homes == number).nonzero()[:, 0]
-            located.append((self._shards[number], places, wanted[places] - starts[number]))
-        return located
+        ordered, order = wanted.sort()
+        homes = torch.searchsorted(starts, ordered, right=True) - 1
+        places = torch.empty_like(order)
+        places[order] = torch.arange(len(order))
+        rows = (ordered - starts[homes]).numpy()
+        numbered, first = np.unique(homes.numpy(), return_index=True)
+        bounds = [*first.tolist(), len(rows)]
+        pieces = [
+            (self._arrays[shard], rows[start:stop], start)
+            for shard, (start, stop) in zip(numbered.tolist(), pairwise(bounds), strict=True)
+        ]
+        return pieces, places
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """A tensor as NumPy sees it: bfloat16, which it does not know, as its bits."""
+    return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def shard_path(folder: Path, number: int) -> Path:
