@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -291,6 +291,29 @@ class Method(nn.Module, ABC):
             Maps on the token grid, (P, h, w), as ``postprocess`` takes them.
         """
         return spread(self.maps(tokens, queries, vocabulary), tokens, queries, self.config.affinity)
+
+    def maps_of_readouts(
+        self,
+        tokens: Tokens,
+        queries: Queries,
+        vocabulary: Vocabulary,
+        readouts: Sequence[Mapping[str, Any]],
+    ) -> list[Tensor]:
+        """Maps of ``spread_maps`` with each of some readouts; the last one stays set.
+
+        A method whose readouts share most of their work may do that once.
+
+        Args:
+            tokens: B clips.
+            queries: P pairs.
+            vocabulary: N classes.
+            readouts: Hyperparameters, as ``readouts`` gives them.
+        """
+        found = []
+        for hyperparameters in readouts:
+            self.set_tuned(**hyperparameters)
+            found.append(self.spread_maps(tokens, queries, vocabulary))
+        return found
 
     def spread_unlabelled_maps(self, tokens: Tokens) -> Tensor:
         """Maps of ``unlabelled_maps``, spread likewise: (B, M, h, w).

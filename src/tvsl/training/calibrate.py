@@ -124,7 +124,14 @@ def calibrate(
     """
     method.eval()
     readouts = method.readouts() if scenes else []
-    trials = [_best_of(method, hyperparameters, scenes) for hyperparameters in readouts]
+    read = [
+        method.maps_of_readouts(part.tokens, part.queries, part.vocabulary, readouts)
+        for part in scenes
+    ]
+    trials = [
+        _best_of(method, hyperparameters, raw, scenes)
+        for hyperparameters, raw in zip(readouts, zip(*read, strict=True), strict=True)
+    ]
     best = _best(trials) if trials else None
     chosen = {} if best is None else best.hyperparameters
     method.set_tuned(**chosen)
@@ -176,15 +183,16 @@ def one_figure(figures: Figures, sources: int) -> float:
 
 
 def _best_of(
-    method: Method, hyperparameters: dict[str, Any], scenes: Sequence[EncodedBatch]
+    method: Method,
+    hyperparameters: dict[str, Any],
+    raw: Sequence[Tensor],
+    scenes: Sequence[EncodedBatch],
 ) -> Trial:
     """The best polarity of one readout, then the best exponent without the cut and with it.
 
     With the cut, exponents are looked for anew: what is best once negative values are cut off may
     be poor before, and some methods' maps need the cut.
     """
-    method.set_tuned(**hyperparameters, polarity=1, clamp_negative=False, exponent=1.0)
-    raw = [method.spread_maps(part.tokens, part.queries, part.vocabulary) for part in scenes]
     known: dict[tuple[int, bool, float], float] = {}
 
     def tried(polarity: int, clamp: bool, exponent: float) -> Trial:

@@ -246,7 +246,7 @@ class HeadTraining(LightningModule):
             DivergedError: The loss is not finite.
         """
         # What a method draws depends on the step alone, so that a resumed run draws the same.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
+        self._seed(self.global_step)
         self.method.progress = self.global_step / self.steps
         (tokens, labels), share = batch
         with sharing_batch(share):
@@ -283,9 +283,19 @@ class HeadTraining(LightningModule):
         figures[average] = scores.summary(scenes.sources > 1)[average]
         self._validated.append(figures)
 
+    def _seed(self, number: int) -> None:
+        """Seed what a method draws."""
+        seed = self.recipe.seed * 1_000_003 + number
+        if (
+            self.device.type == "cpu"
+        ):  # torch.manual_seed also looks after devices that are not used
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
+
     def _losses(self, scenes: EncodedBatch, rows: range) -> dict[str, float]:
         """Losses of some of the scenes, which count as a batch."""
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step + rows.start)
+        self._seed(self.global_step + rows.start)
         share = self.share.of(len(rows))
         own = rows if share is None else rows[share.rows]
         part = scenes.chosen(own)

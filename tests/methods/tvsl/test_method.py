@@ -60,6 +60,21 @@ def test_permuted_sources_give_permuted_maps(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
+def test_maps_of_several_readouts_are_those_of_each(name: str) -> None:
+    built, batch, words = variant(name), tokens(4), vocabulary()
+    asked, readouts = queries(*PAIRS), variant(name).readouts()
+    found = built.maps_of_readouts(batch, asked, words, readouts)
+    assert len(found) == len(readouts)
+    for hyperparameters, maps in zip(readouts, found, strict=True):
+        alone = variant(name)
+        alone.set_tuned(**hyperparameters)
+        torch.testing.assert_close(maps, alone.spread_maps(batch, asked, words))
+    assert not torch.equal(found[0], found[-1])
+    built.set_tuned(**readouts[-1])
+    torch.testing.assert_close(built.spread_maps(batch, asked, words), found[-1])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
 def test_maps_equal_single_queries_on_single_clips(name: str) -> None:
     built, batch, words = variant(name), tokens(4), vocabulary()
     maps = built.maps(batch, queries(*PAIRS), words)

@@ -13,6 +13,7 @@ of picture and sound, and the sound of each class then finds its own cells. In t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
@@ -32,7 +33,13 @@ from tvsl.methods.base import (
     spread_and_not,
     with_overrides,
 )
-from tvsl.methods.operations import LogitScale, inverse_lengths, linear_projector, unit
+from tvsl.methods.operations import (
+    LogitScale,
+    inverse_lengths,
+    linear_projector,
+    spread,
+    unit,
+)
 from tvsl.methods.tvsl.conditioning import condition_on_all, focused, similarity, weighted_mean
 from tvsl.methods.tvsl.detection import EVIDENCE, evidence, fusion_similarity
 from tvsl.methods.tvsl.inference import (
@@ -298,7 +305,25 @@ class TVSL(Method):
         Raises:
             ShapeError: Tokens, queries and vocabulary do not agree.
         """
-        text, audio = self.similarities(tokens, queries, vocabulary)
+        return self._read(*self.similarities(tokens, queries, vocabulary), tokens)
+
+    def maps_of_readouts(
+        self,
+        tokens: Tokens,
+        queries: Queries,
+        vocabulary: Vocabulary,
+        readouts: Sequence[Mapping[str, Any]],
+    ) -> list[Tensor]:
+        """Spread maps of several readouts of the same similarities; see the base class."""
+        similarities, found = self.similarities(tokens, queries, vocabulary), []
+        for hyperparameters in readouts:
+            self.set_tuned(**hyperparameters)
+            maps = self._read(*similarities, tokens)
+            found.append(spread(maps, tokens, queries, self.config.affinity))
+        return found
+
+    def _read(self, text: Tensor, audio: Tensor, tokens: Tokens) -> Tensor:
+        """Maps by the configured readout, (P, h, w), from s and c."""
         readout = self.config.readout
         if readout == "evidence" and not self.config.image_conditioning:
             readout = "signed"  # without image conditioning the text has no say in the picture
