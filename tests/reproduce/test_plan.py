@@ -132,9 +132,14 @@ def test_no_further_rates_where_none_are_wanted() -> None:
 
 
 @pytest.mark.parametrize("better", [32, 8])
-def test_a_variant_takes_the_batch_of_its_method(better: int) -> None:
+def test_a_variant_takes_the_batch_of_its_method_and_no_further_rates(better: int) -> None:
     (variant,) = (row.single for row in TABLES["projectors"].rows if row.title == "without L_cls")
-    choice, trained = searched(variant, lambda training: float(training.batch == better))
+
+    def score(training: Training) -> float:
+        return (training.learning_rate or 0) + (training.batch == better)
+
+    choice, trained = searched(variant, score)
+    assert rates([one for one in trained if one.head == variant.head], better) == [1e-3, 3e-3]
     own = [one for one in trained if one.head == variant.head]
     assert {one.batch for one in own} == {better}
     assert {one.batch for one in trained if one.head == HeadSpec("tvsl")} == {32, 8}

@@ -106,8 +106,9 @@ class Plan:
             The choice, or the trainings to do before it can go on.
         """
         batches: Sequence[int] = self.config.batches
-        method = self.method_of(candidates)
+        method, most = self.method_of(candidates), self.config.further_rates
         if method is not None:
+            most = 0  # the best is hardly ever one of these, and there are many variants
             found = self.search(method, record)
             if not isinstance(found, Choice):
                 return found
@@ -122,7 +123,7 @@ class Plan:
                 return missing
             choice = choose(candidates, [(one, known) for one, known in records if known])
             following = _following_rate(choice)
-            if following is None or len(tried) - first >= self.config.further_rates:
+            if following is None or len(tried) - first >= most:
                 return choice
             tried.append(following)
 

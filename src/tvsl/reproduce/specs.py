@@ -364,7 +364,8 @@ class ReproduceConfig(StrictModel):
         batches: Mixtures of a step, of which validation chooses for every method.
         learning_rates: Rates of which validation chooses for every head.
         further_rates: Most rates that are tried beyond these, one by one, where the best so far is
-            the lowest or the highest; each is a third or three times of the one before.
+            the lowest or the highest; each is a third or three times of the one before. Not for
+            variants of a method.
         schedule: Of the learning rate.
         seeds: Heads of every learned row.
         hyperparameters: Sizes and the like of methods that suit encoder and steps, by method.
