@@ -358,7 +358,7 @@ class TokenStore:
                 arrays[name].take(members, 0, taken[name][panels], "clip")
 
         def ordered(name: str) -> Tensor:
-            """What was taken, in the order of the batch."""
+            """The taken rows, in the order of the batch."""
             values = torch.from_numpy(taken[name])
             return values.view(count, -1, *values.shape[1:])[places].flatten(0, 1)
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from tvsl.metrics import LabelSource
 from tvsl.reproduce.judging import (
-    Difference,
+    DifferenceExpectation,
     ExpectationSet,
     JudgedExpectations,
     Row,
@@ -39,13 +39,15 @@ _DUETS = "duet: CIoU"
 _FULL_WEIGHT = "L_av at full weight"
 
 
-def _beats_text(header: str, points: float, scenes: str) -> Difference:
+def _beats_text(header: str, points: float, scenes: str) -> DifferenceExpectation:
     """That with twins T-VSL is so much over text only."""
     says = (
         f"On {scenes} with twins T-VSL beats text only with the same labels by at least {points:g} "
         "points of AP."
     )
-    return Difference(says, "twins", header, Row(_OURS), Row(TEXT_ONLY.title), low=points)
+    return DifferenceExpectation(
+        says, "twins", header, Row(_OURS), Row(TEXT_ONLY.title), low=points
+    )
 
 
 def _over(
@@ -55,15 +57,17 @@ def _over(
     low: float = -100.0,
     table: str = "projectors",
     high: float = 100.0,
-) -> Difference:
+) -> DifferenceExpectation:
     """That T-VSL is so much over a row of a table on duets."""
     header = "CIoU" if table == "table2" else _DUETS
-    return Difference(says, table, header, Row(_OURS, labels), Row(title, labels), low, high)
+    return DifferenceExpectation(
+        says, table, header, Row(_OURS, labels), Row(title, labels), low, high
+    )
 
 
 def _within(
     says: str, title: str, labels: LabelSource, points: float, table: str = "projectors"
-) -> Difference:
+) -> DifferenceExpectation:
     """That T-VSL is at most so much over such a row, or below it."""
     return _over(says, title, labels, -points, table, points)
 
@@ -84,7 +88,7 @@ _NEW_SCENES = (
     "been stated"
 )
 
-_TWO_STAGES = Difference(
+_TWO_STAGES = DifferenceExpectation(
     "Two stages are better than one on duets, labels detected.",
     "table7",
     _DUETS,
@@ -150,7 +154,7 @@ _WORLD = ExpectationSet(
             table="table4",
             high=-1,
         ),
-        Difference(
+        DifferenceExpectation(
             "Eight learned prompt vectors change less than 3 points on duets.",
             "table6",
             _DUETS,
@@ -170,7 +174,7 @@ _WORLD = ExpectationSet(
 )
 
 
-def _gain(labels: LabelSource, points: float) -> Difference:
+def _gain(labels: LabelSource, points: float) -> DifferenceExpectation:
     """That the preset with a tenth of L_av gains so much from its training."""
     says = (
         "With a tenth of L_av, and P_f with L_cls among the detectors, T-VSL gains at least "
@@ -189,7 +193,7 @@ _ON_OTHER_TABLES = (
         table="table4",
         high=-1,
     ),
-    Difference(
+    DifferenceExpectation(
         "Eight learned prompt vectors change less than 3 points on duets, labels given.",
         "table6",
         _DUETS,
@@ -199,7 +203,7 @@ _ON_OTHER_TABLES = (
         high=3,
     ),
     _TWO_STAGES,
-    Difference(
+    DifferenceExpectation(
         "Beside a silent object of its class T-VSL beats text only by at least 3 points on single "
         "sources, labels given.",
         "twins",
@@ -211,7 +215,7 @@ _ON_OTHER_TABLES = (
 )
 
 _ON_NEW_ROWS = (
-    Difference(
+    DifferenceExpectation(
         "The sound in conditioning, L_av and the map is worth less than 3 points, up or down, "
         "labels given, L_mcid for P_f alone in both.",
         "projectors",
@@ -270,7 +274,7 @@ _ON_SMALL_BATCHES = (
 )
 
 
-def _gain_of_steps(labels: LabelSource, points: float) -> Difference:
+def _gain_of_steps(labels: LabelSource, points: float) -> DifferenceExpectation:
     """That training gains so much where validation may take more and smaller steps."""
     says = (
         "With the number of mixtures a step chosen by validation, for all methods, T-VSL gains at "
@@ -338,7 +342,7 @@ _NEW_CLASSES = ExpectationSet(
             "detected",
             low=0,
         ),
-        Difference(
+        DifferenceExpectation(
             "Untrained, T-VSL and text only differ by less than 5 points, labels given: "
             "alone, what sounds does not decide where.",
             "projectors",
@@ -356,7 +360,7 @@ _NEW_CLASSES = ExpectationSet(
             "deviations, over all methods that are told no labels (Table 2).",
             lambda ours, best: ours.mean > best.mean and beyond_deviations(ours, best),
         ),
-        Difference(
+        DifferenceExpectation(
             "With every equation as printed, from a random start, T-VSL is below T-VSL untrained "
             "after so few steps, labels detected (Table 2).",
             "table2",
@@ -465,7 +469,7 @@ _REAL = ExpectationSet(
             "given",
             3,
         ),
-        Difference(
+        DifferenceExpectation(
             "Untrained, T-VSL and text only differ by less than 3 points, labels given.",
             "table2",
             "CIoU",

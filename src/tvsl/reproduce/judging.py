@@ -90,7 +90,15 @@ def above_trivial(tables: Tables) -> Expectation | None:
 def is_ahead(
     tables: Tables, name: str, header: str, says: str, margin: Callable[[Value, Value], bool]
 ) -> Expectation | None:
-    """T-VSL with detected labels against the best other method without given labels."""
+    """T-VSL with detected labels against the best other method without given labels.
+
+    Args:
+        tables: The measured tables.
+        name: Name of a table.
+        header: Beginning of a column's title.
+        says: The expectation, in a sentence.
+        margin: Tells of our value and of the best other one whether it holds.
+    """
     table = tables.get(name)
     headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
     if table is None or not headers:
@@ -172,7 +180,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Difference:
+class DifferenceExpectation:
     """The expectation that two lines of a column differ by so much.
 
     Attributes:
