@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 QUICK = {
     "video": (20, 60),
     "vocabulary": (360, 1_080),
-    "sources": (1, 4),
+    "sources": (2, 8),
     "items": (25, 100),
     "maps": (1_000, 4_000),
     "prepared clips": (50, 150),
     "training clips": (4_000, 16_000),
-    "batches read": (16_000, 48_000),
+    "batches read": (32_000, 96_000),
 }
 FULL = {
     "video": (10, 100, 1_000, 7_200),

@@ -56,7 +56,7 @@ def test_two_processes_pretrain_as_one(tmp_path: Path) -> None:
 
 
 def test_two_processes_reproduce_as_one(tmp_path: Path) -> None:
-    few = ("clips=12", "steps=1", "batch=4", "validation_scenes=2", "test_scenes=2", "seeds=1")
+    few = ("clips=12", "steps=1", "batches=[4]", "validation_scenes=2", "test_scenes=2", "seeds=1")
     options = (part for one in (*few, "learning_rates=[1e-3]") for part in ("--set", one))
     command = ("reproduce", "table7", "--scale", "quick", "--device", "cpu", *options)
     started(*command, "-o", tmp_path / "one", "--processes", "1")
