@@ -225,12 +225,7 @@ def _write(
         _output_errors(target),
         av.open(str(partial), "w", format="mp4") as output,
     ):
-        zero = clock_zero(sound)
-        # The sound may begin before the first frame, where the clock of the times stands at 0.
-        origin = min(zero, Fraction(sound.start_time or 0, av.time_base))
-        if first > 0:
-            origin = zero + Fraction(first).limit_denominator(_CLOCK.denominator)
-        stop = None if last is None else zero - origin + Fraction(last)
+        zero, origin, stop = _clock(sound, first, last)
         rate = info.frame_rate or _USUAL_FRAME_RATE
         encoder = _FrameEncoder(output, size, rate, info.matrix, quality)
         track = SoundTrack(sound, output, origin, source, cuts=first > 0)
@@ -245,6 +240,23 @@ def _write(
             progress(count, total)
         encoder.finish()
         track.carry_until(None if stop is None else float(stop))
+
+
+def _clock(
+    container: InputContainer, first: float, last: float | None
+) -> tuple[Fraction, Fraction, Fraction | None]:
+    """Times of a stretch in seconds.
+
+    Returns:
+        On the source's clock the 0 of its frames and the 0 of the output; on the output's clock the
+        end, None for the source's own.
+    """
+    zero = clock_zero(container)
+    # The sound may begin before the first frame, where the clock of the times stands at 0.
+    origin = min(zero, Fraction(container.start_time or 0, av.time_base))
+    if first > 0:
+        origin = zero + Fraction(first).limit_denominator(_CLOCK.denominator)
+    return zero, origin, None if last is None else zero - origin + Fraction(last)
 
 
 def _is_played(
@@ -279,9 +291,7 @@ def _copy(source: Path, partial: Path, end: float | None, limits: MediaLimits) -
     """
     with open_container(source, limits) as frames, open_container(source, limits) as sound:
         stream = require_video_stream(frames, source, limits)
-        zero = clock_zero(sound)
-        origin = min(zero, Fraction(sound.start_time or 0, av.time_base))
-        stop = None if end is None else zero - origin + Fraction(end)
+        _, origin, stop = _clock(sound, 0.0, end)
         try:
             with av.open(str(partial), "w", format="mp4") as output:
                 target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
