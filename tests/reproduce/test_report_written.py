@@ -138,6 +138,23 @@ def test_differences_from_the_row_of_reference() -> None:
     assert (difference_table(given) or found).rows[-1][2:] == ("+30.0", "-10.0")
 
 
+def test_differences_to_a_row_that_is_told_labels_alone() -> None:
+    lines = [
+        line("T-VSL", 60.0, labels="given"),
+        line("AVGN", 58.0, labels="given"),
+        line("AVGN", 41.0, labels="detected"),
+        line("LVS", 50.5),
+        line("Mix-and-Localize", 59.0, labels="assigned"),
+    ]
+    found = difference_table(replace(table("negatives", ("AP",), lines), reference="T-VSL"))
+    assert found is not None
+    assert [(row[0], row[-1]) for row in found.rows] == [
+        ("AVGN", "+2.0"),
+        ("LVS", "+9.5"),
+        ("Mix-and-Localize", "+1.0"),
+    ]
+
+
 def test_differences_are_paired_by_scene() -> None:
     """Two rows that vary widely, and together, differ by what is left of it."""
     shared = 20 * np.random.default_rng(0).standard_normal(1000)
@@ -161,6 +178,8 @@ def test_the_order_is_told_in_numbers() -> None:
 
 def test_what_is_missing_is_explained() -> None:
     assert remarks(TABLE) == ["No column 'AUC': there are no such scenes.", "AVGN: It cannot."]
+    both = replace(TABLE, lines=(line("AVGN", 1.0, 2.0, notes=("Diverged.", "It cannot.")),))
+    assert remarks(both)[1:] == ["AVGN: Diverged.", "AVGN: It cannot."]
 
 
 def test_choices_are_told_with_all_candidates() -> None:

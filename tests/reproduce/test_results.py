@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reproduce.made_tables import line, table
-from tvsl.reproduce.results import GIVEN_FIRST, Value, apart, one_each, ranked
+from tvsl.reproduce.results import (
+    GIVEN_FIRST,
+    Value,
+    apart,
+    difference_interval,
+    one_each,
+    ranked,
+)
+from tvsl.reproduce.specs import SINGLES, HeadSpec, Training
 
 NUMBERS = st.lists(st.floats(0, 100), min_size=2, max_size=6)
 
@@ -49,6 +58,20 @@ def test_values_of_paired_scenes_are_apart_where_the_interval_of_the_difference_
     low, high = np.percentile(50 + scenes, [2.5, 97.5])
     assert first.text() == f"50.0 ({low:.1f} to {high:.1f})"
     assert seeds.text().startswith("51.0 ± 3.0 (")
+
+
+def test_heads_that_two_rows_share_are_drawn_together() -> None:
+    scenes = np.random.default_rng(0).normal(scale=5.0, size=1000)
+    heads = tuple(Training(HeadSpec("tvsl"), SINGLES, 1e-3, seed) for seed in range(3))
+    draws = tuple(mean + scenes for mean in (40.0, 50.0, 60.0))
+    first = Value((40.0, 50.0, 60.0), draws, heads)
+    again = Value((41.0, 51.0, 61.0), tuple(1 + one for one in draws), heads)
+    interval = difference_interval(again, first)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((1.0, 1.0))
+    assert apart(again, first)
+    others = tuple(replace(one, learning_rate=3e-3) for one in heads)
+    assert not apart(replace(again, trainings=others), first)  # their seeds differ by 20 points
 
 
 def test_ranked_is_best_first_without_what_is_missing() -> None:

@@ -82,7 +82,7 @@ def test_a_table_has_a_line_for_every_method_and_source_of_labels(found: Reprodu
         for value, how in zip(line.values, line.trained, strict=True):
             assert value is not None
             assert len(value.seeds) == (2 if trained else 1)
-            assert how.startswith("single sources, 0.0") is trained
+            assert how.startswith("single sources, 4 at 0.0") is trained
     assert table.lines[0].paper["VGGSound"] == (40.6, 45.1, 47.2)
     assert table.lines[1].paper["MUSIC"] == (88.2, 68.5, 60.1)
 

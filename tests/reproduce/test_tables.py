@@ -1,11 +1,30 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from tests.methods.tvsl.inputs import (
+    SIZE,
+    ragged_labels,
+    randomise,
+    tokens,
+    vocabulary,
+    with_tokens,
+)
 from tvsl.methods import METHODS
+from tvsl.methods.tvsl import TVSL, TVSLConfig, preset
+from tvsl.methods.tvsl.inference import READOUTS
 from tvsl.reproduce.results import PAPER_SETS, paper_numbers
 from tvsl.reproduce.specs import TEST_CONDITIONS, Candidates, RowSpec, TableSpec
-from tvsl.reproduce.tables import PAPER_METHODS, PROMPT_LENGTHS, TABLES, TRIVIAL
+from tvsl.reproduce.tables import (
+    PAPER_METHODS,
+    PROJECTORS,
+    PROMPT_LENGTHS,
+    TABLES,
+    TRIVIAL,
+    WITHOUT_SOUND,
+)
+from tvsl.tokens import Queries
 from tvsl.training.config import find_head, recipe
 
 SPECS = tuple(TABLES.values())
@@ -135,3 +154,21 @@ def test_trivial_rows_need_no_training() -> None:
     assert all(trivial(row) for row in TRIVIAL)
     for name in ("table1", "table2", "table4", "table5", "twins", "off-screen", "negatives"):
         assert sum(trivial(row) for row in TABLES[name].rows) == 3
+
+
+@torch.inference_mode()
+def test_no_sound_reaches_the_map_of_the_row_without_sound() -> None:
+    assert WITHOUT_SOUND in PROJECTORS.rows
+    config = preset("tvsl", embedding=SIZE, **dict(WITHOUT_SOUND.several.head.hyperparameters))
+    assert isinstance(config, TVSLConfig)
+    head = TVSL(config).double().eval()
+    randomise(head)
+    queries = Queries.from_labels(ragged_labels((1, 2, 3, 1)))
+    heard, unheard = tokens(), with_tokens(tokens(), audio=tokens(seed=9).audio)
+    reached = {}
+    for readout in READOUTS:  # validation may choose any
+        head.set_tuned(readout=readout)
+        head.set_tuned(**dict(WITHOUT_SOUND.overrides))
+        maps = [head.maps(one, queries, vocabulary()) for one in (heard, unheard)]
+        reached[readout] = not torch.equal(*maps)
+    assert not any(reached.values())

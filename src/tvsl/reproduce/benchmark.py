@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -649,7 +649,8 @@ def _synthetic_options(options: Mapping[str, Any]) -> SyntheticOptions:
     try:
         return SyntheticOptions.model_validate(dict(options))
     except ValidationError as error:
+        classes = ", ".join(get_args(WorldClasses))
         raise UsageError(
             f"This cannot be chosen for tables: {first_problem(error)}.",
-            "Options: classes=seen or unseen, development=true; each table sets the others.",
+            f"Options: classes (one of {classes}), development=true; each table sets the others.",
         ) from error

@@ -9,7 +9,7 @@ compared with the paper's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Literal
@@ -17,6 +17,7 @@ from typing import Literal
 from scipy.stats import kendalltau
 
 from tvsl.metrics import LabelSource
+from tvsl.reproduce.judging import OTHER_METHODS, Tables, best_other
 from tvsl.reproduce.results import (
     DETECTED_FIRST,
     GIVEN_FIRST,
@@ -28,9 +29,7 @@ from tvsl.reproduce.results import (
     one_each,
     ranked,
 )
-from tvsl.reproduce.specs import WITHOUT_HELP
 from tvsl.reproduce.tables import (
-    PAPER_METHODS,
     PROMPT_LENGTHS,
     TVSL,
     TVSL_UNTRAINED,
@@ -39,12 +38,9 @@ from tvsl.reproduce.tables import (
 )
 
 Verdict = Literal["supported", "no difference", "contradicted", "not testable here"]
-Tables = Mapping[str, MeasuredTable]
 
 _OURS = TVSL.title
 _FULL = "audio, image, AVC"
-_OTHERS = frozenset(row.title for row in PAPER_METHODS if row is not TVSL)
-_WITHOUT_LABELS: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
 
 
 @dataclass(frozen=True)
@@ -101,9 +97,7 @@ def _judged(spec: _Spec, tables: Tables) -> Claim:
     table = tables.get(spec.table)
     if table is None:
         return _untestable(spec, f"{spec.table} was not measured")
-    column = next(
-        (n for n, header in enumerate(table.headers) if header.startswith(spec.column)), None
-    )
+    column = table.column(spec.column)
     if column is None:
         return _untestable(spec, f"{table.title} has no column for it")
     found = spec.pair(table, column)
@@ -143,24 +137,20 @@ def _lines(
 
 def _against_others(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
     """T-VSL and the best of the paper's other methods; nobody is told labels."""
-    allowed = [line for line in one_each(table.lines) if line.labels in _WITHOUT_LABELS]
-    ours = table.line(_OURS, "detected")
+    ours, best = table.line(_OURS, "detected"), best_other(table, column)
     value = None if ours is None else ours.values[column]
-    others = [line for line in allowed if line.row in _OTHERS]
-    order = ranked(others, column, table.columns[column].low_is_good)
-    if value is None or not order:
+    if value is None or best is None:
         return None
-    best, theirs = order[0]
-    return (_OURS, value), (best.row, theirs)
+    return (_OURS, value), (best[0].row, best[1])
 
 
 def _without_value(table: MeasuredTable, column: int) -> list[str]:
     """The paper's other methods that have no value in a column."""
     known = {line.row for line in table.lines if line.values[column] is not None}
-    return sorted(({line.row for line in table.lines} & _OTHERS) - known)
+    return sorted(({line.row for line in table.lines} & set(OTHER_METHODS)) - known)
 
 
-def _longest_prompts(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
+def _best_prompt(table: MeasuredTable, column: int) -> tuple[_Cell, _Cell] | None:
     """The best prompt that is learned, and none."""
     lines = [table.line(str(length), "given") for length in PROMPT_LENGTHS]
     known: list[MeasuredRow] = [line for line in lines if line is not None]
@@ -263,7 +253,7 @@ _CLAIMS: Sequence[_Spec] = (
         "Table 6",
         "table6",
         "duet: CIoU",
-        _longest_prompts,
+        _best_prompt,
     ),
     _Spec(
         "Two stages are better than one.",

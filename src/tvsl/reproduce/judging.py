@@ -11,6 +11,7 @@ from tvsl.reproduce.results import (
     MeasuredTable,
     Value,
     difference_text,
+    ranked,
 )
 from tvsl.reproduce.specs import WITHOUT_HELP
 from tvsl.reproduce.tables import (
@@ -19,10 +20,26 @@ from tvsl.reproduce.tables import (
 )
 
 Tables = Mapping[str, MeasuredTable]
+"""Measured tables by their names."""
+
+OTHER_METHODS = tuple(row.title for row in PAPER_METHODS if row is not TVSL)
+"""Titles of the paper's other methods."""
 
 _OURS = TVSL.title
-_OTHERS = tuple(row.title for row in PAPER_METHODS if row.title != _OURS)
 _WITHOUT_LABELS: tuple[LabelSource, ...] = (*WITHOUT_HELP, "assigned")
+
+
+def best_other(table: MeasuredTable, column: int) -> tuple[MeasuredRow, Value] | None:
+    """The best of the paper's other methods in a column, none of which is told labels.
+
+    Args:
+        table: A table.
+        column: Number of the column.
+    """
+    lines = [
+        line for line in table.lines if line.row in OTHER_METHODS and line.labels in _WITHOUT_LABELS
+    ]
+    return next(iter(ranked(lines, column, table.columns[column].low_is_good)), None)
 
 
 @dataclass(frozen=True)
@@ -69,11 +86,11 @@ class JudgedExpectations:
 def above_trivial(tables: Tables) -> Expectation | None:
     """That every learned method finds more than the baselines that look at nothing."""
     table = tables.get("table1")
-    if table is None or "AP" not in table.headers:
+    column = None if table is None else table.column("AP")
+    if table is None or column is None:
         return None
-    column = table.headers.index("AP")
     bars = [value.mean for line in table.lines if line.trivial and (value := line.values[column])]
-    learned = (table.line(row, "assigned", "given", "none") for row in (*_OTHERS, _OURS))
+    learned = (table.line(row, "assigned", "given", "none") for row in (*OTHER_METHODS, _OURS))
     lines = [line for line in learned if line is not None]
     measured = [(line, value) for line in lines if (value := line.values[column]) is not None]
     if not bars or not measured:
@@ -100,11 +117,10 @@ def is_ahead(
         margin: Tells of our value and of the best other one whether it holds.
     """
     table = tables.get(name)
-    headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
-    if table is None or not headers:
+    column = None if table is None else table.column(header)
+    if table is None or column is None:
         return None
-    ours = table.value(_OURS, headers[0], "detected")
-    best = _best(table, headers[0])
+    ours, best = table.value(_OURS, header, "detected"), best_other(table, column)
     if ours is None or best is None:
         return None
     line, value = best
@@ -116,34 +132,16 @@ def is_ahead(
     )
 
 
-def _best(table: MeasuredTable, header: str) -> tuple[MeasuredRow, Value] | None:
-    found = _without_labels(table, table.headers.index(header))
-    return max(found, key=lambda pair: pair[1].mean) if found else None
-
-
-def _without_labels(table: MeasuredTable, column: int) -> list[tuple[MeasuredRow, Value]]:
-    """The paper's other methods, without given labels."""
-    return [
-        (line, value)
-        for line in table.lines
-        if line.row in _OTHERS
-        and line.labels in _WITHOUT_LABELS
-        and (value := line.values[column]) is not None
-    ]
-
-
 def smallest_drop(tables: Tables) -> Expectation | None:
     """That T-VSL loses least from two sources to four."""
     table = tables.get("table5")
-    headers = [] if table is None else [one for one in table.headers if one.startswith("drop")]
-    if table is None or not headers:
+    column = None if table is None else table.column("drop")
+    if table is None or column is None:
         return None
-    column = table.headers.index(headers[0])
-    drops = _without_labels(table, column)
-    ours = table.value(_OURS, headers[0], "detected")
-    if ours is None or not drops:
+    ours, best = table.value(_OURS, "drop", "detected"), best_other(table, column)
+    if ours is None or best is None:
         return None
-    line, value = min(drops, key=lambda pair: pair[1].mean)
+    line, value = best
     return Expectation(
         "From two to four sources T-VSL with detected labels loses the smallest share of its "
         "success rate, of the methods that are told no labels.",
@@ -155,7 +153,7 @@ def smallest_drop(tables: Tables) -> Expectation | None:
 def order_of_blocks(tables: Tables) -> Expectation | None:
     """That T-VSL's blocks are better together than alone."""
     table = tables.get("table3")
-    if table is None or "duet: CAP" not in table.headers:
+    if table is None:
         return None
     rows = ("audio, image, AVC", "audio, AVC", "image, AVC", "AVC")
     values = [table.value(row, "duet: CAP", "given") for row in rows]
@@ -203,8 +201,11 @@ class DifferenceExpectation:
 
     def __call__(self, tables: Tables) -> Expectation | None:
         """Judge it; None where its numbers are not in the tables."""
+        table = tables.get(self.table)
+        if table is None:
+            return None
         rows = (self.first, self.second)
-        first, second = (_value(tables, self.table, self.header, row) for row in rows)
+        first, second = (table.value(row.title, self.header, row.labels) for row in rows)
         if first is None or second is None:
             return None
         return Expectation(
@@ -213,12 +214,3 @@ class DifferenceExpectation:
             f"{self.first.title} {first.text()}, {self.second.title} {second.text()}, difference "
             f"{difference_text(first, second)}",
         )
-
-
-def _value(tables: Tables, name: str, header: str, row: Row) -> Value | None:
-    """The cell of a line in the column whose title begins so."""
-    table = tables.get(name)
-    headers = [] if table is None else [one for one in table.headers if one.startswith(header)]
-    if table is None or not headers:
-        return None
-    return table.value(row.title, headers[0], row.labels)

@@ -188,16 +188,17 @@ def order_table(table: MeasuredTable) -> TextTable | None:
 def compared(table: MeasuredTable) -> list[tuple[MeasuredRow, MeasuredRow]]:
     """The row of reference beside each other row that looks at something.
 
-    A row that asks for classes is compared with the same source of labels, one that does not with
-    detected labels.
+    A row that asks for classes is compared with the same source of labels; one that does not with
+    detected labels, or with given ones in a table where the row of reference has no others.
 
     Returns:
         Pairs of lines, the one of reference first; none in a table without one.
     """
     pairs = []
     for line in table.lines:
-        source: LabelSource = "given" if line.labels == "given" else "detected"
-        ours = None if table.reference is None else table.line(table.reference, source)
+        asks = line.labels in ("given", "detected")
+        sources: tuple[LabelSource, ...] = (line.labels,) if asks else ("detected", "given")
+        ours = None if table.reference is None else table.line(table.reference, *sources)
         if ours is not None and line.row != table.reference and not line.trivial:
             pairs.append((ours, line))
     return pairs
@@ -227,16 +228,16 @@ def difference_table(table: MeasuredTable) -> TextTable | None:
 def remarks(table: MeasuredTable) -> list[str]:
     """Reasons why columns or cells are missing."""
     columns = [f"No column '{header}': {reason}." for header, reason in table.left_out.items()]
-    reasons = {line.row: note for line in table.lines for note in line.notes}
-    return columns + [f"{row}: {note}" for row, note in reasons.items()]
+    reasons = [f"{line.row}: {note}" for line in table.lines for note in line.notes]
+    return [*columns, *dict.fromkeys(reasons)]
 
 
 def choice_table(choices: Sequence[Choice]) -> TextTable:
     """Table of the choices of validation.
 
     Returns:
-        A row for each learned head: the task, the curriculum and learning rate, the readout and
-        the detector of each seed, and what every candidate reached on validation.
+        A row for each learned head: the task, the chosen training, the readout and the detector
+        of each seed, and what every candidate reached on validation.
     """
     rows = tuple(
         (
@@ -272,7 +273,7 @@ def _chosen(choice: Choice) -> str:
     chosen = choice.chosen
     if chosen is None or chosen.curriculum is None:
         return f"none: {choice.reason}"
-    return f"{chosen.curriculum.name}, {chosen.batch} at {chosen.learning_rate:g}"
+    return chosen.title
 
 
 def _decided(hyperparameters: Mapping[str, JsonValue]) -> str:
@@ -284,9 +285,8 @@ def _decided(hyperparameters: Mapping[str, JsonValue]) -> str:
 def _scores(choice: Choice) -> str:
     parts = []
     for training, score in choice.scores:
-        curriculum = "" if training.curriculum is None else training.curriculum.name
         reached = "failed" if score is None else f"{score:.1f}"
-        parts.append(f"{curriculum}, {training.batch} at {training.learning_rate:g}: {reached}")
+        parts.append(f"{training.title}: {reached}")
     return "; ".join(parts)
 
 

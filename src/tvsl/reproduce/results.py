@@ -38,10 +38,12 @@ class Value:
         seeds: The value of each seed.
         draws: The value of each on resamples of the scenes, the same resamples for all rows; none
             where none were kept.
+        trainings: The trained heads, seed by seed.
     """
 
     seeds: tuple[float, ...]
     draws: tuple[Draws, ...] = field(default=(), compare=False, repr=False)
+    trainings: tuple[Training, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def interval(self) -> Interval | None:
@@ -74,7 +76,7 @@ class MeasuredRow:
         labels: Source of its labels.
         values: Value of each column, or None.
         paper: The paper's number or None for each column, by benchmarks.
-        trained: Curriculum and learning rate for each column; empty without training.
+        trained: Training of the chosen head for each column; empty without training.
         trivial: Whether the method looks at nothing.
         notes: Reasons why values are missing.
     """
@@ -129,18 +131,21 @@ class MeasuredTable:
                     return line
         return None
 
+    def column(self, header: str) -> int | None:
+        """Number of the first column whose title begins so; None where there is none."""
+        found = (number for number, one in enumerate(self.headers) if one.startswith(header))
+        return next(found, None)
+
     def value(self, row: str, header: str, *labels: LabelSource) -> Value | None:
         """Find a cell.
 
         Args:
             row: Title of its row.
-            header: Title of its column.
+            header: Beginning of its column's title.
             labels: Sources of labels; the first that there is counts.
         """
-        line = self.line(row, *labels)
-        if line is None or header not in self.headers:
-            return None
-        return line.values[self.headers.index(header)]
+        line, column = self.line(row, *labels), self.column(header)
+        return None if line is None or column is None else line.values[column]
 
 
 def one_each(
@@ -176,7 +181,7 @@ def difference_interval(first: Value, second: Value) -> Interval | None:
     """95 % interval of the difference of two values of a column.
 
     Scenes are paired, since all rows are drawn on the same resamples; the seeds of both are drawn
-    as well.
+    as well, together where both values are of the same heads, read out or asked in two ways.
 
     Args:
         first: A value.
@@ -187,9 +192,8 @@ def difference_interval(first: Value, second: Value) -> Interval | None:
     """
     if not first.draws or not second.draws:
         return None
-    ours, theirs = (
-        over_runs(np.stack(one.draws), seed) for seed, one in enumerate((first, second))
-    )
+    other = 0 if first.trainings and first.trainings == second.trainings else 1
+    ours, theirs = over_runs(np.stack(first.draws)), over_runs(np.stack(second.draws), other)
     return Interval.of(ours - theirs)
 
 
@@ -382,6 +386,7 @@ class Aggregator:
             return {}, choice.reason
         seeds: dict[LabelSource, list[float]] = {}
         draws: dict[LabelSource, list[Draws]] = {}
+        trainings: dict[LabelSource, list[Training]] = {}
         reason = None
         for training in self.plan.repeats(choice.chosen):
             figures, missing = self._figures(training, row, column)
@@ -389,12 +394,14 @@ class Aggregator:
             drawn = self._draws(training, row, column)
             for source, value in figures.items():
                 seeds.setdefault(source, []).append(value)
+                trainings.setdefault(source, []).append(training)
                 if source in drawn:
                     draws.setdefault(source, []).append(drawn[source])
         found = {}
         for source, values in seeds.items():
             known = draws.get(source, [])
-            found[source] = Value(tuple(values), tuple(known) if len(known) == len(values) else ())
+            drawn_each = tuple(known) if len(known) == len(values) else ()
+            found[source] = Value(tuple(values), drawn_each, tuple(trainings[source]))
         return found, reason
 
     def _draws(self, training: Training, row: RowSpec, column: Column) -> dict[LabelSource, Draws]:
@@ -440,7 +447,4 @@ class Aggregator:
 
     def _trained(self, row: RowSpec, column: Column) -> str:
         choice = self.choices[self.plan.known(row.candidates(column.head))]
-        chosen = choice.chosen
-        if chosen is None or chosen.curriculum is None:
-            return ""
-        return f"{chosen.curriculum.name}, {chosen.learning_rate:g}"
+        return "" if choice.chosen is None else choice.chosen.title

@@ -122,6 +122,13 @@ class Training:
         return self.curriculum is not None and self.curriculum.half
 
     @property
+    def title(self) -> str:
+        """Curriculum, mixtures of a step and learning rate on pages; empty without training."""
+        if self.curriculum is None:
+            return ""
+        return f"{self.curriculum.name}, {self.batch} at {self.learning_rate:g}"
+
+    @property
     def digest(self) -> str:
         """Name of its files, a hash of all fields."""
         text = json.dumps(asdict(self), sort_keys=True)

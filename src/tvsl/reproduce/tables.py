@@ -435,14 +435,18 @@ EQ_1 = learned(
 )
 """P_a and P_v by Eq. 1 on the labels: the encoder continues its own training."""
 
-WITHOUT_SOUND = learned(
-    "P_v alone, no sound",
-    "tvsl",
-    detach_detection=True,
-    correspondence=False,
-    audio_conditioning=False,
+WITHOUT_SOUND = replace(
+    learned(
+        "P_v alone, no sound",
+        "tvsl",
+        detach_detection=True,
+        correspondence=False,
+        audio_conditioning=False,
+    ),
+    # Validation may prefer a readout that asks the mean of the sound, too.
+    overrides=(("readout", "text"),),
 )
-"""P_v by L_cls of the picture: text only, trained."""
+"""P_v by L_cls of the picture: text only, trained. The sound is asked for nothing but classes."""
 
 WITH_SOUND = learned("L_mcid trains P_f alone", "tvsl", detach_detection=True)
 """The head from which ``WITHOUT_SOUND`` takes the sound: in neither does L_mcid reach P_v."""
@@ -458,8 +462,9 @@ PROJECTORS = TableSpec(
     "take; L_cls with the bare cosines as weights; the identity for P_av or for P_va; L_av with "
     "its full weight in place of a tenth, and with all other pairs as negatives, those of the same "
     "class, too. Two rows change more at once: the identity with L_cls as printed, whose L_mcid "
-    "trains P_f alone; and P_v that is trained without the sound in L_cls, L_av and the map, to be "
-    "compared with L_mcid for P_f alone. Last, Eq. 1 on mean tokens and names of the clips, by "
+    "trains P_f alone; and P_v that is trained without the sound in L_cls, L_av and the map, which "
+    "is read from the name whatever validation chose, to be compared with L_mcid for P_f alone. "
+    "Last, Eq. 1 on mean tokens and names of the clips, by "
     "which the encoder continues its own training, alone and beside our losses.",
     (
         replace(TVSL, paper=None),
