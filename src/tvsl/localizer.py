@@ -187,7 +187,8 @@ class Localizer(ClipEncoder):
 
         Raises:
             UsageError: The method is not registered, or the encoder is none that can be saved.
-            OutputError: The folder is not empty and ``force`` is not set, or cannot be written.
+            OutputError: The folder is not empty and ``force`` is not set, a file that tvsl did not
+                write is in the way, or it cannot be written.
         """
         folder = Path(folder).expanduser()
         if not isinstance(self.encoder, SavableEncoder):
