@@ -25,7 +25,11 @@ class Pipe:
         self.process = subprocess.Popen(
             WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        setup = {"root": str(root), "model": {"name_or_path": model, "device": "cpu"}}
+        setup = {
+            "root": str(root),
+            "started_in": str(Path.cwd()),
+            "model": {"name_or_path": model, "device": "cpu"},
+        }
         self.send({**setup, "max_media_seconds": 5, "max_upload": 10_000_000, **limits})
 
     def send(self, content: object) -> None:

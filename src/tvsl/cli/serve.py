@@ -78,8 +78,8 @@ def command(
         port=port,
         token=_token(token_file),
         model={
-            "name_or_path": _absolute(model),
-            "head": None if head is None else str(head.expanduser().absolute()),
+            "name_or_path": model,
+            "head": None if head is None else str(head),
             "method": method,
             "flip_average": flip_average,
             "device": device,
@@ -113,10 +113,3 @@ def _token(file: Path | None) -> str | None:
     if not token:
         raise UsageError("The file of the token is empty.", "Write one into it.")
     return token
-
-
-def _absolute(model: str) -> str:
-    """A model's path as the worker finds it, whose folder is another; a name stays a name."""
-    path, colon, name = model.partition(":")
-    place = Path(path).expanduser()
-    return f"{place.absolute()}{colon}{name}" if place.exists() else model

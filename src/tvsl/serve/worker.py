@@ -61,6 +61,8 @@ class Worker:
             max_duration=setup["max_media_seconds"], max_file_size=setup["max_upload"]
         )
         keep_freed_memory()
+        # Names and paths of the model mean what they mean to `tvsl localize` there.
+        os.chdir(setup["started_in"])
         with self.stages("Fetching the model") as fetched:
             self._localizer = Localizer.from_pretrained(**self._model, progress=fetched)
         self._localizer.limits = self._limits
@@ -237,7 +239,8 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     """Load a model and do jobs until the process that sends them ends.
 
     Args:
-        requests: First a line with ``root``, ``model`` and limits, then one for each job.
+        requests: First a line with ``root``, ``started_in``, ``model`` and limits, then one for
+            each job.
         answers: Takes ``ready``, then of each job any number of stages and its end.
     """
     first = requests.readline()
