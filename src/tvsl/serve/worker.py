@@ -138,21 +138,25 @@ class Worker:
     def _options(self, job: Mapping[str, Any], source: Path, sound: Path | None) -> LocalizeOptions:
         from tvsl.cli.localized_files import LocalizeOptions
         from tvsl.localization import Request
+        from tvsl.vocabularies import joined_names
 
         names = ("head", "preset", "method", "precision", "flip_average")
         labels = job["labels"]
-        comma = ";" if labels is not None and any("," in name for name in labels) else ","
-        joined = None if labels is None else comma.join(labels)
-        given = {"labels": joined, "sources": job["sources"]}
-        if sound is None:
-            given["every"] = job["every"]
+        every = job["every"] if sound is None else None
+        given = {
+            "model": self._model["name_or_path"],
+            **{name.replace("_", "-"): self._model.get(name) for name in names},
+            "labels": None if labels is None else joined_names(labels),
+            "sources": job["sources"],
+            "every": every,
+        }
         words = [f"--{name}={value}" for name, value in given.items() if value is not None]
         audio = [] if sound is None else [f"--audio={sound}"]
         return LocalizeOptions(
             Request(labels, None, job["sources"]),
             sound,
             at=None,
-            every=job["every"] if sound is None else None,
+            every=every,
             force=True,
             recorded={name: self._model.get(name) for name in names},
             command=shlex.join(
