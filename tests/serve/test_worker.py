@@ -15,7 +15,9 @@ from tests.localization_schema import check_schema
 from tests.media.media_makers import make_sound, make_video
 from tests.small_model import RATE, tone, write_picture, write_small_checkpoint
 from tvsl.errors import MediaError, UsageError, VocabularyError
+from tvsl.localization import SoundSource
 from tvsl.serve.jobs import WORKER
+from tvsl.serve.schemas import FoundSource
 from tvsl.serve.worker import LARGEST_FILE, Worker, described, summary
 from tvsl.vocabularies import split_names
 
@@ -100,9 +102,16 @@ def test_a_picture_and_its_sound(worker: Pipe, tmp_path: Path) -> None:
     out = tmp_path / "out"
     files = {"picture": "a.png", "sound": "b.wav"}
     worker.send(job(tmp_path, out, files=files, every=2.0))
-    assert "result" in worker.answer()[0]
+    found = worker.answer()[0]["result"]["found"]
     assert {path.name for path in out.iterdir()} == {"index.html", "localization.json"}
     content = json.loads((out / "localization.json").read_text())
+    # As the fields' texts have it: the heard sound, also of a picture.
+    (moment,) = content["moments"]
+    start, end = moment["sources"][0]["time_range"]
+    assert end > start
+    assert {one["seconds"] for one in found} == {round(end - start, 2)}
+    assert "0 for" not in str(FoundSource.model_fields["seconds"].description)
+    assert "None for a picture" not in str(SoundSource.__doc__)
     assert (content["input"], content["audio"]) == ("a.png", "b.wav")
 
 
