@@ -26,6 +26,7 @@ from anyio import fail_after
 import tvsl
 from tvsl.errors import TvslError
 from tvsl.serve.config import ServeConfig
+from tvsl.serve.guard import JOBS
 from tvsl.serve.schemas import (
     MEDIA_TYPES,
     FileName,
@@ -437,7 +438,7 @@ class Jobs:
         for name, media_type in MEDIA_TYPES.items():
             path = job.folder / RESULTS / name
             if path.is_file():
-                url = f"/api/v1/jobs/{job.id}/files/{name}"
+                url = f"{JOBS}/{job.id}/files/{name}"
                 size = path.stat().st_size
                 found.append(ResultFile(name=name, media_type=media_type, bytes=size, url=url))
         return found
