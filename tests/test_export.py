@@ -21,6 +21,7 @@ from tvsl.audioclip.model import AudioCLIP
 from tvsl.encoder import Encoder
 from tvsl.errors import OutputError, UsageError
 from tvsl.export import ExportFormat, export_model
+from tvsl.localization import Request
 from tvsl.methods.base import Method
 from tvsl.methods.text_only import TextOnly
 from tvsl.methods.tvsl.detection import largest_eigenvalue
@@ -195,6 +196,19 @@ def test_an_earlier_export_is_replaced_by_force_alone(
     (tmp_path / "export.json").write_text('{"of": "another program"}')
     with pytest.raises(OutputError, match="no record"):
         export_model(localizer, tmp_path, export_format="torch", force=True)
+
+
+@pytest.mark.parametrize("labels", [None, [], ["blue ring", "red disc"], ["dotted cross"]])
+def test_the_classes_are_those_that_a_localizer_answers_among(
+    labels: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    localizer = Localizer.from_pretrained("mini", device="cpu")
+    vocabulary, rows = export._vocabulary(localizer, labels)
+    assert vocabulary.names == localizer.class_names(Request(labels or None))
+    assert [vocabulary.names[row] for row in rows] == list(labels or vocabulary.names)
+    chosen = ("red disc", "blue ring")
+    monkeypatch.setattr(Localizer, "class_names", lambda *_: chosen)
+    assert export._vocabulary(localizer, None)[0].names == chosen
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from tvsl.audioclip.encoder import load_audioclip
 from tvsl.errors import WeightsError
 from tvsl.models import (
     EMBEDDED,
+    MODEL_NAMES,
     PUBLIC_FILES,
     embedded_folder,
     embedded_path,
+    existing_file,
     find_public_file,
     is_installed,
 )
@@ -47,6 +49,13 @@ def test_what_is_there_is_loaded(package: Path) -> None:
     assert is_installed("mini")
     assert embedded_folder("mini") == folder
     assert load_audioclip("mini").config.embedding == 32
+
+
+def test_the_advice_for_an_unknown_model_names_all_models(tmp_path: Path) -> None:
+    assert {"everyday", "mini", "audioclip", "audioclip-partial"} <= set(MODEL_NAMES)
+    with pytest.raises(WeightsError) as caught:
+        existing_file(tmp_path / "everyday2")
+    assert caught.value.remedy.endswith(f"a name: {', '.join(MODEL_NAMES)}.")
 
 
 def test_a_path_is_no_name(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,3 +61,45 @@ def test_an_encoder_that_has_no_form_on_disk_is_not_saved(tmp_path: Path) -> Non
     with pytest.raises(UsageError):
         localizer.save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("name", ["mini", "everyday"])
+def test_saving_again_loses_nothing_of_the_user_s(name: str, tmp_path: Path) -> None:
+    localizer = Localizer.from_pretrained(name, device="cpu")
+    folder = localizer.save_pretrained(tmp_path / "saved")
+    written = {path.relative_to(folder) for path in folder.rglob("*")}
+    mine = [
+        folder / part / file
+        for part in (".", "head")
+        for file in ("NOTICE", "PROVENANCE.json", "tokenizer.json", "notes.txt")
+        if Path(part, file) not in written
+    ]
+    assert len(mine) == {"mini": 7, "everyday": 5}[name]
+    for path in mine:
+        path.write_text("mine")
+    localizer.save_pretrained(folder, force=True)
+    assert {path.read_text() for path in mine} == {"mine"}
+    assert {path.relative_to(folder) for path in folder.rglob("*")} == written | {
+        path.relative_to(folder) for path in mine
+    }
+
+
+@pytest.mark.parametrize("name", ["mini", "everyday"])
+def test_a_model_that_an_earlier_version_saved_can_be_saved_again(
+    name: str, tmp_path: Path
+) -> None:
+    localizer = Localizer.from_pretrained(name, device="cpu")
+    folder = localizer.save_pretrained(tmp_path / "saved")
+    for part in (".", "head"):
+        (folder / part / "tvsl.json").unlink()
+    localizer.save_pretrained(folder, force=True)
+    assert (folder / "tvsl.json").is_file()
+
+
+def test_an_encoder_overwrites_nothing_in_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+    encoder = Localizer.from_pretrained("everyday", device="cpu").encoder
+    assert isinstance(encoder, SavableEncoder)
+    (tmp_path / "NOTICE").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        encoder.save(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]

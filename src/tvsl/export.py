@@ -25,6 +25,7 @@ from torch.fx.experimental import _config as shapes
 from tvsl import __version__
 from tvsl.encoder import Encoder, EncoderGraphs, ExportableEncoder
 from tvsl.errors import TvslError, UsageError, shown
+from tvsl.localization import Request
 from tvsl.localizer import Localizer
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl.detection import largest_eigenvalue, stated_eigenvalue
@@ -35,7 +36,6 @@ from tvsl.utils.lazy import optional
 from tvsl.utils.model_folder import fingerprint
 from tvsl.utils.processes import Stages, no_stages
 from tvsl.utils.run_folder import EXPORT_RECORD, exported_files
-from tvsl.vocabularies import everyday_sounds, same_names
 
 ExportFormat = Literal["onnx", "torch"]
 
@@ -302,11 +302,8 @@ def export_model(
 
 
 def _vocabulary(localizer: Localizer, labels: Sequence[str] | None) -> tuple[Vocabulary, list[int]]:
-    """The classes that a head compares, as ``Localizer`` chooses them, and the labels' rows."""
-    known = localizer.encoder.classes
-    names = tuple(labels or known or everyday_sounds())
-    if labels and localizer.method.config.compares_classes:
-        names = known if set(same_names(names)) <= set(same_names(known)) else names
+    """The classes that a head compares, and the labels' rows."""
+    names = localizer.class_names(Request(labels or None))
     vocabulary = localizer.encoder.vocabulary(names)
     return vocabulary, vocabulary.indices(labels or names)
 

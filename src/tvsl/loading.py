@@ -20,7 +20,7 @@ from tvsl.methods.base import Method, MethodConfig, Trivial, with_overrides
 from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.tvsl import ReleasedConfig, TVSLConfig, method_of
 from tvsl.methods.tvsl import preset as find_preset
-from tvsl.models import EMBEDDED, PUBLIC_FILES, model_folder
+from tvsl.models import MODEL_NAMES, model_folder
 from tvsl.registry import Registry, is_reference
 from tvsl.utils.devices import PrecisionChoice, choose_device, choose_precision
 from tvsl.utils.hub import commit, hub_model
@@ -267,12 +267,10 @@ def _built_in(model: str | Path, options: EncoderOptions) -> Encoder:
     return kind_of(folder).load(model if folder is None else folder, options)
 
 
-_MODELS = (*EMBEDDED, *(one.name for one in PUBLIC_FILES.values() if one.is_model))
-
 ENCODERS: Registry[EncoderFactory] = Registry(
     "encoder",
     "tvsl.encoders",
-    {name: partial(_built_in, name) for name in _MODELS},
+    {name: partial(_built_in, name) for name in MODEL_NAMES},
     "a class or function that makes a tvsl.encoder.Encoder of tvsl.encoder.EncoderOptions",
     callable,
 )
@@ -281,7 +279,7 @@ ENCODERS: Registry[EncoderFactory] = Registry(
 
 def _added_factory(model: str | Path) -> EncoderFactory | None:
     """Look up an encoder that is not of tvsl; None for the name or the path of one of tvsl."""
-    if not isinstance(model, str) or model in _MODELS:
+    if not isinstance(model, str) or model in MODEL_NAMES:
         return None
     return ENCODERS.resolve(model) if is_reference(model) or model in ENCODERS else None
 

@@ -134,8 +134,8 @@ class SoundSource:
             detector's own (cosine sums for ``evidence``, probabilities for a trained detector).
         grid: Raw map, (h, w), float32, higher = more likely the source.
         size: Height and width of the input picture in pixels, as shown (see ``Box``).
-        time_range: Start and end in seconds of the sound that was heard, or None for a picture
-            with a sound of its own.
+        time_range: Start and end in seconds of the sound that was heard; None where they are not
+            known.
         duplicate_of: Label of a more certain source whose box is nearly the same, where
             ``tvsl.segments.mark_duplicates`` found one.
         also: Other names of the vocabulary that are the same to the model, likeliest first.

@@ -187,7 +187,8 @@ class Localizer(ClipEncoder):
 
         Raises:
             UsageError: The method is not registered, or the encoder is none that can be saved.
-            OutputError: The folder is not empty and ``force`` is not set, or cannot be written.
+            OutputError: The folder is not empty and ``force`` is not set, a file that tvsl did not
+                write is in the way, or it cannot be written.
         """
         folder = Path(folder).expanduser()
         if not isinstance(self.encoder, SavableEncoder):
@@ -483,16 +484,21 @@ class Localizer(ClipEncoder):
             encoded = replace(encoded, tokens=encoded.tokens.to(self.encoder.device))
         return answer(self.method, encoded, request, self._classes(request), self.name)
 
-    def _classes(self, request: Request) -> Classes:
-        """The classes that a request is answered among.
+    def class_names(self, request: Request) -> tuple[str, ...]:
+        """Names of the classes that a request is answered among.
 
         Where a method compares classes, given labels are looked for among all that the model
         knows, as in the tables: else a label would mean something else beside other labels.
         """
         known = self.encoder.classes
         names = tuple(request.names or known or everyday_sounds())
-        if request.labels is not None and self.method.config.compares_classes:
-            names = known if set(same_names(names)) <= set(same_names(known)) else names
+        if request.labels is None or not self.method.config.compares_classes:
+            return names
+        return known if set(same_names(names)) <= set(same_names(known)) else names
+
+    def _classes(self, request: Request) -> Classes:
+        """The classes that a request is answered among, with their embeddings."""
+        names = self.class_names(request)
         classes = self._vocabularies.pop(names, None) or self._grouped(names)
         self._vocabularies[names] = classes  # at the end: the one used last
         while len(self._vocabularies) > _MOST_VOCABULARIES:

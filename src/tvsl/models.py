@@ -100,10 +100,13 @@ PUBLIC_FILES: Mapping[str, WeightFile] = {
             VOCABULARY_FILE,
             VOCABULARY_SHA256,
             1_356_917,
-            "CLIP's text vocabulary, needed with every checkpoint",
+            "CLIP's text vocabulary, needed with either AudioCLIP",
         ),
     )
 }
+
+MODEL_NAMES = (*EMBEDDED, *(entry.name for entry in PUBLIC_FILES.values() if entry.is_model))
+"""Names of the models of tvsl."""
 
 
 def find_public_file(name_or_path: str) -> tuple[WeightFile, Path]:
@@ -177,9 +180,9 @@ def embedded_folder(name: str) -> Path:
 def fetch(name: str, progress: Progress | None = None) -> Path:
     """Path of a public file, which is downloaded first if it is absent.
 
-    CLIP's vocabulary, which every model needs to read text, is fetched with a model. A download
-    that breaks off is resumed; a file appears under its name only when it is whole and its checksum
-    is right.
+    CLIP's vocabulary, which AudioCLIP needs to read text, is fetched with either of them. A
+    download that breaks off is resumed; a file appears under its name only when it is whole and its
+    checksum is right.
 
     Args:
         name: A name of ``PUBLIC_FILES``.
@@ -255,7 +258,7 @@ def existing_file(path: Path) -> Path:
     Raises:
         WeightsError: It is missing or empty.
     """
-    remedy = "Give a checkpoint's file or folder, or a name: mini, audioclip, audioclip-partial."
+    remedy = f"Give a checkpoint's file or folder, or a name: {', '.join(MODEL_NAMES)}."
     if not path.is_file():
         raise WeightsError("There is no such checkpoint file.", remedy, path)
     if path.stat().st_size == 0:

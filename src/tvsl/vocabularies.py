@@ -83,6 +83,13 @@ def split_names(texts: Iterable[str]) -> list[str]:
     return [name for name in names if name]
 
 
+def joined_names(names: Sequence[str]) -> str:
+    """Class names as one text that ``split_names`` takes apart again; none holds a semicolon."""
+    if not any("," in name for name in names):
+        return ",".join(names)
+    return ";".join(names) if len(names) > 1 else f"{names[0]};"
+
+
 def check_names(names: Sequence[str]) -> None:
     """Check that class names are valid and different.
 

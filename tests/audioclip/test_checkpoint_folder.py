@@ -19,7 +19,7 @@ from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import clip_tokenizer
 from tvsl.errors import OutputError, TvslError, UsageError, VocabularyError, WeightsError
 
-FILES = {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
+FILES = {"config.json", "model.safetensors", "tokenizer.json", "README.md", "tvsl.json"}
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import run
+from tvsl.serve.config import ServeConfig
 
 TOKEN = "a-token-of-some-length"
 
@@ -46,3 +47,15 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ran = run("serve")
     assert ran.code == 2
     assert "pip install 'tvsl[serve]'" in ran.err
+
+
+def test_the_defaults_of_the_command_are_those_of_the_service(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = []
+    monkeypatch.setattr("tvsl.serve.serve", lambda config, ready: given.append(config))
+    monkeypatch.delenv("TVSL_SERVE_TOKEN", raising=False)
+    assert run("serve").code == 0
+    model = {"head": None, "method": None, "flip_average": None}
+    model |= {"device": "auto", "precision": "float32", **ServeConfig().model}
+    assert given == [ServeConfig(model=model)]

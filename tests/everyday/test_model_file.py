@@ -77,6 +77,7 @@ def test_round_trip(networks: EverydayNetworks, model: Path) -> None:
         "tokenizer.json",
         "NOTICE",
         "PROVENANCE.json",
+        "tvsl.json",
     }
     state = networks.state_dict()
     for name, value in found.networks.state_dict().items():

@@ -20,7 +20,7 @@ from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.methods.tvsl import TVSL, ReleasedConfig, ReleasedTVSL, TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
 
-FILES = {"config.json", "model.safetensors", "README.md"}
+FILES = {"config.json", "model.safetensors", "README.md", "tvsl.json"}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,11 @@ from tests.localization_schema import check_schema
 from tests.media.media_makers import make_sound, make_video
 from tests.small_model import RATE, tone, write_picture, write_small_checkpoint
 from tvsl.errors import MediaError, UsageError, VocabularyError
+from tvsl.localization import SoundSource
 from tvsl.serve.jobs import WORKER
-from tvsl.serve.worker import LARGEST_FILE, described, summary
+from tvsl.serve.schemas import FoundSource
+from tvsl.serve.worker import LARGEST_FILE, Worker, described, summary
+from tvsl.vocabularies import split_names
 
 
 class Pipe:
@@ -25,7 +29,11 @@ class Pipe:
         self.process = subprocess.Popen(
             WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
-        setup = {"root": str(root), "model": {"name_or_path": model, "device": "cpu"}}
+        setup = {
+            "root": str(root),
+            "started_in": str(Path.cwd()),
+            "model": {"name_or_path": model, "device": "cpu"},
+        }
         self.send({**setup, "max_media_seconds": 5, "max_upload": 10_000_000, **limits})
 
     def send(self, content: object) -> None:
@@ -94,9 +102,16 @@ def test_a_picture_and_its_sound(worker: Pipe, tmp_path: Path) -> None:
     out = tmp_path / "out"
     files = {"picture": "a.png", "sound": "b.wav"}
     worker.send(job(tmp_path, out, files=files, every=2.0))
-    assert "result" in worker.answer()[0]
+    found = worker.answer()[0]["result"]["found"]
     assert {path.name for path in out.iterdir()} == {"index.html", "localization.json"}
     content = json.loads((out / "localization.json").read_text())
+    # As the fields' texts have it: the heard sound, also of a picture.
+    (moment,) = content["moments"]
+    start, end = moment["sources"][0]["time_range"]
+    assert end > start
+    assert {one["seconds"] for one in found} == {round(end - start, 2)}
+    assert "0 for" not in str(FoundSource.model_fields["seconds"].description)
+    assert "None for a picture" not in str(SoundSource.__doc__)
     assert (content["input"], content["audio"]) == ("a.png", "b.wav")
 
 
@@ -149,6 +164,34 @@ def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path, "no-such-model")
     assert "no-such-model" in pipe.answer()[0]["failed"]["problem"]
     assert pipe.process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "labels"),
+    [
+        ({"name_or_path": "everyday"}, ["dog", "train"]),
+        ({"name_or_path": "my models/m", "precision": "auto", "head": "h"}, ["dog, barking"]),
+        ({"name_or_path": "mini", "method": "my.py:Mine"}, ["a, b", "c"]),
+        ({"name_or_path": "mini", "flip_average": "turn", "precision": "float32"}, None),
+    ],
+)
+def test_the_command_of_the_page_gives_the_same_result(
+    model: dict[str, str], labels: list[str] | None
+) -> None:
+    worker = Worker.__new__(Worker)  # what it loads is another matter
+    worker._model = {"head": None, "device": "cpu", **model}
+    given = {"labels": labels, "sources": None if labels else 2, "every": 0.5}
+    options = worker._options(given, Path("a b.mp4"), None)
+    words = shlex.split(options.command)
+    assert words[:2] == ["tvsl", "localize"]
+    assert words[-2:] == ["--", "a b.mp4"]
+    found = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    assert (split_names([found.pop("labels")]) if labels else None) == labels
+    assert float(found.pop("every")) == 0.5
+    assert found.pop("sources", None) == (None if labels else "2")
+    assert found.pop("model") == model["name_or_path"]
+    wanted = {name.replace("_", "-"): value for name, value in model.items()}
+    assert found == {name: value for name, value in wanted.items() if name != "name-or-path"}
 
 
 def test_errors_have_codes() -> None:

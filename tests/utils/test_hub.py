@@ -288,7 +288,10 @@ def test_a_localizer_is_pushed(bundles: tuple[Path, Path]) -> None:
     assert name == f"user/model@{SECOND}"
     assert created.call_args.args[1:] == ("user/model",)
     assert created.call_args.kwargs == {"private": True, "exist_ok": True}
-    assert pushed["files"] == set(pushed["allow_patterns"])
+    # The records are of the folder, not of the model, and stay where they are.
+    records = {"tvsl.json", "head/tvsl.json"}
+    assert pushed["files"] == set(pushed["allow_patterns"]) | records
+    assert not records & set(pushed["allow_patterns"])
     assert {"config.json", "model.safetensors", "head/model.safetensors"} <= pushed["files"]
     assert (pushed["commit_message"], pushed["revision"]) == ("the first", None)
     for wrong in ("model", "user/model@v1", "a/b/c", "../a"):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,9 @@ from safetensors.torch import load_file
 
 from tvsl.errors import OutputError, WeightsError
 from tvsl.utils.model_folder import (
+    CARD_TITLES,
+    OWN_FILES,
+    ModelKind,
     check_tensors,
     existing_folder,
     read_json,
@@ -18,17 +20,14 @@ from tvsl.utils.model_folder import (
     storable,
     write_tensors,
     writing,
+    writing_bundle,
 )
 
 
 def write(folder: Path, *names: str, force: bool = False) -> None:
-    with writing(folder, force, own) as work:
+    with writing(folder, force, "encoder") as work:
         for name in names:
-            (work / name).write_text(json.dumps({"own": name}))
-
-
-def own(config: Mapping[str, object]) -> bool:
-    return "own" in config
+            (work / name).write_text(json.dumps({"new": name}))
 
 
 def names(folder: Path) -> set[str]:
@@ -47,11 +46,11 @@ def test_files_appear_together_and_the_config_last(
 
     monkeypatch.setattr(Path, "rename", watched)
     folder = tmp_path / "deep" / "m"
-    with writing(folder, False, own) as work:
+    with writing(folder, False, "encoder") as work:
         for name in ("config.json", "model.safetensors", "README.md"):
             (work / name).write_text(name)
         assert not names(folder) & {"config.json", "model.safetensors", "README.md"}
-    assert names(folder) == {"config.json", "model.safetensors", "README.md"}
+    assert names(folder) == {"config.json", "model.safetensors", "README.md", "tvsl.json"}
     assert moved[-1] == "config.json"
     assert names(tmp_path / "deep") == {"m"}
 
@@ -65,9 +64,133 @@ def test_what_is_no_model_of_this_kind_is_not_replaced(tmp_path: Path, text: str
     assert (tmp_path / "config.json").read_text() == text
 
 
+@pytest.mark.parametrize("config", [{"embedding": 768, "model_type": "bert"}, {"method": "lora"}])
+@pytest.mark.parametrize("kind", ["encoder", "head"])
+def test_models_of_others_are_not_replaced(
+    tmp_path: Path, config: dict[str, object], kind: ModelKind
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model.safetensors").write_text("mine")
+    with (
+        pytest.raises(OutputError, match="not written by tvsl"),
+        writing(tmp_path, True, kind),
+    ):
+        pytest.fail("the work began")
+    assert names(tmp_path) == {"config.json", "model.safetensors"}
+
+
+@pytest.mark.parametrize("kind", ["encoder", "head"])
+def test_force_replaces_what_was_written_and_nothing_else(tmp_path: Path, kind: ModelKind) -> None:
+    with writing(tmp_path, False, kind) as work:
+        for name in ("config.json", "README.md", "inner/words.txt"):
+            (work / name).parent.mkdir(exist_ok=True)
+            (work / name).write_text("first")
+    mine = [name for name in OWN_FILES if name not in ("config.json", "README.md")]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    with writing(tmp_path, True, kind) as work:
+        for name in ("config.json", "tokenizer.json"):
+            (work / name).write_text("mine" if name in mine else "second")
+    assert {path.read_text() for path in map(tmp_path.joinpath, mine)} == {"mine"}
+    assert names(tmp_path) == {*mine, "config.json", "tvsl.json"}
+    assert (tmp_path / "config.json").read_text() == "second"
+
+
+def test_a_file_of_the_user_s_is_not_overwritten(tmp_path: Path) -> None:
+    write(tmp_path, "config.json")
+    (tmp_path / "NOTICE").write_text("mine")
+    with pytest.raises(OutputError, match="no earlier run wrote it") as caught:
+        write(tmp_path, "config.json", "NOTICE", force=True)
+    assert caught.value.path == tmp_path / "NOTICE"
+    assert (tmp_path / "NOTICE").read_text() == "mine"
+    assert json.loads((tmp_path / "config.json").read_text()) == {"new": "config.json"}
+
+
+def test_no_tokenizer_of_the_user_s_becomes_that_of_a_model_without_one(tmp_path: Path) -> None:
+    write(tmp_path, "config.json")
+    (tmp_path / "tokenizer.json").write_text("mine")
+    with pytest.raises(OutputError, match="tokenizer of the encoder"):
+        write(tmp_path, "config.json", force=True)
+    assert (tmp_path / "tokenizer.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{",
+        "{}",
+        '{"tvsl": "1", "kind": "head", "files": []}',
+        '{"tvsl": "1", "kind": "encoder", "files": ["../notes.txt"]}',
+        '{"tvsl": "1", "kind": "encoder", "files": "notes.txt"}',
+    ],
+)
+def test_a_record_that_is_none_permits_nothing(tmp_path: Path, record: str) -> None:
+    write(tmp_path, "config.json")
+    (tmp_path / "tvsl.json").write_text(record)
+    with pytest.raises(OutputError, match="not written by tvsl"):
+        write(tmp_path, "config.json", force=True)
+    assert (tmp_path / "tvsl.json").read_text() == record
+
+
+EARLIER: dict[ModelKind, dict[str, object]] = {
+    "encoder": dict.fromkeys(("embedding", "waveform_scale", "image", "audio", "text"), 1),
+    "head": dict.fromkeys(("format", "method", "encoder_sha256", "config", "notes"), 1),
+}
+
+
+def earlier(folder: Path, kind: ModelKind, card: str) -> None:
+    """Write a model as versions did that kept no record."""
+    texts = {"config.json": json.dumps(EARLIER[kind]), "model.safetensors": "old"}
+    for name, text in {**texts, "README.md": card, "NOTICE": "mine"}.items():
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "head"])
+def test_models_of_earlier_versions_are_replaced(tmp_path: Path, kind: ModelKind) -> None:
+    earlier(tmp_path, kind, CARD_TITLES[kind])
+    with writing(tmp_path, True, kind) as work:
+        for name in ("config.json", "README.md"):
+            (work / name).write_text("new")
+    assert names(tmp_path) == {"config.json", "README.md", "NOTICE", "tvsl.json"}
+    assert (tmp_path / "NOTICE").read_text() == "mine"
+    assert (tmp_path / "README.md").read_text() == "new"
+
+
+@pytest.mark.parametrize("kind", ["encoder", "head"])
+def test_only_the_same_card_takes_the_place_of_one_that_may_be_the_user_s(
+    tmp_path: Path, kind: ModelKind
+) -> None:
+    earlier(tmp_path, kind, "# my card")
+
+    def again(card: str) -> None:
+        with writing(tmp_path, True, kind) as work:
+            (work / "config.json").write_text("new")
+            (work / "README.md").write_text(card)
+
+    with pytest.raises(OutputError, match="no earlier run wrote it"):
+        again("# another card")
+    assert (tmp_path / "model.safetensors").read_text() == "old"
+    again("# my card")
+    assert names(tmp_path) == {"config.json", "README.md", "NOTICE", "tvsl.json"}
+
+
+def test_a_bundle_of_an_earlier_version_is_replaced_with_its_head(tmp_path: Path) -> None:
+    (tmp_path / "head").mkdir()
+    earlier(tmp_path, "encoder", CARD_TITLES["encoder"])
+    earlier(tmp_path / "head", "head", CARD_TITLES["head"])
+    with writing_bundle(tmp_path, True) as work:
+        for name in ("config.json", "head/config.json"):
+            (work / name).parent.mkdir(exist_ok=True)
+            (work / name).write_text("new")
+    assert names(tmp_path) == {"config.json", "NOTICE", "head", "tvsl.json"}
+    assert names(tmp_path / "head") == {"config.json", "NOTICE", "tvsl.json"}
+    records = [json.loads((tmp_path / name / "tvsl.json").read_text()) for name in ("", "head")]
+    assert [record["files"] for record in records] == [["config.json"]] * 2
+
+
 def test_what_stands_in_the_way_is_found_before_the_work(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not empty"), writing(tmp_path, False, own):
+    with pytest.raises(OutputError, match="not empty"), writing(tmp_path, False, "encoder"):
         pytest.fail("the work began")
 
 
@@ -76,13 +199,13 @@ def test_the_present_folder_may_be_written(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path / "here")
     write(Path(), "config.json")
     assert names(tmp_path) == {"here"}
-    assert names(tmp_path / "here") == {"config.json"}
+    assert names(tmp_path / "here") == {"config.json", "tvsl.json"}
 
 
 @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()])
 def test_a_failure_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
     def fail() -> None:
-        with writing(tmp_path / "m", False, own) as work:
+        with writing(tmp_path / "m", False, "encoder") as work:
             (work / "config.json").write_text("{}")
             raise error
 

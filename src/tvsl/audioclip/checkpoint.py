@@ -23,6 +23,7 @@ from tvsl.models import existing_file, free_target
 from tvsl.utils.atomic import locked, writable, write_whole
 from tvsl.utils.model_folder import (
     CARD_FILE,
+    CARD_TITLES,
     CONFIG_FILE,
     HEAD_FOLDER,
     LARGEST_TENSORS,
@@ -403,7 +404,8 @@ def save_audioclip(
 
     Raises:
         OutputError: The folder is not empty and ``force`` is not set, it cannot be written, a
-            value does not fit into ``dtype``, or the folder holds a head of another encoder.
+            value does not fit into ``dtype``, a file that tvsl did not write is in the way, or
+            the folder holds a head of another encoder.
         VocabularyError: The model cannot express its own classes.
     """
     folder = Path(folder).expanduser()
@@ -411,7 +413,7 @@ def save_audioclip(
         model.require_tokenizer()(model.config.classes)
     tensors = storable(model.state_dict(), dtype, folder)
     _check_head(folder / HEAD_FOLDER, model, tensors)
-    with writing(folder, force, is_encoder) as work:
+    with writing(folder, force, "encoder") as work:
         text = model.config.model_dump_json(indent=2)
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(model, dtype), encoding="utf-8")
@@ -470,7 +472,7 @@ def _card(model: AudioCLIP, dtype: torch.dtype) -> str:
     count = sum(parameter.numel() for parameter in model.parameters())
     classes = ", ".join(model.config.classes) or "not stated"
     return (
-        "# An encoder for tvsl\n\n"
+        f"{CARD_TITLES['encoder']}\n\n"
         f"{count:,} parameters, stored as {str(dtype).split('.')[-1]}; embeddings of size "
         f"{model.config.embedding}. Nothing is stated about its training.\n\n"
         f"Classes: {classes}.\n\n"

@@ -123,10 +123,10 @@ class AudioCLIPEncoder:
         """Write the model in single precision, so that it keeps its fingerprint.
 
         Args:
-            folder: An existing folder.
+            folder: An existing folder, which is empty.
 
         Raises:
-            OutputError: The folder cannot be written.
+            OutputError: The folder is not empty, or cannot be written.
         """
         save_audioclip(self.model, folder, torch.float32)
 

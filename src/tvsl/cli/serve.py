@@ -20,19 +20,21 @@ from tvsl.cli.options import (
 )
 from tvsl.cli.output import open_page, print_lines
 from tvsl.errors import UsageError
+from tvsl.serve.config import ServeConfig
 
 TOKEN_VARIABLE: Final = "TVSL_SERVE_TOKEN"
 _LARGEST_TOKEN_FILE: Final = 4_096
+_MEGABYTE: Final = 1_000_000
 _NEEDED = ("fastapi", "uvicorn", "python_multipart")
 
 
 def command(
     host: Annotated[
         str, typer.Option(help="Address to listen at; any but this computer's own needs a token.")
-    ] = "127.0.0.1",
+    ] = ServeConfig.host,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port; 0 takes any that is free.")
-    ] = 8321,
+    ] = ServeConfig.port,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -41,17 +43,19 @@ def command(
     ] = None,
     max_upload: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Megabytes of one upload.")
-    ] = 500,
+    ] = ServeConfig.max_upload // _MEGABYTE,
     max_length: Annotated[
         float, typer.Option(min=1, max=21_600, help="Length of a video or sound, seconds.")
-    ] = 600,
+    ] = ServeConfig.max_media_seconds,
     max_time: Annotated[
         float, typer.Option(min=1, max=86_400, help="Time of a job, seconds.")
-    ] = 1_800,
-    max_waiting: Annotated[int, typer.Option(min=1, max=1_000, help="Jobs that may wait.")] = 8,
+    ] = ServeConfig.max_job_seconds,
+    max_waiting: Annotated[int, typer.Option(min=1, max=1_000, help="Jobs that may wait.")] = (
+        ServeConfig.max_waiting
+    ),
     keep: Annotated[
         float, typer.Option(min=0.1, max=1_440, help="For how long results are kept, minutes.")
-    ] = 30,
+    ] = ServeConfig.keep_seconds // 60,
     model: Model = "everyday",
     head: Head = None,
     method: HeadMethod = None,
@@ -71,21 +75,21 @@ def command(
             f"tvsl serve needs packages that are not installed: {', '.join(missing)}.",
             "Install them: pip install 'tvsl[serve]'.",
         )
-    from tvsl.serve import ServeConfig, serve
+    from tvsl.serve import serve
 
     config = ServeConfig(
         host=host,
         port=port,
         token=_token(token_file),
         model={
-            "name_or_path": _absolute(model),
-            "head": None if head is None else str(head.expanduser().absolute()),
+            "name_or_path": model,
+            "head": None if head is None else str(head),
             "method": method,
             "flip_average": flip_average,
             "device": device,
             "precision": precision,
         },
-        max_upload=max_upload * 1_000_000,
+        max_upload=max_upload * _MEGABYTE,
         max_media_seconds=max_length,
         max_job_seconds=max_time,
         max_waiting=max_waiting,
@@ -113,10 +117,3 @@ def _token(file: Path | None) -> str | None:
     if not token:
         raise UsageError("The file of the token is empty.", "Write one into it.")
     return token
-
-
-def _absolute(model: str) -> str:
-    """A model's path as the worker finds it, whose folder is another; a name stays a name."""
-    path, colon, name = model.partition(":")
-    place = Path(path).expanduser()
-    return f"{place.absolute()}{colon}{name}" if place.exists() else model

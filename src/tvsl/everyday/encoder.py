@@ -37,7 +37,7 @@ from tvsl.media.image import fitting_size, resize
 from tvsl.tokens import Tokens, Vocabulary
 from tvsl.utils import kernels
 from tvsl.utils.devices import Precision
-from tvsl.utils.model_folder import OWN_FILES
+from tvsl.utils.model_folder import OWN_FILES, writing
 from tvsl.vocabularies import (
     check_distinct,
     check_names,
@@ -150,10 +150,11 @@ class EverydayEncoder:
         """Copy the encoder's files, which are never written anew: rounding would change them.
 
         Args:
-            folder: An existing folder.
+            folder: An existing folder, which is empty.
 
         Raises:
             WeightsError: The files are not what they were when the encoder was loaded, or gone.
+            OutputError: The folder is not empty, or cannot be written.
         """
         if self.folder is None or folder_fingerprint(self.folder) != self.fingerprint:
             raise WeightsError(
@@ -161,9 +162,10 @@ class EverydayEncoder:
                 "Load it again.",
                 self.folder,
             )
-        for name in OWN_FILES:
-            if (self.folder / name).is_file():
-                shutil.copyfile(self.folder / name, folder / name)
+        with writing(folder, False, "encoder") as work:
+            for name in OWN_FILES:
+                if (self.folder / name).is_file():
+                    shutil.copyfile(self.folder / name, work / name)
 
     def prepare(self, picture: NDArray[np.uint8], square: bool = False) -> Tensor:
         """Resize a picture to whole cells, in [-1, 1]; see ``Encoder``."""

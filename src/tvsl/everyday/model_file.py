@@ -39,6 +39,7 @@ from tvsl.utils.model_folder import (
     read_json,
     read_tensors,
     write_tensors,
+    writing,
 )
 from tvsl.utils.strict_model import StrictModel
 
@@ -142,30 +143,38 @@ def save(
     folder: Path,
     card: Mapping[str, str],
     packages: Sequence[Mapping[str, str]] = (),
+    force: bool = False,
 ) -> None:
     """Write an everyday encoder.
 
     Args:
         networks: Its networks.
         tokenizer: Its word pieces.
-        folder: An existing folder.
+        folder: The folder; other files in it stay.
         card: Further files by name: the card, licences, notices.
         packages: As for ``ModelProvenance``.
+        force: Whether an encoder that is there may be replaced.
+
+    Raises:
+        OutputError: The folder is not empty and ``force`` is not set, or it cannot be written.
     """
     config = networks.space.config
     content = EverydayConfig(
         embedding=config.embedding, space=config, pieces=tokenizer.get_vocab_size()
     )
-    write_tensors(quantized(networks.state_dict()), folder / TENSORS_FILE)
     words = tokenizer.to_str().encode()
-    (folder / TOKENIZER_FILE).write_bytes(words)
     digest = hashlib.sha256(words).hexdigest()
     origin = ModelProvenance(packages=tuple(map(dict, packages)), tokenizer_sha256=digest)
-    (folder / PROVENANCE_FILE).write_text(origin.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    for name, text in card.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    text = json.dumps(content.model_dump(), indent=2)
-    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    texts = {
+        PROVENANCE_FILE: origin.model_dump_json(indent=2) + "\n",
+        **card,
+        CONFIG_FILE: json.dumps(content.model_dump(), indent=2) + "\n",
+    }
+    with writing(folder, force, "encoder") as work:
+        write_tensors(quantized(networks.state_dict()), work / TENSORS_FILE)
+        (work / TOKENIZER_FILE).write_bytes(words)
+        for name, text in texts.items():
+            (work / name).write_text(text, encoding="utf-8")
 
 
 def read(folder: Path) -> tuple[EverydayNetworks, Tokenizer, str]:

@@ -4,7 +4,7 @@ from tvsl.media.audio import DEFAULT_RATE, AudioSource, load_audio, sound_window
 from tvsl.media.center_crop import crop_center, sound_event
 from tvsl.media.image import ImageSource, load_image, shrink
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, check_file, open_container
-from tvsl.media.media_type import MediaType, is_video, media_type_of
+from tvsl.media.media_type import MediaType, media_type_of
 from tvsl.media.video import (
     VideoFrame,
     VideoInfo,
@@ -29,7 +29,6 @@ __all__ = [
     "check_file",
     "crop_center",
     "is_silent",
-    "is_video",
     "iterate_frames",
     "load_audio",
     "load_image",

@@ -56,18 +56,3 @@ def media_type_of(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> Med
     raise UnreadableMediaError(
         "The file holds neither picture nor sound.", "Give a picture, video or sound file.", target
     )
-
-
-def is_video(path: str | Path, limits: MediaLimits = DEFAULT_LIMITS) -> bool:
-    """Tell whether a file is a video.
-
-    Args:
-        path: The file.
-        limits: What is allowed.
-
-    Raises:
-        MissingFileError: No such file.
-        UnreadableMediaError: It is neither picture, video nor sound.
-        MediaLimitError: The file exceeds a limit.
-    """
-    return media_type_of(path, limits) == "video"

@@ -21,12 +21,12 @@ from tvsl.methods.base import Method, MethodConfig, with_overrides
 from tvsl.registry import Origin
 from tvsl.utils.model_folder import (
     CARD_FILE,
+    CARD_TITLES,
     CONFIG_FILE,
     HEAD_FOLDER,
     TENSORS_FILE,
     check_tensors,
     existing_folder,
-    is_head,
     read_json,
     read_tensors,
     storable,
@@ -177,7 +177,7 @@ def save_head(
                 folder,
             )
     tensors = storable(head.state_dict(), torch.float32, folder)
-    with writing(folder, force, is_head) as work:
+    with writing(folder, force, "head") as work:
         text = record.model_dump_json(indent=2, exclude=None if record.source else {"source"})
         (work / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
         (work / CARD_FILE).write_text(card or _card(head, text), encoding="utf-8")
@@ -257,7 +257,7 @@ def _card(head: Method, record: str) -> str:
     """Text of ``README.md`` with the bare facts."""
     count = sum(parameter.numel() for parameter in head.parameters())
     return (
-        f"# A head for tvsl: {head.name}\n\n"
+        f"{CARD_TITLES['head']}: {head.name}\n\n"
         f"{count:,} parameters; it works on the one encoder that is named below by its SHA-256.\n\n"
         "Load it with `tvsl localize --model MODEL --head FOLDER` or "
         "`tvsl.load(MODEL, head=FOLDER)`.\n\n"

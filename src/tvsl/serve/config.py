@@ -34,7 +34,8 @@ class ServeConfig:
         host: Address or name to listen at.
         port: Port; 0 for any that is free.
         token: Secret that every request must bring; needed for any address but this computer's own.
-        model: Arguments of ``Localizer.from_pretrained`` by their names; plain JSON types.
+        model: Arguments of ``Localizer.from_pretrained`` by their names; plain JSON types. Relative
+            paths are those of the folder in which the service starts.
         max_upload: Bytes of one upload.
         max_media_seconds: Length of a video or sound in seconds.
         max_job_seconds: Time of a job in seconds, from its start.

@@ -26,6 +26,7 @@ from anyio import fail_after
 import tvsl
 from tvsl.errors import TvslError
 from tvsl.serve.config import ServeConfig
+from tvsl.serve.guard import JOBS
 from tvsl.serve.schemas import (
     MEDIA_TYPES,
     FileName,
@@ -37,6 +38,7 @@ from tvsl.serve.schemas import (
     Refusal,
     ResultFile,
 )
+from tvsl.utils.files import home
 
 WORKER: Final = (sys.executable, "-m", "tvsl.serve.worker")
 START_SECONDS: Final = 600
@@ -112,8 +114,10 @@ class WorkerProcess:
             stdout=asyncio.subprocess.PIPE,
             # What libraries print of a file is kept nowhere.
             stderr=asyncio.subprocess.DEVNULL,
-            # Python looks for modules here first, and never finds a file of the user's.
+            # Python looks for modules here first, and never finds a file of the user's. The worker
+            # goes to the folder of the command when Python has started.
             cwd=Path(tvsl.__file__).parents[1],
+            env=_environment(),
             # Ctrl-C is for the service alone; it kills the worker with all that it started.
             start_new_session=True,
             limit=LONGEST_ANSWER,
@@ -169,6 +173,15 @@ class WorkerProcess:
             else:
                 process.kill()
         await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """The environment, with paths that mean the same in every folder."""
+    found = {**os.environ, "TVSL_HOME": str(home().absolute())}
+    if places := found.get("PYTHONPATH"):
+        known = [str(Path(place).absolute()) for place in places.split(os.pathsep) if place]
+        found["PYTHONPATH"] = os.pathsep.join(known)
+    return found
 
 
 def _signal_name(number: int) -> str:
@@ -264,6 +277,7 @@ class Jobs:
             command,
             {
                 "root": str(folder),
+                "started_in": str(Path.cwd()),
                 "model": config.model,
                 "max_media_seconds": config.max_media_seconds,
                 "max_upload": config.max_upload,
@@ -424,7 +438,7 @@ class Jobs:
         for name, media_type in MEDIA_TYPES.items():
             path = job.folder / RESULTS / name
             if path.is_file():
-                url = f"/api/v1/jobs/{job.id}/files/{name}"
+                url = f"{JOBS}/{job.id}/files/{name}"
                 size = path.stat().st_size
                 found.append(ResultFile(name=name, media_type=media_type, bytes=size, url=url))
         return found

@@ -62,7 +62,9 @@ class FoundSource(_Answer):
     """One class that was found."""
 
     label: str = Field(description="Its name.")
-    seconds: float = Field(description="For how long it is seen to sound; 0 for a picture.")
+    seconds: float = Field(
+        description="For how long it is seen to sound; of a picture, how much sound is heard."
+    )
     peak: float = Field(description="Its highest score.")
 
 

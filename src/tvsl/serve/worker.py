@@ -61,6 +61,8 @@ class Worker:
             max_duration=setup["max_media_seconds"], max_file_size=setup["max_upload"]
         )
         keep_freed_memory()
+        # Names and paths of the model mean what they mean to `tvsl localize` there.
+        os.chdir(setup["started_in"])
         with self.stages("Fetching the model") as fetched:
             self._localizer = Localizer.from_pretrained(**self._model, progress=fetched)
         self._localizer.limits = self._limits
@@ -136,21 +138,25 @@ class Worker:
     def _options(self, job: Mapping[str, Any], source: Path, sound: Path | None) -> LocalizeOptions:
         from tvsl.cli.localized_files import LocalizeOptions
         from tvsl.localization import Request
+        from tvsl.vocabularies import joined_names
 
         names = ("head", "preset", "method", "precision", "flip_average")
         labels = job["labels"]
-        comma = ";" if labels is not None and any("," in name for name in labels) else ","
-        joined = None if labels is None else comma.join(labels)
-        given = {"labels": joined, "sources": job["sources"]}
-        if sound is None:
-            given["every"] = job["every"]
+        every = job["every"] if sound is None else None
+        given = {
+            "model": self._model["name_or_path"],
+            **{name.replace("_", "-"): self._model.get(name) for name in names},
+            "labels": None if labels is None else joined_names(labels),
+            "sources": job["sources"],
+            "every": every,
+        }
         words = [f"--{name}={value}" for name, value in given.items() if value is not None]
         audio = [] if sound is None else [f"--audio={sound}"]
         return LocalizeOptions(
             Request(labels, None, job["sources"]),
             sound,
             at=None,
-            every=job["every"] if sound is None else None,
+            every=every,
             force=True,
             recorded={name: self._model.get(name) for name in names},
             command=shlex.join(
@@ -237,7 +243,8 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     """Load a model and do jobs until the process that sends them ends.
 
     Args:
-        requests: First a line with ``root``, ``model`` and limits, then one for each job.
+        requests: First a line with ``root``, ``started_in``, ``model`` and limits, then one for
+            each job.
         answers: Takes ``ready``, then of each job any number of stages and its end.
     """
     first = requests.readline()

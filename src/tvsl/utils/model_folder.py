@@ -1,20 +1,29 @@
 """Folders that hold a model: ``config.json``, ``model.safetensors``, ``README.md``.
 
-Encoders and heads are stored in this form. Nothing in it is ever unpickled.
+Encoders and heads are stored in this form. Nothing in it is ever unpickled. ``tvsl.json`` names the
+files that were written, which alone may be replaced.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from filecmp import cmp
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from tvsl import __version__
 from tvsl.errors import OutputError, UsageError, WeightsError, shown
-from tvsl.utils.atomic import foreign_record, staged, writable, write_whole
+from tvsl.utils.atomic import (
+    foreign_record,
+    is_inner_name,
+    staged,
+    writable,
+    write_whole,
+)
 from tvsl.utils.files import LARGEST_CONFIG, read_small_json
 from tvsl.utils.run_folder import read_record
 
@@ -38,6 +47,24 @@ PROVENANCE_FILE = "PROVENANCE.json"
 NOTICE_FILES = ("NOTICE", PROVENANCE_FILE)
 """Files beside a model that holds weights of others."""
 OWN_FILES = (CONFIG_FILE, TENSORS_FILE, TOKENIZER_FILE, CARD_FILE, *NOTICE_FILES)
+"""Names of the files that a model may have; whether tvsl wrote such a file, its record tells."""
+RECORD_FILE: Final = "tvsl.json"
+"""Record of the files that were written."""
+
+ModelKind = Literal["encoder", "head"]
+CARD_TITLES: Final[Mapping[ModelKind, str]] = {
+    "encoder": "# An encoder for tvsl",
+    "head": "# A head for tvsl",
+}
+"""Beginnings of the cards that tvsl writes where none is given."""
+_MARKS: Final[Mapping[ModelKind, tuple[frozenset[str], ...]]] = {
+    "encoder": (
+        frozenset({"embedding", "waveform_scale", "image", "audio", "text"}),
+        frozenset({"encoder", "embedding", "space", "pieces"}),
+    ),
+    "head": (frozenset({"format", "method", "encoder_sha256", "config", "notes"}),),
+}
+"""Keys of ``config.json`` by which a folder without a record, of an earlier version, is known."""
 _METADATA: Final = {"format": "pt"}
 _TYPES: Final = {
     "torch.float64": "F64",
@@ -54,26 +81,25 @@ _TYPES: Final = {
 
 
 @contextmanager
-def writing(folder: Path, force: bool, own: Callable[[Mapping[str, Any]], bool]) -> Iterator[Path]:
-    """Write the files of a model atomically.
+def writing(folder: Path, force: bool, kind: ModelKind) -> Iterator[Path]:
+    """Write the files of a model atomically, with a record of their names.
 
     Args:
         folder: The target folder; other files there stay.
-        force: Whether an existing model may be replaced.
-        own: Tells by its config whether an existing model is of the same kind.
+        force: Whether an existing model of this kind may be replaced.
+        kind: Kind of the model.
 
     Raises:
         OutputError: The folder is not empty and ``force`` is not set, it holds no model of this
-            kind, or it cannot be written.
+            kind, a file that tvsl did not write is in the way, or it cannot be written.
     """
-    earlier = partial(_earlier_files, own=own)
-    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+    with _writing(folder, force, {"": kind}) as work:
         yield work
 
 
 @contextmanager
 def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
-    """Write the files of an encoder and its head atomically.
+    """Write the files of an encoder and its head atomically, with records of their names.
 
     Args:
         folder: The target folder; other files there stay.
@@ -82,23 +108,93 @@ def writing_bundle(folder: Path, force: bool) -> Iterator[Path]:
     Raises:
         OutputError: As for ``writing``.
     """
-
-    def earlier(folder: Path) -> list[str]:
-        own = _earlier_files(folder / HEAD_FOLDER, is_head)
-        return [*_earlier_files(folder, is_encoder), *(f"{HEAD_FOLDER}/{name}" for name in own)]
-
-    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+    with _writing(folder, force, {"": "encoder", HEAD_FOLDER: "head"}) as work:
         yield work
 
 
-def _earlier_files(folder: Path, own: Callable[[Mapping[str, Any]], bool]) -> tuple[str, ...]:
-    path = folder / CONFIG_FILE
-    content = read_record(path, frozenset(), LARGEST_CONFIG)
-    if content is None:
-        return ()
-    if not own(content):
+@contextmanager
+def _writing(folder: Path, force: bool, parts: Mapping[str, ModelKind]) -> Iterator[Path]:
+    """Write models atomically, by the subfolders that they take."""
+    unchanged: set[str] = set()
+
+    def earlier(folder: Path) -> set[str]:
+        names = set(unchanged)
+        for part, kind in parts.items():
+            found = _earlier_files(folder / part, kind)
+            names |= {Path(part, name).as_posix() for name in found}
+        return names
+
+    with staged(folder, CONFIG_FILE, force, earlier) as work, writable(folder):
+        yield work
+        for part, kind in parts.items():
+            _write_record(work / part, kind)
+        made = _files(work)
+        # Nothing is lost where the same takes its place, whoever wrote it.
+        unchanged |= {name for name in made if _is_same(folder / name, work / name)}
+        if "encoder" in parts.values() and TOKENIZER_FILE not in made:
+            _check_no_tokenizer(folder, earlier(folder))
+
+
+def _files(folder: Path) -> list[str]:
+    """Names of all files in a folder, relative to it, sorted."""
+    found = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and cmp(path, other, shallow=False)
+
+
+def _check_no_tokenizer(folder: Path, earlier: set[str]) -> None:
+    """Refuse to leave a tokenizer beside an encoder that has none: it would be read as its own."""
+    path = folder / TOKENIZER_FILE
+    if os.path.lexists(path) and TOKENIZER_FILE not in earlier:
+        raise OutputError(
+            "This would be taken for the tokenizer of the encoder.", "Move it elsewhere.", path
+        )
+
+
+def _write_record(folder: Path, kind: ModelKind) -> None:
+    """Record the files of a model; a head in an encoder's folder has a record of its own."""
+    names = [name for name in _files(folder) if name != RECORD_FILE]
+    if kind == "encoder":
+        names = [name for name in names if not name.startswith(f"{HEAD_FOLDER}/")]
+    content = {"tvsl": __version__, "kind": kind, "files": names}
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _earlier_files(folder: Path, kind: ModelKind) -> list[str]:
+    """Names of the files that tvsl wrote for an earlier model of this kind."""
+    path = folder / RECORD_FILE
+    record = read_record(path, {"tvsl", "kind", "files"}, LARGEST_CONFIG)
+    if record is None:
+        return _unrecorded_files(folder, kind)
+    names = record["files"]
+    known = isinstance(names, list) and all(is_inner_name(name) for name in names)
+    if record["kind"] != kind or not known:
         raise foreign_record(path)
-    return OWN_FILES
+    return [*names, RECORD_FILE]
+
+
+def _unrecorded_files(folder: Path, kind: ModelKind) -> list[str]:
+    """Names of the files that an earlier version surely wrote; it kept no record."""
+    path = folder / CONFIG_FILE
+    config = read_record(path, frozenset(), LARGEST_CONFIG)
+    if config is None:
+        return []
+    if not any(keys <= config.keys() for keys in _MARKS[kind]):
+        raise foreign_record(path)
+    names = [CONFIG_FILE, TENSORS_FILE]
+    return [*names, CARD_FILE] if _has_own_card(folder, kind) else names
+
+
+def _has_own_card(folder: Path, kind: ModelKind) -> bool:
+    path, title = folder / CARD_FILE, CARD_TITLES[kind].encode()
+    if not path.is_file():
+        return False
+    with writable(path, "file"), path.open("rb") as stream:
+        return stream.read(len(title)) == title
 
 
 def fingerprint(description: str, tensors: Mapping[str, Tensor]) -> str:
