@@ -363,7 +363,7 @@ class _Run:
                 raise
 
         began = time.monotonic()
-        for done, (place, target) in self.team.taken(list(enumerate(targets))):
+        for done, (place, target) in self._taken(targets):
             self.place = place
             if len(targets) > 1:
                 print_note(_file_line(target.source.name, done, len(targets), began))
@@ -376,6 +376,18 @@ class _Run:
 
                 self._show(localize_input(loaded, target, options, emit), target.folder)
             return_freed_memory()
+
+    def _taken(
+        self, targets: Sequence[tuple[int, CheckedInput]]
+    ) -> Iterator[tuple[int, tuple[int, CheckedInput]]]:
+        """The inputs of this process, each with its number.
+
+        One alone is the first process's: its folder may be the one that this process has locked.
+        """
+        numbered = list(enumerate(targets))
+        if len(numbered) > 1:
+            return self.team.taken(numbered)
+        return iter(numbered if self.team.leads else ())
 
     def _show(self, content: dict[str, Any], folder: Path | None) -> None:
         """Print a result, or keep it where all are printed at the end."""
