@@ -37,6 +37,7 @@ from tvsl.cli.output import (
     print_json,
     print_lines,
     print_note,
+    result_files,
     result_folders,
 )
 from tvsl.cli.starting import start_processes
@@ -186,6 +187,7 @@ def command(
             "--open shows the page, and none would be written.",
             "Add page to --outputs, give -o a folder, or leave --open out.",
         )
+    new = result_files(kinds, audio is not None, at is None, result_format)
     printed = result_format if as_json or folder is None else None
     if (processes or 1) * started_count() > 1 and STANDARD_OUTPUT in inputs:
         raise UsageError("Several processes cannot read one input.", "Name files and folders.")
@@ -200,7 +202,7 @@ def command(
 
         # Wrong usage ends here, before torch is imported.
         if is_first():
-            _with_folders(given, folder, force, audio)
+            _with_folders(given, folder, force, audio, new)
         classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
         with importing():
@@ -249,7 +251,7 @@ def command(
             if folder is not None and team.leads:
                 stack.enter_context(locked(folder))
             targets = team.broadcast(
-                _with_folders(given, folder, force, audio) if team.leads else _NO_TARGETS
+                _with_folders(given, folder, force, audio, new) if team.leads else _NO_TARGETS
             )
             checked = run.check(targets, options)
             load = partial(
@@ -292,13 +294,17 @@ def _output_kinds(text: str | None) -> frozenset[OutputKind] | None:
 
 
 def _with_folders(
-    given: Sequence[GivenInput], output: Path | None, force: bool, audio: Path | None
+    given: Sequence[GivenInput],
+    output: Path | None,
+    force: bool,
+    audio: Path | None,
+    new: Sequence[str],
 ) -> list[tuple[GivenInput, Path | None]]:
     """Each input with the folder of its results; those that are in the way are an error."""
     if output is None:
         return [(one, None) for one in given]
     paths, parents = [one.path for one in given], [one.parent for one in given]
-    folders = result_folders(paths, output, force, audio, parents)
+    folders = result_folders(paths, output, force, audio, parents, new)
     return [(one, folder) for one, (_, folder) in zip(given, folders, strict=True)]
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -399,6 +399,36 @@ JSON_NAME = "localization.json"
 OutputKind = Literal["page", "video", "sheet", "moments", "json"]
 """Files that ``tvsl localize`` may write for an input."""
 _UNNAMED = "input"
+# A page's video stays beside it where it is large.
+_NAMES: dict[OutputKind, tuple[str, ...]] = {
+    "page": ("index.html", "clip.mp4"),
+    "video": ("overlay.mp4",),
+    "sheet": ("contact_sheet.jpg",),
+    "moments": ("[0-9][0-9]*_*.png", "moments/*.png"),
+    "json": (),
+}
+
+
+def result_files(
+    kinds: Set[OutputKind] | None, pictures: bool, series: bool, result_format: str
+) -> tuple[str, ...]:
+    """Names of the files that may be written for an input, before it was looked at.
+
+    Args:
+        kinds: The chosen files; None for the usual ones.
+        pictures: Whether the inputs are pictures.
+        series: Whether several moments of a video are localized.
+        result_format: Form of the results.
+
+    Returns:
+        Names, and patterns of those that depend on what is found, relative to the folder.
+    """
+    if kinds is None:
+        kinds = {"page", "video"} if series and not pictures else {"page"}
+    names = [name for kind in sorted(kinds) for name in _NAMES[kind]]
+    if result_format != "json":
+        names.append(f"{Path(JSON_NAME).stem}.{result_format}")
+    return (*names, JSON_NAME)
 
 
 def result_folders(
@@ -407,6 +437,7 @@ def result_folders(
     force: bool,
     audio: Path | None = None,
     parents: Sequence[Path | None] | None = None,
+    new: Sequence[str] = (),
 ) -> list[tuple[Path, Path]]:
     """Decide where each input's results go, and refuse before any work is done.
 
@@ -417,10 +448,12 @@ def result_folders(
         audio: The sound of the inputs, if it is a file of its own.
         parents: For each input, the folder of its results inside ``output``, if it comes from a
             folder; such an input has a folder of its own also where it is the only one.
+        new: Names of the files that may be written for an input, from ``result_files``.
 
     Raises:
         OutputError: A folder is not empty and ``force`` is not set, it is a file, what is there
-            is no earlier result, or an input is a file of the result that would be replaced.
+            is no earlier result or has the name of a new file, or an input is a file of the result
+            that would be replaced.
     """
     chosen: list[tuple[Path, Path]] = []
     taken: set[str] = set()
@@ -433,10 +466,10 @@ def result_folders(
         is_only = len(inputs) == 1 and parent is None
         chosen.append((source, output if is_only else output / within / name))
     for _, folder in chosen:
-        check_free(folder, force, _earlier_files)
+        check_free(folder, force, earlier_files, new)
     if force:
         read = {path.resolve() for path in (*inputs, audio) if path is not None}
-        for path in (folder / name for _, folder in chosen for name in _earlier_files(folder)):
+        for path in (folder / name for _, folder in chosen for name in earlier_files(folder)):
             if os.path.lexists(path) and path.resolve() in read:
                 raise OutputError(
                     "This input is part of the earlier result, which would be replaced.",
@@ -459,7 +492,7 @@ def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
         A context with the folder to write into; gone afterwards, whatever happened. It raises
         ``OutputError`` where a place cannot be written.
     """
-    return staged(folder, JSON_NAME, force, _earlier_files)
+    return staged(folder, JSON_NAME, force, earlier_files)
 
 
 def _key(name: str) -> str:
@@ -467,7 +500,7 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-def _earlier_files(folder: Path) -> list[str]:
+def earlier_files(folder: Path) -> list[str]:
     """Files that an earlier run wrote here, by its own list."""
     record = folder / JSON_NAME
     content = read_record(record, {"tvsl", "moments"})

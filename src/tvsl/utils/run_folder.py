@@ -121,6 +121,14 @@ def check_run_folder(
 
 
 EXPORT_RECORD: Final = "export.json"
+CLASSES_FILE: Final = "classes.npy"
+GRAPH_ENDINGS: Final = {"onnx": "onnx", "torch": "pt2"}
+
+
+def export_files(export_format: str) -> tuple[str, ...]:
+    """Names of the files of an export in a format, the record's last."""
+    ending = GRAPH_ENDINGS.get(export_format, "onnx")
+    return *(f"{name}.{ending}" for name in ("image", "sound", "head")), CLASSES_FILE, EXPORT_RECORD
 
 
 def exported_files(folder: Path) -> list[str]:
