@@ -167,6 +167,24 @@ def test_a_folder_that_is_not_empty_is_refused_without_force(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("inputs", "folders"),
     [
+        ({"takes/x.mp4": "takes", "takes.mp4": None}, ["takes/x", "takes_"]),
+        ({"takes.mp4": None, "takes/x.mp4": "takes"}, ["takes_", "takes/x"]),
+        ({"x.mp4": "", "x/y.mp4": "x"}, ["x_", "x/y"]),
+        ({"X.mp4": "", "x_.mp4": "", "x/y/z.mp4": "x/y"}, ["X_", "x__", "x/y/z"]),
+        ({"y.mp4": "x", "x/y/z/a.mp4": "x/y/z"}, ["x/y_", "x/y/z/a"]),
+    ],
+)
+def test_no_result_is_inside_another(
+    inputs: dict[str, str | None], folders: list[str], tmp_path: Path
+) -> None:
+    parents = [None if parent is None else Path(parent) for parent in inputs.values()]
+    found = result_folders(list(map(Path, inputs)), tmp_path, force=False, parents=parents)
+    assert [folder for _, folder in found] == [tmp_path / name for name in folders]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "folders"),
+    [
         (["x/a.mp4", "y/a.mov", "b.png"], ["a", "a_", "b"]),
         (["a.part.png", "a.png"], ["a.part", "a"]),
         (["a.png", "a.mp4", "a_.png", "a_.mp4"], ["a", "a_", "a__", "a___"]),

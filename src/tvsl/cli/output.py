@@ -456,8 +456,10 @@ def result_folders(
             that would be replaced.
     """
     chosen: list[tuple[Path, Path]] = []
-    taken: set[str] = set()
-    for source, parent in zip(inputs, parents or [None] * len(inputs), strict=True):
+    parents = parents or [None] * len(inputs)
+    # Folders that hold those of results are none themselves: no result is inside another.
+    taken = {_key(str(one)) for parent in parents if parent for one in (parent, *parent.parents)}
+    for source, parent in zip(inputs, parents, strict=True):
         name = source.stem if source.stem.strip(".") else _UNNAMED
         within = parent or Path()
         while _key(str(within / name)) in taken:
