@@ -191,7 +191,8 @@ def command(
     printed = result_format if as_json or folder is None else None
     if (processes or 1) * started_count() > 1 and STANDARD_OUTPUT in inputs:
         raise UsageError("Several processes cannot read one input.", "Name files and folders.")
-    with given_inputs(inputs, folder, audio is not None) as given:
+    with given_inputs(inputs, folder, audio is not None) as found:
+        given = found.files
         if printed in _ONE_INPUT and len(given) > 1:
             raise UsageError(
                 f"Only one input can be printed as {printed}.",
@@ -248,6 +249,8 @@ def command(
             team = stack.enter_context(joined())
             share_threads(team)
             run = _Run(printed, team)
+            if team.leads and found.left_out:
+                print_note(_left_out_line(found.left_out))
             if folder is not None and team.leads:
                 stack.enter_context(locked(folder))
             targets = team.broadcast(
@@ -472,6 +475,12 @@ class _Run:
             print_error(error)
             self.failures.append((self.place, {"input": source.name, "error": str(error)}))
             self.code = max(self.code, exit_code(error))
+
+
+def _left_out_line(folders: Sequence[Path]) -> str:
+    """Number of the folders with earlier results, which are no inputs."""
+    many = "1 folder" if len(folders) == 1 else f"{len(folders)} folders"
+    return f"tvsl: {many} with earlier results left out, such as {shown(str(folders[0]))}."
 
 
 def _file_line(name: str, done: int, total: int, began: float) -> str:

@@ -24,7 +24,7 @@ from tvsl.errors import (
 )
 from tvsl.utils.atomic import check_free, foreign_record, is_inner_name, staged
 from tvsl.utils.processes import Progress
-from tvsl.utils.run_folder import read_record
+from tvsl.utils.run_folder import read_head, read_record
 
 if TYPE_CHECKING:
     from tvsl.localizer import Localizer
@@ -479,6 +479,14 @@ def result_folders(
                     path,
                 )
     return chosen
+
+
+_LARGEST_BEGINNING = 1 << 16  # holds two of the longest paths, every character escaped
+
+
+def is_result(folder: Path) -> bool:
+    """Tell by its record whether a folder holds a result of ``tvsl localize``."""
+    return read_head(folder / JSON_NAME, {"tvsl"}, _LARGEST_BEGINNING) is not None
 
 
 def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
