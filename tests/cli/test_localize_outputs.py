@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +23,7 @@ from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
 from tvsl.cli.inputs import given_inputs
 from tvsl.cli.text_formats import as_csv, as_srt, as_vtt
+from tvsl.errors import OutputError, UnreadableMediaError
 from tvsl.localization import Localization
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -255,6 +258,23 @@ def test_the_standard_input_is_a_video(checkpoint: Path, media: Path, tmp_path: 
         )
     assert ran.returncode == 0, ran.stderr
     assert content_of(tmp_path / "out")["input"] == "-"
+
+
+def test_only_the_standard_input_needs_a_temporary_folder(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.mkdtemp", fail)
+    with given_inputs([media / "clip.mp4"], None, pictures=False) as found:
+        assert [one.path for one in found.files] == [media / "clip.mp4"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("not a terminal"))
+    with (
+        pytest.raises(OutputError, match="standard input cannot be stored"),
+        given_inputs([Path("-")], None, pictures=False),
+    ):
+        pytest.fail("it was stored")
 
 
 def test_smoothing_is_recorded_and_changes_maps(

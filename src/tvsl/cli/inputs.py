@@ -6,17 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tvsl.cli.options import STANDARD_STREAM
 from tvsl.cli.output import earlier_files, is_result
 from tvsl.errors import MissingFileError, OutputError, UsageError
 from tvsl.utils.atomic import writable
 from tvsl.utils.id_lists import VIDEO_SUFFIXES
-
-STANDARD_INPUT = Path("-")
 
 
 @dataclass(frozen=True)
@@ -63,18 +62,19 @@ def given_inputs(
 
     Raises:
         MissingFileError: A folder holds no file of this kind.
+        OutputError: The standard input cannot be stored.
         UsageError: ``-`` is given twice, or the standard input is a terminal.
     """
-    if inputs.count(STANDARD_INPUT) > 1:
+    if inputs.count(STANDARD_STREAM) > 1:
         raise UsageError("The standard input is given twice.", "Give - once.")
-    if STANDARD_INPUT in inputs and (sys.stdin is None or sys.stdin.isatty()):
+    if STANDARD_STREAM in inputs and (sys.stdin is None or sys.stdin.isatty()):
         raise UsageError("The standard input is a terminal.", "Send a video into it: < clip.mp4")
     folders = [path for path in inputs if path.is_dir()]
-    with TemporaryDirectory(prefix="tvsl-stdin-") as stored:
+    with ExitStack() as stack:
         found = GivenInputs([], [])
         for path in inputs:
-            if path == STANDARD_INPUT:
-                found.files.append(_standard_input(Path(stored)))
+            if path == STANDARD_STREAM:
+                found.files.append(_standard_input(stack))
             elif path in folders:
                 own = Path() if len(inputs) == 1 else Path(path.resolve().name)
                 _find(path, own, output, pictures, found)
@@ -87,11 +87,18 @@ def given_inputs(
         yield found
 
 
-def _standard_input(folder: Path) -> GivenInput:
-    path = folder / "stdin"
+def _standard_input(stack: ExitStack) -> GivenInput:
+    try:
+        stored = stack.enter_context(TemporaryDirectory(prefix="tvsl-stdin-"))
+    except OSError as error:
+        raise OutputError(
+            f"The standard input cannot be stored ({error.strerror or error}).",
+            "Name a folder with room for it in TMPDIR.",
+        ) from error
+    path = Path(stored) / "stdin"
     with writable(path, "file"), path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
-    return GivenInput(path, str(STANDARD_INPUT))
+    return GivenInput(path, str(STANDARD_STREAM))
 
 
 def _find(folder: Path, own: Path, output: Path | None, pictures: bool, found: GivenInputs) -> None:

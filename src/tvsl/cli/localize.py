@@ -16,6 +16,7 @@ import typer
 
 from tvsl.cli.inputs import GivenInput, given_inputs
 from tvsl.cli.options import (
+    STANDARD_STREAM,
     Device,
     FlipAverageOption,
     Force,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from tvsl.cli.localized_files import CheckedInput, LocalizeOptions
     from tvsl.localizer import Localizer
 
-STANDARD_OUTPUT = Path("-")
 _KINDS: tuple[str, ...] = get_args(OutputKind)
 _ONE_INPUT: tuple[ResultFormat, ...] = ("vtt", "srt")
 
@@ -63,7 +63,7 @@ def command(
             help="Videos, folders of videos, or - for the standard input; pictures with --audio."
         ),
     ],
-    output: Annotated[
+    results: Annotated[
         Path,
         typer.Option(
             "--output", "-o", help="Folder for the results; - prints them and writes no file."
@@ -179,7 +179,7 @@ def command(
     if audio_stream and at is not None:
         raise UsageError("--audio-stream is for a series, --at is one moment.", "Leave one out.")
     kinds = _output_kinds(outputs)
-    folder = None if output == STANDARD_OUTPUT else output
+    folder = None if results == STANDARD_STREAM else results
     if folder is None and outputs is not None:
         raise UsageError("With -o - no file is written.", "Leave --outputs out.")
     if opens and (folder is None or (kinds is not None and "page" not in kinds)):
@@ -189,7 +189,7 @@ def command(
         )
     new = result_files(kinds, audio is not None, at is None, result_format)
     printed = result_format if as_json or folder is None else None
-    if (processes or 1) * started_count() > 1 and STANDARD_OUTPUT in inputs:
+    if (processes or 1) * started_count() > 1 and STANDARD_STREAM in inputs:
         raise UsageError("Several processes cannot read one input.", "Name files and folders.")
     with given_inputs(inputs, folder, audio is not None) as found:
         given = found.files
