@@ -182,6 +182,23 @@ def test_without_a_folder_nothing_is_written(
     assert "--outputs" in refused.err
 
 
+def test_a_result_too_large_to_be_read_again_is_kept_and_said_to_be_so(
+    checkpoint: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvsl.localization_format.LARGEST_FILE", 1000)
+    monkeypatch.setattr("tvsl.cli.output.LARGEST_LIST", 1000)
+    out = tmp_path / "out"
+    for force in ((), ("--force",)):
+        options = ("--at", "1", "--outputs", "json", *force)
+        ran = localize(checkpoint, out, media / "clip.mp4", *options)
+        assert ran.code == 0, ran.err
+        assert f"{out / 'localization.json'} has more than" in ran.err
+        assert "--every" in ran.err
+    with pytest.raises(UnreadableMediaError, match="too large") as caught:
+        Localization.load(out / "localization.json")
+    assert "--every" in caught.value.remedy
+
+
 def test_a_folder_is_searched(checkpoint: Path, media: Path, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     (videos / "deep" / "er").mkdir(parents=True)

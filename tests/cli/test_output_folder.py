@@ -113,6 +113,30 @@ def test_a_record_that_is_not_ours_is_an_error_before_the_work(record: str, tmp_
     assert content(tmp_path) == {"precious", "out", "out/mine.png", f"out/{JSON_NAME}"}
 
 
+@pytest.mark.parametrize(
+    ("beginning", "is_ours"),
+    [
+        ('{"version": 1, "tvsl": "1", "files": ["a.png"], "moments": ["', True),
+        ('{"version": 1, "tvsl": "1", "files": ["../a.png"], "moments": ["', False),
+        ('{"version": 1, "files": ["a.png"], "moments": ["', False),
+        ("", False),
+    ],
+)
+def test_of_a_very_large_record_the_beginning_is_enough(
+    beginning: str, is_ours: bool, tmp_path: Path
+) -> None:
+    (tmp_path / JSON_NAME).write_text(beginning)
+    (tmp_path / "a.png").write_text("earlier")
+    os.truncate(tmp_path / JSON_NAME, 1 << 40)
+    if is_ours:
+        with staging(tmp_path, force=True) as work:
+            write(work, "b.png")
+        assert content(tmp_path) == {"b.png", JSON_NAME}
+    else:
+        with pytest.raises(OutputError, match="not written by tvsl"):
+            result_folders([Path("a.mp4")], tmp_path, force=True)
+
+
 def test_a_record_of_bytes_or_of_no_file_is_an_error(tmp_path: Path) -> None:
     record = tmp_path / JSON_NAME
     for make in (

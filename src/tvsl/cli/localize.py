@@ -29,6 +29,7 @@ from tvsl.cli.options import (
     Vocabulary,
 )
 from tvsl.cli.output import (
+    JSON_NAME,
     OutputKind,
     duration,
     exit_code,
@@ -402,9 +403,13 @@ class _Run:
         """Print a result, or keep it where all are printed at the end."""
         from tvsl.cli.localized_files import summary
         from tvsl.cli.page_writer import PAGE_NAME
+        from tvsl.localization_format import LARGE_REMEDY, LARGEST_FILE
 
         if folder is not None:
             self.pages.append((self.place, folder / PAGE_NAME))
+            if (folder / JSON_NAME).stat().st_size > LARGEST_FILE:
+                size = f"more than {LARGEST_FILE / 1e9:.1f} GB, which Localization.load refuses"
+                print_note(f"tvsl: {folder / JSON_NAME} has {size}. {LARGE_REMEDY}")
         line = None
         if self.printed is None and folder is not None:
             line = summary(content, folder)

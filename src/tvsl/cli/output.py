@@ -23,6 +23,7 @@ from tvsl.errors import (
     printable,
 )
 from tvsl.utils.atomic import check_free, foreign_record, is_inner_name, staged
+from tvsl.utils.files import LARGEST_LIST
 from tvsl.utils.processes import Progress
 from tvsl.utils.run_folder import read_head, read_record
 
@@ -513,7 +514,11 @@ def _key(name: str) -> str:
 def earlier_files(folder: Path) -> list[str]:
     """Files that an earlier run wrote here, by its own list."""
     record = folder / JSON_NAME
-    content = read_record(record, {"tvsl", "moments"})
+    # Of one that is too large to be read as a whole what stands before its moments is enough.
+    if record.is_file() and record.stat().st_size > LARGEST_LIST:
+        content = read_head(record, {"tvsl", "files"}) or {}
+    else:
+        content = read_record(record, {"tvsl", "moments"})
     if content is None:
         return []
     names = content.get("files")
