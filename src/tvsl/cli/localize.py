@@ -26,7 +26,6 @@ from tvsl.cli.options import (
     PrecisionOption,
     Preset,
     ProcessCount,
-    Vocabulary,
 )
 from tvsl.cli.output import (
     JSON_NAME,
@@ -78,7 +77,10 @@ def command(
             "detected when not given. May be repeated."
         ),
     ] = None,
-    vocabulary: Vocabulary = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="Text file of classes to detect among, one a line [the model's own]."),
+    ] = None,
     sources: Annotated[int | None, typer.Option(min=1, help="How many sources to detect.")] = None,
     at: Annotated[
         float | None, typer.Option(min=0, max=1e7, help="One moment of a video, seconds.")
@@ -152,7 +154,8 @@ def command(
         typer.Option(
             "--format",
             help="Form of the results: of a file beside localization.json, and of what is "
-            "printed. Lines of jsonl are printed moment by moment.",
+            "printed. Lines of jsonl are printed moment by moment; with several processes, at the "
+            "end.",
         ),
     ] = "json",
     duplicates: Annotated[
