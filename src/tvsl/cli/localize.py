@@ -169,6 +169,14 @@ def command(
         ),
     ] = None,
     processes: ProcessCount = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted run: leave out inputs whose result is there, made by "
+            "the same options.",
+        ),
+    ] = False,
     force: Force = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results on stdout, in --format.")
@@ -191,6 +199,11 @@ def command(
             "--open shows the page, and none would be written.",
             "Add page to --outputs, give -o a folder, or leave --open out.",
         )
+    if resume and (force or folder is None):
+        raise UsageError(
+            "--resume keeps earlier results, --force replaces them and -o - has none.",
+            "Leave one of them out.",
+        )
     new = result_files(kinds, audio is not None, at is None, result_format)
     printed = result_format if as_json or folder is None else None
     if (processes or 1) * started_count() > 1 and STANDARD_STREAM in inputs:
@@ -206,12 +219,13 @@ def command(
         from tvsl.vocabularies import read_vocabulary, split_names
 
         # Wrong usage ends here, before torch is imported.
-        if is_first():
+        if is_first() and not resume:
             _with_folders(given, folder, force, audio, new)
         classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
         with importing():
             from tvsl.cli.localized_files import LocalizeOptions
+            from tvsl.cli.resuming import EarlierResults
             from tvsl.loading import check_request
             from tvsl.localization import Request
             from tvsl.render.fonts import font_file
@@ -257,19 +271,26 @@ def command(
                 print_note(_left_out_line(found.left_out))
             if folder is not None and team.leads:
                 stack.enter_context(locked(folder))
-            targets = team.broadcast(
-                _with_folders(given, folder, force, audio, new) if team.leads else _NO_TARGETS
+            load = cache(
+                partial(
+                    load_localizer,
+                    model,
+                    device=own_device(device),
+                    window=window,
+                    same_meaning=same_meaning,
+                    audio_stream=audio_stream,
+                    **recorded,
+                )
             )
+            targets = _NO_TARGETS
+            if team.leads:
+                have = EarlierResults(load(), options).have if resume else None
+                targets = _with_folders(given, folder, force, audio, new, have)
+                if len(targets) < len(given):
+                    done = f"{len(given) - len(targets)} of {len(given)}"
+                    print_note(f"tvsl: {done} inputs have their results already.")
+            targets = team.broadcast(targets)
             checked = run.check(targets, options)
-            load = partial(
-                load_localizer,
-                model,
-                device=own_device(device),
-                window=window,
-                same_meaning=same_meaning,
-                audio_stream=audio_stream,
-                **recorded,
-            )
             run.localize(checked, options, load)
             run.gather()
         if opens and run.pages and is_first():
@@ -306,13 +327,21 @@ def _with_folders(
     force: bool,
     audio: Path | None,
     new: Sequence[str],
+    have: Callable[[GivenInput, Path], bool] | None = None,
 ) -> list[tuple[GivenInput, Path | None]]:
-    """Each input with the folder of its results; those that are in the way are an error."""
+    """Each input with the folder of its results; those that are in the way are an error.
+
+    Inputs whose results ``have`` finds are left out.
+    """
     if output is None:
         return [(one, None) for one in given]
     paths, parents = [one.path for one in given], [one.parent for one in given]
-    folders = result_folders(paths, output, force, audio, parents, new)
-    return [(one, folder) for one, (_, folder) in zip(given, folders, strict=True)]
+
+    def is_done(place: int, folder: Path) -> bool:
+        return have is not None and have(given[place], folder)
+
+    folders = result_folders(paths, output, force, audio, parents, new, is_done)
+    return [(given[place], folder) for place, folder in folders]
 
 
 _NO_TARGETS: list[tuple[GivenInput, Path | None]] = []

@@ -432,6 +432,22 @@ def result_files(
     return (*names, JSON_NAME)
 
 
+PICTURES = "*.png"
+
+
+def needed_files(kinds: Set[OutputKind], result_format: str) -> tuple[str, ...]:
+    """Names or patterns of the files without which a result is not whole, but for its JSON.
+
+    Args:
+        kinds: The files that are written.
+        result_format: Form of the results.
+    """
+    names = [PICTURES if kind == "moments" else _NAMES[kind][0] for kind in kinds - {"json"}]
+    if result_format != "json":
+        names.append(f"{Path(JSON_NAME).stem}.{result_format}")
+    return tuple(names)
+
+
 def result_folders(
     inputs: Sequence[Path],
     output: Path,
@@ -439,7 +455,8 @@ def result_folders(
     audio: Path | None = None,
     parents: Sequence[Path | None] | None = None,
     new: Sequence[str] = (),
-) -> list[tuple[Path, Path]]:
+    is_done: Callable[[int, Path], bool] | None = None,
+) -> list[tuple[int, Path]]:
     """Decide where each input's results go, and refuse before any work is done.
 
     Args:
@@ -450,24 +467,31 @@ def result_folders(
         parents: For each input, the folder of its results inside ``output``, if it comes from a
             folder; such an input has a folder of its own also where it is the only one.
         new: Names of the files that may be written for an input, from ``result_files``.
+        is_done: Tells by its place and its folder whether the result of an input is there, which
+            is then left out.
+
+    Returns:
+        Place among the inputs and folder, of each input that is to be localized.
 
     Raises:
         OutputError: A folder is not empty and ``force`` is not set, it is a file, what is there
             is no earlier result or has the name of a new file, or an input is a file of the result
             that would be replaced.
     """
-    chosen: list[tuple[Path, Path]] = []
+    chosen: list[tuple[int, Path]] = []
     parents = parents or [None] * len(inputs)
     # Folders that hold those of results are none themselves: no result is inside another.
     taken = {_key(str(one)) for parent in parents if parent for one in (parent, *parent.parents)}
-    for source, parent in zip(inputs, parents, strict=True):
+    for place, (source, parent) in enumerate(zip(inputs, parents, strict=True)):
         name = source.stem if source.stem.strip(".") else _UNNAMED
         within = parent or Path()
         while _key(str(within / name)) in taken:
             name += "_"
         taken.add(_key(str(within / name)))
         is_only = len(inputs) == 1 and parent is None
-        chosen.append((source, output if is_only else output / within / name))
+        folder = output if is_only else output / within / name
+        if is_done is None or not is_done(place, folder):
+            chosen.append((place, folder))
     for _, folder in chosen:
         check_free(folder, force, earlier_files, new)
     if force:
@@ -511,17 +535,28 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-def earlier_files(folder: Path) -> list[str]:
-    """Files that an earlier run wrote here, by its own list."""
+def earlier_record(folder: Path) -> dict[str, Any] | None:
+    """Record of an earlier run in a folder; of one that is very large without its moments.
+
+    Returns:
+        The record, whose ``files`` are names inside the folder; None where there is none.
+
+    Raises:
+        OutputError: It is damaged or none of ours.
+    """
     record = folder / JSON_NAME
-    # Of one that is too large to be read as a whole what stands before its moments is enough.
-    if record.is_file() and record.stat().st_size > LARGEST_LIST:
-        content = read_head(record, {"tvsl", "files"}) or {}
-    else:
-        content = read_record(record, {"tvsl", "moments"})
+    is_large = record.is_file() and record.stat().st_size > LARGEST_LIST
+    head = (read_head(record, {"tvsl", "files"}) or {}) if is_large else None
+    content = read_record(record, {"tvsl", "moments"}) if head is None else head
     if content is None:
-        return []
+        return None
     names = content.get("files")
     if not isinstance(names, list) or not all(is_inner_name(name) for name in names):
         raise foreign_record(record)
-    return [*names, JSON_NAME]
+    return content
+
+
+def earlier_files(folder: Path) -> list[str]:
+    """Files that an earlier run wrote here, by its own list."""
+    record = earlier_record(folder)
+    return [] if record is None else [*record["files"], JSON_NAME]
