@@ -182,7 +182,7 @@ def score(
     """
     from tvsl.evaluation.foreign_maps import score_maps_of
     from tvsl.evaluation.predict import evaluation_config
-    from tvsl.evaluation.result_cache import RESULTS, earlier_outputs
+    from tvsl.evaluation.result_cache import RESULTS, SCORED, earlier_outputs
     from tvsl.evaluation.stored_results import write_results
     from tvsl.metrics import PROTOCOLS
     from tvsl.utils.atomic import check_free, locked, staged
@@ -194,7 +194,7 @@ def score(
     with ExitStack() as stack:
         if output is not None:
             stack.enter_context(locked(Path(output)))
-            check_free(Path(output), force)
+            check_free(Path(output), force, earlier_outputs, SCORED)
         with stages("Scoring", counted="items") as report:
             found = score_maps_of(Path(maps), data, config, labels, name, workers, report)
         if output is not None:

@@ -35,11 +35,16 @@ from tvsl.utils.files import to_json
 from tvsl.utils.lazy import optional
 from tvsl.utils.model_folder import fingerprint
 from tvsl.utils.processes import Stages, no_stages
-from tvsl.utils.run_folder import EXPORT_RECORD, exported_files
+from tvsl.utils.run_folder import (
+    CLASSES_FILE,
+    EXPORT_RECORD,
+    GRAPH_ENDINGS,
+    export_files,
+    exported_files,
+)
 
 ExportFormat = Literal["onnx", "torch"]
 
-CLASSES_FILE: Final = "classes.npy"
 TOLERANCE: Final = 1e-4
 """Largest difference of a graph's output, as a share of the largest value where that is over 1."""
 _EXTRA = "export"
@@ -268,12 +273,13 @@ def export_model(
         raise UsageError("A model is exported on the CPU.", "Load it with device='cpu'.")
     parts = encoder.graphs()
     vocabulary, asked = _vocabulary(localizer, labels)
-    with staged(folder, EXPORT_RECORD, force, exported_files) as work, writable(folder):
+    new = export_files(export_format)
+    with staged(folder, EXPORT_RECORD, force, exported_files, new) as work, writable(folder):
         graphs: list[dict[str, Any]] = []
         with stages("Tracing and checking", counted="graphs") as report:
             report(0, _GRAPHS)
             for graph in _graphs(encoder, parts, localizer.method, vocabulary):
-                path = work / f"{graph.name}.{'onnx' if export_format == 'onnx' else 'pt2'}"
+                path = work / f"{graph.name}.{GRAPH_ENDINGS[export_format]}"
                 _WRITERS[export_format](graph, path)
                 difference = _difference(graph, path, export_format)
                 graphs.append(_described(graph, path.name, difference))

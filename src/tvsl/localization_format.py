@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
@@ -18,6 +19,11 @@ from tvsl.utils.strict_model import StrictModel
 VERSION: Final = 1
 SCHEMA_NAME: Final = "localization.schema.json"
 LARGEST_FILE: Final = 2**30
+"""Maximum bytes of a file that is read; larger ones are written all the same."""
+LARGE_REMEDY: Final = (
+    "A larger --every, or a stretch from --start to --end, makes it smaller; --format csv has the "
+    "boxes alone."
+)
 _REMEDY: Final = "Give a file that `tvsl localize` or `Localization.save` wrote."
 
 BoxRecord: TypeAlias = Annotated[
@@ -192,9 +198,12 @@ def read_content(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UnreadableMediaError: There is no such file, or it holds no JSON.
+        UnreadableMediaError: There is no such file, it is too large, or it holds no JSON.
     """
-    return read_small_json(path, LARGEST_FILE, UnreadableMediaError, _REMEDY)
+    remedy = _REMEDY
+    with suppress(OSError, ValueError):  # there is no such file
+        remedy = LARGE_REMEDY if Path(path).stat().st_size > LARGEST_FILE else _REMEDY
+    return read_small_json(path, LARGEST_FILE, UnreadableMediaError, remedy)
 
 
 def json_schema() -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +21,9 @@ from tests.html.html_page import Page, check_policy, check_self_contained
 from tests.localization_schema import MOMENT, check_schema, problem_of
 from tests.media.media_makers import make_video
 from tests.small_model import RATE, tone
+from tvsl.cli.inputs import given_inputs
 from tvsl.cli.text_formats import as_csv, as_srt, as_vtt
+from tvsl.errors import OutputError, UnreadableMediaError
 from tvsl.localization import Localization
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -177,6 +182,23 @@ def test_without_a_folder_nothing_is_written(
     assert "--outputs" in refused.err
 
 
+def test_a_result_too_large_to_be_read_again_is_kept_and_said_to_be_so(
+    checkpoint: Path, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvsl.localization_format.LARGEST_FILE", 1000)
+    monkeypatch.setattr("tvsl.cli.output.LARGEST_LIST", 1000)
+    out = tmp_path / "out"
+    for force in ((), ("--force",)):
+        options = ("--at", "1", "--outputs", "json", *force)
+        ran = localize(checkpoint, out, media / "clip.mp4", *options)
+        assert ran.code == 0, ran.err
+        assert f"{out / 'localization.json'} has more than" in ran.err
+        assert "--every" in ran.err
+    with pytest.raises(UnreadableMediaError, match="too large") as caught:
+        Localization.load(out / "localization.json")
+    assert "--every" in caught.value.remedy
+
+
 def test_a_folder_is_searched(checkpoint: Path, media: Path, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     (videos / "deep" / "er").mkdir(parents=True)
@@ -194,6 +216,45 @@ def test_a_folder_is_searched(checkpoint: Path, media: Path, tmp_path: Path) -> 
         places = {path.parent.relative_to(out) for path in out.rglob("localization.json")}
         assert places == {Path("b"), Path("deep/er/a")}
     assert content_of(out / "b")["input"] == str(videos / "b.MP4")
+
+
+def test_earlier_results_in_a_searched_folder_are_no_inputs(
+    checkpoint: Path, media: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    (videos / "deep").mkdir(parents=True)
+    for name in ("a.mp4", "deep/b.mp4"):
+        shutil.copy(media / "clip.mp4", videos / name)
+    options = ("--at", "1", "--outputs", "video")
+    for out, force, left_out in (
+        (videos, (), None),
+        (videos, ("--force",), "2 folders"),
+        (videos / "again", (), "2 folders"),
+    ):
+        ran = localize(checkpoint, out, videos, *options, *force)
+        assert ran.code == 0, ran.err
+        assert "File 2 of 2" in ran.err
+        assert (f"{left_out} with earlier results left out" in ran.err) == bool(left_out)
+        places = {path.parent.relative_to(out) for path in out.rglob("overlay.mp4")}
+        assert places == {Path("a"), Path("deep/b")} or out == videos
+    assert {path.name for path in videos.iterdir()} == {"a", "a.mp4", "again", "deep"}
+    ran = localize(checkpoint, tmp_path / "out", videos / "a")
+    assert ran.code == 1
+    assert "earlier results" in ran.err
+
+
+def test_only_what_was_written_is_left_out_of_a_folder_that_is_named(tmp_path: Path) -> None:
+    record = {"version": 1, "tvsl": "1", "files": ["overlay.mp4"], "moments": []}
+    (tmp_path / "localization.json").write_text(json.dumps(record))
+    for name in ("overlay.mp4", "mine.mp4"):
+        (tmp_path / name).touch()
+    with given_inputs([tmp_path], None, pictures=False) as found:
+        assert [one.path for one in found.files] == [tmp_path / "mine.mp4"]
+        assert found.left_out == [tmp_path]
+    (tmp_path / "localization.json").write_text('{"mine": 1}')
+    with given_inputs([tmp_path], None, pictures=False) as found:
+        assert len(found.files) == 2
+        assert found.left_out == []
 
 
 def test_a_folder_without_videos_is_an_error(checkpoint: Path, tmp_path: Path) -> None:
@@ -214,6 +275,23 @@ def test_the_standard_input_is_a_video(checkpoint: Path, media: Path, tmp_path: 
         )
     assert ran.returncode == 0, ran.stderr
     assert content_of(tmp_path / "out")["input"] == "-"
+
+
+def test_only_the_standard_input_needs_a_temporary_folder(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.mkdtemp", fail)
+    with given_inputs([media / "clip.mp4"], None, pictures=False) as found:
+        assert [one.path for one in found.files] == [media / "clip.mp4"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("not a terminal"))
+    with (
+        pytest.raises(OutputError, match="standard input cannot be stored"),
+        given_inputs([Path("-")], None, pictures=False),
+    ):
+        pytest.fail("it was stored")
 
 
 def test_smoothing_is_recorded_and_changes_maps(

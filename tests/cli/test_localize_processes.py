@@ -80,6 +80,21 @@ def test_two_processes_print_and_write_as_one(
     assert_same_files(tmp_path / "one", tmp_path / "two")
 
 
+def localize_one(folder: Path, checkpoint: Path, clip: Path) -> Ran:
+    with processes(), mock.patch.object(Processes, "taken", crossed):
+        options = ("--at", "1", "--labels", "dog", "--outputs", "json", "--model", checkpoint)
+        return run("localize", clip, *options, "-o", folder)
+
+
+def test_one_input_is_localized_whichever_process_is_free_first(
+    checkpoint: Path, media: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first, second = in_processes(2, tmp_path, localize_one, out, checkpoint, media / "clip.mp4")
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert written(out) == {"localization.json"}
+
+
 @pytest.mark.processes
 @pytest.mark.slow
 def test_processes_are_started(checkpoint: Path, videos: Path, tmp_path: Path) -> None:

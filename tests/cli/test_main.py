@@ -9,6 +9,7 @@ import pytest
 import tvsl
 from tests.cli.running import run, run_alone
 from tvsl.cli import main as cli_main
+from tvsl.cli.doctor import _PACKAGES
 
 MODULE = (sys.executable, "-m", "tvsl")
 
@@ -106,6 +107,14 @@ def test_wrong_usage_exits_with_2_for_real() -> None:
     assert ran.err.count("\n") == 1
     assert "--at" in ran.err
     assert "--every" in ran.err
+
+
+def test_doctor_names_every_package_that_is_needed() -> None:
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    (needed,) = re.findall(r"(?ms)^dependencies = \[(.*?)^\]", project.read_text())
+    names = re.findall(r'"([\w-]+)', needed)
+    assert len(names) > 10
+    assert set(_PACKAGES) == set(names)
 
 
 def test_doctor_names_versions_and_places(home: Path) -> None:

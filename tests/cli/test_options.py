@@ -41,6 +41,7 @@ OTHER_HELP = {
     "--processes",  # reproduce starts several by itself
     "--resume",  # what is gone on with
     "--steps",  # train can count epochs instead
+    "--vocabulary",  # localize has no data set
     "--preset",  # localize loads an untrained head, train begins with one
 }
 

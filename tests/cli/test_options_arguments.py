@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import typer
 from tests.cli.running import run
 from tvsl.cli.main import app
 from tvsl.cli.options import Command, Group, check_values, checked
-from tvsl.errors import UsageError
+from tvsl.errors import OutputError, UsageError
 
 
 def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -233,8 +234,8 @@ def test_an_address_among_the_inputs_does_not_stop_the_others(media: Path, here:
 
 def test_a_folder_that_is_named_like_an_address_is_a_folder(here: Path) -> None:
     (here / "ab:" / "c").mkdir(parents=True)
-    check_values({"output": Path("ab:/c")}, COMMANDS["localize"].params)
-    check_values({"output": Path("C:/c"), "audio": Path("a:b")}, COMMANDS["localize"].params)
+    check_values({"results": Path("ab:/c")}, COMMANDS["localize"].params)
+    check_values({"results": Path("C:/c"), "audio": Path("a:b")}, COMMANDS["localize"].params)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -272,3 +273,14 @@ def test_no_moment_lies_beyond_every_video(option: str) -> None:
     ran = run("localize", "a.mp4", "-o", "out", option, "1e18")
     assert ran.code == 2
     assert "must be at most 10000000" in ran.err
+
+
+def test_the_standard_output_is_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_text("mine")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    check_values({"results": Path("-")}, COMMANDS["localize"].params)
+    with pytest.raises(OutputError, match="cannot be written in"):
+        check_values({"results": Path("out")}, COMMANDS["localize"].params)
+    with pytest.raises(OutputError, match="This is a file"):
+        check_values({"output": Path("-")}, COMMANDS["evaluate"].params)

@@ -113,6 +113,30 @@ def test_a_record_that_is_not_ours_is_an_error_before_the_work(record: str, tmp_
     assert content(tmp_path) == {"precious", "out", "out/mine.png", f"out/{JSON_NAME}"}
 
 
+@pytest.mark.parametrize(
+    ("beginning", "is_ours"),
+    [
+        ('{"version": 1, "tvsl": "1", "files": ["a.png"], "moments": ["', True),
+        ('{"version": 1, "tvsl": "1", "files": ["../a.png"], "moments": ["', False),
+        ('{"version": 1, "files": ["a.png"], "moments": ["', False),
+        ("", False),
+    ],
+)
+def test_of_a_very_large_record_the_beginning_is_enough(
+    beginning: str, is_ours: bool, tmp_path: Path
+) -> None:
+    (tmp_path / JSON_NAME).write_text(beginning)
+    (tmp_path / "a.png").write_text("earlier")
+    os.truncate(tmp_path / JSON_NAME, 1 << 40)
+    if is_ours:
+        with staging(tmp_path, force=True) as work:
+            write(work, "b.png")
+        assert content(tmp_path) == {"b.png", JSON_NAME}
+    else:
+        with pytest.raises(OutputError, match="not written by tvsl"):
+            result_folders([Path("a.mp4")], tmp_path, force=True)
+
+
 def test_a_record_of_bytes_or_of_no_file_is_an_error(tmp_path: Path) -> None:
     record = tmp_path / JSON_NAME
     for make in (
@@ -162,6 +186,24 @@ def test_a_folder_that_is_not_empty_is_refused_without_force(tmp_path: Path) -> 
     with pytest.raises(OutputError, match="not empty"):
         result_folders([Path("a.mp4")], tmp_path, force=False)
     result_folders([Path("a.mp4")], tmp_path, force=True)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "folders"),
+    [
+        ({"takes/x.mp4": "takes", "takes.mp4": None}, ["takes/x", "takes_"]),
+        ({"takes.mp4": None, "takes/x.mp4": "takes"}, ["takes_", "takes/x"]),
+        ({"x.mp4": "", "x/y.mp4": "x"}, ["x_", "x/y"]),
+        ({"X.mp4": "", "x_.mp4": "", "x/y/z.mp4": "x/y"}, ["X_", "x__", "x/y/z"]),
+        ({"y.mp4": "x", "x/y/z/a.mp4": "x/y/z"}, ["x/y_", "x/y/z/a"]),
+    ],
+)
+def test_no_result_is_inside_another(
+    inputs: dict[str, str | None], folders: list[str], tmp_path: Path
+) -> None:
+    parents = [None if parent is None else Path(parent) for parent in inputs.values()]
+    found = result_folders(list(map(Path, inputs)), tmp_path, force=False, parents=parents)
+    assert [folder for _, folder in found] == [tmp_path / name for name in folders]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import pytest
 from tests.leftovers import leave_half
 from tvsl.errors import OutputError
 from tvsl.utils import atomic
-from tvsl.utils.atomic import locked, replacing, staged, write_text, write_whole
+from tvsl.utils.atomic import check_free, locked, replacing, staged, write_text, write_whole
 
 LAST = "last.json"
 _REPLACES = """
@@ -155,6 +155,23 @@ def test_what_is_in_the_way_stays_and_so_does_the_earlier_result(
         write(folder, "new.png", "deep/new.png")
     assert (sorted(folder.rglob("*")), (folder / "a.png").read_text()) == before
     assert not any((tmp_path / "outside").iterdir())
+
+
+@pytest.mark.parametrize("name", ["new.png", "deep/a1.png", "deep"])
+def test_a_known_name_that_is_taken_is_told_before_the_work(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "out"
+    write(folder, "a.png")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(OutputError, match="in the way") as caught:
+        check_free(folder, True, earlier, ("new.png", "deep/a*.png", LAST))
+    assert caught.value.path == folder / name
+    with (
+        pytest.raises(OutputError, match="in the way"),
+        staged(folder, LAST, True, earlier, ("new.png", "deep/a*.png")),
+    ):
+        pytest.fail("the work began")
+    check_free(folder, True, earlier, ("a.png", "deeper/b*.png", LAST))
 
 
 @pytest.mark.parametrize("call", ["os.write", "tempfile.mkdtemp", "os.open"])

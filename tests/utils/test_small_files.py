@@ -5,10 +5,11 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tvsl.errors import DataError, TvslError, VocabularyError
-from tvsl.utils.files import read_small, read_small_json, read_small_text
+from tvsl.utils.files import read_small, read_small_json, read_small_text, write_npz
 
 REMEDY = "Give another."
 
@@ -22,6 +23,17 @@ def test_a_file_is_read_whole_up_to_its_bound(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too large: 4 bytes") as caught:
         read_small(path, 4, DataError, REMEDY)
     assert caught.value.path == path
+
+
+def test_arrays_are_compressed_to_the_same_bytes(tmp_path: Path) -> None:
+    arrays = {"file": np.ones((100, 250), np.float32), "a b": np.arange(3.0)}
+    one, two = (write_npz(arrays, tmp_path / name) for name in ("a.npz", "b.npz"))
+    assert one.stat().st_size < arrays["file"].nbytes / 100
+    assert one.read_bytes() == two.read_bytes()
+    with np.load(one, allow_pickle=False) as found:
+        assert set(found.files) == set(arrays)
+        for name, values in arrays.items():
+            assert np.array_equal(found[name], values)
 
 
 def pipe(folder: Path) -> Path:

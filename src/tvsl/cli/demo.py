@@ -51,7 +51,7 @@ def command(
     from tvsl.utils.atomic import check_free, staged, write_text
 
     # Wrong usage ends here, before torch is imported.
-    check_free(output, force, _earlier_files)
+    check_free(output, force, _earlier_files, (PAGE, RESULTS))
 
     from tvsl.demo.run import run_demo
     from tvsl.demo.scenes import real_names
@@ -62,7 +62,7 @@ def command(
 
     check_classes(model, real_names())
     check_classes(laboratory, CLASSES["all"])
-    with staged(output, PAGE, force, _earlier_files) as work:
+    with staged(output, PAGE, force, _earlier_files, (PAGE, RESULTS)) as work:
         # So few scenes are done before a GPU is ready.
         localizer = load_localizer(model, device="cpu")
         small = load_localizer(laboratory, device="cpu")

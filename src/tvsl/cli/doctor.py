@@ -11,8 +11,10 @@ from tvsl.cli.output import print_lines
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "pillow", "av", "tokenizers", "ftfy", "safetensors", "pooch",
-    "requests", "defusedxml", "pydantic", "typer", "rich",
+    "requests", "defusedxml", "jinja2", "platformdirs", "pydantic", "lightning", "torchmetrics",
+    "typer", "rich", "typing-extensions",
 )  # fmt: skip
+_WIDTH = max(map(len, _PACKAGES))
 
 
 def command() -> None:
@@ -21,18 +23,18 @@ def command() -> None:
     from tvsl.models import EMBEDDED, PUBLIC_FILES, embedded_path, is_installed
     from tvsl.utils.files import weights_folder
 
-    print_lines(f"tvsl         {__version__}")
-    print_lines(f"python       {platform.python_version()} ({sys.executable})")
-    print_lines(f"system       {platform.platform()}, {os.cpu_count()} cores")
+    print_lines(f"{'tvsl':{_WIDTH}} {__version__}")
+    print_lines(f"{'python':{_WIDTH}} {platform.python_version()} ({sys.executable})")
+    print_lines(f"{'system':{_WIDTH}} {platform.platform()}, {os.cpu_count()} cores")
     for package in _PACKAGES:
-        print_lines(f"{package:12} {_version(package)}")
+        print_lines(f"{package:{_WIDTH}} {_version(package)}")
     for name, value in _devices():
-        print_lines(f"{name:12} {value}")
+        print_lines(f"{name:{_WIDTH}} {value}")
     for name, value in _plugins():
-        print_lines(f"{name:12} {value}")
+        print_lines(f"{name:{_WIDTH}} {value}")
     for name in EMBEDDED:
-        print_lines(f"{name:12} {embedded_path(name) if is_installed(name) else 'missing'}")
-    print_lines(f"weights      {weights_folder()}")
+        print_lines(f"{name:{_WIDTH}} {embedded_path(name) if is_installed(name) else 'missing'}")
+    print_lines(f"{'weights':{_WIDTH}} {weights_folder()}")
     for entry in PUBLIC_FILES.values():
         state = f"{entry.path.stat().st_size} bytes" if entry.path.is_file() else "not here"
         print_lines(f"  {entry.name:18} {state}")

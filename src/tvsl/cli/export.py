@@ -10,7 +10,7 @@ import typer
 from tvsl.cli.options import FlipAverageOption, Force, Head, HeadMethod, Preset
 from tvsl.cli.output import load_localizer, print_lines, progress
 from tvsl.utils.atomic import check_free
-from tvsl.utils.run_folder import exported_files
+from tvsl.utils.run_folder import export_files, exported_files
 
 
 def command(
@@ -45,7 +45,8 @@ def command(
     .pt2), classes.npy and export.json. Each graph is compared with the model before anything is
     written.
     """
-    check_free(output, force, exported_files)  # before torch is imported
+    # Before torch is imported.
+    check_free(output, force, exported_files, export_files(export_format))
 
     from tvsl.export import check_export, export_model
     from tvsl.vocabularies import split_names

@@ -16,6 +16,7 @@ import typer
 
 from tvsl.cli.inputs import GivenInput, given_inputs
 from tvsl.cli.options import (
+    STANDARD_STREAM,
     Device,
     FlipAverageOption,
     Force,
@@ -25,9 +26,9 @@ from tvsl.cli.options import (
     PrecisionOption,
     Preset,
     ProcessCount,
-    Vocabulary,
 )
 from tvsl.cli.output import (
+    JSON_NAME,
     OutputKind,
     duration,
     exit_code,
@@ -37,6 +38,7 @@ from tvsl.cli.output import (
     print_json,
     print_lines,
     print_note,
+    result_files,
     result_folders,
 )
 from tvsl.cli.starting import start_processes
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from tvsl.cli.localized_files import CheckedInput, LocalizeOptions
     from tvsl.localizer import Localizer
 
-STANDARD_OUTPUT = Path("-")
 _KINDS: tuple[str, ...] = get_args(OutputKind)
 _ONE_INPUT: tuple[ResultFormat, ...] = ("vtt", "srt")
 
@@ -62,7 +63,7 @@ def command(
             help="Videos, folders of videos, or - for the standard input; pictures with --audio."
         ),
     ],
-    output: Annotated[
+    results: Annotated[
         Path,
         typer.Option(
             "--output", "-o", help="Folder for the results; - prints them and writes no file."
@@ -76,7 +77,10 @@ def command(
             "detected when not given. May be repeated."
         ),
     ] = None,
-    vocabulary: Vocabulary = None,
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="Text file of classes to detect among, one a line [the model's own]."),
+    ] = None,
     sources: Annotated[int | None, typer.Option(min=1, help="How many sources to detect.")] = None,
     at: Annotated[
         float | None, typer.Option(min=0, max=1e7, help="One moment of a video, seconds.")
@@ -150,7 +154,8 @@ def command(
         typer.Option(
             "--format",
             help="Form of the results: of a file beside localization.json, and of what is "
-            "printed. Lines of jsonl are printed moment by moment.",
+            "printed. Lines of jsonl are printed moment by moment; with several processes, at the "
+            "end.",
         ),
     ] = "json",
     duplicates: Annotated[
@@ -164,6 +169,14 @@ def command(
         ),
     ] = None,
     processes: ProcessCount = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted run: leave out inputs whose result is there, made by "
+            "the same options.",
+        ),
+    ] = False,
     force: Force = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the results on stdout, in --format.")
@@ -178,7 +191,7 @@ def command(
     if audio_stream and at is not None:
         raise UsageError("--audio-stream is for a series, --at is one moment.", "Leave one out.")
     kinds = _output_kinds(outputs)
-    folder = None if output == STANDARD_OUTPUT else output
+    folder = None if results == STANDARD_STREAM else results
     if folder is None and outputs is not None:
         raise UsageError("With -o - no file is written.", "Leave --outputs out.")
     if opens and (folder is None or (kinds is not None and "page" not in kinds)):
@@ -186,10 +199,17 @@ def command(
             "--open shows the page, and none would be written.",
             "Add page to --outputs, give -o a folder, or leave --open out.",
         )
+    if resume and (force or folder is None):
+        raise UsageError(
+            "--resume keeps earlier results, --force replaces them and -o - has none.",
+            "Leave one of them out.",
+        )
+    new = result_files(kinds, audio is not None, at is None, result_format)
     printed = result_format if as_json or folder is None else None
-    if (processes or 1) * started_count() > 1 and STANDARD_OUTPUT in inputs:
+    if (processes or 1) * started_count() > 1 and STANDARD_STREAM in inputs:
         raise UsageError("Several processes cannot read one input.", "Name files and folders.")
-    with given_inputs(inputs, folder, audio is not None) as given:
+    with given_inputs(inputs, folder, audio is not None) as found:
+        given = found.files
         if printed in _ONE_INPUT and len(given) > 1:
             raise UsageError(
                 f"Only one input can be printed as {printed}.",
@@ -199,12 +219,13 @@ def command(
         from tvsl.vocabularies import read_vocabulary, split_names
 
         # Wrong usage ends here, before torch is imported.
-        if is_first():
-            _with_folders(given, folder, force, audio)
+        if is_first() and not resume:
+            _with_folders(given, folder, force, audio, new)
         classes = None if vocabulary is None else read_vocabulary(vocabulary)
 
         with importing():
             from tvsl.cli.localized_files import LocalizeOptions
+            from tvsl.cli.resuming import EarlierResults
             from tvsl.loading import check_request
             from tvsl.localization import Request
             from tvsl.render.fonts import font_file
@@ -246,21 +267,30 @@ def command(
             team = stack.enter_context(joined())
             share_threads(team)
             run = _Run(printed, team)
+            if team.leads and found.left_out:
+                print_note(_left_out_line(found.left_out))
             if folder is not None and team.leads:
                 stack.enter_context(locked(folder))
-            targets = team.broadcast(
-                _with_folders(given, folder, force, audio) if team.leads else _NO_TARGETS
+            load = cache(
+                partial(
+                    load_localizer,
+                    model,
+                    device=own_device(device),
+                    window=window,
+                    same_meaning=same_meaning,
+                    audio_stream=audio_stream,
+                    **recorded,
+                )
             )
+            targets = _NO_TARGETS
+            if team.leads:
+                have = EarlierResults(load(), options).have if resume else None
+                targets = _with_folders(given, folder, force, audio, new, have)
+                if len(targets) < len(given):
+                    done = f"{len(given) - len(targets)} of {len(given)}"
+                    print_note(f"tvsl: {done} inputs have their results already.")
+            targets = team.broadcast(targets)
             checked = run.check(targets, options)
-            load = partial(
-                load_localizer,
-                model,
-                device=own_device(device),
-                window=window,
-                same_meaning=same_meaning,
-                audio_stream=audio_stream,
-                **recorded,
-            )
             run.localize(checked, options, load)
             run.gather()
         if opens and run.pages and is_first():
@@ -292,14 +322,26 @@ def _output_kinds(text: str | None) -> frozenset[OutputKind] | None:
 
 
 def _with_folders(
-    given: Sequence[GivenInput], output: Path | None, force: bool, audio: Path | None
+    given: Sequence[GivenInput],
+    output: Path | None,
+    force: bool,
+    audio: Path | None,
+    new: Sequence[str],
+    have: Callable[[GivenInput, Path], bool] | None = None,
 ) -> list[tuple[GivenInput, Path | None]]:
-    """Each input with the folder of its results; those that are in the way are an error."""
+    """Each input with the folder of its results; those that are in the way are an error.
+
+    Inputs whose results ``have`` finds are left out.
+    """
     if output is None:
         return [(one, None) for one in given]
     paths, parents = [one.path for one in given], [one.parent for one in given]
-    folders = result_folders(paths, output, force, audio, parents)
-    return [(one, folder) for one, (_, folder) in zip(given, folders, strict=True)]
+
+    def is_done(place: int, folder: Path) -> bool:
+        return have is not None and have(given[place], folder)
+
+    folders = result_folders(paths, output, force, audio, parents, new, is_done)
+    return [(given[place], folder) for place, folder in folders]
 
 
 _NO_TARGETS: list[tuple[GivenInput, Path | None]] = []
@@ -363,7 +405,7 @@ class _Run:
                 raise
 
         began = time.monotonic()
-        for done, (place, target) in self.team.taken(list(enumerate(targets))):
+        for done, (place, target) in self._taken(targets):
             self.place = place
             if len(targets) > 1:
                 print_note(_file_line(target.source.name, done, len(targets), began))
@@ -377,13 +419,29 @@ class _Run:
                 self._show(localize_input(loaded, target, options, emit), target.folder)
             return_freed_memory()
 
+    def _taken(
+        self, targets: Sequence[tuple[int, CheckedInput]]
+    ) -> Iterator[tuple[int, tuple[int, CheckedInput]]]:
+        """The inputs of this process, each with its number.
+
+        One alone is the first process's: its folder may be the one that this process has locked.
+        """
+        numbered = list(enumerate(targets))
+        if len(numbered) > 1:
+            return self.team.taken(numbered)
+        return iter(numbered if self.team.leads else ())
+
     def _show(self, content: dict[str, Any], folder: Path | None) -> None:
         """Print a result, or keep it where all are printed at the end."""
         from tvsl.cli.localized_files import summary
         from tvsl.cli.page_writer import PAGE_NAME
+        from tvsl.localization_format import LARGE_REMEDY, LARGEST_FILE
 
         if folder is not None:
             self.pages.append((self.place, folder / PAGE_NAME))
+            if (folder / JSON_NAME).stat().st_size > LARGEST_FILE:
+                size = f"more than {LARGEST_FILE / 1e9:.1f} GB, which Localization.load refuses"
+                print_note(f"tvsl: {folder / JSON_NAME} has {size}. {LARGE_REMEDY}")
         line = None
         if self.printed is None and folder is not None:
             line = summary(content, folder)
@@ -454,6 +512,12 @@ class _Run:
             print_error(error)
             self.failures.append((self.place, {"input": source.name, "error": str(error)}))
             self.code = max(self.code, exit_code(error))
+
+
+def _left_out_line(folders: Sequence[Path]) -> str:
+    """Number of the folders with earlier results, which are no inputs."""
+    many = "1 folder" if len(folders) == 1 else f"{len(folders)} folders"
+    return f"tvsl: {many} with earlier results left out, such as {shown(str(folders[0]))}."
 
 
 def _file_line(name: str, done: int, total: int, began: float) -> str:

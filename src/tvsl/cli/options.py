@@ -103,8 +103,10 @@ def _is_bounded(value: object) -> bool:
 
 
 TRACEBACK = "--traceback"
-# Parameters that name what is written.
+STANDARD_STREAM = Path("-")
+# Parameters that name what is written, one of them a folder or the standard output.
 _FOLDERS = ("output", "folder", "tokens")
+_OR_STREAM = ("results",)
 _FILES = ("file", "target")
 LARGEST_NUMBER = 2**63 - 1  # what random generators, files and tensors count with
 
@@ -353,7 +355,9 @@ def check_values(values: dict[str, Any], params: Sequence[Any]) -> None:
                         f"{name} is an address ({found}), not a place on this computer.",
                         "Download it first, and give the path of the file or folder.",
                     )
-        if isinstance(value, Path) and param.name in (*_FOLDERS, *_FILES):
+        if param.name in _OR_STREAM and value == STANDARD_STREAM:
+            continue
+        if isinstance(value, Path) and param.name in (*_FOLDERS, *_OR_STREAM, *_FILES):
             _require_place(value, param.name)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -23,8 +23,9 @@ from tvsl.errors import (
     printable,
 )
 from tvsl.utils.atomic import check_free, foreign_record, is_inner_name, staged
+from tvsl.utils.files import LARGEST_LIST
 from tvsl.utils.processes import Progress
-from tvsl.utils.run_folder import read_record
+from tvsl.utils.run_folder import read_head, read_record
 
 if TYPE_CHECKING:
     from tvsl.localizer import Localizer
@@ -399,6 +400,52 @@ JSON_NAME = "localization.json"
 OutputKind = Literal["page", "video", "sheet", "moments", "json"]
 """Files that ``tvsl localize`` may write for an input."""
 _UNNAMED = "input"
+# A page's video stays beside it where it is large.
+_NAMES: dict[OutputKind, tuple[str, ...]] = {
+    "page": ("index.html", "clip.mp4"),
+    "video": ("overlay.mp4",),
+    "sheet": ("contact_sheet.jpg",),
+    "moments": ("[0-9][0-9]*_*.png", "moments/*.png"),
+    "json": (),
+}
+
+
+def result_files(
+    kinds: Set[OutputKind] | None, pictures: bool, series: bool, result_format: str
+) -> tuple[str, ...]:
+    """Names of the files that may be written for an input, before it was looked at.
+
+    Args:
+        kinds: The chosen files; None for the usual ones.
+        pictures: Whether the inputs are pictures.
+        series: Whether several moments of a video are localized.
+        result_format: Form of the results.
+
+    Returns:
+        Names, and patterns of those that depend on what is found, relative to the folder.
+    """
+    if kinds is None:
+        kinds = {"page", "video"} if series and not pictures else {"page"}
+    names = [name for kind in sorted(kinds) for name in _NAMES[kind]]
+    if result_format != "json":
+        names.append(f"{Path(JSON_NAME).stem}.{result_format}")
+    return (*names, JSON_NAME)
+
+
+PICTURES = "*.png"
+
+
+def needed_files(kinds: Set[OutputKind], result_format: str) -> tuple[str, ...]:
+    """Names or patterns of the files without which a result is not whole, but for its JSON.
+
+    Args:
+        kinds: The files that are written.
+        result_format: Form of the results.
+    """
+    names = [PICTURES if kind == "moments" else _NAMES[kind][0] for kind in kinds - {"json"}]
+    if result_format != "json":
+        names.append(f"{Path(JSON_NAME).stem}.{result_format}")
+    return tuple(names)
 
 
 def result_folders(
@@ -407,7 +454,9 @@ def result_folders(
     force: bool,
     audio: Path | None = None,
     parents: Sequence[Path | None] | None = None,
-) -> list[tuple[Path, Path]]:
+    new: Sequence[str] = (),
+    is_done: Callable[[int, Path], bool] | None = None,
+) -> list[tuple[int, Path]]:
     """Decide where each input's results go, and refuse before any work is done.
 
     Args:
@@ -417,26 +466,37 @@ def result_folders(
         audio: The sound of the inputs, if it is a file of its own.
         parents: For each input, the folder of its results inside ``output``, if it comes from a
             folder; such an input has a folder of its own also where it is the only one.
+        new: Names of the files that may be written for an input, from ``result_files``.
+        is_done: Tells by its place and its folder whether the result of an input is there, which
+            is then left out.
+
+    Returns:
+        Place among the inputs and folder, of each input that is to be localized.
 
     Raises:
         OutputError: A folder is not empty and ``force`` is not set, it is a file, what is there
-            is no earlier result, or an input is a file of the result that would be replaced.
+            is no earlier result or has the name of a new file, or an input is a file of the result
+            that would be replaced.
     """
-    chosen: list[tuple[Path, Path]] = []
-    taken: set[str] = set()
-    for source, parent in zip(inputs, parents or [None] * len(inputs), strict=True):
+    chosen: list[tuple[int, Path]] = []
+    parents = parents or [None] * len(inputs)
+    # Folders that hold those of results are none themselves: no result is inside another.
+    taken = {_key(str(one)) for parent in parents if parent for one in (parent, *parent.parents)}
+    for place, (source, parent) in enumerate(zip(inputs, parents, strict=True)):
         name = source.stem if source.stem.strip(".") else _UNNAMED
         within = parent or Path()
         while _key(str(within / name)) in taken:
             name += "_"
         taken.add(_key(str(within / name)))
         is_only = len(inputs) == 1 and parent is None
-        chosen.append((source, output if is_only else output / within / name))
+        folder = output if is_only else output / within / name
+        if is_done is None or not is_done(place, folder):
+            chosen.append((place, folder))
     for _, folder in chosen:
-        check_free(folder, force, _earlier_files)
+        check_free(folder, force, earlier_files, new)
     if force:
         read = {path.resolve() for path in (*inputs, audio) if path is not None}
-        for path in (folder / name for _, folder in chosen for name in _earlier_files(folder)):
+        for path in (folder / name for _, folder in chosen for name in earlier_files(folder)):
             if os.path.lexists(path) and path.resolve() in read:
                 raise OutputError(
                     "This input is part of the earlier result, which would be replaced.",
@@ -444,6 +504,14 @@ def result_folders(
                     path,
                 )
     return chosen
+
+
+_LARGEST_BEGINNING = 1 << 16  # holds two of the longest paths, every character escaped
+
+
+def is_result(folder: Path) -> bool:
+    """Tell by its record whether a folder holds a result of ``tvsl localize``."""
+    return read_head(folder / JSON_NAME, {"tvsl"}, _LARGEST_BEGINNING) is not None
 
 
 def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
@@ -459,7 +527,7 @@ def staging(folder: Path, force: bool) -> AbstractContextManager[Path]:
         A context with the folder to write into; gone afterwards, whatever happened. It raises
         ``OutputError`` where a place cannot be written.
     """
-    return staged(folder, JSON_NAME, force, _earlier_files)
+    return staged(folder, JSON_NAME, force, earlier_files)
 
 
 def _key(name: str) -> str:
@@ -467,13 +535,28 @@ def _key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
-def _earlier_files(folder: Path) -> list[str]:
-    """Files that an earlier run wrote here, by its own list."""
+def earlier_record(folder: Path) -> dict[str, Any] | None:
+    """Record of an earlier run in a folder; of one that is very large without its moments.
+
+    Returns:
+        The record, whose ``files`` are names inside the folder; None where there is none.
+
+    Raises:
+        OutputError: It is damaged or none of ours.
+    """
     record = folder / JSON_NAME
-    content = read_record(record, {"tvsl", "moments"})
+    is_large = record.is_file() and record.stat().st_size > LARGEST_LIST
+    head = (read_head(record, {"tvsl", "files"}) or {}) if is_large else None
+    content = read_record(record, {"tvsl", "moments"}) if head is None else head
     if content is None:
-        return []
+        return None
     names = content.get("files")
     if not isinstance(names, list) or not all(is_inner_name(name) for name in names):
         raise foreign_record(record)
-    return [*names, JSON_NAME]
+    return content
+
+
+def earlier_files(folder: Path) -> list[str]:
+    """Files that an earlier run wrote here, by its own list."""
+    record = earlier_record(folder)
+    return [] if record is None else [*record["files"], JSON_NAME]

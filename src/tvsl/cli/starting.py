@@ -65,8 +65,8 @@ def start_processes(count: int | None) -> None:
         if failure.exitcode < 0:
             print_error(
                 f"Process {rank + 1} of {count} was ended by signal {-failure.exitcode}, perhaps "
-                "for lack of memory. What is finished stays: start the same command again, a "
-                "training with --resume."
+                "for lack of memory. What is finished stays: start the same command again, "
+                "with --resume where it has that."
             )
         raise typer.Exit(max(failure.exitcode, SOME_INPUT_FAILED)) from None
     finally:

@@ -27,7 +27,8 @@ RESULTS, FIGURES, SAMPLES, SCORES, PAGE = (
     "scores.npz",
     "page.html",
 )
-OUTPUTS = (RESULTS, FIGURES, SAMPLES, SCORES, PAGE)
+SCORED = (RESULTS, FIGURES, SAMPLES, SCORES)
+OUTPUTS = (*SCORED, PAGE)
 """Files that an evaluation writes once all batches are scored."""
 SCORES_REMEDY = f"Name the folder of an evaluation, or its {SCORES}."
 

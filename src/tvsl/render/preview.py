@@ -76,7 +76,9 @@ def write_preview(
         raise UsageError(
             f"A contact sheet cannot show {scenes} scenes.", f"Ask for 1 to {MOST_SCENES}."
         )
-    with staged(folder, MANIFEST, force, earlier_files) as work, writable(folder):
+    stem = f"{world.split}-{world.classes}-s{world.seed}-k{sources}-*"
+    new = (SHEET, f"audio/{stem}.wav", MANIFEST)
+    with staged(folder, MANIFEST, force, earlier_files, new) as work, writable(folder):
         made = []
         for index in range(scenes):
             made.append(world.scene(index, sources))

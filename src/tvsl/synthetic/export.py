@@ -31,7 +31,6 @@ MANIFEST = "manifest.jsonl"
 FILE_KEYS = ("frame", "audio", "masks", "video", "sheet", "names")
 """Keys of a manifest line whose values are file names."""
 
-_FOLDERS = ("frames", "audio", "masks")
 # Colours for viewers of the masks, whose values are 0 for the ground, then 1, 2, …
 _PALETTE = bytes(
     (24, 24, 28, 255, 150, 0, 70, 185, 255, 0, 205, 140, 245, 105, 190, 250, 235, 60, 150, 120, 255)
@@ -195,10 +194,15 @@ def export_world(
     if scenes < 1:
         raise UsageError(f"{scenes} scenes cannot be written.", "Ask for at least one.")
     world.scene(0, sources)  # a wrong number of sources ends here, before anything is written
-    with staged(folder, MANIFEST, force, earlier_files) as work, writable(folder):
+    stem = f"{world.split}-{world.classes}-s{world.seed}-k{sources}-*"
+    kinds = {"frames": "png", "audio": "wav", "masks": "png"}
+    if videos:
+        kinds["videos"] = "mp4"
+    new = [NAMES_FILE, MANIFEST, *(f"{name}/{stem}.{ending}" for name, ending in kinds.items())]
+    with staged(folder, MANIFEST, force, earlier_files, new) as work, writable(folder):
         if videos:
             require_still_video(SIDE, SIDE * sources, SAMPLE_RATE)
-        for name in (*_FOLDERS, *(["videos"] if videos else [])):
+        for name in kinds:
             (work / name).mkdir()
         names = "".join(f"{name}\n" for name in world.names)
         (work / NAMES_FILE).write_text(names, encoding="utf-8")

@@ -77,7 +77,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def staged(
-    folder: Path, last: str, force: bool, earlier: Callable[[Path], Iterable[str]]
+    folder: Path,
+    last: str,
+    force: bool,
+    earlier: Callable[[Path], Iterable[str]],
+    new: Sequence[str] = (),
 ) -> Iterator[Path]:
     """A temporary folder whose files are moved to ``folder`` if the block succeeds.
 
@@ -89,6 +93,7 @@ def staged(
         force: Whether files of an earlier run may be replaced.
         earlier: Gives the names of the files of an earlier run in ``folder``, relative to it;
             raises ``OutputError`` if tvsl did not write the files there.
+        new: As for ``check_free``: what is known of the files before they are written.
 
     Yields:
         The folder to write into; it is removed afterwards in every case.
@@ -97,7 +102,7 @@ def staged(
         OutputError: A path is taken or cannot be written, or another run writes into the folder.
     """
     with locked(folder):
-        check_free(folder, force, earlier)
+        check_free(folder, force, earlier, new)
         with _temporary(folder) as work:
             with writable(folder):
                 (work / _NEW).mkdir()
@@ -155,17 +160,24 @@ def replacing(folder: Path, earlier: Iterable[str]) -> Iterator[Path]:
 
 
 def check_free(
-    folder: Path, force: bool, earlier: Callable[[Path], Iterable[str]] | None = None
+    folder: Path,
+    force: bool,
+    earlier: Callable[[Path], Iterable[str]] | None = None,
+    new: Sequence[str] = (),
 ) -> None:
     """Check that a folder is empty or may be replaced.
 
     Args:
         folder: The folder.
         force: Whether files of an earlier run may be replaced.
-        earlier: With ``force``, raises ``OutputError`` if tvsl did not write the files there.
+        earlier: With ``force``, gives the names of the files of an earlier run; raises
+            ``OutputError`` if tvsl did not write the files there.
+        new: Names of the files that will be written, or patterns of names that are not known yet
+            (``moments/*.png``): with ``force`` no other file may have one of them.
 
     Raises:
-        OutputError: It is a file, or a folder that is not empty and ``force`` is not set.
+        OutputError: It is a file, or a folder that is not empty and ``force`` is not set, or a file
+            that no earlier run wrote is in the way.
     """
     with writable(folder):
         if not os.path.lexists(folder):
@@ -178,7 +190,11 @@ def check_free(
             "This folder is not empty.", "Choose another, or add --force to replace.", folder
         )
     if taken and earlier is not None:
-        set(earlier(folder))
+        known = set(earlier(folder))
+        with writable(folder):
+            fitting = (path for name in new for path in folder.glob(name))
+            found = {path.relative_to(folder).as_posix() for path in fitting}
+            check_places(folder, sorted({*new, *found}), known)
 
 
 def entries(folder: Path) -> list[Path]:

@@ -362,8 +362,8 @@ def lost_process(error: BaseException) -> LostProcessError:
     """The error of a run whose processes have lost each other, as torch says."""
     return LostProcessError(
         f"Another process of the run has ended, or cannot be reached ({_short(error)}).",
-        "Its own output says why. What is finished stays: start the same command again, a training "
-        "with --resume.",
+        "Its own output says why. What is finished stays: start the same command again, with "
+        "--resume where it has that.",
     )
 
 

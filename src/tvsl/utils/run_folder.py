@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +13,7 @@ from tvsl.errors import OutputError, UsageError
 from tvsl.utils.atomic import RECORD_REMEDY, entries, foreign_record, is_inner_name, writable
 from tvsl.utils.files import LARGEST_CONFIG, LARGEST_LIST, read_small_json
 
+_SPACES: Final = re.compile(r"[ \t\n\r]*")
 CHECKPOINTS: Final = "checkpoints"
 LAST: Final = "last.ckpt"
 RECIPE_FILE: Final = "recipe.json"
@@ -61,6 +64,47 @@ def read_record(path: Path, keys: Set[str], largest: int = LARGEST_LIST) -> dict
     if not isinstance(content, dict) or not keys <= content.keys():
         raise foreign_record(path)
     return content
+
+
+def read_head(path: Path, keys: Set[str], most: int = LARGEST_CONFIG) -> dict[str, Any] | None:
+    """First values of a JSON object in a file of any size, up to the last of some keys.
+
+    Args:
+        path: The file.
+        keys: The keys.
+        most: Number of bytes within which they must stand.
+
+    Returns:
+        The values by their keys; None where there is no such file, object or key.
+    """
+    try:
+        if not path.is_file():  # a device has no end
+            return None
+        with path.open("rb") as file:
+            text = file.read(most).decode("utf-8", errors="replace")
+        found: dict[str, Any] = {}
+        place, read = 0, json.JSONDecoder().raw_decode
+        while not keys <= found.keys():
+            place = _behind(text, place, "," if found else "{")
+            key, place = read(text, _after_spaces(text, place))
+            place = _behind(text, place, ":")
+            found[key], place = read(text, _after_spaces(text, place))
+    except (OSError, ValueError, TypeError, RecursionError):  # TypeError: a list as a key
+        return None
+    return found
+
+
+def _after_spaces(text: str, place: int) -> int:
+    found = _SPACES.match(text, place)
+    return place if found is None else found.end()
+
+
+def _behind(text: str, place: int, mark: str) -> int:
+    """Place behind a mark, which follows at a place of a text but for spaces."""
+    place = _after_spaces(text, place)
+    if not text.startswith(mark, place):
+        raise ValueError(mark)
+    return place + 1
 
 
 def last_checkpoint(folder: Path, resume: bool) -> Path | None:
@@ -121,6 +165,14 @@ def check_run_folder(
 
 
 EXPORT_RECORD: Final = "export.json"
+CLASSES_FILE: Final = "classes.npy"
+GRAPH_ENDINGS: Final = {"onnx": "onnx", "torch": "pt2"}
+
+
+def export_files(export_format: str) -> tuple[str, ...]:
+    """Names of the files of an export in a format, the record's last."""
+    ending = GRAPH_ENDINGS.get(export_format, "onnx")
+    return *(f"{name}.{ending}" for name in ("image", "sound", "head")), CLASSES_FILE, EXPORT_RECORD
 
 
 def exported_files(folder: Path) -> list[str]:
