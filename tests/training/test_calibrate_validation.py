@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.training.colour_encoder import ColourEncoder
 from tvsl.data import find_data
+from tvsl.data.files import FileClips
 from tvsl.data.folder import FolderData
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import encode_scenes
@@ -17,7 +18,7 @@ from tvsl.methods.checkpoint_io import read_head
 from tvsl.synthetic.world import World
 from tvsl.training.calibrate import located, validation_scenes
 from tvsl.training.config import recipe
-from tvsl.training.fit import train_head
+from tvsl.training.fit import check_recipe, train_head
 
 NAMES = ("red star", "blue ring", "green cross")
 
@@ -89,6 +90,21 @@ def test_clips_are_held_out_where_nothing_is_kept(tmp_path: Path) -> None:
     clips = data(root).clips(None, 0).without(held)
     assert clips.count == 57
     assert not held & {item.id for item in clips.chosen}
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_no_member_of_a_validation_scene_is_trained_on(split: str | None, tmp_path: Path) -> None:
+    """Two singles are validated on, and mixtures of the other clips that are held out."""
+    root = folder(tmp_path, 200, boxes=False, split=split)
+    options = {"root": str(root), "window": 0.5}
+    config = recipe(data="folder", data_options=options, validation_scenes=2, most_sources=3)
+    found, clips = check_recipe(config)
+    assert isinstance(clips, FileClips)
+    parts = [found.validation_items(sources, 2).items for sources in (1, 2, 3)]
+    held = {name for part in parts for item in part for name in item.id.split("+")}
+    assert len(held) > 2
+    assert held.isdisjoint(item.id for item in clips.chosen)
+    assert clips.count == 200 - (len(held) if split is None else 6)
 
 
 def test_mixtures_are_of_different_classes(tmp_path: Path) -> None:

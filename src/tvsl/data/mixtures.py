@@ -152,6 +152,7 @@ def mix(items: Sequence[Item]) -> Item:
         sources=tuple(_source(items, label, places) for label, places in panels.items()),
         panels=len(items),
         expected=tuple(expected for item in items for expected in item.expected or (None,)),
+        members=tuple(name for item in items for name in item.ids),
     )
 
 
