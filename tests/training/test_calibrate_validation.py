@@ -82,6 +82,26 @@ def test_what_the_lists_keep_for_validation_is_used(tmp_path: Path) -> None:
     assert not ids(root) & {item.id for item in data(root).clips(None, 0).chosen}
 
 
+def test_a_sorted_manifest_is_validated_on_all_its_classes(tmp_path: Path) -> None:
+    """The first lines are of one class; what is asked for are a few items, the same each time."""
+    lines = [
+        {"id": f"{name} {number}", "frame": "a.png", "audio": "a.wav", "labels": [name]}
+        for name in NAMES
+        for number in range(100)
+    ]
+    rows = [json.dumps({**line, "split": "validation"}) for line in lines]
+    train = {"id": "t", "frame": "a.png", "audio": "a.wav", "labels": ["red star"]}
+    rows.append(json.dumps({**train, "split": "train"}))
+    (tmp_path / "manifest.jsonl").write_text("\n".join(rows))
+    found = data(tmp_path).validation_items(1, 20).items
+    assert {label for item in found for label in item.labels} == set(NAMES)
+    assert [item.id for item in data(tmp_path).validation_items(1, 20).items] == [
+        item.id for item in found
+    ]
+    others = find_data("folder", root=tmp_path, split="train", seed=1).validation_items(1, 20)
+    assert {item.id for item in others.items} != {item.id for item in found}
+
+
 def test_clips_are_held_out_where_nothing_is_kept(tmp_path: Path) -> None:
     root = folder(tmp_path, 60, boxes=False)
     held = ids(root)

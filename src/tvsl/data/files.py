@@ -285,14 +285,17 @@ class FileDataSet(DataSet):
 
     @cached_property
     def _listed_for_validation(self) -> tuple[Item, ...]:
-        """Items that the lists name for validation alone."""
+        """Items that the lists name for validation alone, in an order that depends on the seed."""
         if not self.has_items("validation"):
             return ()
         splits: tuple[Split, ...] = ("test", "train")
         listed = (self.listed(split) for split in splits if self.has_items(split))
         others = {item.id for items in listed for item in items}
         found = (item for item in self._items("validation")[0] if item.id not in others)
-        return _of_one_source(tuple(found))
+        items = _of_one_source(tuple(found))
+        # Lists are often sorted by class, and those who ask take the first items.
+        order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
+        return tuple(items[number] for number in order)
 
     @cached_property
     def _held_out(self) -> tuple[Item, ...]:
