@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.training.colour_encoder import ColourEncoder
 from tvsl.data import find_data
+from tvsl.data.checking import check_data
 from tvsl.data.files import FileClips
 from tvsl.data.folder import FolderData
 from tvsl.errors import UsageError
@@ -125,6 +126,20 @@ def test_no_member_of_a_validation_scene_is_trained_on(split: str | None, tmp_pa
     assert len(held) > 2
     assert held.isdisjoint(item.id for item in clips.chosen)
     assert clips.count == 200 - (len(held) if split is None else 6)
+
+
+def test_what_the_check_lists_of_one_split_can_be_left_out(tmp_path: Path) -> None:
+    root = folder(tmp_path / "data", 30, boxes=False, split="train")
+    (root / "frames/20.png").unlink()
+    options = {"root": str(root), "window": 0.5}
+    train = find_data("folder", **options, split="train")
+    assert isinstance(train, FolderData)
+    gone = tmp_path / "gone.txt"
+    gone.write_text(check_data(train).ids_to_leave_out())
+    config = recipe(data="folder", data_options={**options, "leave_out": str(gone)}, most_sources=2)
+    found, clips = check_recipe(config)
+    assert clips.count == 23
+    assert len(found.validation_items(1, 99).items) == 6
 
 
 def test_mixtures_are_of_different_classes(tmp_path: Path) -> None:

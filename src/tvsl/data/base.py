@@ -237,7 +237,7 @@ class LeftOut:
         """Describe the exclusion, out of ``listed`` items, in a clause."""
         unknown = ""
         if self.unknown:
-            unknown = f"; {len(self.unknown):,} of its ids are no items, such as "
+            unknown = f"; {len(self.unknown):,} of its ids are no items of the split, such as "
             unknown += shown(self.unknown[0])
         where = f"{printable(str(self.file))} (SHA-256 {self.sha256})"
         return f"{len(self.items):,} of {listed:,} listed items by {where}{unknown}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -329,9 +330,18 @@ class FileDataSet(DataSet):
             items[item.id] = item
         if self.leave_out is None:
             return tuple(items.values()), None
-        left_out = _left_out(self.leave_out, items)
+        left_out = _left_out(self.leave_out, items.values(), self._other_items(split))
         gone = {item.id for item in left_out.items}
         return tuple(item for item in items.values() if item.id not in gone), left_out
+
+    def _other_items(self, split: Split) -> Iterator[Item]:
+        """Items of the other splits, as far as their lists are here."""
+        for other in self.splits:
+            if other != split:
+                # A list that this run does not need may be missing.
+                with suppress(DataError):
+                    if self.has_items(other):
+                        yield from self.listed(other)
 
     def _sound(self, path: Path, sample_rate: int, audible: bool) -> NDArray[np.float32]:
         if self.window is None:
@@ -350,31 +360,44 @@ def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
     )
 
 
-def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
+def _left_out(path: Path, items: Iterable[Item], others: Iterable[Item]) -> LeftOut:
     """Read which items a file leaves out; its ids may have any form that lists use.
 
+    Mixtures of an item are left out with it.
+
+    Args:
+        path: The file.
+        items: Items of the split.
+        others: Items of the other splits: a file of one split does not hinder reading another.
+
     Raises:
-        DataError: It cannot be read, or none of its ids is that of an item.
+        DataError: It cannot be read, or none of its ids is that of an item of any split.
     """
     content = read_small(path, LARGEST_LIST, DataError, "Check the option leave_out.")
-    names = NameIndex(items)
+    known: dict[str, list[Item]] = {}
+    for item in items:
+        for name in dict.fromkeys((item.id, *item.members)):
+            known.setdefault(name, []).append(item)
+    names = NameIndex(known)
     gone: dict[str, Item] = {}
     unknown = []
     for listed in read_id_list(path, DataError):
-        name = names.find(listed)
-        if name is not None:
-            gone[name] = items[name]
+        found = names.find(listed)
+        if found is not None:
+            gone.update((item.id, item) for item in known[found])
         elif not listed.optional:
-            unknown.append(listed.text)
+            unknown.append(listed)
     if unknown and not gone:
-        raise DataError(
-            f"No id in the file is one of the data set: it has {shown(unknown[0])}, the data set "
-            f"{shown(names.example)}.",
-            "Check that it is for this data set and split.",
-            path,
-        )
+        elsewhere = NameIndex(name for item in others for name in (item.id, *item.members))
+        if all(elsewhere.find(listed) is None for listed in unknown):
+            raise DataError(
+                f"No id in the file is one of the data set: it has {shown(unknown[0].text)}, the "
+                f"data set {shown(names.example)}.",
+                "Check that it is for this data set.",
+                path,
+            )
     digest = hashlib.sha256(content).hexdigest()
-    return LeftOut(path, digest, tuple(gone.values()), tuple(unknown))
+    return LeftOut(path, digest, tuple(gone.values()), tuple(one.text for one in unknown))
 
 
 def mix_sounds(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
