@@ -83,6 +83,46 @@ def test_what_the_lists_keep_for_validation_is_used(tmp_path: Path) -> None:
     assert not ids(root) & {item.id for item in data(root).clips(None, 0).chosen}
 
 
+def test_whole_recordings_are_held_out(tmp_path: Path) -> None:
+    """Frames of one video are nearly one clip: none is trained on where another is validated on."""
+    recordings = {f"{n}": f"{n // 10}" if n < 160 else None for n in range(180)}
+    lines = [
+        {"id": n, "frame": "a.png", "audio": "a.wav", "labels": [NAMES[int(n) // 10 % 3]]}
+        | ({} if of is None else {"recording": of})
+        for n, of in recordings.items()
+    ]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / "a.png").touch()
+    (tmp_path / "a.wav").touch()
+    options = {"root": str(tmp_path), "window": 0.5}
+    config = recipe(data="folder", data_options=options, validation_scenes=3, most_sources=2)
+    for seed in range(3):
+        options["seed"] = seed
+        found, clips = check_recipe(config.model_copy(update={"data_options": options}))
+        assert isinstance(clips, FileClips)
+        held = {
+            name for k in (1, 2) for one in found.validation_items(k, 3).items for name in one.ids
+        }
+        trained = {item.id for item in clips.chosen}
+        assert held.isdisjoint(trained)
+        videos = {recordings[name] for name in held} - {None}
+        assert videos.isdisjoint(recordings[name] for name in trained)
+        assert 9 <= len(found.validation_items(1, 99).items) <= 18
+    assert clips.count >= 160
+
+
+@pytest.mark.parametrize("sizes", [(6,), (3, 3), (5, 1)])
+def test_at_most_half_is_held_out(sizes: tuple[int, ...], tmp_path: Path) -> None:
+    lines = [
+        {"id": f"{of} {n}", "frame": "a.png", "audio": "a.wav", "labels": ["dog"], "recording": of}
+        for of, size in zip("abc", sizes, strict=False)
+        for n in range(size)
+    ]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    expected = {(6,): 0, (3, 3): 3, (5, 1): 1}[sizes]
+    assert len(data(tmp_path).validation_items(1, 99).items) == expected
+
+
 def test_a_sorted_manifest_is_validated_on_all_its_classes(tmp_path: Path) -> None:
     """The first lines are of one class; what is asked for are a few items, the same each time."""
     lines = [

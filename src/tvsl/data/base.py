@@ -191,6 +191,11 @@ class Item:
         return self.members or (self.id,)
 
     @property
+    def group(self) -> str:
+        """Id of its recording; items of one group say little more than one of them alone."""
+        return self.recording or self.id
+
+    @property
     def labels(self) -> tuple[str | None, ...]:
         """The classes of its sources."""
         return tuple(source.label for source in self.sources)

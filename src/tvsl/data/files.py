@@ -77,8 +77,12 @@ class FileClips(ClipSet):
         return tuple(self.items[number] for number in order[: self.count])
 
     def without(self, ids: Collection[str]) -> FileClips:
-        """The clips without those of some items, which others replace as far as there are any."""
-        items = tuple(item for item in self.items if item.id not in ids)
+        """The clips without those of some items, which others replace as far as there are any.
+
+        Clips of their recordings go with them: frames of one video are nearly one clip.
+        """
+        gone = {item.group for item in self.items if item.id in ids}
+        items = tuple(item for item in self.items if item.group not in gone)
         return FileClips(
             data=self.data,
             items=items,
@@ -293,20 +297,32 @@ class FileDataSet(DataSet):
         listed = (self.listed(split) for split in splits if self.has_items(split))
         others = {item.id for items in listed for item in items}
         found = (item for item in self._items("validation")[0] if item.id not in others)
-        items = _of_one_source(tuple(found))
         # Lists are often sorted by class, and those who ask take the first items.
-        order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
-        return tuple(items[number] for number in order)
+        return _shuffled(_of_one_source(tuple(found)), self.seed)
 
     @cached_property
     def _held_out(self) -> tuple[Item, ...]:
-        """A twentieth of the training items, at least two, if no items are for validation."""
+        """Whole recordings of the training items, if no items are for validation.
+
+        They are a twentieth of the items and at least two, or more where recordings are long, but
+        at most half.
+        """
         if self._listed_for_validation:
             return ()
         items = self._training_items
-        order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
-        count = min(max(2, len(items) // _HELD_OUT), len(items) // 2)
-        return tuple(items[number] for number in order[:count])
+        recordings: dict[str, list[Item]] = {}
+        for item in items:
+            recordings.setdefault(item.group, []).append(item)
+        groups = list(recordings.values())
+        wanted, most = max(2, len(items) // _HELD_OUT), len(items) // 2
+        held: list[Item] = []
+        for number in np.random.default_rng((self.seed, len(groups), 1)).permutation(len(groups)):
+            if len(held) >= wanted:
+                break
+            if len(held) + len(groups[number]) <= most:
+                held += groups[number]
+        # Those who ask take the first items, which are not to be of one recording alone.
+        return _shuffled(held, self.seed)
 
     def has_items(self, split: Split) -> bool:
         """Tell whether the lists hold any item of a split."""
@@ -349,6 +365,11 @@ class FileDataSet(DataSet):
         else:
             sound = crop_center(path, self.window, sample_rate)
         return (require_sound(sound, path) if audible else sound).samples
+
+
+def _shuffled(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
+    order = np.random.default_rng((seed, len(items), 2)).permutation(len(items))
+    return tuple(items[number] for number in order)
 
 
 def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
@@ -518,13 +539,26 @@ class Media:
         """Path of the sound of an id; its expected path if it is missing."""
         return self._folders.find(self._layout.sound(name), SOUND_SUFFIXES)
 
-    def item(self, name: str, *sources: Source, expected: ExpectedMedia | None = None) -> Item:
+    def item(
+        self,
+        name: str,
+        *sources: Source,
+        expected: ExpectedMedia | None = None,
+        recording: str | None = None,
+    ) -> Item:
         """An item of one picture and its own sound.
 
         Args:
             name: Its id.
             sources: Its sources.
             expected: Properties of the media that the annotations state.
+            recording: Id of the video that it is cut from with others, if that is known.
         """
-        stated = () if expected is None else (expected,)
-        return Item(name, (self.frame(name),), (self.sound(name),), sources, expected=stated)
+        return Item(
+            name,
+            (self.frame(name),),
+            (self.sound(name),),
+            sources,
+            expected=() if expected is None else (expected,),
+            recording=recording,
+        )
