@@ -34,6 +34,7 @@ from tvsl.data.layouts import (
     SOUND_SUFFIXES,
     Folders,
     MediaLayout,
+    digest_of,
     find_layout,
     require_present,
     require_root,
@@ -41,14 +42,11 @@ from tvsl.data.layouts import (
 from tvsl.data.lists import PUBLIC_LISTS, ExpectedMedia, find_list
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Nowhere, loaded
-from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
+from tvsl.errors import DataError, UnreadableMediaError, UsageError, shown
 from tvsl.media import crop_center, load_audio, load_image, require_sound
 from tvsl.media.image import cut_panels
-from tvsl.media.limits import check_file
 from tvsl.utils.files import LARGEST_LIST, read_small
 from tvsl.utils.id_lists import NameIndex, read_id_list
-
-_AT_ONCE = 1 << 20
 
 
 class FileClips(ClipSet):
@@ -107,7 +105,7 @@ class FileClips(ClipSet):
             "count": self.count,
             "window": self.window,
             "list": hashlib.sha256(listed.encode()).hexdigest(),
-            "sample": _files_digest(self.chosen[0]),
+            "sample": digest_of(*self.chosen[0].frames, *self.chosen[0].sounds),
         }
 
     def labels(self) -> NDArray[np.int64]:
@@ -146,20 +144,6 @@ def of_length(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]
     """
     part = waveform[:length]
     return np.pad(part, (0, length - len(part)))
-
-
-def _files_digest(item: Item) -> str:
-    digest = hashlib.sha256()
-    for path in (*item.frames, *item.sounds):
-        try:
-            with check_file(path).open("rb") as stream:
-                while part := stream.read(_AT_ONCE):
-                    digest.update(part)
-        except OSError as error:
-            raise MissingFileError(
-                f"The file cannot be read ({error.strerror}).", "Check the data set's root.", path
-            ) from error
-    return digest.hexdigest()
 
 
 _HELD_OUT = 20
