@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from tvsl.data.base import ClipBatch, ClipSet
-from tvsl.data.token_store import StoreKey, TokenStore, make_store, store_key
+from tvsl.data.token_store import StoreKey, TokenStore, make_store, read_shard, store_key
 from tvsl.encoder import FrameTokens, SoundTokens
 from tvsl.tokens import Tokens
 
@@ -80,6 +80,12 @@ def make(folder: Path, seconds: float = 0.0, count: int = 40, **mixing: Any) -> 
     return make_store(folder, key, encoder, clips)
 
 
+def members(store: TokenStore, sources: int) -> torch.Tensor:
+    """Numbers of the clips of all mixtures of one number of sources, (M, K)."""
+    shards = [read_shard(path, store.key.digest()) for path in sorted(store.folder.glob("shard-*"))]
+    return torch.cat([shard.clips[shard.mixtures[sources].members] for shard in shards])
+
+
 def summary(store: TokenStore) -> list[float]:
     """Figures of all that a store holds."""
     figures = []
@@ -87,7 +93,7 @@ def summary(store: TokenStore) -> list[float]:
         batch = store.batch(sources, range(count))
         values = (batch.tokens.visual, batch.tokens.audio, batch.tokens.image, batch.tokens.sound)
         figures += [float((value.double() ** 2).sum()) for value in values]
-        figures += [float(batch.labels.sum()), float(store.members(sources, range(count))[-1, 0])]
+        figures += [float(batch.labels.sum()), float(members(store, sources)[-1, 0])]
     return figures
 
 

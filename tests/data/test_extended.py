@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.made_files import clip, folders, media, real_lists, rows, sound, vggss
+from tests.data.made_files import clip, folders, media, real_lists, rows, sound, vggss, video
 from tests.data.test_flickr import annotation
 from tvsl.data import find_data
 from tvsl.data.base import DataSet
@@ -26,6 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 def check(data: DataSet) -> None:
     """Sounding clips, then a picture with another's sound, then a silent clip."""
+    assert [item.group for item in data.items] == [video(n) for n in (0, 1, 0, 8)]
     assert [item.id for item in data.items] == [
         clip(0),
         clip(1),

@@ -221,6 +221,16 @@ def test_missing_and_damaged_files_are_told(root: Path) -> None:
         data.read(item, 8000)
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_files_that_are_left_out_of_one_split(root: Path, split: str) -> None:
+    """Heads are trained on the training split and validated and tested on others."""
+    leave_out = write(root / "out.txt", "sounds/dog/train.wav\n")
+    data = real_data(root, split=split, leave_out=leave_out)
+    assert data.used == real_data(root, split=split).used
+    data = real_data(root, split="train", leave_out=leave_out)
+    assert len(data.validation_items(1, 3).items) == 3
+
+
 def test_hashes_are_compared_where_asked(root: Path) -> None:
     sound = root / "sounds/drum/train.wav"
     write(sound, (root / "sounds/dog/train.wav").read_bytes())

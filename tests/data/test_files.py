@@ -7,6 +7,7 @@ import os
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ import pytest
 from tests.data.made_files import media, picture, sound, write
 from tvsl.data.base import Item, Source, Split
 from tvsl.data.files import FileDataSet, mix_sounds
+from tvsl.data.mixtures import mix
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.errors import (
     DataError,
@@ -154,6 +156,55 @@ def test_ids_of_something_else_are_not_taken_for_this(root: Path) -> None:
         _ = PlainData(root=root, leave_out=out).items
     with pytest.raises(DataError, match="no such file"):
         _ = PlainData(root=root, leave_out=root / "none.txt").items
+
+
+@pytest.mark.parametrize(("listed", "split"), [("train b", "test"), ("test c", "train")])
+def test_ids_of_another_split_leave_nothing_out(root: Path, listed: str, split: Split) -> None:
+    """`tvsl data check` writes the ids of one split, and training reads others as well."""
+    out = write(root / "out.txt", f"{listed}\t# missing: b.jpg\n")
+    data = PlainData(root=root, leave_out=out, split=split)
+    assert (len(data.items), data.listed_count) == (4, 4)
+    assert data.left_out is not None
+    assert (data.left_out.items, data.left_out.unknown) == ((), (listed,))
+
+
+class NoTrainData(PlainData):
+    """Data whose list of training clips is not here."""
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        if split == "train":
+            raise DataError("The list is missing.", "Get it.")
+        yield from super().listed(split)
+
+
+def test_lists_of_other_splits_may_be_missing(root: Path) -> None:
+    out = write(root / "out.txt", "train b\n")
+    with pytest.raises(DataError, match=r"No id in the file.*'train b'"):
+        _ = NoTrainData(root=root, leave_out=out).items
+    write(out, "test b\n")
+    assert len(NoTrainData(root=root, leave_out=out).items) == 3
+
+
+class MixedData(PlainData):
+    """Each two of the clips, mixed."""
+
+    def listed(self, split: Split) -> Iterator[Item]:
+        clips = list(super().listed(split))[1:]
+        yield from (mix(pair) for pair in combinations(clips, 2))
+
+
+def test_mixtures_of_what_is_left_out_are_left_out(root: Path) -> None:
+    out = write(root / "out.txt", "test b\n")
+    data = MixedData(root=root, leave_out=out)
+    assert [item.id for item in data.items] == ["test c+test d"]
+    assert data.left_out is not None
+    assert [item.id for item in data.left_out.items] == ["test b+test c", "test b+test d"]
+    assert data.left_out.unknown == ()
+    write(out, "test c+test d\n")
+    assert [item.id for item in MixedData(root=root, leave_out=out).items] == [
+        "test b+test c",
+        "test b+test d",
+    ]
 
 
 def test_what_is_left_out_still_counts_as_listed(root: Path) -> None:

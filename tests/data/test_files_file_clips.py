@@ -83,7 +83,7 @@ def test_a_store_is_made_of_them(root: Path, tmp_path: Path) -> None:
     found, encoder = clips(root), FasterEncoder()
     key = store_key(encoder, found, stored_as="float32", most_sources=2)
     store = make_store(tmp_path / "store", key, encoder, found)
-    assert store.clips == COUNT
+    assert store.mixtures()[1] == COUNT
     assert store.names == found.names
     assert store.batch(1, range(COUNT)).labels.sum() == COUNT
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from tvsl.data.layouts import (
     Folders,
     MediaLayout,
     absent,
+    digest_of,
     find_layout,
     inside,
 )
-from tvsl.errors import DataError
+from tvsl.errors import DataError, MissingFileError
 
 OTHER = MediaLayout("pictures/ID", ("pictures",), lambda n: (n,), lambda n: (n,))
 
@@ -137,3 +139,13 @@ def test_a_folder_is_listed_once_for_all_ids(
     for number in range(60):
         assert found.find([str(number)], FRAME_SUFFIXES).name == f"{number}.jpg"
     assert listed == [tmp_path]
+
+
+def test_the_digest_of_files_is_that_of_their_content(tmp_path: Path) -> None:
+    """A file larger than what is read at once, and what cannot be read."""
+    content = bytes(range(256)) * 5_000
+    large, small = write(tmp_path / "large", content), write(tmp_path / "small", b"end")
+    assert digest_of(large, small) == hashlib.sha256(content + b"end").hexdigest()
+    with pytest.raises(MissingFileError) as caught:
+        digest_of(small, tmp_path / "none")
+    assert caught.value.path == tmp_path / "none"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,21 @@ def test_parts_stand_side_by_side() -> None:
     assert item.sounds == (Path("a.wav"), Path("b.wav"))
     assert item.panels == 2
     assert item.sources == (Source("dog", LEFT, 0), Source("cat", RIGHT, 1))
+
+
+def test_a_mixture_tells_what_it_is_of() -> None:
+    a, b, c = (part(name, "dog", LEFT) for name in "abc")
+    assert mix([a, b]).ids == ("a", "b")
+    assert mix([mix([a, b]), c]).ids == ("a", "b", "c")
+    assert a.ids == ("a",)
+
+
+def test_mixtures_of_the_same_recordings_are_one_group() -> None:
+    a, b, c = (part(name, "dog", LEFT) for name in "abc")
+    one, other = replace(a, recording="video"), replace(b, recording="video")
+    assert mix([one, c]).group == mix([c, other]).group
+    assert mix([one, c]).group != mix([one, other]).group
+    assert mix([a, b]).recording is None
 
 
 def test_parts_of_one_class_are_one_source_with_the_union_of_its_panels() -> None:

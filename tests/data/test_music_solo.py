@@ -38,6 +38,7 @@ def test_it_loads_from_its_public_layout(tmp_path: Path, lists: Path) -> None:
     np.testing.assert_array_equal(sample.targets, expected)
     other = data.read(data.items[1], 8_000)
     np.testing.assert_array_equal(sample.waveform, other.waveform)  # that of the whole video
+    assert {item.recording for item in data.items} == {video(1)}  # which is no two of anything
     assert data.name in PAPER_THRESHOLDS
 
 
@@ -99,6 +100,7 @@ def test_the_real_boxes_are_width_and_height(tmp_path: Path) -> None:
         ((left, top, right, bottom),) = target.boxes  # type: ignore[attr-defined]
         areas.append((right - left) * (bottom - top) / (width * height))
     np.testing.assert_allclose(areas, 1, atol=1e-6)  # as corners, 78 % would be empty
+    assert len({item.recording for item in data.items}) == 20
     train = {
         row.cells[1].replace("_", " ") for row in read_rows(lists / "music_solo_train.txt", {2})
     }

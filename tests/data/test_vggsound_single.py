@@ -34,6 +34,7 @@ def test_it_loads_from_its_public_layout(tmp_path: Path) -> None:
 def test_the_real_list(tmp_path: Path) -> None:
     data = find_data("vggsound-single", root=folders(tmp_path), lists=real_lists())
     assert len(data.items) == 5158
+    assert len({item.group for item in data.items}) == 5017  # videos, of which 141 gave two clips
     assert len(data.names) == 221
     assert set(data.names) == {label for item in data.items for label in item.labels}
     item = data.items[0]

@@ -232,6 +232,13 @@ def test_the_mini_model_s_kind_with_learned_prompts(
     assert_same_run(tmp_path / "run", again)
 
 
+@pytest.mark.parametrize("seed", [20_261_130_120_000, 2**63 - 1])
+def test_any_seed_that_a_recipe_allows(seed: int, tmp_path: Path) -> None:
+    """A time of day as a seed has as many bits as torch takes, without a step."""
+    head = train_head(short(seed=seed, steps=2), ColourEncoder(), tmp_path / "run")
+    assert read_head(head).notes["recipe"]["seed"] == seed
+
+
 # Interruptions
 
 

@@ -101,6 +101,12 @@ def test_a_run_that_is_done_has_no_batch_left() -> None:
     assert len(batches) == len(list(batches)) == 0
 
 
+def test_new_clips_are_of_any_class() -> None:
+    """As the recipe says: to choose among them, more would have to be made."""
+    batch = PretrainingBatches(WORLD, 1, batch=12, classes=2).make(0)
+    assert len({class_of(things[0]) for things in batch.seen}) > 2
+
+
 @pytest.mark.parametrize("step", [0, 3])
 def test_mixtures_are_sums_of_sounds_of_different_classes(step: int) -> None:
     batch = PretrainingBatches(WORLD, 4, batch=12, seed=1).make(step)

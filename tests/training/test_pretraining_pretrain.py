@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World
-from tvsl.training.config import PretrainConfig, Terms
+from tvsl.training.config import CELLS, PretrainConfig, Terms
 from tvsl.training.pretraining import Pretraining, mini_config, new_mini_model
 from tvsl.training.pretraining_data import (
     PretrainingBatch,
@@ -237,6 +237,7 @@ def test_vectors_and_scales_do_not_decay() -> None:
         {"clips": -1},
         {"learning_rate": 0.0},
         {"least_cells": 9, "most_cells": 8},
+        {"most_cells": CELLS + 1},
         {"terms": dict.fromkeys(TERMS, 0.0)},
         {"terms": {"image_text": -1.0}},
         {"terms": {"text_image": 1.0}},
@@ -268,7 +269,7 @@ def test_the_mini_model_is_small_and_has_14_by_14_cells() -> None:
     model.require_tokenizer()(["a small red ring and the large striped disc"])
     with torch.inference_mode():
         model.eval()
-        assert model.image_tokens(torch.zeros(1, 3, 112, 112)).shape == (1, 196, 128)
+        assert model.image_tokens(torch.zeros(1, 3, 112, 112)).shape == (1, CELLS, 128)
         assert model.audio_tokens(torch.zeros(1, 20_480)).shape[::2] == (1, 128)
 
 

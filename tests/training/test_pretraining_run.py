@@ -113,6 +113,12 @@ def test_the_same_seed_makes_the_same_model(whole: Path, tmp_path: Path) -> None
     assert not same_state(same, load_audioclip(whole / "model"))
 
 
+@pytest.mark.parametrize("clips", [12, 0])
+def test_any_seed_that_a_recipe_allows(clips: int, tmp_path: Path) -> None:
+    largest = recipe(seed=2**63 - 1, steps=1, clips=clips)
+    assert pretrain(largest, tmp_path / "run").is_dir()
+
+
 @pytest.mark.parametrize("stops", [(3,), (2,), (5, 6)], ids=str)
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     stops: tuple[int, ...], whole: Path, tmp_path: Path

@@ -173,6 +173,7 @@ class Item:
             state none.
         recording: Id of the recording that it is of with other items, which intervals then draw
             together; its own when None.
+        members: Ids of the items that it is mixed of; empty where it is no mixture.
     """
 
     id: str
@@ -182,6 +183,17 @@ class Item:
     panels: int = 1
     expected: tuple[ExpectedMedia | None, ...] = ()
     recording: str | None = None
+    members: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the items that it is made of: its members, or itself."""
+        return self.members or (self.id,)
+
+    @property
+    def group(self) -> str:
+        """Id of its recording; items of one group say little more than one of them alone."""
+        return self.recording or self.id
 
     @property
     def labels(self) -> tuple[str | None, ...]:
@@ -230,7 +242,7 @@ class LeftOut:
         """Describe the exclusion, out of ``listed`` items, in a clause."""
         unknown = ""
         if self.unknown:
-            unknown = f"; {len(self.unknown):,} of its ids are no items, such as "
+            unknown = f"; {len(self.unknown):,} of its ids are no items of the split, such as "
             unknown += shown(self.unknown[0])
         where = f"{printable(str(self.file))} (SHA-256 {self.sha256})"
         return f"{len(self.items):,} of {listed:,} listed items by {where}{unknown}"
@@ -378,8 +390,8 @@ class DataSet(StrictModel, ABC):
     def validation_items(self, sources: int, count: int) -> ValidationItems:  # noqa: ARG002
         """Items to validate and calibrate heads on, never of the test split.
 
-        Without a validation split they are training clips, which must then be left out of training
-        (``ClipSet.without``).
+        Without a validation split they are training clips, or mixtures of them. All of these
+        (``Item.ids``) must then be left out of training (``ClipSet.without``).
 
         Args:
             sources: K, the number of sources of each.

@@ -18,7 +18,7 @@ from tvsl.data.layouts import PLAIN, MediaLayout
 from tvsl.data.lists import line_error, read_rows
 from tvsl.data.targets import Nowhere
 from tvsl.data.vggsound import ALIGNMENT, VGGSS_FILE, VGGSoundSingle
-from tvsl.utils.id_lists import clip_name
+from tvsl.utils.id_lists import clip_name, video_of
 
 _SILENT: Final = "non-sounding"
 
@@ -48,7 +48,7 @@ def _silent_items(
             frames=(media.frame(picture),),
             sounds=(media.sound(sound),),
             sources=(Source(label_of(sound), Nowhere()),),
-            recording=picture,
+            recording=video_of(picture) or picture,
         )
 
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tvsl.data.base import Item, Sample, Source, Split, draw_targets, normal_form
 from tvsl.data.files import FileDataSet
-from tvsl.data.layouts import inside, name_fault, require_root
+from tvsl.data.layouts import digest_of, inside, name_fault, require_root
 from tvsl.data.lists import line_error, read_rows
 from tvsl.data.targets import (
     Boxes,
@@ -34,8 +34,8 @@ from tvsl.data.targets import (
     Target,
     loaded,
 )
-from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, first_problem, shown
-from tvsl.media import check_file, crop_center, load_audio, load_image, require_sound
+from tvsl.errors import DataError, UnreadableMediaError, first_problem, shown
+from tvsl.media import crop_center, load_audio, load_image, require_sound
 from tvsl.media.image import load_object_map
 from tvsl.utils.files import unguarded
 
@@ -48,7 +48,6 @@ _NEEDED: Final = ("file", "kind", "class", "split", "role")
 _SPLITS: Final = {"val": "validation"}
 _HEXADECIMAL: Final = r"^[0-9a-f]{64}$"
 _OUTLINE: Final = 128
-_AT_ONCE: Final = 1 << 20
 _DEVELOPMENT_FOLDS: Final = 5
 
 Kind = Literal["photo", "sound"]
@@ -345,18 +344,10 @@ def check_digest(file: IndexedFile) -> None:
     """
     if file.sha256 is None:
         return
-    digest = hashlib.sha256()
-    try:
-        with check_file(file.path).open("rb") as stream:
-            while part := stream.read(_AT_ONCE):
-                digest.update(part)
-    except OSError as error:
-        raise MissingFileError(
-            f"The file cannot be read ({error.strerror}).", "Check the root.", file.path
-        ) from error
-    if digest.hexdigest() != file.sha256:
+    digest = digest_of(file.path)
+    if digest != file.sha256:
         raise UnreadableMediaError(
-            f"The file is not that of the index: its SHA-256 is {digest.hexdigest()}.",
+            f"The file is not that of the index: its SHA-256 is {digest}.",
             "Get the file again, or correct the index.",
             file.path,
         )

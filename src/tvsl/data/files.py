@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ from tvsl.data.layouts import (
     SOUND_SUFFIXES,
     Folders,
     MediaLayout,
+    digest_of,
     find_layout,
     require_present,
     require_root,
@@ -40,14 +42,11 @@ from tvsl.data.layouts import (
 from tvsl.data.lists import PUBLIC_LISTS, ExpectedMedia, find_list
 from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Nowhere, loaded
-from tvsl.errors import DataError, MissingFileError, UnreadableMediaError, UsageError, shown
+from tvsl.errors import DataError, UnreadableMediaError, UsageError, shown
 from tvsl.media import crop_center, load_audio, load_image, require_sound
 from tvsl.media.image import cut_panels
-from tvsl.media.limits import check_file
 from tvsl.utils.files import LARGEST_LIST, read_small
 from tvsl.utils.id_lists import NameIndex, read_id_list
-
-_AT_ONCE = 1 << 20
 
 
 class FileClips(ClipSet):
@@ -76,8 +75,12 @@ class FileClips(ClipSet):
         return tuple(self.items[number] for number in order[: self.count])
 
     def without(self, ids: Collection[str]) -> FileClips:
-        """The clips without those of some items, which others replace as far as there are any."""
-        items = tuple(item for item in self.items if item.id not in ids)
+        """The clips without those of some items, which others replace as far as there are any.
+
+        Clips of their recordings go with them: frames of one video are nearly one clip.
+        """
+        gone = {item.group for item in self.items if item.id in ids}
+        items = tuple(item for item in self.items if item.group not in gone)
         return FileClips(
             data=self.data,
             items=items,
@@ -102,7 +105,7 @@ class FileClips(ClipSet):
             "count": self.count,
             "window": self.window,
             "list": hashlib.sha256(listed.encode()).hexdigest(),
-            "sample": _files_digest(self.chosen[0]),
+            "sample": digest_of(*self.chosen[0].frames, *self.chosen[0].sounds),
         }
 
     def labels(self) -> NDArray[np.int64]:
@@ -141,20 +144,6 @@ def of_length(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]
     """
     part = waveform[:length]
     return np.pad(part, (0, length - len(part)))
-
-
-def _files_digest(item: Item) -> str:
-    digest = hashlib.sha256()
-    for path in (*item.frames, *item.sounds):
-        try:
-            with check_file(path).open("rb") as stream:
-                while part := stream.read(_AT_ONCE):
-                    digest.update(part)
-        except OSError as error:
-            raise MissingFileError(
-                f"The file cannot be read ({error.strerror}).", "Check the data set's root.", path
-            ) from error
-    return digest.hexdigest()
 
 
 _HELD_OUT = 20
@@ -285,24 +274,39 @@ class FileDataSet(DataSet):
 
     @cached_property
     def _listed_for_validation(self) -> tuple[Item, ...]:
-        """Items that the lists name for validation alone."""
+        """Items that the lists name for validation alone, in an order that depends on the seed."""
         if not self.has_items("validation"):
             return ()
         splits: tuple[Split, ...] = ("test", "train")
         listed = (self.listed(split) for split in splits if self.has_items(split))
         others = {item.id for items in listed for item in items}
         found = (item for item in self._items("validation")[0] if item.id not in others)
-        return _of_one_source(tuple(found))
+        # Lists are often sorted by class, and those who ask take the first items.
+        return _shuffled(_of_one_source(tuple(found)), self.seed)
 
     @cached_property
     def _held_out(self) -> tuple[Item, ...]:
-        """A twentieth of the training items, at least two, if no items are for validation."""
+        """Whole recordings of the training items, if no items are for validation.
+
+        They are a twentieth of the items and at least two, or more where recordings are long, but
+        at most half.
+        """
         if self._listed_for_validation:
             return ()
         items = self._training_items
-        order = np.random.default_rng((self.seed, len(items), 1)).permutation(len(items))
-        count = min(max(2, len(items) // _HELD_OUT), len(items) // 2)
-        return tuple(items[number] for number in order[:count])
+        recordings: dict[str, list[Item]] = {}
+        for item in items:
+            recordings.setdefault(item.group, []).append(item)
+        groups = list(recordings.values())
+        wanted, most = max(2, len(items) // _HELD_OUT), len(items) // 2
+        held: list[Item] = []
+        for number in np.random.default_rng((self.seed, len(groups), 1)).permutation(len(groups)):
+            if len(held) >= wanted:
+                break
+            if len(held) + len(groups[number]) <= most:
+                held += groups[number]
+        # Those who ask take the first items, which are not to be of one recording alone.
+        return _shuffled(held, self.seed)
 
     def has_items(self, split: Split) -> bool:
         """Tell whether the lists hold any item of a split."""
@@ -326,9 +330,18 @@ class FileDataSet(DataSet):
             items[item.id] = item
         if self.leave_out is None:
             return tuple(items.values()), None
-        left_out = _left_out(self.leave_out, items)
+        left_out = _left_out(self.leave_out, items.values(), self._other_items(split))
         gone = {item.id for item in left_out.items}
         return tuple(item for item in items.values() if item.id not in gone), left_out
+
+    def _other_items(self, split: Split) -> Iterator[Item]:
+        """Items of the other splits, as far as their lists are here."""
+        for other in self.splits:
+            if other != split:
+                # A list that this run does not need may be missing.
+                with suppress(DataError):
+                    if self.has_items(other):
+                        yield from self.listed(other)
 
     def _sound(self, path: Path, sample_rate: int, audible: bool) -> NDArray[np.float32]:
         if self.window is None:
@@ -336,6 +349,11 @@ class FileDataSet(DataSet):
         else:
             sound = crop_center(path, self.window, sample_rate)
         return (require_sound(sound, path) if audible else sound).samples
+
+
+def _shuffled(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
+    order = np.random.default_rng((seed, len(items), 2)).permutation(len(items))
+    return tuple(items[number] for number in order)
 
 
 def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
@@ -347,31 +365,44 @@ def _of_one_source(items: Sequence[Item]) -> tuple[Item, ...]:
     )
 
 
-def _left_out(path: Path, items: Mapping[str, Item]) -> LeftOut:
+def _left_out(path: Path, items: Iterable[Item], others: Iterable[Item]) -> LeftOut:
     """Read which items a file leaves out; its ids may have any form that lists use.
 
+    Mixtures of an item are left out with it.
+
+    Args:
+        path: The file.
+        items: Items of the split.
+        others: Items of the other splits: a file of one split does not hinder reading another.
+
     Raises:
-        DataError: It cannot be read, or none of its ids is that of an item.
+        DataError: It cannot be read, or none of its ids is that of an item of any split.
     """
     content = read_small(path, LARGEST_LIST, DataError, "Check the option leave_out.")
-    names = NameIndex(items)
+    known: dict[str, list[Item]] = {}
+    for item in items:
+        for name in dict.fromkeys((item.id, *item.members)):
+            known.setdefault(name, []).append(item)
+    names = NameIndex(known)
     gone: dict[str, Item] = {}
     unknown = []
     for listed in read_id_list(path, DataError):
-        name = names.find(listed)
-        if name is not None:
-            gone[name] = items[name]
+        found = names.find(listed)
+        if found is not None:
+            gone.update((item.id, item) for item in known[found])
         elif not listed.optional:
-            unknown.append(listed.text)
+            unknown.append(listed)
     if unknown and not gone:
-        raise DataError(
-            f"No id in the file is one of the data set: it has {shown(unknown[0])}, the data set "
-            f"{shown(names.example)}.",
-            "Check that it is for this data set and split.",
-            path,
-        )
+        elsewhere = NameIndex(name for item in others for name in (item.id, *item.members))
+        if all(elsewhere.find(listed) is None for listed in unknown):
+            raise DataError(
+                f"No id in the file is one of the data set: it has {shown(unknown[0].text)}, the "
+                f"data set {shown(names.example)}.",
+                "Check that it is for this data set.",
+                path,
+            )
     digest = hashlib.sha256(content).hexdigest()
-    return LeftOut(path, digest, tuple(gone.values()), tuple(unknown))
+    return LeftOut(path, digest, tuple(gone.values()), tuple(one.text for one in unknown))
 
 
 def mix_sounds(sounds: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -492,13 +523,26 @@ class Media:
         """Path of the sound of an id; its expected path if it is missing."""
         return self._folders.find(self._layout.sound(name), SOUND_SUFFIXES)
 
-    def item(self, name: str, *sources: Source, expected: ExpectedMedia | None = None) -> Item:
+    def item(
+        self,
+        name: str,
+        *sources: Source,
+        expected: ExpectedMedia | None = None,
+        recording: str | None = None,
+    ) -> Item:
         """An item of one picture and its own sound.
 
         Args:
             name: Its id.
             sources: Its sources.
             expected: Properties of the media that the annotations state.
+            recording: Id of the video that it is cut from with others, if that is known.
         """
-        stated = () if expected is None else (expected,)
-        return Item(name, (self.frame(name),), (self.sound(name),), sources, expected=stated)
+        return Item(
+            name,
+            (self.frame(name),),
+            (self.sound(name),),
+            sources,
+            expected=() if expected is None else (expected,),
+            recording=recording,
+        )

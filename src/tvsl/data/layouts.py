@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tvsl.errors import DataError, MissingFileError, shown
+from tvsl.media.limits import check_file
 
 FRAME_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 SOUND_SUFFIXES: Final = (
@@ -17,6 +19,7 @@ SOUND_SUFFIXES: Final = (
 
 # An absolute path begins with an empty part.
 _OUTSIDE: Final = frozenset({"", ".", ".."})
+_AT_ONCE: Final = 1 << 20
 
 CandidatePaths = Callable[[str], Sequence[str]]
 """Gives the possible paths of an id's file under the root, without suffix, the likeliest first."""
@@ -175,6 +178,25 @@ def require_present(paths: Iterable[Path], files: str, name: str) -> None:
             "give --option leave_out=FILE.",
             min(missing),
         )
+
+
+def digest_of(*paths: Path) -> str:
+    """SHA-256 of the content of files, one after the other, in hexadecimal.
+
+    Raises:
+        MediaError: A file is missing or too large, or it cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with check_file(path).open("rb") as stream:
+                while part := stream.read(_AT_ONCE):
+                    digest.update(part)
+        except OSError as error:
+            raise MissingFileError(
+                f"The file cannot be read ({error.strerror}).", "Check the data set's root.", path
+            ) from error
+    return digest.hexdigest()
 
 
 def absent(paths: Iterable[Path]) -> set[Path]:

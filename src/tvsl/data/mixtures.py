@@ -152,7 +152,16 @@ def mix(items: Sequence[Item]) -> Item:
         sources=tuple(_source(items, label, places) for label, places in panels.items()),
         panels=len(items),
         expected=tuple(expected for item in items for expected in item.expected or (None,)),
+        recording=_recording(items),
+        members=tuple(name for item in items for name in item.ids),
     )
+
+
+def _recording(items: Sequence[Item]) -> str | None:
+    """Id of the recordings of a mixture: mixtures of the same ones belong together."""
+    if all(item.recording is None for item in items):
+        return None
+    return "+".join(sorted(item.group for item in items))
 
 
 def _source(items: Sequence[Item], label: str | None, places: Sequence[int]) -> Source:

@@ -14,10 +14,11 @@ from typing import ClassVar, Final
 from pydantic import Field
 
 from tvsl.data.base import ClassNames, Item, Source, Split, normal_form
-from tvsl.data.files import ListedData
+from tvsl.data.files import ListedData, Media
 from tvsl.data.layouts import MediaLayout
 from tvsl.data.lists import (
     ClipAnnotation,
+    ExpectedMedia,
     ListRow,
     Share,
     expected_by,
@@ -83,6 +84,19 @@ class MusicData(ListedData):
         """The 11 instruments."""
         return _INSTRUMENTS
 
+    def frame(
+        self, media: Media, name: str, *sources: Source, expected: ExpectedMedia | None = None
+    ) -> Item:
+        """An item of a frame; frames of one video are of one recording.
+
+        Args:
+            media: Finder of its files.
+            name: Its id.
+            sources: Its sources.
+            expected: Properties of the media that the annotations state.
+        """
+        return media.item(name, *sources, expected=expected, recording=_video(name))
+
     def rows(self, file: str, columns: int) -> tuple[Path, list[ListRow]]:
         """Read a list of frames.
 
@@ -137,7 +151,7 @@ class MusicSolo(MusicData):
                 if name not in boxes or normal_form(boxes[name].label) != normal_form(given):
                     raise line_error(path, line, f"has no box of its class: {name!r}")
                 target, expected = box_of(boxes[name].bbox), expected_by(annotated, boxes[name])
-            yield media.item(name, Source(label, target), expected=expected)
+            yield self.frame(media, name, Source(label, target), expected=expected)
 
 
 class _DuetAnnotation(ClipAnnotation):
@@ -169,7 +183,7 @@ class MusicDuet(MusicData):
         media, names = self.media(), ClassNames(self.names)
         for line, (name, *given) in rows:
             labels = [names.find(label, path, line) for label in given]
-            yield media.item(name, *(Source(label, Boxes(())) for label in labels))
+            yield self.frame(media, name, *(Source(label, Boxes(())) for label in labels))
 
     def _test(self) -> Iterator[Item]:
         path, rows = self.rows(self.files[0], 1)
@@ -182,7 +196,8 @@ class MusicDuet(MusicData):
             entry, place = entries[name], f"The entry of {name!r}"
             first = names.find(entry.class_src1, annotated, place)
             second = names.find(entry.class_src2, annotated, place)
-            yield media.item(
+            yield self.frame(
+                media,
                 name,
                 Source(first, box_of(entry.bbox_src1)),
                 Source(second, box_of(entry.bbox_src2)),

@@ -31,6 +31,7 @@ from tvsl.data.file_index import IndexedData, IndexedFile, IndexFiles
 from tvsl.data.layouts import require_present
 from tvsl.data.targets import Boxes, FileTarget, Mask, Shape, Target
 from tvsl.errors import DataError, UsageError, shown
+from tvsl.utils.seeds import added
 
 _CLIPS = 4000
 
@@ -237,9 +238,9 @@ class RealData(SceneData, IndexedData):
 
     def clips(self, count: int | None, seed: int) -> RealClips:  # type: ignore[override]
         """Clips of the training split; see the base class."""
-        data = self.changed(split="train", seed=self.seed + seed, sources=1, grid=False)
+        data = self.changed(split="train", seed=added(self.seed, seed), sources=1, grid=False)
         data.maker.plan(0)
-        clips = RealClips(data=data, count=count or _CLIPS, seed=self.seed + seed)
+        clips = RealClips(data=data, count=count or _CLIPS, seed=data.seed)
         clips.require_files()
         return clips
 

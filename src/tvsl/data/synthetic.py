@@ -27,6 +27,7 @@ from tvsl.synthetic.pictures import SIDE
 from tvsl.synthetic.sounds import SAMPLE_RATE
 from tvsl.synthetic.vocabulary import CLASSES, ClassSplit
 from tvsl.synthetic.world import World, WorldPanel, WorldScene
+from tvsl.utils.seeds import added
 
 # Encoders are pre-trained on clips of small seeds. Their tokens of clips that they have seen are
 # better than those of other clips, so heads are trained on clips of other seeds.
@@ -53,7 +54,8 @@ class SyntheticClips(ClipSet):
     @property
     def world(self) -> World:
         """The world whose scenes are the clips."""
-        return World("train", self.classes, _FIRST_SEED + self.seed, self.twins, self.off_screen)
+        seed = added(_FIRST_SEED, self.seed)
+        return World("train", self.classes, seed, self.twins, self.off_screen)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,7 +139,7 @@ class SyntheticData(SceneData):
         given = self.model_fields_set & {"twins", "off_screen"}
         shares = {name: getattr(self, name) for name in given}
         return SyntheticClips(
-            count=count or _CLIPS, seed=self.seed + seed, classes=self.classes, **shares
+            count=count or _CLIPS, seed=added(self.seed, seed), classes=self.classes, **shares
         )
 
     def validation_items(self, sources: int, count: int) -> ValidationItems:

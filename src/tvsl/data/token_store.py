@@ -293,31 +293,9 @@ class TokenStore:
         """Height and width of the token grid of one picture."""
         return self._shards[0].grid
 
-    @property
-    def clips(self) -> int:
-        """Number of clips."""
-        return sum(len(shard.clips) for shard in self._shards)
-
     def mixtures(self) -> dict[int, int]:
         """Number of mixtures of each number of sources."""
         return {number: int(starts[-1]) for number, starts in self._starts.items()}
-
-    def members(self, sources: int, numbers: Sequence[int] | Tensor) -> Tensor:
-        """Clips of some mixtures.
-
-        Args:
-            sources: K, the number of sources.
-            numbers: Numbers of B mixtures, from 0.
-
-        Returns:
-            Numbers of the clips in their data set, panel by panel, (B, K).
-
-        Raises:
-            UsageError: There is no such mixture.
-        """
-        pieces, places = self._located(sources, numbers)
-        found = [arrays["clips"][arrays[f"members.{sources}"][rows]] for arrays, rows, _ in pieces]
-        return torch.from_numpy(np.concatenate(found))[places]
 
     def labels(self, sources: int) -> Tensor:
         """Classes of all mixtures of one number of sources, (M, K), as places in ``names``."""

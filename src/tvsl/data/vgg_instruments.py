@@ -12,7 +12,7 @@ from tvsl.data.lists import read_by_id
 from tvsl.data.mixtures import mix
 from tvsl.data.pickled_masks import PickledMask
 from tvsl.data.targets import Boxes
-from tvsl.utils.id_lists import clip_name
+from tvsl.utils.id_lists import clip_name, video_of
 
 _INSTRUMENTS: Final = (
     "accordion", "acoustic guitar", "banjo", "bass drum", "bass guitar", "bongo", "cello",
@@ -71,7 +71,7 @@ class VGGInstrumentsSingle(ListedData):
             for name, label in zip(row.cells[::2], row.cells[1::2], strict=True):
                 mask = PickledMask(folders.find([f"{_MASKS}/{name}"], ()))
                 source = Source(names.find(label, path, row.line), mask if masks else Boxes(()))
-                clips.append(media.item(name, source))
+                clips.append(media.item(name, source, recording=video_of(name)))
             yield clips
 
 

@@ -32,7 +32,7 @@ from tvsl.data.mixtures import draw_mixtures, mix
 from tvsl.data.targets import Boxes, clipped
 from tvsl.encoder import MOST_SOURCES
 from tvsl.errors import DataError, shown
-from tvsl.utils.id_lists import clip_name
+from tvsl.utils.id_lists import clip_name, video_of
 
 VGGSS_FILE: Final = "vggss.json"
 TRAIN_FILE: Final = "vggsound_single_train.txt"
@@ -148,7 +148,8 @@ class VGGSoundData(ListedData):
             raise line_error(
                 path, row.line, f"says {shown(given[0])}, the annotations say {found.label!r}"
             )
-        return media.item(name, Source(found.label, found.boxes), expected=found.expected)
+        source = Source(found.label, found.boxes)
+        return media.item(name, source, expected=found.expected, recording=video_of(name))
 
     def training_items(self) -> Iterator[Item]:
         """Labelled clips without boxes: those of AVGN's list, or of VGGSound's own.
@@ -158,7 +159,7 @@ class VGGSoundData(ListedData):
         """
         media = self.media()
         for name, label in self.training_labels().items():
-            yield media.item(name, Source(label, Boxes(())))
+            yield media.item(name, Source(label, Boxes(())), recording=video_of(name))
 
     @cached_property
     def used_lists(self) -> tuple[UsedList, ...]:

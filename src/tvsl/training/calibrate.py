@@ -62,7 +62,7 @@ def validation_scenes(
 def too_few_to_validate(data: DataSet) -> UsageError:
     """Error of a data set with nothing to validate on."""
     return UsageError(
-        f"The data set '{data.name}' has too few clips to keep some for validation.",
+        f"The data set '{data.name}' has too few clips or recordings to keep some for validation.",
         "Give more clips, or keep some in a split 'validation'.",
     )
 

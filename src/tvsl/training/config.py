@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -125,11 +125,16 @@ class Terms(StrictModel):
         return self
 
 
+CELLS: Final = 14 * 14
+"""Cells of a picture in the mini AudioCLIP."""
+
+
 class PretrainConfig(StrictModel):
     """The recipe of the mini AudioCLIP; see the descriptions for the fields that are options.
 
     Attributes:
-        classes: Different classes of a batch.
+        classes: Most classes of a batch of kept clips, few so that clips of one class differ in
+            other ways. New clips (``clips`` 0) are of any class.
         twins: Share of the clips with a silent twin; more than in the tests, since twins are
             what teaches size.
         learning_rate: Highest rate of AdamW.
@@ -137,7 +142,8 @@ class PretrainConfig(StrictModel):
         warm_up: Steps until the highest rate.
         clip_norm: Longest gradient.
         least_cells: Fewest cells that are pooled.
-        most_cells: Most cells that are pooled; how many is drawn in each step.
+        most_cells: Most cells that are pooled, of the 196 of a picture; how many is drawn in each
+            step.
         terms: Weights of the five terms.
     """
 
@@ -150,7 +156,7 @@ class PretrainConfig(StrictModel):
         24_000,
         ge=0,
         le=10_000_000,
-        description="Clips made once and kept in memory; 0: always new ones.",
+        description="Clips made once and kept in memory; 0: always new ones, of any class.",
     )
     twins: float = Field(0.35, ge=0, le=1)
     learning_rate: float = Field(2e-3, gt=0, le=1000)
@@ -158,7 +164,7 @@ class PretrainConfig(StrictModel):
     warm_up: int = Field(60, ge=0)
     clip_norm: float = Field(2.0, gt=0)
     least_cells: int = Field(4, gt=0)
-    most_cells: int = Field(20, gt=0)
+    most_cells: int = Field(20, gt=0, le=CELLS)
     seed: int = Field(0, ge=0, lt=2**63, description="Decides everything that is drawn.")
     terms: Terms = Terms()
 

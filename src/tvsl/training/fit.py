@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from tvsl.data.base import MISSING_REMEDY, ClipSet, DataSet, require_files
 from tvsl.data.files import FileDataSet
+from tvsl.data.synthetic import SyntheticData
 from tvsl.data.token_store import check_classes, check_store, make_store, store_key
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
@@ -125,14 +126,18 @@ def check_recipe(config: TrainConfig) -> tuple[DataSet, ClipSet]:
     if issubclass(method, Untrained):
         raise UsageError(f"The method '{method.name}' needs no training.", "Use it as it is.")
     data = training_data(config)
-    kept = data.validation_items(1, config.validation_scenes)
-    others = (data.validation_items(n, config.validation_scenes) for n in DETECTION_SOURCES[1:])
-    if not kept.items and not any(part.items for part in others):
+    parts = (data.validation_items(n, config.validation_scenes) for n in DETECTION_SOURCES)
+    scenes = (item for part in parts for item in part.items)
+    first = next(scenes, None)
+    if first is None:
         raise too_few_to_validate(data)
-    if isinstance(data, FileDataSet):  # items of a world are made only when they are needed
-        parts = (data.validation_items(n, config.validation_scenes) for n in DETECTION_SOURCES)
-        require_files((item for part in parts for item in part.items), MISSING_REMEDY)
-    clips = data.clips(config.clips, config.seed).without({item.id for item in kept.items})
+    # Scenes of the world take time to make, and no clip of the training split is part of them.
+    kept = [first] if isinstance(data, SyntheticData) else [first, *scenes]
+    if isinstance(data, FileDataSet):
+        require_files(kept, MISSING_REMEDY)
+    # Mixtures are drawn before they are cut to the wanted number: they have clips of their own.
+    held = {name for item in kept for name in item.ids}
+    clips = data.clips(config.clips, config.seed).without(held)
     clips.require_files()
     check_classes(clips, config.most_sources, config.seed)
     return data, clips

@@ -30,6 +30,7 @@ from tvsl.training.config import TrainConfig, find_head
 from tvsl.training.trainer import build_trainer, fit, quiet, trainer_options
 from tvsl.utils.processes import Progress, current, no_progress
 from tvsl.utils.run_folder import CHECKPOINTS
+from tvsl.utils.seeds import seed_of_step
 
 VALIDATION_SCORE = "validation/score"
 VALIDATION_KEY = "validation"
@@ -285,7 +286,7 @@ class HeadTraining(LightningModule):
 
     def _seed(self, number: int) -> None:
         """Seed what a method draws."""
-        seed = self.recipe.seed * 1_000_003 + number
+        seed = seed_of_step(self.recipe.seed, number)
         if (
             self.device.type == "cpu"
         ):  # torch.manual_seed also looks after devices that are not used

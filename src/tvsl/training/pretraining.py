@@ -60,6 +60,7 @@ from tvsl.utils.run_folder import (
     last_checkpoint,
     read_record,
 )
+from tvsl.utils.seeds import seed_of_step
 
 
 def best_cells(cells: Tensor, queries: Tensor, count: int) -> Tensor:
@@ -196,7 +197,8 @@ class Pretraining(LightningModule):
 
     def training_step(self, batch: PretrainingBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """One step: the weighted sum of the terms; see Lightning."""
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
+        seed = seed_of_step(self.recipe.seed, self.global_step)
+        generator = torch.Generator().manual_seed(seed)
         count = draw_count(generator, self.recipe.least_cells, self.recipe.most_cells)
         weights = self.recipe.terms.model_dump()
         team = current()

@@ -233,8 +233,8 @@ class PretrainingBatches(IterableDataset[PretrainingBatch]):
         clips: A set of clips, or the world to make new ones from in each step.
         steps: One past the last step.
         batch: B, the number of clips.
-        classes: Number of classes that sound in a batch: few, so that the clips of a class
-            differ in looks and sound otherwise.
+        classes: Number of classes that sound in a batch of a set of clips: few, so that the clips
+            of a class differ in looks and sound otherwise. New clips are of any class.
         seed: Decides everything that is drawn.
         start: First step, for a run that is resumed.
     """

@@ -45,6 +45,7 @@ _CLIP: Final = tuple(
     re.compile(rf"{before}([A-Za-z0-9_-]{{11}})_({_SECONDS})(?:_({_SECONDS}))?")
     for before in ("", "Y")
 )
+_WHOLE_CLIP: Final = re.compile(r"[A-Za-z0-9_-]{11}_[0-9]{6}")
 # The pictures of MUSIC: second and number of a picture, not start and end.
 _PICTURE: Final = re.compile(r".{11}_[0-9]{3}_[0-9]{5}")
 _LONGEST_CLIP: Final = 60
@@ -143,6 +144,11 @@ def clip_name(name: str) -> str:
     if found is None or found[1] % 1000:
         return plain
     return f"{found[0]}_{found[1] // 1000:06d}"
+
+
+def video_of(name: str) -> str | None:
+    """The video of a clip in the form of ``clip_name``; None for other names."""
+    return name[:11] if _WHOLE_CLIP.fullmatch(name) else None
 
 
 def is_column_name(cell: str) -> bool:
