@@ -23,7 +23,7 @@ from tvsl.media.streams import audio_stream, clock_zero, require_video_stream
 from tvsl.media.video import VideoInfo, VideoPlanes, iterate_planes, probe_video
 from tvsl.media.writing import X264, has_encoder
 from tvsl.render.overlay import SMALLEST_SIDE
-from tvsl.render.video_overlay import VideoOverlay
+from tvsl.render.video_overlay import STEPS_A_SECOND, VideoOverlay
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.processes import Progress, no_progress
 
@@ -35,6 +35,12 @@ _SMALLEST_SIDE = 16
 # Fine enough for every frame rate in use, and within what MPEG-4 Part 2 can express.
 _CLOCK = Fraction(1, 60_000)
 _USUAL_FRAME_RATE = 25.0
+# Encoders take no rate of a picture an hour, as a still with a song has it.
+_LOWEST_FRAME_RATE = 1.0
+# Seconds after which what is drawn moves on: a picture that lasts longer is held. The rest is what
+# containers round.
+_STEP = 1.0 / STEPS_A_SECOND
+_LONGEST_BRIEF = _STEP + 0.002
 _BITS_PER_PIXEL = 0.2
 # Quality of H.264, and effort for few bytes: of drawn videos, whose encoding is most of the work,
 # and of those that a page holds in itself. The former have what saves the most bytes for the least
@@ -49,6 +55,9 @@ _IN_PAGE: dict[str, str] = {"crf": "28", "preset": "superfast"}
 _MOST_COPIED = 3_000_000
 # What browsers play of H.264: 8 bits, halved colours.
 _PLAYED_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+# Seconds by which a copied video may go on behind its end. Slides that lean on later ones go on for
+# longer, and are encoded anew.
+_LARGEST_OVERHANG = 0.5
 # First byte of the headers of H.264 as mp4 holds it.
 _AVC_HEADER = b"\x01"
 
@@ -86,8 +95,9 @@ def write_overlay_video(
 
     Between two analysed moments the maps of a label are mixed by time; before the first and
     after the last one they are held. One moment alone is held throughout. Every label keeps its
-    colour. The file is H.264 in mp4 (MPEG-4 Part 2 where no H.264 encoder is installed); it
-    appears whole or not at all.
+    colour. A picture that is held, as of slides or of a still with a song, is written ten times a
+    second, so that its maps move too. The file is H.264 in mp4 (MPEG-4 Part 2 where no H.264
+    encoder is installed); it appears whole or not at all.
 
     Args:
         source: The video.
@@ -119,7 +129,7 @@ def write_overlay_video(
         info = probe_video(source, limits)
         size = _output_size(info, max_side, min_side)
         draw = VideoOverlay(localizations, size, info.matrix).draw
-        _write(source, target, partial, draw, size, _DRAWN, progress, limits, (start, end))
+        _write(source, target, partial, draw, size, _DRAWN, progress, limits, (start, end), True)
 
     with writable(target, "video"):
         write_whole(target, write)
@@ -164,7 +174,7 @@ def write_page_video(
 
     def write(partial: Path) -> None:
         is_played = _is_played(source, info, max_side, start, end, limits)
-        if is_played and _copy(source, partial, end, limits):
+        if is_played and _copy(source, partial, info, end, limits):
             return
         _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, (start, end))
 
@@ -221,7 +231,9 @@ def _write(
     progress: Progress,
     limits: MediaLimits,
     stretch: tuple[float, float | None],
+    repeats: bool = False,
 ) -> None:
+    """Encode a stretch of a video; ``repeats`` draws a picture that is held at each step anew."""
     info = probe_video(source, limits)
     first, last = stretch
     # Inside: open_container would take an error of the output for one of the source.
@@ -231,18 +243,21 @@ def _write(
         av.open(str(partial), "w", format="mp4") as output,
     ):
         zero, origin, stop = _clock(sound, first, last)
-        rate = info.frame_rate or _USUAL_FRAME_RATE
+        usual = 1.0 / (info.frame_rate or _USUAL_FRAME_RATE)
+        rate = max(1.0 / usual, STEPS_A_SECOND if repeats else _LOWEST_FRAME_RATE)
         encoder = _FrameEncoder(output, size, rate, info.matrix, quality)
         track = SoundTrack(sound, output, origin, source, cuts=first > 0)
-        length = (info.duration if last is None else min(last, info.duration)) - first
-        total = max(1, round(length * rate)) if info.duration else None
-        for count, (frame, duration) in enumerate(
-            _with_durations(iterate_planes(source, size, first, last, limits), 1.0 / rate), start=1
-        ):
+        end = info.duration if last is None else min(last, info.duration)
+        total = max(1, round((end - first) * rate)) if info.duration else None
+        shown = _with_durations(
+            iterate_planes(source, size, first, last, limits), first, end, usual
+        )
+        shown = _repeated(shown) if repeats else shown
+        for count, (frame, duration) in enumerate(shown, start=1):
             start = max(frame.time + float(zero - origin), 0.0)
             track.carry_until(start)
             encoder.write(draw(frame.planes, frame.time), start, duration)
-            progress(count, total)
+            progress(count, None if total is None else max(count, total))
         encoder.finish()
         track.carry_until(None if stop is None else float(stop))
 
@@ -287,37 +302,51 @@ def _is_played(
         )
 
 
-def _copy(source: Path, partial: Path, end: float | None, limits: MediaLimits) -> bool:
+def _copy(
+    source: Path, partial: Path, info: VideoInfo, end: float | None, limits: MediaLimits
+) -> bool:
     """Copy the beginning of a video without decoding it.
 
     Returns:
         Whether this was possible: not every file has the times that mp4 wants (Matroska does not),
-        or begins with a frame that leans on no other one.
+        begins with a frame that leans on no other one, or has one near the end.
     """
     with open_container(source, limits) as frames, open_container(source, limits) as sound:
         stream = require_video_stream(frames, source, limits)
-        _, origin, stop = _clock(sound, 0.0, end)
+        zero, origin, stop = _clock(sound, 0.0, end)
+        over = zero - origin + Fraction(info.duration)
+        over = over if stop is None else min(stop, over)
+        held: Packet[VideoStream] | None = None
+        newest = Fraction(0)
         try:
             with av.open(str(partial), "w", format="mp4") as output:
                 target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
                 track = SoundTrack(sound, output, origin, source)
                 shift = round(origin / (stream.time_base or 1))
-                is_first = True
                 for packet in frames.demux(stream):
                     if packet.size == 0:  # FFmpeg's mark for the end
                         continue
                     if packet.pts is None or packet.dts is None or packet.is_discard:
                         return False
-                    if is_first and not packet.is_keyframe:
+                    if held is None and not packet.is_keyframe:
                         return False
-                    is_first = False
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                    time = _start(packet)
-                    if stop is not None and time >= stop:
+                    if stop is not None and _start(packet) >= stop:
                         break
-                    track.carry_until(time)
+                    if held is not None:
+                        track.carry_until(_start(held))
+                        output.mux(held)
+                    newest = max(newest, packet.pts * packet.time_base)
+                    if newest > over + _LARGEST_OVERHANG:
+                        return False
                     packet.stream = target
-                    output.mux(packet)
+                    held = packet
+                if held is not None:
+                    unit, length = held.time_base, (held.duration or 0) * held.time_base
+                    if _is_held(float(over - newest), float(length)):
+                        held.duration = round(over / unit) - (held.pts or 0)
+                    track.carry_until(_start(held))
+                    output.mux(held)
                 track.carry_until(None if stop is None else float(stop))
         except (av.FFmpegError, ValueError):  # encoding it anew tells what is wrong, if anything is
             return False
@@ -349,6 +378,7 @@ class _FrameEncoder:
         self._stream = _video_stream(output, size, rate, matrix, quality)
         self._last = -1
         self._durations: dict[int, int] = {}
+        self._end: int | None = None
 
     def write(self, planes: Planes, start: float, duration: float) -> None:
         frame = planes_frame(planes)
@@ -356,18 +386,27 @@ class _FrameEncoder:
         self._last = max(self._last + 1, round(start / _CLOCK))
         frame.pts, frame.time_base = self._last, _CLOCK
         self._durations[self._last] = max(1, round(duration / _CLOCK))
-        self._pack(frame)
+        self._end = round((start + duration) / _CLOCK) if duration > _LONGEST_BRIEF else None
+        for packet in self._encoded(frame):
+            self._output.mux(packet)
 
     def finish(self) -> None:
-        self._pack(None)
+        """Write what the encoder still holds; the end of a frame that is held is that of all."""
+        packets = list(self._encoded(None))
+        if packets and self._end is not None:
+            # mp4 counts on from the packet that is stored last, not from the frame shown last.
+            last = packets[-1]
+            last.duration = round(self._end * _CLOCK / last.time_base) - (last.pts or 0)
+        for packet in packets:
+            self._output.mux(packet)
 
-    def _pack(self, frame: av.VideoFrame | None) -> None:
+    def _encoded(self, frame: av.VideoFrame | None) -> Iterator[Packet[VideoStream]]:
         for packet in self._stream.encode(frame):
             # Without it the last frame would last no time at all.
             duration = self._durations.pop(packet.pts or 0, None)
             if duration is not None:
                 packet.duration = round(duration * _CLOCK / packet.time_base)
-            self._output.mux(packet)
+            yield packet
 
 
 def _video_stream(
@@ -405,16 +444,47 @@ def _output_size(info: VideoInfo, max_side: int, min_side: int) -> tuple[int, in
 
 
 def _with_durations(
-    frames: Iterable[VideoPlanes], usual: float
+    frames: Iterable[VideoPlanes], first: float, end: float, usual: float
 ) -> Iterator[tuple[VideoPlanes, float]]:
-    """Each frame with the seconds until the next one."""
-    held: VideoPlanes | None = None
+    """Each frame with the seconds for which it is shown.
+
+    Args:
+        frames: The frames of a stretch in order.
+        first: Second at which the stretch begins: the first frame may have begun before.
+        end: Second at which the last frame is over.
+        usual: Seconds that a frame lasts on average.
+    """
+    shown: VideoPlanes | None = None
     for frame in frames:
-        if held is not None:
-            yield held, frame.time - held.time
-        held = frame
-    if held is not None:
-        yield held, usual
+        if shown is not None:
+            yield shown, frame.time - shown.time
+        has_begun = first > 0 and frame.time < first
+        shown = VideoPlanes(first, frame.planes) if has_begun else frame
+    if shown is not None:
+        rest = end - shown.time
+        yield shown, rest if _is_held(rest, usual) else usual
+
+
+def _is_held(rest: float, usual: float) -> bool:
+    """Tell whether the last frame lasts until the end, and not as usual.
+
+    Args:
+        rest: Seconds from its start to the end.
+        usual: Seconds that frames last.
+    """
+    return rest > 0 and max(rest, usual) > _LONGEST_BRIEF
+
+
+def _repeated(
+    frames: Iterable[tuple[VideoPlanes, float]],
+) -> Iterator[tuple[VideoPlanes, float]]:
+    """Frames, those that are held again at each step at which what is drawn moves on."""
+    for frame, duration in frames:
+        count = max(1, int(duration / _STEP + 1e-6))
+        for number in range(count):
+            begin = number * _STEP
+            rest = _STEP if number + 1 < count else duration - begin
+            yield VideoPlanes(frame.time + begin, frame.planes), rest
 
 
 def can_copy(codec: str) -> bool:
