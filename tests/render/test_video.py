@@ -153,10 +153,10 @@ def test_a_stretch_keeps_picture_and_sound_in_step(codec: str, tmp_path: Path) -
 
 def test_the_video_of_a_page_is_the_source_made_small(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", size=(240, 320))
-    length = write_page_video(path, tmp_path / "b.mp4", 160, start=0.2)
+    place = write_page_video(path, tmp_path / "b.mp4", 160, start=0.2)
     after = read_video(tmp_path / "b.mp4")
     assert after.images[0].shape == (120, 160, 3)
-    assert length == pytest.approx(0.8, abs=0.05)
+    assert (place.start, place.length) == pytest.approx((0.2, 0.8), abs=0.05)
     assert len(after.images) == 20
     assert after.sound_codec == "aac"
 
@@ -180,7 +180,7 @@ def test_a_short_small_video_is_copied_into_the_page(
     name: str, audio: str | None, tmp_path: Path
 ) -> None:
     path, target = write_video(tmp_path / name, audio=audio), tmp_path / "b.mp4"
-    assert write_page_video(path, target, 64) == pytest.approx(1.0, abs=0.05)
+    assert write_page_video(path, target, 64).length == pytest.approx(1.0, abs=0.05)
     before, after = read_video(path), read_video(target)
     assert [size for size, _ in packets(target)] == [size for size, _ in packets(path)]
     np.testing.assert_allclose(np.diff(after.times), np.diff(before.times), atol=2e-3)
@@ -192,10 +192,31 @@ def test_a_short_small_video_is_copied_into_the_page(
         assert abs(shift) < 0.03
 
 
+@pytest.mark.parametrize("lead", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.mkv", "libx264"), ("a.ts", "libx264")],
+)
+def test_the_video_of_a_page_tells_where_its_pictures_begin(
+    name: str, codec: str, lead: float, tmp_path: Path
+) -> None:
+    times = [lead + number / RATE for number in range(RATE)]
+    path = write_video(tmp_path / name, times=times, seconds=1.4, codec=codec)
+    place = write_page_video(path, tmp_path / "b.mp4", 64)
+    before, after = read_video(path), read_video(tmp_path / "b.mp4")
+    # Sound codecs begin some milliseconds early.
+    assert place.start == pytest.approx(-lead, abs=0.03)
+    assert after.times[0] == pytest.approx(-place.start, abs=2e-3)
+    assert place.start + place.length == pytest.approx(1.0, abs=2e-3)
+    assert after.lead == pytest.approx(before.lead, abs=0.03)
+    assert abs(shift_and_match(before, after)[0]) < 0.05
+
+
 def test_what_is_copied_ends_where_it_shall(tmp_path: Path) -> None:
     times = [number / RATE for number in range(2 * RATE)]
     path = write_video(tmp_path / "a.mp4", times=times, seconds=2.0)
-    assert write_page_video(path, tmp_path / "b.mp4", 64, end=1.2) == 1.2
+    place = write_page_video(path, tmp_path / "b.mp4", 64, end=1.2)
+    assert place.start + place.length == pytest.approx(1.2)
     before, after = read_video(path), read_video(tmp_path / "b.mp4")
     # Frames that lean on later ones need those.
     assert 30 <= len(after.images) <= 34

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -79,6 +80,20 @@ _BITS_PER_CHANNEL = 96_000
 SoundPacket: TypeAlias = "Packet[AudioStream]"
 
 
+@dataclass(frozen=True)
+class PageVideo:
+    """Place of a page's video in its source.
+
+    Attributes:
+        start: Second of the source at which its time 0 lies; less than 0 where the sound begins
+            before the first picture.
+        length: Its length in seconds.
+    """
+
+    start: float = 0.0
+    length: float = 0.0
+
+
 def write_overlay_video(
     source: str | Path,
     target: str | Path,
@@ -144,11 +159,11 @@ def write_page_video(
     end: float | None = None,
     progress: Progress = no_progress,
     limits: MediaLimits = DEFAULT_LIMITS,
-) -> float:
+) -> PageVideo:
     """Write a video as browsers play it, with its sound: small, upright, with square pixels.
 
     A video that is all of this is copied where it is short. Its end then lies up to a few frames
-    later: those before it may lean on them.
+    later: those before it may lean on them. Sound that begins before the first picture is kept.
 
     Args:
         source: The video.
@@ -160,7 +175,7 @@ def write_page_video(
         limits: What the source may demand at most.
 
     Returns:
-        Its length in seconds.
+        Its place in the source.
 
     Raises:
         MediaError: The source cannot be read.
@@ -180,7 +195,10 @@ def write_page_video(
 
     with writable(target, "video"):
         write_whole(target, write)
-    return (info.duration if end is None else min(end, info.duration)) - start
+    with open_container(source, limits) as container:
+        zero, origin, _ = _clock(container, start, end)
+    begin = float(origin - zero)
+    return PageVideo(begin, (info.duration if end is None else min(end, info.duration)) - begin)
 
 
 def require_overlay_video(
