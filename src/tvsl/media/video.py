@@ -221,7 +221,8 @@ def iterate_frames(
         every: Seconds from one picture to the next; None for all pictures. With a step each result
             carries the moment asked for (``start``, ``start + every`` ...) and the picture shown
             then, so that a picture shown for long comes more than once.
-        start: The moment to begin at, in seconds; the first picture is the one shown then.
+        start: The moment to begin at, in seconds; the first picture is the one shown then, however
+            soon the stop comes.
         stop: The moment to end before, in seconds; None for the end of the video.
         limits: What is allowed.
 
@@ -278,9 +279,12 @@ def _checked_frames(
         raise UsageError(f"The step is {every:g} s.", "Give a positive number of seconds.")
     if stop is not None and not stop > start:
         raise UsageError(f"The stop {stop:g} s is not behind the start {start:g} s.", "Swap them.")
-    end = None if stop is None or math.isinf(stop) else as_seconds(stop)
+    begin = as_seconds(start)
+    # Two moments that differ by less than they are rounded to are not one.
+    is_open = stop is None or math.isinf(stop)
+    end = None if is_open else max(as_seconds(stop or 0.0), begin + ROUNDING)
     step = None if every is None else max(ROUNDING, as_seconds(every))
-    return _frames(target, step, as_seconds(start), end, limits)
+    return _frames(target, step, begin, end, limits)
 
 
 def _frames_at(
@@ -306,15 +310,16 @@ def _frames_at(
 def _frames(
     path: Path, step: Fraction | None, start: Fraction, stop: Fraction | None, limits: MediaLimits
 ) -> Iterator[tuple[Fraction, TimedFrame]]:
-    """The pictures from a start to a stop, all of them or those at each step."""
+    """The pictures from a start to a stop, all of them or those at each step; one at least."""
     frame: TimedFrame | None = None
-    moment = start
+    moment, is_first = start, True
     with closing(frames_from(path, start, limits)) as frames:
         for frame in frames:
             if frame.end <= start:
                 continue
-            if stop is not None and frame.begin + frame.slack >= stop:
+            if stop is not None and frame.begin + frame.slack >= stop and not is_first:
                 return
+            is_first = False
             if step is None:
                 yield frame.begin, frame
                 continue
