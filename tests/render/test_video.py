@@ -11,7 +11,8 @@ from scipy.signal import correlate
 from tvsl.errors import MediaError, OutputError, UsageError
 from tvsl.localization import Localization
 from tvsl.render import video as video_module
-from tvsl.render.video import can_copy, write_overlay_video, write_page_video
+from tvsl.render.video import write_overlay_video, write_page_video
+from tvsl.render.video_sound import can_copy
 
 from .inputs import RATE, SAMPLE_RATE, moment, read_video, shift_and_match, source, write_video
 

@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from tvsl.errors import OutputError, UnreadableMediaError, UsageError
+from tvsl.errors import OutputError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
 from tvsl.media.planes import FORMAT, ColorMatrix, Planes, planes_frame
-from tvsl.media.streams import audio_stream, clock_zero, require_video_stream
+from tvsl.media.streams import clock_zero, require_video_stream
 from tvsl.media.video import VideoInfo, VideoPlanes, iterate_planes, probe_video
 from tvsl.media.writing import X264, has_encoder
 from tvsl.render.overlay import SMALLEST_SIDE
 from tvsl.render.video_overlay import STEPS_A_SECOND, VideoOverlay
+from tvsl.render.video_sound import TEMPLATE_OPTIONS, SoundTrack, packet_start
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.processes import Progress, no_progress
 
@@ -61,23 +61,6 @@ _PLAYED_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 _LARGEST_OVERHANG = 0.5
 # First byte of the headers of H.264 as mp4 holds it.
 _AVC_HEADER = b"\x01"
-
-# What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
-# that have an encoder of the same name, then those that have none or an unfinished one.
-_SAME_NAME_CODECS = frozenset({"aac", "ac3", "eac3", "alac"})
-_OTHER_NAME_CODECS = frozenset({"mp3", "mp3float", "opus", "libopus"})
-# The first releases of PyAV 14 want an encoder even for a stream that is copied, and do not know
-# this option, which does away with that; the signature stands in the description only.
-_KNOWS_OPAQUE = "opaque" in (OutputContainer.add_stream_from_template.__doc__ or "")
-_TEMPLATE_OPTIONS: dict[str, Any] = {"opaque": True} if _KNOWS_OPAQUE else {}
-# The rates that AAC knows; a sound of another rate is resampled.
-_AAC_RATES = frozenset(
-    {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
-)
-_FALLBACK_RATE = 48000
-_BITS_PER_CHANNEL = 96_000
-
-SoundPacket: TypeAlias = "Packet[AudioStream]"
 
 
 @dataclass(frozen=True)
@@ -338,7 +321,7 @@ def _copy(
         newest = Fraction(0)
         try:
             with av.open(str(partial), "w", format="mp4") as output:
-                target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
+                target = output.add_stream_from_template(stream, **TEMPLATE_OPTIONS)
                 track = SoundTrack(sound, output, origin, source)
                 shift = round(origin / (stream.time_base or 1))
                 for packet in frames.demux(stream):
@@ -349,10 +332,10 @@ def _copy(
                     if held is None and not packet.is_keyframe:
                         return False
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                    if stop is not None and _start(packet) >= stop:
+                    if stop is not None and packet_start(packet) >= stop:
                         break
                     if held is not None:
-                        track.carry_until(_start(held))
+                        track.carry_until(packet_start(held))
                         output.mux(held)
                     newest = max(newest, packet.pts * packet.time_base)
                     if newest > over + _LARGEST_OVERHANG:
@@ -363,7 +346,7 @@ def _copy(
                     unit, length = held.time_base, (held.duration or 0) * held.time_base
                     if _is_held(float(over - newest), float(length)):
                         held.duration = round(over / unit) - (held.pts or 0)
-                    track.carry_until(_start(held))
+                    track.carry_until(packet_start(held))
                     output.mux(held)
                 track.carry_until(None if stop is None else float(stop))
         except (av.FFmpegError, ValueError):  # encoding it anew tells what is wrong, if anything is
@@ -503,134 +486,3 @@ def _repeated(
             begin = number * _STEP
             rest = _STEP if number + 1 < count else duration - begin
             yield VideoPlanes(frame.time + begin, frame.planes), rest
-
-
-def can_copy(codec: str) -> bool:
-    """Tell whether a sound of this codec of FFmpeg is copied as it is, or encoded anew."""
-    return codec in _SAME_NAME_CODECS or (_KNOWS_OPAQUE and codec in _OTHER_NAME_CODECS)
-
-
-class SoundTrack:
-    """The sound of a container, moved into an output piece by piece.
-
-    The pieces are asked for along with the frames, so that sound and frames lie side by side
-    in the file and neither waits in memory for the other.
-
-    Args:
-        container: The opened source. Nobody else may read from it.
-        output: Where to; must not have been written to yet.
-        origin: Time on the source's clock that becomes 0 in the output, in seconds.
-        path: The source's path, for messages.
-        cuts: Whether what lies before ``origin`` is left out.
-
-    Raises:
-        UnreadableMediaError: The codec of the sound is not known.
-    """
-
-    def __init__(
-        self,
-        container: InputContainer,
-        output: OutputContainer,
-        origin: Fraction,
-        path: Path,
-        cuts: bool = False,
-    ) -> None:
-        self._output = output
-        self._origin = origin
-        self._cuts = cuts
-        self._path = path
-        self._next: SoundPacket | None = None
-        self._packets: Iterator[SoundPacket] = iter(())
-        stream = audio_stream(container)
-        if stream is None:
-            return
-        if stream.codec_context is None or not stream.codec_context.sample_rate:
-            raise UnreadableMediaError(
-                "Its sound is of an unknown codec.", "Convert the file to MP4.", path
-            )
-        if can_copy(stream.codec_context.name):
-            target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
-            self._packets = self._copied(container, stream, target)
-        else:
-            self._packets = self._encoded(container, stream, _aac_stream(output, stream))
-
-    def carry_until(self, time: float | None) -> None:
-        """Write the sound up to a time.
-
-        Args:
-            time: Seconds in the output; None writes all that is left.
-
-        Raises:
-            UnreadableMediaError: The sound is broken.
-        """
-        while True:
-            if self._next is None:
-                self._next = next(self._packets, None)
-            packet = self._next
-            if packet is None:
-                return
-            if self._cuts and _start(packet) < 0:
-                self._next = None
-                continue
-            if time is not None and _start(packet) > time:
-                return
-            self._next = None
-            self._output.mux(packet)
-
-    def _copied(
-        self, container: InputContainer, stream: AudioStream, target: AudioStream
-    ) -> Iterator[SoundPacket]:
-        for packet in self._read(container, stream):
-            # A packet without a time is FFmpeg's mark for the end.
-            if packet.dts is None:
-                continue
-            if packet.pts is None:
-                packet.pts = packet.dts
-            packet.stream = target
-            yield self._shifted(packet)
-
-    def _encoded(
-        self, container: InputContainer, stream: AudioStream, target: AudioStream
-    ) -> Iterator[SoundPacket]:
-        for packet in self._read(container, stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError as error:
-                raise self._broken(error) from error
-            for frame in frames:
-                for encoded in target.encode(frame):
-                    yield self._shifted(encoded)
-        for encoded in target.encode(None):
-            yield self._shifted(encoded)
-
-    def _read(self, container: InputContainer, stream: AudioStream) -> Iterator[SoundPacket]:
-        try:
-            yield from container.demux(stream)
-        except av.FFmpegError as error:
-            raise self._broken(error) from error
-
-    def _broken(self, error: av.FFmpegError) -> UnreadableMediaError:
-        return UnreadableMediaError(
-            f"Its sound is broken ({error.strerror}).", "Convert the file anew.", self._path
-        )
-
-    def _shifted(self, packet: SoundPacket) -> SoundPacket:
-        shift = round(self._origin / packet.time_base)
-        if packet.pts is not None:
-            packet.pts -= shift
-        if packet.dts is not None:
-            packet.dts -= shift
-        return packet
-
-
-def _start(packet: Packet[Any]) -> float:
-    return float((packet.dts or 0) * packet.time_base)
-
-
-def _aac_stream(output: OutputContainer, stream: AudioStream) -> AudioStream:
-    rate = stream.codec_context.sample_rate
-    target = output.add_stream("aac", rate=rate if rate in _AAC_RATES else _FALLBACK_RATE)
-    channels = min(stream.codec_context.channels, 2)
-    target.codec_context.layout = "mono" if channels == 1 else "stereo"
-    target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
-    return target
