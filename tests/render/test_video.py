@@ -213,6 +213,39 @@ def test_the_video_of_a_page_tells_where_its_pictures_begin(
     assert abs(shift_and_match(before, after)[0]) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("audio", "in_page"), [("aac", "aac"), ("libmp3lame", "mp3float"), ("libopus", "opus")]
+)
+@pytest.mark.parametrize("start", [0.0, 0.2])  # pictures copied, and encoded anew
+def test_the_sound_of_a_page_stays_where_browsers_play_it(
+    audio: str, in_page: str, start: float, tmp_path: Path
+) -> None:
+    check_page_sound(tmp_path, audio, in_page, start)
+
+
+@pytest.mark.parametrize("audio", ["ac3", "eac3", "alac"])
+@pytest.mark.parametrize("start", [0.0, 0.2])
+def test_the_sound_of_a_page_becomes_one_that_browsers_play(
+    audio: str, start: float, tmp_path: Path
+) -> None:
+    check_page_sound(tmp_path, audio, "aac", start)
+    write_overlay_video(tmp_path / "a.mp4", tmp_path / "c.mp4", moments())
+    assert read_video(tmp_path / "c.mp4").sound_codec == audio
+
+
+def check_page_sound(folder: Path, audio: str, in_page: str, start: float) -> None:
+    path = write_video(folder / "a.mp4", audio=audio)
+    place = write_page_video(path, folder / "b.mp4", 64, start=start)
+    before, after = read_video(path), read_video(folder / "b.mp4")
+    assert before.sound_codec is not None
+    copied = can_copy(before.sound_codec, in_browser=True)
+    assert after.sound_codec == (in_page if copied else "aac")
+    if not start:
+        assert len(packets(path)) == len(packets(folder / "b.mp4"))
+        assert abs(shift_and_match(before, after)[0]) < 0.05
+    assert place.start + place.length == pytest.approx(1.0, abs=0.05)
+
+
 def test_what_is_copied_ends_where_it_shall(tmp_path: Path) -> None:
     times = [number / RATE for number in range(2 * RATE)]
     path = write_video(tmp_path / "a.mp4", times=times, seconds=2.0)

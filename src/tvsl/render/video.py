@@ -127,7 +127,7 @@ def write_overlay_video(
         info = probe_video(source, limits)
         size = _output_size(info, max_side, min_side)
         draw = VideoOverlay(localizations, size, info.matrix).draw
-        _write(source, target, partial, draw, size, _DRAWN, progress, limits, (start, end), True)
+        _write(source, target, partial, draw, size, _DRAWN, progress, limits, (start, end))
 
     with writable(target, "video"):
         write_whole(target, write)
@@ -174,7 +174,8 @@ def write_page_video(
         is_played = _is_played(source, info, max_side, start, end, limits)
         if is_played and _copy(source, partial, info, end, limits):
             return
-        _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, (start, end))
+        stretch = start, end
+        _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, stretch, True)
 
     with writable(target, "video"):
         write_whole(target, write)
@@ -232,9 +233,13 @@ def _write(
     progress: Progress,
     limits: MediaLimits,
     stretch: tuple[float, float | None],
-    repeats: bool = False,
+    in_page: bool = False,
 ) -> None:
-    """Encode a stretch of a video; ``repeats`` draws a picture that is held at each step anew."""
+    """Encode a stretch of a video.
+
+    For a page, the sound is one that browsers play; else a picture that is held is drawn anew at
+    each step.
+    """
     info = probe_video(source, limits)
     first, last = stretch
     # Inside: open_container would take an error of the output for one of the source.
@@ -245,15 +250,15 @@ def _write(
     ):
         zero, origin, stop = _clock(sound, first, last)
         usual = 1.0 / (info.frame_rate or _USUAL_FRAME_RATE)
-        rate = max(1.0 / usual, STEPS_A_SECOND if repeats else _LOWEST_FRAME_RATE)
+        rate = max(1.0 / usual, _LOWEST_FRAME_RATE if in_page else STEPS_A_SECOND)
         encoder = _FrameEncoder(output, size, rate, info.matrix, quality)
-        track = SoundTrack(sound, output, origin, source, cuts=first > 0)
+        track = SoundTrack(sound, output, origin, source, cuts=first > 0, in_browser=in_page)
         end = info.duration if last is None else min(last, info.duration)
         total = max(1, round((end - first) * rate)) if info.duration else None
         shown = _with_durations(
             iterate_planes(source, size, first, last, limits), first, end, usual
         )
-        shown = _repeated(shown) if repeats else shown
+        shown = shown if in_page else _repeated(shown)
         for count, (frame, duration) in enumerate(shown, start=1):
             start = max(frame.time + float(zero - origin), 0.0)
             track.carry_until(start)
@@ -322,7 +327,7 @@ def _copy(
         try:
             with av.open(str(partial), "w", format="mp4") as output:
                 target = output.add_stream_from_template(stream, **TEMPLATE_OPTIONS)
-                track = SoundTrack(sound, output, origin, source)
+                track = SoundTrack(sound, output, origin, source, in_browser=True)
                 shift = round(origin / (stream.time_base or 1))
                 for packet in frames.demux(stream):
                     if packet.size == 0:  # FFmpeg's mark for the end

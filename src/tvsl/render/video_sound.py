@@ -22,6 +22,8 @@ from tvsl.media.waveform import UNSAFE_PLANES, as_floats, in_range, stored_chann
 # that have an encoder of the same name, then those that have none or an unfinished one.
 _SAME_NAME_CODECS = frozenset({"aac", "ac3", "eac3", "alac"})
 _OTHER_NAME_CODECS = frozenset({"mp3", "mp3float", "opus", "libopus"})
+# What all browsers play of these.
+_BROWSER_CODECS = frozenset({"aac"}) | _OTHER_NAME_CODECS
 # The first releases of PyAV 14 want an encoder even for a stream that is copied, and do not know
 # this option, which does away with that; the signature stands in the description only.
 _KNOWS_OPAQUE = "opaque" in (OutputContainer.add_stream_from_template.__doc__ or "")
@@ -44,8 +46,15 @@ Form: TypeAlias = "tuple[str, str, int]"
 """Sample format, layout and rate of a block."""
 
 
-def can_copy(codec: str) -> bool:
-    """Tell whether a sound of this codec of FFmpeg is copied as it is, or encoded anew."""
+def can_copy(codec: str, in_browser: bool = False) -> bool:
+    """Tell whether a sound is copied as it is, or encoded anew.
+
+    Args:
+        codec: Its codec, under FFmpeg's name for the decoder.
+        in_browser: Whether browsers shall play it, and not only common players.
+    """
+    if in_browser and codec not in _BROWSER_CODECS:
+        return False
     return codec in _SAME_NAME_CODECS or (_KNOWS_OPAQUE and codec in _OTHER_NAME_CODECS)
 
 
@@ -63,6 +72,7 @@ class SoundTrack:
         origin: Time on the source's clock that becomes 0 in the output, in seconds.
         path: The source's path, for messages.
         cuts: Whether what lies before ``origin`` is left out.
+        in_browser: As for ``can_copy``.
 
     Raises:
         UnreadableMediaError: The codec of the sound is not known.
@@ -75,6 +85,7 @@ class SoundTrack:
         origin: Fraction,
         path: Path,
         cuts: bool = False,
+        in_browser: bool = False,
     ) -> None:
         self._output = output
         self._origin = origin
@@ -89,7 +100,7 @@ class SoundTrack:
             raise UnreadableMediaError(
                 "Its sound is of an unknown codec.", "Convert the file to MP4.", path
             )
-        if can_copy(stream.codec_context.name):
+        if can_copy(stream.codec_context.name, in_browser):
             target = output.add_stream_from_template(stream, **TEMPLATE_OPTIONS)
             self._packets = self._copied(container, stream, target)
         else:
