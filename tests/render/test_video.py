@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
+from tests.media.media_makers import set_display_matrix
 from tvsl.errors import MediaError, OutputError, UsageError
 from tvsl.localization import Localization
+from tvsl.media.video import iterate_frames, probe_video
 from tvsl.render import video as video_module
 from tvsl.render.video import write_overlay_video, write_page_video
 from tvsl.render.video_sound import can_copy
@@ -278,6 +280,18 @@ def test_other_videos_are_encoded_anew_for_the_page(
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
     assert [size for size, _ in packets(tmp_path / "b.mp4")] != [size for size, _ in packets(path)]
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0)])
+def test_turned_and_mirrored_videos_are_shown_upright_in_the_page(
+    matrix: tuple[int, int, int, int], tmp_path: Path
+) -> None:
+    path = set_display_matrix(write_video(tmp_path / "a.mp4", audio=None), matrix)
+    assert not probe_video(path).is_upright
+    write_page_video(path, tmp_path / "b.mp4", 64)
+    assert probe_video(tmp_path / "b.mp4").is_upright
+    shown = next(iterate_frames(path)).image.astype(int)
+    assert np.abs(read_video(tmp_path / "b.mp4").images[0] - shown).mean() < 8
 
 
 def test_large_files_are_encoded_anew_for_the_page(

@@ -45,7 +45,7 @@ from tvsl.media.limits import (
     check_pixels,
     open_container,
 )
-from tvsl.media.pillow import turned_degrees
+from tvsl.media.pillow import is_upright, turned_degrees
 from tvsl.media.planes import ColorMatrix, Planes, color_matrix
 from tvsl.media.streams import require_video_stream
 
@@ -63,6 +63,7 @@ class VideoInfo:
             where it goes on for more than a second after that.
         rotation: Clockwise rotation of the stored pictures for display, in degrees: 0, 90, 180 or
             270. Everything in this package applies it already.
+        is_upright: Whether pictures are stored as they are shown: neither turned nor mirrored.
         has_sound: Whether there is an audio stream.
         stored: Columns and rows of the picture as stored: before rotation.
         pixel_aspect: Width of a stored pixel over its height; 1 for square ones.
@@ -75,6 +76,7 @@ class VideoInfo:
     frame_rate: float
     duration: float
     rotation: int
+    is_upright: bool
     has_sound: bool
     stored: tuple[int, int]
     pixel_aspect: Fraction
@@ -151,6 +153,7 @@ def _probed(target: Path, limits: MediaLimits, state: tuple[int, ...]) -> VideoI
         float(rate),
         float(length),
         rotation,
+        is_upright(first),
         headers.has_sound,
         stored,
         headers.aspect,

@@ -296,7 +296,7 @@ def _is_played(
     """Tell whether a page can hold the beginning of a video as it is stored."""
     share = 1.0 if end is None or end >= info.duration else end / info.duration
     is_small = max(info.stored) <= max_side and source.stat().st_size * share <= _MOST_COPIED
-    if start > 0 or not is_small or info.rotation or info.pixel_aspect != 1:
+    if start > 0 or not is_small or not info.is_upright or info.pixel_aspect != 1:
         return False
     with open_container(source, limits) as container:
         codec = require_video_stream(container, source, limits).codec_context
