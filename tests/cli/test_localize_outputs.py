@@ -111,6 +111,9 @@ def test_start_and_end_cut_moments_and_video(checkpoint: Path, media: Path, tmp_
         sounds = list(container.decode(audio=0))
     assert times[0] == pytest.approx(0, abs=0.05)
     assert times[-1] == pytest.approx(1.4, abs=0.05)
+    content = json.loads((tmp_path / "out" / "localization.json").read_text())
+    assert {one["start"] for one in content["segments"]} == {0.5}
+    assert max(one["end"] for one in content["segments"]) == 1.75
     heard = sum(sound.samples for sound in sounds) / sounds[0].sample_rate
     assert heard == pytest.approx(1.5, abs=0.1)
 
