@@ -22,7 +22,7 @@ from tvsl.media.planes import FORMAT, ColorMatrix, Planes, planes_frame
 from tvsl.media.streams import clock_zero, require_video_stream
 from tvsl.media.video import VideoInfo, VideoPlanes, iterate_planes, probe_video
 from tvsl.media.writing import X264, has_encoder
-from tvsl.render.overlay import SMALLEST_SIDE
+from tvsl.render.overlay import SMALLEST_DRAWING
 from tvsl.render.video_overlay import STEPS_A_SECOND, VideoOverlay
 from tvsl.render.video_sound import TEMPLATE_OPTIONS, SoundTrack, packet_start
 from tvsl.utils.atomic import check_free_file, writable, write_whole
@@ -31,8 +31,8 @@ from tvsl.utils.processes import Progress, no_progress
 if TYPE_CHECKING:
     from tvsl.localization import Localization
 
-LONGEST_SIDE = 1280
-_SMALLEST_SIDE = 16
+LONGEST_OVERLAY = 1280
+_SMALLEST_LIMIT = 16
 # Fine enough for every frame rate in use, and within what MPEG-4 Part 2 can express.
 _CLOCK = Fraction(1, 60_000)
 _USUAL_FRAME_RATE = 25.0
@@ -83,11 +83,11 @@ def write_overlay_video(
     localizations: Sequence[Localization],
     force: bool = False,
     progress: Progress = no_progress,
-    max_side: int = LONGEST_SIDE,
+    max_side: int = LONGEST_OVERLAY,
     limits: MediaLimits = DEFAULT_LIMITS,
     start: float = 0.0,
     end: float | None = None,
-    min_side: int = SMALLEST_SIDE,
+    min_side: int = SMALLEST_DRAWING,
 ) -> Path:
     """Write a video with the map of every source in its own colour, and with the original sound.
 
@@ -117,7 +117,7 @@ def write_overlay_video(
         OutputError: The target exists and ``force`` is not set, or it cannot be written.
     """
     source, target = Path(source), Path(target)
-    if max_side < _SMALLEST_SIDE:
+    if max_side < _SMALLEST_LIMIT:
         raise UsageError(f"A video of {max_side} pixels is too small.", "Choose e.g. 1280.")
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError("This is the source itself.", "Choose another name.", target)
@@ -186,7 +186,7 @@ def write_page_video(
 
 
 def require_overlay_video(
-    source: str | Path, max_side: int = LONGEST_SIDE, limits: MediaLimits = DEFAULT_LIMITS
+    source: str | Path, max_side: int = LONGEST_OVERLAY, limits: MediaLimits = DEFAULT_LIMITS
 ) -> None:
     """Check that ``write_overlay_video`` can encode a video with the installed FFmpeg.
 
@@ -203,7 +203,7 @@ def require_overlay_video(
     """
     source = Path(source)
     info = probe_video(source, limits)
-    size = _output_size(info, max_side, SMALLEST_SIDE)
+    size = _output_size(info, max_side, SMALLEST_DRAWING)
     with open_container(source, limits) as sound:
         try:
             with av.open(io.BytesIO(), "w", format="mp4") as output:
