@@ -58,6 +58,13 @@ def test_a_segment_ends_where_a_moment_lacks_its_label() -> None:
     assert found[0].score == pytest.approx(0.55)
 
 
+@pytest.mark.parametrize(("start", "begins"), [(0.0, 9.5), (9.7, 9.7), (10.0, 10.0), (10.4, 10.0)])
+def test_a_segment_begins_no_earlier_than_the_stretch(start: float, begins: float) -> None:
+    moments = [moment(10.0, source("dog")), moment(11.0, source("dog"))]
+    (found,) = find_segments(moments, 1.0, 12.0, start)
+    assert (found.start, found.end) == (begins, 11.5)
+
+
 def test_the_mean_box_is_the_mean_of_each_corner() -> None:
     first, second = source("dog", grid=hill(1, 1)), source("dog", grid=hill(4, 6))
     (found,) = find_segments([moment(0.0, first), moment(1.0, second)], 1.0)

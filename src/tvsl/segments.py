@@ -67,7 +67,10 @@ class Segment:
 
 
 def find_segments(
-    moments: Sequence[Localization], step: float | None, end: float | None = None
+    moments: Sequence[Localization],
+    step: float | None,
+    end: float | None = None,
+    start: float = 0.0,
 ) -> list[Segment]:
     """Join the moments at which a label sounds without a break.
 
@@ -78,6 +81,7 @@ def find_segments(
         moments: The moments of one input in the order of time.
         step: Seconds from moment to moment; None for one moment.
         end: Seconds at which the last moment is over at the latest.
+        start: Seconds at which the first moment begins at the earliest.
 
     Returns:
         The segments by their starts.
@@ -96,19 +100,23 @@ def find_segments(
                 run.append((found, source))
             going_on[group] = run
         open_runs = going_on
-    segments = [_segment(run, step, end) for run in runs]
+    segments = [_segment(run, step, start, end) for run in runs]
     return sorted(segments, key=lambda segment: (segment.start, segment.label))
 
 
 def _segment(
-    run: Sequence[tuple[Localization, SoundSource]], step: float | None, limit: float | None
+    run: Sequence[tuple[Localization, SoundSource]],
+    step: float | None,
+    earliest: float,
+    latest: float | None,
 ) -> Segment:
     first, last = run[0][0], run[-1][0]
     if step is None or first.time is None or last.time is None:
         start, end = run[0][1].time_range or (0.0, 0.0)
     else:
-        start, end = max(first.time - step / 2, 0.0), last.time + step / 2
-        end = end if limit is None else max(min(end, limit), last.time)
+        start, end = first.time - step / 2, last.time + step / 2
+        start = min(max(start, earliest), first.time)
+        end = end if latest is None else max(min(end, latest), last.time)
     scores = [source.score for _, source in run]
     best = int(np.argmax(scores))
     label = Counter(source.label for _, source in run).most_common(1)[0][0]

@@ -116,8 +116,29 @@ def test_start_and_end_cut_moments_and_video(checkpoint: Path, media: Path, tmp_
         sounds = list(container.decode(audio=0))
     assert times[0] == pytest.approx(0, abs=0.05)
     assert times[-1] == pytest.approx(1.4, abs=0.05)
+    content = json.loads((tmp_path / "out" / "localization.json").read_text())
+    assert {one["start"] for one in content["segments"]} == {0.5}
+    assert max(one["end"] for one in content["segments"]) == 1.75
     heard = sum(sound.samples for sound in sounds) / sounds[0].sample_rate
     assert heard == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize("stretch", [("0", "0.00002"), ("1", "1.00002")])
+@pytest.mark.parametrize("labels", [(), ("--labels", "dog")])
+def test_of_a_tiny_stretch_there_is_the_moment_at_its_start(
+    checkpoint: Path,
+    media: Path,
+    tmp_path: Path,
+    stretch: tuple[str, str],
+    labels: tuple[str, ...],
+) -> None:
+    start, end = stretch
+    options = ("--start", start, "--end", end, *labels)
+    ran = localize(checkpoint, tmp_path / "out", media / "clip.mp4", *options)
+    assert ran.code == 0, ran.err
+    (found,) = Localization.load(tmp_path / "out" / "localization.json")
+    assert found.time == float(start)
+    assert {"index.html", "overlay.mp4"} <= written(tmp_path / "out")
 
 
 def test_a_start_behind_the_end_of_the_video_is_one_line(

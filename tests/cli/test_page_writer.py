@@ -11,13 +11,14 @@ from tvsl.cli import page_writer
 from tvsl.cli.page_writer import CLIP_NAME, PageWriter
 from tvsl.errors import UnreadableMediaError
 from tvsl.html.localization import LocalizedClip
+from tvsl.render.video import PageVideo
 from tvsl.utils.processes import Progress, no_stages
 
 WHOLE = (0.0, None)
 
 
-def never_asked(video: Path | None, length: float) -> NoReturn:
-    raise AssertionError((video, length))
+def never_asked(video: Path | None, place: PageVideo) -> NoReturn:
+    raise AssertionError((video, place))
 
 
 def test_the_video_is_encoded_while_moments_are_looked_for(
@@ -25,16 +26,16 @@ def test_the_video_is_encoded_while_moments_are_looked_for(
 ) -> None:
     encoded = Event()
 
-    def encode(source: Path, target: Path, *_: object) -> float:
+    def encode(source: Path, target: Path, *_: object) -> PageVideo:
         target.write_bytes(source.read_bytes())
         encoded.set()
-        return 3.0
+        return PageVideo(-0.4, 3.0)
 
     (tmp_path / "a.mp4").write_text("a video")
-    shown: list[tuple[Path | None, float]] = []
+    shown: list[tuple[Path | None, PageVideo]] = []
 
-    def clip(video: Path | None, length: float) -> LocalizedClip:
-        shown.append((video, length))
+    def clip(video: Path | None, place: PageVideo) -> LocalizedClip:
+        shown.append((video, place))
         raise UnreadableMediaError("It is gone.", "Put it back.")
 
     monkeypatch.setattr(page_writer, "write_page_video", encode)
@@ -43,7 +44,7 @@ def test_the_video_is_encoded_while_moments_are_looked_for(
         page.begin(clip)
         with pytest.raises(UnreadableMediaError, match="gone"):
             page.finish(no_stages)
-    assert shown == [(tmp_path / CLIP_NAME, 3.0)]
+    assert shown == [(tmp_path / CLIP_NAME, PageVideo(-0.4, 3.0))]
 
 
 def test_where_the_rest_fails_the_video_is_given_up(
@@ -51,14 +52,14 @@ def test_where_the_rest_fails_the_video_is_given_up(
 ) -> None:
     begun, ended = Event(), Event()
 
-    def encode(*arguments: object) -> float:
+    def encode(*arguments: object) -> PageVideo:
         progress: Progress = arguments[-1]  # type: ignore[assignment]
         begun.set()
         for count in range(10_000):
             progress(count, None)
             time.sleep(0.001)
         ended.set()
-        return 0.0
+        return PageVideo()
 
     def failing() -> None:
         with PageWriter(tmp_path / "a.mp4", tmp_path, WHOLE) as page:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,26 @@ def test_boxes_follow_the_moments(video: Path) -> None:
     assert [text for text, *_ in drawn(seen[2], "fillText")] == [NASTY]
     assert seen[3]["now"].endswith("nothing")
     assert not seen[3]["drawn"]
-    assert seen[1]["line"] == 100  # of 1000, at 1 s of 10
+    assert seen[1]["line"] == 250  # of 1000, at 1 s of 4
+
+
+def test_a_video_that_begins_with_sound_alone_has_its_maps_in_step(video: Path) -> None:
+    made = replace(clip(video), start=-0.4, length=4.4)
+    page = Page(localization_page(made))
+    first, *_ = page.all("rect", **{"class": "score"})
+    # The column of the moment at 0 s: half a step to either side of 0.4 s of 4.4.
+    assert float(first["x"]) == 0
+    assert float(first["width"]) == pytest.approx(1000 * 0.9 / 4.4, abs=0.1)
+    assert {"-0:00.4", "0:04.0"} <= set(page.texts["span"])
+    told = ran(made, [1.0])
+    assert told["seen"][0]["now"] == f"1.0 s: dog 0.75, {NASTY} 0.75"
+    assert told["seen"][0]["line"] == pytest.approx(1000 * 1.4 / 4.4)
+    assert told["sought"] == pytest.approx(3.9)  # of the video, for 3.5 s
+    assert ran(replace(made, start=-0.02), [-0.02])["seen"][0]["now"].startswith("0.0 s")
+
+
+def test_the_playhead_stays_in_the_timeline_where_the_sound_goes_on(video: Path) -> None:
+    assert ran(clip(video), [4.5])["seen"][0]["line"] == 1000
 
 
 def test_a_source_is_switched_off(video: Path) -> None:

@@ -122,6 +122,20 @@ def test_step_start_and_stop(video):
     assert len(list(iterate_frames(video, every=100))) == 1
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])  # times of 1 ms are less sure
+@pytest.mark.parametrize("every", [None, 0.5])
+@pytest.mark.parametrize("length", [0.00002, 1e-7, 1e-12])
+@pytest.mark.parametrize("start", [0.0, 0.999, 1.0, 1.9])
+def test_the_picture_at_the_start_is_given_however_short_the_stretch(
+    tmp_path, name, every, length, start
+):
+    path = make_video(tmp_path / name, count=30, rate=15)
+    (frame,) = iterate_frames(path, every, start, start + length)
+    assert number_in(frame.image) == number_in(read_frame(path, start).image)
+    if every is not None:
+        assert frame.time == start
+
+
 def test_default_is_the_middle(video):
     assert number_in(read_frame(video).image) == 25
 

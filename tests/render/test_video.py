@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
+from tests.media.media_makers import set_display_matrix
 from tvsl.errors import MediaError, OutputError, UsageError
 from tvsl.localization import Localization
+from tvsl.media.video import iterate_frames, probe_video
 from tvsl.render import video as video_module
-from tvsl.render.video import can_copy, write_overlay_video, write_page_video
+from tvsl.render.video import write_overlay_video, write_page_video
+from tvsl.render.video_sound import can_copy
 
 from .inputs import RATE, SAMPLE_RATE, moment, read_video, shift_and_match, source, write_video
 
@@ -85,7 +88,11 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.2, 0.25, 0.7, 0.71, 1.0]
     path = write_video(tmp_path / "a.mkv", times=times, audio=None)
     after = read_video(write_overlay_video(path, tmp_path / "b.mp4", moments()))
-    np.testing.assert_allclose(after.times, times, atol=2e-3)
+    # From 0.25 to 0.7 s and from 0.71 to 1 s a picture is held.
+    expected = [0.0, 0.04, 0.2, 0.25, 0.35, 0.45, 0.55, 0.7, 0.71, 0.81, 1.0]
+    np.testing.assert_allclose(after.times, expected, atol=2e-3)
+    write_page_video(path, tmp_path / "c.mp4", 64)
+    np.testing.assert_allclose(read_video(tmp_path / "c.mp4").times, times, atol=2e-3)
 
 
 def test_odd_size_and_missing_sound(tmp_path: Path) -> None:
@@ -149,10 +156,10 @@ def test_a_stretch_keeps_picture_and_sound_in_step(codec: str, tmp_path: Path) -
 
 def test_the_video_of_a_page_is_the_source_made_small(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", size=(240, 320))
-    length = write_page_video(path, tmp_path / "b.mp4", 160, start=0.2)
+    place = write_page_video(path, tmp_path / "b.mp4", 160, start=0.2)
     after = read_video(tmp_path / "b.mp4")
     assert after.images[0].shape == (120, 160, 3)
-    assert length == pytest.approx(0.8, abs=0.05)
+    assert (place.start, place.length) == pytest.approx((0.2, 0.8), abs=0.05)
     assert len(after.images) == 20
     assert after.sound_codec == "aac"
 
@@ -176,7 +183,7 @@ def test_a_short_small_video_is_copied_into_the_page(
     name: str, audio: str | None, tmp_path: Path
 ) -> None:
     path, target = write_video(tmp_path / name, audio=audio), tmp_path / "b.mp4"
-    assert write_page_video(path, target, 64) == pytest.approx(1.0, abs=0.05)
+    assert write_page_video(path, target, 64).length == pytest.approx(1.0, abs=0.05)
     before, after = read_video(path), read_video(target)
     assert [size for size, _ in packets(target)] == [size for size, _ in packets(path)]
     np.testing.assert_allclose(np.diff(after.times), np.diff(before.times), atol=2e-3)
@@ -188,10 +195,64 @@ def test_a_short_small_video_is_copied_into_the_page(
         assert abs(shift) < 0.03
 
 
+@pytest.mark.parametrize("lead", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.mp4", "mpeg4"), ("a.mkv", "libx264"), ("a.ts", "libx264")],
+)
+def test_the_video_of_a_page_tells_where_its_pictures_begin(
+    name: str, codec: str, lead: float, tmp_path: Path
+) -> None:
+    times = [lead + number / RATE for number in range(RATE)]
+    path = write_video(tmp_path / name, times=times, seconds=1.4, codec=codec)
+    place = write_page_video(path, tmp_path / "b.mp4", 64)
+    before, after = read_video(path), read_video(tmp_path / "b.mp4")
+    # Sound codecs begin some milliseconds early.
+    assert place.start == pytest.approx(-lead, abs=0.03)
+    assert after.times[0] == pytest.approx(-place.start, abs=2e-3)
+    assert place.start + place.length == pytest.approx(1.0, abs=2e-3)
+    assert after.lead == pytest.approx(before.lead, abs=0.03)
+    assert abs(shift_and_match(before, after)[0]) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("audio", "in_page"), [("aac", "aac"), ("libmp3lame", "mp3float"), ("libopus", "opus")]
+)
+@pytest.mark.parametrize("start", [0.0, 0.2])  # pictures copied, and encoded anew
+def test_the_sound_of_a_page_stays_where_browsers_play_it(
+    audio: str, in_page: str, start: float, tmp_path: Path
+) -> None:
+    check_page_sound(tmp_path, audio, in_page, start)
+
+
+@pytest.mark.parametrize("audio", ["ac3", "eac3", "alac"])
+@pytest.mark.parametrize("start", [0.0, 0.2])
+def test_the_sound_of_a_page_becomes_one_that_browsers_play(
+    audio: str, start: float, tmp_path: Path
+) -> None:
+    check_page_sound(tmp_path, audio, "aac", start)
+    write_overlay_video(tmp_path / "a.mp4", tmp_path / "c.mp4", moments())
+    assert read_video(tmp_path / "c.mp4").sound_codec == audio
+
+
+def check_page_sound(folder: Path, audio: str, in_page: str, start: float) -> None:
+    path = write_video(folder / "a.mp4", audio=audio)
+    place = write_page_video(path, folder / "b.mp4", 64, start=start)
+    before, after = read_video(path), read_video(folder / "b.mp4")
+    assert before.sound_codec is not None
+    copied = can_copy(before.sound_codec, in_browser=True)
+    assert after.sound_codec == (in_page if copied else "aac")
+    if not start:
+        assert len(packets(path)) == len(packets(folder / "b.mp4"))
+        assert abs(shift_and_match(before, after)[0]) < 0.05
+    assert place.start + place.length == pytest.approx(1.0, abs=0.05)
+
+
 def test_what_is_copied_ends_where_it_shall(tmp_path: Path) -> None:
     times = [number / RATE for number in range(2 * RATE)]
     path = write_video(tmp_path / "a.mp4", times=times, seconds=2.0)
-    assert write_page_video(path, tmp_path / "b.mp4", 64, end=1.2) == 1.2
+    place = write_page_video(path, tmp_path / "b.mp4", 64, end=1.2)
+    assert place.start + place.length == pytest.approx(1.2)
     before, after = read_video(path), read_video(tmp_path / "b.mp4")
     # Frames that lean on later ones need those.
     assert 30 <= len(after.images) <= 34
@@ -219,6 +280,18 @@ def test_other_videos_are_encoded_anew_for_the_page(
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
     assert [size for size, _ in packets(tmp_path / "b.mp4")] != [size for size, _ in packets(path)]
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1), (0, 1, 1, 0)])
+def test_turned_and_mirrored_videos_are_shown_upright_in_the_page(
+    matrix: tuple[int, int, int, int], tmp_path: Path
+) -> None:
+    path = set_display_matrix(write_video(tmp_path / "a.mp4", audio=None), matrix)
+    assert not probe_video(path).is_upright
+    write_page_video(path, tmp_path / "b.mp4", 64)
+    assert probe_video(tmp_path / "b.mp4").is_upright
+    shown = next(iterate_frames(path)).image.astype(int)
+    assert np.abs(read_video(tmp_path / "b.mp4").images[0] - shown).mean() < 8
 
 
 def test_large_files_are_encoded_anew_for_the_page(

@@ -264,6 +264,7 @@ def _localized(
                 moments,
                 None if resolution is None else resolution.step,
                 length if options.end is None or length is None else min(options.end, length),
+                options.start or 0.0,
             )
         ],
         "moments": [found.to_dict() for found in moments],

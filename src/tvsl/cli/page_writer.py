@@ -12,7 +12,7 @@ from typing import Final
 from typing_extensions import Self
 
 from tvsl.html.localization import CLIP_SIDE, LARGEST_VIDEO, LocalizedClip, localization_page
-from tvsl.render.video import write_page_video
+from tvsl.render.video import PageVideo, write_page_video
 from tvsl.utils.atomic import writable, write_text
 from tvsl.utils.processes import Stages
 
@@ -45,7 +45,7 @@ class PageWriter:
         self._folder = folder
         self._stretch = stretch
         self._pool = ThreadPoolExecutor(1)
-        self._video: Future[float] | None = None
+        self._video: Future[PageVideo] | None = None
         self._page: Future[None] | None = None
         self._is_given_up = False
         self._done: tuple[int, int | None] = (0, None)
@@ -70,11 +70,11 @@ class PageWriter:
         self._pool.shutdown(cancel_futures=self._is_given_up)
         sys.setswitchinterval(self._usual_switch)
 
-    def begin(self, clip: Callable[[Path | None, float], LocalizedClip]) -> None:
+    def begin(self, clip: Callable[[Path | None, PageVideo], LocalizedClip]) -> None:
         """Begin to write the page, as soon as its video is there.
 
         Args:
-            clip: Makes what the page shows, from its video and the length of that in seconds.
+            clip: Makes what the page shows, from its video and the place of that in the source.
         """
         self._page = self._pool.submit(self._write, clip)
 
@@ -102,11 +102,11 @@ class PageWriter:
             raise CancelledError
         self._done = done, total
 
-    def _write(self, clip: Callable[[Path | None, float], LocalizedClip]) -> None:
+    def _write(self, clip: Callable[[Path | None, PageVideo], LocalizedClip]) -> None:
         """Write the page; its video stays beside it where that is too large to be held in it."""
         path = None if self._video is None else self._folder / CLIP_NAME
-        length = 0.0 if self._video is None else self._video.result()
-        write_text(self._folder / PAGE_NAME, localization_page(clip(path, length)))
+        place = PageVideo() if self._video is None else self._video.result()
+        write_text(self._folder / PAGE_NAME, localization_page(clip(path, place)))
         if path is not None and path.stat().st_size <= LARGEST_VIDEO:
             with writable(path, "file"):
                 path.unlink()

@@ -28,6 +28,7 @@ from tvsl.render import (
     write_overlay_video,
 )
 from tvsl.render.colors import Color, certainty
+from tvsl.render.video import PageVideo
 from tvsl.utils.atomic import writable
 from tvsl.utils.processes import Stages
 
@@ -196,7 +197,7 @@ def _clip(
     moments: Sequence[Localization],
     command: str,
     video: Path | None,
-    length: float,
+    place: PageVideo,
 ) -> LocalizedClip:
     """Content of the page."""
     # Reduced at once: 24 pictures of a large video would fill the memory.
@@ -209,7 +210,8 @@ def _clip(
         command,
         stills,
         video,
-        length,
+        place.length,
+        place.start,
         sound=None if video is not None or heard is None else (sound, heard),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from tvsl.boxes import BOX_PROTOCOL, Box, shared_area
+from tvsl.boxes import BOX_PROTOCOL, Box, box_iou
 from tvsl.demo.scenes import DemoScene, made_up_scenes, real_scenes
 from tvsl.evaluation.batch import Truth, scene_truth
 from tvsl.evaluation.predict import NO_MAP, Predictions
@@ -284,17 +284,12 @@ def score_sources(
             if source is None
             else MapScore(
                 overlap,
-                0.0 if source.box is None else _box_iou(truth, source.box),
+                0.0 if source.box is None else box_iou(truth, source.box),
                 overlap >= threshold(case),
                 None if np.isnan(twin) else twin == 1,
             )
         )
     return scores
-
-
-def _box_iou(first: Box, second: Box) -> float:
-    shared = shared_area(first, second)
-    return shared / (shared_area(first, first) + shared_area(second, second) - shared)
 
 
 def _scene_dict(result: DemoResult) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from tvsl.localization import SoundSource
 from tvsl.media.waveform import resampled
 from tvsl.metrics import LabelSource
 from tvsl.render.colors import RGBImage, source_color
-from tvsl.render.overlay import LONGEST_SIDE
+from tvsl.render.overlay import LONGEST_DRAWING
 from tvsl.utils.atomic import staged, write_text
 
 MEASURES = {"ap": "AP", "ciou": "cIoU", "iou": "IoU", "confidence": "confidence"}
@@ -289,7 +289,7 @@ def _side_by_side(pictures: Sequence[RGBImage]) -> RGBImage:
     """
     height, width = pictures[0].shape[:2]
     wanted = (_SHOWN_HEIGHT, max(round(_SHOWN_HEIGHT * width / height), 1))
-    high, wide = reduced_size(wanted, LONGEST_SIDE)
+    high, wide = reduced_size(wanted, LONGEST_DRAWING)
     panels = (
         Image.fromarray(picture).resize((wide, high), Image.Resampling.LANCZOS)
         for picture in pictures

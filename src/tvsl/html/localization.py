@@ -33,6 +33,7 @@ _STILL_SIDE = 480
 _RATE = 16_000
 _TIMELINE, _ROW_HEIGHT = 1_000, 30
 _MOST_COLUMNS = 400
+_SHORTEST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ class LocalizedClip:
         command: The command line that gives the result.
         stills: Moments that are shown as still pictures, with their pictures (H, W, 3), of at most
             ``PICTURE_SIDE`` pixels a side.
-        video: The video, whose time 0 is ``start``; None for a picture with a sound.
+        video: The video; None for a picture with a sound.
         length: Length of the video in seconds.
+        start: Second of the input at which the video's time 0 lies; less than 0 where the sound
+            begins before the first picture.
         sound: The sound's file, and its stretch in seconds, for a picture.
     """
 
@@ -56,6 +59,7 @@ class LocalizedClip:
     stills: Sequence[tuple[Localization, NDArray[np.uint8]]]
     video: Path | None = None
     length: float = 0.0
+    start: float = 0.0
     sound: tuple[Path, tuple[float, float]] | None = None
 
 
@@ -69,7 +73,7 @@ def localization_page(clip: LocalizedClip) -> str:
         The HTML. It holds all that it needs, but for a video of more than ``LARGEST_VIDEO`` bytes,
         which it looks for beside itself under its own name.
     """
-    content, start = clip.content, clip.content["settings"]["start"] or 0.0
+    content = clip.content
     colors = label_colors(clip.moments)
     segments = [one for one in content["segments"] if one["label"] in colors]
     threshold = clip.moments[0].threshold
@@ -79,7 +83,7 @@ def localization_page(clip: LocalizedClip) -> str:
         "content": content,
         "command": clip.command,
         "labels": list(colors),
-        "span": (start, start + clip.length),
+        "span": (clip.start, clip.start + clip.length),
         "ticks": _TIMELINE,
         "row_height": _ROW_HEIGHT,
         "level": None if threshold is None else round(_ROW_HEIGHT * (1 - threshold / highest), 1),
@@ -132,16 +136,16 @@ def _row(
     Columns are as high as the score, up to the highest of all; beyond a number of moments several
     share one, which shows the highest of theirs.
     """
-    start, step = clip.content["settings"]["start"] or 0.0, clip.content["settings"]["every"]
+    step = clip.content["settings"]["every"]
     own = [one for one in segments if one["label"] == label]
     columns: dict[int, Values] = {}
-    scale = _TIMELINE / max(clip.length, 1e-3)
+    scale = _TIMELINE / max(clip.length, _SHORTEST)
     width = max((step or 0.0) * scale, _TIMELINE / _MOST_COLUMNS)
     for found in clip.moments if clip.video is not None else ():
         for source in found.sources:
             if source.label != label:
                 continue
-            middle = ((found.time or 0.0) - start) * scale
+            middle = ((found.time or 0.0) - clip.start) * scale
             left, place = middle - width / 2, round(middle / width)
             height = min(max(_ROW_HEIGHT * source.score / highest, 1.0), _ROW_HEIGHT)
             known = columns.get(place)
@@ -179,7 +183,8 @@ def _result(clip: LocalizedClip, labels: Sequence[str]) -> dict[str, Any]:
     every = -(-len(clip.moments) // MOST_MOMENTS)
     height, width = clip.moments[0].size
     return {
-        "start": clip.content["settings"]["start"] or 0.0,
+        "start": clip.start,
+        "length": max(clip.length, _SHORTEST),
         "width": width,
         "height": height,
         "labels": list(labels),

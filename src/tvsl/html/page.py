@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tvsl.boxes import BOX_CUT, min_max, upscale
+from tvsl.boxes import min_max, upscale
 from tvsl.html.rendering import Values
 from tvsl.localization import SoundSource
 from tvsl.media.writing import wav_bytes
-from tvsl.render.colors import Color, RGBImage, color_layer, inner_region
+from tvsl.render.colors import Color, RGBImage, color_layer, half_height_line, outline
 from tvsl.render.spectrogram import LOWEST, spectrogram_image
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def heat_uri(source: SoundSource, color: Color) -> str:
     scale = _layer_scale(height)
     heat = min_max(upscale(source.grid, (scale * height, scale * width)))
     opacity = np.rint(255 * color_layer([heat], [color], 1.0)[3]).astype(np.uint8)
-    opacity[outline(heat >= BOX_CUT, _line_width(len(heat)))] = 255
+    opacity[half_height_line(heat, _line_width(len(heat)))] = 255
     image = Image.fromarray(opacity)
     # All entries of the palette are one colour, and each is as opaque as its number says.
     image.putpalette(bytes(color) * 256)
@@ -96,18 +96,6 @@ def sound_uri(samples: NDArray[np.int16], rate: int) -> str:
 def video_uri(path: Path) -> str:
     """Encode an mp4 file as a data URI."""
     return _uri("video/mp4", path.read_bytes())
-
-
-def outline(region: NDArray[np.bool_], width: int, at_edges: bool = False) -> NDArray[np.bool_]:
-    """Find the pixels of a region that are near to what is outside of it: line, (H, W).
-
-    Args:
-        region: The region, (H, W).
-        width: Steps from pixel to pixel that count as near, at least 1.
-        at_edges: Whether there is a line also where the region ends with the picture.
-    """
-    line: NDArray[np.bool_] = region & ~inner_region(region, width, not at_edges)
-    return line
 
 
 def _layer_scale(height: int) -> int:

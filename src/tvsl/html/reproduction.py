@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from tvsl.html.page import outline, png_uri, table_values
+from tvsl.html.page import png_uri, table_values
 from tvsl.html.rendering import Values, render_page
 from tvsl.metrics import Interval
-from tvsl.render.colors import WHITE, Color, RGBImage, source_color
+from tvsl.render.colors import WHITE, Color, RGBImage, outline, source_color
 from tvsl.render.overlay import color_overlay
 from tvsl.reproduce.figures import HeatMaps, Sheet, SheetCase
 from tvsl.reproduce.report import (

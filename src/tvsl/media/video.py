@@ -45,7 +45,7 @@ from tvsl.media.limits import (
     check_pixels,
     open_container,
 )
-from tvsl.media.pillow import turned_degrees
+from tvsl.media.pillow import is_upright, turned_degrees
 from tvsl.media.planes import ColorMatrix, Planes, color_matrix
 from tvsl.media.streams import require_video_stream
 
@@ -63,6 +63,7 @@ class VideoInfo:
             where it goes on for more than a second after that.
         rotation: Clockwise rotation of the stored pictures for display, in degrees: 0, 90, 180 or
             270. Everything in this package applies it already.
+        is_upright: Whether pictures are stored as they are shown: neither turned nor mirrored.
         has_sound: Whether there is an audio stream.
         stored: Columns and rows of the picture as stored: before rotation.
         pixel_aspect: Width of a stored pixel over its height; 1 for square ones.
@@ -75,6 +76,7 @@ class VideoInfo:
     frame_rate: float
     duration: float
     rotation: int
+    is_upright: bool
     has_sound: bool
     stored: tuple[int, int]
     pixel_aspect: Fraction
@@ -151,6 +153,7 @@ def _probed(target: Path, limits: MediaLimits, state: tuple[int, ...]) -> VideoI
         float(rate),
         float(length),
         rotation,
+        is_upright(first),
         headers.has_sound,
         stored,
         headers.aspect,
@@ -221,7 +224,8 @@ def iterate_frames(
         every: Seconds from one picture to the next; None for all pictures. With a step each result
             carries the moment asked for (``start``, ``start + every`` ...) and the picture shown
             then, so that a picture shown for long comes more than once.
-        start: The moment to begin at, in seconds; the first picture is the one shown then.
+        start: The moment to begin at, in seconds; the first picture is the one shown then, however
+            soon the stop comes.
         stop: The moment to end before, in seconds; None for the end of the video.
         limits: What is allowed.
 
@@ -278,9 +282,12 @@ def _checked_frames(
         raise UsageError(f"The step is {every:g} s.", "Give a positive number of seconds.")
     if stop is not None and not stop > start:
         raise UsageError(f"The stop {stop:g} s is not behind the start {start:g} s.", "Swap them.")
-    end = None if stop is None or math.isinf(stop) else as_seconds(stop)
+    begin = as_seconds(start)
+    # Two moments that differ by less than they are rounded to are not one.
+    is_open = stop is None or math.isinf(stop)
+    end = None if is_open else max(as_seconds(stop or 0.0), begin + ROUNDING)
     step = None if every is None else max(ROUNDING, as_seconds(every))
-    return _frames(target, step, as_seconds(start), end, limits)
+    return _frames(target, step, begin, end, limits)
 
 
 def _frames_at(
@@ -306,15 +313,16 @@ def _frames_at(
 def _frames(
     path: Path, step: Fraction | None, start: Fraction, stop: Fraction | None, limits: MediaLimits
 ) -> Iterator[tuple[Fraction, TimedFrame]]:
-    """The pictures from a start to a stop, all of them or those at each step."""
+    """The pictures from a start to a stop, all of them or those at each step; one at least."""
     frame: TimedFrame | None = None
-    moment = start
+    moment, is_first = start, True
     with closing(frames_from(path, start, limits)) as frames:
         for frame in frames:
             if frame.end <= start:
                 continue
-            if stop is not None and frame.begin + frame.slack >= stop:
+            if stop is not None and frame.begin + frame.slack >= stop and not is_first:
                 return
+            is_first = False
             if step is None:
                 yield frame.begin, frame
                 continue

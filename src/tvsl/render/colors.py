@@ -125,8 +125,18 @@ def half_height_line(heatmap: HeatMap, width: int) -> NDArray[np.bool_]:
     Returns:
         The line, (H, W).
     """
-    region = heatmap >= BOX_CUT
-    line: NDArray[np.bool_] = region & ~inner_region(region, width)
+    return outline(heatmap >= BOX_CUT, width)
+
+
+def outline(region: NDArray[np.bool_], width: int, at_edges: bool = False) -> NDArray[np.bool_]:
+    """Find the pixels of a region that are near to what is outside of it: line, (H, W).
+
+    Args:
+        region: The region, (H, W).
+        width: Steps from pixel to pixel that count as near, at least 1.
+        at_edges: Whether there is a line also where the region ends with the picture.
+    """
+    line: NDArray[np.bool_] = region & ~inner_region(region, width, not at_edges)
     return line
 
 

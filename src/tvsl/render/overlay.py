@@ -46,12 +46,12 @@ Annotation = tuple[str, Color, Box | None]
 """Name, colour and box of a source."""
 
 HEAT_STRENGTH = 0.55
-LONGEST_SIDE = 2048
-SMALLEST_SIDE = 480
+LONGEST_DRAWING = 2048
+SMALLEST_DRAWING = 480
 _LINE_SHARE = 200
 
 
-def drawing_image(image: RGBImage, longest: int = LONGEST_SIDE) -> RGBImage:
+def drawing_image(image: RGBImage, longest: int = LONGEST_DRAWING) -> RGBImage:
     """Bring an image to a size to draw on: names on a small one could not be read.
 
     Drawing takes twenty times the memory of what is drawn on.
@@ -69,7 +69,7 @@ def drawing_image(image: RGBImage, longest: int = LONGEST_SIDE) -> RGBImage:
     """
     check_image(image)
     longer = max(image.shape[:2])
-    wanted = min(max(longer, SMALLEST_SIDE), longest)
+    wanted = min(max(longer, SMALLEST_DRAWING), longest)
     if wanted == longer:
         return image
     height, width = (max(1, round(side * wanted / longer)) for side in image.shape[:2])

@@ -5,36 +5,43 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from tvsl.errors import OutputError, UnreadableMediaError, UsageError
+from tvsl.errors import OutputError, UsageError
 from tvsl.media.limits import DEFAULT_LIMITS, MediaLimits, open_container
 from tvsl.media.planes import FORMAT, ColorMatrix, Planes, planes_frame
-from tvsl.media.streams import audio_stream, clock_zero, require_video_stream
+from tvsl.media.streams import clock_zero, require_video_stream
 from tvsl.media.video import VideoInfo, VideoPlanes, iterate_planes, probe_video
 from tvsl.media.writing import X264, has_encoder
-from tvsl.render.overlay import SMALLEST_SIDE
-from tvsl.render.video_overlay import VideoOverlay
+from tvsl.render.overlay import SMALLEST_DRAWING
+from tvsl.render.video_overlay import STEPS_A_SECOND, VideoOverlay
+from tvsl.render.video_sound import TEMPLATE_OPTIONS, SoundTrack, packet_start
 from tvsl.utils.atomic import check_free_file, writable, write_whole
 from tvsl.utils.processes import Progress, no_progress
 
 if TYPE_CHECKING:
     from tvsl.localization import Localization
 
-LONGEST_SIDE = 1280
-_SMALLEST_SIDE = 16
+LONGEST_OVERLAY = 1280
+_SMALLEST_LIMIT = 16
 # Fine enough for every frame rate in use, and within what MPEG-4 Part 2 can express.
 _CLOCK = Fraction(1, 60_000)
 _USUAL_FRAME_RATE = 25.0
+# Encoders take no rate of a picture an hour, as a still with a song has it.
+_LOWEST_FRAME_RATE = 1.0
+# Seconds after which what is drawn moves on: a picture that lasts longer is held. The rest is what
+# containers round.
+_STEP = 1.0 / STEPS_A_SECOND
+_LONGEST_BRIEF = _STEP + 0.002
 _BITS_PER_PIXEL = 0.2
 # Quality of H.264, and effort for few bytes: of drawn videos, whose encoding is most of the work,
 # and of those that a page holds in itself. The former have what saves the most bytes for the least
@@ -49,25 +56,25 @@ _IN_PAGE: dict[str, str] = {"crf": "28", "preset": "superfast"}
 _MOST_COPIED = 3_000_000
 # What browsers play of H.264: 8 bits, halved colours.
 _PLAYED_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+# Seconds by which a copied video may go on behind its end. Slides that lean on later ones go on for
+# longer, and are encoded anew.
+_LARGEST_OVERHANG = 0.5
 # First byte of the headers of H.264 as mp4 holds it.
 _AVC_HEADER = b"\x01"
 
-# What common players take inside an mp4 file, under the names of FFmpeg's decoders: first those
-# that have an encoder of the same name, then those that have none or an unfinished one.
-_SAME_NAME_CODECS = frozenset({"aac", "ac3", "eac3", "alac"})
-_OTHER_NAME_CODECS = frozenset({"mp3", "mp3float", "opus", "libopus"})
-# The first releases of PyAV 14 want an encoder even for a stream that is copied, and do not know
-# this option, which does away with that; the signature stands in the description only.
-_KNOWS_OPAQUE = "opaque" in (OutputContainer.add_stream_from_template.__doc__ or "")
-_TEMPLATE_OPTIONS: dict[str, Any] = {"opaque": True} if _KNOWS_OPAQUE else {}
-# The rates that AAC knows; a sound of another rate is resampled.
-_AAC_RATES = frozenset(
-    {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
-)
-_FALLBACK_RATE = 48000
-_BITS_PER_CHANNEL = 96_000
 
-SoundPacket: TypeAlias = "Packet[AudioStream]"
+@dataclass(frozen=True)
+class PageVideo:
+    """Place of a page's video in its source.
+
+    Attributes:
+        start: Second of the source at which its time 0 lies; less than 0 where the sound begins
+            before the first picture.
+        length: Its length in seconds.
+    """
+
+    start: float = 0.0
+    length: float = 0.0
 
 
 def write_overlay_video(
@@ -76,18 +83,19 @@ def write_overlay_video(
     localizations: Sequence[Localization],
     force: bool = False,
     progress: Progress = no_progress,
-    max_side: int = LONGEST_SIDE,
+    max_side: int = LONGEST_OVERLAY,
     limits: MediaLimits = DEFAULT_LIMITS,
     start: float = 0.0,
     end: float | None = None,
-    min_side: int = SMALLEST_SIDE,
+    min_side: int = SMALLEST_DRAWING,
 ) -> Path:
     """Write a video with the map of every source in its own colour, and with the original sound.
 
     Between two analysed moments the maps of a label are mixed by time; before the first and
     after the last one they are held. One moment alone is held throughout. Every label keeps its
-    colour. The file is H.264 in mp4 (MPEG-4 Part 2 where no H.264 encoder is installed); it
-    appears whole or not at all.
+    colour. A picture that is held, as of slides or of a still with a song, is written ten times a
+    second, so that its maps move too. The file is H.264 in mp4 (MPEG-4 Part 2 where no H.264
+    encoder is installed); it appears whole or not at all.
 
     Args:
         source: The video.
@@ -109,7 +117,7 @@ def write_overlay_video(
         OutputError: The target exists and ``force`` is not set, or it cannot be written.
     """
     source, target = Path(source), Path(target)
-    if max_side < _SMALLEST_SIDE:
+    if max_side < _SMALLEST_LIMIT:
         raise UsageError(f"A video of {max_side} pixels is too small.", "Choose e.g. 1280.")
     if target.exists() and source.exists() and target.samefile(source):
         raise OutputError("This is the source itself.", "Choose another name.", target)
@@ -134,11 +142,11 @@ def write_page_video(
     end: float | None = None,
     progress: Progress = no_progress,
     limits: MediaLimits = DEFAULT_LIMITS,
-) -> float:
+) -> PageVideo:
     """Write a video as browsers play it, with its sound: small, upright, with square pixels.
 
     A video that is all of this is copied where it is short. Its end then lies up to a few frames
-    later: those before it may lean on them.
+    later: those before it may lean on them. Sound that begins before the first picture is kept.
 
     Args:
         source: The video.
@@ -150,7 +158,7 @@ def write_page_video(
         limits: What the source may demand at most.
 
     Returns:
-        Its length in seconds.
+        Its place in the source.
 
     Raises:
         MediaError: The source cannot be read.
@@ -164,17 +172,21 @@ def write_page_video(
 
     def write(partial: Path) -> None:
         is_played = _is_played(source, info, max_side, start, end, limits)
-        if is_played and _copy(source, partial, end, limits):
+        if is_played and _copy(source, partial, info, end, limits):
             return
-        _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, (start, end))
+        stretch = start, end
+        _write(source, target, partial, unchanged, size, _IN_PAGE, progress, limits, stretch, True)
 
     with writable(target, "video"):
         write_whole(target, write)
-    return (info.duration if end is None else min(end, info.duration)) - start
+    with open_container(source, limits) as container:
+        zero, origin, _ = _clock(container, start, end)
+    begin = float(origin - zero)
+    return PageVideo(begin, (info.duration if end is None else min(end, info.duration)) - begin)
 
 
 def require_overlay_video(
-    source: str | Path, max_side: int = LONGEST_SIDE, limits: MediaLimits = DEFAULT_LIMITS
+    source: str | Path, max_side: int = LONGEST_OVERLAY, limits: MediaLimits = DEFAULT_LIMITS
 ) -> None:
     """Check that ``write_overlay_video`` can encode a video with the installed FFmpeg.
 
@@ -191,7 +203,7 @@ def require_overlay_video(
     """
     source = Path(source)
     info = probe_video(source, limits)
-    size = _output_size(info, max_side, SMALLEST_SIDE)
+    size = _output_size(info, max_side, SMALLEST_DRAWING)
     with open_container(source, limits) as sound:
         try:
             with av.open(io.BytesIO(), "w", format="mp4") as output:
@@ -221,7 +233,13 @@ def _write(
     progress: Progress,
     limits: MediaLimits,
     stretch: tuple[float, float | None],
+    in_page: bool = False,
 ) -> None:
+    """Encode a stretch of a video.
+
+    For a page, the sound is one that browsers play; else a picture that is held is drawn anew at
+    each step.
+    """
     info = probe_video(source, limits)
     first, last = stretch
     # Inside: open_container would take an error of the output for one of the source.
@@ -231,18 +249,21 @@ def _write(
         av.open(str(partial), "w", format="mp4") as output,
     ):
         zero, origin, stop = _clock(sound, first, last)
-        rate = info.frame_rate or _USUAL_FRAME_RATE
+        usual = 1.0 / (info.frame_rate or _USUAL_FRAME_RATE)
+        rate = max(1.0 / usual, _LOWEST_FRAME_RATE if in_page else STEPS_A_SECOND)
         encoder = _FrameEncoder(output, size, rate, info.matrix, quality)
-        track = SoundTrack(sound, output, origin, source, cuts=first > 0)
-        length = (info.duration if last is None else min(last, info.duration)) - first
-        total = max(1, round(length * rate)) if info.duration else None
-        for count, (frame, duration) in enumerate(
-            _with_durations(iterate_planes(source, size, first, last, limits), 1.0 / rate), start=1
-        ):
+        track = SoundTrack(sound, output, origin, source, cuts=first > 0, in_browser=in_page)
+        end = info.duration if last is None else min(last, info.duration)
+        total = max(1, round((end - first) * rate)) if info.duration else None
+        shown = _with_durations(
+            iterate_planes(source, size, first, last, limits), first, end, usual
+        )
+        shown = shown if in_page else _repeated(shown)
+        for count, (frame, duration) in enumerate(shown, start=1):
             start = max(frame.time + float(zero - origin), 0.0)
             track.carry_until(start)
             encoder.write(draw(frame.planes, frame.time), start, duration)
-            progress(count, total)
+            progress(count, None if total is None else max(count, total))
         encoder.finish()
         track.carry_until(None if stop is None else float(stop))
 
@@ -275,7 +296,7 @@ def _is_played(
     """Tell whether a page can hold the beginning of a video as it is stored."""
     share = 1.0 if end is None or end >= info.duration else end / info.duration
     is_small = max(info.stored) <= max_side and source.stat().st_size * share <= _MOST_COPIED
-    if start > 0 or not is_small or info.rotation or info.pixel_aspect != 1:
+    if start > 0 or not is_small or not info.is_upright or info.pixel_aspect != 1:
         return False
     with open_container(source, limits) as container:
         codec = require_video_stream(container, source, limits).codec_context
@@ -287,37 +308,51 @@ def _is_played(
         )
 
 
-def _copy(source: Path, partial: Path, end: float | None, limits: MediaLimits) -> bool:
+def _copy(
+    source: Path, partial: Path, info: VideoInfo, end: float | None, limits: MediaLimits
+) -> bool:
     """Copy the beginning of a video without decoding it.
 
     Returns:
         Whether this was possible: not every file has the times that mp4 wants (Matroska does not),
-        or begins with a frame that leans on no other one.
+        begins with a frame that leans on no other one, or has one near the end.
     """
     with open_container(source, limits) as frames, open_container(source, limits) as sound:
         stream = require_video_stream(frames, source, limits)
-        _, origin, stop = _clock(sound, 0.0, end)
+        zero, origin, stop = _clock(sound, 0.0, end)
+        over = zero - origin + Fraction(info.duration)
+        over = over if stop is None else min(stop, over)
+        held: Packet[VideoStream] | None = None
+        newest = Fraction(0)
         try:
             with av.open(str(partial), "w", format="mp4") as output:
-                target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
-                track = SoundTrack(sound, output, origin, source)
+                target = output.add_stream_from_template(stream, **TEMPLATE_OPTIONS)
+                track = SoundTrack(sound, output, origin, source, in_browser=True)
                 shift = round(origin / (stream.time_base or 1))
-                is_first = True
                 for packet in frames.demux(stream):
                     if packet.size == 0:  # FFmpeg's mark for the end
                         continue
                     if packet.pts is None or packet.dts is None or packet.is_discard:
                         return False
-                    if is_first and not packet.is_keyframe:
+                    if held is None and not packet.is_keyframe:
                         return False
-                    is_first = False
                     packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                    time = _start(packet)
-                    if stop is not None and time >= stop:
+                    if stop is not None and packet_start(packet) >= stop:
                         break
-                    track.carry_until(time)
+                    if held is not None:
+                        track.carry_until(packet_start(held))
+                        output.mux(held)
+                    newest = max(newest, packet.pts * packet.time_base)
+                    if newest > over + _LARGEST_OVERHANG:
+                        return False
                     packet.stream = target
-                    output.mux(packet)
+                    held = packet
+                if held is not None:
+                    unit, length = held.time_base, (held.duration or 0) * held.time_base
+                    if _is_held(float(over - newest), float(length)):
+                        held.duration = round(over / unit) - (held.pts or 0)
+                    track.carry_until(packet_start(held))
+                    output.mux(held)
                 track.carry_until(None if stop is None else float(stop))
         except (av.FFmpegError, ValueError):  # encoding it anew tells what is wrong, if anything is
             return False
@@ -349,6 +384,7 @@ class _FrameEncoder:
         self._stream = _video_stream(output, size, rate, matrix, quality)
         self._last = -1
         self._durations: dict[int, int] = {}
+        self._end: int | None = None
 
     def write(self, planes: Planes, start: float, duration: float) -> None:
         frame = planes_frame(planes)
@@ -356,18 +392,27 @@ class _FrameEncoder:
         self._last = max(self._last + 1, round(start / _CLOCK))
         frame.pts, frame.time_base = self._last, _CLOCK
         self._durations[self._last] = max(1, round(duration / _CLOCK))
-        self._pack(frame)
+        self._end = round((start + duration) / _CLOCK) if duration > _LONGEST_BRIEF else None
+        for packet in self._encoded(frame):
+            self._output.mux(packet)
 
     def finish(self) -> None:
-        self._pack(None)
+        """Write what the encoder still holds; the end of a frame that is held is that of all."""
+        packets = list(self._encoded(None))
+        if packets and self._end is not None:
+            # mp4 counts on from the packet that is stored last, not from the frame shown last.
+            last = packets[-1]
+            last.duration = round(self._end * _CLOCK / last.time_base) - (last.pts or 0)
+        for packet in packets:
+            self._output.mux(packet)
 
-    def _pack(self, frame: av.VideoFrame | None) -> None:
+    def _encoded(self, frame: av.VideoFrame | None) -> Iterator[Packet[VideoStream]]:
         for packet in self._stream.encode(frame):
             # Without it the last frame would last no time at all.
             duration = self._durations.pop(packet.pts or 0, None)
             if duration is not None:
                 packet.duration = round(duration * _CLOCK / packet.time_base)
-            self._output.mux(packet)
+            yield packet
 
 
 def _video_stream(
@@ -405,144 +450,44 @@ def _output_size(info: VideoInfo, max_side: int, min_side: int) -> tuple[int, in
 
 
 def _with_durations(
-    frames: Iterable[VideoPlanes], usual: float
+    frames: Iterable[VideoPlanes], first: float, end: float, usual: float
 ) -> Iterator[tuple[VideoPlanes, float]]:
-    """Each frame with the seconds until the next one."""
-    held: VideoPlanes | None = None
-    for frame in frames:
-        if held is not None:
-            yield held, frame.time - held.time
-        held = frame
-    if held is not None:
-        yield held, usual
-
-
-def can_copy(codec: str) -> bool:
-    """Tell whether a sound of this codec of FFmpeg is copied as it is, or encoded anew."""
-    return codec in _SAME_NAME_CODECS or (_KNOWS_OPAQUE and codec in _OTHER_NAME_CODECS)
-
-
-class SoundTrack:
-    """The sound of a container, moved into an output piece by piece.
-
-    The pieces are asked for along with the frames, so that sound and frames lie side by side
-    in the file and neither waits in memory for the other.
+    """Each frame with the seconds for which it is shown.
 
     Args:
-        container: The opened source. Nobody else may read from it.
-        output: Where to; must not have been written to yet.
-        origin: Time on the source's clock that becomes 0 in the output, in seconds.
-        path: The source's path, for messages.
-        cuts: Whether what lies before ``origin`` is left out.
-
-    Raises:
-        UnreadableMediaError: The codec of the sound is not known.
+        frames: The frames of a stretch in order.
+        first: Second at which the stretch begins: the first frame may have begun before.
+        end: Second at which the last frame is over.
+        usual: Seconds that a frame lasts on average.
     """
-
-    def __init__(
-        self,
-        container: InputContainer,
-        output: OutputContainer,
-        origin: Fraction,
-        path: Path,
-        cuts: bool = False,
-    ) -> None:
-        self._output = output
-        self._origin = origin
-        self._cuts = cuts
-        self._path = path
-        self._next: SoundPacket | None = None
-        self._packets: Iterator[SoundPacket] = iter(())
-        stream = audio_stream(container)
-        if stream is None:
-            return
-        if stream.codec_context is None or not stream.codec_context.sample_rate:
-            raise UnreadableMediaError(
-                "Its sound is of an unknown codec.", "Convert the file to MP4.", path
-            )
-        if can_copy(stream.codec_context.name):
-            target = output.add_stream_from_template(stream, **_TEMPLATE_OPTIONS)
-            self._packets = self._copied(container, stream, target)
-        else:
-            self._packets = self._encoded(container, stream, _aac_stream(output, stream))
-
-    def carry_until(self, time: float | None) -> None:
-        """Write the sound up to a time.
-
-        Args:
-            time: Seconds in the output; None writes all that is left.
-
-        Raises:
-            UnreadableMediaError: The sound is broken.
-        """
-        while True:
-            if self._next is None:
-                self._next = next(self._packets, None)
-            packet = self._next
-            if packet is None:
-                return
-            if self._cuts and _start(packet) < 0:
-                self._next = None
-                continue
-            if time is not None and _start(packet) > time:
-                return
-            self._next = None
-            self._output.mux(packet)
-
-    def _copied(
-        self, container: InputContainer, stream: AudioStream, target: AudioStream
-    ) -> Iterator[SoundPacket]:
-        for packet in self._read(container, stream):
-            # A packet without a time is FFmpeg's mark for the end.
-            if packet.dts is None:
-                continue
-            if packet.pts is None:
-                packet.pts = packet.dts
-            packet.stream = target
-            yield self._shifted(packet)
-
-    def _encoded(
-        self, container: InputContainer, stream: AudioStream, target: AudioStream
-    ) -> Iterator[SoundPacket]:
-        for packet in self._read(container, stream):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError as error:
-                raise self._broken(error) from error
-            for frame in frames:
-                for encoded in target.encode(frame):
-                    yield self._shifted(encoded)
-        for encoded in target.encode(None):
-            yield self._shifted(encoded)
-
-    def _read(self, container: InputContainer, stream: AudioStream) -> Iterator[SoundPacket]:
-        try:
-            yield from container.demux(stream)
-        except av.FFmpegError as error:
-            raise self._broken(error) from error
-
-    def _broken(self, error: av.FFmpegError) -> UnreadableMediaError:
-        return UnreadableMediaError(
-            f"Its sound is broken ({error.strerror}).", "Convert the file anew.", self._path
-        )
-
-    def _shifted(self, packet: SoundPacket) -> SoundPacket:
-        shift = round(self._origin / packet.time_base)
-        if packet.pts is not None:
-            packet.pts -= shift
-        if packet.dts is not None:
-            packet.dts -= shift
-        return packet
+    shown: VideoPlanes | None = None
+    for frame in frames:
+        if shown is not None:
+            yield shown, frame.time - shown.time
+        has_begun = first > 0 and frame.time < first
+        shown = VideoPlanes(first, frame.planes) if has_begun else frame
+    if shown is not None:
+        rest = end - shown.time
+        yield shown, rest if _is_held(rest, usual) else usual
 
 
-def _start(packet: Packet[Any]) -> float:
-    return float((packet.dts or 0) * packet.time_base)
+def _is_held(rest: float, usual: float) -> bool:
+    """Tell whether the last frame lasts until the end, and not as usual.
+
+    Args:
+        rest: Seconds from its start to the end.
+        usual: Seconds that frames last.
+    """
+    return rest > 0 and max(rest, usual) > _LONGEST_BRIEF
 
 
-def _aac_stream(output: OutputContainer, stream: AudioStream) -> AudioStream:
-    rate = stream.codec_context.sample_rate
-    target = output.add_stream("aac", rate=rate if rate in _AAC_RATES else _FALLBACK_RATE)
-    channels = min(stream.codec_context.channels, 2)
-    target.codec_context.layout = "mono" if channels == 1 else "stereo"
-    target.codec_context.bit_rate = _BITS_PER_CHANNEL * channels
-    return target
+def _repeated(
+    frames: Iterable[tuple[VideoPlanes, float]],
+) -> Iterator[tuple[VideoPlanes, float]]:
+    """Frames, those that are held again at each step at which what is drawn moves on."""
+    for frame, duration in frames:
+        count = max(1, int(duration / _STEP + 1e-6))
+        for number in range(count):
+            begin = number * _STEP
+            rest = _STEP if number + 1 < count else duration - begin
+            yield VideoPlanes(frame.time + begin, frame.planes), rest

@@ -34,7 +34,7 @@ _MIXING_SIDE = 160
 _BOX_SIDE = 320
 # Maps are drawn anew so often a second: finer steps are not seen, and each costs as much as many
 # frames.
-_STEPS_A_SECOND = 10
+STEPS_A_SECOND = 10
 # Values that are blended at once: what they need stays in the processor's cache.
 _BLOCK = 32_768
 _ROWS = 32
@@ -111,7 +111,7 @@ class Keyframes:
         start, length = self.times[before], self.times[after] - self.times[before]
         if length <= 0:
             return time
-        steps = max(1, round(length * _STEPS_A_SECOND))
+        steps = max(1, round(length * STEPS_A_SECOND))
         step = round((time - start) / length * steps)
         return self.times[after] if step == steps else start + step * length / steps
 
@@ -300,7 +300,7 @@ class VideoOverlay:
             known = ahead is not None and ahead[0] == step
             self._layer = ahead[1].result() if ahead and known else self._prepared(step)
             self._step = step
-            after = max(time - self._last_time, 1 / _STEPS_A_SECOND)
+            after = max(time - self._last_time, 1 / STEPS_A_SECOND)
             following = self._keyframes.step_at(time + after)
             if following != step:
                 self._next = following, self._pool.submit(self._prepared, following)

@@ -215,11 +215,11 @@ function draw() {
   for (const source of sources) drawSource(source, place);
   if (document.getElementById("names").checked) drawNames(sources, place);
   const told = sources.filter((source) => source.presence >= 0.5);
-  now.textContent = (isVideo ? time.toFixed(1) + " s: " : "") +
+  now.textContent = (isVideo ? time.toFixed(1).replace(/^-0.0$/, "0.0") + " s: " : "") +
     (told.map((source) => result.labels[source.label] + " " + source.score.toFixed(2)).join(", ") || "nothing");
-  if (isVideo && media.duration) {
+  if (isVideo) {  // the sound may go on behind the end of the timeline
     for (const line of document.querySelectorAll(".now")) {
-      const x = (1000 * media.currentTime) / media.duration;
+      const x = Math.min((1000 * media.currentTime) / result.length, 1000);
       line.setAttribute("x1", x);
       line.setAttribute("x2", x);
     }
@@ -264,9 +264,9 @@ if (isVideo) {
     const link = event.target.closest("[data-time]");
     const track = event.target.closest("#timeline svg");
     if (link) seek(Number(link.dataset.time));
-    if (track && media.duration) {
+    if (track) {
       const place = track.getBoundingClientRect();
-      seek(result.start + (media.duration * (event.clientX - place.left)) / place.width);
+      seek(result.start + (result.length * (event.clientX - place.left)) / place.width);
     }
   });
 } else {
