@@ -8,7 +8,12 @@ _STRIDE: Final = 1_000_003
 
 
 def added(seed: int, other: int) -> int:
-    """Add two seeds; the sum has 63 bits again."""
+    """Add two seeds; the sum has 63 bits again.
+
+    Args:
+        seed: One seed.
+        other: The other.
+    """
     return (seed + other) % 2**63
 
 
