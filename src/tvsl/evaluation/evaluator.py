@@ -23,9 +23,9 @@ from tvsl.evaluation.batch import (
     encode_read_items,
 )
 from tvsl.evaluation.predict import EvaluationConfig, Predictions, label_sources, predict
-from tvsl.evaluation.result_cache import BatchResult, Detected, ResultCache
+from tvsl.evaluation.result_cache import BatchResult, ResultCache
 from tvsl.evaluation.results import Evaluation, summarize
-from tvsl.evaluation.score import Scorer, packed
+from tvsl.evaluation.score import Scorer
 from tvsl.loading import UntrainedHead, check_classes, load_encoder, model_name, own_head
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, Trivial
@@ -290,7 +290,7 @@ class BatchScorer(Scorer):
         )
 
     def detection_rule(self, name: str) -> str:
-        """Number of classes that a model takes of an item; see the base class."""
+        """Classes that a model takes of an item; see the base class."""
         if self.config.counting == "oracle":
             return "as many classes as the item has"
         (method,) = (one.method for one in self.models.methods if one.name == name)
@@ -306,13 +306,7 @@ class BatchScorer(Scorer):
             result.items += encoded.clip_ids
             result.sounding += encoded.foreground.tolist()
             for model in self.models.methods:
-                predictions = self.predict(model.name, encoded)
-                self.add(result, model.name, predictions, encoded)
-                if predictions.scores is not None:
-                    detected = result.detected.setdefault(model.name, Detected())
-                    detected.taken += [list(labels) for labels in predictions.detected]
-                    if self.data.labelled:
-                        detected.scores.append(packed(predictions.scores))
+                self.add(result, model.name, self.predict(model.name, encoded), encoded)
             self.add_baselines(
                 result, encoded, encoded.clip_ids, encoded.tokens.grid, encoded.tokens.panels
             )

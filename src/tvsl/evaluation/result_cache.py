@@ -58,7 +58,8 @@ class Detected(StrictModel):
     """Classes that a model detected in the items of a batch.
 
     Attributes:
-        scores: Detection scores of all classes, float32 in base64, for some items each.
+        scores: Detection scores of all classes, float32 in base64, for some items each; none where
+            the model gives none.
         taken: Classes taken of each item, by their numbers, best first.
     """
 

@@ -525,12 +525,15 @@ def _left_out(config: EvaluationConfig) -> str:
 
 
 def _detected(evaluation: Evaluation) -> str:
-    rules = {row.rule for row in evaluation.detection}
-    labelled = evaluation.scorer.data.labelled
-    taken = "; ".join(sorted(rules)) if labelled else "the class that it detects first"
-    count = len(evaluation.scorer.data.vocabulary)
-    strict = " A source whose class is not taken scores 0." if labelled else ""
-    return f"the method takes {taken}, of {count}.{strict}"
+    scorer = evaluation.scorer
+    if not scorer.data.labelled:
+        count = len(scorer.data.vocabulary)
+        return f"the method takes the class that it detects first, of {count}."
+    detecting = [name for name, sources in scorer.sources.items() if "detected" in sources]
+    taken = "; ".join(sorted({scorer.detection_rule(name) for name in detecting}))
+    # Of another program nobody knows among which classes it looked.
+    among = f", of {len(scorer.data.vocabulary)}" if evaluation.detection else ""
+    return f"the method takes {taken}{among}. A source whose class is not taken scores 0."
 
 
 def _paper(paper: PaperRow) -> str:

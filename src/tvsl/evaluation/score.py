@@ -391,7 +391,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def detection_rule(self, name: str) -> str:
-        """Number of classes that a model takes of an item, in words."""
+        """Classes that a model takes of an item, in words."""
 
     def add_baselines(
         self,
@@ -418,12 +418,12 @@ class Scorer(ABC):
             self.add(result, name, found, truth)
 
     def add(self, result: BatchResult, name: str, predictions: Predictions, truth: Truth) -> None:
-        """Add a model's scores of some items to the result of their batch.
+        """Add a model's scores of some items, and what it detected, to the result of their batch.
 
         Args:
             result: The result.
             name: Name of the model in the table.
-            predictions: Its maps.
+            predictions: Its maps, and the classes that it took where labels are detected.
             truth: Truth of the pairs of these items.
         """
         by_source = result.scores.setdefault(name, {})
@@ -433,6 +433,11 @@ class Scorer(ABC):
                 for measure in protocol.score_names:
                     values = measures.setdefault(measure, [])
                     values += scores.columns[measure].tolist()
+        if "detected" in predictions.rows:
+            detected = result.detected.setdefault(name, Detected())
+            detected.taken += [list(labels) for labels in predictions.detected]
+            if predictions.scores is not None and self.data.labelled:
+                detected.scores.append(packed(predictions.scores))
 
 
 def packed(scores: Tensor) -> str:
@@ -489,7 +494,7 @@ class PairResults:
             that several items are of.
         measures: By model and label source, then by protocol: (P,) for each measure.
         found: By model: whether the pair's class was detected, (P,) bool.
-        detections: By model, over the items whose classes are known.
+        detections: By model that gives detection scores, over the items whose classes are known.
         known: Place of each of these items in the data set, (B,).
     """
 
@@ -617,6 +622,12 @@ def _detections(
 ) -> tuple[dict[str, Detections], Tensor]:
     """Detections of each model in the items whose classes are known, and these items' places."""
     data = scorer.data
+    # What another program took is known, but not how sure it was of it and of the other classes.
+    names = [
+        name
+        for name in names
+        if any(name in one.detected and one.detected[name].scores for one in results)
+    ]
     if not data.labelled or not names:
         return {}, torch.empty(0, dtype=torch.int64)
     items = [item for one in results for item in one.items]
