@@ -182,6 +182,9 @@ def score(
 ) -> dict[LabelSource, PairScores]:
     """Score predictions by label source; a pair whose class was not detected scores 0.
 
+    What nothing can be measured of stays NaN, with or without a map: the AP of an empty target, and
+    ``right twin`` of a pair that has no twin, or of which nobody knows.
+
     Args:
         predictions: Predictions for the batch.
         batch: The clips with their truth.
@@ -194,13 +197,13 @@ def score(
         full = resize_maps(predictions.maps, batch.size)
         measures["confidence"] = confidence(full).cpu()
     truth = _truth(batch)
+    without = {"ap": ~batch.foreground, "right twin": ~_have_twins(batch)}
     scores: dict[LabelSource, PairScores] = {}
     for source, rows in predictions.rows.items():
         missing = rows == NO_MAP
         columns = {name: one[rows].masked_fill(missing, 0) for name, one in measures.items()}
-        if batch.twins is not None:
-            alone = ~batch.twins.flatten(1).any(dim=1)
-            columns["right twin"] = columns["right twin"].masked_fill(alone, torch.nan)
+        for name in without.keys() & columns.keys():
+            columns[name] = columns[name].masked_fill(without[name], torch.nan)
         scores[source] = PairScores({**columns, **truth}, protocol)
     return scores
 
@@ -259,6 +262,13 @@ def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
     other = maps[pairs].masked_fill(~twins[pairs], -1).amax(dim=(1, 2))
     right[pairs] = (own > other).double()
     return right
+
+
+def _have_twins(batch: Truth) -> Tensor:
+    """Flags of the pairs that are known to have a twin, (P,) bool, on the CPU."""
+    if batch.twins is None or batch.masks is None:
+        return torch.zeros(len(batch.targets), dtype=torch.bool)
+    return batch.twins.flatten(1).any(dim=1).cpu()
 
 
 def _truth(batch: Truth, step: int = 1) -> Columns:
