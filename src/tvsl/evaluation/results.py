@@ -409,14 +409,16 @@ def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator
     yield row.scores.label_source
     for name in names:
         scores = row.scores
-        yield _percent(scores.values[name], scores.intervals[name], row.deviations.get(name))
+        yield _cell(name, scores.values[name], scores.intervals[name], row.deviations)
         if name in in_paper:
             yield _paper_cell(row.paper, name)
 
 
-def _percent(value: float, interval: Interval, deviation: float | None = None) -> str:
-    spread = "" if deviation is None else f" ± {100 * deviation:.1f}"
-    return f"{100 * value:.1f}{spread} ({interval.times(100).text()})"
+def _cell(name: str, value: float, interval: Interval, deviations: Mapping[str, float]) -> str:
+    """A figure with its deviation and interval, in percent where it is a share."""
+    factor, digits = (1, 2) if name in LOW_IS_GOOD else (100, 1)
+    spread = f" ± {factor * deviations[name]:.{digits}f}" if name in deviations else ""
+    return f"{factor * value:.{digits}f}{spread} ({interval.times(factor).text(digits)})"
 
 
 def _paper_cell(paper: PaperRow | None, name: str) -> str:
@@ -429,19 +431,20 @@ def detection_table(evaluation: Evaluation) -> TextTable | None:
     """Table of the detected classes, in percent; None where none were detected."""
     if not evaluation.detection:
         return None
-    headers = ("method", "mAP", "precision", "recall", "false per item")
+    titles = {
+        "mean_average_precision": "mAP",
+        "precision": "precision",
+        "recall": "recall",
+        "false_per_item": "false per item",
+    }
     rows = tuple(
         (
             row.name,
-            *(
-                _percent(row.values[name], row.intervals[name], row.deviations.get(name))
-                for name in ("mean_average_precision", "precision", "recall")
-            ),
-            f"{row.false_per_item:.2f} ({row.intervals['false_per_item'].text(2)})",
+            *(_cell(one, row.values[one], row.intervals[one], row.deviations) for one in titles),
         )
         for row in evaluation.detection
     )
-    return TextTable("Detected classes", headers, rows, 1)
+    return TextTable("Detected classes", ("method", *titles.values()), rows, 1)
 
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
