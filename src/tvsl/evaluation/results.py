@@ -488,17 +488,14 @@ def _data(data: DataSet) -> str:
 
 
 def _intervals(evaluation: Evaluation) -> str:
-    count, config = evaluation.clusters, evaluation.scorer.config
-    what = (
-        "items" if count == evaluation.found else f"{evaluation.found} items of {count} recordings"
-    )
-    count_text = f"{count} items" if count == evaluation.found else what
+    found, recordings = evaluation.found, evaluation.clusters
+    items = f"{found} items" + (f" of {recordings} recordings" if recordings < found else "")
     means = ""
     if evaluation.scorer.runs:
         means = " Of a mean of several heads the heads are drawn, too; ± is their deviation."
     return (
-        f"in brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of the {count_text}, all "
-        f"sources of an item together, seed {config.seed}.{means}"
+        f"in brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of the {items}, all "
+        f"sources of an item together, seed {evaluation.scorer.config.seed}.{means}"
     )
 
 
