@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ from tvsl.vocabularies import everyday_sounds
 # What these say of the encoder must be one thing for all heads that are evaluated on it.
 _ENCODER_FIELDS = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")
 
+_TRAINING_NOTES = frozenset({"recipe", "training"})
+"""Notes in which `tvsl train` and `tvsl reproduce` keep how a head was trained."""
+
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedModel:
@@ -50,17 +53,22 @@ class EvaluatedModel:
         name: Name in the table.
         method: The head, in evaluation mode.
         trained: Whether it was trained.
+        training: Notes on its training, without its seed; empty where there are none.
     """
 
     name: str
     method: Method
     trained: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def recipe(self) -> str:
-        """Method and hyperparameters: heads that share them differ by their seeds alone."""
+        """Method, hyperparameters and training: heads that share them differ by their seeds alone.
+
+        What validation decides is no part of it.
+        """
         fixed = self.method.config.model_dump_json(exclude=set(self.method.tunable))
-        return f"{self.method.name} {fixed}"
+        return f"{self.method.name} {fixed} {json.dumps(self.training, sort_keys=True)}"
 
     @property
     def sha256(self) -> str:
@@ -123,10 +131,24 @@ def load_models(
     sources, config = _chosen(model, heads, methods, flip_average)
     encoder = load_encoder(model, config, device, precision, flip_average, progress)
     built = tuple(
-        EvaluatedModel(name, source.build(encoder), isinstance(source, StoredHead))
+        EvaluatedModel(name, source.build(encoder), True, _training(source.notes))
+        if isinstance(source, StoredHead)
+        else EvaluatedModel(name, source.build(encoder))
         for name, source in sources.items()
     )
     return EvaluatedModels(model_name(model), encoder, built)
+
+
+def _training(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Notes on a head's training, without its seed and what has no effect."""
+    found: dict[str, Any] = {}
+    for key in _TRAINING_NOTES & notes.keys():
+        of = notes[key]
+        if isinstance(of, dict):
+            unused = {"seed", "epochs"} if of.get("steps") is not None else {"seed"}
+            of = {name: value for name, value in of.items() if name not in unused}
+        found[key] = of
+    return found
 
 
 def chosen_methods(
@@ -251,7 +273,7 @@ class BatchScorer(Scorer):
 
     @cached_property
     def runs(self) -> Mapping[str, tuple[str, ...]]:
-        """Trained heads of one method and recipe; see the base class."""
+        """Trained heads of one method that were trained alike; see the base class."""
         alike: dict[str, list[str]] = {}
         for model in self.models.methods:
             if model.trained:
