@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tvsl import __version__
 from tvsl.data.base import MISSING_OR_SKIP, DataSet, are_labelled, require_files, require_items
 from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import OutputError, UsageError
@@ -23,6 +21,7 @@ from tvsl.evaluation.batch import (
     encode_read_items,
 )
 from tvsl.evaluation.predict import EvaluationConfig, Predictions, label_sources, predict
+from tvsl.evaluation.record import hash_files, hash_of, hash_present_files, known_record
 from tvsl.evaluation.result_cache import BatchResult, ResultCache
 from tvsl.evaluation.results import Evaluation, summarize
 from tvsl.evaluation.score import Scorer
@@ -31,7 +30,6 @@ from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, Trivial
 from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.tvsl import TVSL
-from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import fingerprint
@@ -398,7 +396,7 @@ class Evaluator:
             "precision": encoder.precision,
             "device": encoder.device.type,
             "methods": {model.name: model.sha256 for model in self.models.methods},
-            "vocabulary": _hash(self.data.vocabulary.names),
+            "vocabulary": hash_of(self.data.vocabulary.names),
             "square pictures": self.reader.square,
         }
 
@@ -435,6 +433,7 @@ class Evaluator:
                 if writer is None:
                     self._results[batch.number] = result
                 else:
+                    result.files = hash_files(self.data.dataset, result.items)
                     writer.write(result)
                 so_far += sizes[batch.number]
                 progress(so_far, sum(sizes.values()))
@@ -448,6 +447,7 @@ class Evaluator:
             return set(self._results)
         if processes.leads:
             self.cache.begin(self.record, force)
+            self.cache.require_files(partial(hash_present_files, self.data.dataset))
         processes.meet()
         return self.cache.done()
 
@@ -467,24 +467,6 @@ class Evaluator:
                 None if self.cache is None else self.cache.output,
             )
         return summarize(self.scorer, results.values())
-
-
-def known_record(data: DataSet, config: EvaluationConfig) -> dict[str, Any]:
-    """The part of an evaluation's record that needs no weights.
-
-    Args:
-        data: The data set.
-        config: The settings.
-    """
-    listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
-    return {
-        "tvsl": __version__,
-        "data set": data.name,
-        "options of the data set": data.model_dump(mode="json"),
-        "items": hash_ids(item.id for item in data.items),
-        "lists": _hash(listed),
-        "config": config.model_dump(mode="json"),
-    }
 
 
 def check_methods(
@@ -527,7 +509,3 @@ def check_classes_of(data: DataSet, config: EvaluationConfig, model: str | Path)
     check_classes(model, names)
     labels = [label for item in data.items for label in item.labels if label is not None]
     rows_among(names, list(dict.fromkeys(labels)))
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
