@@ -270,10 +270,10 @@ def evaluate(
         check_classes_of,
         check_methods,
         chosen_methods,
-        known_record,
         load_models,
     )
     from tvsl.evaluation.predict import evaluation_config
+    from tvsl.evaluation.record import known_record
     from tvsl.evaluation.result_cache import ResultCache
     from tvsl.html.evaluation import write_report
     from tvsl.localizer import Localizer

@@ -17,8 +17,8 @@ from tvsl.data.files import FileClips
 from tvsl.data.folder import FolderData
 from tvsl.data.synthetic import SyntheticData
 from tvsl.errors import MissingFileError
-from tvsl.evaluation.evaluator import known_record
 from tvsl.evaluation.predict import evaluation_config
+from tvsl.evaluation.record import known_record
 from tvsl.evaluation.result_cache import BatchResult, ResultCache
 from tvsl.methods.base import Method
 from tvsl.methods.tvsl import TVSL

@@ -13,7 +13,7 @@ from tvsl.evaluation.compare import NO_DIFFERENCE, compare
 from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator
 from tvsl.evaluation.predict import evaluation_config
 from tvsl.evaluation.result_cache import SCORES
-from tvsl.evaluation.results import Evaluation
+from tvsl.evaluation.results import Evaluation, detection_table
 from tvsl.evaluation.stored_results import read_scores, write_results, write_scores
 
 TEXT, AUDIO = "text-only (untrained)", "audioclip (untrained)"
@@ -183,6 +183,16 @@ def test_heads_that_differ_by_their_seeds_have_a_mean(tmp_path: Path) -> None:
     assert detection[title].recall == pytest.approx(
         np.mean([detection[one.name].recall for one in seeds])
     )
+    table = detection_table(evaluation)
+    assert table is not None
+    cells = {row[0]: row[1:] for row in table.rows}
+    mean = detection[title]
+    for cell, (figure, value) in zip(cells[title], mean.values.items(), strict=True):
+        factor, digits = (1, 2) if figure == "false_per_item" else (100, 1)
+        spread, interval = mean.deviations[figure], mean.intervals[figure]
+        expected = f"{factor * value:.{digits}f} ± {factor * spread:.{digits}f}"
+        assert cell == f"{expected} ({interval.times(factor).text(digits)})"
+    assert "±" not in "".join(cells[other.name])
     written = {row["name"]: row for row in evaluation.to_dict()["results"]}
     assert written[title]["runs"] == list(rows[6].runs)
     assert "runs" not in written[other.name]

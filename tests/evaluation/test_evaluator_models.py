@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.mini_bundle import write_mini_bundle
 from tests.small_model import random_head
 from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
+from tvsl.data.synthetic import SyntheticData
 from tvsl.errors import UsageError, WeightsError
-from tvsl.evaluation.evaluator import load_models
+from tvsl.evaluation.evaluator import Evaluator, load_models
+from tvsl.evaluation.predict import evaluation_config
 from tvsl.loading import untrained_methods
 from tvsl.methods import METHODS
 from tvsl.methods.checkpoint_io import save_head
+from tvsl.training.config import recipe
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +117,45 @@ def test_the_released_code_untrained_on_its_own_encoder(bundle: Path, heads: lis
         chosen = {"methods": ["tvsl-released"], **others}
         with pytest.raises(UsageError, match="wants the encoder with"):
             load_models(bundle, device="cpu", **chosen)
+
+
+RECIPE = recipe().model_dump(mode="json")
+TRAINING = {"head": {"method": "tvsl"}, "learning_rate": 1e-4, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "pooled"),
+    [
+        ({}, {}, True),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "seed": 1}}, True),
+        ({"recipe": RECIPE, "step": 50}, {"recipe": RECIPE, "step": 100}, True),
+        ({"recipe": RECIPE}, {}, False),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "steps": 9}}, False),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "epochs": 9.0}}, False),
+        (
+            {"recipe": {**RECIPE, "steps": 9}},
+            {"recipe": {**RECIPE, "steps": 9, "epochs": 9.0}},
+            True,
+        ),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "learning_rate": 1e-3}}, False),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "clips": 100}}, False),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "data": "folder"}}, False),
+        ({"recipe": RECIPE}, {"recipe": {**RECIPE, "data_options": {"seed": 1}}}, False),
+        ({"training": TRAINING}, {"training": {**TRAINING, "seed": 1}}, True),
+        ({"training": TRAINING}, {"training": {**TRAINING, "learning_rate": 1e-3}}, False),
+        ({"recipe": "by hand"}, {"recipe": "by hand"}, True),
+        ({"recipe": "by hand"}, {"recipe": "by foot"}, False),
+    ],
+)
+def test_only_heads_that_were_trained_alike_have_a_mean(
+    first: dict[str, Any], second: dict[str, Any], pooled: bool, bundle: Path, tmp_path: Path
+) -> None:
+    encoder = AudioCLIPEncoder(load_audioclip(bundle))
+    folders = [
+        save_head(random_head(128, seed, flip_average="turn"), encoder, tmp_path / f"{seed}", notes)
+        for seed, notes in enumerate((first, second))
+    ]
+    models = load_models(bundle, folders, device="cpu")
+    evaluator = Evaluator(models, SyntheticData(count=1), evaluation_config())
+    expected = {"tvsl, mean of 2 heads": tuple(names(models))} if pooled else {}
+    assert evaluator.scorer.runs == expected

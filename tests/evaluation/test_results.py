@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from sklearn.metrics import average_precision_score
 from torch.nn import functional as F
 
 from tests.evaluation.made_data import NAMES, MadeData, made_models
+from tvsl.data.base import Item
 from tvsl.errors import OutputError, UsageError
 from tvsl.evaluation.batch import encode_read_items
 from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator
@@ -27,7 +30,10 @@ DATA = MadeData(count=11, sources=2, silent=(3, 8))
 
 
 def evaluated(
-    folder: Path, data: MadeData = DATA, models: EvaluatedModels | None = None, **fields: object
+    folder: Path | None,
+    data: MadeData = DATA,
+    models: EvaluatedModels | None = None,
+    **fields: object,
 ) -> tuple[Evaluator, Evaluation]:
     fields = {"batch": 4, "protocols": tuple(PROTOCOLS), **fields}
     evaluator = Evaluator(models or made_models(), data, evaluation_config(**fields), folder)
@@ -219,6 +225,24 @@ def test_notes_say_what_the_numbers_are(done: tuple[Evaluator, Evaluation]) -> N
     detection = detection_table(evaluation)
     assert detection is not None
     assert [row[0] for row in detection.rows] == [ENTRY]
+
+
+@pytest.mark.parametrize(
+    ("size", "items"), [(1, "11 items"), (2, "11 items of 6 recordings"), (20, "11 items of 1 r")]
+)
+def test_notes_say_what_is_drawn_together(size: int, items: str) -> None:
+    class Frames(MadeData):
+        @cached_property
+        def items(self) -> tuple[Item, ...]:
+            every = (self._item(number) for number in range(self.count))
+            return tuple(
+                dataclasses.replace(item, recording=f"video {number // size}")
+                for number, item in enumerate(every)
+            )
+
+    _, evaluation = evaluated(None, Frames(count=11), protocols=["paper"])
+    assert f"resamples of the {items}" in dict(notes(evaluation))["Intervals"]
+    assert ("recordings" in dict(notes(evaluation))["Intervals"]) == (size > 1)
 
 
 def test_maps_without_names_are_scored_by_the_best_permutation(tmp_path: Path) -> None:

@@ -209,6 +209,30 @@ def test_what_is_not_detected_scores_0() -> None:
         assert torch.equal(found.columns[name], every.columns[name])
 
 
+@pytest.mark.parametrize("unknown", ["twins", "masks"])
+def test_without_known_twins_there_is_no_figure_of_them(unknown: str) -> None:
+    scenes = replace(made_scenes(20, 2, twins=1.0), **{unknown: None})
+    scores = torch.randn(20, CLASSES, generator=torch.Generator().manual_seed(1))
+    found = score_batches(Detecting(scores), [scenes])
+    for source, figures in found.figures(several=True).items():
+        columns = found.pairs[source].columns
+        assert bool(columns["right twin"].isnan().all())
+        assert "right twin" not in figures
+        assert "right twin" not in found.draws(several=True)[source]
+    assert bool((found.pairs["detected"].columns["ciou"] == 0).any())  # some were missed
+
+
+def test_an_empty_target_has_no_ap_with_or_without_a_map() -> None:
+    scenes = made_scenes(2, 2)
+    there = torch.tensor([True, True, False, False])
+    scenes = replace(scenes, targets=scenes.targets & there[:, None, None])
+    rows = torch.tensor([0, NO_MAP, 1, NO_MAP])
+    maps = torch.randn(2, CELLS, 2 * CELLS)
+    (found,) = score(Predictions(maps, torch.tensor([0, 2]), {"detected": rows}), scenes).values()
+    assert found.columns["ap"].isnan().tolist() == [False, False, True, True]
+    assert float(found.columns["ap"][1]) == 0
+
+
 def test_a_map_may_serve_several_pairs() -> None:
     scenes = made_scenes(2, 1)
     maps = torch.randn(3, CELLS, CELLS)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from tvsl import __version__
 from tvsl.data.base import MISSING_OR_SKIP, DataSet, are_labelled, require_files, require_items
 from tvsl.encoder import Encoder, FlipAverage
 from tvsl.errors import OutputError, UsageError
@@ -23,15 +21,15 @@ from tvsl.evaluation.batch import (
     encode_read_items,
 )
 from tvsl.evaluation.predict import EvaluationConfig, Predictions, label_sources, predict
-from tvsl.evaluation.result_cache import BatchResult, Detected, ResultCache
+from tvsl.evaluation.record import hash_files, hash_of, hash_present_files, known_record
+from tvsl.evaluation.result_cache import BatchResult, ResultCache
 from tvsl.evaluation.results import Evaluation, summarize
-from tvsl.evaluation.score import Scorer, packed
+from tvsl.evaluation.score import Scorer
 from tvsl.loading import UntrainedHead, check_classes, load_encoder, model_name, own_head
 from tvsl.methods import METHODS
 from tvsl.methods.base import Method, MethodConfig, Trivial
 from tvsl.methods.checkpoint_io import StoredHead, read_head
 from tvsl.methods.tvsl import TVSL
-from tvsl.metrics import hash_ids
 from tvsl.tokens import rows_among
 from tvsl.utils.devices import PrecisionChoice
 from tvsl.utils.model_folder import fingerprint
@@ -40,6 +38,9 @@ from tvsl.vocabularies import everyday_sounds
 
 # What these say of the encoder must be one thing for all heads that are evaluated on it.
 _ENCODER_FIELDS = ("image_tokens", "waveform_scale", "flip_average", "square_pictures")
+
+_TRAINING_NOTES = frozenset({"recipe", "training"})
+"""Notes in which `tvsl train` and `tvsl reproduce` keep how a head was trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +51,22 @@ class EvaluatedModel:
         name: Name in the table.
         method: The head, in evaluation mode.
         trained: Whether it was trained.
+        training: Notes on its training, without its seed; empty where there are none.
     """
 
     name: str
     method: Method
     trained: bool = False
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def recipe(self) -> str:
-        """Method and hyperparameters: heads that share them differ by their seeds alone."""
+        """Method, hyperparameters and training: heads that share them differ by their seeds alone.
+
+        What validation decides is no part of it.
+        """
         fixed = self.method.config.model_dump_json(exclude=set(self.method.tunable))
-        return f"{self.method.name} {fixed}"
+        return f"{self.method.name} {fixed} {json.dumps(self.training, sort_keys=True)}"
 
     @property
     def sha256(self) -> str:
@@ -123,10 +129,24 @@ def load_models(
     sources, config = _chosen(model, heads, methods, flip_average)
     encoder = load_encoder(model, config, device, precision, flip_average, progress)
     built = tuple(
-        EvaluatedModel(name, source.build(encoder), isinstance(source, StoredHead))
+        EvaluatedModel(name, source.build(encoder), True, _training(source.notes))
+        if isinstance(source, StoredHead)
+        else EvaluatedModel(name, source.build(encoder))
         for name, source in sources.items()
     )
     return EvaluatedModels(model_name(model), encoder, built)
+
+
+def _training(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Notes on a head's training, without its seed and what has no effect."""
+    found: dict[str, Any] = {}
+    for key in _TRAINING_NOTES & notes.keys():
+        of = notes[key]
+        if isinstance(of, dict):
+            unused = {"seed", "epochs"} if of.get("steps") is not None else {"seed"}
+            of = {name: value for name, value in of.items() if name not in unused}
+        found[key] = of
+    return found
 
 
 def chosen_methods(
@@ -251,7 +271,7 @@ class BatchScorer(Scorer):
 
     @cached_property
     def runs(self) -> Mapping[str, tuple[str, ...]]:
-        """Trained heads of one method and recipe; see the base class."""
+        """Trained heads of one method that were trained alike; see the base class."""
         alike: dict[str, list[str]] = {}
         for model in self.models.methods:
             if model.trained:
@@ -290,7 +310,7 @@ class BatchScorer(Scorer):
         )
 
     def detection_rule(self, name: str) -> str:
-        """Number of classes that a model takes of an item; see the base class."""
+        """Classes that a model takes of an item; see the base class."""
         if self.config.counting == "oracle":
             return "as many classes as the item has"
         (method,) = (one.method for one in self.models.methods if one.name == name)
@@ -306,13 +326,7 @@ class BatchScorer(Scorer):
             result.items += encoded.clip_ids
             result.sounding += encoded.foreground.tolist()
             for model in self.models.methods:
-                predictions = self.predict(model.name, encoded)
-                self.add(result, model.name, predictions, encoded)
-                if predictions.scores is not None:
-                    detected = result.detected.setdefault(model.name, Detected())
-                    detected.taken += [list(labels) for labels in predictions.detected]
-                    if self.data.labelled:
-                        detected.scores.append(packed(predictions.scores))
+                self.add(result, model.name, self.predict(model.name, encoded), encoded)
             self.add_baselines(
                 result, encoded, encoded.clip_ids, encoded.tokens.grid, encoded.tokens.panels
             )
@@ -382,7 +396,7 @@ class Evaluator:
             "precision": encoder.precision,
             "device": encoder.device.type,
             "methods": {model.name: model.sha256 for model in self.models.methods},
-            "vocabulary": _hash(self.data.vocabulary.names),
+            "vocabulary": hash_of(self.data.vocabulary.names),
             "square pictures": self.reader.square,
         }
 
@@ -419,6 +433,7 @@ class Evaluator:
                 if writer is None:
                     self._results[batch.number] = result
                 else:
+                    result.files = hash_files(self.data.dataset, result.items)
                     writer.write(result)
                 so_far += sizes[batch.number]
                 progress(so_far, sum(sizes.values()))
@@ -432,6 +447,7 @@ class Evaluator:
             return set(self._results)
         if processes.leads:
             self.cache.begin(self.record, force)
+            self.cache.require_files(partial(hash_present_files, self.data.dataset))
         processes.meet()
         return self.cache.done()
 
@@ -451,24 +467,6 @@ class Evaluator:
                 None if self.cache is None else self.cache.output,
             )
         return summarize(self.scorer, results.values())
-
-
-def known_record(data: DataSet, config: EvaluationConfig) -> dict[str, Any]:
-    """The part of an evaluation's record that needs no weights.
-
-    Args:
-        data: The data set.
-        config: The settings.
-    """
-    listed = [(item.id, item.labels, item.panels, len(item.sources)) for item in data.items]
-    return {
-        "tvsl": __version__,
-        "data set": data.name,
-        "options of the data set": data.model_dump(mode="json"),
-        "items": hash_ids(item.id for item in data.items),
-        "lists": _hash(listed),
-        "config": config.model_dump(mode="json"),
-    }
 
 
 def check_methods(
@@ -511,7 +509,3 @@ def check_classes_of(data: DataSet, config: EvaluationConfig, model: str | Path)
     check_classes(model, names)
     labels = [label for item in data.items for label in item.labels if label is not None]
     rows_among(names, list(dict.fromkeys(labels)))
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -271,8 +271,8 @@ class MapScorer(Scorer):
         return "Maps", f"{self.name}, made elsewhere; SHA-256 of all {self.maps.sha256}."
 
     def detection_rule(self, name: str) -> str:  # noqa: ARG002
-        """None: a map is no detection; see the base class."""
-        return "no class is detected"
+        """Classes that have maps; see the base class."""
+        return "the classes of an item that it has maps of"
 
     def score(self, place: int) -> BatchResult:
         """Score the maps of one item.
@@ -295,7 +295,12 @@ class MapScorer(Scorer):
         every = torch.arange(len(rows))
         source: LabelSource = self.maps.labels
         shown_for = {source: torch.where(rows == NO_MAP, rows, every)}
-        self.add(result, self.name, Predictions(maps[own], every, shown_for), truth)
+        mapped = (rows != NO_MAP).tolist()
+        taken = tuple(
+            dict.fromkeys(label for label, has in zip(labels, mapped, strict=True) if has)
+        )
+        found = Predictions(maps[own], every, shown_for, detected=(taken,))
+        self.add(result, self.name, found, truth)
         grid = _GRID[0], _GRID[1] * item.panels
         self.add_baselines(result, truth, [place], grid, item.panels)
         return result

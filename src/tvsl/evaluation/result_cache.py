@@ -7,7 +7,7 @@ counted, and its batch is done again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -59,7 +59,8 @@ class Detected(StrictModel):
     """Classes that a model detected in the items of a batch.
 
     Attributes:
-        scores: Detection scores of all classes, float32 in base64, for some items each.
+        scores: Detection scores of all classes, float32 in base64, for some items each; none where
+            the model gives none.
         taken: Classes taken of each item, by their numbers, best first.
     """
 
@@ -79,6 +80,7 @@ class BatchResult(StrictModel):
         sounding: Whether each pair's source is anywhere; pairs stand item by item.
         scores: The measures of each pair by model and label source.
         detected: By model.
+        files: Hashes of the files of the items that have some, by their places.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -89,6 +91,7 @@ class BatchResult(StrictModel):
     sounding: list[bool] = Field([])
     scores: dict[str, dict[str, Measures]] = Field({})
     detected: dict[str, Detected] = Field({})
+    files: dict[int, str] = Field({})
 
     def line(self) -> str:
         """The result as a line of JSON; numbers keep every digit."""
@@ -155,12 +158,31 @@ class ResultCache:
         if force or (others and self._is_unused()):  # unused as after a wrong root
             return None
         if others:
-            raise OutputError(
-                f"This folder holds another evaluation: its {', '.join(others)} differ.",
-                "Choose another folder, or add --force to begin anew.",
-                self.output,
-            )
+            raise self._another(others)
         return known
+
+    def require_files(self, now: Callable[[Collection[int]], Mapping[int, str]]) -> None:
+        """Check that the items were scored with the files that they have now, after ``begin``.
+
+        Args:
+            now: Gives hashes of the files of items by their places; without those of which a file
+                is gone, which need not be read again.
+
+        Raises:
+            OutputError: Files of an item are others.
+        """
+        earlier = {place: one for some in self.all().values() for place, one in some.files.items()}
+        found = now(earlier)
+        others = sum(found.get(place, one) != one for place, one in earlier.items())
+        if others:
+            raise self._another([f"files of {others:,} {'item' if others == 1 else 'items'}"])
+
+    def _another(self, differing: Sequence[str]) -> OutputError:
+        return OutputError(
+            f"This folder holds another evaluation: its {', '.join(differing)} differ.",
+            "Choose another folder, or add --force to begin anew.",
+            self.output,
+        )
 
     def measured(self) -> set[int]:
         """Places of the items that need not be read again, before ``begin``."""

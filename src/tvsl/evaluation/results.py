@@ -409,14 +409,16 @@ def _cells(row: ResultRow, names: Sequence[str], in_paper: set[str]) -> Iterator
     yield row.scores.label_source
     for name in names:
         scores = row.scores
-        yield _percent(scores.values[name], scores.intervals[name], row.deviations.get(name))
+        yield _cell(name, scores.values[name], scores.intervals[name], row.deviations)
         if name in in_paper:
             yield _paper_cell(row.paper, name)
 
 
-def _percent(value: float, interval: Interval, deviation: float | None = None) -> str:
-    spread = "" if deviation is None else f" ± {100 * deviation:.1f}"
-    return f"{100 * value:.1f}{spread} ({interval.times(100).text()})"
+def _cell(name: str, value: float, interval: Interval, deviations: Mapping[str, float]) -> str:
+    """A figure with its deviation and interval, in percent where it is a share."""
+    factor, digits = (1, 2) if name in LOW_IS_GOOD else (100, 1)
+    spread = f" ± {factor * deviations[name]:.{digits}f}" if name in deviations else ""
+    return f"{factor * value:.{digits}f}{spread} ({interval.times(factor).text(digits)})"
 
 
 def _paper_cell(paper: PaperRow | None, name: str) -> str:
@@ -429,19 +431,20 @@ def detection_table(evaluation: Evaluation) -> TextTable | None:
     """Table of the detected classes, in percent; None where none were detected."""
     if not evaluation.detection:
         return None
-    headers = ("method", "mAP", "precision", "recall", "false per item")
+    titles = {
+        "mean_average_precision": "mAP",
+        "precision": "precision",
+        "recall": "recall",
+        "false_per_item": "false per item",
+    }
     rows = tuple(
         (
             row.name,
-            *(
-                _percent(row.values[name], row.intervals[name], row.deviations.get(name))
-                for name in ("mean_average_precision", "precision", "recall")
-            ),
-            f"{row.false_per_item:.2f} ({row.intervals['false_per_item'].text(2)})",
+            *(_cell(one, row.values[one], row.intervals[one], row.deviations) for one in titles),
         )
         for row in evaluation.detection
     )
-    return TextTable("Detected classes", headers, rows, 1)
+    return TextTable("Detected classes", ("method", *titles.values()), rows, 1)
 
 
 def notes(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -485,17 +488,14 @@ def _data(data: DataSet) -> str:
 
 
 def _intervals(evaluation: Evaluation) -> str:
-    count, config = evaluation.clusters, evaluation.scorer.config
-    what = (
-        "items" if count == evaluation.found else f"{evaluation.found} items of {count} recordings"
-    )
-    count_text = f"{count} items" if count == evaluation.found else what
+    found, recordings = evaluation.found, evaluation.clusters
+    items = f"{found} items" + (f" of {recordings} recordings" if recordings < found else "")
     means = ""
     if evaluation.scorer.runs:
         means = " Of a mean of several heads the heads are drawn, too; ± is their deviation."
     return (
-        f"in brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of the {count_text}, all "
-        f"sources of an item together, seed {config.seed}.{means}"
+        f"in brackets: {100 * LEVEL:.0f} % of {RESAMPLES:,} resamples of the {items}, all "
+        f"sources of an item together, seed {evaluation.scorer.config.seed}.{means}"
     )
 
 
@@ -525,12 +525,15 @@ def _left_out(config: EvaluationConfig) -> str:
 
 
 def _detected(evaluation: Evaluation) -> str:
-    rules = {row.rule for row in evaluation.detection}
-    labelled = evaluation.scorer.data.labelled
-    taken = "; ".join(sorted(rules)) if labelled else "the class that it detects first"
-    count = len(evaluation.scorer.data.vocabulary)
-    strict = " A source whose class is not taken scores 0." if labelled else ""
-    return f"the method takes {taken}, of {count}.{strict}"
+    scorer = evaluation.scorer
+    if not scorer.data.labelled:
+        count = len(scorer.data.vocabulary)
+        return f"the method takes the class that it detects first, of {count}."
+    detecting = [name for name, sources in scorer.sources.items() if "detected" in sources]
+    taken = "; ".join(sorted({scorer.detection_rule(name) for name in detecting}))
+    # Of another program nobody knows among which classes it looked.
+    among = f", of {len(scorer.data.vocabulary)}" if evaluation.detection else ""
+    return f"the method takes {taken}{among}. A source whose class is not taken scores 0."
 
 
 def _paper(paper: PaperRow) -> str:

@@ -182,6 +182,9 @@ def score(
 ) -> dict[LabelSource, PairScores]:
     """Score predictions by label source; a pair whose class was not detected scores 0.
 
+    What nothing can be measured of stays NaN, with or without a map: the AP of an empty target, and
+    ``right twin`` of a pair that has no twin, or of which nobody knows.
+
     Args:
         predictions: Predictions for the batch.
         batch: The clips with their truth.
@@ -194,13 +197,13 @@ def score(
         full = resize_maps(predictions.maps, batch.size)
         measures["confidence"] = confidence(full).cpu()
     truth = _truth(batch)
+    without = {"ap": ~batch.foreground, "right twin": ~_have_twins(batch)}
     scores: dict[LabelSource, PairScores] = {}
     for source, rows in predictions.rows.items():
         missing = rows == NO_MAP
         columns = {name: one[rows].masked_fill(missing, 0) for name, one in measures.items()}
-        if batch.twins is not None:
-            alone = ~batch.twins.flatten(1).any(dim=1)
-            columns["right twin"] = columns["right twin"].masked_fill(alone, torch.nan)
+        for name in without.keys() & columns.keys():
+            columns[name] = columns[name].masked_fill(without[name], torch.nan)
         scores[source] = PairScores({**columns, **truth}, protocol)
     return scores
 
@@ -259,6 +262,13 @@ def _right_twin(maps: Tensor, masks: Tensor, twins: Tensor) -> Tensor:
     other = maps[pairs].masked_fill(~twins[pairs], -1).amax(dim=(1, 2))
     right[pairs] = (own > other).double()
     return right
+
+
+def _have_twins(batch: Truth) -> Tensor:
+    """Flags of the pairs that are known to have a twin, (P,) bool, on the CPU."""
+    if batch.twins is None or batch.masks is None:
+        return torch.zeros(len(batch.targets), dtype=torch.bool)
+    return batch.twins.flatten(1).any(dim=1).cpu()
 
 
 def _truth(batch: Truth, step: int = 1) -> Columns:
@@ -391,7 +401,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def detection_rule(self, name: str) -> str:
-        """Number of classes that a model takes of an item, in words."""
+        """Classes that a model takes of an item, in words."""
 
     def add_baselines(
         self,
@@ -418,12 +428,12 @@ class Scorer(ABC):
             self.add(result, name, found, truth)
 
     def add(self, result: BatchResult, name: str, predictions: Predictions, truth: Truth) -> None:
-        """Add a model's scores of some items to the result of their batch.
+        """Add a model's scores of some items, and what it detected, to the result of their batch.
 
         Args:
             result: The result.
             name: Name of the model in the table.
-            predictions: Its maps.
+            predictions: Its maps, and the classes that it took where labels are detected.
             truth: Truth of the pairs of these items.
         """
         by_source = result.scores.setdefault(name, {})
@@ -433,6 +443,11 @@ class Scorer(ABC):
                 for measure in protocol.score_names:
                     values = measures.setdefault(measure, [])
                     values += scores.columns[measure].tolist()
+        if "detected" in predictions.rows:
+            detected = result.detected.setdefault(name, Detected())
+            detected.taken += [list(labels) for labels in predictions.detected]
+            if predictions.scores is not None and self.data.labelled:
+                detected.scores.append(packed(predictions.scores))
 
 
 def packed(scores: Tensor) -> str:
@@ -489,7 +504,7 @@ class PairResults:
             that several items are of.
         measures: By model and label source, then by protocol: (P,) for each measure.
         found: By model: whether the pair's class was detected, (P,) bool.
-        detections: By model, over the items whose classes are known.
+        detections: By model that gives detection scores, over the items whose classes are known.
         known: Place of each of these items in the data set, (B,).
     """
 
@@ -617,6 +632,12 @@ def _detections(
 ) -> tuple[dict[str, Detections], Tensor]:
     """Detections of each model in the items whose classes are known, and these items' places."""
     data = scorer.data
+    # What another program took is known, but not how sure it was of it and of the other classes.
+    names = [
+        name
+        for name in names
+        if any(name in one.detected and one.detected[name].scores for one in results)
+    ]
     if not data.labelled or not names:
         return {}, torch.empty(0, dtype=torch.int64)
     items = [item for one in results for item in one.items]
