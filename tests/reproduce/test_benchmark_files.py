@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,28 @@ def test_a_record_names_the_items(benchmark: FileBenchmark, tmp_path: Path) -> N
     assert record["data"] == "folder"
     assert len(record["items"]) == 64
     assert opened(write_folder(tmp_path, SPLITS, 1)).record()["items"] != record["items"]
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_other_boxes_make_another_record(root: Path, tmp_path: Path, split: str) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(root, moved)
+    record = opened(root).record()
+    assert opened(moved).record() == record  # wherever it lies
+    lines = read_manifest(moved)
+    changed = next(line for line in lines if line["split"] == split)
+    changed["boxes"] = {changed["labels"][0]: [[0.1, 0.2, 0.5, 0.9]]}
+    write_manifest(moved, lines)
+    assert opened(moved).record() != record
+
+
+def test_other_options_make_another_record(root: Path) -> None:
+    config = opened(root).config
+    found = [
+        open_benchmark("folder", {"root": str(root), "window": 1.0, "side": side}, config).record()
+        for side in (56, 64)
+    ]
+    assert found[0] != found[1]
 
 
 @pytest.mark.parametrize(

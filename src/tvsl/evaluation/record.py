@@ -22,18 +22,15 @@ import numpy as np
 from tvsl import __version__
 from tvsl.data.composites import Composites, CompositeTarget
 from tvsl.data.file_index import IndexedFile
-from tvsl.data.layouts import absent
+from tvsl.data.layouts import absent, digest_of
 from tvsl.data.real import GridTarget
 from tvsl.data.targets import Target, files_of
 from tvsl.errors import MediaError
-from tvsl.media import check_file
 from tvsl.metrics import hash_ids
 
 if TYPE_CHECKING:
     from tvsl.data.base import DataSet, Item
     from tvsl.evaluation.predict import EvaluationConfig
-
-_AT_ONCE = 1 << 20
 
 
 def known_record(data: DataSet, config: EvaluationConfig) -> dict[str, Any]:
@@ -43,25 +40,35 @@ def known_record(data: DataSet, config: EvaluationConfig) -> dict[str, Any]:
         data: The data set.
         config: The settings.
     """
-    # An option that is not given and a path that is left out are alike.
-    paths = {name for name, value in data if isinstance(value, Path)}
-    listed = [
-        (
-            item.id,
-            item.panels,
-            item.recording,
-            [(source.label, source.panel, _plain(source.target)) for source in item.sources],
-        )
-        for item in data.items
-    ]
     return {
         "tvsl": __version__,
         "data set": data.name,
-        "options of the data set": data.model_dump(mode="json", exclude=paths, exclude_none=True),
+        "options of the data set": options_of(data),
         "items": hash_ids(item.id for item in data.items),
-        "lists": hash_of(listed),
+        "lists": hash_truth(data.items),
         "config": config.model_dump(mode="json"),
     }
+
+
+def options_of(data: DataSet) -> dict[str, Any]:
+    """Options of a data set as plain values, without places: one that is not given is left out."""
+    paths = {name for name, value in data if isinstance(value, Path)}
+    return data.model_dump(mode="json", exclude=paths, exclude_none=True)
+
+
+def hash_truth(items: Iterable[Item]) -> str:
+    """Hash of all that lists state of items: panels, recordings, labels and targets."""
+    return hash_of(
+        [
+            (
+                item.id,
+                item.panels,
+                item.recording,
+                [(source.label, source.panel, _plain(source.target)) for source in item.sources],
+            )
+            for item in items
+        ]
+    )
 
 
 def hash_of(content: Any) -> str:
@@ -101,8 +108,8 @@ def _hash_item(data: DataSet, item: Item) -> str | None:
     media = [_name(data, path) for path in (*item.frames, *item.sounds)]
     annotations = [path for source in item.sources for path in _annotations(source.target)]
     try:
-        return hash_of([media, [_hash_content(path) for path in annotations]])
-    except (OSError, MediaError):
+        return hash_of([media, [digest_of(path) for path in annotations]])
+    except MediaError:
         return None
 
 
@@ -111,14 +118,6 @@ def _name(data: DataSet, path: Path) -> str:
     roots = (root for _, root in data if isinstance(root, Path) and path.is_relative_to(root))
     root = next(roots, path.parent)
     return path.relative_to(root).as_posix()
-
-
-def _hash_content(path: Path) -> str:
-    digest = hashlib.sha256()
-    with check_file(path).open("rb") as stream:
-        while part := stream.read(_AT_ONCE):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _annotations(target: Target) -> Iterator[Path]:

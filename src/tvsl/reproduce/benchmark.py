@@ -24,6 +24,7 @@ from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError, first_problem
 from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
+from tvsl.evaluation.record import hash_truth, options_of
 from tvsl.media.image import resize
 from tvsl.metrics import hash_ids
 from tvsl.reproduce.specs import (
@@ -515,11 +516,13 @@ class FileBenchmark(DrawnHalves):
         return shown
 
     def record(self) -> dict[str, Any]:
-        """Description of the clips, and the names of the test items."""
+        """Description of the clips, the options, and all that the lists state of the scenes."""
         return {
             "data": self.data.name,
+            "options": options_of(self.data),
             "clips": self.clips.description(),
             "items": hash_ids(item.id for item in self.data.items),
+            "truth": hash_truth((*self.data.items, *self._validation_items)),
         }
 
     def warnings(self) -> list[str]:
