@@ -238,20 +238,7 @@ def _localized(
         "tvsl": __version__,
         "model": moments[0].model,
         "encoder_sha256": localizer.encoder.fingerprint,
-        "settings": {
-            **options.recorded,
-            "precision": localizer.encoder.precision,
-            "flip_average": localizer.encoder.flip_average,
-            "at": options.at,
-            "every": _step(target.media_type, options),
-            "start": options.start,
-            "end": options.end,
-            "window": localizer.window if resolution is None else resolution.window,
-            "panels": options.panels,
-            "smooth": options.smooth,
-            "same_meaning": localizer.same_meaning,
-            "audio_stream": localizer.audio_stream,
-        },
+        "settings": settings_of(localizer, options, target.media_type),
         "label_source": moments[0].label_source,
         "resolution": None if resolution is None else resolution.to_dict(),
         "stored": None if is_picture else _stored(source.path),
@@ -270,6 +257,35 @@ def _localized(
         "moments": [found.to_dict() for found in moments],
     }
     return moments, content
+
+
+def settings_of(
+    localizer: Localizer, options: LocalizeOptions, media_type: MediaType
+) -> dict[str, Any]:
+    """Settings of a result, as ``localization.json`` keeps them.
+
+    Args:
+        localizer: The model, which has chosen what was not given.
+        options: The options of the command.
+        media_type: Kind of the input.
+    """
+    window = localizer.window
+    if media_type != "picture":
+        window = localizer.resolution(options.at, options.every).window
+    return {
+        **options.recorded,
+        "precision": localizer.encoder.precision,
+        "flip_average": localizer.encoder.flip_average,
+        "at": options.at,
+        "every": _step(media_type, options),
+        "start": options.start,
+        "end": options.end,
+        "window": window,
+        "panels": options.panels,
+        "smooth": options.smooth,
+        "same_meaning": localizer.same_meaning,
+        "audio_stream": localizer.audio_stream,
+    }
 
 
 def _write(

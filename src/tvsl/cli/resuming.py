@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tvsl.cli.inputs import GivenInput
-from tvsl.cli.localized_files import LocalizeOptions
+from tvsl.cli.localized_files import LocalizeOptions, settings_of
 from tvsl.cli.output import JSON_NAME, PICTURES, earlier_record, needed_files
-from tvsl.clip_encoder import DEFAULT_STEP
 from tvsl.errors import OutputError
 from tvsl.localizer import Localizer
+from tvsl.media import MediaType
 from tvsl.utils.atomic import foreign_record, locked
 from tvsl.utils.run_folder import changed_keys
 
@@ -28,34 +28,15 @@ class EarlierResults:
     """
 
     def __init__(self, localizer: Localizer, options: LocalizeOptions) -> None:
-        is_picture = options.audio is not None
+        media_type: MediaType = "video" if options.audio is None else "picture"
         self._request, self._audio = options.request, options.audio
-        self._files = needed_files(
-            options.kinds("picture" if is_picture else "video"), options.format
-        )
-        step = DEFAULT_STEP if options.every is None else options.every
-        window = localizer.window
-        if not is_picture:
-            window = localizer.resolution(options.at, options.every).window
+        self._files = needed_files(options.kinds(media_type), options.format)
+        self._settings = settings_of(localizer, options, media_type)
         self._record = {
             "audio": None if options.audio is None else str(options.audio),
             "model": localizer.name,
             "encoder_sha256": localizer.encoder.fingerprint,
             "label_source": "detected" if options.request.labels is None else "given",
-        }
-        self._settings = {
-            **options.recorded,
-            "precision": localizer.encoder.precision,
-            "flip_average": localizer.encoder.flip_average,
-            "at": options.at,
-            "every": None if is_picture or options.at is not None else step,
-            "start": options.start,
-            "end": options.end,
-            "window": window,
-            "panels": options.panels,
-            "smooth": options.smooth,
-            "same_meaning": localizer.same_meaning,
-            "audio_stream": localizer.audio_stream,
         }
 
     def have(self, source: GivenInput, folder: Path) -> bool:
