@@ -29,7 +29,7 @@ from tvsl.reproduce.report import csv_text
 from tvsl.reproduce.results import MeasuredTable
 from tvsl.reproduce.run import Reproduction, reproduce, select
 from tvsl.reproduce.specs import DUET, UNSEEN_DUET, Column, RowSpec, TableSpec, reproduce_config
-from tvsl.reproduce.train import Runs
+from tvsl.reproduce.train import HeadStore
 from tvsl.utils.model_folder import fingerprint
 from tvsl.utils.processes import no_stages
 
@@ -112,7 +112,7 @@ def main() -> None:
     first = measure(published, (tables.TVSL_UNTRAINED, tables.TVSL, HALF))
     (chosen,) = {one.chosen for one in first.choices if one.candidates == HALF.several}
     assert chosen is not None
-    head = read_head(Runs(published.settings.folder).head(chosen)).build(published.encoder)
+    head = read_head(HeadStore(published.settings.folder).head(chosen)).build(published.encoder)
     assert isinstance(published.encoder, ReducedEncoder)
     assert isinstance(head, TVSL)
     continued.encoder = ContinuedEncoder(published.encoder, head.eval())

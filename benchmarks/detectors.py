@@ -30,7 +30,7 @@ from tvsl.reproduce.benchmark import MODELS, kind_of
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
 from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.specs import DUET, SceneSet, reproduce_config
-from tvsl.reproduce.train import Runs
+from tvsl.reproduce.train import HeadStore
 
 COLUMNS = ("given", "detected", "found", "likeliest", "second", "hit, found", "hit, missed", "mAP")
 HIT = 0.3
@@ -64,14 +64,14 @@ def figures(head: Method, scenes: Sequence[EncodedBatch]) -> dict[str, tuple[flo
 
 def heads(experiment: Experiment, trained: bool) -> Iterator[Method]:
     """The heads of the row T-VSL for several sources, or the one without training."""
-    runs = Runs(experiment.settings.folder)
+    heads = HeadStore(experiment.settings.folder)
     plan = Plan(experiment.config, {}, experiment.benchmark.halved)
-    candidates = plan.known((tables.TVSL if trained else tables.TVSL_UNTRAINED).several)
-    found = plan.search(candidates, runs.record)
+    candidates = plan.canonical((tables.TVSL if trained else tables.TVSL_UNTRAINED).several)
+    found = plan.search(candidates, heads.record)
     if not isinstance(found, Choice) or found.chosen is None:
         raise SystemExit("There is no such head in the folder. Run `tvsl reproduce table2` first.")
     for one in plan.repeats(found.chosen):
-        yield runs.load(one, experiment)
+        yield heads.load(one, experiment)
 
 
 def table(title: str, reached: Sequence[dict[str, tuple[float, ...]]]) -> Table:

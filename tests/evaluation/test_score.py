@@ -321,7 +321,8 @@ def test_scenes_know_their_size() -> None:
     assert scenes.sources == 3
 
 
-def test_draws_are_the_figures_of_resampled_frames() -> None:
+@pytest.mark.parametrize("size", [1, 3])
+def test_draws_are_the_figures_of_resampled_clips(size: int) -> None:
     rng = np.random.default_rng(6)
     pairs, frames = 60, torch.arange(30).repeat_interleave(2)
     twins = torch.from_numpy(np.where(rng.random(pairs) < 0.5, rng.integers(2, size=pairs), np.nan))
@@ -334,9 +335,11 @@ def test_draws_are_the_figures_of_resampled_frames() -> None:
         "sounding": torch.ones(pairs, dtype=torch.bool),
         "area": torch.from_numpy(rng.permutation(pairs)),
     }
-    drawn = PairScores(columns).draws(several=True)
-    for resample, picked in enumerate(np.random.default_rng(0).integers(30, size=(5, 30))):
-        rows = torch.tensor([row for frame in picked for row in (2 * frame, 2 * frame + 1)])
+    clusters = None if size == 1 else [clip // size for clip in range(30)]
+    drawn = PairScores(columns).draws(several=True, clusters=clusters)
+    rng = np.random.default_rng(0)
+    for resample, picked in enumerate(rng.integers(30 // size, size=(5, 30 // size))):
+        rows = torch.tensor([2 * size * one + row for one in picked for row in range(2 * size)])
         some = PairScores({name: column[rows] for name, column in columns.items()})
         found = {name: draws[resample] for name, draws in drawn.items()}
         assert found == pytest.approx(some.summary(several=True))

@@ -149,6 +149,22 @@ def test_off_screen_sounds_are_of_another_class(benchmark: FileBenchmark) -> Non
             assert singles[further] not in item.labels
 
 
+def test_scenes_of_one_recording_belong_together(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, SPLITS)
+    lines = read_manifest(root)
+    for number, line in enumerate(lines):
+        line["recording"] = f"video {number % 2}"
+    benchmark = opened(root)
+    single = SceneSet(SINGLE, "test")
+    assert benchmark.clusters(single) == tuple(range(benchmark.count(single)))
+    write_manifest(root, lines)
+    benchmark = opened(root)
+    clusters = benchmark.clusters(single)
+    found = {(item.recording, n) for item, n in zip(benchmark.items(single), clusters, strict=True)}
+    assert {name for name, _ in found} == {"video 0", "video 1"}
+    assert len(found) == len(set(clusters)) == 2
+
+
 def test_half_of_the_classes_is_left_out(benchmark: FileBenchmark) -> None:
     known, unseen = benchmark.halves
     assert set(known) | set(unseen) == set(CLASSES)

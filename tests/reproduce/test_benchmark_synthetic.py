@@ -44,7 +44,7 @@ def test_there_are_scenes_of_every_kind(
     assert benchmark.lacks(SceneSet(condition, "validation")) is None
     assert benchmark.count(SceneSet(condition, "test")) == benchmark.config.test_scenes
     assert benchmark.count(SceneSet(condition, "validation")) == benchmark.config.validation_scenes
-    unseen = condition.part == "unseen"
+    unseen = condition.classes == "unseen"
     assert benchmark.names(condition) == CLASSES["unseen" if unseen else "seen"]
 
 

@@ -21,7 +21,7 @@ from tvsl.reproduce.specs import (
     reproduce_config,
 )
 from tvsl.reproduce.tables import ALIGNMENT, AUDIOCLIP, FNAC, TABLES
-from tvsl.reproduce.train import RunRecord
+from tvsl.reproduce.train import TrainingRecord
 
 CONFIG = reproduce_config("synthetic", "full")
 
@@ -75,7 +75,7 @@ def searched(
         "synthetic", "full", learning_rates=(1e-3, 3e-3), batches=(32, 8), further_rates=further
     )
     found = Plan(config, {}, True)
-    records: dict[Training, RunRecord] = {}
+    records: dict[Training, TrainingRecord] = {}
     while not isinstance(step := found.search(candidates, records.get), Choice):
         assert not set(step) & set(records)
         for one in step:
@@ -131,15 +131,21 @@ def test_no_further_rates_where_none_are_wanted() -> None:
     assert rates(trained) == [1e-3, 3e-3]
 
 
+@pytest.mark.parametrize("best", [3e-4, 1e-3, 3e-3, 9e-3])
 @pytest.mark.parametrize("better", [32, 8])
-def test_a_variant_takes_the_batch_of_its_method_and_no_further_rates(better: int) -> None:
+def test_a_variant_is_offered_the_batch_and_the_rate_of_its_method(
+    better: int, best: float
+) -> None:
     (variant,) = (row.single for row in TABLES["projectors"].rows if row.title == "without L_cls")
 
     def score(training: Training) -> float:
-        return (training.learning_rate or 0) + (training.batch == better)
+        assert training.learning_rate is not None
+        wanted = best if training.head == HeadSpec("tvsl") else 1e-2
+        return -abs(math.log(training.learning_rate / wanted)) + 9 * (training.batch == better)
 
     choice, trained = searched(variant, score)
-    assert rates([one for one in trained if one.head == variant.head], better) == [1e-3, 3e-3]
+    offered = rates([one for one in trained if one.head == variant.head], better)
+    assert offered == [1e-3, 3e-3, *({best} - {1e-3, 3e-3})]
     own = [one for one in trained if one.head == variant.head]
     assert {one.batch for one in own} == {better}
     assert {one.batch for one in trained if one.head == HeadSpec("tvsl")} == {32, 8}
@@ -154,9 +160,9 @@ def test_where_half_of_the_classes_is_known_anyway_table_4_needs_no_heads_of_its
     )
     assert set(first_trainings(halved)) == set(first_trainings(plan("table1", "table2")))
     spec = TABLES["table4"]
-    assert halved.known(spec.rows[3].single) == FNAC.single
+    assert halved.canonical(spec.rows[3].single) == FNAC.single
     whole = plan("table1", "table4", halved=False)
-    assert whole.known(spec.rows[3].single).curricula[0].half
+    assert whole.canonical(spec.rows[3].single).curricula[0].half
     assert len(first_trainings(whole)) > len(first_trainings(halved))
 
 
@@ -174,7 +180,7 @@ def test_units_that_are_only_looked_at_are_not_measured() -> None:
 
 
 def test_repeats_are_the_seeds() -> None:
-    chosen = plan("table1").trainings(FNAC.single, (8,))[1]
+    chosen = plan("table1").trainings(FNAC.single, (8,), (1e-3, 3e-3))[1]
     repeats = plan("table1").repeats(chosen)
     assert [one.seed for one in repeats] == [0, 1, 2]
     assert {replace(one, seed=0) for one in repeats} == {chosen}
@@ -182,17 +188,17 @@ def test_repeats_are_the_seeds() -> None:
     assert plan("table1").repeats(alone) == (alone,)
 
 
-def record(single: float, several: float) -> RunRecord:
-    return RunRecord(
+def record(single: float, several: float) -> TrainingRecord:
+    return TrainingRecord(
         training={}, outcome="done", seconds=1, validation={"single": single, "several": several}
     )
 
 
-FAILED = RunRecord(training={}, outcome="diverged", reason="it diverged.", seconds=1)
+FAILED = TrainingRecord(training={}, outcome="diverged", reason="it diverged.", seconds=1)
 
 
 def test_validation_of_the_task_chooses() -> None:
-    first, second, third = plan("table1").trainings(FNAC.single, (32, 8))[:3]
+    first, second, third = plan("table1").trainings(FNAC.single, (32, 8), (1e-3, 3e-3))[:3]
     found = [(first, record(50, 10)), (second, record(40, 30)), (third, record(50, 20))]
     assert choose(FNAC.single, found).chosen == first  # the first of equals
     assert choose(FNAC.several, found).chosen == second
@@ -200,7 +206,7 @@ def test_validation_of_the_task_chooses() -> None:
 
 
 def test_what_failed_is_not_chosen() -> None:
-    first, second, third = plan("table1").trainings(FNAC.single, (32, 8))[:3]
+    first, second, third = plan("table1").trainings(FNAC.single, (32, 8), (1e-3, 3e-3))[:3]
     found = [(first, FAILED), (second, record(-3, 0)), (third, FAILED)]
     choice = choose(FNAC.single, found)
     assert choice.chosen == second

@@ -1,4 +1,4 @@
-"""Cells of every table, of runs that are made by hand, each number another."""
+"""Cells of every table, of records that are made by hand, each number another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tvsl.reproduce.specs import (
     reproduce_config,
 )
 from tvsl.reproduce.tables import TABLES
-from tvsl.reproduce.train import RunRecord, Runs, ScoreRecord
+from tvsl.reproduce.train import HeadStore, ScoreRecord, TrainingRecord
 
 
 class Cell(NamedTuple):
@@ -150,28 +150,28 @@ def write(path: Path, record: BaseModel) -> None:
 @pytest.fixture(scope="module")
 def aggregator(tmp_path_factory: pytest.TempPathFactory) -> Aggregator:
     """Everything done by hand; of candidates the second training is chosen where there are two."""
-    runs = Runs(tmp_path_factory.mktemp("made"))
+    heads = HeadStore(tmp_path_factory.mktemp("made"))
     config = reproduce_config("synthetic", "quick", learning_rates=(1e-3, 1e-2), seeds=SEEDS)
     plan = Plan.of(TABLES.values(), config, lambda _: True, False)
     choices = {}
     for candidates, needs in plan.needs.items():
-        chosen = plan.trainings(candidates, config.batches)[-1]
+        chosen = plan.trainings(candidates, config.batches, config.learning_rates)[-1]
         choices[candidates] = Choice(candidates, (), chosen)
         for training in plan.repeats(chosen):
-            done = RunRecord(training={}, outcome="done", seconds=1.0)
-            write(runs.head(training).with_suffix(".json"), done)
+            done = TrainingRecord(training={}, outcome="done", seconds=1.0)
+            write(heads.head(training).with_suffix(".json"), done)
             for condition, overrides in needs:
                 figures = cast(Any, made_figures(training, condition, overrides))
-                path = runs._scores(training, (condition, overrides))
+                path = heads._scores(training, (condition, overrides))
                 write(path, ScoreRecord(figures=figures))
     benchmark = cast(Any, SimpleNamespace(paper="VGGSound", lacks=lambda *_: None))
-    return Aggregator(runs, plan, choices, benchmark)
+    return Aggregator(heads, plan, choices, benchmark)
 
 
 def expected(aggregator: Aggregator, row: RowSpec, cell: Cell, source: str) -> float:
     """The mean over the seeds of what was made up for a cell."""
     candidates = row.single if cell.task == "single" else row.several
-    chosen = aggregator.choices[aggregator.plan.known(candidates)].chosen
+    chosen = aggregator.choices[aggregator.plan.canonical(candidates)].chosen
     assert chosen is not None
     seeds = aggregator.plan.repeats(chosen)
     assert len(seeds) == (SEEDS if candidates.curricula else 1)
@@ -236,10 +236,10 @@ def test_each_cell_holds_the_figure_of_its_head(name: str, aggregator: Aggregato
 
 def test_a_record_with_other_names_is_refused(aggregator: Aggregator) -> None:
     spec = TABLES["table2"]
-    candidates = aggregator.plan.known(spec.rows[0].several)
+    candidates = aggregator.plan.canonical(spec.rows[0].several)
     training = aggregator.choices[candidates].chosen
     assert training is not None
-    path = aggregator.runs._scores(training, (DUET, ()))
+    path = aggregator.heads._scores(training, (DUET, ()))
     before = path.read_text(encoding="utf-8")
     path.write_text(before.replace("CIoU@", "IoU@"), encoding="utf-8")
     with pytest.raises(OutputError, match=r"no figure 'CIoU@0\.3'") as raised:
@@ -247,4 +247,4 @@ def test_a_record_with_other_names_is_refused(aggregator: Aggregator) -> None:
     assert raised.value.path == path
     path.write_text(before, encoding="utf-8")
     with pytest.raises(OutputError, match=r"no figure 'IoU@0\.5'"):
-        aggregator.runs.figure(training, (DUET, ()), "IoU@0.5")
+        aggregator.heads.figure(training, (DUET, ()), "IoU@0.5")

@@ -113,7 +113,7 @@ def test_tables_of_unseen_classes_alone_leave_classes_out() -> None:
             for candidates in learned
             for curriculum in candidates.curricula
         )
-    assert all(column.condition.part == "unseen" for column in TABLES["table4"].columns)
+    assert all(column.condition.classes == "unseen" for column in TABLES["table4"].columns)
 
 
 def test_table_5_measures_heads_that_know_single_sources() -> None:

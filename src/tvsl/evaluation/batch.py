@@ -80,14 +80,22 @@ class IndexedDataset:
 
     @cached_property
     def clusters(self) -> tuple[int, ...]:
-        """Number of each item's recording: items of one say little more than one of them alone."""
-        numbers: dict[str, int] = {}
-        names = (item.recording or item.id for item in self.items)
-        return tuple(numbers.setdefault(name, len(numbers)) for name in names)
+        """Number of each item's recording; see ``number_recordings``."""
+        return number_recordings(self.items)
 
     def pairs(self, item: int) -> range:
         """Numbers of an item's pairs."""
         return range(self.starts[item], self.starts[item + 1])
+
+
+def number_recordings(items: Iterable[Item]) -> tuple[int, ...]:
+    """Number the recordings of items: items of one say little more than one of them alone.
+
+    Returns:
+        The number of each item's recording; an item of none is one by itself.
+    """
+    numbers: dict[str, int] = {}
+    return tuple(numbers.setdefault(item.group, len(numbers)) for item in items)
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,8 +123,8 @@ class ResultCache:
             OutputError: The folder holds something else and ``force`` is not set, or it cannot be
                 written.
         """
-        known = self.check(record, force)
-        if known is None:
+        earlier = self.check(record, force)
+        if earlier is None:
             with writable(self.output):
                 self._remove()
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -149,17 +149,17 @@ class ResultCache:
         Raises:
             OutputError: As for ``begin``, or results would replace files of others.
         """
-        known = read_record(self.folder / _RECORD, {"tvsl", "config"})
+        earlier = read_record(self.folder / _RECORD, {"tvsl", "config"})
         check_places(self.output, OUTPUTS, set(earlier_outputs(self.output)))
-        if known is None:
+        if earlier is None:
             check_free(self.output, force)
             return None
-        others = changed_keys({name: known.get(name) for name in record}, record)
+        others = changed_keys({name: earlier.get(name) for name in record}, record)
         if force or (others and self._is_unused()):  # unused as after a wrong root
             return None
         if others:
             raise self._another(others)
-        return known
+        return earlier
 
     def require_files(self, now: Callable[[Collection[int]], Mapping[int, str]]) -> None:
         """Check that the items were scored with the files that they have now, after ``begin``.

@@ -121,15 +121,19 @@ class PairScores:
             figures["right twin"] = 100 * float(twins.mean())
         return figures
 
-    def draws(self, several: bool) -> dict[SceneFigure, Draws]:
-        """The figures of ``summary`` on resamples of the frames, in percent.
+    def draws(
+        self, several: bool, clusters: Sequence[int] | None = None
+    ) -> dict[SceneFigure, Draws]:
+        """The figures of ``summary`` on resamples of the clips, in percent.
 
         Args:
             several: Whether clips have several sources.
+            clusters: Clips of one number are drawn together; each by itself when None.
         """
         metric = ProtocolMetric(self.protocol, several, normalize=False)
         frames, there = self.columns["frames"], self.columns["sounding"]
-        found = metric.draws({"": self.columns}, frames)[""]
+        drawn_together = frames if clusters is None else torch.tensor(clusters)[frames]
+        found = metric.draws({"": self.columns}, drawn_together)[""]
         statistics: dict[SceneFigure, Statistic] = {}
         overlap, area, twins = (self.columns[one][there] for one in ("ciou", "area", "right twin"))
         if len(overlap) >= 3:
@@ -139,7 +143,7 @@ class PairScores:
             statistics["right twin"] = mean(twins, ~twins.isnan())
         drawn: dict[SceneFigure, Draws] = {name: found[name] for name in metric.names}
         if statistics:
-            drawn |= Bootstrap(frames[there]).draw(statistics)
+            drawn |= Bootstrap(drawn_together[there]).draw(statistics)
         return {name: 100 * draws for name, draws in drawn.items()}
 
 
@@ -312,12 +316,19 @@ class HeadScores:
             figures["detected"]["detection"] = 100 * float(precision)
         return figures
 
-    def draws(self, several: bool) -> dict[LabelSource, dict[SceneFigure, Draws]]:
-        """The same figures on resamples of the clips, the same for all heads."""
-        drawn = {source: one.draws(several) for source, one in self.pairs.items()}
+    def draws(
+        self, several: bool, clusters: Sequence[int] | None = None
+    ) -> dict[LabelSource, dict[SceneFigure, Draws]]:
+        """The same figures on resamples of the clips, the same for all heads.
+
+        Args:
+            several: Whether clips have several sources.
+            clusters: Clips of one number are drawn together; each by itself when None.
+        """
+        drawn = {source: one.draws(several, clusters) for source, one in self.pairs.items()}
         if self.detection is not None:
             scores, labels = self.detection
-            bootstrap = Bootstrap(torch.arange(len(scores)))
+            bootstrap = Bootstrap(torch.arange(len(scores)) if clusters is None else clusters)
             found = detection_draws({"": scores}, labels, bootstrap)[""]
             drawn["detected"]["detection"] = 100 * found
         return drawn

@@ -23,7 +23,12 @@ from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError, first_problem
-from tvsl.evaluation.batch import EncodedBatch, encode_items, encode_scenes
+from tvsl.evaluation.batch import (
+    EncodedBatch,
+    encode_items,
+    encode_scenes,
+    number_recordings,
+)
 from tvsl.evaluation.record import hash_truth, options_of
 from tvsl.media.image import resize
 from tvsl.metrics import hash_ids
@@ -115,6 +120,14 @@ class Benchmark(ABC):
             numbers: Numbers of the scenes in it.
         """
 
+    def clusters(self, wanted: SceneSet) -> tuple[int, ...] | None:  # noqa: ARG002
+        """Number of each scene's recording, which intervals draw whole.
+
+        Returns:
+            None where each scene stands for itself.
+        """
+        return None
+
     @abstractmethod
     def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
         """Pictures and classes of test scenes, to be shown.
@@ -189,7 +202,7 @@ class DrawnHalves(Benchmark):
 
     def names(self, condition: TestCondition, half: bool = False) -> tuple[str, ...]:
         """All classes, or one of the halves; see the base class."""
-        if condition.part == "unseen":
+        if condition.classes == "unseen":
             return self.halves[1]
         return self.halves[0] if half else self.data.names
 
@@ -206,8 +219,8 @@ def draw_halves(names: Sequence[str], seed: int) -> tuple[tuple[str, ...], tuple
     """
     order = np.random.default_rng((seed, len(names))).permutation(len(names))
     first = {names[place] for place in order[: -(-len(names) // 2)]}
-    known = tuple(name for name in names if name in first)
-    return known, tuple(name for name in names if name not in first)
+    seen = tuple(name for name in names if name in first)
+    return seen, tuple(name for name in names if name not in first)
 
 
 _ANY_RATE = 16_000
@@ -306,8 +319,9 @@ class SyntheticBenchmark(SceneBenchmark):
 
     def maker(self, wanted: SceneSet) -> World:
         """World of the scenes of a set."""
-        known = self.options.classes
-        classes = known if wanted.condition.part == "known" else _OTHER_HALF[known]
+        classes = self.options.classes
+        if wanted.condition.classes == "unseen":
+            classes = _OTHER_HALF[classes]
         seed = self.config.seed
         if wanted.split == "test":
             seed += _DEVELOPMENT_SEED if self.options.development else FINAL_SEED
@@ -320,7 +334,7 @@ class SyntheticBenchmark(SceneBenchmark):
 
     def lacks(self, wanted: SceneSet) -> str | None:
         """Reason why it has no scenes of a condition; see the base class."""
-        if wanted.condition.part == "unseen" and self.options.classes == "all":
+        if wanted.condition.classes == "unseen" and self.options.classes == "all":
             return "heads are trained on all classes"
         return None
 
@@ -504,6 +518,10 @@ class FileBenchmark(DrawnHalves):
         """Classes of the labels, which is all that is known; see the base class."""
         items = self.items(wanted)[numbers.start : numbers.stop]
         return [{str(label) for label in item.labels} for item in items]
+
+    def clusters(self, wanted: SceneSet) -> tuple[int, ...]:
+        """Number of each scene's recording; see the base class."""
+        return number_recordings(self.items(wanted))
 
     def preview(self, condition: TestCondition, numbers: Sequence[int]) -> list[PreviewScene]:
         """Pictures at the size of their targets, and classes; see the base class."""

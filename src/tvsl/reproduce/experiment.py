@@ -166,13 +166,13 @@ class Experiment:
         if mode == AS_ALL:
             return self.encoder
         if mode not in self._encoders:
-            known = self._audioclip
+            original = self._audioclip
             other = AudioCLIPEncoder(
-                known.model,
-                known.precision,
-                mode.image_tokens or known.image_tokens,
-                mode.flip_average or known.flip_average,
-            ).to(known.device)
+                original.model,
+                original.precision,
+                mode.image_tokens or original.image_tokens,
+                mode.flip_average or original.flip_average,
+            ).to(original.device)
             self._encoders[mode] = self._reduced(other)
         return self._encoders[mode]
 
@@ -256,7 +256,9 @@ class Experiment:
         key = (mode, half)
         if key not in self._validation:
             self._validation[key] = [
-                part for wanted in self.validation_sets(mode, half) for part in self.scenes(wanted)
+                block
+                for wanted in self.validation_sets(mode, half)
+                for block in self.scenes(wanted)
             ]
         return self._validation[key]
 
@@ -271,7 +273,7 @@ class Experiment:
         return [one for one in sets if self.benchmark.lacks(one) is None]
 
 
-class StorePart:
+class StoreSubset:
     """The mixtures of a store whose members are of some classes, numbered anew.
 
     Args:
@@ -285,7 +287,7 @@ class StorePart:
     def __init__(self, store: TokenStore, names: tuple[str, ...]) -> None:
         self._store = store
         self._columns = torch.tensor([store.names.index(name) for name in names])
-        self._rows = {number: self._known(number) for number in store.mixtures()}
+        self._rows = {number: self._rows_of(number) for number in store.mixtures()}
         self.sizes = {number: len(rows) for number, rows in self._rows.items()}
 
     def sizes_of(self, sources: Sequence[int]) -> dict[int, int]:
@@ -314,7 +316,7 @@ class StorePart:
         tokens, labels = self._store.batch(sources, self._rows[sources][rows])
         return TokenBatch(tokens, labels[:, self._columns])
 
-    def _known(self, sources: int) -> Tensor:
+    def _rows_of(self, sources: int) -> Tensor:
         """Rows of the mixtures all of whose members are of these classes."""
         labels = self._store.labels(sources)
         return torch.isin(labels, self._columns).all(dim=1).nonzero()[:, 0]
@@ -407,15 +409,15 @@ class WorkItem(Protocol):
 
 
 @dataclass(frozen=True)
-class Workers:
-    """The processes of a reproduction, as the first of them leads them.
+class Leader:
+    """The first process of a reproduction, which gives out the work.
 
     The others wait for work (``help_with_work``) and decide nothing, so that what is done and what
     is left is read from the disk by one process alone.
 
     Attributes:
-        experiment: The experiment of this process.
-        team: The processes.
+        experiment: Its experiment.
+        team: The processes, of which it is one.
     """
 
     experiment: Experiment
@@ -483,7 +485,7 @@ def _do_share(
 
 
 @contextmanager
-def leading(experiment: Experiment, team: Processes) -> Iterator[Workers]:
+def leading(experiment: Experiment, team: Processes) -> Iterator[Leader]:
     """Lead the processes of a reproduction, and let them go at the end.
 
     Args:
@@ -491,9 +493,9 @@ def leading(experiment: Experiment, team: Processes) -> Iterator[Workers]:
         team: The processes.
 
     Yields:
-        The processes.
+        The first of them.
     """
-    yield Workers(experiment, team)
+    yield Leader(experiment, team)
     team.broadcast(None)
 
 

@@ -18,7 +18,7 @@ from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.specs import DUET, TRIO, Candidates, RowSpec, SceneSet, TestCondition
 from tvsl.reproduce.tables import ALIGNMENT, AVGN, MIX_AND_LOCALIZE, TVSL
-from tvsl.reproduce.train import Runs
+from tvsl.reproduce.train import HeadStore
 
 HeatMaps = NDArray[np.float32]
 """(n, H, W) in [0, 1]."""
@@ -110,10 +110,10 @@ def sheet(
     numbers = sorted(rng.choice(scenes.tokens.batch, count, replace=False).tolist())
     clip = scenes.queries.clip.cpu()
     shown = experiment.benchmark.preview(spec.condition, numbers)
-    runs, maps = Runs(experiment.settings.folder), []
+    heads, maps = HeadStore(experiment.settings.folder), []
     for row in spec.rows:
-        chosen = choices[plan.known(row.several)].chosen
-        head = None if chosen is None else runs.load(chosen, experiment)
+        chosen = choices[plan.canonical(row.several)].chosen
+        head = None if chosen is None else heads.load(chosen, experiment)
         maps.append([None] * count if head is None else _maps(head, scenes, numbers))
     cases = tuple(
         SheetCase(picture, labels, scenes.targets[clip == number].numpy(), tuple(found))

@@ -16,7 +16,7 @@ from tvsl.reproduce.specs import (
     TestCondition,
     Training,
 )
-from tvsl.reproduce.train import RunRecord
+from tvsl.reproduce.train import TrainingRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +55,21 @@ class Plan:
         for table in tables:
             for candidates, condition, overrides in table.needs():
                 if possible(condition):
-                    needs.setdefault(_known(candidates, halved), {})[condition, overrides] = None
+                    needs.setdefault(_canonical(candidates, halved), {})[condition, overrides] = (
+                        None
+                    )
         for candidates in further:
-            needs.setdefault(_known(candidates, halved), {})
+            needs.setdefault(_canonical(candidates, halved), {})
         return cls(
             config, {candidates: tuple(wanted) for candidates, wanted in needs.items()}, halved
         )
 
-    def known(self, candidates: Candidates) -> Candidates:
+    def canonical(self, candidates: Candidates) -> Candidates:
         """Candidates of a table as the plan names them."""
-        return _known(candidates, self.halved)
+        return _canonical(candidates, self.halved)
 
     def method_of(self, candidates: Candidates) -> Candidates | None:
-        """The candidates of a variant's method, whose batch the variant takes.
+        """The candidates of a variant's method, whose batch and rate the variant is offered.
 
         Returns:
             None where no hyperparameter of the head is set otherwise: it is no variant.
@@ -77,12 +79,15 @@ class Plan:
             return None
         return replace(candidates, head=HeadSpec(head.method, head.preset))
 
-    def trainings(self, candidates: Candidates, batches: Sequence[int]) -> tuple[Training, ...]:
+    def trainings(
+        self, candidates: Candidates, batches: Sequence[int], rates: Sequence[float]
+    ) -> tuple[Training, ...]:
         """Trainings that the search for the best one begins with, the first seed of each.
 
         Args:
             candidates: The candidates.
             batches: Mixtures of a step.
+            rates: Learning rates.
         """
         if not candidates.curricula:
             return (Training(candidates.head, mode=candidates.mode),)
@@ -90,11 +95,11 @@ class Plan:
             Training(candidates.head, curriculum, rate, 0, candidates.mode, batch)
             for curriculum in candidates.curricula
             for batch in batches
-            for rate in self.config.learning_rates
+            for rate in rates
         )
 
     def search(
-        self, candidates: Candidates, record: Callable[[Training], RunRecord | None]
+        self, candidates: Candidates, record: Callable[[Training], TrainingRecord | None]
     ) -> Choice | tuple[Training, ...]:
         """Search for the best training of some candidates, by the records there are.
 
@@ -105,23 +110,25 @@ class Plan:
         Returns:
             The choice, or the trainings to do before it can go on.
         """
-        batches: Sequence[int] = self.config.batches
+        batches, rates = self.config.batches, self.config.learning_rates
         method, most = self.method_of(candidates), self.config.further_rates
         if method is not None:
-            most = 0  # the best is hardly ever one of these, and there are many variants
+            most = 0  # there are many variants: of further rates each tries its method's choice
             found = self.search(method, record)
             if not isinstance(found, Choice):
                 return found
-            if found.chosen is not None and found.chosen.batch is not None:
-                batches = (found.chosen.batch,)
-        tried = list(self.trainings(candidates, batches))
+            taken = found.chosen
+            if taken is not None and taken.batch is not None and taken.learning_rate is not None:
+                batches = (taken.batch,)
+                rates = tuple(dict.fromkeys((*rates, taken.learning_rate)))
+        tried = list(self.trainings(candidates, batches, rates))
         first = len(tried)
         while True:
             records = [(one, record(one)) for one in tried]
-            missing = tuple(one for one, known in records if known is None)
+            missing = tuple(one for one, found in records if found is None)
             if missing:
                 return missing
-            choice = choose(candidates, [(one, known) for one, known in records if known])
+            choice = choose(candidates, [(one, found) for one, found in records if found])
             following = _following_rate(choice)
             if following is None or len(tried) - first >= most:
                 return choice
@@ -153,20 +160,20 @@ class Choice:
     decided: tuple[Mapping[str, JsonValue], ...] = ()
 
 
-def choose(candidates: Candidates, records: Sequence[tuple[Training, RunRecord]]) -> Choice:
+def choose(candidates: Candidates, records: Sequence[tuple[Training, TrainingRecord]]) -> Choice:
     """Choose the training with the highest validation score for the task.
 
     Args:
         candidates: The candidates.
-        records: Their trainings with the records of the runs; of equals the first is taken.
+        records: Their trainings with the records; of equals the first is taken.
     """
     scores = tuple(
         (training, record.validation.get(candidates.task) if record.outcome == "done" else None)
         for training, record in records
     )
-    known = [(training, score) for training, score in scores if score is not None]
-    if known:
-        return Choice(candidates, scores, max(known, key=lambda pair: pair[1])[0])
+    ended = [(training, score) for training, score in scores if score is not None]
+    if ended:
+        return Choice(candidates, scores, max(ended, key=lambda pair: pair[1])[0])
     reasons = (record.reason for _, record in records if record.reason)
     return Choice(candidates, scores, None, next(reasons, None))
 
@@ -193,7 +200,7 @@ def _rounded(rate: float) -> float:
     return float(f"{rate:.0e}")
 
 
-def _known(candidates: Candidates, halved: bool) -> Candidates:
+def _canonical(candidates: Candidates, halved: bool) -> Candidates:
     """Candidates without the mark ``half`` where it holds for all heads."""
     if not halved:
         return candidates

@@ -344,10 +344,9 @@ def _tuning(provenance: Provenance, rates: str) -> str:
         f"Every learned row has the same learning rates to begin with, {rates}; where the best is "
         f"the lowest or the highest, a third or three times of it is tried, up to "
         f"{config.further_rates} times. Every method has the same numbers of mixtures a step; a "
-        "row with hyperparameters set otherwise has the one that its method took, and the rates to "
-        "begin with alone. For several "
-        "sources heads are trained on single sources and on mixtures, too. Validation chooses with "
-        "the first seed, "
+        "row with hyperparameters set otherwise has the one that its method took, and tries the "
+        "rates to begin with and the one that its method took. For several sources heads are "
+        "trained on single sources and on mixtures, too. Validation chooses with the first seed, "
     )
     end = "by the one rule of `tvsl train` for every head. Test scenes decide nothing."
     if not provenance.located:

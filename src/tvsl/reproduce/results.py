@@ -1,4 +1,4 @@
-"""Measured tables, aggregated from the runs on disk, beside the paper's and what was expected."""
+"""Measured tables, from the scores of heads on disk, beside the paper's and what was expected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tvsl.reproduce.specs import (
     Task,
     Training,
 )
-from tvsl.reproduce.train import Runs
+from tvsl.reproduce.train import HeadStore
 
 DETECTED_FIRST: tuple[LabelSource, ...] = ("detected", "assigned", "none", "given")
 GIVEN_FIRST: tuple[LabelSource, ...] = ("given", "assigned", "none", "detected")
@@ -304,16 +304,16 @@ def paper_numbers(table: int) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True, eq=False)
 class Aggregator:
-    """Fills tables with the scores of the runs.
+    """Fills tables with the scores of trained heads.
 
     Attributes:
-        runs: The runs.
+        heads: The heads that were measured.
         plan: Their plan.
         choices: Choice of validation for all candidates.
         benchmark: The benchmark.
     """
 
-    runs: Runs
+    heads: HeadStore
     plan: Plan
     choices: Mapping[Candidates, Choice]
     benchmark: Benchmark
@@ -381,7 +381,7 @@ class Aggregator:
 
     def _cell(self, row: RowSpec, column: Column) -> tuple[dict[LabelSource, Value], str | None]:
         """Values by the source of labels, and why there are none."""
-        choice = self.choices[self.plan.known(row.candidates(column.head))]
+        choice = self.choices[self.plan.canonical(row.candidates(column.head))]
         if choice.chosen is None:
             return {}, choice.reason
         seeds: dict[LabelSource, list[float]] = {}
@@ -407,10 +407,10 @@ class Aggregator:
     def _draws(self, training: Training, row: RowSpec, column: Column) -> dict[LabelSource, Draws]:
         """The figure of a cell on resamples of the scenes."""
         name = self.sets.success(column.task) if column.figure == "success" else column.figure
-        drawn = self.runs.draws(training, (column.condition, row.overrides), name)
+        drawn = self.heads.draws(training, (column.condition, row.overrides), name)
         if column.falls_from is None:
             return drawn
-        whole = self.runs.draws(training, (column.falls_from, row.overrides), name)
+        whole = self.heads.draws(training, (column.falls_from, row.overrides), name)
         with np.errstate(divide="ignore", invalid="ignore"):
             return {
                 source: 100 * (1 - drawn[source] / np.where(draws > 0, draws, np.nan))
@@ -422,13 +422,13 @@ class Aggregator:
         self, training: Training, row: RowSpec, column: Column
     ) -> tuple[dict[LabelSource, float], str | None]:
         name = self.sets.success(column.task) if column.figure == "success" else column.figure
-        record = self.runs.record(training)
+        record = self.heads.record(training)
         if record is None or record.outcome != "done":
             return {}, None if record is None else record.reason
-        first, reason = self.runs.figure(training, (column.condition, row.overrides), name)
+        first, reason = self.heads.figure(training, (column.condition, row.overrides), name)
         if column.falls_from is None or reason is not None:
             return first, reason
-        whole, reason = self.runs.figure(training, (column.falls_from, row.overrides), name)
+        whole, reason = self.heads.figure(training, (column.falls_from, row.overrides), name)
         fallen = {
             source: 100 * (1 - first[source] / value)
             for source, value in whole.items()
@@ -446,5 +446,5 @@ class Aggregator:
         return tuple(None if key is None else numbers.get(key) for key in keys)
 
     def _trained(self, row: RowSpec, column: Column) -> str:
-        choice = self.choices[self.plan.known(row.candidates(column.head))]
+        choice = self.choices[self.plan.canonical(row.candidates(column.head))]
         return "" if choice.chosen is None else choice.chosen.title

@@ -14,7 +14,7 @@ from tvsl.loading import check_classes
 from tvsl.models import EMBEDDED, PUBLIC_FILES, find_public_file, model_folder, sha256_of
 from tvsl.reproduce.claims import Claim, judge_claims
 from tvsl.reproduce.expectations import judge
-from tvsl.reproduce.experiment import EncodeScenes, Experiment, Workers, WorkItem, leading
+from tvsl.reproduce.experiment import EncodeScenes, Experiment, Leader, WorkItem, leading
 from tvsl.reproduce.figures import SHEETS, Sheet, SheetSpec, sheet
 from tvsl.reproduce.judging import JudgedExpectations
 from tvsl.reproduce.plan import Choice, Plan
@@ -37,7 +37,7 @@ from tvsl.reproduce.targets import (
     check_folder,
     check_targets,
 )
-from tvsl.reproduce.train import RunRecord, Runs, TrainHead
+from tvsl.reproduce.train import HeadStore, TrainHead, TrainingRecord
 from tvsl.training.calibrate import located
 from tvsl.utils.atomic import writable
 from tvsl.utils.files import write_json
@@ -335,16 +335,16 @@ def reproduce(
     keep_record(experiment)
     experiment.make_directions()
     plan = _plan(selection, experiment)
-    with leading(experiment, team) as pool:
+    with leading(experiment, team) as leader:
         if any(candidates.curricula for candidates in plan.needs):
             with stages("Encoding clips", counted="clips") as report:
-                pool.make_store(report)
+                leader.make_store(report)
         blocks = [EncodeScenes(*block) for block in _missing_blocks(plan, selection, experiment)]
         with stages("Encoding scenes", counted="blocks") as report:
-            _do_counted(blocks, pool, report)
-        choices = _heads(plan, experiment, pool, stages)
+            _do_counted(blocks, leader, report)
+        choices = _heads(plan, experiment, leader, stages)
     by_candidates = {choice.candidates: choice for choice in choices}
-    aggregator = Aggregator(Runs(experiment.settings.folder), plan, by_candidates, benchmark)
+    aggregator = Aggregator(HeadStore(experiment.settings.folder), plan, by_candidates, benchmark)
     tables = tuple(aggregator.table(table) for table in selection.tables)
     sheets = (sheet(one, experiment, plan, by_candidates) for one in selection.sheets)
     provenance = provenance_of(experiment)
@@ -385,17 +385,17 @@ def _scene_sets(plan: Plan, selection: Selection, experiment: Experiment) -> lis
     return sorted(found, key=lambda one: -one.condition.sources)
 
 
-def _heads(plan: Plan, experiment: Experiment, pool: Workers, stages: Stages) -> list[Choice]:
+def _heads(plan: Plan, experiment: Experiment, leader: Leader, stages: Stages) -> list[Choice]:
     """Search for the best training of each row, repeat it with all seeds, and measure it."""
-    runs = Runs(experiment.settings.folder)
+    heads = HeadStore(experiment.settings.folder)
     seeds = experiment.config.seeds
     later = sum(seeds if candidates.curricula else 1 for candidates in plan.needs)
-    done, known = 0, dict[Training, RunRecord]()
+    done, records = 0, dict[Training, TrainingRecord]()
 
-    def record(training: Training) -> RunRecord | None:
-        if training not in known and (read := runs.record(training)) is not None:
-            known[training] = read
-        return known.get(training)
+    def record(training: Training) -> TrainingRecord | None:
+        if training not in records and (read := heads.record(training)) is not None:
+            records[training] = read
+        return records.get(training)
 
     with stages("Heads", counted="heads") as report:
         while True:
@@ -405,14 +405,14 @@ def _heads(plan: Plan, experiment: Experiment, pool: Workers, stages: Stages) ->
             )
             if not left:
                 break
-            _train([TrainHead(one) for one in left], runs, pool, report, done, later)
+            _train([TrainHead(one) for one in left], heads, leader, report, done, later)
             done += len(left)
         choices = [one for one in found if isinstance(one, Choice)]
-        _train(_finals(plan, choices), runs, pool, report, done, 0)
+        _train(_finals(plan, choices), heads, leader, report, done, 0)
     return [
         choice
         if choice.chosen is None
-        else replace(choice, decided=tuple(map(runs.decided, plan.repeats(choice.chosen))))
+        else replace(choice, decided=tuple(map(heads.decided, plan.repeats(choice.chosen))))
         for choice in choices
     ]
 
@@ -430,21 +430,21 @@ def _finals(plan: Plan, choices: Iterable[Choice]) -> list[TrainHead]:
 
 
 def _train(
-    heads: Sequence[TrainHead],
-    runs: Runs,
-    pool: Workers,
+    work: Sequence[TrainHead],
+    heads: HeadStore,
+    leader: Leader,
     report: Progress,
     before: int,
     after: int,
 ) -> None:
-    left = [head for head in heads if not head.done(runs)]
+    left = [item for item in work if not item.done(heads)]
     # In an order without order the speed so far tells how long the rest will take.
-    left.sort(key=lambda head: head.training.digest)
-    _do_counted(left, pool, report, before + len(heads) - len(left), after)
+    left.sort(key=lambda item: item.training.digest)
+    _do_counted(left, leader, report, before + len(work) - len(left), after)
 
 
 def _do_counted(
-    work: Sequence[WorkItem], pool: Workers, report: Progress, done: int = 0, after: int = 0
+    work: Sequence[WorkItem], leader: Leader, report: Progress, done: int = 0, after: int = 0
 ) -> None:
     """Do work, and report how many items are done, of these and of those before and after."""
     total = done + len(work) + after
@@ -456,4 +456,4 @@ def _do_counted(
         if count:
             report(done, total)
 
-    pool.do(work, add)
+    leader.do(work, add)

@@ -157,7 +157,7 @@ class Candidates:
         return any(curriculum.half for curriculum in self.curricula)
 
 
-ClassSubset = Literal["known", "unseen"]
+ClassSubset = Literal["seen", "unseen"]
 Perturbation = Literal["twins", "off-screen", "negatives"]
 
 
@@ -169,7 +169,7 @@ class TestCondition:
         name: Name in files and columns.
         title: Title on pages.
         sources: K, the number of sources.
-        part: Whether its classes are those of training, or the other half.
+        classes: Whether its classes are those of training, or the other half.
         perturbation: Every source has a silent twin of its class (``twins``), every
             mixture has a sound whose class is nowhere visible (``off-screen``), or of every other
             scene all that sounds is nowhere visible (``negatives``).
@@ -178,7 +178,7 @@ class TestCondition:
     name: str
     title: str
     sources: int
-    part: ClassSubset = "known"
+    classes: ClassSubset = "seen"
     perturbation: Perturbation | None = None
 
 
@@ -371,8 +371,8 @@ class ReproduceConfig(StrictModel):
         batches: Mixtures of a step, of which validation chooses for every method.
         learning_rates: Rates of which validation chooses for every head.
         further_rates: Most rates that are tried beyond these, one by one, where the best so far is
-            the lowest or the highest; each is a third or three times of the one before. Not for
-            variants of a method.
+            the lowest or the highest; each is a third or three times of the one before. Variants
+            of a method try its rate instead.
         schedule: Of the learning rate.
         seeds: Heads of every learned row.
         hyperparameters: Sizes and the like of methods that suit encoder and steps, by method.

@@ -29,7 +29,7 @@ from tvsl.methods.base import Method
 from tvsl.methods.checkpoint_io import read_head, save_head
 from tvsl.metrics import NEGATIVES, LabelSource
 from tvsl.metrics.intervals import Draws
-from tvsl.reproduce.experiment import Experiment, StorePart
+from tvsl.reproduce.experiment import Experiment, StoreSubset
 from tvsl.reproduce.specs import (
     SINGLE,
     Curriculum,
@@ -80,9 +80,9 @@ def train(
     scenes = experiment.validation(training.mode, training.half)
     if not scenes:  # of half of the classes there may be none
         return head, {"single": 0.0, "several": 0.0}, {}
-    judged = [part for part in scenes if part.sources in MAP_SOURCES]
-    decided = calibrate(head, [part for part in judged if located(part)], scenes)
-    scores = {part.sources: _validation_score(head, part, training) for part in judged}
+    judged = [block for block in scenes if block.sources in MAP_SOURCES]
+    decided = calibrate(head, [block for block in judged if located(block)], scenes)
+    scores = {block.sources: _validation_score(head, block, training) for block in judged}
     validation: dict[Task, float] = {"single": scores[1], "several": scores.get(2, scores[1])}
     return head, validation, {"calibration": asdict(decided)}
 
@@ -136,12 +136,12 @@ def _batches(
     curriculum: Curriculum, config: TrainConfig, experiment: Experiment, vocabulary: Vocabulary
 ) -> DataLoader[SharedTokenBatch]:
     """Training batches, stage after stage."""
-    part = StorePart(experiment.store, vocabulary.names)
+    subset = StoreSubset(experiment.store, vocabulary.names)
     stages, start, steps = [], 0, experiment.config.steps_of(config.batch)
     for stage in curriculum.stages:
         stop = round(stage.until * steps)
-        plan = BatchPlan(part.sizes_of(stage.sources), config.batch, config.seed)
-        stages.append(TokenBatches(part, plan, range(start, stop)))
+        plan = BatchPlan(subset.sizes_of(stage.sources), config.batch, config.seed)
+        stages.append(TokenBatches(subset, plan, range(start, stop)))
         start = stop
     return DataLoader(ChainDataset(stages), batch_size=None)
 
@@ -160,7 +160,7 @@ DRAWS = ".npz"
 Outcome = Literal["done", "diverged", "impossible"]
 
 
-class RunRecord(StrictModel):
+class TrainingRecord(StrictModel):
     """Outcome of a training.
 
     Attributes:
@@ -200,8 +200,10 @@ class ScoreRecord(StrictModel):
 Record = TypeVar("Record", bound=BaseModel)
 
 
-class Runs:
-    """Records of the heads in a folder. Each is whole: a kill loses only what is in work.
+class HeadStore:
+    """Trained heads in a folder, with their records.
+
+    Each is whole: a kill loses only what is in work.
 
     Args:
         folder: Folder of the reproduction.
@@ -214,13 +216,13 @@ class Runs:
         """Folder of a head."""
         return self.folder / "runs" / training.digest
 
-    def record(self, training: Training) -> RunRecord | None:
+    def record(self, training: Training) -> TrainingRecord | None:
         """Outcome of a training; None if it is still to be done.
 
         Raises:
             OutputError: The file is damaged.
         """
-        return _read(self.head(training).with_suffix(".json"), RunRecord)
+        return _read(self.head(training).with_suffix(".json"), TrainingRecord)
 
     def scores(self, training: Training, target: EvalTarget) -> ScoreRecord | None:
         """Figures of a head; None if it is still to be scored.
@@ -301,23 +303,23 @@ class Runs:
                 path,
             ) from error
 
-    def train(self, training: Training, experiment: Experiment) -> RunRecord:
+    def train(self, training: Training, experiment: Experiment) -> TrainingRecord:
         """Train a head, unless it is trained.
 
         Args:
             training: The training.
             experiment: Encoder, tokens and scenes.
         """
-        known = self.record(training)
-        if known is not None:
-            return known
+        earlier = self.record(training)
+        if earlier is not None:
+            return earlier
         started = time.monotonic()
         described = json.loads(json.dumps(asdict(training)))
         try:
             head, validation, notes = train(training, experiment)
         except (DivergedError, VocabularyError) as error:
             outcome: Outcome = "diverged" if isinstance(error, DivergedError) else "impossible"
-            made = RunRecord(
+            made = TrainingRecord(
                 training=described,
                 outcome=outcome,
                 reason=error.problem,
@@ -327,7 +329,7 @@ class Runs:
             made_notes = {"training": described, **notes}
             encoder = experiment.encoder_of(training.mode)
             save_head(head, encoder, self.head(training), made_notes, force=True)
-            made = RunRecord(
+            made = TrainingRecord(
                 training=described,
                 outcome="done",
                 seconds=time.monotonic() - started,
@@ -346,17 +348,17 @@ class Runs:
             experiment: Encoder and scenes.
         """
         condition, overrides = target
-        known = self.scores(training, target)
-        if known is not None and self.has_scores(training, target):
-            return known
-        blocks = experiment.scenes(SceneSet(condition, "test", training.mode, training.half))
+        earlier = self.scores(training, target)
+        if earlier is not None and self.has_scores(training, target):
+            return earlier
+        wanted = SceneSet(condition, "test", training.mode, training.half)
         drawn: dict[LabelSource, dict[SceneFigure, Draws]] = {}
         several = condition.sources > 1
         try:
             head = self.load(training, experiment, overrides)
-            scores = _scored(head, blocks, condition)
+            scores = _scored(head, experiment.scenes(wanted), condition)
             made = ScoreRecord(figures=scores.figures(several))
-            drawn = scores.draws(several)
+            drawn = scores.draws(several, experiment.benchmark.clusters(wanted))
         except VocabularyError as error:
             made = ScoreRecord(reason=error.problem)
         path = self._scores(training, target)
@@ -450,16 +452,16 @@ class TrainHead:
     training: Training
     targets: tuple[EvalTarget, ...] = ()
 
-    def done(self, runs: Runs) -> bool:
+    def done(self, heads: HeadStore) -> bool:
         """Tell whether nothing is left to do."""
-        record = runs.record(self.training)
+        record = heads.record(self.training)
         if record is None or record.outcome != "done":
             return record is not None
-        return all(runs.has_scores(self.training, one) for one in self.targets)
+        return all(heads.has_scores(self.training, one) for one in self.targets)
 
     def do(self, experiment: Experiment) -> None:
         """Train and score, unless it is done."""
-        runs = Runs(experiment.settings.folder)
-        if runs.train(self.training, experiment).outcome == "done":
+        heads = HeadStore(experiment.settings.folder)
+        if heads.train(self.training, experiment).outcome == "done":
             for target in self.targets:
-                runs.score(self.training, target, experiment)
+                heads.score(self.training, target, experiment)

@@ -48,13 +48,13 @@ def validation_scenes(
     """
     vocabulary = encoder.vocabulary(data.names)
     wanted = [data.validation_items(sources, count) for sources in DETECTION_SOURCES]
-    wanted = [part for part in wanted if part.items]
+    wanted = [one for one in wanted if one.items]
     if not wanted:
         raise too_few_to_validate(data)
-    total = sum(len(part.items) for part in wanted)
+    total = sum(len(one.items) for one in wanted)
     scenes: list[EncodedBatch] = []
-    for part in wanted:
-        scenes.append(encode_items(part, encoder, vocabulary, current()))
+    for one in wanted:
+        scenes.append(encode_items(one, encoder, vocabulary, current()))
         report(sum(len(made.labels) for made in scenes), total)
     return scenes
 
@@ -125,8 +125,8 @@ def calibrate(
     method.eval()
     readouts = method.readouts() if scenes else []
     read = [
-        method.maps_of_readouts(part.tokens, part.queries, part.vocabulary, readouts)
-        for part in scenes
+        method.maps_of_readouts(batch.tokens, batch.queries, batch.vocabulary, readouts)
+        for batch in scenes
     ]
     trials = [
         _best_of(method, hyperparameters, raw, scenes)
@@ -159,10 +159,10 @@ def map_score(
     """
     figures = [
         one_figure(
-            score_maps(method.postprocess(maps), part, step=step).summary(part.sources > 1),
-            part.sources,
+            score_maps(method.postprocess(maps), batch, step=step).summary(batch.sources > 1),
+            batch.sources,
         )
-        for maps, part in zip(raw, scenes, strict=True)
+        for maps, batch in zip(raw, scenes, strict=True)
     ]
     return sum(figures) / len(figures)
 
@@ -251,20 +251,20 @@ def _decide_detection(
         if scores is None:
             return [], None
         precision = [
-            100 * float(detection_mean_average_precision(score, part.labels))
-            for score, part in zip(scores, mixtures, strict=True)
+            100 * float(detection_mean_average_precision(score, batch.labels))
+            for score, batch in zip(scores, mixtures, strict=True)
         ]
         trials.append(Trial(hyperparameters, sum(precision) / len(precision)))
     trials.sort(key=lambda trial: -trial.score)
     method.set_tuned(**trials[0].hyperparameters)
     scores = _detection_scores(method, mixtures) or []
-    truth = torch.cat([part.labels.flatten() for part in mixtures])
+    truth = torch.cat([batch.labels.flatten() for batch in mixtures])
     return trials, best_threshold(torch.cat([score.flatten() for score in scores]), truth)
 
 
 def _detection_scores(method: Method, mixtures: Sequence[EncodedBatch]) -> list[Tensor] | None:
     """Scores of each set of scenes on the CPU, where their labels are; None if it has none."""
-    scores = [method.detect(part.tokens, part.vocabulary) for part in mixtures]
+    scores = [method.detect(batch.tokens, batch.vocabulary) for batch in mixtures]
     given = [score.cpu() for score in scores if score is not None]
     return given if len(given) == len(scores) else None
 
@@ -276,12 +276,12 @@ def _floors(method: Method, mixtures: Sequence[EncodedBatch], threshold: float) 
     they are for, but are as high as the sources allow: each keeps ``KEPT`` of them.
     """
     heard, seen = [], []
-    for part in mixtures:
-        sides = method.evidence(part.tokens, part.vocabulary)
-        scores = method.detect(part.tokens, part.vocabulary)
+    for batch in mixtures:
+        sides = method.evidence(batch.tokens, batch.vocabulary)
+        scores = method.detect(batch.tokens, batch.vocabulary)
         if sides is None or scores is None:
             return {}
-        sources = part.labels & (scores.cpu() >= threshold)
+        sources = batch.labels & (scores.cpu() >= threshold)
         heard.append(sides[0].cpu()[sources])
         seen.append(sides[1].cpu()[sources])
     found = {"heard_floor": torch.cat(heard).float(), "seen_floor": torch.cat(seen).float()}

@@ -102,7 +102,7 @@ def train_head(
             store = make_store(place, key, encoder, clips, report)
         with stages("Encoding validation scenes") as report:
             scenes = validation_scenes(encoder, data, config.validation_scenes, report)
-        watched = [part for part in scenes if part.sources in MAP_SOURCES]
+        watched = [batch for batch in scenes if batch.sources in MAP_SOURCES]
         batches = TokenData(config, store, watched, TrainingShare.for_method(method))
         vocabulary = encoder.vocabulary(clips.names)
         with stages("Training") as report:
@@ -171,7 +171,7 @@ def _finish(
         {name.removeprefix(prefix): value for name, value in state["state_dict"].items()}
     )
     method.to(encoder.device).eval()
-    mapped = [part for part in scenes if part.sources in MAP_SOURCES and located(part)]
+    mapped = [batch for batch in scenes if batch.sources in MAP_SOURCES and located(batch)]
     decided = calibrate(method, mapped, scenes)
     notes: dict[str, JsonValue] = {
         "recipe": config.model_dump(mode="json"),

@@ -287,9 +287,8 @@ class HeadTraining(LightningModule):
     def _seed(self, number: int) -> None:
         """Seed what a method draws."""
         seed = seed_of_step(self.recipe.seed, number)
-        if (
-            self.device.type == "cpu"
-        ):  # torch.manual_seed also looks after devices that are not used
+        # torch.manual_seed also looks after devices that are not used.
+        if self.device.type == "cpu":
             torch.default_generator.manual_seed(seed)
         else:
             torch.manual_seed(seed)

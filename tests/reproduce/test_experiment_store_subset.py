@@ -6,7 +6,7 @@ import torch
 from tests.data.inputs import make, members
 from tvsl.data.token_store import TokenStore
 from tvsl.errors import VocabularyError
-from tvsl.reproduce.experiment import StorePart
+from tvsl.reproduce.experiment import StoreSubset
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_a_store_knows_the_classes_of_its_mixtures(store: TokenStore) -> None:
 
 
 def test_all_of_a_store(store: TokenStore) -> None:
-    part = StorePart(store, store.names)
+    part = StoreSubset(store, store.names)
     assert part.sizes == store.mixtures()
     rows = torch.tensor([3, 0, 11])
     one, other = part.batch(2, rows), store.batch(2, rows)
@@ -33,7 +33,7 @@ def test_all_of_a_store(store: TokenStore) -> None:
 
 def test_some_classes_in_another_order(store: TokenStore) -> None:
     names = ("f", "b", "a", "h")
-    part = StorePart(store, names)
+    part = StoreSubset(store, names)
     for sources, size in part.sizes.items():
         known = torch.isin(store.labels(sources), torch.tensor([0, 1, 5, 7])).all(dim=1)
         assert size == int(known.sum())
@@ -49,7 +49,7 @@ def test_some_classes_in_another_order(store: TokenStore) -> None:
 
 
 def test_mixtures_that_are_not_there(store: TokenStore) -> None:
-    part = StorePart(store, ("a",))
+    part = StoreSubset(store, ("a",))
     assert part.sizes_of((1, 2)) == {1: 5, 2: 0}
     with pytest.raises(VocabularyError, match=r"no mixtures of 2 or 3 sources .* 1 classes"):
         part.sizes_of((2, 3))

@@ -10,17 +10,17 @@ from tests.group import in_processes, slurm
 from tests.reproduce.conftest import MakeBench
 from tests.reproduce.touching import Touch
 from tvsl.errors import DataError, LostProcessError
-from tvsl.reproduce.experiment import Experiment, Workers, help_with_work, leading
+from tvsl.reproduce.experiment import Experiment, Leader, help_with_work, leading
 from tvsl.utils.processes import processes
 
 
 def test_one_process_does_all_in_order(make_bench: MakeBench, tmp_path: Path) -> None:
     told: list[int] = []
-    workers = Workers(make_bench(tmp_path))
-    workers.do([Touch("a"), Touch("b")], told.append)
+    leader = Leader(make_bench(tmp_path))
+    leader.do([Touch("a"), Touch("b")], told.append)
     assert sum(told) == 2
     with pytest.raises(DataError):
-        workers.do([Touch("c"), Touch("bad"), Touch("d")], told.append)
+        leader.do([Touch("c"), Touch("bad"), Touch("d")], told.append)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
@@ -33,10 +33,10 @@ def share_work(folder: Path) -> list[Any]:
             if not team.leads:
                 help_with_work(experiment, team)
                 return ["let go"]
-            with leading(experiment, team) as workers:
-                workers.do([Touch("a"), Touch("b"), Touch("c")], told.append)
-                workers.do([], told.append)
-                workers.do([Touch("d")], told.append)
+            with leading(experiment, team) as leader:
+                leader.do([Touch("a"), Touch("b"), Touch("c")], told.append)
+                leader.do([], told.append)
+                leader.do([Touch("d")], told.append)
             return told
     except DataError as error:
         return [error.problem, *told]
@@ -59,8 +59,8 @@ def fail(folder: Path) -> str:
         with processes() as team:
             if not team.leads:
                 help_with_work(experiment, team)
-            with leading(experiment, team) as workers:
-                workers.do([Touch("bad")], lambda _: None)
+            with leading(experiment, team) as leader:
+                leader.do([Touch("bad")], lambda _: None)
     except (DataError, LostProcessError) as error:
         return type(error).__name__
     return "nothing"
