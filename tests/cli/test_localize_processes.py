@@ -95,6 +95,42 @@ def test_one_input_is_localized_whichever_process_is_free_first(
     assert written(out) == {"localization.json"}
 
 
+def resume(folder: Path, checkpoint: Path, media: Path, *further: str) -> Ran:
+    with processes(), mock.patch.object(Processes, "taken", crossed):
+        fixed = (*command(checkpoint, media), *PRINTED["json"], "--resume", "-o", folder)
+        return run(*fixed, *further)
+
+
+def test_two_processes_go_on_where_one_was_interrupted(
+    checkpoint: Path, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert resume(out, checkpoint, videos).code == 1  # junk.mp4
+    whole = {name: (out / name).read_bytes() for name in written(out)}
+    kept = out / "long" / "localization.json"
+    before = kept.stat().st_mtime_ns
+    shutil.rmtree(out / "clip")
+    first, second = in_processes(2, tmp_path, resume, out, checkpoint, videos)
+    assert first.code == 1, first.err + second.err
+    assert first.err.count("1 of 3 inputs") == 1
+    assert "inputs have" not in second.err
+    assert {name: (out / name).read_bytes() for name in written(out)} == whole
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_two_processes_refuse_another_result(
+    checkpoint: Path, videos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    resume(out, checkpoint, videos)
+    further = ("--smooth", "2")
+    first, second = in_processes(2, tmp_path, resume, out, checkpoint, videos, *further)
+    assert first.code == 1
+    assert second.code != 0
+    assert "smooth" in first.err
+    assert "--force" in first.err
+
+
 @pytest.mark.processes
 @pytest.mark.slow
 def test_processes_are_started(checkpoint: Path, videos: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tvsl.reproduce.specs import (
     NEGATIVES,
     SINGLE,
     SINGLES,
+    TRIO,
     UNSEEN_SINGLE,
     HeadSpec,
     SceneSet,
@@ -80,12 +81,12 @@ def test_scenes_of_one_recording_are_drawn_together(
     heads: HeadStore, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heads.train(TRAINING, experiment)
-    count = experiment.benchmark.count(scenes_of(experiment, SINGLE))
+    count = experiment.benchmark.count(scenes_of(experiment, TRIO))
     monkeypatch.setattr(type(experiment.benchmark), "clusters", lambda *_: (0,) * count)
-    made = heads.score(TRAINING, (SINGLE, ()), experiment)
+    made = heads.score(TRAINING, (TRIO, ()), experiment)
     for source, figures in made.figures.items():
         for name, value in figures.items():
-            drawn = heads.draws(TRAINING, (SINGLE, ()), name)[source]
+            drawn = heads.draws(TRAINING, (TRIO, ()), name)[source]
             assert drawn == pytest.approx(value, abs=1e-3)
 
 
