@@ -23,33 +23,33 @@ def test_a_store_knows_the_classes_of_its_mixtures(store: TokenStore) -> None:
 
 
 def test_all_of_a_store(store: TokenStore) -> None:
-    part = StoreSubset(store, store.names)
-    assert part.sizes == store.mixtures()
+    subset = StoreSubset(store, store.names)
+    assert subset.sizes == store.mixtures()
     rows = torch.tensor([3, 0, 11])
-    one, other = part.batch(2, rows), store.batch(2, rows)
+    one, other = subset.batch(2, rows), store.batch(2, rows)
     assert torch.equal(one.tokens.visual, other.tokens.visual)
     assert torch.equal(one.labels, other.labels)
 
 
 def test_some_classes_in_another_order(store: TokenStore) -> None:
     names = ("f", "b", "a", "h")
-    part = StoreSubset(store, names)
-    for sources, size in part.sizes.items():
+    subset = StoreSubset(store, names)
+    for sources, size in subset.sizes.items():
         known = torch.isin(store.labels(sources), torch.tensor([0, 1, 5, 7])).all(dim=1)
         assert size == int(known.sum())
         if size == 0:
             continue
-        batch = part.batch(sources, torch.arange(size))
+        batch = subset.batch(sources, torch.arange(size))
         whole = store.batch(sources, known.nonzero()[:, 0])
         assert torch.equal(batch.tokens.audio, whole.tokens.audio)
         assert torch.equal(batch.labels, whole.labels[:, [5, 1, 0, 7]])
         assert bool((batch.labels.sum(dim=1) == sources).all())
-    assert part.sizes[1] == 20
-    assert 0 < part.sizes[2] < store.mixtures()[2]
+    assert subset.sizes[1] == 20
+    assert 0 < subset.sizes[2] < store.mixtures()[2]
 
 
 def test_mixtures_that_are_not_there(store: TokenStore) -> None:
-    part = StoreSubset(store, ("a",))
-    assert part.sizes_of((1, 2)) == {1: 5, 2: 0}
+    subset = StoreSubset(store, ("a",))
+    assert subset.sizes_of((1, 2)) == {1: 5, 2: 0}
     with pytest.raises(VocabularyError, match=r"no mixtures of 2 or 3 sources .* 1 classes"):
-        part.sizes_of((2, 3))
+        subset.sizes_of((2, 3))
