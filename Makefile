@@ -9,11 +9,11 @@ OUT ?= out
 DEMO ?= tvsl-demo
 SEED ?= 0
 MINI := build/mini/seed-$(SEED)
-POOLED := build/pooled
+POOLED := build/mini-pooled
 EVERYDAY := build/everyday
 SHARED ?= ../shared
 
-.PHONY: help demo install dev localize test schema test-processes test-slow check format benchmark mini mini-card pooled everyday everyday-card everyday-kinds demo-mixtures readme-picture docs gallery release-check clean
+.PHONY: help demo install dev localize test schema test-processes test-slow check format benchmark mini mini-card mini-pooled everyday everyday-card everyday-kinds demo-mixtures readme-picture docs gallery release-check clean
 
 help:
 	@echo 'make demo         set up and localize real mixtures and made-up scenes; a page to look at in $(DEMO)/'
@@ -25,7 +25,7 @@ help:
 	@echo 'make benchmark    how fast encoders, world, metrics and preparing are on this machine'
 	@echo 'make mini         rebuild the mini model from nothing: $(MINI)/bundle (35 to 45 minutes)'
 	@echo 'make mini-card    measure it on the test split and write its model card'
-	@echo 'make pooled       make the encoder of the benchmark with new classes, by pooled pairs alone: $(POOLED)/model (14 minutes)'
+	@echo 'make mini-pooled  rebuild the encoder of the benchmark with new classes, by pooled pairs alone: $(POOLED)/model (14 minutes)'
 	@echo 'make everyday     rebuild the everyday encoder from published packages: $(EVERYDAY)/model'
 	@echo 'make everyday-card   measure it on photographs, sounds and a video of $(SHARED)'
 	@echo 'make everyday-kinds  what it hears, sees and confuses, kind by kind, small things and large ones'
@@ -139,8 +139,8 @@ ALONE := --hyperparameter token_projectors=identity --hyperparameter detach_dete
 	--hyperparameter class_negatives=false --hyperparameter class_focus=0 \
 	--hyperparameter correspondence_weight=1
 
-# The encoder of the second benchmark, which learns as AudioCLIP did: by Eq. 1 on pooled pairs, no cells.
-pooled: $(POOLED)/model/config.json
+# The encoder of the benchmark of new classes, which learns as AudioCLIP did: by Eq. 1 on pooled pairs, no cells.
+mini-pooled: $(POOLED)/model/config.json
 
 $(POOLED)/model/config.json: | install
 	$(BIN)/tvsl pretrain --output $(POOLED) --seed $(SEED) --without text_cells --without audio_cells \

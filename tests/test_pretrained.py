@@ -18,6 +18,7 @@ from benchmarks.everyday_model import TRUE_NAMES, VIDEO, frame_at, scores, text_
 from benchmarks.mini_model import reach
 
 from tests.shared_files import shared
+from tvsl.cli.models import MODELS
 from tvsl.errors import VocabularyError
 from tvsl.evaluation.batch import encode_scenes
 from tvsl.loading import load
@@ -27,12 +28,14 @@ from tvsl.models import embedded_folder
 from tvsl.synthetic.vocabulary import CLASSES
 from tvsl.synthetic.world import World
 
+ROOT = Path(__file__).parents[1]
 LARGEST = 8_000_000
 LARGEST_EVERYDAY = 60_000_000
 
 
-def test_it_is_small_and_nothing_in_it_can_run() -> None:
-    files = [path for path in embedded_folder("mini").rglob("*") if path.is_file()]
+@pytest.mark.parametrize("name", ["mini", "mini-pooled"])
+def test_it_is_small_and_nothing_in_it_can_run(name: str) -> None:
+    files = [path for path in embedded_folder(name).rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".md", ".safetensors"}
     assert sum(path.stat().st_size for path in files) < LARGEST
 
@@ -57,6 +60,31 @@ def test_it_localizes_what_it_never_saw(
     # Of 60 scenes the share is known to about 5 points; the card has the figures of 500.
     assert reached["detected"][average] > least[0] - 6
     assert reached["detected"][success] > least[1] - 8
+
+
+@pytest.mark.parametrize("page", ["new-classes", "all-classes"])
+def test_the_pages_of_new_classes_are_of_the_encoder_that_comes_with_the_package(page: str) -> None:
+    text = (ROOT / "docs" / "reproduction" / page / "tables.md").read_text(encoding="utf-8")
+    assert f"**Encoder.** mini-pooled, SHA-256 {load('mini-pooled').encoder.fingerprint};" in text
+
+
+def test_its_card_and_the_list_of_models_say_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "reproduction" / "new-classes" / "tables.md").read_text("utf-8")
+    claims = page.partition("## Expected")[0]
+    untrained = re.findall(r"\| Sec\. 3, Table 3 \|.*T-VSL, untrained ([\d.]+) \(", claims)
+    assert len(untrained) == 2  # labels detected, labels given
+    card = (embedded_folder("mini-pooled") / "README.md").read_text(encoding="utf-8")
+    for text in (card, MODELS["mini-pooled"].measured):
+        assert all(f"{figure} %" in text for figure in untrained)
+
+
+def test_its_recipe_is_the_one_that_its_card_states() -> None:
+    card = (embedded_folder("mini-pooled") / "README.md").read_text(encoding="utf-8")
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    made = " ".join(rules.partition("$(POOLED)/model/config.json: ")[2].split())
+    for options in ("--without text_cells --without audio_cells", "--steps 600 --batch 96"):
+        assert options in card
+        assert options in made
 
 
 def test_real_names_are_refused_by_word() -> None:
@@ -91,7 +119,7 @@ def test_the_everyday_model_is_small_and_names_its_origins(everyday: Localizer) 
 
 def test_the_everyday_model_s_card_has_every_row_and_the_documents_have_its_figures() -> None:
     card = (embedded_folder("everyday") / "README.md").read_text(encoding="utf-8")
-    page = Path(__file__).parents[1] / "docs" / "everyday-model.md"
+    page = ROOT / "docs" / "everyday-model.md"
     figures = [
         line for line in card.splitlines() if re.match(r"\||- Training|ESC-10|Among|CPU", line)
     ]

@@ -25,6 +25,7 @@ VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d
 EMBEDDED: Mapping[str, str] = {
     "everyday": "common things and sounds, from small pretrained networks",
     "mini": "a small model of tvsl's synthetic world, for trying things out",
+    "mini-pooled": "mini's encoders, trained on pooled pairs alone: a benchmark's, without a head",
 }
 """Descriptions of the embedded models by name."""
 
@@ -252,13 +253,20 @@ def verify(path: Path, entry: WeightFile, progress: Progress = no_progress) -> N
         )
 
 
-def existing_file(path: Path) -> Path:
-    """Refuse a file that is missing or empty.
+GIVE_A_FILE = "Give the file of an AudioCLIP checkpoint."
+_CHOICE = f"Give a checkpoint's file or folder, or a name: {', '.join(MODEL_NAMES)}."
+
+
+def existing_file(path: Path, remedy: str = _CHOICE) -> Path:
+    """Refuse a checkpoint that is missing or empty.
+
+    Args:
+        path: The file.
+        remedy: What to do about it.
 
     Raises:
         WeightsError: It is missing or empty.
     """
-    remedy = f"Give a checkpoint's file or folder, or a name: {', '.join(MODEL_NAMES)}."
     if not path.is_file():
         raise WeightsError("There is no such checkpoint file.", remedy, path)
     if path.stat().st_size == 0:

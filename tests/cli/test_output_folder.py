@@ -183,8 +183,9 @@ def test_left_overs_of_a_killed_run_do_not_matter(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_empty_is_refused_without_force(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not empty"):
+    with pytest.raises(OutputError, match="not empty") as caught:
         result_folders([Path("a.mp4")], tmp_path, force=False)
+    assert {"--resume", "--force"} <= set(caught.value.remedy.replace(",", "").split())
     result_folders([Path("a.mp4")], tmp_path, force=True)
 
 

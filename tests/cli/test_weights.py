@@ -177,3 +177,4 @@ def test_exit_code_for_real(tmp_path: Path) -> None:
     assert ran.code == 1
     assert ran.out == ""
     assert "absent.pt" in ran.err
+    assert "everyday" not in ran.err  # a name of a model is no file to convert

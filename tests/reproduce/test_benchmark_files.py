@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.made_files import picture, sound
+from tests.data.made_files import media, picture, rows, sound, video, write
 from tests.reproduce.conftest import FEW
 from tvsl.audioclip.encoder import AudioCLIPEncoder, load_audioclip
 from tvsl.data.base import Split
@@ -307,3 +307,73 @@ def test_pairs_are_of_data_sets_that_there_are() -> None:
 
     for single, several in PAIRS.items():
         assert {single, several} <= DATA_SETS.keys()
+
+
+SOLO = {f"{video(number)}_000_00000": label for number, label in enumerate(("cello", "flute") * 2)}
+DUETS = (f"{video(7)}_000_00000", f"{video(8)}_000_00000")
+
+
+def write_music(root: Path, width: float = 0.5) -> Path:
+    """Lists of MUSIC-Solo and MUSIC-Duet, of other videos."""
+    box = [0.0, 0.0, 0.5, 1.0]
+    solo = [{"file": name, "class": label, "bbox": box} for name, label in SOLO.items()]
+    duets = [
+        {"file": name, "class_src1": "cello", "bbox_src1": [0.0, 0.0, width, 1.0]}
+        | {"class_src2": "flute", "bbox_src2": box}
+        for name in DUETS
+    ]
+    write(root / "metadata" / "music_solo.json", json.dumps(solo))
+    write(root / "metadata" / "music_duet.json", json.dumps(duets))
+    rows(root / "metadata" / "music_solo_test.csv", [f"{name},{SOLO[name]}" for name in SOLO])
+    rows(root / "metadata" / "music_duet_test.csv", DUETS)
+    train = [f"{video(number)}_000_00000" for number in range(20, 30)]
+    rows(root / "metadata" / "music_solo_train.txt", [f"{name},tuba" for name in train])
+    media(root, train)
+    for name in train:
+        sound(root / "audio" / f"{name[:11]}.wav")
+    return root
+
+
+def music(root: Path, **options: Any) -> FileBenchmark:
+    config = reproduce_config("files", "quick", **{**FEW, "clips": None, "test_scenes": None})
+    found = open_benchmark("music-solo", {"root": str(root), **options}, config)
+    assert isinstance(found, FileBenchmark)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gone", "singles", "duets"), [([next(iter(SOLO))], 3, 2), ([DUETS[1]], 4, 1)]
+)
+def test_a_file_of_one_list_does_not_hinder_reading_the_other(
+    gone: list[str], singles: int, duets: int, tmp_path: Path
+) -> None:
+    benchmark = music(write_music(tmp_path), leave_out=str(rows(tmp_path / "out.txt", gone)))
+    assert benchmark.count(SceneSet(SINGLE, "test")) == singles
+    assert benchmark.count(SceneSet(DUET, "test")) == duets
+
+
+def test_a_file_of_neither_list_is_refused(tmp_path: Path) -> None:
+    benchmark = music(write_music(tmp_path), leave_out=str(rows(tmp_path / "out.txt", ["what"])))
+    for condition in (SINGLE, DUET):
+        with pytest.raises(DataError, match="No id in the file"):
+            benchmark.count(SceneSet(condition, "test"))
+
+
+def test_corrected_boxes_of_the_list_of_pairs_are_another_reproduction(tmp_path: Path) -> None:
+    first, same, other = (
+        music(write_music(tmp_path / name, width)).record()
+        for name, width in (("first", 0.5), ("same", 0.5), ("other", 0.25))
+    )
+    assert first == same
+    assert first["truth"] != other["truth"]
+    assert first["items"] == other["items"]
+
+
+def test_tables_of_single_sources_need_no_list_of_pairs(tmp_path: Path) -> None:
+    root = write_music(tmp_path)
+    (root / "metadata" / "music_duet_test.csv").unlink()
+    benchmark = music(root)
+    assert benchmark.record()["truth"]
+    assert benchmark.count(SceneSet(SINGLE, "test")) == len(SOLO)
+    with pytest.raises(DataError):
+        benchmark.count(SceneSet(DUET, "test"))

@@ -19,7 +19,7 @@ from tvsl.audioclip.config import AudioCLIPConfig
 from tvsl.audioclip.model import AudioCLIP
 from tvsl.audioclip.tokenizer import TextTokenizer, find_clip_tokenizer, load_tokenizer
 from tvsl.errors import OutputError, WeightsError, first_problem, shown
-from tvsl.models import existing_file, free_target
+from tvsl.models import GIVE_A_FILE, existing_file, free_target
 from tvsl.utils.atomic import locked, writable, write_whole
 from tvsl.utils.model_folder import (
     CARD_FILE,
@@ -143,7 +143,7 @@ def convert(source: Path, target: Path, force: bool = False) -> Path:
     """
     with locked(target.parent):
         free_target(target, force)
-        state, config = read_state(existing_file(source))
+        state, config = read_state(existing_file(source, GIVE_A_FILE))
         model = build(state, config, source)
         header = {CONFIG_KEY: config.model_dump_json(), "format": "pt"}
         tensors = model.state_dict()

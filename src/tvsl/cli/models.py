@@ -39,6 +39,13 @@ MODELS: Final = {
         "Apache-2.0",
         "93.5 % of the sources of new duets with detected labels (cIoU of 0.3 or more)",
     ),
+    "mini-pooled": ModelCard(
+        "the made-up world, half of its classes: the encoder of the benchmark of new classes",
+        "in the package, 4 MB",
+        "Apache-2.0",
+        "untrained, of the sources of duets of classes that it has not met (cIoU of 0.3 or more): "
+        "61.8 % with labels given, 28.3 % with labels detected",
+    ),
     "audioclip": ModelCard(
         "the paper's encoder: pictures, sounds and texts of the web, AudioSet's sounds",
         "fetched once, 537 MB",

@@ -493,7 +493,7 @@ def result_folders(
         if is_done is None or not is_done(place, folder):
             chosen.append((place, folder))
     for _, folder in chosen:
-        check_free(folder, force, earlier_files, new)
+        check_free(folder, force, earlier_files, new, _REMEDY)
     if force:
         read = {path.resolve() for path in (*inputs, audio) if path is not None}
         for path in (folder / name for _, folder in chosen for name in earlier_files(folder)):
@@ -506,6 +506,7 @@ def result_folders(
     return chosen
 
 
+_REMEDY = "Choose another, add --resume to keep what is there and go on, or --force to replace it."
 _LARGEST_BEGINNING = 1 << 16  # holds two of the longest paths, every character escaped
 
 

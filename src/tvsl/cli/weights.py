@@ -81,11 +81,11 @@ def convert(
 
     The file loads faster and can never run code.
     """
-    from tvsl.models import existing_file, free_target
+    from tvsl.models import GIVE_A_FILE, existing_file, free_target
 
     # Wrong usage ends here, before torch is imported.
     free_target(target, force)
-    existing_file(source)
+    existing_file(source, GIVE_A_FILE)
 
     from tvsl.audioclip.checkpoint import convert
 

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, InstanceOf, JsonValue
+from pydantic import Field, InstanceOf, JsonValue, PrivateAttr
+from typing_extensions import Self
 
 from tvsl.data.base import (
     ClipBatch,
@@ -168,6 +169,13 @@ class FileDataSet(DataSet):
     leave_out: Path | None = None
     window: float | None = Field(5.0, gt=0, le=3600)
     side: int = Field(224, gt=0, le=4096)
+    _beside: tuple[FileDataSet, ...] = PrivateAttr(())
+
+    def beside(self, *others: FileDataSet) -> Self:
+        """The same data set; a file of the option ``leave_out`` may hold ids of others, too."""
+        found = self.model_copy()
+        found._beside = others
+        return found
 
     @property
     @abstractmethod
@@ -335,13 +343,16 @@ class FileDataSet(DataSet):
         return tuple(item for item in items.values() if item.id not in gone), left_out
 
     def _other_items(self, split: Split) -> Iterator[Item]:
-        """Items of the other splits, as far as their lists are here."""
-        for other in self.splits:
-            if other != split:
-                # A list that this run does not need may be missing.
-                with suppress(DataError):
-                    if self.has_items(other):
-                        yield from self.listed(other)
+        """Items of the other splits and of data sets beside, as far as their lists are here."""
+        others: list[tuple[FileDataSet, Split]] = [
+            (self, other) for other in self.splits if other != split
+        ]
+        others += [(data, other) for data in self._beside for other in data.splits]
+        for data, other in others:
+            # A list that this run does not need may be missing.
+            with suppress(DataError):
+                if data.has_items(other):
+                    yield from data.listed(other)
 
     def _sound(self, path: Path, sample_rate: int, audible: bool) -> NDArray[np.float32]:
         if self.window is None:
@@ -373,10 +384,10 @@ def _left_out(path: Path, items: Iterable[Item], others: Iterable[Item]) -> Left
     Args:
         path: The file.
         items: Items of the split.
-        others: Items of the other splits: a file of one split does not hinder reading another.
+        others: Items of other splits and data sets: a file for one does not hinder reading another.
 
     Raises:
-        DataError: It cannot be read, or none of its ids is that of an item of any split.
+        DataError: It cannot be read, or none of its ids is that of any item.
     """
     content = read_small(path, LARGEST_LIST, DataError, "Check the option leave_out.")
     known: dict[str, list[Item]] = {}

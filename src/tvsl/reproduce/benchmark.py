@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
@@ -22,7 +23,7 @@ from tvsl.data.real import RealClips, RealData
 from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.data.targets import Boxes, Nowhere
 from tvsl.encoder import Encoder
-from tvsl.errors import UsageError, first_problem
+from tvsl.errors import DataError, UsageError, first_problem
 from tvsl.evaluation.batch import (
     EncodedBatch,
     encode_items,
@@ -463,12 +464,19 @@ class FileBenchmark(DrawnHalves):
     def __init__(
         self, data: FileDataSet, options: Mapping[str, Any], config: ReproduceConfig
     ) -> None:
+        pairs = PAIRS.get(data.name)
+        self.pairs: FileDataSet | None = None
+        if pairs is not None:
+            found = find_data(pairs, **options)
+            assert isinstance(found, FileDataSet)
+            self.pairs = found.beside(data)
+            data = data.beside(self.pairs)
         if len(data.names) < 2:
             raise UsageError(
                 f"The data set '{data.name}' has no classes to train on.",
                 "Tables need a data set whose items have class labels.",
             )
-        self.data, self.options, self.config = data, options, config
+        self.data, self.config = data, config
         self.title = data.title
         self.paper = _PAPER.get(data.name, "VGGSound")
         self.items = lru_cache(maxsize=None)(self._items)
@@ -535,12 +543,17 @@ class FileBenchmark(DrawnHalves):
 
     def record(self) -> dict[str, Any]:
         """Description of the clips, the options, and all that the lists state of the scenes."""
+        pairs: tuple[Item, ...] = ()
+        if self.pairs is not None:
+            # A list that no chosen table needs may be missing.
+            with suppress(DataError):
+                pairs = self.pairs.items
         return {
             "data": self.data.name,
             "options": options_of(self.data),
             "clips": self.clips.description(),
-            "items": hash_ids(item.id for item in self.data.items),
-            "truth": hash_truth((*self.data.items, *self._validation_items)),
+            "items": hash_ids(item.id for item in (*self.data.items, *pairs)),
+            "truth": hash_truth((*self.data.items, *pairs, *self._validation_items)),
         }
 
     def warnings(self) -> list[str]:
@@ -584,10 +597,8 @@ class FileBenchmark(DrawnHalves):
     ) -> list[Item]:
         if sources == 1:
             return singles
-        pairs = PAIRS.get(self.data.name)
-        if sources == 2 and split == "test" and pairs is not None:
-            listed = find_data(pairs, **self.options).items
-            return [item for item in listed if set(item.labels) <= names]
+        if sources == 2 and split == "test" and self.pairs is not None:
+            return [item for item in self.pairs.items if set(item.labels) <= names]
         rows = {name: row for row, name in enumerate(self.data.names)}
         labels = np.array([rows[str(item.labels[0])] for item in singles], dtype=np.int64)
         drawn = draw_mixtures(labels, sources, seed=self.config.seed)

@@ -164,6 +164,7 @@ def check_free(
     force: bool,
     earlier: Callable[[Path], Iterable[str]] | None = None,
     new: Sequence[str] = (),
+    remedy: str = "Choose another, or add --force to replace.",
 ) -> None:
     """Check that a folder is empty or may be replaced.
 
@@ -174,6 +175,7 @@ def check_free(
             ``OutputError`` if tvsl did not write the files there.
         new: Names of the files that will be written, or patterns of names that are not known yet
             (``moments/*.png``): with ``force`` no other file may have one of them.
+        remedy: What to do about a folder that is not empty.
 
     Raises:
         OutputError: It is a file, or a folder that is not empty and ``force`` is not set, or a file
@@ -186,9 +188,7 @@ def check_free(
             raise OutputError("This is a file, not a folder.", "Choose another place.", folder)
         taken = bool(entries(folder))
     if taken and not force:
-        raise OutputError(
-            "This folder is not empty.", "Choose another, or add --force to replace.", folder
-        )
+        raise OutputError("This folder is not empty.", remedy, folder)
     if taken and earlier is not None:
         known = set(earlier(folder))
         with writable(folder):
