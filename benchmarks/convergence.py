@@ -1,0 +1,96 @@
+"""T-VSL trained for longer than in the paper's tables: what more steps bring.
+
+    python benchmarks/convergence.py --output FOLDER
+    python benchmarks/convergence.py --output FOLDER --data ../shared/real
+
+The preset ``tvsl`` and every equation as printed (``paper``) see as many mixtures as in the tables
+of `tvsl reproduce`, and ``--times`` as many, in steps of 8; validation chooses the learning rate
+for each number of steps, and the readout. Measured on duets of development: of classes that the
+encoder `mini-pooled` has not met, or with ``--data`` of real mixtures (docs/reproducing.md). The
+folder goes on where it was; ``--quick`` only shows that everything runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tvsl.cli.output import progress
+from tvsl.reproduce import tables
+from tvsl.reproduce.benchmark import kind_of
+from tvsl.reproduce.experiment import Experiment, ExperimentConfig
+from tvsl.reproduce.report import csv_text
+from tvsl.reproduce.run import Reproduction, reproduce, select
+from tvsl.reproduce.specs import DUET, Column, ReproduceConfig, RowSpec, TableSpec, reproduce_config
+
+BATCH = 8
+ROWS = {
+    "tvsl": (tables.TVSL,),
+    "paper": (
+        tables.TVSL_PRINTED,
+        tables.learned("the same, readout chosen by validation", "tvsl", preset="paper"),
+    ),
+}
+"""Rows by their preset."""
+COLUMNS = (Column("CAP", DUET, "CAP", "several"), Column("CIoU@0.3", DUET, "success", "several"))
+QUICK = {
+    "clips": 48,
+    "validation_scenes": 4,
+    "test_scenes": 4,
+    "steps": 2,
+    "batches": (BATCH,),
+    "seeds": 1,
+}
+
+
+def longer(config: ReproduceConfig, times: int, seeds: int) -> ReproduceConfig:
+    """A recipe whose heads see so many times the mixtures, in steps of ``BATCH``."""
+    steps = times * config.steps_of(BATCH)
+    return config.model_copy(update={"steps": steps, "batches": (BATCH,), "seeds": seeds})
+
+
+def measure(experiment: Experiment, rows: tuple[RowSpec, ...]) -> Reproduction:
+    """Train and measure rows on duets; all figures are also written, as a CSV file."""
+    folder = experiment.settings.folder
+    table = TableSpec(folder.name, "", "", rows, COLUMNS, labels=("given", "detected"))
+    found = reproduce(replace(select(["table2"]), tables=(table,)), experiment, progress)
+    folder.with_suffix(".csv").write_text(csv_text(found), encoding="utf-8")
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", required=True, type=Path, help="folder of heads and tokens")
+    parser.add_argument("--data", help="folder in the form of ../shared/real [the made-up world]")
+    parser.add_argument("--times", type=int, nargs="+", default=[1, 4], help="times the mixtures")
+    parser.add_argument("--presets", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", type=int, default=3, help="heads of each row")
+    parser.add_argument("--quick", action="store_true", help="only to see that everything runs")
+    given = parser.parse_args()
+    data, model = ("synthetic", "mini-pooled") if given.data is None else ("real", "everyday")
+    options = {"classes": "unseen"} if given.data is None else {"root": given.data}
+    whole = reproduce_config(kind_of(data), "full", **(QUICK if given.quick else {}))
+    rows = tuple(row for preset in given.presets for row in ROWS[preset])
+    shown = Table("mixtures", "row", "labels", *(column.title for column in COLUMNS), "heads")
+    for times in given.times:
+        config = longer(whole, times, 1 if given.quick else given.seeds)
+        folder = given.output / f"{times}-times"
+        settings = ExperimentConfig(
+            config, model, data, {**options, "development": True}, folder, "cpu"
+        )
+        found = measure(Experiment(settings), (tables.TVSL_UNTRAINED, *rows))
+        for line in found.tables[0].lines:
+            values = ("" if value is None else value.text() for value in line.values)
+            trained = "; ".join(dict.fromkeys(filter(None, line.trained)))
+            mixtures = f"{config.steps * BATCH:,}"
+            shown.add_row(mixtures, line.row, line.labels, *values, trained)
+    Console(width=160).print(shown)
+
+
+if __name__ == "__main__":
+    main()
