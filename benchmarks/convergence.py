@@ -21,7 +21,7 @@ from rich.table import Table
 
 from tvsl.cli.output import progress
 from tvsl.reproduce import tables
-from tvsl.reproduce.benchmark import kind_of
+from tvsl.reproduce.benchmark import MODELS, kind_of
 from tvsl.reproduce.experiment import Experiment, ExperimentConfig
 from tvsl.reproduce.report import csv_text
 from tvsl.reproduce.run import Reproduction, reproduce, select
@@ -72,16 +72,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="heads of each row")
     parser.add_argument("--quick", action="store_true", help="only to see that everything runs")
     given = parser.parse_args()
-    data, model = ("synthetic", "mini-pooled") if given.data is None else ("real", "everyday")
+    data = "synthetic" if given.data is None else "real"
     options = {"classes": "unseen"} if given.data is None else {"root": given.data}
-    whole = reproduce_config(kind_of(data), "full", **(QUICK if given.quick else {}))
+    kind = kind_of(data, options)
+    whole = reproduce_config(kind, "full", **(QUICK if given.quick else {}))
     rows = tuple(row for preset in given.presets for row in ROWS[preset])
     shown = Table("mixtures", "row", "labels", *(column.title for column in COLUMNS), "heads")
     for times in given.times:
         config = longer(whole, times, 1 if given.quick else given.seeds)
         folder = given.output / f"{times}-times"
         settings = ExperimentConfig(
-            config, model, data, {**options, "development": True}, folder, "cpu"
+            config, MODELS[kind], data, {**options, "development": True}, folder, "cpu"
         )
         found = measure(Experiment(settings), (tables.TVSL_UNTRAINED, *rows))
         for line in found.tables[0].lines:

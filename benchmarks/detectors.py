@@ -94,12 +94,13 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--scale", default="full")
     given = parser.parse_args()
-    kind = kind_of(given.data)
+    options = name_values("--option", given.option) or {}
+    kind = kind_of(given.data, options)
     settings = ExperimentConfig(
         reproduce_config(kind, given.scale),
         given.model or MODELS[kind],
         given.data,
-        name_values("--option", given.option) or {},
+        options,
         given.folder,
         "cpu",
     )

@@ -216,7 +216,7 @@ def test_how_it_was_measured_follows_the_conditions() -> None:
     told = dict(how(conditions()))
     assert "11 clips of 3 classes as 9,600 mixtures, 300 steps of 32" in told["Training"]
     assert "7 of duets" in told["Measured on"]
-    assert "0.001, 0.003" in told["Tuning"]
+    assert "0.0003, 0.001" in told["Tuning"]
     assert "Validation chooses" in told["Tuning"]
     assert "values cannot" in told["Beside the paper"]
     assert "avgn: dimension 64" in told["Sizes"]

@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from tvsl.errors import UsageError
+from tvsl.reproduce.benchmark import MODELS, kind_of
 from tvsl.reproduce.specs import PRESETS, BenchmarkKind, reproduce_config
 from tvsl.training.config import find_head, recipe
 
@@ -16,6 +17,24 @@ def test_presets_differ_in_how_much_is_done(kind: BenchmarkKind) -> None:
     assert quick.steps < full.steps
     assert max(quick.batches) < max(full.batches)
     assert quick.validation_scenes < full.validation_scenes
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "kind", "model"),
+    [
+        ("synthetic", {}, "synthetic", "mini"),
+        ("synthetic", {"classes": "seen", "development": True}, "synthetic", "mini"),
+        ("synthetic", {"classes": "unseen"}, "new classes", "mini-pooled"),
+        ("synthetic", {"classes": "all"}, "new classes", "mini-pooled"),
+        ("real", {"root": "here"}, "composites", "everyday"),
+        ("folder", {"root": "here"}, "files", "audioclip"),
+    ],
+)
+def test_each_kind_of_benchmark_has_its_encoder(
+    data: str, options: dict[str, object], kind: BenchmarkKind, model: str
+) -> None:
+    assert kind_of(data, options) == kind
+    assert MODELS[kind] == model
 
 
 def test_smaller_batches_take_more_steps() -> None:

@@ -57,8 +57,8 @@ def command(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, everyday "
-            "for real, audioclip otherwise]."
+            help="The encoder: a name, a path or FILE.py:CLASS [mini for synthetic, mini-pooled "
+            "for its new classes, everyday for real, audioclip otherwise]."
         ),
     ] = None,
     scale: Annotated[
@@ -146,7 +146,7 @@ def _settings(
     from tvsl.reproduce.specs import reproduce_config
     from tvsl.utils.processes import own_device
 
-    kind = kind_of(data)
+    kind = kind_of(data, options)
     return ExperimentConfig(
         reproduce_config(kind, scale, **changes),
         model or MODELS[kind],

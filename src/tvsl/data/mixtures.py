@@ -6,6 +6,7 @@ The draws do not depend on the number of workers, processes or machines.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,3 +172,23 @@ def _source(items: Sequence[Item], label: str | None, places: Sequence[int]) -> 
         item.sources[0].target if place in places else Nowhere() for place, item in enumerate(items)
     )
     return Source(label, SideBySide(tuple(targets)))
+
+
+def with_further_sounds(scenes: Sequence[Item], singles: Sequence[Item]) -> list[Item]:
+    """Add to each scene a sound of a class that is none of its own.
+
+    Args:
+        scenes: The scenes.
+        singles: Items whose sounds may be added.
+
+    Returns:
+        The scenes to which one can be added; each takes the next that fits.
+    """
+    found = []
+    for place, scene in enumerate(scenes):
+        order = (singles[(place + 1 + step) % len(singles)] for step in range(len(singles)))
+        other = next((item for item in order if item.labels[0] not in scene.labels), None)
+        if other is not None:
+            sounds = (*scene.sounds, *other.sounds)
+            found.append(replace(scene, id=f"{scene.id}~{other.id}", sounds=sounds))
+    return found

@@ -18,7 +18,7 @@ from tvsl.data import DATA_SETS, find_data, make_data
 from tvsl.data.base import MISSING_REMEDY, ClipSet, Item, Split, ValidationItems, require_files
 from tvsl.data.composites import Composites
 from tvsl.data.files import FileClips, FileDataSet
-from tvsl.data.mixtures import draw_mixtures, mix
+from tvsl.data.mixtures import draw_mixtures, mix, with_further_sounds
 from tvsl.data.real import RealClips, RealData
 from tvsl.data.synthetic import SyntheticClips, SyntheticData
 from tvsl.data.targets import Boxes, Nowhere
@@ -605,26 +605,6 @@ class FileBenchmark(DrawnHalves):
         return [mix([singles[number] for number in members]) for members in drawn]
 
 
-def with_further_sounds(scenes: Sequence[Item], singles: Sequence[Item]) -> list[Item]:
-    """Add to each scene a sound of a class that is none of its own.
-
-    Args:
-        scenes: The scenes.
-        singles: Items whose sounds may be added.
-
-    Returns:
-        The scenes to which one can be added; each takes the next that fits.
-    """
-    found = []
-    for place, scene in enumerate(scenes):
-        order = (singles[(place + 1 + step) % len(singles)] for step in range(len(singles)))
-        other = next((item for item in order if item.labels[0] not in scene.labels), None)
-        if other is not None:
-            sounds = (*scene.sounds, *other.sounds)
-            found.append(replace(scene, id=f"{scene.id}~{other.id}", sounds=sounds))
-    return found
-
-
 def _has_one_source(item: Item) -> bool:
     """Tell whether an item has one source, with a class and a known place."""
     if len(item.sources) != 1 or item.labels[0] is None:
@@ -635,20 +615,25 @@ def _has_one_source(item: Item) -> bool:
 
 MODELS: Mapping[BenchmarkKind, str] = {
     "synthetic": "mini",
+    "new classes": "mini-pooled",
     "composites": "everyday",
     "files": "audioclip",
 }
 """The encoder that each kind of benchmark is measured with, unless another one is given."""
 
 
-def kind_of(data: str) -> BenchmarkKind:
+def kind_of(data: str, options: Mapping[str, Any]) -> BenchmarkKind:
     """Kind of the benchmark of a data set.
+
+    Args:
+        data: Name of the data set.
+        options: Its options.
 
     Raises:
         UsageError: There is no such data set.
     """
     if data == SyntheticData.name:
-        return "synthetic"
+        return "synthetic" if options.get("classes", "seen") == "seen" else "new classes"
     return "composites" if issubclass(DATA_SETS.resolve(data), RealData) else "files"
 
 
