@@ -33,6 +33,7 @@ RENAMED = {
     "SECURITY.md": "project/security.md",
     "src/tvsl/pretrained/everyday/README.md": "models/everyday.md",
     "src/tvsl/pretrained/mini/README.md": "models/mini.md",
+    "src/tvsl/pretrained/mini-pooled/README.md": "models/mini-pooled.md",
 }
 """Documents outside `docs/`, by their path, with their places on the site."""
 COMMANDS = "command-line.md"
