@@ -190,7 +190,8 @@ def test_the_four_registries() -> None:
     assert ENCODERS.group == "tvsl.encoders"
     assert PROTOCOLS.group == "tvsl.protocols"
     assert PROTOCOLS["paper"] is PAPER
-    assert list(ENCODERS) == ["everyday", "mini", "audioclip", "audioclip-partial"]
+    own = ["everyday", "mini", "mini-pooled", "audioclip", "audioclip-partial"]
+    assert list(ENCODERS) == own
     for wrong in (Tool, int, "tvsl"):
         assert not METHODS.accepts(wrong)
         assert not DATA_SETS.accepts(wrong)

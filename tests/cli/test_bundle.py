@@ -132,7 +132,7 @@ def test_without_the_embedded_model_it_says_so(package: Path, media: Path, tmp_p
     for command in (("weights", "list"), ("doctor",)):
         shown = run(*command)
         assert shown.code == 0
-        (line,) = [row for row in shown.out.splitlines() if row.startswith("mini")]
+        (line,) = [row for row in shown.out.splitlines() if row.startswith("mini ")]
         assert "missing" in line
 
 
