@@ -6,15 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import typer
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from tests.cli.running import run, run_alone
 from tests.preprocess.videos import contents, make_broken, make_clip
 from tvsl.audioclip.encoder import load_audioclip
 from tvsl.cli.output import SOME_INPUT_FAILED
+from tvsl.cli.starting import start_processes
 from tvsl.reproduce.targets import OUTPUTS
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow]
@@ -103,3 +107,27 @@ def test_a_kill_ends_all_with_one_line(killed: str, tmp_path: Path) -> None:
     while any(Path(f"/proc/{one}/stat").exists() for one in started):
         assert time.monotonic() < end, "a process is left"
         time.sleep(0.2)
+
+
+def test_a_killed_process_is_named_where_others_ended_in_the_same_second(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures = {
+        rank: ProcessFailure(rank, 100 + rank, code, "")
+        for rank, code in enumerate((SOME_INPUT_FAILED, -signal.SIGKILL, SOME_INPUT_FAILED))
+    }
+    for failure in failures.values():
+        failure.timestamp = 1
+
+    def launch(*_: object) -> Callable[..., None]:
+        def run(*_: object) -> None:
+            raise ChildFailedError("tvsl", failures)
+
+        return run
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", launch)
+    with pytest.raises(typer.Exit) as caught:
+        start_processes(3)
+    assert caught.value.exit_code == SOME_INPUT_FAILED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Process 2 of 3 was ended by signal 9" in line

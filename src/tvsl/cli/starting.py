@@ -61,7 +61,9 @@ def start_processes(count: int | None) -> None:
     except SignalException:
         raise typer.Exit(INTERRUPTED) from None
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        # The others may end within the same second, for want of the one that was killed.
+        failures = error.failures.items()
+        rank, failure = min(failures, key=lambda one: (one[1].exitcode >= 0, one[1].timestamp))
         if failure.exitcode < 0:
             print_error(
                 f"Process {rank + 1} of {count} was ended by signal {-failure.exitcode}, perhaps "
