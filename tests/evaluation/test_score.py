@@ -15,7 +15,7 @@ from tests.evaluation.made_scenes import CELLS, CLASSES, SIDE, made_scenes
 from tests.metrics.inputs import two_of_one_class
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import NO_MAP, Predictions
-from tvsl.evaluation.score import PairScores, score, score_batches, score_maps
+from tvsl.evaluation.score import MapScorer, PairScores, score, score_batches, score_maps
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.metrics import NEGATIVES
 from tvsl.metrics.negatives import CONFIDENT_SHARE
@@ -118,6 +118,23 @@ def test_a_map_of_the_twin_finds_the_wrong_one() -> None:
     assert bool((both.columns["right twin"] == 0).all())  # it does not tell them apart
     sized = scenes.masks.flatten(1).sum(dim=1) / (scenes.twins | scenes.masks).flatten(1).sum(dim=1)
     torch.testing.assert_close(both.columns["ciou"], sized.double(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_maps_are_scored_again_and_again_with_twins_or_without(every: int) -> None:
+    scenes = made_scenes(6, 2, twins=0.5)
+    with_twins, without = (MapScorer(scenes, step=every, twins=one) for one in (True, False))
+    for seed in (0, 1):
+        maps = torch.randn(12, CELLS, 2 * CELLS, generator=torch.Generator().manual_seed(seed))
+        expected = score_maps(maps, scenes, step=every).columns
+        found, lesser = with_twins.score(maps).columns, without.score(maps).columns
+        assert found.keys() == lesser.keys() == expected.keys()
+        for name, column in expected.items():
+            assert torch.equal(found[name].nan_to_num(-1), column.nan_to_num(-1))
+            if name != "right twin":
+                assert torch.equal(lesser[name], column)
+        assert bool(lesser["right twin"].isnan().all())
+        assert not bool(found["right twin"].isnan().all())
 
 
 def test_a_map_that_is_the_same_everywhere_is_the_whole_frame_or_nothing() -> None:

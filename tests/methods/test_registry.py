@@ -80,6 +80,23 @@ def test_detection_scores_every_class_of_every_clip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
+def test_all_readouts_and_detectors_at_once_are_each_of_them(name: str) -> None:
+    made, alone = head(name).eval(), head(name).eval()
+    batch, asked, words = tokens(3), queries((0, 1), (2, 4), (0, 6)), vocabulary()
+    readouts, detectors = made.readouts(), made.detectors()
+    maps = made.maps_of_readouts(batch, asked, words, readouts)
+    scores = made.detect_by(batch, words, detectors)
+    assert made.config == with_overrides(made.config, **readouts[-1], **detectors[-1])
+    for hyperparameters, found in zip(readouts, maps, strict=True):
+        alone.set_tuned(**hyperparameters)
+        assert torch.equal(found, alone.spread_maps(batch, asked, words))
+    for hyperparameters, score in zip(detectors, scores, strict=True):
+        alone.set_tuned(**hyperparameters)
+        expected = alone.detect(batch, words)
+        assert expected is score is None or torch.equal(score, expected)
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_what_learns_learns_in_every_parameter(name: str) -> None:
     made = head(name)
     labels = ragged_labels([1, 2, 1, 3])

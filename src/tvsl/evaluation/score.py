@@ -174,8 +174,55 @@ def score_maps(maps: Tensor, batch: Truth, protocol: Protocol = PAPER, step: int
         step: Rows and columns that are scored: every one, every second, ... Published figures need
             all; a choice among a hundred candidates needs fewer.
     """
-    measures = _measure(maps, torch.arange(len(maps)), batch, protocol, step)
-    return PairScores({**measures, **_truth(batch, step)}, protocol)
+    return MapScorer(batch, protocol, step).score(maps)
+
+
+class MapScorer:
+    """Scoring of maps of the same pairs, as often as wanted.
+
+    Args:
+        batch: The clips with their truth.
+        protocol: The protocol.
+        step: Rows and columns that are scored, as for ``score_maps``.
+        twins: Whether to measure ``right twin`` where there are twins.
+    """
+
+    def __init__(
+        self, batch: Truth, protocol: Protocol = PAPER, step: int = 1, twins: bool = True
+    ) -> None:
+        self.pixels = _Pixels.of(batch, step, twins)
+        self.truth = _truth(batch, self.pixels.targets)
+        self.protocol = protocol
+
+    def score(self, maps: Tensor) -> PairScores:
+        """Score one map for each pair; see ``score_maps``."""
+        measures = _measure(maps, torch.arange(len(maps)), self.pixels, self.protocol)
+        return PairScores({**measures, **self.truth}, self.protocol)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """The pixels that are scored, of every ``step``-th row and column.
+
+    Attributes:
+        targets: (P, H, W), as in ``Truth``.
+        twins: Masks of the sources and of their twins, (P, H, W) bool each, where that is known.
+        size: Height and width of all pixels.
+        step: Rows and columns from one to the next.
+    """
+
+    targets: Tensor
+    twins: tuple[Tensor, Tensor] | None
+    size: tuple[int, int]
+    step: int
+
+    @classmethod
+    def of(cls, batch: Truth, step: int = 1, with_twins: bool = True) -> _Pixels:
+        """The pixels of some clips."""
+        twins = None
+        if with_twins and batch.twins is not None and batch.masks is not None:
+            twins = (batch.masks[:, ::step, ::step], batch.twins[:, ::step, ::step])
+        return cls(batch.targets[:, ::step, ::step].contiguous(), twins, batch.size, step)
 
 
 def score(
@@ -196,11 +243,12 @@ def score(
         raw_confidence: Whether the measure ``confidence`` is of maps as they are, not of
             normalized ones.
     """
-    measures = _measure(predictions.maps, predictions.pairs, batch, protocol)
+    pixels = _Pixels.of(batch)
+    measures = _measure(predictions.maps, predictions.pairs, pixels, protocol)
     if raw_confidence:
         full = resize_maps(predictions.maps, batch.size)
         measures["confidence"] = confidence(full).cpu()
-    truth = _truth(batch)
+    truth = _truth(batch, pixels.targets)
     without = {"ap": ~batch.foreground, "right twin": ~_have_twins(batch)}
     scores: dict[LabelSource, PairScores] = {}
     for source, rows in predictions.rows.items():
@@ -238,21 +286,19 @@ def _resize_some(maps: Tensor, size: tuple[int, int], step: int) -> Tensor:
     return down.T @ maps @ across
 
 
-def _measure(
-    maps: Tensor, pairs: Tensor, batch: Truth, protocol: Protocol, step: int = 1
-) -> Columns:
+def _measure(maps: Tensor, pairs: Tensor, pixels: _Pixels, protocol: Protocol) -> Columns:
     """Measures of M maps, each against the target of its pair, (M,) each, on the CPU."""
     metric = ProtocolMetric(protocol, normalize=False)
-    seen = (slice(None), slice(None, None, step), slice(None, None, step))
     parts: list[Columns] = []
     for chosen in torch.arange(len(maps)).split(_CHUNK):  # all in full size need much memory
         rows = pairs[chosen]
-        targets = batch.targets[rows.to(batch.targets.device)][seen].to(maps.device)
-        full = normalize_maps(maps[chosen.to(maps.device)].float(), batch.size, step)
+        targets = pixels.targets[rows.to(pixels.targets.device)].to(maps.device)
+        some = maps[chosen.to(maps.device)].float()
+        full = normalize_maps(some, pixels.size, pixels.step)
         columns = {name: one.cpu() for name, one in metric.pair_scores(full, targets).items()}
         columns["right twin"] = torch.full((len(rows),), torch.nan, dtype=torch.float64)
-        if batch.twins is not None and batch.masks is not None:
-            own, other = batch.masks[rows][seen], batch.twins[rows][seen]
+        if pixels.twins is not None:
+            own, other = (masks[rows] for masks in pixels.twins)
             columns["right twin"] = _right_twin(full.cpu(), own, other)
         parts.append(columns)
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
@@ -275,10 +321,9 @@ def _have_twins(batch: Truth) -> Tensor:
     return batch.twins.flatten(1).any(dim=1).cpu()
 
 
-def _truth(batch: Truth, step: int = 1) -> Columns:
+def _truth(batch: Truth, targets: Tensor) -> Columns:
     """Columns of each pair that do not depend on its map, (P,) each, on the CPU."""
-    targets = batch.targets[:, ::step, ::step] > 0
-    area = targets.flatten(1).sum(dim=1).cpu()
+    area = (targets > 0).flatten(1).sum(dim=1).cpu()
     return {
         "labels": batch.queries.label.cpu(),
         "frames": batch.queries.clip.cpu(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -13,7 +13,7 @@ from typing_extensions import Self
 
 from tvsl.encoder import MOST_CHANNELS, Encoder, FlipAverage, ImageTokenMode, PromptableTextEncoder
 from tvsl.errors import ShapeError, UsageError, first_problem
-from tvsl.methods.operations import AFFINITY, spread
+from tvsl.methods.operations import AFFINITY, spread, spread_all
 from tvsl.tokens import Queries, Tokens, Vocabulary
 from tvsl.utils.strict_model import StrictModel
 
@@ -301,7 +301,8 @@ class Method(nn.Module, ABC):
     ) -> list[Tensor]:
         """Maps of ``spread_maps`` with each of some readouts; the last one stays set.
 
-        A method whose readouts share most of their work may do that once.
+        Maps that only differ in how they are spread are made once, and so are the weights of
+        spreading.
 
         Args:
             tokens: B clips.
@@ -309,11 +310,35 @@ class Method(nn.Module, ABC):
             vocabulary: N classes.
             readouts: Hyperparameters, as ``readouts`` gives them.
         """
-        found = []
+        read = self.reader(tokens, queries, vocabulary)
+        maps: dict[frozenset[tuple[str, Any]], Tensor] = {}
+        wanted = []
         for hyperparameters in readouts:
             self.set_tuned(**hyperparameters)
-            found.append(self.spread_maps(tokens, queries, vocabulary))
-        return found
+            readout = frozenset(hyperparameters.items() - {("affinity", self.config.affinity)})
+            wanted.append((readout, self.config.affinity))
+            if readout not in maps:
+                maps[readout] = read()
+        found: dict[Any, Tensor] = {}
+        for affinity in {affinity for _, affinity in wanted}:
+            same = [one for one in wanted if one[1] == affinity]
+            spread_maps = spread_all([maps[one] for one, _ in same], tokens, queries, affinity)
+            found |= zip(same, spread_maps, strict=True)
+        return [found[one] for one in wanted]
+
+    def reader(
+        self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
+    ) -> Callable[[], Tensor]:
+        """A function that gives ``maps`` by the readout that is set when it is called.
+
+        A method whose readouts share most of their work does that once.
+
+        Args:
+            tokens: B clips.
+            queries: P pairs.
+            vocabulary: N classes.
+        """
+        return lambda: self.maps(tokens, queries, vocabulary)
 
     def spread_unlabelled_maps(self, tokens: Tokens) -> Tensor:
         """Maps of ``unlabelled_maps``, spread likewise: (B, M, h, w).
@@ -377,6 +402,24 @@ class Method(nn.Module, ABC):
             Scores, (B, N), or None for a method that cannot detect.
         """
         return None
+
+    def detect_by(
+        self, tokens: Tokens, vocabulary: Vocabulary, detectors: Sequence[Mapping[str, Any]]
+    ) -> list[Tensor | None]:
+        """Scores of ``detect`` with each of some detectors; the last one stays set.
+
+        A method whose detectors share most of their work may do that once.
+
+        Args:
+            tokens: B clips.
+            vocabulary: N classes.
+            detectors: Hyperparameters, as ``detectors`` gives them.
+        """
+        found = []
+        for hyperparameters in detectors:
+            self.set_tuned(**hyperparameters)
+            found.append(self.detect(tokens, vocabulary))
+        return found
 
     def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
         """Evidence of each class on its two sides: what is heard, and what is seen.

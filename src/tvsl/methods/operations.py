@@ -238,24 +238,40 @@ def spread(maps: Tensor, tokens: Tokens, queries: Queries, exponent: float) -> T
     Returns:
         Maps of the same shape; a cell's value lies between those of its frame.
     """
-    if exponent == 0:
-        return maps
-    cells = by_panel(maps.flatten(1)[..., None], tokens)[..., 0]
+    return spread_all([maps], tokens, queries, exponent)[0]
+
+
+def spread_all(
+    maps: Sequence[Tensor], tokens: Tokens, queries: Queries, exponent: float
+) -> list[Tensor]:
+    """Spread several maps of the same pairs, whose weights are the same; see ``spread``.
+
+    Args:
+        maps: Sets of maps, (P, h, w) each.
+        tokens: As for ``spread``.
+        queries: As for ``spread``.
+        exponent: As for ``spread``.
+    """
+    if exponent == 0 or not maps:
+        return list(maps)
+    cells = [by_panel(one.flatten(1)[..., None], tokens)[..., 0] for one in maps]
     frames = by_panel(tokens.visual, tokens)
-    result = torch.empty_like(cells)
+    found = [torch.empty_like(one) for one in cells]
     for chunk in queries.chunks(_SPREAD_TOGETHER):
         slots = chunk.queries.slots(chunk.clips.shape[0])
-        likeness = _spread_weights(frames[chunk.clips], exponent).to(cells.dtype)
-        # One product for all queries of a clip.
-        table = cells.new_zeros(likeness.shape[0], slots.width, *cells.shape[1:])
-        table[slots.clip, slots.slot] = cells[chunk.positions]
-        alike = likeness @ table.permute(0, 2, 3, 1)  # (b, panels, cells, queries)
-        result[chunk.positions] = alike.permute(0, 3, 1, 2)[slots.clip, slots.slot]
-    if tokens.panels == 1:
-        return result.view(maps.shape)
+        likeness = _spread_weights(frames[chunk.clips], exponent).to(cells[0].dtype)
+        for values, result in zip(cells, found, strict=True):
+            # One product for all queries of a clip.
+            table = values.new_zeros(likeness.shape[0], slots.width, *values.shape[1:])
+            table[slots.clip, slots.slot] = values[chunk.positions]
+            alike = likeness @ table.permute(0, 2, 3, 1)  # (b, panels, cells, queries)
+            result[chunk.positions] = alike.permute(0, 3, 1, 2)[slots.clip, slots.slot]
     height, width = tokens.grid
-    whole = result.view(maps.shape[0], tokens.panels, height, width // tokens.panels)
-    return whole.transpose(1, 2).reshape(maps.shape)
+    panels = (tokens.panels, height, width // tokens.panels)
+    return [
+        values.view(len(values), *panels).transpose(1, 2).reshape(-1, height, width)
+        for values in found
+    ]
 
 
 def _spread_weights(frames: Tensor, exponent: float) -> Tensor:

@@ -17,7 +17,7 @@ from tvsl.data.base import DataSet
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, encode_items
-from tvsl.evaluation.score import Figures, score_maps
+from tvsl.evaluation.score import Figures, MapScorer
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.utils.processes import Progress, current
@@ -128,18 +128,21 @@ def calibrate(
         method.maps_of_readouts(batch.tokens, batch.queries, batch.vocabulary, readouts)
         for batch in scenes
     ]
+    scorers = [MapScorer(batch, step=STEP, twins=False) for batch in scenes]
     trials = [
-        _best_of(method, hyperparameters, raw, scenes)
+        _best_of(method, hyperparameters, raw, scenes, scorers)
         for hyperparameters, raw in zip(readouts, zip(*read, strict=True), strict=True)
     ]
     best = _best(trials) if trials else None
     chosen = {} if best is None else best.hyperparameters
     method.set_tuned(**chosen)
-    detection, threshold = _decide_detection(method, mixtures)
-    hyperparameters = {**chosen, **(detection[0].hyperparameters if detection else {})}
-    if threshold is not None:
-        cuts = {"detection_threshold": threshold, **_floors(method, mixtures, threshold)}
-        hyperparameters |= cuts
+    detection, scores = _decide_detector(method, mixtures)
+    hyperparameters = dict(chosen)
+    if detection:
+        truth = torch.cat([batch.labels.flatten() for batch in mixtures])
+        threshold = best_threshold(torch.cat([score.flatten() for score in scores]), truth)
+        cuts = {"detection_threshold": threshold, **_floors(method, mixtures, scores, threshold)}
+        hyperparameters |= {**detection[0].hyperparameters, **cuts}
         method.set_tuned(**cuts)
     ranked = sorted(trials, key=lambda trial: -trial.score)
     score = None if best is None else best.score
@@ -147,7 +150,10 @@ def calibrate(
 
 
 def map_score(
-    method: Method, raw: Sequence[Tensor], scenes: Sequence[EncodedBatch], step: int = 1
+    method: Method,
+    raw: Sequence[Tensor],
+    scenes: Sequence[EncodedBatch],
+    scorers: Sequence[MapScorer] | None = None,
 ) -> float:
     """One figure for a head's maps: the mean of AP and of the success rate over the scenes.
 
@@ -155,14 +161,12 @@ def map_score(
         method: The head, whose hyperparameters say how raw maps are shown.
         raw: Raw maps of each set of scenes.
         scenes: The sets.
-        step: Rows and columns of pixels that are scored, as in ``score_maps``.
+        scorers: How each set is scored; by all pixels when None.
     """
+    scorers = [MapScorer(batch) for batch in scenes] if scorers is None else scorers
     figures = [
-        one_figure(
-            score_maps(method.postprocess(maps), batch, step=step).summary(batch.sources > 1),
-            batch.sources,
-        )
-        for maps, batch in zip(raw, scenes, strict=True)
+        one_figure(scorer.score(method.postprocess(maps)).summary(batch.sources > 1), batch.sources)
+        for maps, batch, scorer in zip(raw, scenes, scorers, strict=True)
     ]
     return sum(figures) / len(figures)
 
@@ -187,6 +191,7 @@ def _best_of(
     hyperparameters: dict[str, Any],
     raw: Sequence[Tensor],
     scenes: Sequence[EncodedBatch],
+    scorers: Sequence[MapScorer],
 ) -> Trial:
     """The best polarity of one readout, then the best exponent without the cut and with it.
 
@@ -201,7 +206,7 @@ def _best_of(
         # Scoring is all that takes time here: nothing is scored twice.
         applied = (polarity, clamp and _is_cut(raw, polarity), exponent)
         if applied not in known:
-            known[applied] = map_score(method, raw, scenes, STEP)
+            known[applied] = map_score(method, raw, scenes, scorers)
         return Trial({**hyperparameters, **chosen}, known[applied])
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]
@@ -240,48 +245,47 @@ def _best(trials: Sequence[Trial]) -> Trial:
     return max(trials, key=lambda trial: trial.score)
 
 
-def _decide_detection(
+def _decide_detector(
     method: Method, mixtures: Sequence[EncodedBatch]
-) -> tuple[list[Trial], float | None]:
-    """Detectors by their mean average precision, and the threshold of the best."""
+) -> tuple[list[Trial], list[Tensor]]:
+    """Detectors by their mean average precision, and the scores of the best, which is set.
+
+    Scores are on the CPU, where the labels are; there are none of a method that cannot detect.
+    """
+    detectors = method.detectors()
+    found: list[list[Tensor]] = [[] for _ in detectors]
+    for batch in mixtures:
+        scores = method.detect_by(batch.tokens, batch.vocabulary, detectors)
+        for of_detector, score in zip(found, scores, strict=True):
+            if score is None:
+                return [], []
+            of_detector.append(score.cpu())
     trials = []
-    for hyperparameters in method.detectors():
-        method.set_tuned(**hyperparameters)
-        scores = _detection_scores(method, mixtures)
-        if scores is None:
-            return [], None
+    for hyperparameters, kept in zip(detectors, found, strict=True):
         precision = [
             100 * float(detection_mean_average_precision(score, batch.labels))
-            for score, batch in zip(scores, mixtures, strict=True)
+            for score, batch in zip(kept, mixtures, strict=True)
         ]
         trials.append(Trial(hyperparameters, sum(precision) / len(precision)))
-    trials.sort(key=lambda trial: -trial.score)
-    method.set_tuned(**trials[0].hyperparameters)
-    scores = _detection_scores(method, mixtures) or []
-    truth = torch.cat([batch.labels.flatten() for batch in mixtures])
-    return trials, best_threshold(torch.cat([score.flatten() for score in scores]), truth)
+    best = _best(trials)
+    method.set_tuned(**best.hyperparameters)
+    return sorted(trials, key=lambda trial: -trial.score), found[trials.index(best)]
 
 
-def _detection_scores(method: Method, mixtures: Sequence[EncodedBatch]) -> list[Tensor] | None:
-    """Scores of each set of scenes on the CPU, where their labels are; None if it has none."""
-    scores = [method.detect(batch.tokens, batch.vocabulary) for batch in mixtures]
-    given = [score.cpu() for score in scores if score is not None]
-    return given if len(given) == len(scores) else None
-
-
-def _floors(method: Method, mixtures: Sequence[EncodedBatch], threshold: float) -> dict[str, float]:
+def _floors(
+    method: Method, mixtures: Sequence[EncodedBatch], scores: Sequence[Tensor], threshold: float
+) -> dict[str, float]:
     """Evidence that nearly all sources over the threshold have, in the sound and in the picture.
 
     Validation scenes have no sounds without a source. So the floors are not weighed against what
     they are for, but are as high as the sources allow: each keeps ``KEPT`` of them.
     """
     heard, seen = [], []
-    for batch in mixtures:
+    for batch, score in zip(mixtures, scores, strict=True):
         sides = method.evidence(batch.tokens, batch.vocabulary)
-        scores = method.detect(batch.tokens, batch.vocabulary)
-        if sides is None or scores is None:
+        if sides is None:
             return {}
-        sources = batch.labels & (scores.cpu() >= threshold)
+        sources = batch.labels & (score >= threshold)
         heard.append(sides[0].cpu()[sources])
         seen.append(sides[1].cpu()[sources])
     found = {"heard_floor": torch.cat(heard).float(), "seen_floor": torch.cat(seen).float()}

@@ -13,7 +13,7 @@ of picture and sound, and the sound of each class then finds its own cells. In t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 import torch
@@ -37,7 +37,6 @@ from tvsl.methods.operations import (
     LogitScale,
     inverse_lengths,
     linear_projector,
-    spread,
     unit,
 )
 from tvsl.methods.tvsl.conditioning import condition_on_all, focused, similarity, weighted_mean
@@ -307,20 +306,12 @@ class TVSL(Method):
         """
         return self._read(*self.similarities(tokens, queries, vocabulary), tokens)
 
-    def maps_of_readouts(
-        self,
-        tokens: Tokens,
-        queries: Queries,
-        vocabulary: Vocabulary,
-        readouts: Sequence[Mapping[str, Any]],
-    ) -> list[Tensor]:
-        """Spread maps of several readouts of the same similarities; see the base class."""
-        similarities, found = self.similarities(tokens, queries, vocabulary), []
-        for hyperparameters in readouts:
-            self.set_tuned(**hyperparameters)
-            maps = self._read(*similarities, tokens)
-            found.append(spread(maps, tokens, queries, self.config.affinity))
-        return found
+    def reader(
+        self, tokens: Tokens, queries: Queries, vocabulary: Vocabulary
+    ) -> Callable[[], Tensor]:
+        """Maps by the readout that is set, from the same similarities; see the base class."""
+        similarities = self.similarities(tokens, queries, vocabulary)
+        return lambda: self._read(*similarities, tokens)
 
     def _read(self, text: Tensor, audio: Tensor, tokens: Tokens) -> Tensor:
         """Maps by the configured readout, (P, h, w), from s and c."""
@@ -385,6 +376,21 @@ class TVSL(Method):
         if self.config.stages == 1 or self.config.detector == "joint":
             logits += self._presences(visual, audio, classes)
         return torch.stack(logits).sigmoid().mean(dim=0)
+
+    def detect_by(
+        self, tokens: Tokens, vocabulary: Vocabulary, detectors: Sequence[Mapping[str, Any]]
+    ) -> list[Tensor | None]:
+        """Scores with several detectors, those without training from one evidence; see the base."""
+        found: list[Tensor | None] = []
+        classes, sides = self._classes(vocabulary), None
+        for hyperparameters in detectors:
+            self.set_tuned(**hyperparameters)
+            if self.config.detector in EVIDENCE:
+                sides = sides or self.evidence(tokens, vocabulary)
+                found.append(EVIDENCE[self.config.detector](*sides, classes))
+            else:
+                found.append(self.detect(tokens, vocabulary))
+        return found
 
     def evidence(self, tokens: Tokens, vocabulary: Vocabulary) -> tuple[Tensor, Tensor]:
         """Evidence on projected tokens, each (B, N); see the base class."""
