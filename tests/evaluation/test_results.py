@@ -20,10 +20,10 @@ from tvsl.evaluation.batch import encode_read_items
 from tvsl.evaluation.evaluator import EvaluatedModels, Evaluator
 from tvsl.evaluation.predict import NO_MAP, evaluation_config
 from tvsl.evaluation.results import Evaluation, detection_table, notes, result_tables
-from tvsl.evaluation.score import normalize_maps
 from tvsl.evaluation.stored_results import write_samples
 from tvsl.methods import METHODS
 from tvsl.metrics import PROTOCOLS, ProtocolMetric, hash_ids, minmax
+from tvsl.metrics.maps import normalize_maps
 
 ENTRY = "text-only (untrained)"
 DATA = MadeData(count=11, sources=2, silent=(3, 8))

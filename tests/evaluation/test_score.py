@@ -15,7 +15,7 @@ from tests.evaluation.made_scenes import CELLS, CLASSES, SIDE, made_scenes
 from tests.metrics.inputs import two_of_one_class
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import NO_MAP, Predictions
-from tvsl.evaluation.score import MapScorer, PairScores, score, score_batches, score_maps
+from tvsl.evaluation.score import PairScores, ScoredPixels, score, score_batches, score_maps
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.metrics import NEGATIVES
 from tvsl.metrics.negatives import CONFIDENT_SHARE
@@ -123,7 +123,7 @@ def test_a_map_of_the_twin_finds_the_wrong_one() -> None:
 @pytest.mark.parametrize("every", [1, 2])
 def test_maps_are_scored_again_and_again_with_twins_or_without(every: int) -> None:
     scenes = made_scenes(6, 2, twins=0.5)
-    with_twins, without = (MapScorer(scenes, step=every, twins=one) for one in (True, False))
+    with_twins, without = (ScoredPixels(scenes, every, twins=one) for one in (True, False))
     for seed in (0, 1):
         maps = torch.randn(12, CELLS, 2 * CELLS, generator=torch.Generator().manual_seed(seed))
         expected = score_maps(maps, scenes, step=every).columns

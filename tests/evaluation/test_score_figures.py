@@ -11,9 +11,10 @@ from torch import Tensor
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import label_sources, predict
-from tvsl.evaluation.score import Figures, normalize_maps, score_batches, score_maps
+from tvsl.evaluation.score import Figures, score_batches, score_maps
 from tvsl.methods.base import Method, Supervision
 from tvsl.metrics import NEGATIVES, LabelSource
+from tvsl.metrics.maps import normalize_maps
 from tvsl.reproduce.benchmark import with_negatives
 from tvsl.tokens import Queries, Tokens, Vocabulary
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tests.evaluation.made_scenes import made_scenes
 from tvsl.evaluation.batch import EncodedBatch
-from tvsl.evaluation.score import MapScorer
+from tvsl.evaluation.score import ScoredPixels
 from tvsl.methods.base import Method, MethodConfig, Supervision
 from tvsl.methods.tvsl import TVSLConfig
 from tvsl.tokens import Queries, Tokens, Vocabulary
@@ -154,10 +154,10 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
         method: Method,
         raw: Sequence[Tensor],
         scenes: Sequence[EncodedBatch],
-        scorers: Sequence[MapScorer],
+        pixels: Sequence[ScoredPixels],
     ) -> float:
         shown.append([method.postprocess(maps) for maps in raw])
-        return real(method, raw, scenes, scorers)
+        return real(method, raw, scenes, pixels)
 
     monkeypatch.setattr(module, "map_score", told)
     method = kind(SCENES)
@@ -173,7 +173,7 @@ def test_nothing_is_scored_twice_and_nothing_is_missed(
 
     def score(polarity: int, clamp: bool, exponent: float) -> float:
         method.set_tuned(polarity=polarity, clamp_negative=clamp, exponent=exponent)
-        return real(method, raw, SCENES, [MapScorer(part, step=module.STEP) for part in SCENES])
+        return real(method, raw, SCENES, [ScoredPixels(part, module.STEP) for part in SCENES])
 
     polarity = best.hyperparameters["polarity"]
     assert score(polarity, False, 1.0) >= score(-polarity, False, 1.0)

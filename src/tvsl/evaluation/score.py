@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from tvsl.evaluation.batch import EncodedBatch, IndexedDataset, Truth
 from tvsl.evaluation.predict import (
@@ -40,10 +39,10 @@ from tvsl.metrics import (
     confidence,
     detection_draws,
     detection_mean_average_precision,
-    minmax,
     resize_maps,
 )
 from tvsl.metrics.intervals import Draws, Statistic, mean, ratio
+from tvsl.metrics.maps import normalize_maps
 from tvsl.metrics.pair_metric import Columns
 
 SceneFigure = Figure | Literal["small IoU", "large IoU", "right twin", "detection"]
@@ -174,55 +173,35 @@ def score_maps(maps: Tensor, batch: Truth, protocol: Protocol = PAPER, step: int
         step: Rows and columns that are scored: every one, every second, ... Published figures need
             all; a choice among a hundred candidates needs fewer.
     """
-    return MapScorer(batch, protocol, step).score(maps)
+    return ScoredPixels(batch, step).score(maps, protocol)
 
 
-class MapScorer:
-    """Scoring of maps of the same pairs, as often as wanted.
+class ScoredPixels:
+    """Truth on every ``step``-th row and column, for maps of the same pairs to be scored against.
 
     Args:
         batch: The clips with their truth.
-        protocol: The protocol.
-        step: Rows and columns that are scored, as for ``score_maps``.
+        step: Rows and columns from one to the next, as for ``score_maps``.
         twins: Whether to measure ``right twin`` where there are twins.
     """
 
-    def __init__(
-        self, batch: Truth, protocol: Protocol = PAPER, step: int = 1, twins: bool = True
-    ) -> None:
-        self.pixels = _Pixels.of(batch, step, twins)
-        self.truth = _truth(batch, self.pixels.targets)
-        self.protocol = protocol
+    def __init__(self, batch: Truth, step: int = 1, twins: bool = True) -> None:
+        self.targets = batch.targets[:, ::step, ::step].contiguous()
+        self.twins: tuple[Tensor, Tensor] | None = None
+        if twins and batch.twins is not None and batch.masks is not None:
+            self.twins = batch.masks[:, ::step, ::step], batch.twins[:, ::step, ::step]
+        self.size, self.step = batch.size, step
+        self.columns: Columns = {
+            "labels": batch.queries.label.cpu(),
+            "frames": batch.queries.clip.cpu(),
+            "sounding": batch.foreground,
+            "area": (self.targets > 0).flatten(1).sum(dim=1).cpu(),
+        }
 
-    def score(self, maps: Tensor) -> PairScores:
+    def score(self, maps: Tensor, protocol: Protocol = PAPER) -> PairScores:
         """Score one map for each pair; see ``score_maps``."""
-        measures = _measure(maps, torch.arange(len(maps)), self.pixels, self.protocol)
-        return PairScores({**measures, **self.truth}, self.protocol)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pixels:
-    """The pixels that are scored, of every ``step``-th row and column.
-
-    Attributes:
-        targets: (P, H, W), as in ``Truth``.
-        twins: Masks of the sources and of their twins, (P, H, W) bool each, where that is known.
-        size: Height and width of all pixels.
-        step: Rows and columns from one to the next.
-    """
-
-    targets: Tensor
-    twins: tuple[Tensor, Tensor] | None
-    size: tuple[int, int]
-    step: int
-
-    @classmethod
-    def of(cls, batch: Truth, step: int = 1, with_twins: bool = True) -> _Pixels:
-        """The pixels of some clips."""
-        twins = None
-        if with_twins and batch.twins is not None and batch.masks is not None:
-            twins = (batch.masks[:, ::step, ::step], batch.twins[:, ::step, ::step])
-        return cls(batch.targets[:, ::step, ::step].contiguous(), twins, batch.size, step)
+        measures = _measure(maps, torch.arange(len(maps)), self, protocol)
+        return PairScores({**measures, **self.columns}, protocol)
 
 
 def score(
@@ -243,12 +222,11 @@ def score(
         raw_confidence: Whether the measure ``confidence`` is of maps as they are, not of
             normalized ones.
     """
-    pixels = _Pixels.of(batch)
+    pixels = ScoredPixels(batch)
     measures = _measure(predictions.maps, predictions.pairs, pixels, protocol)
     if raw_confidence:
         full = resize_maps(predictions.maps, batch.size)
         measures["confidence"] = confidence(full).cpu()
-    truth = _truth(batch, pixels.targets)
     without = {"ap": ~batch.foreground, "right twin": ~_have_twins(batch)}
     scores: dict[LabelSource, PairScores] = {}
     for source, rows in predictions.rows.items():
@@ -256,37 +234,11 @@ def score(
         columns = {name: one[rows].masked_fill(missing, 0) for name, one in measures.items()}
         for name in without.keys() & columns.keys():
             columns[name] = columns[name].masked_fill(without[name], torch.nan)
-        scores[source] = PairScores({**columns, **truth}, protocol)
+        scores[source] = PairScores({**columns, **pixels.columns}, protocol)
     return scores
 
 
-def normalize_maps(maps: Tensor, size: tuple[int, int], step: int = 1) -> Tensor:
-    """Maps in full size and in [0, 1], as all protocols score them.
-
-    Args:
-        maps: Maps after ``Method.postprocess``, (P, h, w).
-        size: Height and width in pixels.
-        step: Rows and columns that are wanted, from the first on: every one, every second, ...
-
-    Returns:
-        (P, H, W) of the wanted pixels, which reach from 0 to 1. A constant map means all of the
-        frame where it is positive, else nothing.
-    """
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    resized = resize_maps(maps, size) if step == 1 else _resize_some(maps, size, step)
-    return torch.where(low == high, (high > 0).float(), minmax(resized))
-
-
-def _resize_some(maps: Tensor, size: tuple[int, int], step: int) -> Tensor:
-    """Some rows and columns of ``resize_maps``; those in between are not computed."""
-    down, across = (
-        interpolate(torch.eye(cells, device=maps.device)[None], pixels, mode="linear")[0, :, ::step]
-        for cells, pixels in zip(maps.shape[1:], size, strict=True)
-    )
-    return down.T @ maps @ across
-
-
-def _measure(maps: Tensor, pairs: Tensor, pixels: _Pixels, protocol: Protocol) -> Columns:
+def _measure(maps: Tensor, pairs: Tensor, pixels: ScoredPixels, protocol: Protocol) -> Columns:
     """Measures of M maps, each against the target of its pair, (M,) each, on the CPU."""
     metric = ProtocolMetric(protocol, normalize=False)
     parts: list[Columns] = []
@@ -319,17 +271,6 @@ def _have_twins(batch: Truth) -> Tensor:
     if batch.twins is None or batch.masks is None:
         return torch.zeros(len(batch.targets), dtype=torch.bool)
     return batch.twins.flatten(1).any(dim=1).cpu()
-
-
-def _truth(batch: Truth, targets: Tensor) -> Columns:
-    """Columns of each pair that do not depend on its map, (P,) each, on the CPU."""
-    area = (targets > 0).flatten(1).sum(dim=1).cpu()
-    return {
-        "labels": batch.queries.label.cpu(),
-        "frames": batch.queries.clip.cpu(),
-        "sounding": batch.foreground,
-        "area": area,
-    }
 
 
 @dataclass(frozen=True, eq=False)

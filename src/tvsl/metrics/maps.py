@@ -395,3 +395,29 @@ def minmax(maps: Array) -> Tensor:
     )
     span = high - low
     return (tensor - low).div_(torch.where(span > 0, span, torch.ones_like(span)))
+
+
+def normalize_maps(maps: Tensor, size: tuple[int, int], step: int = 1) -> Tensor:
+    """Maps in full size and in [0, 1], as all protocols score them.
+
+    Args:
+        maps: Maps after ``Method.postprocess``, (P, h, w).
+        size: Height and width in pixels.
+        step: Rows and columns that are wanted, from the first on: every one, every second, ...
+
+    Returns:
+        (P, H, W) of the wanted pixels, which reach from 0 to 1. A constant map means all of the
+        frame where it is positive, else nothing.
+    """
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    resized = resize_maps(maps, size) if step == 1 else _resize_some(maps, size, step)
+    return torch.where(low == high, (high > 0).float(), minmax(resized))
+
+
+def _resize_some(maps: Tensor, size: tuple[int, int], step: int) -> Tensor:
+    """Some rows and columns of ``resize_maps``; those in between are not computed."""
+    down, across = (
+        F.interpolate(torch.eye(cells, device=maps.device)[None], side, mode="linear")[0]
+        for cells, side in zip(maps.shape[1:], size, strict=True)
+    )
+    return down[:, ::step].T @ maps @ across[:, ::step]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from tvsl.evaluation.batch import EncodedBatch
 from tvsl.evaluation.predict import predict
-from tvsl.evaluation.score import normalize_maps
 from tvsl.methods.base import Method
 from tvsl.metrics import LabelSource
+from tvsl.metrics.maps import normalize_maps
 from tvsl.reproduce.experiment import Experiment
 from tvsl.reproduce.plan import Choice, Plan
 from tvsl.reproduce.specs import DUET, TRIO, Candidates, RowSpec, SceneSet, TestCondition

@@ -17,7 +17,7 @@ from tvsl.data.base import DataSet
 from tvsl.encoder import Encoder
 from tvsl.errors import UsageError
 from tvsl.evaluation.batch import EncodedBatch, encode_items
-from tvsl.evaluation.score import Figures, MapScorer
+from tvsl.evaluation.score import Figures, ScoredPixels
 from tvsl.methods.base import Method
 from tvsl.metrics import detection_mean_average_precision
 from tvsl.utils.processes import Progress, current
@@ -128,9 +128,9 @@ def calibrate(
         method.maps_of_readouts(batch.tokens, batch.queries, batch.vocabulary, readouts)
         for batch in scenes
     ]
-    scorers = [MapScorer(batch, step=STEP, twins=False) for batch in scenes]
+    pixels = [ScoredPixels(batch, STEP, twins=False) for batch in scenes]
     trials = [
-        _best_of(method, hyperparameters, raw, scenes, scorers)
+        _best_of(method, hyperparameters, raw, scenes, pixels)
         for hyperparameters, raw in zip(readouts, zip(*read, strict=True), strict=True)
     ]
     best = _best(trials) if trials else None
@@ -153,7 +153,7 @@ def map_score(
     method: Method,
     raw: Sequence[Tensor],
     scenes: Sequence[EncodedBatch],
-    scorers: Sequence[MapScorer] | None = None,
+    pixels: Sequence[ScoredPixels] | None = None,
 ) -> float:
     """One figure for a head's maps: the mean of AP and of the success rate over the scenes.
 
@@ -161,12 +161,12 @@ def map_score(
         method: The head, whose hyperparameters say how raw maps are shown.
         raw: Raw maps of each set of scenes.
         scenes: The sets.
-        scorers: How each set is scored; by all pixels when None.
+        pixels: The pixels of each set that are scored; all when None.
     """
-    scorers = [MapScorer(batch) for batch in scenes] if scorers is None else scorers
+    pixels = [ScoredPixels(batch) for batch in scenes] if pixels is None else pixels
     figures = [
-        one_figure(scorer.score(method.postprocess(maps)).summary(batch.sources > 1), batch.sources)
-        for maps, batch, scorer in zip(raw, scenes, scorers, strict=True)
+        one_figure(truth.score(method.postprocess(maps)).summary(batch.sources > 1), batch.sources)
+        for maps, batch, truth in zip(raw, scenes, pixels, strict=True)
     ]
     return sum(figures) / len(figures)
 
@@ -191,7 +191,7 @@ def _best_of(
     hyperparameters: dict[str, Any],
     raw: Sequence[Tensor],
     scenes: Sequence[EncodedBatch],
-    scorers: Sequence[MapScorer],
+    pixels: Sequence[ScoredPixels],
 ) -> Trial:
     """The best polarity of one readout, then the best exponent without the cut and with it.
 
@@ -206,7 +206,7 @@ def _best_of(
         # Scoring is all that takes time here: nothing is scored twice.
         applied = (polarity, clamp and _is_cut(raw, polarity), exponent)
         if applied not in known:
-            known[applied] = map_score(method, raw, scenes, scorers)
+            known[applied] = map_score(method, raw, scenes, pixels)
         return Trial({**hyperparameters, **chosen}, known[applied])
 
     plain = [tried(sign, False, 1.0) for sign in (1, -1)]

@@ -380,7 +380,7 @@ class TVSL(Method):
     def detect_by(
         self, tokens: Tokens, vocabulary: Vocabulary, detectors: Sequence[Mapping[str, Any]]
     ) -> list[Tensor | None]:
-        """Scores with several detectors, those without training from one evidence; see the base."""
+        """Scores of several detectors, untrained ones by one evidence; see the base class."""
         found: list[Tensor | None] = []
         classes, sides = self._classes(vocabulary), None
         for hyperparameters in detectors:
