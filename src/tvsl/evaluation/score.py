@@ -199,7 +199,12 @@ class ScoredPixels:
         }
 
     def score(self, maps: Tensor, protocol: Protocol = PAPER) -> PairScores:
-        """Score one map for each pair; see ``score_maps``."""
+        """Score one map for each pair.
+
+        Args:
+            maps: Maps after ``Method.postprocess``, (P, h, w), in the order of the batch's queries.
+            protocol: The protocol.
+        """
         measures = _measure(maps, torch.arange(len(maps)), self, protocol)
         return PairScores({**measures, **self.columns}, protocol)
 

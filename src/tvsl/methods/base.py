@@ -337,6 +337,9 @@ class Method(nn.Module, ABC):
             tokens: B clips.
             queries: P pairs.
             vocabulary: N classes.
+
+        Returns:
+            A function of nothing, which gives maps on the token grid, (P, h, w).
         """
         return lambda: self.maps(tokens, queries, vocabulary)
 
@@ -414,6 +417,9 @@ class Method(nn.Module, ABC):
             tokens: B clips.
             vocabulary: N classes.
             detectors: Hyperparameters, as ``detectors`` gives them.
+
+        Returns:
+            Scores of each, (B, N), or None for a method that cannot detect.
         """
         found = []
         for hyperparameters in detectors:

@@ -251,6 +251,9 @@ def spread_all(
         tokens: As for ``spread``.
         queries: As for ``spread``.
         exponent: As for ``spread``.
+
+    Returns:
+        The sets, spread, (P, h, w) each.
     """
     if exponent == 0 or not maps:
         return list(maps)
