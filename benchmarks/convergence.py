@@ -4,10 +4,11 @@
     python benchmarks/convergence.py --output FOLDER --data ../shared/real
 
 The preset ``tvsl`` and every equation as printed (``paper``) see as many mixtures as in the tables
-of `tvsl reproduce`, and ``--times`` as many, in steps of 8; validation chooses the learning rate
-for each number of steps, and the readout. Measured on duets of development: of classes that the
-encoder `mini-pooled` has not met, or with ``--data`` of real mixtures (docs/reproducing.md). The
-folder goes on where it was; ``--quick`` only shows that everything runs.
+of `tvsl reproduce`, and ``--times`` as many, in steps of 8, mixed from as many clips or ``--clips``
+times as many; validation chooses the learning rate for each number of steps, and the readout.
+Measured on duets of development: of classes that the encoder `mini-pooled` has not met, or with
+``--data`` of real mixtures (docs/reproducing.md). The folder goes on where it was; ``--quick`` only
+shows that everything runs.
 """
 
 from __future__ import annotations
@@ -47,10 +48,22 @@ QUICK = {
 }
 
 
-def longer(config: ReproduceConfig, times: int, seeds: int) -> ReproduceConfig:
-    """A recipe whose heads see so many times the mixtures, in steps of ``BATCH``."""
-    steps = times * config.steps_of(BATCH)
-    return config.model_copy(update={"steps": steps, "batches": (BATCH,), "seeds": seeds})
+def longer(config: ReproduceConfig, times: int, seeds: int, clips: int) -> ReproduceConfig:
+    """A recipe whose heads see so many times the mixtures, of so many times the clips.
+
+    Args:
+        config: The recipe of the paper's tables.
+        times: Times the mixtures, in steps of ``BATCH``.
+        seeds: Heads of each row.
+        clips: Times the clips.
+    """
+    changes = {
+        "steps": times * config.steps_of(BATCH),
+        "batches": (BATCH,),
+        "seeds": seeds,
+        "clips": None if config.clips is None else clips * config.clips,
+    }
+    return config.model_copy(update=changes)
 
 
 def measure(experiment: Experiment, rows: tuple[RowSpec, ...]) -> Reproduction:
@@ -68,6 +81,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path, help="folder of heads and tokens")
     parser.add_argument("--data", help="folder in the form of ../shared/real [the made-up world]")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 4], help="times the mixtures")
+    parser.add_argument("--clips", type=int, default=1, help="times the clips [1]")
     parser.add_argument("--presets", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=3, help="heads of each row")
     parser.add_argument("--quick", action="store_true", help="only to see that everything runs")
@@ -77,9 +91,10 @@ def main() -> None:
     kind = kind_of(data, options)
     whole = reproduce_config(kind, "full", **(QUICK if given.quick else {}))
     rows = tuple(row for preset in given.presets for row in ROWS[preset])
-    shown = Table("mixtures", "row", "labels", *(column.title for column in COLUMNS), "heads")
+    titles = (column.title for column in COLUMNS)
+    shown = Table("mixtures", "clips", "row", "labels", *titles, "heads")
     for times in given.times:
-        config = longer(whole, times, 1 if given.quick else given.seeds)
+        config = longer(whole, times, 1 if given.quick else given.seeds, given.clips)
         folder = given.output / f"{times}-times"
         settings = ExperimentConfig(
             config, MODELS[kind], data, {**options, "development": True}, folder, "cpu"
@@ -88,8 +103,8 @@ def main() -> None:
         for line in found.tables[0].lines:
             values = ("" if value is None else value.text() for value in line.values)
             trained = "; ".join(dict.fromkeys(filter(None, line.trained)))
-            mixtures = f"{config.steps * BATCH:,}"
-            shown.add_row(mixtures, line.row, line.labels, *values, trained)
+            seen = (f"{config.steps * BATCH:,}", f"{config.clips:,}")
+            shown.add_row(*seen, line.row, line.labels, *values, trained)
     Console(width=160).print(shown)
 
 

@@ -103,12 +103,11 @@ def test_t_vsl_is_trained_on_an_encoder_that_eq_1_has_continued(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_t_vsl_is_trained_for_longer(tmp_path: Path) -> None:
-    done = run(
-        "benchmarks/convergence.py", "--quick", "--output", str(tmp_path), "--times", "1", "3"
-    )
+    times, clips = ("--times", "1", "3"), ("--clips", "2")
+    done = run("benchmarks/convergence.py", "--quick", "--output", str(tmp_path), *times, *clips)
     assert done.returncode == 0, done.stderr
-    for mixtures in ("16 ", "48 "):  # two steps of eight, and six
-        assert f"│ {mixtures}" in done.stdout
+    for mixtures in ("16", "48"):  # two steps of eight, and six; of twice 48 clips
+        assert re.search(rf"│ {mixtures} +│ 96 +│", done.stdout)
     for row in ("T-VSL, untrained", "T-VSL, every equation as printed", "the same, readout"):
         assert row in done.stdout
 
