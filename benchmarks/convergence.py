@@ -29,8 +29,16 @@ from tvsl.reproduce.run import Reproduction, reproduce, select
 from tvsl.reproduce.specs import DUET, Column, ReproduceConfig, RowSpec, TableSpec, reproduce_config
 
 BATCH = 8
+ON_MIXTURES = replace(
+    tables.TVSL_MIXTURES.several,
+    head=tables.learned("", "tvsl", class_projectors=False).several.head,
+)
 ROWS = {
-    "tvsl": (tables.TVSL,),
+    "tvsl": (
+        tables.TVSL,
+        tables.TVSL_MIXTURES,
+        RowSpec("the same, without P_vc and P_ac", ON_MIXTURES, ON_MIXTURES),
+    ),
     "paper": (
         tables.TVSL_PRINTED,
         tables.learned("the same, readout chosen by validation", "tvsl", preset="paper"),
