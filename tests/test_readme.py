@@ -60,6 +60,7 @@ def test_the_heads_of_table_2_are_the_pages(heading: str, page: str) -> None:
     [
         ("new classes", "new-classes/tables.md"),
         ("real mixtures", "real/tables.md"),
+        ("real mixtures, second run", "real/second-run.md"),
         ("classes that mini knows", "mini/tables.md"),
     ],
 )
