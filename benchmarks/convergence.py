@@ -3,9 +3,10 @@
     python benchmarks/convergence.py --output FOLDER
     python benchmarks/convergence.py --output FOLDER --data ../shared/real
 
-The preset ``tvsl`` and every equation as printed (``paper``) see as many mixtures as in the tables
-of `tvsl reproduce`, and ``--times`` as many, in steps of 8, mixed from as many clips or ``--clips``
-times as many; validation chooses the learning rate for each number of steps, and the readout.
+T-VSL, trained on single sources or duets and on mixtures of one to four (``tvsl``), the latter
+without P_vc and P_ac, and every equation as printed (``paper``) see as many mixtures as in the
+tables of `tvsl reproduce`, and ``--times`` as many, in steps of 8, mixed from as many clips or
+``--clips`` times as many; validation chooses the learning rate for each, and the readout.
 Measured on duets of development: of classes that the encoder `mini-pooled` has not met, or with
 ``--data`` of real mixtures (docs/reproducing.md). The folder goes on where it was; ``--quick`` only
 shows that everything runs.
@@ -29,22 +30,20 @@ from tvsl.reproduce.run import Reproduction, reproduce, select
 from tvsl.reproduce.specs import DUET, Column, ReproduceConfig, RowSpec, TableSpec, reproduce_config
 
 BATCH = 8
+MIXED = tables.TVSL_MIXTURES.title
 ON_MIXTURES = replace(
     tables.TVSL_MIXTURES.several,
     head=tables.learned("", "tvsl", class_projectors=False).several.head,
 )
 ROWS = {
-    "tvsl": (
-        tables.TVSL,
-        tables.TVSL_MIXTURES,
-        RowSpec("the same, without P_vc and P_ac", ON_MIXTURES, ON_MIXTURES),
-    ),
+    "tvsl": (tables.TVSL, tables.TVSL_MIXTURES),
+    "no-class-projectors": (RowSpec(f"{MIXED}, without P_vc and P_ac", ON_MIXTURES, ON_MIXTURES),),
     "paper": (
         tables.TVSL_PRINTED,
         tables.learned("the same, readout chosen by validation", "tvsl", preset="paper"),
     ),
 }
-"""Rows by their preset."""
+"""Rows by name."""
 COLUMNS = (Column("CAP", DUET, "CAP", "several"), Column("CIoU@0.3", DUET, "success", "several"))
 QUICK = {
     "clips": 48,
@@ -90,7 +89,7 @@ def main() -> None:
     parser.add_argument("--data", help="folder in the form of ../shared/real [the made-up world]")
     parser.add_argument("--times", type=int, nargs="+", default=[1, 4], help="times the mixtures")
     parser.add_argument("--clips", type=int, default=1, help="times the clips [1]")
-    parser.add_argument("--presets", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=3, help="heads of each row")
     parser.add_argument("--quick", action="store_true", help="only to see that everything runs")
     given = parser.parse_args()
@@ -98,7 +97,7 @@ def main() -> None:
     options = {"classes": "unseen"} if given.data is None else {"root": given.data}
     kind = kind_of(data, options)
     whole = reproduce_config(kind, "full", **(QUICK if given.quick else {}))
-    rows = tuple(row for preset in given.presets for row in ROWS[preset])
+    rows = tuple(row for name in given.rows for row in ROWS[name])
     titles = (column.title for column in COLUMNS)
     shown = Table("mixtures", "clips", "row", "labels", *titles, "heads")
     for times in given.times:
