@@ -101,6 +101,24 @@ def test_t_vsl_is_trained_on_an_encoder_that_eq_1_has_continued(tmp_path: Path) 
         assert row in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("benchmark", "figures", "otherwise"),
+    [
+        ("real", ("287 │ 1,166", "119 │ 1,166", "50 │ 981", "0 │ 981"), 8),
+        ("mini", ("134 │ 1,228", "69 │ 1,228", "14 │ 1,001", "0 │ 1,001"), 0),
+    ],
+)
+def test_second_runs_agree_as_the_documents_say(
+    benchmark: str, figures: tuple[str, ...], otherwise: int
+) -> None:
+    pages = f"docs/reproduction/{benchmark}"
+    done = run("benchmarks/second_run.py", f"{pages}/tables", f"{pages}/second-run")
+    assert done.returncode == 0, done.stderr
+    printed = re.sub(" +", " ", done.stdout)
+    assert all(figure in printed for figure in figures), printed
+    assert printed.count(" -> ") == otherwise
+
+
 @pytest.mark.slow
 def test_t_vsl_is_trained_for_longer(tmp_path: Path) -> None:
     times, clips = ("--times", "1", "3"), ("--clips", "2")
